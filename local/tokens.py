@@ -1,0 +1,41 @@
+"""Bearer tokens of the local stack: issued by `local.identity`, checked by `local.dicom_service`.
+
+They have the shape of Entra ID's access tokens, signed with a secret that `make up` draws for each run.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import jwt
+
+DICOM_AUDIENCE = "https://dicom.healthcareapis.azure.com"
+ISSUER = "https://sts.windows.net/00000000-0000-0000-0000-000000000000/"
+
+
+def issue(secret: str, *, audience: str = DICOM_AUDIENCE, lifetime_seconds: int = 3600) -> str:
+    """Sign an access token for `audience` that is valid from now for `lifetime_seconds`."""
+    now = int(time.time())
+    claims = {
+        "aud": audience,
+        "iss": ISSUER,
+        "iat": now,
+        "nbf": now,
+        "exp": now + lifetime_seconds,
+        "oid": "00000000-0000-0000-0000-000000000001",
+        "tid": "00000000-0000-0000-0000-000000000000",
+    }
+    return jwt.encode(claims, secret, algorithm="HS256")
+
+
+def verify(token: str, secret: str, *, audience: str = DICOM_AUDIENCE) -> dict[str, Any]:
+    """Return the claims of a valid token.
+
+    Raises:
+        jwt.InvalidTokenError: the signature, the audience, the issuer or the time is wrong.
+    """
+    claims: dict[str, Any] = jwt.decode(
+        token, secret, algorithms=["HS256"], audience=audience, issuer=ISSUER, options={"require": ["exp"]}
+    )
+    return claims
