@@ -1,0 +1,88 @@
+"""What can go wrong between us and a DICOMweb service.
+
+    DICOMwebError
+    ├── RequestNotSent        DNS, connection, pool, token: always safe to repeat
+    ├── ResponseLost          sent, but no complete answer: repeat only what is idempotent
+    ├── StatusError           an answer that says no
+    │   ├── AccessDenied      401, 403
+    │   ├── NotFound          404
+    │   ├── NotAcceptable     406
+    │   ├── Conflict          409
+    │   └── Busy              408, 429, 502, 503, 504
+    └── InvalidResponse       wrong media type, malformed or truncated multipart, bad DICOM JSON
+    InvalidParameter          a ValueError: refused by us before anything was sent
+
+`str()` of each names the transaction, the level and the status: never a UID, a query, a body or a header, since
+messages end in logs and error bodies. Foreign exceptions are translated `from None`: a chained httpx error prints
+the full URL.
+"""
+
+from __future__ import annotations
+
+
+class InvalidParameter(ValueError):
+    """A parameter that no service would take; the message names the parameter, never its value."""
+
+
+class DICOMwebError(Exception):
+    """The base of all that the client raises once a request is under way."""
+
+
+class RequestNotSent(DICOMwebError):
+    """The service cannot have seen the request."""
+
+
+class ResponseLost(DICOMwebError):
+    """The request went out, in whole or in part, and no complete answer came back: its outcome is unknown."""
+
+
+class InvalidResponse(DICOMwebError):
+    """The service answered with something that cannot be understood."""
+
+
+class StatusError(DICOMwebError):
+    """The service answered with a status that says no."""
+
+    def __init__(self, transaction: str, status_code: int, retry_after_seconds: float | None = None) -> None:
+        super().__init__(f"{transaction}: the service answered {status_code}")
+        self.status_code = status_code
+        self.retry_after_seconds = retry_after_seconds
+
+
+class AccessDenied(StatusError):
+    """401 or 403: the token was not taken, or its role does not allow this."""
+
+
+class NotFound(StatusError):
+    """404: nothing there under these UIDs, or no such service at this address."""
+
+
+class NotAcceptable(StatusError):
+    """406: the service does not have it in the form asked for."""
+
+
+class Conflict(StatusError):
+    """409 on anything but a store, whose 409 is a result."""
+
+
+class Busy(StatusError):
+    """408, 429, 502, 503 or 504: later."""
+
+
+_BY_STATUS: dict[int, type[StatusError]] = {
+    401: AccessDenied,
+    403: AccessDenied,
+    404: NotFound,
+    406: NotAcceptable,
+    408: Busy,
+    409: Conflict,
+    429: Busy,
+    502: Busy,
+    503: Busy,
+    504: Busy,
+}
+
+
+def status_error(transaction: str, status_code: int, retry_after_seconds: float | None = None) -> StatusError:
+    """Return the error that stands for a status."""
+    return _BY_STATUS.get(status_code, StatusError)(transaction, status_code, retry_after_seconds)
