@@ -1,0 +1,76 @@
+"""Request bodies that can be sent again from their first byte."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator, Callable
+from pathlib import Path
+
+import httpx
+
+CHUNK_BYTES = 256 * 1024
+
+
+class BodyLengthError(ValueError):
+    """A body gave more or fewer bytes than it had announced."""
+
+
+class Body(httpx.AsyncByteStream):
+    """A byte stream of known length, opened afresh for every attempt.
+
+    Args:
+        open_stream: returns a fresh asynchronous iterable over the whole content; it is closed after use.
+        length: the content's length in bytes.
+    """
+
+    def __init__(self, open_stream: Callable[[], AsyncIterable[bytes]], length: int) -> None:
+        self._open_stream = open_stream
+        self.length = length
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> Body:
+        """Send bytes that are in memory."""
+
+        async def chunks() -> AsyncIterator[bytes]:
+            for start in range(0, len(content), CHUNK_BYTES):
+                yield content[start : start + CHUNK_BYTES]
+
+        return cls(chunks, len(content))
+
+    @classmethod
+    def from_path(cls, path: Path) -> Body:
+        """Send a file of the local disk; reads of `CHUNK_BYTES` are short enough for the event loop."""
+
+        async def chunks() -> AsyncIterator[bytes]:
+            with path.open("rb") as file:
+                while chunk := file.read(CHUNK_BYTES):
+                    yield chunk
+
+        return cls(chunks, path.stat().st_size)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """Yield the content once more, counted.
+
+        One chunk is held back until the source has ended at the announced length: the service then never holds a
+        request that looks complete and is not the whole content.
+
+        Raises:
+            BodyLengthError: the source gave another number of bytes.
+        """
+        sent = 0
+        held: bytes | None = None
+        source = self._open_stream()
+        try:
+            async for chunk in source:
+                if held is not None:
+                    yield held
+                held = bytes(chunk)
+                sent += len(held)
+                if sent > self.length:
+                    break
+        finally:
+            if close := getattr(source, "aclose", None):
+                await close()
+        if sent != self.length:
+            raise BodyLengthError(f"a body of {self.length} bytes gave {'more' if sent > self.length else sent}")
+        if held:
+            yield held

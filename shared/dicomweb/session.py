@@ -1,0 +1,194 @@
+"""One request to the service: authentication, retries, and the one border where httpx's errors become ours."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Any
+
+import httpx
+
+from .body import Body
+from .errors import DICOMwebError, InvalidResponse, RequestNotSent, ResponseLost, status_error
+from .multipart import media_type_of
+from .retry import RetryPolicy, retry_after_seconds
+from .transport import default_transport
+
+# Idle times, not totals: a transfer of 4 GB lives as long as it moves. `read` covers the service's own work on what
+# it was sent, and stays below the 230 s after which Azure's front end gives up on a lookup.
+DEFAULT_TIMEOUT = httpx.Timeout(connect=10, read=200, write=60, pool=30)
+
+_MAX_JSON_BYTES = 512 * 1024 * 1024
+_IDEMPOTENT = frozenset({"GET", "HEAD", "PUT"})
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request: `transaction` is what errors call it ("retrieve series"), `query` is already encoded.
+
+    `statuses` are the ones that are answers; every other one raises.
+    """
+
+    transaction: str
+    method: str
+    path: str
+    accept: str
+    query: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Body | None = None
+    statuses: frozenset[int] = frozenset({200})
+
+
+class Answer:
+    """A response whose status is one that was asked for; its body is read by the caller, once."""
+
+    def __init__(self, transaction: str, response: httpx.Response) -> None:
+        self._transaction = transaction
+        self._response = response
+
+    @property
+    def status_code(self) -> int:
+        """The HTTP status."""
+        return self._response.status_code
+
+    @property
+    def headers(self) -> httpx.Headers:
+        """The response's headers."""
+        return self._response.headers
+
+    @property
+    def content_type(self) -> str:
+        """The Content-Type as it was sent; empty if there was none."""
+        return str(self._response.headers.get("content-type", ""))
+
+    async def chunks(self) -> AsyncGenerator[bytes]:
+        """Yield the body as it comes, decompressed.
+
+        Raises:
+            ResponseLost: the connection failed before the body's end.
+        """
+        with _border(self._transaction):
+            async for chunk in self._response.aiter_bytes():
+                yield chunk
+
+    async def json(self) -> Any:
+        """Read and decode a body of DICOM JSON.
+
+        Raises:
+            InvalidResponse: it is of another media type, too large, or no JSON.
+            ResponseLost: the connection failed before the body's end.
+        """
+        if media_type_of(self.content_type)[0] not in ("application/dicom+json", "application/json"):
+            raise InvalidResponse(f"{self._transaction}: the answer is not DICOM JSON")
+        content = bytearray()
+        async for chunk in self.chunks():
+            content += chunk
+            if len(content) > _MAX_JSON_BYTES:
+                raise InvalidResponse(f"{self._transaction}: the answer is too large")
+        try:
+            return json.loads(content)
+        except (ValueError, RecursionError):
+            raise InvalidResponse(f"{self._transaction}: the answer is no JSON") from None
+
+
+class Session:
+    """A pool of connections to one service.
+
+    Args:
+        base_url: the service's address with its version, without a slash at the end.
+        auth: adds the bearer token.
+        transport: below httpx's API; the default one if None.
+        retry: when to repeat, and how often.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        auth: httpx.Auth | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        timeout: httpx.Timeout = DEFAULT_TIMEOUT,
+        retry: RetryPolicy | None = None,
+    ) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._retry = retry or RetryPolicy()
+        self._http = httpx.AsyncClient(
+            transport=transport or default_transport(),
+            auth=auth,
+            timeout=timeout,
+            trust_env=False,
+            follow_redirects=False,
+            cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
+            headers={"Accept-Encoding": "identity", "User-Agent": "dicom-dropbox"},
+        )
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._http.aclose()
+
+    @asynccontextmanager
+    async def send(self, request: Request) -> AsyncIterator[Answer]:
+        """Send a request, again where that is safe, and give its answer while the context is open.
+
+        Raises:
+            RequestNotSent: the service cannot have seen it.
+            ResponseLost: it was sent, and its outcome is unknown.
+            StatusError: the status is none of `request.statuses`.
+        """
+        response = await self._send_until_answered(request)
+        try:
+            yield Answer(request.transaction, response)
+        finally:
+            await response.aclose()
+
+    async def _send_until_answered(self, request: Request) -> httpx.Response:
+        started = time.monotonic()
+        attempt = 1
+        while True:
+            try:
+                return await self._send_once(request)
+            except DICOMwebError as error:
+                attempt += 1
+                elapsed = time.monotonic() - started
+                pause = self._retry.pause_before(attempt, error, request.method in _IDEMPOTENT, elapsed)
+                if pause is None:
+                    raise
+                await asyncio.sleep(pause)
+
+    async def _send_once(self, request: Request) -> httpx.Response:
+        with _border(request.transaction):
+            response = await self._http.send(self._build(request), stream=True)
+        if response.status_code in request.statuses:
+            return response
+        await response.aclose()
+        wait = retry_after_seconds(response.headers.get("retry-after"))
+        raise status_error(request.transaction, response.status_code, wait)
+
+    def _build(self, request: Request) -> httpx.Request:
+        headers = {"Accept": request.accept, **request.headers}
+        if request.body is not None:
+            headers["Content-Length"] = str(request.body.length)
+        url = self._base_url + request.path + (f"?{request.query}" if request.query else "")
+        built = self._http.build_request(request.method, url, headers=headers)
+        if request.body is not None:
+            # Not `content=`: httpx would wrap the body in a stream that can be read only once.
+            built.stream = request.body
+        return built
+
+
+@contextmanager
+def _border(transaction: str) -> Iterator[None]:
+    """Translate httpx's errors, without chaining them: their messages hold the URL."""
+    try:
+        yield
+    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol) as error:
+        raise RequestNotSent(f"{transaction}: no connection to the service ({type(error).__name__})") from None
+    except httpx.DecodingError:
+        raise InvalidResponse(f"{transaction}: the answer's compression is broken") from None
+    except httpx.HTTPError as error:
+        raise ResponseLost(f"{transaction}: the connection was lost ({type(error).__name__})") from None
