@@ -75,7 +75,7 @@ class Azurite:
         while not self.is_ready():
             self._part.check()
             if time.monotonic() > deadline:
-                raise PartFailed(f"Azurite is not ready after {timeout_seconds:g} s", self._part.tail())
+                raise PartFailed(self._part, f"is not ready after {timeout_seconds:g} s")
             time.sleep(0.02)
 
     def is_ready(self) -> bool:

@@ -19,11 +19,11 @@ _LONGEST_TAIL_BYTES = 64 * 1024
 
 
 class PartFailed(Exception):
-    """A child process ended, or did not become ready; `str()` says which, `tail` is the end of its log."""
+    """A child process ended, or did not become ready."""
 
-    def __init__(self, message: str, tail: str) -> None:
-        super().__init__(message)
-        self.tail = tail
+    def __init__(self, part: Part, what: str) -> None:
+        super().__init__(f"{part.name} {what}")
+        self.part = part
 
 
 class Part:
@@ -63,7 +63,7 @@ class Part:
         code = self._process.poll()
         if code is not None:
             how = f"with exit code {code}" if code >= 0 else f"by {signal.Signals(-code).name}"
-            raise PartFailed(f"{self.name} ended {how}", self.tail())
+            raise PartFailed(self, f"ended {how}")
 
     def tail(self, lines: int = 20) -> str:
         """Return the last lines of the log."""

@@ -42,4 +42,4 @@ def test_says_why_it_did_not_start(tmp_path: Path) -> None:
     """A port that is taken shows in the end of the log that the error carries."""
     with Azurite(tmp_path / "first") as running, pytest.raises(PartFailed, match="Azurite ended") as failure:
         Azurite(tmp_path / "second", first_port=running.first_port).__enter__()
-    assert "in use" in failure.value.tail.lower()
+    assert "in use" in failure.value.part.tail().lower()

@@ -1,0 +1,50 @@
+# The commands of this project. Each sets up what it needs first, once.
+
+PYTHON ?= python3
+VENV ?= .venv
+# Options for pytest: make test ARGS="-k purge"
+ARGS ?=
+RUN = $(VENV)/bin/python
+
+help:
+	@echo "make demo    watch the app do its three jobs on real files, in about a minute"
+	@echo "make up      run the app, storage and the DICOM service on this machine; Ctrl-C ends them"
+	@echo "make down    end what 'make up' runs"
+	@echo "make token   print a bearer token for the DICOM service of 'make up'"
+	@echo "make test    run every test; ARGS=... goes to pytest"
+	@echo "make check   lint, format, types, and whether the lock files are in step"
+	@echo "make lock    write the lock files anew from pyproject.toml"
+	@echo "PYTHON=python3.13 VENV=.venv-3.13 runs any of them on another Python."
+
+demo: set-up
+	@exec $(RUN) -m local.demo
+
+# exec, so that make's signals reach Python itself; --parent, for those that make keeps to itself.
+up: set-up
+	@exec $(RUN) -m local.up --parent $$PPID
+
+down: set-up
+	@exec $(RUN) -m local.down
+
+token: set-up
+	@exec $(RUN) -m local.token
+
+test: set-up
+	@exec $(RUN) -m pytest $(ARGS)
+
+check: set-up
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy .
+	$(RUN) -m local.lock --check
+
+lock: set-up
+	$(RUN) -m local.lock
+
+set-up:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "This needs Python 3.11 or newer: name one with PYTHON=, such as make demo PYTHON=python3.13" >&2; exit 1; }
+	@exec $(PYTHON) -I local/bootstrap.py --venv $(VENV)
+
+.PHONY: help demo up down token test check lock set-up
+.NOTPARALLEL:

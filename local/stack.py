@@ -1,0 +1,247 @@
+"""The whole local stack: Azurite, the token endpoint, the DICOM service and the app, a process each.
+
+    with Stack(folder, app=..., settings={"PURGE_AFTER_DAYS": "30"}) as stack:
+        httpx.get(f"{stack.app_url}/studies")
+
+`make up`, the demo and the end-to-end tests run the same one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import secrets
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import Self
+
+from local import identity, tokens
+from local.azurite import Azurite
+from local.ports import HOST, free_ports
+from local.process import Part, PartFailed, stop
+
+ROOT = Path(__file__).resolve().parent.parent
+CONTAINERS = ("dicom-receipts", "dicom-quarantine", "dicom-quarantine-reasons", "retention-records")
+READY_SECONDS = 120.0  # the longest wait for a part; a machine's very first start reads everything from disk
+
+
+@dataclass(frozen=True)
+class Ports:
+    """The stack's ports; Azurite's queue and table services have the two after its own. 0 stands for a free one."""
+
+    app: int = 0
+    dicom: int = 0
+    azurite: int = 0
+    identity: int = 0
+
+    def chosen(self) -> Ports:
+        """Return the same with a free port for each 0."""
+        free = free_ports(6)
+        return Ports(
+            app=self.app or free,
+            dicom=self.dicom or free + 1,
+            identity=self.identity or free + 2,
+            azurite=self.azurite or free + 3,
+        )
+
+
+class Stack:
+    """The running parts; a context manager that is left with all of them ended.
+
+    Args:
+        folder: where data and logs go.
+        ports: which ports to listen on.
+        app: the folder of the function app.
+        auth: ask for function keys, as Azure does.
+        poll_seconds: how often blobs and queues are looked at; None leaves it to the functions host.
+        settings: environment variables of the app; they win over those that the stack would set.
+        say: receives a line of progress.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        ports: Ports | None = None,
+        app: Path = ROOT,
+        auth: bool = False,
+        poll_seconds: float | None = None,
+        settings: Mapping[str, str] | None = None,
+        say: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        self.folder = folder
+        self.ports = (ports or Ports()).chosen()
+        self.function_key = secrets.token_urlsafe(32)
+        self.master_key = secrets.token_urlsafe(32)
+        self.identity_header = secrets.token_urlsafe(32)
+        self._token_secret = secrets.token_urlsafe(48)
+        self._app = app
+        self._auth = auth
+        self._poll_seconds = poll_seconds
+        self._settings = settings or {}
+        self._say = say
+        self._azurite = Azurite(folder, first_port=self.ports.azurite)
+        self._parts: list[Part] = []
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.stop()
+
+    @property
+    def app_url(self) -> str:
+        """Where the app's routes begin."""
+        return f"http://{HOST}:{self.ports.app}/api"
+
+    @property
+    def host_url(self) -> str:
+        """Where the functions host's own routes begin."""
+        return f"http://{HOST}:{self.ports.app}"
+
+    @property
+    def dicom_url(self) -> str:
+        """The base URL of the DICOM service."""
+        return f"http://{HOST}:{self.ports.dicom}/v2"
+
+    @property
+    def identity_url(self) -> str:
+        """What IDENTITY_ENDPOINT says."""
+        return identity.url(self.ports.identity)
+
+    @property
+    def connection_string(self) -> str:
+        """The connection string of the storage account."""
+        return self._azurite.connection_string
+
+    def token(self) -> str:
+        """Return a bearer token for the DICOM service."""
+        return tokens.issue(self._token_secret)
+
+    def start(self, check: Callable[[], None] = lambda: None) -> None:
+        """Start everything and return when the app answers.
+
+        Args:
+            check: called again and again meanwhile; what it raises ends the wait.
+
+        Raises:
+            PartFailed: a part ended or is not ready in time.
+        """
+        self._say("Starting storage, the token endpoint and the DICOM service ...")
+        azurite = self._add(self._azurite.start())
+        endpoint = self._add(self._identity())
+        service = self._add(self._dicom_service())
+        self._wait(azurite, self._azurite.is_ready, check)
+        self._create_containers()
+        self._wait(endpoint, lambda: _status(self.ports.identity, "/") is not None, check)
+        self._wait(service, lambda: _status(self.ports.dicom, "/health/check") == HTTPStatus.OK, check)
+        self._say("Starting the app ...")
+        self._wait(self._add(self._functions_host()), self._app_is_ready, check)
+
+    def check(self) -> None:
+        """Raise PartFailed if a part has ended."""
+        for part in self._parts:
+            part.check()
+
+    def stop(self) -> None:
+        """End every part: the app first, which uses the others."""
+        stop(part for part in self._parts if part.name == "app")
+        stop(self._parts)
+        self._parts.clear()
+
+    def environment(self) -> dict[str, str]:
+        """Return the app's environment."""
+        return {
+            **os.environ,
+            "AzureWebJobsStorage": self.connection_string,
+            "DICOM_STORAGE": self.connection_string,
+            "DICOM_INBOX_CONTAINER": "dicom-inbox",
+            "DICOM_SERVICE_URL": self.dicom_url,
+            "IDENTITY_ENDPOINT": self.identity_url,
+            "IDENTITY_HEADER": self.identity_header,
+            "AZURE_TOKEN_CREDENTIALS": "ManagedIdentityCredential",
+            "BLOB_TRIGGER_SOURCE": "LogsAndContainerScan",
+            "FUNCTIONS_WORKER_RUNTIME": "python",
+            "PYTHON_ENABLE_INIT_INDEXING": "1",
+            **self._settings,
+        }
+
+    def _add(self, part: Part) -> Part:
+        self._parts.append(part)
+        return part
+
+    def _identity(self) -> Part:
+        secret = {"IDENTITY_HEADER": self.identity_header, "LOCAL_TOKEN_SECRET": self._token_secret}
+        return self._module("identity", "local.identity", "--port", str(self.ports.identity), **secret)
+
+    def _dicom_service(self) -> Part:
+        options = ["--port", str(self.ports.dicom), "--data", str(self.folder / "dicom")]
+        return self._module("dicom-service", "local.dicom_service", *options, LOCAL_TOKEN_SECRET=self._token_secret)
+
+    def _functions_host(self) -> Part:
+        options = ["--port", str(self.ports.app), *(["--auth"] if self._auth else [])]
+        if self._poll_seconds is not None:
+            options += ["--poll-seconds", str(self._poll_seconds)]
+        keys = {"LOCAL_FUNCTION_KEY": self.function_key, "LOCAL_MASTER_KEY": self.master_key}
+        return self._module("app", "local.functions_host", *options, **self.environment(), **keys)
+
+    def _module(self, name: str, module: str, *options: str, **environment: str) -> Part:
+        return Part(
+            name,
+            [sys.executable, "-m", module, *options],
+            log=self.folder / f"{name}.log",
+            environment={**os.environ, "PYTHONUNBUFFERED": "1", "NO_PROXY": _no_proxy(), **environment},
+            folder=ROOT,
+        )
+
+    def _wait(self, part: Part, is_ready: Callable[[], bool], check: Callable[[], None]) -> None:
+        deadline = time.monotonic() + READY_SECONDS
+        while not is_ready():
+            check()
+            self.check()
+            if time.monotonic() > deadline:
+                raise PartFailed(part, f"is not ready after {READY_SECONDS:g} s")
+            time.sleep(0.03)
+
+    def _app_is_ready(self) -> bool:
+        if _status(self.ports.app, "/api/health/live") != HTTPStatus.OK:
+            return False
+        if "DICOM_SERVICE_URL" in self._settings:  # a service of the user's own may be down on purpose
+            return True
+        return _status(self.ports.app, "/api/health/ready") == HTTPStatus.OK
+
+    def _create_containers(self) -> None:
+        from azure.core.exceptions import ResourceExistsError
+        from azure.storage.blob import BlobServiceClient
+
+        with BlobServiceClient.from_connection_string(self.connection_string, use_env_settings=False) as storage:
+            for name in (self.environment()["DICOM_INBOX_CONTAINER"], *CONTAINERS):
+                with contextlib.suppress(ResourceExistsError):
+                    storage.create_container(name).close()
+
+
+def _status(port: int, path: str) -> int | None:
+    """Return the status that a GET is answered with; None if there is no answer."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=10)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
+
+
+def _no_proxy() -> str:
+    """Return NO_PROXY with this machine in it: the parts talk to each other directly."""
+    return ",".join(filter(None, [os.environ.get("NO_PROXY", os.environ.get("no_proxy")), HOST, "localhost"]))
