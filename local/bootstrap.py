@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 from typing import IO, NoReturn
@@ -94,13 +95,13 @@ def _pip(venv: Path, what: str, requirements: Path) -> None:
 
 
 def _run(
-    what: str, command: list[str | Path], *, folder: Path = ROOT, environment: dict[str, str] | None = None
+    what: str, command: Sequence[str | Path], *, folder: Path = ROOT, environment: dict[str, str] | None = None
 ) -> None:
     """Run `command`, its output shown only if it fails, with signs of life on a terminal meanwhile."""
     began = time.monotonic()
     _show(f"{what} ...")
     with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # noqa: S603 - the commands are above
             command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
         )
         try:
@@ -144,7 +145,8 @@ def _end(number: int, frame: FrameType | None) -> NoReturn:
 def _output(*command: str | Path) -> str:
     """Return what `command` prints; nothing if it cannot be run."""
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - as above
+        return done.stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return ""
 
