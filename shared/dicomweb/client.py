@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, Self
 
@@ -124,13 +124,13 @@ class DICOMwebClient:
         parent = Resource(study_instance_uid, series_instance_uid)
         return await self._page("instances", parent, "instances", query)
 
-    def iter_studies(self, query: Query | None = None) -> AsyncIterator[Dataset]:
+    def iter_studies(self, query: Query | None = None) -> AsyncGenerator[Dataset]:
         """Yield the studies of every page from `query.offset` on; `query.limit` is the size of a page."""
         return self._all_pages(self.search_for_studies, query)
 
     def iter_series(
         self, query: Query | None = None, *, study_instance_uid: str | None = None
-    ) -> AsyncIterator[Dataset]:
+    ) -> AsyncGenerator[Dataset]:
         """Yield the series of every page."""
         return self._all_pages(lambda page: self.search_for_series(page, study_instance_uid=study_instance_uid), query)
 
@@ -140,7 +140,7 @@ class DICOMwebClient:
         *,
         study_instance_uid: str | None = None,
         series_instance_uid: str | None = None,
-    ) -> AsyncIterator[Dataset]:
+    ) -> AsyncGenerator[Dataset]:
         """Yield the instances of every page."""
 
         async def search(page: Query) -> list[Dataset]:
@@ -167,7 +167,7 @@ class DICOMwebClient:
 
     async def _all_pages(
         self, search: Callable[[Query], Awaitable[list[Dataset]]], query: Query | None
-    ) -> AsyncIterator[Dataset]:
+    ) -> AsyncGenerator[Dataset]:
         query = query or Query()
         limit = query.limit or MAX_LIMIT
         offset = query.offset

@@ -1,0 +1,1 @@
+"""Retention: a timer reports the studies that are past their time."""

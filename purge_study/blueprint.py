@@ -1,0 +1,30 @@
+"""The timer of retention."""
+
+from __future__ import annotations
+
+import logging
+
+import azure.functions as func
+
+from shared.clients import get_clients
+from shared.events import Failed, describe, event
+from shared.settings import trigger_settings
+
+from .plan import write_report
+
+blueprint = func.Blueprint()
+
+
+# Never on start-up: that would run at every scale-out and every deployment.
+@blueprint.timer_trigger(
+    arg_name="timer", schedule=trigger_settings().purge_schedule, run_on_startup=False, use_monitor=True
+)
+async def purge_study(timer: func.TimerRequest) -> None:
+    """Report the studies that are due; nothing is deleted."""
+    try:
+        clients = get_clients()
+        summary = await write_report(clients)
+    except Exception as error:
+        event("retention_failed", level=logging.ERROR, error=describe(error))
+        raise Failed(describe(error)) from None
+    event("retention_report", mode=clients.settings.purge_mode, examined=summary.examined, due=summary.due)

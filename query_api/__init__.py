@@ -1,0 +1,1 @@
+"""Lookups over HTTP: QIDO-RS and WADO-RS, passed through to the DICOM service."""

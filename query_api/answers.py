@@ -1,0 +1,119 @@
+"""What callers get: the service's answer passed through, or a problem (RFC 9457) in our own words."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AsyncExitStack
+from typing import Final
+
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from shared.dicomweb import (
+    AccessDenied,
+    Answer,
+    Busy,
+    DICOMwebError,
+    InvalidParameter,
+    InvalidResponse,
+    NotAcceptable,
+    NotFound,
+    RequestNotSent,
+    ResponseLost,
+    StatusError,
+)
+from shared.settings import ConfigurationError
+
+# What the service says of its answer that the caller needs; its own headers (dates, versions, tokens) stay behind.
+_PASSED_HEADERS: Final = ("content-type", "etag", "warning", "erroneous-dicom-attributes")
+
+# Error → status, stable code, what it means. The first that fits counts; subclasses stand before their bases.
+_PROBLEMS: Final[tuple[tuple[type[Exception], int, str, str], ...]] = (
+    (InvalidParameter, 400, "invalid-parameter", "A parameter is not valid."),
+    (ConfigurationError, 503, "not-configured", "The app is not configured; its log says what is missing."),
+    (NotFound, 404, "not-found", "The DICOM service has nothing under these identifiers."),
+    (NotAcceptable, 406, "not-acceptable", "The DICOM service does not have it in the form asked for."),
+    (AccessDenied, 502, "service-denied-access", "The DICOM service does not let the app in."),
+    (Busy, 503, "service-busy", "The DICOM service is busy; try again later."),
+    (RequestNotSent, 503, "service-unreachable", "The DICOM service cannot be reached."),
+    (ResponseLost, 502, "service-silent", "The DICOM service did not answer to the end."),
+    (InvalidResponse, 502, "service-nonsense", "The DICOM service answered something that cannot be understood."),
+    (DICOMwebError, 502, "service-failed", "The DICOM service failed."),
+)
+
+# Of the service's other statuses these tell the caller about its own request.
+_CALLERS_FAULT: Final = {400: ("invalid-request", "The DICOM service does not take this request.")}
+
+
+def problem(error: Exception) -> Response:
+    """Return the answer that stands for an error; the service's own words never reach the caller."""
+    status, code, title = _classify(error)
+    headers: dict[str, str] = {}
+    if isinstance(error, StatusError) and error.retry_after_seconds is not None and status == 503:
+        headers["Retry-After"] = str(round(error.retry_after_seconds))
+    body = {"type": "about:blank", "status": status, "code": code, "title": title}
+    if isinstance(error, InvalidParameter):
+        body["detail"] = str(error)
+    return JSONResponse(body, status_code=status, headers=headers, media_type="application/problem+json")
+
+
+def _classify(error: Exception) -> tuple[int, str, str]:
+    if isinstance(error, StatusError) and error.status_code in _CALLERS_FAULT:
+        code, title = _CALLERS_FAULT[error.status_code]
+        return error.status_code, code, title
+    for kind, status, code, title in _PROBLEMS:
+        if isinstance(error, kind):
+            return status, code, title
+    return 500, "internal", "The app failed; its log has the event."
+
+
+class PassedThrough(StreamingResponse):
+    """An answer of the service, streamed; the connection to the service is given back whatever becomes of it."""
+
+    def __init__(self, upstream: AsyncExitStack, first: bytes, rest: AsyncGenerator[bytes], answer: Answer) -> None:
+        super().__init__(_joined(first, rest), answer.status_code, _headers(answer))
+        self._upstream = upstream
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await self._upstream.aclose()
+
+
+def without_body(answer: Answer) -> Response:
+    """Return the answer to a search that found nothing (204), or to a caller who has it already (304)."""
+    if answer.status_code == 304:
+        return Response(status_code=304, headers=_headers(answer))
+    # What the Standard now asks for (CP-2473), and what clients that parse every answer need.
+    return Response(b"[]", media_type="application/dicom+json")
+
+
+async def pass_through(upstream: AsyncExitStack, answer: Answer) -> Response:
+    """Turn an answer into a response once its first bytes are there: what fails before them still gets a status.
+
+    Args:
+        upstream: holds the connection; the response takes it over.
+        answer: one with a body.
+
+    Raises:
+        ResponseLost: the connection failed before the first byte.
+    """
+    rest = answer.chunks()
+    upstream.push_async_callback(rest.aclose)
+    first = await anext(rest, b"")
+    return PassedThrough(upstream.pop_all(), first, rest, answer)
+
+
+async def _joined(first: bytes, rest: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+    yield first
+    async for chunk in rest:
+        yield chunk
+
+
+def _headers(answer: Answer) -> Mapping[str, str]:
+    headers = {name: answer.headers[name] for name in _PASSED_HEADERS if name in answer.headers}
+    if "content-length" in answer.headers and "content-encoding" not in answer.headers:
+        headers["content-length"] = answer.headers["content-length"]
+    return headers | {"cache-control": "private, no-cache"}

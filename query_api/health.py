@@ -1,0 +1,35 @@
+"""Is the app alive; could it do its work? Status only: the routes are anonymous."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from shared.clients import get_clients
+from shared.dicomweb import Query
+from shared.events import describe, event
+
+_KEPT_SECONDS = 10.0
+
+
+class Readiness:
+    """Ready = a token was to be had, and the service answered a search for one study; known for ten seconds."""
+
+    def __init__(self) -> None:
+        self._lock = asyncio.Lock()
+        self._known: tuple[float, bool] | None = None
+
+    async def is_ready(self) -> bool:
+        """Return what is known, or find out; of callers at the same moment one asks."""
+        async with self._lock:
+            if self._known is None or time.monotonic() - self._known[0] > _KEPT_SECONDS:
+                self._known = (time.monotonic(), await self._ask())
+            return self._known[1]
+
+    async def _ask(self) -> bool:
+        try:
+            await get_clients().dicom.search_for_studies(Query(limit=1))
+        except Exception as error:
+            event("not_ready", error=describe(error))
+            return False
+        return True

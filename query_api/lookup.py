@@ -1,0 +1,45 @@
+"""One lookup: from the caller's request to the service's answer, with one line in the log."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+
+from starlette.requests import Request as HttpRequest
+from starlette.responses import Response
+
+from shared.clients import get_clients
+from shared.dicomweb import Request
+from shared.events import describe, event
+
+from .answers import pass_through, problem, without_body
+
+
+async def look_up(http: HttpRequest, translate: Callable[[HttpRequest], Request]) -> Response:
+    """Answer a lookup: `translate` makes the request to the service of it."""
+    started = time.monotonic()
+    request: Request | None = None
+    error: Exception | None = None
+    try:
+        request = translate(http)
+        response = await _forward(request)
+    except Exception as failure:
+        error = failure
+        response = problem(failure)
+    event(
+        "lookup",
+        transaction=request.transaction if request else None,
+        status=response.status_code,
+        error=describe(error) if error else None,
+        seconds=round(time.monotonic() - started, 3),
+    )
+    return response
+
+
+async def _forward(request: Request) -> Response:
+    async with AsyncExitStack() as upstream:
+        answer = await upstream.enter_async_context(get_clients().dicom.send(request))
+        bodiless = answer.status_code in (204, 304)
+        response = without_body(answer) if bodiless else await pass_through(upstream, answer)
+    return response

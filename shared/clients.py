@@ -1,0 +1,81 @@
+"""The composition root: one credential, one DICOM client and one storage client for the whole process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from azure.identity.aio import DefaultAzureCredential
+from azure.storage.blob import ExponentialRetry
+from azure.storage.blob.aio import BlobServiceClient, ContainerClient
+
+from shared import settings as app_settings
+from shared.dicomweb import DICOMwebClient
+from shared.entra_auth import EntraAuth
+from shared.settings import Settings
+
+RECEIPTS = "dicom-receipts"
+QUARANTINE = "dicom-quarantine"
+QUARANTINE_REASONS = "dicom-quarantine-reasons"
+RETENTION_RECORDS = "retention-records"
+
+# Each GET is held in memory as a whole. The first brings what the header reader wants to see.
+_FIRST_GET_BYTES = 1024 * 1024
+_NEXT_GET_BYTES = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Clients:
+    """What the functions work with."""
+
+    settings: Settings
+    dicom: DICOMwebClient
+    storage: BlobServiceClient
+
+    @property
+    def inbox(self) -> ContainerClient:
+        """The container that files are dropped into."""
+        return self.storage.get_container_client(self.settings.dicom_inbox_container)
+
+    def container(self, name: str) -> ContainerClient:
+        """Return a container of the inbox's account."""
+        return self.storage.get_container_client(name)
+
+
+_clients: Clients | None = None
+
+
+def get_clients() -> Clients:
+    """Return the process's clients; the first caller creates them, inside the running event loop.
+
+    Raises:
+        ConfigurationError: settings are missing or wrong.
+    """
+    global _clients
+    if _clients is None:
+        _clients = _create(app_settings.load())
+    return _clients
+
+
+def _create(settings: Settings) -> Clients:
+    # Its chain ends at the managed identity in Azure and at `az login` on a laptop; AZURE_TOKEN_CREDENTIALS names
+    # one of them. The storage client and the DICOM client share it, and nobody closes it: it lives with the process.
+    credential = DefaultAzureCredential()
+    return Clients(
+        settings=settings,
+        dicom=DICOMwebClient(settings.dicom_service_url, auth=EntraAuth(credential, settings.dicom_token_scope)),
+        storage=_storage(settings, credential),
+    )
+
+
+def _storage(settings: Settings, credential: DefaultAzureCredential) -> BlobServiceClient:
+    # The SDK's default waits 15 s before the first retry; the host's redelivery is there for what takes longer.
+    retry = ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=3)
+    options: dict[str, Any] = {
+        "retry_policy": retry,
+        "max_single_get_size": _FIRST_GET_BYTES,
+        "max_chunk_get_size": _NEXT_GET_BYTES,
+    }
+    if settings.dicom_storage is not None:
+        return BlobServiceClient.from_connection_string(settings.dicom_storage, **options)
+    return BlobServiceClient(str(settings.dicom_storage_blob_service_uri), credential=credential, **options)

@@ -1,0 +1,67 @@
+"""A credential of azure-identity as an `httpx.Auth`."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+
+import httpx
+from azure.core.credentials import AccessToken
+from azure.core.credentials_async import AsyncTokenCredential
+from azure.core.exceptions import AzureError
+
+from shared.dicomweb import RequestNotSent
+from shared.settings import LOOPBACK_HOSTS
+
+_RENEW_BEFORE_EXPIRY_SECONDS = 300
+
+
+class EntraAuth(httpx.Auth):
+    """Adds the bearer token; one caller at a time fetches it, all others wait and reuse it.
+
+    A 401 drops the token once and repeats the request with a fresh one. The token goes to https and to this
+    machine, nowhere else.
+    """
+
+    def __init__(self, credential: AsyncTokenCredential, scope: str) -> None:
+        self._credential = credential
+        self._scope = scope
+        self._lock = asyncio.Lock()
+        self._token: AccessToken | None = None
+
+    async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
+        """Sign the request, and once more if its token was refused.
+
+        Raises:
+            RequestNotSent: no token was to be had, or the address is not one to show it to.
+        """
+        if request.url.scheme != "https" and request.url.host not in LOOPBACK_HOSTS:
+            raise RequestNotSent("token: it is shown to https addresses only")
+        token = await self.token()
+        request.headers["Authorization"] = f"Bearer {token}"
+        response = yield request
+        if response.status_code != 401:
+            return
+        fresh = await self.token(refused=token)
+        if fresh != token:
+            request.headers["Authorization"] = f"Bearer {fresh}"
+            yield request
+
+    async def token(self, refused: str | None = None) -> str:
+        """Return a token that is good for some minutes, and is not the `refused` one if another is to be had.
+
+        Raises:
+            RequestNotSent: none was to be had.
+        """
+        async with self._lock:
+            if self._token is None or self._token.token == refused or self._expires_soon(self._token):
+                try:
+                    self._token = await self._credential.get_token(self._scope)
+                except AzureError as error:
+                    raise RequestNotSent(f"token: none was to be had ({type(error).__name__})") from None
+            return self._token.token
+
+    @staticmethod
+    def _expires_soon(token: AccessToken) -> bool:
+        return token.expires_on - time.time() < _RENEW_BEFORE_EXPIRY_SECONDS

@@ -1,0 +1,77 @@
+"""What the app says about itself: one JSON line per event, free of patient data by construction.
+
+Only the fields of `FIELDS` can be logged. None of them may ever hold an attribute's value, a UID, a blob's name, a
+query string, or the text of an exception that is not ours.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Final
+
+import pydicom
+
+from shared.dicomweb import DICOMwebError, InvalidParameter
+from shared.settings import ConfigurationError
+
+FIELDS: Final = frozenset(
+    {
+        "attributes",  # tags, never values
+        "bytes",
+        "due",
+        "error",  # from `describe`
+        "examined",
+        "mode",
+        "reason",
+        "seconds",
+        "service_code",
+        "source",
+        "status",
+        "transaction",
+        "verdict",
+    }
+)
+
+_log = logging.getLogger("dicom_dropbox")
+
+
+class Failed(Exception):
+    """A trigger failed and the host shall try again; the text is ours, without anything of a patient's in it."""
+
+
+_OURS = (ConfigurationError, DICOMwebError, Failed, InvalidParameter)
+
+
+def event(name: str, *, level: int = logging.INFO, **fields: object) -> None:
+    """Write one event as a line of JSON; fields that are None are left out.
+
+    Raises:
+        ValueError: a field is not in the list.
+    """
+    if unknown := fields.keys() - FIELDS:
+        raise ValueError(f"not to be logged: {', '.join(sorted(unknown))}")
+    line = {"event": name} | {key: value for key, value in fields.items() if value is not None}
+    _log.log(level, json.dumps(line))
+
+
+def describe(error: BaseException) -> str:
+    """Say what went wrong in words that may be logged: of a foreign exception only its class."""
+    kind = type(error).__name__
+    return f"{kind}: {error}" if isinstance(error, _OURS) else kind
+
+
+class _Nothing(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        return False
+
+
+def silence_libraries() -> None:
+    """Keep libraries from logging what they see: URLs, blob names, attribute values. Call it before they are used."""
+    _log.setLevel(logging.INFO)
+    for name in ("azure", "httpx", "httpcore", "pydicom"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    # A level would be reset when the extension's web server configures uvicorn; a filter stays.
+    logging.getLogger("uvicorn.access").addFilter(_Nothing())
+    # pydicom's warnings about invalid values quote them.
+    pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE

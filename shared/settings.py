@@ -1,0 +1,154 @@
+"""The settings of the app: the only reader of the environment.
+
+Importing this module never fails: a wrong setting is found when a trigger fires, and reported with all others, so
+that the health routes can always answer.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+
+# Of all settings the host reads these itself, when it indexes the functions: they must be right at import.
+STORAGE_CONNECTION = "DICOM_STORAGE"
+DEFAULT_INBOX = "dicom-inbox"
+DEFAULT_SCHEDULE = "0 0 3 * * *"
+
+
+class ConfigurationError(Exception):
+    """Settings are missing or wrong: each by name and with what is allowed, never with its value."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("the app's settings need attention: " + "; ".join(problems))
+        self.problems = problems
+
+
+class Settings(BaseModel):
+    """Each field is the app setting of the same name in upper case, unless it names another."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", str_strip_whitespace=True, hide_input_in_errors=True)
+
+    dicom_service_url: str = Field(
+        description="Address of the DICOM service with its version, "
+        "`https://<workspace>-<service>.dicom.azurehealthcareapis.com/v2`. https only, but on the same machine."
+    )
+    dicom_token_scope: str = Field(
+        default="https://dicom.healthcareapis.azure.com/.default",
+        description="Scope of the token that is shown to the DICOM service.",
+    )
+    dicom_storage: str | None = Field(
+        default=None,
+        description="Connection string of the storage account that holds the inbox; for Azurite. "
+        "In Azure leave it out and set the next one.",
+    )
+    dicom_storage_blob_service_uri: str | None = Field(
+        default=None,
+        alias="DICOM_STORAGE__blobServiceUri",
+        description="Address of the storage account's blob service, reached by managed identity. "
+        "The blob trigger also needs `DICOM_STORAGE__queueServiceUri`.",
+    )
+    dicom_inbox_container: str = Field(
+        default=DEFAULT_INBOX,
+        pattern=r"^[a-z0-9](-?[a-z0-9]){2,62}$",
+        description="Container that files are dropped into.",
+    )
+    blob_trigger_source: Literal["EventGrid", "LogsAndContainerScan"] = Field(
+        default="EventGrid",
+        description="How the platform learns of a new blob; `LogsAndContainerScan` for Azurite, which emits no events.",
+    )
+    purge_schedule: str = Field(
+        default=DEFAULT_SCHEDULE,
+        pattern=r"^\S+( \S+){4,5}$",
+        description="When the retention report is made: NCRONTAB with seconds, UTC.",
+    )
+    purge_mode: Literal["report"] = Field(
+        default="report",
+        description="Only `report`: nothing is deleted.",
+    )
+    purge_after_days: int | None = Field(
+        default=None,
+        ge=1,
+        description="A study whose StudyDate is more days ago than this is reported as due. Not set: none is.",
+    )
+
+    @field_validator("dicom_service_url")
+    @classmethod
+    def _is_safe_address(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK_HOSTS):
+            raise ValueError("must be an https address (http only on the same machine)")
+        if parts.query or parts.fragment or parts.username:
+            raise ValueError("must be an address without credentials, query or fragment")
+        return value.rstrip("/")
+
+    @field_validator("purge_mode", mode="before")
+    @classmethod
+    def _cannot_delete(cls, value: object) -> object:
+        if value == "delete":
+            raise ValueError("`delete` is refused: this version has no retention policy to delete by; use `report`")
+        return value
+
+    @model_validator(mode="after")
+    def _has_one_storage(self) -> Settings:
+        if (self.dicom_storage is None) == (self.dicom_storage_blob_service_uri is None):
+            raise ValueError("set exactly one of DICOM_STORAGE and DICOM_STORAGE__blobServiceUri")
+        return self
+
+
+def setting_name(field: str) -> str:
+    """Return the app setting's name that a field of `Settings` is read from."""
+    return Settings.model_fields[field].alias or field.upper()
+
+
+def load(environment: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings; an empty value counts as absent.
+
+    Raises:
+        ConfigurationError: one or more are missing or wrong.
+    """
+    environment = os.environ if environment is None else environment
+    given: dict[str, str] = {}
+    for field, info in Settings.model_fields.items():
+        if value := environment.get(setting_name(field), "").strip():
+            given[info.alias or field] = value
+    try:
+        return Settings.model_validate(given)
+    except ValidationError as error:
+        raise ConfigurationError(_problems(error)) from None
+
+
+def _problems(error: ValidationError) -> list[str]:
+    problems = []
+    for problem in error.errors(include_url=False, include_input=False, include_context=False):
+        name = str(problem["loc"][0]) if problem["loc"] else ""
+        name = setting_name(name) if name in Settings.model_fields else name
+        message = problem["msg"].removeprefix("Value error, ")
+        problems.append(f"{name}: {message}" if name else message)
+    return problems
+
+
+@dataclass(frozen=True)
+class TriggerSettings:
+    """What the triggers' declarations need at import; a wrong value gives way to the default, `load` reports it."""
+
+    inbox_container: str
+    blob_source: str
+    purge_schedule: str
+
+
+def trigger_settings(environment: Mapping[str, str] | None = None) -> TriggerSettings:
+    """Read the settings that stand in the triggers' declarations. Never fails."""
+    environment = os.environ if environment is None else environment
+    source = environment.get("BLOB_TRIGGER_SOURCE", "").strip()
+    return TriggerSettings(
+        inbox_container=environment.get("DICOM_INBOX_CONTAINER", "").strip() or DEFAULT_INBOX,
+        blob_source=source if source == "LogsAndContainerScan" else "EventGrid",
+        purge_schedule=environment.get("PURGE_SCHEDULE", "").strip() or DEFAULT_SCHEDULE,
+    )

@@ -1,0 +1,54 @@
+"""There already: the same instance once more, or another one under its UIDs? The bytes tell."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+
+from shared.dicomweb import DICOMwebClient, NotFound, Query
+
+from .part10 import Header
+from .source import Digest, HashedBody
+from .verdict import Decision, NotYet, Verdict
+
+Uids = tuple[str, str, str]  # study, series, SOP instance
+
+
+async def compare_with_stored(
+    dicom: DICOMwebClient, body: HashedBody, header: Header, stored_sop_instance_uid: str | None
+) -> Decision:
+    """Compare what the service has with what was sent, the preamble apart; neither is held in memory.
+
+    Raises:
+        NotYet: the stored instance is not to be found: it was deleted meanwhile, or cannot be told from its like.
+        DICOMwebError: it cannot be retrieved.
+    """
+    study, series, instance = _uids_of(header) or await _search(dicom, stored_sop_instance_uid)
+    digest = Digest()
+    try:
+        async with dicom.retrieve_instance(
+            study_instance_uid=study, series_instance_uid=series, sop_instance_uid=instance
+        ) as part:
+            async for chunk in part.chunks():
+                digest.update(chunk)
+    except NotFound:
+        raise NotYet("the stored instance has gone") from None
+    same = digest.instance_sha256 == (await body.complete_digest()).instance_sha256
+    return Decision(Verdict.DUPLICATE) if same else Decision(Verdict.CONFLICT, "other_bytes")
+
+
+def _uids_of(header: Header) -> Uids | None:
+    if header.study_instance_uid and header.series_instance_uid and header.sop_instance_uid:
+        return header.study_instance_uid, header.series_instance_uid, header.sop_instance_uid
+    return None
+
+
+async def _search(dicom: DICOMwebClient, sop_instance_uid: str | None) -> Uids:
+    """Find an instance of which only the UID is known, for files whose header we could not follow."""
+    if sop_instance_uid is None:
+        raise NotYet("the stored instance is not named")
+    async with aclosing(dicom.iter_instances(Query({"SOPInstanceUID": sop_instance_uid}))) as found:
+        instances = [dataset async for dataset in found]
+    if len(instances) != 1:
+        raise NotYet("the stored instance cannot be told from others with its UID")
+    [only] = instances
+    return str(only.StudyInstanceUID), str(only.SeriesInstanceUID), str(only.SOPInstanceUID)

@@ -1,0 +1,93 @@
+"""The quarantine: a refused file and the reason beside it, in two containers under one name."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+from azure.core import MatchConditions
+from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
+from azure.storage.blob import BlobProperties, ContentSettings
+from azure.storage.blob.aio import BlobClient
+
+from shared.clients import QUARANTINE, QUARANTINE_REASONS, Clients
+from shared.events import Failed
+
+from .receipt import Receipt
+from .source import Source, SourceGone
+
+_COPY_POLL_SECONDS = 0.5
+_COPY_POLLS = 600
+_SOURCE_ETAG = "source_etag"  # metadata of the copy: which version of the source it is
+
+
+async def move_to_quarantine(clients: Clients, source: Source, receipt: Receipt) -> None:
+    """Copy the file, verify the copy, write its reason, then delete the original: each step may be repeated.
+
+    Raises:
+        Failed: the copy is not what it should be, or not there in time.
+        SourceGone: the version that was judged is there no longer.
+    """
+    copy = await _copy(clients, source, receipt)
+    await _write_reason(clients, copy.blob_name, receipt)
+    await _delete(source)
+
+
+async def _copy(clients: Clients, source: Source, receipt: Receipt) -> BlobClient:
+    container = clients.container(QUARANTINE)
+    for name in (receipt.blob, f"{receipt.blob}~{receipt.etag}"):
+        copy = container.get_blob_client(name)
+        try:
+            await _start_copy(copy, source, receipt)
+        except ResourceExistsError:
+            properties = await copy.get_blob_properties()
+            if properties.metadata.get(_SOURCE_ETAG) != receipt.etag:
+                continue  # another version of the file lies there under this name
+        await _verify(copy, source)
+        return copy
+    raise Failed("quarantine: both names for the copy are taken by other versions")
+
+
+async def _start_copy(copy: BlobClient, source: Source, receipt: Receipt) -> None:
+    # Copy Blob within one account: no size limit, no SAS, and the bytes do not pass through us.
+    try:
+        await copy.start_copy_from_url(
+            source.blob.url,
+            metadata={_SOURCE_ETAG: receipt.etag},
+            source_etag=source.etag,
+            source_match_condition=MatchConditions.IfNotModified,
+            match_condition=MatchConditions.IfMissing,
+        )
+    except (ResourceNotFoundError, ResourceModifiedError):
+        raise SourceGone from None
+
+
+async def _verify(copy: BlobClient, source: Source) -> None:
+    for _ in range(_COPY_POLLS):
+        properties = await copy.get_blob_properties()
+        if properties.copy.status != "pending":
+            return _check(properties, source)
+        await asyncio.sleep(_COPY_POLL_SECONDS)
+    raise Failed("quarantine: the copy is not complete yet")
+
+
+def _check(properties: BlobProperties, source: Source) -> None:
+    if properties.copy.status != "success" or properties.size != source.size:
+        raise Failed("quarantine: the copy is not like its original")
+
+
+async def _write_reason(clients: Clients, name: str, receipt: Receipt) -> None:
+    await clients.container(QUARANTINE_REASONS).upload_blob(
+        f"{name}.json",
+        json.dumps(receipt.to_json(), indent=1).encode(),
+        overwrite=True,
+        content_settings=ContentSettings(content_type="application/json"),
+    )
+
+
+async def _delete(source: Source) -> None:
+    """Delete the version that was judged, and no other; one that is gone already is no error."""
+    try:
+        await source.blob.delete_blob(etag=source.etag, match_condition=MatchConditions.IfNotModified)
+    except (ResourceNotFoundError, ResourceModifiedError):
+        return

@@ -1,0 +1,105 @@
+"""Receipts: one JSON blob for each blob of the inbox, under the same name, in a container of their own.
+
+The same name, since two listings in the same order can then be joined without a request per blob.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from azure.core import MatchConditions
+from azure.core.exceptions import ResourceExistsError
+from azure.storage.blob import ContentSettings
+from azure.storage.blob.aio import BlobClient
+
+from shared.clients import RECEIPTS, Clients
+
+from .verdict import REASONS, Decision, Verdict
+
+SCHEMA = 1
+_MAX_EARLIER = 50
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What became of one version of a blob."""
+
+    blob: str
+    etag: str  # without quotation marks, as listings have it
+    size_bytes: int
+    sha256: str | None  # None where the content was never read to its end
+    verdict: Verdict
+    reason: str | None = None
+    service_code: int | None = None
+    attributes: tuple[str, ...] = ()
+    study_instance_uid: str | None = None
+    series_instance_uid: str | None = None
+    sop_instance_uid: str | None = None
+    decided_at: str = ""
+
+    @property
+    def decision(self) -> Decision:
+        """The verdict and its grounds."""
+        return Decision(self.verdict, self.reason, self.service_code, self.attributes)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as `docs/receipts.md` has it."""
+        advice = {"advice": REASONS[self.reason]} if self.reason else {}
+        return {"schema": SCHEMA, "state": "final", **asdict(self), **advice}
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> Receipt:
+        """Read what `to_json` gave.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is something else.
+        """
+        fields = {name: document[name] for name in cls.__dataclass_fields__}
+        return cls(**fields | {"verdict": Verdict(fields["verdict"]), "attributes": tuple(fields["attributes"])})
+
+
+def now() -> str:
+    """Return the time as receipts have it: UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+async def write_receipt(clients: Clients, receipt: Receipt) -> Receipt:
+    """Write a receipt, and return the one that stands: the first verdict on a version is the one that counts.
+
+    The same event may come twice, and a blob may be overwritten: a receipt of another version goes into the new
+    one's list of earlier ones.
+    """
+    blob = clients.container(RECEIPTS).get_blob_client(receipt.blob)
+    try:
+        await _upload(blob, receipt.to_json() | {"earlier": []}, match_condition=MatchConditions.IfMissing)
+        return receipt
+    except ResourceExistsError:
+        return await _add_to(blob, receipt)
+
+
+async def _add_to(blob: BlobClient, receipt: Receipt) -> Receipt:
+    download = await blob.download_blob()
+    document: dict[str, Any] = json.loads(await download.readall())
+    if document["etag"] == receipt.etag:
+        return Receipt.from_json(document)
+    earlier = [*document.pop("earlier", []), document][-_MAX_EARLIER:]
+    # A concurrent change makes this fail; the host then tries again from the start.
+    await _upload(
+        blob,
+        receipt.to_json() | {"earlier": earlier},
+        etag=download.properties.etag,
+        match_condition=MatchConditions.IfNotModified,
+    )
+    return receipt
+
+
+async def _upload(blob: BlobClient, document: dict[str, Any], **conditions: Any) -> None:
+    await blob.upload_blob(
+        json.dumps(document, indent=1).encode(),
+        overwrite=True,
+        content_settings=ContentSettings(content_type="application/json"),
+        **conditions,
+    )

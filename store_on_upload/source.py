@@ -1,0 +1,122 @@
+"""A blob of the inbox, held to the version that was first read."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from azure.core import MatchConditions
+from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
+from azure.storage.blob.aio import BlobClient
+
+from shared.dicomweb import Body
+
+from .part10 import PREFIX_BYTES
+
+PREAMBLE_BYTES = 128  # PS3.10 §7.1; no part of the instance, and the service may blank it
+
+
+class SourceGone(Exception):
+    """The blob was deleted or overwritten meanwhile; a newer version has a trigger of its own."""
+
+
+class Digest:
+    """The hashes of a content, taken while it passes."""
+
+    def __init__(self) -> None:
+        self._whole = hashlib.sha256()
+        self._instance = hashlib.sha256()
+        self.size = 0
+
+    def update(self, chunk: bytes) -> None:
+        """Take in the next bytes."""
+        self._whole.update(chunk)
+        self._instance.update(memoryview(chunk)[max(0, PREAMBLE_BYTES - self.size) :])
+        self.size += len(chunk)
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of all bytes, hexadecimal."""
+        return self._whole.hexdigest()
+
+    @property
+    def instance_sha256(self) -> str:
+        """SHA-256 of all bytes but the preamble, hexadecimal."""
+        return self._instance.hexdigest()
+
+
+@dataclass(frozen=True)
+class Source:
+    """One version of a blob: its first bytes, and the rest on demand.
+
+    Args:
+        prefix: the first `PREFIX_BYTES`, or all of it.
+        etag: the version, with its quotation marks.
+        size: in bytes.
+    """
+
+    blob: BlobClient
+    prefix: bytes
+    etag: str
+    size: int
+
+    @classmethod
+    async def open(cls, blob: BlobClient) -> Source:
+        """Read the blob's first bytes: one request (two if it is empty), which tells version and size as well.
+
+        Raises:
+            SourceGone: there is no such blob any more.
+        """
+        try:
+            download = await blob.download_blob()
+            prefix = await download.read(PREFIX_BYTES)
+        except (ResourceNotFoundError, ResourceModifiedError):
+            raise SourceGone from None
+        return cls(blob, prefix, str(download.properties.etag), download.size)
+
+    async def chunks(self, digest: Digest) -> AsyncIterator[bytes]:
+        """Yield the whole content of this version, taking it into `digest`; at most some MiB are in memory.
+
+        Raises:
+            SourceGone: the version is there no longer.
+        """
+        digest.update(self.prefix)
+        yield self.prefix
+        if self.size == len(self.prefix):
+            return
+        async with aclosing(self._rest()) as rest:
+            async for chunk in rest:
+                digest.update(chunk)
+                yield chunk
+
+    async def _rest(self) -> AsyncGenerator[bytes]:
+        try:
+            download = await self.blob.download_blob(
+                offset=len(self.prefix), etag=self.etag, match_condition=MatchConditions.IfNotModified
+            )
+            async for chunk in download.chunks():
+                yield chunk
+        except (ResourceNotFoundError, ResourceModifiedError):
+            raise SourceGone from None
+
+
+class HashedBody(Body):
+    """A source as a request body; `digest` holds the hashes of the attempt that was made last."""
+
+    def __init__(self, source: Source) -> None:
+        super().__init__(self._open, source.size)
+        self._source = source
+        self.digest = Digest()
+
+    def _open(self) -> AsyncIterator[bytes]:
+        self.digest = Digest()
+        return self._source.chunks(self.digest)
+
+    async def complete_digest(self) -> Digest:
+        """Return the hashes of the whole content, read once more where the service did not wait for all of it."""
+        if self.digest.size != self.length:
+            async for _ in self:
+                pass
+        return self.digest

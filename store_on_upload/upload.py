@@ -1,0 +1,94 @@
+"""One blob → one verdict: look at it, store it, confirm it, write the receipt, then deal with the file."""
+
+from __future__ import annotations
+
+import time
+from pathlib import PurePosixPath
+
+from shared.clients import Clients
+from shared.dicomweb import DICOMwebClient, StatusError
+from shared.events import event
+
+from .duplicate import compare_with_stored
+from .part10 import Header, Unfit, read_header
+from .quarantine import move_to_quarantine
+from .receipt import Receipt, now, write_receipt
+from .source import Digest, HashedBody, Source, SourceGone
+from .verdict import AlreadyStored, Decision, Verdict, judge, rejected
+
+SUFFIXES = frozenset({".dcm"})
+
+
+async def handle_blob(clients: Clients, name: str) -> Receipt | None:
+    """Bring one blob of the inbox to its verdict; harmless when repeated.
+
+    Returns:
+        The receipt that stands; None where the blob is gone or overwritten, for a newer version has its own trigger.
+
+    Raises:
+        DICOMwebError, NotYet, Failed, AzureError: no verdict yet; the blob stays, and the host tries again.
+    """
+    started = time.monotonic()
+    try:
+        source = await Source.open(clients.inbox.get_blob_client(name))
+        receipt = await write_receipt(clients, await _judge(clients.dicom, source))
+        if receipt.verdict.quarantines:
+            await move_to_quarantine(clients, source, receipt)
+    except SourceGone:
+        event("blob_gone")
+        return None
+    _report(receipt, time.monotonic() - started)
+    return receipt
+
+
+async def _judge(dicom: DICOMwebClient, source: Source) -> Receipt:
+    if PurePosixPath(source.blob.blob_name).suffix.lower() not in SUFFIXES:
+        return _receipt(source, None, None, Decision(Verdict.IGNORED, "name"))
+    try:
+        header = read_header(source.prefix, source.size)
+    except Unfit as unfit:
+        return _receipt(source, None, None, rejected(unfit.reason))
+    return await _store(dicom, source, header)
+
+
+async def _store(dicom: DICOMwebClient, source: Source, header: Header) -> Receipt:
+    body = HashedBody(source)
+    try:
+        result = await dicom.store_instance(body)
+        decision = judge(result, header.sop_instance_uid)
+    except AlreadyStored as stored:
+        decision = await compare_with_stored(dicom, body, header, stored.sop_instance_uid)
+    except StatusError as error:
+        if error.status_code != 413:
+            raise
+        decision = rejected("too_large")
+    return _receipt(source, header, body.digest, decision)
+
+
+def _receipt(source: Source, header: Header | None, digest: Digest | None, decision: Decision) -> Receipt:
+    return Receipt(
+        blob=source.blob.blob_name,
+        etag=source.etag.strip('"'),
+        size_bytes=source.size,
+        sha256=digest.sha256 if digest and digest.size == source.size else None,
+        verdict=decision.verdict,
+        reason=decision.reason,
+        service_code=decision.service_code,
+        attributes=decision.attributes,
+        study_instance_uid=header.study_instance_uid if header else None,
+        series_instance_uid=header.series_instance_uid if header else None,
+        sop_instance_uid=header.sop_instance_uid if header else None,
+        decided_at=now(),
+    )
+
+
+def _report(receipt: Receipt, seconds: float) -> None:
+    event(
+        "blob_decided",
+        verdict=receipt.verdict,
+        reason=receipt.reason,
+        service_code=receipt.service_code,
+        attributes=receipt.attributes or None,
+        bytes=receipt.size_bytes,
+        seconds=round(seconds, 3),
+    )
