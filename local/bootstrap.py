@@ -46,7 +46,7 @@ def _python(venv: Path) -> None:
     _make_venv(venv)
     stamp = venv / "set-up.python"
     if not _is_current(stamp, *REQUIREMENTS):
-        _pip(venv, "the Python packages, about 60, once (half a minute or so)", REQUIREMENTS[0])
+        _pip(venv, "the Python packages, about 80, once (half a minute or so)", REQUIREMENTS[0])
         _mark(stamp, *REQUIREMENTS)
 
 

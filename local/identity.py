@@ -43,7 +43,6 @@ class Endpoint(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     server: Endpoint
-    protocol_version = "HTTP/1.1"
     timeout = 60
 
     def do_GET(self) -> None:
