@@ -1,0 +1,184 @@
+"""Takes messages from a queue and has them handled: locked, retried, and set aside after too many tries."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from azure.core.exceptions import AzureError, ResourceNotFoundError
+from azure.storage.queue import QueueMessage
+from azure.storage.queue.aio import QueueClient
+
+from local.functions_host.invocations import HostStopping
+from local.functions_host.output import say
+
+# The queue service gives at most this many at once.
+_LARGEST_BATCH = 32
+# Renewing at a third of the lock leaves room for one renewal that fails.
+_RENEWALS_PER_LOCK = 3
+
+
+class Unreadable(Exception):
+    """The message can never be handled; it goes to the poison queue without being tried again."""
+
+
+@dataclass(frozen=True)
+class PumpSettings:
+    """How a queue is drained."""
+
+    parallelism: int
+    batch_size: int
+    max_dequeue_count: int
+    retry_after_seconds: float
+    lock_seconds: float
+    poll_seconds: float
+
+
+class QueuePump:
+    """Drains one queue.
+
+    Args:
+        queue: where the messages are.
+        handle: gets a message and returns whether it succeeded; raises Unreadable.
+        poison: sets a message aside.
+    """
+
+    def __init__(
+        self,
+        queue: QueueClient,
+        settings: PumpSettings,
+        handle: Callable[[QueueMessage], Awaitable[bool]],
+        poison: Callable[[QueueMessage], Awaitable[None]],
+    ) -> None:
+        self._queue = queue
+        self._settings = settings
+        self._handle = handle
+        self._poison = poison
+        self._running: set[asyncio.Task[None]] = set()
+        self._wake = asyncio.Event()
+
+    def wake(self) -> None:
+        """Look at the queue now rather than at the next poll."""
+        self._wake.set()
+
+    async def drain(self) -> None:
+        """Take messages until there are none; they are handled in tasks of their own.
+
+        Raises:
+            AzureError: storage failed.
+        """
+        while await self._take():
+            pass
+
+    async def finish(self) -> None:
+        """Wait until every message taken is dealt with."""
+        if self._running:
+            await asyncio.wait(self._running)
+
+    async def _take(self) -> bool:
+        room = self._settings.parallelism - len(self._running)
+        if room <= 0:
+            await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
+            return True
+        taken = 0
+        # Cleared before looking: a wake-up during the look counts for the next one.
+        self._wake.clear()
+        async for message in self._receive(room):
+            task = asyncio.create_task(self._process(message))
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+            taken += 1
+        return taken > 0
+
+    async def _receive(self, room: int):  # type: ignore[no-untyped-def]  # an async generator of messages
+        count = min(room, self._settings.batch_size, _LARGEST_BATCH)
+        pages = self._queue.receive_messages(
+            messages_per_page=count,
+            max_messages=count,
+            visibility_timeout=round(self._settings.lock_seconds),
+        )
+        async for message in pages:
+            yield message
+
+    async def rest(self) -> None:
+        """Wait for the next poll or a wake-up."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), self._settings.poll_seconds)
+
+    async def _process(self, message: QueueMessage) -> None:
+        try:
+            async with _Lock(self._queue, message, self._settings.lock_seconds):
+                outcome = await self._try(message)
+            await outcome(message)
+        except AzureError as error:
+            # The message shows up again when its lock runs out.
+            say("queue", "not settled", type(error).__name__)
+
+    async def _try(self, message: QueueMessage) -> Callable[[QueueMessage], Awaitable[None]]:
+        """Handle a message and return what is to become of it."""
+        count = message.dequeue_count or 1
+        if count > self._settings.max_dequeue_count:
+            return self._set_aside
+        try:
+            succeeded = await self._handle(message)
+        except Unreadable:
+            return self._set_aside
+        except (asyncio.CancelledError, HostStopping):
+            return self._release_now
+        if succeeded:
+            return self._delete
+        return self._set_aside if count >= self._settings.max_dequeue_count else self._release
+
+    async def _delete(self, message: QueueMessage) -> None:
+        with contextlib.suppress(ResourceNotFoundError):  # another host was faster
+            await self._queue.delete_message(message)
+
+    async def _release(self, message: QueueMessage) -> None:
+        await self._queue.update_message(message, visibility_timeout=round(self._settings.retry_after_seconds))
+        self.wake()
+
+    async def _release_now(self, message: QueueMessage) -> None:
+        await self._queue.update_message(message, visibility_timeout=0)
+
+    async def _set_aside(self, message: QueueMessage) -> None:
+        await self._poison(message)
+        await self._delete(message)
+
+
+class _Lock:
+    """Keeps a message hidden while it is handled.
+
+    A message of a host that was killed comes back when its lock runs out. The renewal is never
+    cancelled half-way: it would change the pop receipt without our knowing.
+    """
+
+    def __init__(self, queue: QueueClient, message: QueueMessage, seconds: float) -> None:
+        self._queue = queue
+        self._message = message
+        self._seconds = seconds
+        self._done = asyncio.Event()
+
+    async def __aenter__(self) -> None:
+        self._renewing = asyncio.create_task(self._renew())
+
+    async def __aexit__(self, *exception: object) -> None:
+        self._done.set()
+        await self._renewing
+
+    async def _renew(self) -> None:
+        while not await self._is_done_within(self._seconds / _RENEWALS_PER_LOCK):
+            try:
+                renewed = await self._queue.update_message(self._message, visibility_timeout=round(self._seconds))
+            except AzureError as error:
+                say("queue", "lock not renewed", type(error).__name__)
+            else:
+                self._message.pop_receipt = renewed.pop_receipt
+
+    async def _is_done_within(self, seconds: float) -> bool:
+        try:
+            await asyncio.wait_for(self._done.wait(), seconds)
+        except TimeoutError:
+            return False
+        return True
