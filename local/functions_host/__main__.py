@@ -10,7 +10,7 @@ import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from local.functions_host import workers
 from local.functions_host.functions import LoadError, find_app
@@ -49,9 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     set_up_logging()
     if drawn:
         say(f"KEYS function={keys.function} master={keys.master}")
-    code = asyncio.run(_serve(settings, worker, keys, listening))
-    _leave(code)
-    return code
+    return asyncio.run(_serve(settings, worker, keys, listening))
 
 
 def _read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -84,7 +82,7 @@ def _listen(port: int) -> socket.socket:
     return listening
 
 
-async def _serve(settings: HostSettings, worker: workers.Worker, keys: Keys, listening: socket.socket) -> int:
+async def _serve(settings: HostSettings, worker: workers.Worker, keys: Keys, listening: socket.socket) -> NoReturn:
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_report_loop_error)
     stopping = asyncio.Event()
@@ -92,15 +90,14 @@ async def _serve(settings: HostSettings, worker: workers.Worker, keys: Keys, lis
     try:
         await host.start(listening)
     except LoadError as error:
-        await host.stop()
-        return _refuse(str(error), EXIT_BAD_APP)
+        _leave(_refuse(str(error), EXIT_BAD_APP))
     # After the worker's start: its web server takes the signals for itself when it starts.
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopping.set)
     say("Host running", f"http://{_ADDRESS}:{listening.getsockname()[1]}", f"worker {worker.name}")
     await stopping.wait()
     await host.stop()
-    return 0
+    _leave(0)
 
 
 def _report_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -114,8 +111,12 @@ def _refuse(reason: str, code: int) -> int:
     return code
 
 
-def _leave(code: int) -> None:
-    """End the process now: a thread that still runs a function would hold up an ordinary exit."""
+def _leave(code: int) -> NoReturn:
+    """End the process now.
+
+    An ordinary exit would wait for threads that still run functions, and would cancel the worker's
+    web server, which then prints its stack.
+    """
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
