@@ -34,7 +34,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Set up what the make targets need.")
     parser.add_argument("--venv", type=Path, required=True)
     venv = parser.parse_args().venv.absolute()
-    signal.signal(signal.SIGTERM, _end)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _end)
     # Two makes at once: the second waits. A lock on a folder leaves no file, and ends with the process.
     fcntl.flock(os.open(ROOT, os.O_RDONLY), fcntl.LOCK_EX)
     _python(venv)
@@ -105,15 +106,22 @@ def _run(
             command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
         )
         try:
-            while process.poll() is None:
+            while not _has_ended(process, within_seconds=0.2):
                 _show_progress(began, _end_of(log, 400))
-                time.sleep(0.2)
         finally:
             process.terminate()
             process.wait()
         if process.returncode:
             _fail(f"{_end_of(log, 20_000)}\n{what} failed: see above.")
     _show(f"  done in {time.monotonic() - began:.0f} s")
+
+
+def _has_ended(process: subprocess.Popen[bytes], *, within_seconds: float) -> bool:
+    try:
+        process.wait(within_seconds)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
 
 
 def _end_of(log: IO[bytes], size: int) -> str:

@@ -189,7 +189,9 @@ class Stack:
         return self._module("dicom-service", "local.dicom_service", *options, LOCAL_TOKEN_SECRET=self._token_secret)
 
     def _functions_host(self) -> Part:
-        options = ["--port", str(self.ports.app), *(["--auth"] if self._auth else [])]
+        options = ["--port", str(self.ports.app), "--app", str(self._app)]
+        if self._auth:
+            options.append("--auth")
         if self._poll_seconds is not None:
             options += ["--poll-seconds", str(self._poll_seconds)]
         keys = {"LOCAL_FUNCTION_KEY": self.function_key, "LOCAL_MASTER_KEY": self.master_key}

@@ -1,14 +1,19 @@
-"""What the tests of every kind share."""
+"""What the tests of every kind share, and the guard against tests that skip unnoticed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
+from _pytest.terminal import TerminalReporter
 
 from local.azurite import Azurite
 from local.ports import free_ports
+from local.stack import Stack
+
+ALLOWED_SKIPS = Path(__file__).with_name("allowed_skips.txt")
 
 
 @pytest.fixture(scope="session")
@@ -26,6 +31,43 @@ def free_port() -> Callable[[], int]:
 @pytest.fixture(scope="session")
 def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The connection string of a real Azurite with a folder of its own, shared by the whole run."""
-    folder: Path = tmp_path_factory.mktemp("azurite")
-    with Azurite(folder) as running:
+    with Azurite(tmp_path_factory.mktemp("azurite")) as running:
         yield running.connection_string
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The whole local stack on free ports, with function keys on, shared by the whole run.
+
+    Its logs are `stack.folder / "*.log"`.
+    """
+    with Stack(tmp_path_factory.mktemp("stack"), auth=True, poll_seconds=0.1) as running:
+        yield running
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail the run if a test was skipped that is not in the list."""
+    if _unlisted_skips(session.config) and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.Config) -> None:
+    """Say which tests those are."""
+    for node, reason in _unlisted_skips(config):
+        terminalreporter.write_line(f"SKIP NOT IN {ALLOWED_SKIPS.name}: {node} | {reason}", red=True)
+
+
+def _unlisted_skips(config: pytest.Config) -> list[tuple[str, str]]:
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    reports = reporter.stats.get("skipped", []) if reporter else []
+    skipped = [(report.nodeid, report.longrepr[2].removeprefix("Skipped: ")) for report in reports]
+    allowed = [
+        tuple(part.strip() for part in line.split("|", 1))
+        for line in ALLOWED_SKIPS.read_text().splitlines()
+        if line.strip() and not line.startswith("#")
+    ]
+    return [skip for skip in skipped if not any(_matches(skip, pattern) for pattern in allowed)]
+
+
+def _matches(skip: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
+    return len(skip) == len(pattern) and all(map(fnmatchcase, skip, pattern))
