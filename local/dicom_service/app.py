@@ -1,0 +1,122 @@
+"""The service as an ASGI application: its routes, and what surrounds them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import cast
+
+from anyio import to_thread
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from local.dicom_service import part10, search
+from local.dicom_service.auth import BearerAuth
+from local.dicom_service.delete import delete
+from local.dicom_service.errors import ServiceError
+from local.dicom_service.frames import retrieve_frames
+from local.dicom_service.metadata import retrieve_metadata
+from local.dicom_service.not_yet import FEATURES, NotYet
+from local.dicom_service.retrieve import retrieve
+from local.dicom_service.state import DEFAULT_MAX_REQUEST_BYTES, ImplicitVR, Service, Switches
+from local.dicom_service.store import store
+from local.dicom_service.surroundings import ApiVersions, LogRequests, UnexpectedErrors
+from local.dicom_service.unread_body import DrainUnreadBody
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+_VERSION = re.compile(r"[0-9]+(\.[0-9]+)?(-prerelease)?")
+_STUDY = "/studies/{study}"
+_SERIES = f"{_STUDY}/series/{{series}}"
+_INSTANCE = f"{_SERIES}/instances/{{instance}}"
+
+
+def create_app(
+    data_dir: Path,
+    token_secret: str | None,
+    *,
+    implicit_vr: ImplicitVR = "warn",
+    max_request_bytes: int = DEFAULT_MAX_REQUEST_BYTES,
+) -> Starlette:
+    """Return the service over a data folder; without a token secret it asks for no tokens.
+
+    The folder is opened when the application starts and closed when it stops.
+    """
+    switches = Switches(implicit_vr, max_request_bytes)
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        part10.silence_pydicom()
+        app.state.service = await to_thread.run_sync(Service, data_dir, switches)
+        try:
+            yield
+        finally:
+            app.state.service.close()
+
+    return Starlette(
+        routes=_routes(token_secret),
+        middleware=[
+            Middleware(LogRequests),
+            Middleware(ApiVersions),
+            Middleware(UnexpectedErrors),
+            Middleware(DrainUnreadBody),
+        ],
+        exception_handlers={ServiceError: _service_error, ClientDisconnect: _client_disconnect},
+        lifespan=lifespan,
+    )
+
+
+def _routes(token_secret: str | None) -> list[Route]:
+    guard = [Middleware(BearerAuth, secret=token_secret)]
+    return [
+        Route("/health/check", _health, methods=["GET"]),
+        *(Route(f"/v2{path}", handler, methods=[method], middleware=guard) for method, path, handler in _table()),
+        # A path that names another version is told so; one without a version is unknown.
+        Route("/v{version}/{rest:path}", _unsupported_version, methods=_METHODS),
+    ]
+
+
+def _table() -> list[tuple[str, str, Endpoint]]:
+    """Return method, path below the version, and endpoint of every route; the first that matches is taken."""
+    levels = (_STUDY, _SERIES, _INSTANCE)
+    return [
+        *((method, path, _not_yet(feature)) for feature in FEATURES for method, path in feature.routes),
+        *(("GET", path, search.endpoint(scope)) for path, scope in search.SCOPES.items()),
+        *(("POST", path, store) for path in ("/studies", _STUDY)),
+        *(("GET", path, retrieve) for path in levels),
+        *(("GET", f"{path}/metadata", retrieve_metadata) for path in levels),
+        *(("DELETE", path, delete) for path in levels),
+        ("GET", f"{_INSTANCE}/frames/{{frames}}", retrieve_frames),
+    ]
+
+
+def _not_yet(feature: NotYet) -> Endpoint:
+    async def not_yet_endpoint(request: Request) -> Response:
+        raise feature.error()
+
+    return not_yet_endpoint
+
+
+async def _health(request: Request) -> Response:
+    return PlainTextResponse("healthy")
+
+
+async def _unsupported_version(request: Request) -> Response:
+    if _VERSION.fullmatch(request.path_params["version"]) is None or request.path_params["version"] == "2":
+        return PlainTextResponse("Not Found", 404)
+    error = {"code": "UnsupportedApiVersion", "message": "This version of the API is not served; use v2."}
+    return JSONResponse({"error": error}, 400)
+
+
+async def _service_error(request: Request, error: Exception) -> Response:
+    return cast(ServiceError, error).response()
+
+
+async def _client_disconnect(request: Request, error: Exception) -> Response:
+    return PlainTextResponse("The request broke off.", 400)  # for the log: no one is there to read it

@@ -1,0 +1,82 @@
+"""Connections to the SQLite file: one that writes, one transaction at a time, and as many as needed that read."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from local.dicom_service import schema
+from local.dicom_service.matching import words_begin_with
+
+BUSY_TIMEOUT_SECONDS = 30.0
+
+
+class Database:
+    """The index file; every method may be called from any thread, none from the event loop."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._write_lock = threading.Lock()
+        self._idle: list[sqlite3.Connection] = []
+        self._writer = self._connect()
+        self._create()
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self._path, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA journal_mode = WAL")
+        # A store is confirmed once its row is on disk, not only in the log's memory.
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.create_function("words_begin_with", 2, words_begin_with, deterministic=True)
+        return connection
+
+    def _create(self) -> None:
+        (version,) = self._writer.execute("PRAGMA user_version").fetchone()
+        if version == schema.VERSION:
+            return
+        if version != 0:
+            raise RuntimeError("The data folder was written by another version of this service: remove it.")
+        with self.write() as connection:
+            for statement in schema.STATEMENTS:
+                connection.execute(statement)
+
+    @contextmanager
+    def write(self) -> Iterator[sqlite3.Connection]:
+        """Run one transaction: committed when the block ends, undone when it raises."""
+        with self._write_lock:
+            self._writer.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._writer
+            except BaseException:
+                self._writer.execute("ROLLBACK")
+                raise
+            self._writer.execute("COMMIT")
+
+    @contextmanager
+    def read(self) -> Iterator[sqlite3.Connection]:
+        """Read from one state of the index; what is written meanwhile is not seen."""
+        connection = self._take()
+        connection.execute("BEGIN")
+        try:
+            yield connection
+        finally:
+            connection.execute("ROLLBACK")
+            self._idle.append(connection)
+
+    def _take(self) -> sqlite3.Connection:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return self._connect()
+
+    def close(self) -> None:
+        """Close all connections."""
+        while self._idle:
+            self._idle.pop().close()
+        self._writer.close()

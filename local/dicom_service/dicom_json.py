@@ -1,0 +1,110 @@
+"""A dataset as pydicom read it → the DICOM JSON Model (PS3.18 §F.2), with the rules that its elements break.
+
+Bulk data and group lengths are left out, as the service does. So are the private attributes of implicit VR files:
+their VR is not known.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO
+
+from pydicom import Dataset, charset
+from pydicom.datadict import dictionary_VR
+from pydicom.dataelem import DataElement, RawDataElement
+from pydicom.tag import BaseTag
+from pydicom.valuerep import VR
+
+from local.dicom_service import element_values
+from local.dicom_service.element_values import BULK_VRS, Encoding
+from local.dicom_service.raw_elements import element_at, raw_element
+
+_SPECIFIC_CHARACTER_SET = BaseTag(0x00080005)
+_PIXEL_REPRESENTATION = BaseTag(0x00280103)
+_STANDARD_VRS = frozenset(str(vr) for vr in VR if len(vr) == 2)
+
+Attributes = dict[str, Any]
+
+
+@dataclass
+class JSONDataset:
+    """The attributes of a dataset, and the broken rules by tag: its own and those inside its sequences."""
+
+    attributes: Attributes
+    broken: dict[str, str] = field(default_factory=dict)
+    broken_inside: dict[str, str] = field(default_factory=dict)
+
+
+def convert(dataset: Dataset, file: BinaryIO) -> JSONDataset:
+    """Convert a dataset, sequences included; `file` has the values that pydicom put off reading.
+
+    Raises:
+        Exception: pydicom cannot read a sequence; it has no error class of its own for that.
+    """
+    result = JSONDataset({})
+    converter = _Converter(file, result.broken_inside)
+    result.attributes = converter.convert(dataset, [charset.default_encoding], result.broken)
+    return result
+
+
+class _Converter:
+    def __init__(self, file: BinaryIO, broken_inside: dict[str, str]) -> None:
+        self._file = file
+        self._broken_inside = broken_inside
+
+    def convert(self, dataset: Dataset, inherited: list[str], broken: dict[str, str]) -> Attributes:
+        character_sets = _character_sets(dataset) or inherited
+        attributes: Attributes = {}
+        for tag in sorted(dataset.keys()):
+            element = element_at(dataset, tag)
+            vr = _vr_of(element, dataset)
+            if vr == "SQ":
+                attributes[f"{tag:08X}"] = self._sequence(dataset[tag], character_sets)
+            elif vr not in BULK_VRS and tag.element != 0 and isinstance(element, RawDataElement):
+                values = self._values(element, vr, character_sets)
+                attributes[f"{tag:08X}"] = {"vr": vr, "Value": values.json} if values.json else {"vr": vr}
+                if values.broken_rule is not None:
+                    broken.setdefault(f"{tag:08X}", values.broken_rule)
+        return attributes
+
+    def _sequence(self, element: DataElement, character_sets: list[str]) -> Attributes:
+        items = [self.convert(item, character_sets, self._broken_inside) for item in element.value or ()]
+        return {"vr": "SQ", "Value": items} if items else {"vr": "SQ"}
+
+    def _values(self, element: RawDataElement, vr: str, character_sets: list[str]) -> element_values.Values:
+        data = element.value or b""
+        if element.value is None and element.length:
+            self._file.seek(element.value_tell)
+            data = self._file.read(element.length)
+        return element_values.read(vr, data, Encoding(character_sets, element.is_little_endian))
+
+
+def _character_sets(dataset: Dataset) -> list[str]:
+    element = raw_element(dataset, _SPECIFIC_CHARACTER_SET)
+    if element is None or not element.value:
+        return []
+    names = element.value.decode("latin-1").strip("\0 ").split("\\")
+    return charset.convert_encodings([name.strip() for name in names])
+
+
+def _vr_of(element: RawDataElement | DataElement | None, dataset: Dataset) -> str:
+    if element is None:
+        return "UN"
+    if element.VR is None:
+        return "UN" if element.tag.is_private else _dictionary_vr(element.tag, dataset)
+    return element.VR if element.VR in _STANDARD_VRS else "UN"
+
+
+def _dictionary_vr(tag: BaseTag, dataset: Dataset) -> str:
+    try:
+        vr = dictionary_VR(tag)
+    except KeyError:
+        return "UN"
+    if vr == "US or SS":  # as the pixels are (PS3.5 §A.1)
+        return "SS" if _is_signed(dataset) else "US"
+    return vr if vr in _STANDARD_VRS else "OW"
+
+
+def _is_signed(dataset: Dataset) -> bool:
+    element = raw_element(dataset, _PIXEL_REPRESENTATION)
+    return element is not None and element.value == b"\1\0"

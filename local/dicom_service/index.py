@@ -1,0 +1,203 @@
+"""The index: which studies, series and instances there are. One transaction for each change.
+
+Each change also adds to the change feed, which belongs to the same transaction.
+"""
+
+# ruff: noqa: S608 - the names in the SQL come from tables in this code; every value is bound
+
+from __future__ import annotations
+
+import datetime
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from local.dicom_service import matching, uids
+from local.dicom_service.attributes import Level, indexed_at
+from local.dicom_service.database import Database
+from local.dicom_service.examine import Instance
+from local.dicom_service.pixel_data import PixelData
+
+
+class AlreadyStored(Exception):
+    """An instance with these three UIDs is there."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A study, series or instance, by its canonical UIDs."""
+
+    study_instance_uid: str
+    series_instance_uid: str | None = None
+    sop_instance_uid: str | None = None
+
+    @property
+    def level(self) -> Level:
+        """Return which of the three it is."""
+        if self.sop_instance_uid is not None:
+            return Level.INSTANCE
+        return Level.STUDY if self.series_instance_uid is None else Level.SERIES
+
+    def condition(self) -> tuple[str, list[str]]:
+        """Return the SQL condition on the joined tables, and its parameters."""
+        columns = {
+            "study.StudyInstanceUID": self.study_instance_uid,
+            "series.SeriesInstanceUID": self.series_instance_uid,
+            "instance.SOPInstanceUID": self.sop_instance_uid,
+        }
+        given = {column: uid for column, uid in columns.items() if uid is not None}
+        return " AND ".join(f"{column} = ?" for column in given), list(given.values())
+
+
+@dataclass(frozen=True)
+class StoredInstance:
+    """What is needed to send an instance."""
+
+    key: int
+    transfer_syntax_uid: str
+    file_name: str
+    pixel_data: PixelData | None
+
+
+_JOINED = "instance JOIN series ON series.key = instance.series_key JOIN study ON study.key = instance.study_key"
+
+
+class Index:
+    """The rows of the studies; methods block, so call them in a thread."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, instance: Instance, file_name: str) -> None:
+        """Add an instance whose file is in its place.
+
+        Raises:
+            AlreadyStored: there is one with its UIDs.
+        """
+        study, series, sop = _canonical_uids(instance)
+        with self._database.write() as connection:
+            study_key = _put(connection, Level.STUDY, {"StudyInstanceUID": study}, instance)
+            series_uids: dict[str, str | int] = {"study_key": study_key, "SeriesInstanceUID": series}
+            series_key = _put(connection, Level.SERIES, series_uids, instance)
+            pixel_data = json.dumps(instance.pixel_data.to_dict()) if instance.pixel_data else None
+            row = (study_key, series_key, sop, instance.transfer_syntax_uid, file_name, pixel_data)
+            key = _insert_instance(connection, row)
+            connection.execute("INSERT INTO metadata VALUES (?, ?)", (key, instance.metadata))
+            _add_to_change_feed(connection, "Create", [(study, series, sop, key)])
+
+    def delete(self, target: Target) -> list[str]:
+        """Delete what belongs to the target and return the names of its files; none if nothing is there."""
+        condition, parameters = target.condition()
+        with self._database.write() as connection:
+            rows = connection.execute(
+                f"SELECT StudyInstanceUID, SeriesInstanceUID, SOPInstanceUID, instance.key, file_name, "
+                f"instance.series_key, instance.study_key FROM {_JOINED} WHERE {condition}",
+                parameters,
+            ).fetchall()
+            _add_to_change_feed(connection, "Delete", [tuple(row)[:4] for row in rows])
+            keys = [(row["key"],) for row in rows]
+            connection.executemany("DELETE FROM metadata WHERE instance_key = ?", keys)
+            connection.executemany("DELETE FROM instance WHERE key = ?", keys)
+            _delete_if_empty(connection, "series", {row["series_key"] for row in rows})
+            _delete_if_empty(connection, "study", {row["study_key"] for row in rows})
+        return [row["file_name"] for row in rows]
+
+    def instances(self, target: Target) -> list[StoredInstance]:
+        """Return the target's instances, oldest first; none if there is no such target."""
+        condition, parameters = target.condition()
+        with self._database.read() as connection:
+            rows = connection.execute(
+                f"SELECT instance.key, transfer_syntax_uid, file_name, pixel_data FROM {_JOINED} "
+                f"WHERE {condition} ORDER BY instance.key",
+                parameters,
+            ).fetchall()
+        return [_stored_instance(row) for row in rows]
+
+    def exists(self, target: Target) -> bool:
+        """Tell whether the target has an instance."""
+        condition, parameters = target.condition()
+        with self._database.read() as connection:
+            query = f"SELECT 1 FROM {_JOINED} WHERE {condition} LIMIT 1"
+            return connection.execute(query, parameters).fetchone() is not None
+
+    def metadata(self, keys: Iterable[int]) -> list[str]:
+        """Return the metadata of the instances that are still there, in the order of the keys."""
+        with self._database.read() as connection:
+            query = "SELECT json FROM metadata WHERE instance_key = ?"
+            rows = [connection.execute(query, (key,)).fetchone() for key in keys]
+        return [row["json"] for row in rows if row is not None]
+
+    def file_names(self) -> Iterator[str]:
+        """Yield the name of every file that a row points at."""
+        with self._database.read() as connection:
+            for row in connection.execute("SELECT file_name FROM instance"):
+                yield row["file_name"]
+
+
+def _canonical_uids(instance: Instance) -> tuple[str, str, str]:
+    found = (instance.study_instance_uid, instance.series_instance_uid, instance.sop_instance_uid)
+    study, series, sop = (uids.canonical(uid) for uid in found)
+    return study, series, sop
+
+
+def _put(connection: sqlite3.Connection, level: Level, identity: dict[str, str | int], instance: Instance) -> int:
+    """Insert a study or series, or let the instance's values replace those of the one that is there."""
+    table = level.name.lower()
+    condition = " AND ".join(f"{column} = ?" for column in identity)
+    query = f"SELECT key FROM {table} WHERE {condition}"
+    row = connection.execute(query, list(identity.values())).fetchone()
+    columns = _columns(level, instance)
+    if row is not None:
+        if columns:
+            assignments = ", ".join(f"{column} = ?" for column in columns)
+            connection.execute(f"UPDATE {table} SET {assignments} WHERE key = ?", [*columns.values(), row["key"]])
+        return int(row["key"])
+    # A study shows an empty PatientID until an instance brings one.
+    empty = {"PatientID": "", "PatientID_key": ""} if level is Level.STUDY else {}
+    return _insert(connection, table, {**empty, **identity, **columns})
+
+
+def _columns(level: Level, instance: Instance) -> dict[str, str]:
+    columns: dict[str, str] = {}
+    for attribute in indexed_at(level):
+        value = instance.indexed.get(attribute.keyword)
+        if value is None:
+            continue
+        columns[attribute.keyword] = value
+        columns[f"{attribute.keyword}_key"] = matching.key_of(attribute, value)
+        if attribute.vr == "PN":
+            columns[f"{attribute.keyword}_words"] = matching.words_of(value)
+    return columns
+
+
+def _insert(connection: sqlite3.Connection, table: str, columns: dict[str, str | int]) -> int:
+    names, marks = ", ".join(columns), ", ".join("?" * len(columns))
+    cursor = connection.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", list(columns.values()))
+    return int(cursor.lastrowid or 0)
+
+
+def _insert_instance(connection: sqlite3.Connection, row: tuple[object, ...]) -> int:
+    names = "study_key, series_key, SOPInstanceUID, transfer_syntax_uid, file_name, pixel_data"
+    there = "SELECT 1 FROM instance WHERE series_key = ? AND SOPInstanceUID = ?"
+    if connection.execute(there, row[1:3]).fetchone() is not None:
+        raise AlreadyStored
+    cursor = connection.execute(f"INSERT INTO instance ({names}) VALUES (?, ?, ?, ?, ?, ?)", row)
+    return int(cursor.lastrowid or 0)
+
+
+def _add_to_change_feed(connection: sqlite3.Connection, action: str, instances: list[tuple[object, ...]]) -> None:
+    now = datetime.datetime.now(datetime.UTC).isoformat()
+    names = "timestamp, action, StudyInstanceUID, SeriesInstanceUID, SOPInstanceUID, instance_key"
+    query = f"INSERT INTO change_feed ({names}) VALUES (?, ?, ?, ?, ?, ?)"
+    connection.executemany(query, [(now, action, *instance) for instance in instances])
+
+
+def _delete_if_empty(connection: sqlite3.Connection, table: str, keys: set[int]) -> None:
+    query = f"DELETE FROM {table} WHERE key = ? AND NOT EXISTS (SELECT 1 FROM instance WHERE {table}_key = ?)"
+    connection.executemany(query, [(key, key) for key in keys])
+
+
+def _stored_instance(row: sqlite3.Row) -> StoredInstance:
+    pixel_data = PixelData.from_dict(json.loads(row["pixel_data"])) if row["pixel_data"] else None
+    return StoredInstance(row["key"], row["transfer_syntax_uid"], row["file_name"], pixel_data)

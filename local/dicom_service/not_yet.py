@@ -1,0 +1,70 @@
+"""What this service cannot do yet and answers with 501. README.md has the same list; a test compares the two."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from local.dicom_service.errors import ServiceError
+
+
+@dataclass(frozen=True)
+class NotYet:
+    """A feature that is missing, and the routes that would have it: method and path below `/v2`."""
+
+    feature: str
+    routes: tuple[tuple[str, str], ...] = ()
+
+    def error(self) -> ServiceError:
+        """Return what its users are told."""
+        return ServiceError(501, f"This local service cannot do this yet: {self.feature}.")
+
+
+_INSTANCE = "/studies/{study}/series/{series}/instances/{instance}"
+
+TRANSCODING = NotYet("transcoding")
+
+FEATURES = (
+    TRANSCODING,
+    NotYet(
+        "rendered instances and frames",
+        (("GET", f"{_INSTANCE}/rendered"), ("GET", f"{_INSTANCE}/frames/{{frames}}/rendered")),
+    ),
+    NotYet("change feed", (("GET", "/changefeed"), ("GET", "/changefeed/latest"))),
+    NotYet(
+        "extended query tags",
+        (
+            ("GET", "/extendedquerytags"),
+            ("POST", "/extendedquerytags"),
+            ("GET", "/extendedquerytags/{tag}"),
+            ("PATCH", "/extendedquerytags/{tag}"),
+            ("DELETE", "/extendedquerytags/{tag}"),
+            ("GET", "/extendedquerytags/{tag}/errors"),
+        ),
+    ),
+    NotYet("operations", (("GET", "/operations/{operation}"),)),
+    NotYet(
+        "partitions",
+        (
+            ("GET", "/partitions"),
+            ("GET", "/partitions/{rest:path}"),
+            ("POST", "/partitions/{rest:path}"),
+            ("PUT", "/partitions/{rest:path}"),
+            ("DELETE", "/partitions/{rest:path}"),
+        ),
+    ),
+    NotYet("replacing an instance by PUT", (("PUT", "/studies"), ("PUT", "/studies/{study}"))),
+    # Their headers are ignored rather than refused: a store without expiry is a store all the same.
+    NotYet("expiry headers"),
+    NotYet("bulk update", (("POST", "/studies/$bulkUpdate"),)),
+    NotYet("export", (("POST", "/export"),)),
+    NotYet(
+        "workitems",
+        (
+            ("GET", "/workitems"),
+            ("POST", "/workitems"),
+            ("GET", "/workitems/{rest:path}"),
+            ("POST", "/workitems/{rest:path}"),
+            ("PUT", "/workitems/{rest:path}"),
+        ),
+    ),
+)

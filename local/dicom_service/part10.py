@@ -1,0 +1,204 @@
+"""A DICOM Part 10 file (PS3.10 §7) → its dataset and the place of its pixel data, which is never read.
+
+Memory is bounded by what lies outside pixel data and other values above `DEFER_BYTES`, save those of sequences.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import struct
+import tempfile
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import pydicom
+from pydicom import Dataset, FileDataset
+from pydicom.dataset import FileMetaDataset
+from pydicom.filebase import DicomFileLike
+from pydicom.filereader import read_dataset, read_file_meta_info
+from pydicom.filewriter import write_file_meta_info
+from pydicom.tag import BaseTag
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
+
+from local.dicom_service.pixel_data import PixelData, end_of
+from local.dicom_service.raw_elements import raw_element
+
+DEFER_BYTES = 1024 * 1024
+_CHUNK_BYTES = 1024 * 1024
+_PIXEL_DATA_TAGS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
+_EXTENDED_OFFSET_TABLE = BaseTag(0x7FE00001)
+_SEQUENCE_DELIMITERS = (b"\xfe\xff\xdd\xe0\0\0\0\0", b"\xff\xfe\xe0\xdd\0\0\0\0")
+_LONG_LENGTH_VRS = (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"UN")
+
+
+class NotPart10(ValueError):
+    """The file cannot be read as a DICOM file, or ends before its dataset does."""
+
+
+@dataclass(frozen=True)
+class Part10:
+    """A file that was read; `file` stays open while `opened` is entered."""
+
+    transfer_syntax_uid: str
+    dataset: Dataset
+    pixel_data: PixelData | None
+    file: BinaryIO
+
+
+def silence_pydicom() -> None:
+    """Keep pydicom from warning and logging: it quotes values."""
+    warnings.filterwarnings("ignore", module=r"pydicom(\.|$)")
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
+    pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Part10]:
+    """Read a file's dataset and keep the file open.
+
+    Raises:
+        NotPart10: it cannot be read, or is cut short.
+    """
+    silence_pydicom()
+    with plain_file(path) as file:
+        yield _parsed(file)
+
+
+@contextmanager
+def plain_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a file; a deflated one (PS3.5 §A.5) as a temporary explicit VR copy, so that its values have offsets.
+
+    Raises:
+        NotPart10: it has no file meta information, or cannot be inflated.
+    """
+    try:
+        meta = read_file_meta_info(path)
+    except Exception:  # pydicom raises what its parsing happens to trip over
+        raise NotPart10 from None
+    if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
+        with path.open("rb") as file:
+            yield file
+        return
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix="inflated-") as copy:
+        _inflate(path, meta, cast(BinaryIO, copy.file))
+        with Path(copy.name).open("rb") as file:
+            yield file
+
+
+def _inflate(path: Path, meta: FileMetaDataset, copy: BinaryIO) -> None:
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    copy.write(b"\0" * 128 + b"DICM")
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        meta_end = 132 + 12 + meta.FileMetaInformationGroupLength
+        write_file_meta_info(DicomFileLike(copy), meta, enforce_standard=False)
+        with path.open("rb") as file:
+            file.seek(meta_end)
+            while chunk := file.read(_CHUNK_BYTES):
+                _write_inflated(inflater, chunk, copy)
+    except Exception:
+        raise NotPart10 from None
+    if not inflater.eof:
+        raise NotPart10
+    copy.flush()
+
+
+def _write_inflated(inflater: zlib._Decompress, chunk: bytes, copy: BinaryIO) -> None:
+    # A small chunk may inflate a thousandfold: take it out in bounded pieces.
+    while chunk:
+        copy.write(inflater.decompress(chunk, _CHUNK_BYTES))
+        chunk = inflater.unconsumed_tail
+
+
+def _parsed(file: BinaryIO) -> Part10:
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    try:
+        dataset = pydicom.dcmread(file, defer_size=DEFER_BYTES, stop_before_pixels=True)
+        pixel_data = _pixel_data(file, dataset)
+        if pixel_data is not None:
+            file.seek(end_of(file, pixel_data, size))
+            _add_rest(file, dataset)
+    except Exception:
+        raise NotPart10 from None
+    if pixel_data is None and not _is_whole(file, dataset, size):
+        raise NotPart10
+    return Part10(_transfer_syntax(dataset), dataset, pixel_data, file)
+
+
+def _transfer_syntax(dataset: FileDataset) -> str:
+    """Return the transfer syntax, guessed from the encoding where the file does not name it."""
+    implicit, little_endian = dataset.original_encoding
+    guess = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+    if not little_endian:
+        guess = ExplicitVRBigEndian
+    return str(dataset.file_meta.get("TransferSyntaxUID") or guess)
+
+
+def _pixel_data(file: BinaryIO, dataset: FileDataset) -> PixelData | None:
+    """Read the header of the element that pydicom stopped before."""
+    start = file.tell()
+    _, little_endian = dataset.original_encoding
+    order = "<" if little_endian else ">"
+    header = file.read(12)
+    if len(header) < 8:
+        return None
+    group, element = struct.unpack(f"{order}HH", header[:4])
+    if (group << 16 | element) not in _PIXEL_DATA_TAGS:
+        return None
+    explicit = header[4:6] in _LONG_LENGTH_VRS
+    (length,) = struct.unpack(f"{order}L", header[8:12] if explicit else header[4:8])
+    return PixelData(
+        offset=start + (12 if explicit else 8),
+        length=length,
+        number_of_frames=_number(dataset, "NumberOfFrames") or 1,
+        bits_per_frame=_bits_per_frame(dataset),
+        extended_offsets=_extended_offsets(dataset),
+    )
+
+
+def _bits_per_frame(dataset: Dataset) -> int:
+    rows, columns = _number(dataset, "Rows"), _number(dataset, "Columns")
+    samples = _number(dataset, "SamplesPerPixel") or 1
+    bits = rows * columns * samples * _number(dataset, "BitsAllocated")
+    # Two pixels share their chrominance (PS3.3 §C.7.6.3.1.2).
+    return bits * 2 // 3 if dataset.get("PhotometricInterpretation") == "YBR_FULL_422" else bits
+
+
+def _number(dataset: Dataset, keyword: str) -> int:
+    try:
+        return max(0, int(dataset.get(keyword) or 0))
+    except Exception:  # an invalid value is the validation's affair
+        return 0
+
+
+def _extended_offsets(dataset: Dataset) -> tuple[int, int] | None:
+    element = raw_element(dataset, _EXTENDED_OFFSET_TABLE)
+    return (element.value_tell, element.length) if element is not None else None
+
+
+def _add_rest(file: BinaryIO, dataset: FileDataset) -> None:
+    implicit, little_endian = dataset.original_encoding
+    dataset.update(read_dataset(file, bool(implicit), bool(little_endian), defer_size=DEFER_BYTES))
+
+
+def _is_whole(file: BinaryIO, dataset: FileDataset, size: int) -> bool:
+    """Tell whether the file ends where its last element does: pydicom takes one that is cut short."""
+    if not len(dataset):
+        return False
+    last = raw_element(dataset, max(dataset.keys()))
+    if last is not None:
+        return last.value_tell + last.length == size
+    file.seek(max(0, size - 8))
+    return file.read(8) in _SEQUENCE_DELIMITERS

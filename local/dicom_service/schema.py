@@ -1,0 +1,67 @@
+"""The tables of the index.
+
+An indexed attribute `X` has a column `X` with the value as it is shown, and `X_key` with what it is compared by;
+a person name also has `X_words` for fuzzy matching. A study's columns hold the latest value that any of its
+instances brought, and so do a series'.
+"""
+
+from __future__ import annotations
+
+from local.dicom_service.attributes import Level, indexed_at
+
+VERSION = 1
+
+
+def _columns(level: Level) -> str:
+    columns: list[str] = []
+    for attribute in indexed_at(level):
+        columns += [f"{attribute.keyword} TEXT", f"{attribute.keyword}_key TEXT"]
+        if attribute.vr == "PN":
+            columns.append(f"{attribute.keyword}_words TEXT")
+    return ", ".join(columns)
+
+
+def _indexes(table: str, level: Level) -> list[str]:
+    keywords = [attribute.keyword for attribute in indexed_at(level)]
+    return [f"CREATE INDEX {table}_{keyword} ON {table} ({keyword}_key)" for keyword in keywords]
+
+
+# `key` grows with each creation and is never used again, so it orders by newest first; an instance's is its
+# version, from which the ETags are made.
+STATEMENTS = [
+    f"""CREATE TABLE study (
+        key INTEGER PRIMARY KEY AUTOINCREMENT,
+        StudyInstanceUID TEXT NOT NULL UNIQUE,
+        {_columns(Level.STUDY)})""",
+    f"""CREATE TABLE series (
+        key INTEGER PRIMARY KEY AUTOINCREMENT,
+        study_key INTEGER NOT NULL REFERENCES study,
+        SeriesInstanceUID TEXT NOT NULL,
+        {_columns(Level.SERIES)},
+        UNIQUE (study_key, SeriesInstanceUID))""",
+    """CREATE TABLE instance (
+        key INTEGER PRIMARY KEY AUTOINCREMENT,
+        study_key INTEGER NOT NULL REFERENCES study,
+        series_key INTEGER NOT NULL REFERENCES series,
+        SOPInstanceUID TEXT NOT NULL,
+        transfer_syntax_uid TEXT NOT NULL,
+        file_name TEXT NOT NULL UNIQUE,
+        pixel_data TEXT,
+        UNIQUE (series_key, SOPInstanceUID))""",
+    "CREATE TABLE metadata (instance_key INTEGER PRIMARY KEY REFERENCES instance, json TEXT NOT NULL)",
+    """CREATE TABLE change_feed (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+        timestamp TEXT NOT NULL,
+        action TEXT NOT NULL,
+        StudyInstanceUID TEXT NOT NULL,
+        SeriesInstanceUID TEXT NOT NULL,
+        SOPInstanceUID TEXT NOT NULL,
+        instance_key INTEGER NOT NULL)""",
+    "CREATE INDEX series_SeriesInstanceUID ON series (SeriesInstanceUID)",
+    "CREATE INDEX instance_SOPInstanceUID ON instance (SOPInstanceUID)",
+    "CREATE INDEX instance_study ON instance (study_key)",
+    "CREATE INDEX instance_series ON instance (series_key)",
+    *_indexes("study", Level.STUDY),
+    *_indexes("series", Level.SERIES),
+    f"PRAGMA user_version = {VERSION}",
+]

@@ -1,0 +1,46 @@
+"""Search (PS3.18 §10.6): six resources."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from anyio import to_thread
+from starlette.requests import Request
+from starlette.responses import Response
+
+from local.dicom_service import accept, query, uids
+from local.dicom_service.attributes import Level
+from local.dicom_service.json_response import DICOMJSONResponse
+from local.dicom_service.search_index import Scope, search
+from local.dicom_service.state import service_of
+
+_STUDY, _SERIES, _INSTANCE = Level.STUDY, Level.SERIES, Level.INSTANCE
+
+SCOPES = {
+    "/studies": Scope(_STUDY, frozenset({_STUDY})),
+    "/series": Scope(_SERIES, frozenset({_STUDY, _SERIES})),
+    "/instances": Scope(_INSTANCE, frozenset({_STUDY, _SERIES, _INSTANCE})),
+    "/studies/{study}/series": Scope(_SERIES, frozenset({_SERIES})),
+    "/studies/{study}/instances": Scope(_INSTANCE, frozenset({_SERIES, _INSTANCE})),
+    "/studies/{study}/series/{series}/instances": Scope(_INSTANCE, frozenset({_INSTANCE})),
+}
+_PATH_UIDS = {"study": ("StudyInstanceUID", "0020000D"), "series": ("SeriesInstanceUID", "0020000E")}
+
+
+def endpoint(scope: Scope) -> Callable[[Request], Awaitable[Response]]:
+    """Return the endpoint of one of the resources."""
+
+    async def search_endpoint(request: Request) -> Response:
+        return await _search(request, scope)
+
+    return search_endpoint
+
+
+async def _search(request: Request, scope: Scope) -> Response:
+    accept.require_dicom_json(request.headers.getlist("accept"))
+    named = {_PATH_UIDS[name]: uid for name, uid in request.path_params.items()}
+    within = {keyword: uids.from_path(uid, keyword) for (keyword, _), uid in named.items()}
+    asked = query.parse(request.url.query, scope.levels)
+    asked = query.with_fields(asked, [tag for _, tag in named])
+    found = await to_thread.run_sync(search, service_of(request).database, scope, asked, within)
+    return DICOMJSONResponse(found) if found else Response(status_code=204)

@@ -1,0 +1,67 @@
+"""What the routes share: the data folder and the switches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast
+
+from starlette.requests import Request
+
+from local.dicom_service import uids
+from local.dicom_service.database import Database
+from local.dicom_service.files import Files
+from local.dicom_service.index import Index, Target
+
+DEFAULT_MAX_REQUEST_BYTES = 4 * 1024**3
+
+ImplicitVR = Literal["warn", "reject"]
+
+
+@dataclass(frozen=True)
+class Switches:
+    """How this service differs from another: `implicit_vr` stores such instances with a warning, or refuses them."""
+
+    implicit_vr: ImplicitVR = "warn"
+    max_request_bytes: int = DEFAULT_MAX_REQUEST_BYTES
+
+
+class Service:
+    """The open data folder; `close` it."""
+
+    def __init__(self, data_dir: Path, switches: Switches) -> None:
+        self.switches = switches
+        self.files = Files(data_dir)
+        self.database = Database(data_dir / "index.sqlite")
+        self.index = Index(self.database)
+        self.files.sweep(self.index.file_names())
+
+    def close(self) -> None:
+        """Close the index."""
+        self.database.close()
+
+
+def service_of(request: Request) -> Service:
+    """Return the service that the request came to."""
+    return cast(Service, request.app.state.service)
+
+
+def target_of(request: Request) -> Target:
+    """Return the study, series or instance that the path names.
+
+    Raises:
+        ServiceError: 400, one of its UIDs is none.
+    """
+    named = {
+        "study_instance_uid": ("study", "StudyInstanceUID"),
+        "series_instance_uid": ("series", "SeriesInstanceUID"),
+        "sop_instance_uid": ("instance", "SOPInstanceUID"),
+    }
+    parameters = request.path_params
+    return Target(
+        **{
+            field: uids.from_path(parameters[name], keyword)
+            for field, (name, keyword) in named.items()
+            if name in parameters
+        }
+    )
