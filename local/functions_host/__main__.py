@@ -83,21 +83,38 @@ def _listen(port: int) -> socket.socket:
 
 
 async def _serve(settings: HostSettings, worker: workers.Worker, keys: Keys, listening: socket.socket) -> NoReturn:
-    loop = asyncio.get_running_loop()
-    loop.set_exception_handler(_report_loop_error)
-    stopping = asyncio.Event()
+    asyncio.get_running_loop().set_exception_handler(_report_loop_error)
+    stopping = _take_signals(asyncio.Event())
     host = Host(settings, worker, keys)
     try:
-        await host.start(listening)
+        if await _start(host, listening, stopping):
+            _take_signals(stopping)
+            say("Host running", f"http://{_ADDRESS}:{listening.getsockname()[1]}", f"worker {worker.name}")
+            await stopping.wait()
     except LoadError as error:
         _leave(_refuse(str(error), EXIT_BAD_APP))
-    # After the worker's start: its web server takes the signals for itself when it starts.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopping.set)
-    say("Host running", f"http://{_ADDRESS}:{listening.getsockname()[1]}", f"worker {worker.name}")
-    await stopping.wait()
     await host.stop()
     _leave(0)
+
+
+def _take_signals(stopping: asyncio.Event) -> asyncio.Event:
+    """Have signals set the event. Done again after the start: the worker's web server takes them, too."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    return stopping
+
+
+async def _start(host: Host, listening: socket.socket, stopping: asyncio.Event) -> bool:
+    """Start the host; return False if a signal came first."""
+    starting = asyncio.create_task(host.start(listening))
+    signalled = asyncio.create_task(stopping.wait())
+    await asyncio.wait({starting, signalled}, return_when=asyncio.FIRST_COMPLETED)
+    signalled.cancel()
+    if starting.done():
+        starting.result()
+        return True
+    starting.cancel()
+    return False
 
 
 def _report_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
-from functools import partial
 
 from azure.storage.queue.aio import QueueClient
 
@@ -14,7 +12,7 @@ from local.functions_host.invocations import Invoker
 from local.functions_host.listeners import Listeners
 from local.functions_host.queue_pump import PumpSettings, QueuePump
 from local.functions_host.receipts import Receipts
-from local.functions_host.settings import HostSettings
+from local.functions_host.settings import HostSettings, is_disabled
 from local.functions_host.storage import HOSTS_CONTAINER, Account
 
 
@@ -33,12 +31,12 @@ async def listen(
     queue = await host_account.queue(f"azure-webjobs-blobtrigger-{settings.host_id}")
     calls = BlobCalls(sources, invoker, host_account)
     pump = QueuePump(queue, _pump_settings(settings), calls.handle, calls.poison)
-    listeners.pump("blob trigger", pump)
+    listeners.add("blob trigger", pump)
     receipts = Receipts(host_account.blobs.get_container_client(HOSTS_CONTAINER), settings.host_id)
     for source in sources:
-        if not source.function.from_event_grid:
-            scan = BlobScan(source, receipts, queue, pump.wake)
-            listeners.poll(source.function.name, scan.scan, partial(asyncio.sleep, settings.poll_seconds))
+        if not source.function.from_event_grid and not is_disabled(source.function.name):
+            scan = BlobScan(source, receipts, queue, pump.wake, settings.poll_seconds)
+            listeners.add(source.function.name, scan)
     return calls, queue
 
 

@@ -29,14 +29,16 @@ class BlobScan:
         receipts: Receipts,
         queue: QueueClient,
         wake: Callable[[], None],
+        poll_seconds: float,
     ) -> None:
         self._source = source
         self._receipts = receipts
         self._queue = queue
         self._wake = wake
+        self._poll_seconds = poll_seconds
         self._known: set[tuple[str, str]] | None = None
 
-    async def scan(self) -> None:
+    async def step(self) -> None:
         """Look at every blob of the container once.
 
         Raises:
@@ -56,6 +58,13 @@ class BlobScan:
                 fresh = []
         await self._hand_over_all(fresh)
         known &= present  # what is gone need not be remembered
+
+    async def rest(self) -> None:
+        """Wait for the next poll."""
+        await asyncio.sleep(self._poll_seconds)
+
+    async def finish(self) -> None:
+        """Do nothing: a hand-over that was broken off is made up for by the next host."""
 
     async def _load_known(self) -> set[tuple[str, str]]:
         if self._known is None:

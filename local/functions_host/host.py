@@ -27,7 +27,7 @@ from local.functions_host.keys import Keys
 from local.functions_host.listeners import Listeners
 from local.functions_host.output import say
 from local.functions_host.routes import Route, compile_routes, list_methods
-from local.functions_host.settings import HostSettings
+from local.functions_host.settings import HostSettings, is_disabled
 from local.functions_host.storage import HOSTS_CONTAINER, Account, Accounts
 from local.functions_host.workers import Worker
 
@@ -55,12 +55,13 @@ class Host:
             LoadError: the app is bad, or its storage does not answer.
         """
         functions = await self._worker.start(self._settings)
-        routes = compile_routes(functions, self._settings.route_prefix)
+        enabled = [function for function in functions if not is_disabled(function.name)]
+        routes = compile_routes(enabled, self._settings.route_prefix)
         sources = [read_source(function, self._accounts) for function in _of(functions, BLOB_TRIGGER)]
-        due = [timers.read_timer(function) for function in _of(functions, TIMER_TRIGGER)]
+        due = [timers.read_timer(function) for function in _of(enabled, TIMER_TRIGGER)]
         _list(functions, routes)
         try:
-            queue = await self._listen(functions, sources, due)
+            queue = await self._listen(enabled, sources, due)
         except AzureError as error:
             raise LoadError(f"storage does not answer ({type(error).__name__})") from None
         await self._serve(listening, functions, routes, queue)
@@ -86,7 +87,7 @@ class Host:
         path = f"timers/{self._settings.host_id}/{timer.function.qualified_name}/status"
         blob = host_account.blobs.get_blob_client(HOSTS_CONTAINER, path)
         loop = timers.TimerLoop(timer, blob, self._invoker)
-        self._listeners.poll(timer.function.name, loop.run, loop.rest)
+        self._listeners.add(timer.function.name, loop)
 
     async def _serve(
         self,
@@ -138,6 +139,8 @@ def _list(functions: Sequence[Function], routes: Sequence[Route]) -> None:
 
 def _where(function: Function, templates: dict[str, str]) -> str:
     trigger = function.trigger
+    if is_disabled(function.name):
+        return "disabled"
     if function.kind == HTTP_TRIGGER:
         return f"/{templates[function.name]}  {list_methods(trigger)}"
     return str(trigger.get("path") or trigger.get("queueName") or trigger.get("schedule"))

@@ -3,32 +3,44 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from azure.core.exceptions import ResourceNotFoundError
 
 from local.functions_host.output import say
-from local.functions_host.queue_pump import QueuePump
 
 # After its invocations have ended, settling a message takes one or two short calls.
 _SETTLE_SECONDS = 2.0
 
 
+class Source(Protocol):
+    """A source of work."""
+
+    async def step(self) -> None:
+        """Look for work once, or for ever; an exception ends in another try after a rest.
+
+        Raises:
+            AzureError: storage failed.
+        """
+
+    async def rest(self) -> None:
+        """Wait until it is worth looking again."""
+
+    async def finish(self) -> None:
+        """Wait until all that was begun is recorded."""
+
+
 class Listeners:
-    """All loops of a host."""
+    """All sources of a host, each polled by a loop of its own."""
 
     def __init__(self) -> None:
         self._loops: list[asyncio.Task[None]] = []
-        self._pumps: list[QueuePump] = []
+        self._sources: list[Source] = []
 
-    def poll(self, name: str, step: Callable[[], Awaitable[None]], rest: Callable[[], Awaitable[None]]) -> None:
-        """Run `step` again and again, with `rest` in between."""
-        self._loops.append(asyncio.create_task(_poll(name, step, rest)))
-
-    def pump(self, name: str, pump: QueuePump) -> None:
-        """Drain a queue."""
-        self._pumps.append(pump)
-        self.poll(name, pump.drain, pump.rest)
+    def add(self, name: str, source: Source) -> None:
+        """Begin to poll a source."""
+        self._sources.append(source)
+        self._loops.append(asyncio.create_task(_poll(name, source)))
 
     async def stop(self) -> None:
         """Take no more work."""
@@ -37,16 +49,17 @@ class Listeners:
         await asyncio.gather(*self._loops, return_exceptions=True)
 
     async def finish(self) -> None:
-        """Let the messages that were taken be settled."""
-        finishing = asyncio.gather(*(pump.finish() for pump in self._pumps))
-        await asyncio.wait([finishing], timeout=_SETTLE_SECONDS)
+        """Let what was begun be recorded, for a short while."""
+        finishing = [asyncio.create_task(source.finish()) for source in self._sources]
+        if finishing:
+            await asyncio.wait(finishing, timeout=_SETTLE_SECONDS)
 
 
-async def _poll(name: str, step: Callable[[], Awaitable[None]], rest: Callable[[], Awaitable[None]]) -> None:
+async def _poll(name: str, source: Source) -> None:
     failing = False
     while True:
         try:
-            await step()
+            await source.step()
             failing = False
         except ResourceNotFoundError:
             pass  # a container or queue that may come yet
@@ -54,4 +67,4 @@ async def _poll(name: str, step: Callable[[], Awaitable[None]], rest: Callable[[
             if not failing:  # one line an outage
                 say(name, "listener failed", type(error).__name__)
             failing = True
-        await rest()
+        await source.rest()

@@ -63,7 +63,7 @@ class QueuePump:
         """Look at the queue now rather than at the next poll."""
         self._wake.set()
 
-    async def drain(self) -> None:
+    async def step(self) -> None:
         """Take messages until there are none; they are handled in tasks of their own.
 
         Raises:
@@ -127,6 +127,11 @@ class QueuePump:
             return self._set_aside
         except (asyncio.CancelledError, HostStopping):
             return self._release_now
+        except AzureError:
+            raise  # storage is away: the lock runs out while it comes back
+        except Exception as error:
+            say("queue", "message not handled", type(error).__name__)
+            succeeded = False
         if succeeded:
             return self._delete
         return self._set_aside if count >= self._settings.max_dequeue_count else self._release

@@ -40,7 +40,7 @@ async def listen(
     name = read_queue_name(function)
     queue = await account.queue(name)
     calls = QueueCalls(function, account, f"{name}-poison", invoker, settings.queues)
-    listeners.pump(function.name, QueuePump(queue, _pump_settings(settings), calls.handle, calls.poison))
+    listeners.add(function.name, QueuePump(queue, _pump_settings(settings), calls.handle, calls.poison))
 
 
 def _pump_settings(settings: HostSettings) -> PumpSettings:

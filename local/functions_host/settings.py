@@ -164,6 +164,12 @@ def resolve_percent(text: str) -> str:
     return re.sub(r"%([^%]+)%", setting, text)
 
 
+def is_disabled(function_name: str) -> bool:
+    """Tell whether a setting disables a function; it can then be called through the admin API only."""
+    names = (f"AzureWebJobs.{function_name}.Disabled", f"AzureWebJobs_{function_name}_Disabled")
+    return any(os.environ.get(name, "").lower() in {"1", "true"} for name in names)
+
+
 def connection_string(name: str | None) -> str:
     """Return the storage connection string that a binding's `connection` names.
 

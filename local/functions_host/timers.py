@@ -75,8 +75,9 @@ class TimerLoop:
         self._timer = timer
         self._status_blob = status_blob
         self._invoker = invoker
+        self._firing: asyncio.Task[None] | None = None
 
-    async def run(self) -> None:
+    async def step(self) -> None:
         """Fire at start if due, then by the schedule until cancelled."""
         status = await self._read_status()
         is_past_due = status is not None and _parse_time(status.next) < datetime.now(UTC)
@@ -93,10 +94,21 @@ class TimerLoop:
         """Wait before starting over after storage failed."""
         await asyncio.sleep(1)
 
+    async def finish(self) -> None:
+        """Wait until a run that has ended is recorded; else it would count as missed."""
+        if self._firing is not None:
+            await asyncio.wait({self._firing})
+
     async def _fire(self, *, is_past_due: bool) -> None:
+        # In a task of its own, which outlives the loop when the host stops.
+        self._firing = asyncio.create_task(self._run_and_record(is_past_due))
+        await asyncio.shield(self._firing)
+
+    async def _run_and_record(self, is_past_due: bool) -> None:
         started = _format_time(datetime.now(UTC))
         call = timer_call(self._timer.function, is_past_due, await self._read_status())
-        with contextlib.suppress(InvocationFailed):  # a failure does not stop the schedule
+        # A failure does not stop the schedule.
+        with contextlib.suppress(InvocationFailed):
             await self._invoker.run(call)
         await self._write_status(started)
 

@@ -25,6 +25,14 @@ def text(req: func.HttpRequest) -> str:
     return "plain"
 
 
+@app.route(route="cookies")
+def cookies(req: func.HttpRequest) -> func.HttpResponse:
+    response = func.HttpResponse("with cookies")
+    response.headers.add("Set-Cookie", "a=1; Path=/")
+    response.headers.add("Set-Cookie", "b=2; HttpOnly")
+    return response
+
+
 @app.route(route="raises")
 def raises(req: func.HttpRequest) -> func.HttpResponse:
     raise ValueError("CANARY")
