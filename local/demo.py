@@ -52,8 +52,8 @@ def well_formed() -> list[Drop]:
         ("693_J2KI.dcm", "stored", "CT, JPEG 2000"),
         ("liver_1frame.dcm", "stored", "segmentation"),
         ("waveform_ecg.dcm", "stored", "ECG"),
-        ("reportsi.dcm", "stored", "structured report"),
-        ("image_dfl.dcm", "stored", "deflated"),
+        ("reportsi.dcm", "stored_with_warnings", "structured report, no PatientID"),
+        ("image_dfl.dcm", "stored_with_warnings", "deflated, no PatientID"),
         ("rtplan.dcm", "stored_with_warnings", "RT plan, implicit VR, another UID in File Meta"),
         ("rtdose.dcm", "stored_with_warnings", "RT dose, 15 frames, implicit VR"),
     )

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import logging
-
 import azure.functions as func
 
 from shared.clients import get_clients
-from shared.events import Failed, describe, event
+from shared.events import event, failed
 from shared.settings import trigger_settings
 
 from .plan import write_report
@@ -25,6 +23,5 @@ async def purge_study(timer: func.TimerRequest) -> None:
         clients = get_clients()
         summary = await write_report(clients)
     except Exception as error:
-        event("retention_failed", level=logging.ERROR, error=describe(error))
-        raise Failed(describe(error)) from None
+        raise failed("retention_failed", error) from None
     event("retention_report", mode=clients.settings.purge_mode, examined=summary.examined, due=summary.due)

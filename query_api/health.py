@@ -7,7 +7,7 @@ import time
 
 from shared.clients import get_clients
 from shared.dicomweb import Query
-from shared.events import describe, event
+from shared.events import describe, event, place
 
 _KEPT_SECONDS = 10.0
 
@@ -30,6 +30,6 @@ class Readiness:
         try:
             await get_clients().dicom.search_for_studies(Query(limit=1))
         except Exception as error:
-            event("not_ready", error=describe(error))
+            event("not_ready", error=describe(error), at=place(error))
             return False
         return True

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from shared.clients import get_clients
 from shared.dicomweb import Request
-from shared.events import describe, event
+from shared.events import describe, event, place
 
 from .answers import pass_through, problem, without_body
 
@@ -32,9 +32,10 @@ async def look_up(http: HttpRequest, translate: Callable[[HttpRequest], Request]
         transaction=request.transaction if request else None,
         status=response.status_code,
         error=describe(error) if error else None,
+        at=place(error) if error else None,
         seconds=round(time.monotonic() - started, 3),
     )
-    return response  # noqa: RET504  (inside, mypy would miss a return: the stack may swallow exceptions)
+    return response
 
 
 async def _forward(request: Request) -> Response:

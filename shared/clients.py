@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from azure.identity.aio import DefaultAzureCredential
-from azure.storage.blob import ExponentialRetry
-from azure.storage.blob.aio import BlobServiceClient, ContainerClient
+from azure.storage.blob.aio import BlobServiceClient, ContainerClient, ExponentialRetry
 
 from shared import settings as app_settings
 from shared.dicomweb import DICOMwebClient

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import logging
+import traceback
+from pathlib import Path
 from typing import Final
 
 import pydicom
@@ -17,6 +19,7 @@ from shared.settings import ConfigurationError
 
 FIELDS: Final = frozenset(
     {
+        "at",  # from `place`
         "attributes",  # tags, never values
         "bytes",
         "due",
@@ -33,6 +36,7 @@ FIELDS: Final = frozenset(
     }
 )
 
+_ROOT = Path(__file__).resolve().parent.parent
 _log = logging.getLogger("dicom_dropbox")
 
 
@@ -59,6 +63,21 @@ def describe(error: BaseException) -> str:
     """Say what went wrong in words that may be logged: of a foreign exception only its class."""
     kind = type(error).__name__
     return f"{kind}: {error}" if isinstance(error, _OURS) else kind
+
+
+def place(error: BaseException) -> str | None:
+    """Say where in the app's own code an exception came up, as `folder/file.py:line`."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        path = Path(frame.filename)
+        if path.is_relative_to(_ROOT) and not path.relative_to(_ROOT).parts[0].startswith("."):  # not what is installed
+            return f"{path.relative_to(_ROOT).as_posix()}:{frame.lineno}"
+    return None
+
+
+def failed(name: str, error: Exception) -> Failed:
+    """Log that a trigger failed, and return the exception that tells the host to try again."""
+    event(name, level=logging.ERROR, error=describe(error), at=place(error))
+    return Failed(describe(error))
 
 
 class _Nothing(logging.Filter):

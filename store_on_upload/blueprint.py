@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import logging
-
 import azure.functions as func
 from azurefunctions.extensions.bindings.blob import BlobClient
 
 from shared.clients import get_clients
-from shared.events import Failed, describe, event
+from shared.events import failed
 from shared.settings import STORAGE_CONNECTION, trigger_settings
 
 from .upload import handle_blob
@@ -29,5 +27,4 @@ async def store_on_upload(blob: BlobClient) -> None:
     try:
         await handle_blob(get_clients(), blob.blob_name)
     except Exception as error:
-        event("blob_failed", level=logging.ERROR, error=describe(error))
-        raise Failed(describe(error)) from None
+        raise failed("blob_failed", error) from None

@@ -254,8 +254,10 @@ class DICOMwebClient:
         self, *, study_instance_uid: str, series_instance_uid: str, sop_instance_uid: str
     ) -> Dataset:
         """Return the attributes of an instance, without bulk data."""
-        [dataset] = await self._metadata(Resource(study_instance_uid, series_instance_uid, sop_instance_uid))
-        return dataset
+        datasets = await self._metadata(Resource(study_instance_uid, series_instance_uid, sop_instance_uid))
+        if len(datasets) != 1:
+            raise InvalidResponse("retrieve instance metadata: the answer is not of one instance")
+        return datasets[0]
 
     @asynccontextmanager
     async def _retrieve(

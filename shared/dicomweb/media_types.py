@@ -8,6 +8,7 @@ from __future__ import annotations
 
 DICOM = "application/dicom"
 DICOM_JSON = "application/dicom+json"
+OCTET_STREAM = "application/octet-stream"
 
 INSTANCE = "application/dicom; transfer-syntax=*"
 INSTANCES = 'multipart/related; type="application/dicom"; transfer-syntax=*'

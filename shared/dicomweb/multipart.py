@@ -53,7 +53,8 @@ def media_type_of(content_type: str) -> tuple[str, dict[str, str]]:
     message = Message()
     message["content-type"] = content_type
     parameters = message.get_params(failobj=[], unquote=True)
-    return message.get_content_type(), {name.lower(): value for name, value in parameters[1:]}
+    # A value with a charset (RFC 2231) comes as a tuple; no DICOMweb parameter has one.
+    return message.get_content_type(), {name.lower(): value for name, value in parameters[1:] if isinstance(value, str)}
 
 
 def boundary_of(content_type: str) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 
+from . import media_types
 from .errors import InvalidResponse
 from .multipart import (
     Event,
@@ -49,6 +50,8 @@ async def parts_of(transaction: str, answer: Answer) -> AsyncGenerator[Part]:
         ResponseLost: the connection failed.
     """
     if not answer.content_type.lower().startswith("multipart/"):
+        if media_type_of(answer.content_type)[0] not in (media_types.DICOM, media_types.OCTET_STREAM):
+            raise InvalidResponse(f"{transaction}: the answer is neither DICOM nor frames")
         yield Part(answer.content_type, answer.chunks())
         return
     async with aclosing(_events(transaction, answer)) as events:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from .errors import DICOMwebError, RequestNotSent, ResponseLost, StatusError
 # Statuses by which a service says that it did nothing and may be asked again.
 _REFUSED_FOR_NOW = frozenset({429, 503})
 _PASSING = frozenset({408, 429, 500, 502, 503, 504})
+_SECONDS = re.compile(r"\s*[0-9]{1,9}\s*", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -55,11 +57,11 @@ def retry_after_seconds(value: str | None) -> float | None:
     """Read a Retry-After header in either form: seconds, or a date (RFC 9110 §10.2.3); None if it cannot be read."""
     if value is None:
         return None
-    if value.strip().isdigit():
+    if _SECONDS.fullmatch(value):
         return float(value)
     try:
         when = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if when.tzinfo is None:
         when = when.replace(tzinfo=UTC)

@@ -74,7 +74,7 @@ def parse_store_response(status_code: int, dataset: Any) -> StoreResult:
     """
     try:
         outcomes = (*_referenced(dataset), *_failed(dataset))
-    except (AttributeError, KeyError, IndexError, TypeError, ValueError):
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
         raise InvalidResponse("store: the answer is no store response dataset") from None
     return StoreResult(status_code, outcomes)
 

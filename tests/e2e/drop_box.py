@@ -1,0 +1,133 @@
+"""What the end-to-end tests do with a running stack: drop files, wait for verdicts, ask the app."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any, TypeVar
+
+import httpx
+from azure.core.exceptions import ResourceNotFoundError
+from azure.storage.blob import BlobServiceClient
+from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
+
+from local.stack import Stack
+
+WAIT_SECONDS = 60.0
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Instance:
+    """A small synthetic instance."""
+
+    content: bytes
+    study: str
+    series: str
+    sop: str
+
+    @property
+    def path(self) -> str:
+        """Its path below the app's prefix."""
+        return f"/studies/{self.study}/series/{self.series}/instances/{self.sop}"
+
+
+def make_instance(**attributes: Any) -> Instance:
+    """Return an 8 x 8 grey picture with fresh UIDs, and the attributes given by keyword."""
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
+    meta.MediaStorageSOPInstanceUID = generate_uid()
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset = FileDataset("", Dataset(), file_meta=meta, preamble=bytes(128))
+    dataset.SOPClassUID = SecondaryCaptureImageStorage
+    dataset.SOPInstanceUID = meta.MediaStorageSOPInstanceUID
+    dataset.StudyInstanceUID = generate_uid()
+    dataset.SeriesInstanceUID = generate_uid()
+    dataset.StudyDate = "20200102"
+    dataset.PatientID = "P1"
+    dataset.PatientName = "Doe^Jane"
+    dataset.Modality = "OT"
+    dataset.SamplesPerPixel = 1
+    dataset.PhotometricInterpretation = "MONOCHROME2"
+    dataset.Rows = dataset.Columns = 8
+    dataset.BitsAllocated = dataset.BitsStored = 8
+    dataset.HighBit = 7
+    dataset.PixelRepresentation = 0
+    dataset.add_new("PixelData", "OB", bytes(range(64)))
+    for keyword, value in attributes.items():
+        setattr(dataset, keyword, value)
+    file = BytesIO()
+    dataset.save_as(file, enforce_file_format=True)
+    return Instance(
+        file.getvalue(), str(dataset.StudyInstanceUID), str(dataset.SeriesInstanceUID), str(dataset.SOPInstanceUID)
+    )
+
+
+class DropBox:
+    """A producer and a caller of the app."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.storage = BlobServiceClient.from_connection_string(stack.connection_string)
+
+    def drop(self, name: str, content: bytes) -> str:
+        """Upload a file to the inbox, over one of the same name; return its ETag without quotation marks."""
+        uploaded = self.storage.get_blob_client("dicom-inbox", name).upload_blob(content, overwrite=True)
+        return str(uploaded["etag"]).strip('"')
+
+    def blob(self, container: str, name: str) -> bytes | None:
+        """Return a blob's content; None if there is none."""
+        try:
+            return self.storage.get_blob_client(container, name).download_blob().readall()
+        except ResourceNotFoundError:
+            return None
+
+    def receipt(self, name: str, etag: str) -> dict[str, Any]:
+        """Return the receipt of one version of a blob, once it is there."""
+
+        def look() -> dict[str, Any] | None:
+            content = self.blob("dicom-receipts", name)
+            receipt: dict[str, Any] | None = json.loads(content) if content else None
+            return receipt if receipt and receipt["etag"] == etag else None
+
+        return wait_for(look, f"no receipt for {name}")
+
+    def settle(self, name: str, content: bytes) -> dict[str, Any]:
+        """Drop a file and return its receipt."""
+        return self.receipt(name, self.drop(name, content))
+
+    def get(self, path: str, key: str | None = None, **options: Any) -> httpx.Response:
+        """Send a GET to the app with its function key, or another one."""
+        headers = {"x-functions-key": self.stack.function_key if key is None else key, **options.pop("headers", {})}
+        return httpx.get(self.stack.app_url + path, headers=headers, timeout=30, trust_env=False, **options)
+
+    def fire(self, function: str) -> None:
+        """Fire a function that is not an HTTP one."""
+        httpx.post(
+            f"{self.stack.host_url}/admin/functions/{function}",
+            json={"input": ""},
+            headers={"x-functions-key": self.stack.master_key},
+            trust_env=False,
+        ).raise_for_status()
+
+    def log(self) -> str:
+        """Return all that the app and its host have written."""
+        return (self.stack.folder / "app.log").read_text()
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """Return the app's events of one name, in order."""
+        lines = [line[line.index("{") :] for line in self.log().splitlines() if '"event": ' in line]
+        return [event for event in map(json.loads, lines) if event["event"] == name]
+
+
+def wait_for(look: Callable[[], T | None], otherwise: str) -> T:
+    """Return what `look` returns once it is something."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while (found := look()) is None:
+        assert time.monotonic() < deadline, otherwise
+        time.sleep(0.05)
+    return found

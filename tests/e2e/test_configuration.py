@@ -1,0 +1,56 @@
+"""An app whose settings are wrong still answers, and says what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from local.stack import Stack
+from tests.e2e.drop_box import DropBox, make_instance, wait_for
+
+CANARY = "ftp://CANARY.example/v2"
+
+
+@pytest.fixture(scope="module")
+def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DropBox]:
+    settings = {"DICOM_SERVICE_URL": CANARY, "PURGE_MODE": "delete", "PURGE_AFTER_DAYS": "soon"}
+    folder = tmp_path_factory.mktemp("misconfigured")
+    with Stack(folder, auth=True, poll_seconds=0.1, settings=settings) as stack:
+        yield DropBox(stack)
+
+
+def error_of(box: DropBox, event: str) -> str:
+    """Return what the first event of that name says."""
+    first = wait_for(lambda: next(iter(box.events(event)), None), f"no event {event}")
+    return str(first["error"])
+
+
+def test_it_lives_and_is_not_ready(box: DropBox) -> None:
+    """The platform keeps it running; whoever asks whether it works learns that it does not."""
+    assert box.get("/health/live", key="").status_code == 200
+    assert box.get("/health/ready", key="").status_code == 503
+
+
+def test_a_lookup_is_told_that_the_app_is_not_configured(box: DropBox) -> None:
+    """A problem of its own, without the settings' names, which are nothing to a caller."""
+    response = box.get("/studies")
+    assert (response.status_code, response.json()["code"]) == (503, "not-configured")
+    assert "DICOM_SERVICE_URL" not in response.text
+
+
+def test_ingest_names_every_problem_and_no_value(box: DropBox) -> None:
+    """All at once, so that they are mended at once; the file stays in the inbox."""
+    instance = make_instance()
+    box.drop("early.dcm", instance.content)
+    error = error_of(box, "blob_failed")
+    for name in ("DICOM_SERVICE_URL", "PURGE_MODE", "PURGE_AFTER_DAYS"):
+        assert name in error
+    assert "CANARY" not in box.log()
+    assert box.blob("dicom-inbox", "early.dcm") == instance.content
+
+
+def test_deleting_is_refused(box: DropBox) -> None:
+    """`PURGE_MODE=delete` fails the timer with a sentence that says so."""
+    box.fire("purge_study")
+    assert "`delete` is refused" in error_of(box, "retention_failed")

@@ -1,0 +1,66 @@
+"""No attribute's value, blob's name, UID or query string reaches a log, on any path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from local import samples
+from local.stack import Stack
+from tests.e2e.drop_box import DropBox, make_instance, wait_for
+
+CANARY = "CANARY"
+# Digits only, as a UID must be; no other number in the logs looks like it.
+CANARY_UID = "1.2.826.0.1.3680043.8.498.86753098675309"
+
+
+@pytest.fixture(scope="module")
+def box(stack: Stack) -> DropBox:
+    return DropBox(stack)
+
+
+def drive_ingest(box: DropBox) -> None:
+    """Bring canaries to every verdict."""
+    named = {"PatientName": f"{CANARY}^Jane", "PatientID": f"{CANARY}1", "AccessionNumber": f"{CANARY}2"}
+    instance = make_instance(StudyInstanceUID=f"{CANARY_UID}.1", **named)
+    whole = instance.content
+    box.settle(f"{CANARY}/stored.dcm", whole)
+    box.settle(f"{CANARY}/duplicate.dcm", whole)
+    box.settle(f"{CANARY}/conflict.dcm", samples.with_other_pixels(whole))
+    box.settle(f"{CANARY}/cut.dcm", whole[:-1])
+    box.settle(f"{CANARY}/text.dcm", b"CANARY")
+    box.settle(f"{CANARY}/ignored.txt", b"CANARY")
+    invalid = make_instance(StudyInstanceUID=f"{CANARY_UID}.2", **named)
+    box.settle(f"{CANARY}/warned.dcm", invalid.content.replace(b"20200102", b"CANARY99"))
+
+
+def drive_lookups(box: DropBox) -> None:
+    """Send canaries in every part of a request, with answers of every kind."""
+    for path in (
+        f"/studies?PatientName={CANARY}&code={CANARY}",
+        f"/studies?PatientID={CANARY}1",
+        f"/studies?{CANARY}=1",
+        f"/studies/{CANARY}/series",
+        f"/studies/{CANARY_UID}.1/metadata",
+        f"/studies/{CANARY_UID}.9/metadata",
+        f"/studies/{CANARY_UID}.1/series/1/instances/{CANARY_UID}/frames/{CANARY}",
+        f"/{CANARY}?{CANARY}={CANARY}",
+    ):
+        box.get(path, headers={"Accept": "application/dicom+json", "X-Canary": CANARY})
+    box.get(f"/studies?PatientName={CANARY}", key=CANARY)
+
+
+def test_no_canary_is_in_any_log(box: DropBox) -> None:
+    """Of the app, its host, the DICOM service and the token endpoint: they are what a platform would collect."""
+    drive_ingest(box)
+    drive_lookups(box)
+    box.fire("purge_study")
+    wait_for(lambda: box.events("retention_report") or None, "no report")
+    logs: list[Path] = [log for log in box.stack.folder.glob("*.log") if "azurite" not in log.name]
+    assert len(logs) >= 3
+    for log in logs:
+        text = log.read_text()
+        assert CANARY not in text, log.name
+        assert CANARY_UID not in text, log.name
+        assert box.stack.function_key not in text, log.name

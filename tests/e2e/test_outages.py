@@ -1,0 +1,69 @@
+"""The DICOM service, or the way to it, fails; nothing is lost, stored twice or given a wrong verdict."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from local.ports import free_ports
+from local.stack import Ports, Stack
+from tests.e2e.drop_box import DropBox, make_instance, wait_for
+from tests.e2e.tcp_proxy import TcpProxy
+
+
+@pytest.fixture(scope="module")
+def proxy() -> Iterator[TcpProxy]:
+    with TcpProxy(f"http://127.0.0.1:{free_ports(1)}/v2") as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="module")
+def box(proxy: TcpProxy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DropBox]:
+    """A stack of its own, whose app reaches the DICOM service through the proxy."""
+    ports = Ports(dicom=proxy.target_port)
+    settings = {"DICOM_SERVICE_URL": proxy.url}
+    folder = tmp_path_factory.mktemp("outage")
+    with Stack(folder, ports=ports, auth=True, poll_seconds=0.1, settings=settings) as stack:
+        yield DropBox(stack)
+
+
+def test_an_answer_that_is_lost_after_the_commit_ends_as_a_duplicate(box: DropBox, proxy: TcpProxy) -> None:
+    """The instance is there once; the second attempt finds its own bytes, and that is no conflict."""
+    proxy.lose_answers = 1
+    instance = make_instance()
+    receipt = box.settle("lost answer.dcm", instance.content)
+    assert proxy.lose_answers == 0
+    assert receipt["verdict"] == "duplicate"
+    assert box.get(instance.path, headers={"Accept": "application/dicom"}).content == instance.content
+
+
+def test_a_short_outage_is_waited_out(box: DropBox, proxy: TcpProxy) -> None:
+    """The host tries again until the service is back."""
+    proxy.down = True
+    name, instance = "patience.dcm", make_instance()
+    etag = box.drop(name, instance.content)
+    wait_for(lambda: box.events("blob_failed") or None, "nothing failed")
+    proxy.down = False
+    assert box.receipt(name, etag)["verdict"] == "stored"
+
+
+def test_a_long_outage_leaves_the_file_and_a_poison_message(box: DropBox, proxy: TcpProxy) -> None:
+    """After five attempts the host gives up; the file is in the inbox still, without a verdict."""
+    proxy.down = True
+    before = len(box.events("blob_failed"))
+    name, instance = "poison.dcm", make_instance()
+    box.drop(name, instance.content)
+    wait_for(lambda: True if len(box.events("blob_failed")) >= before + 5 else None, "no five attempts")
+    lookup = box.get("/studies")
+    assert (lookup.status_code, lookup.json()["code"]) == (503, "service-unreachable")
+    assert box.get("/health/live").status_code == 200
+    time.sleep(0.5)
+    proxy.down = False
+    assert box.blob("dicom-inbox", name) == instance.content
+    assert box.blob("dicom-receipts", name) is None
+    failures = box.events("blob_failed")
+    assert all(failure["error"].startswith(("RequestNotSent: ", "ResponseLost: ")) for failure in failures)
+    assert name not in json.dumps(failures)
