@@ -6,14 +6,18 @@ The secret that bearer tokens are signed with comes from the environment variabl
 from __future__ import annotations
 
 import argparse
+import errno
 import logging
 import os
 import signal
+import socket
 import sys
+import threading
 from pathlib import Path
 from types import FrameType
 
 import uvicorn
+from starlette.applications import Starlette
 
 from local.dicom_service.app import create_app
 from local.dicom_service.state import DEFAULT_MAX_REQUEST_BYTES
@@ -21,6 +25,9 @@ from local.dicom_service.state import DEFAULT_MAX_REQUEST_BYTES
 HOST = "127.0.0.1"
 KEEP_ALIVE_SECONDS = 30
 SHUTDOWN_SECONDS = 1  # what requests under way have to end once the service is told to stop
+LAST_SECONDS = 1.8  # when it ends no matter what
+
+log = logging.getLogger(__name__)
 
 
 def main() -> int:
@@ -28,30 +35,55 @@ def main() -> int:
     options = _options()
     secret = os.environ.get("LOCAL_TOKEN_SECRET")
     if not options.no_auth and not secret:
-        print("LOCAL_TOKEN_SECRET is not set; set it, or ask for no tokens with --no-auth.", file=sys.stderr)
-        return 2
+        return _complain("LOCAL_TOKEN_SECRET is not set; set it, or ask for no tokens with --no-auth.")
     signal.signal(signal.SIGTERM, _stop)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     # Its tracebacks would show values.
     logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
-    app = create_app(
+    try:
+        listener = socket.create_server((HOST, options.port))
+    except OSError as error:
+        why = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be had ({type(error).__name__})"
+        return _complain(f"Port {options.port} of {HOST} {why}.")
+    with listener:
+        log.info("listening on http://%s:%d/v2", *listener.getsockname())
+        return _serve(_app(options, secret), listener)
+
+
+def _app(options: argparse.Namespace, secret: str | None) -> Starlette:
+    return create_app(
         options.data,
         None if options.no_auth else secret,
         implicit_vr=options.implicit_vr,
         max_request_bytes=options.max_request_bytes,
     )
+
+
+def _serve(app: Starlette, listener: socket.socket) -> int:
     config = uvicorn.Config(
         app,
-        host=HOST,
-        port=options.port,
         log_config=None,
         access_log=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
-    server = uvicorn.Server(config)
-    server.run()
-    return 0 if server.started else 1
+    server = _Server(config)
+    server.run(sockets=[listener])
+    return 0 if server.started else _complain("The service could not start: see the line above.")
+
+
+class _Server(uvicorn.Server):
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        # A thread that writes a large file to disk cannot be cancelled; the store survives being left at any moment.
+        timer = threading.Timer(LAST_SECONDS, os._exit, (0,))
+        timer.daemon = True
+        timer.start()
+
+
+def _complain(sentence: str) -> int:
+    print(sentence, file=sys.stderr)
+    return 1
 
 
 def _options() -> argparse.Namespace:
@@ -76,5 +108,4 @@ if __name__ == "__main__":
         code = stop.code if isinstance(stop, SystemExit) and isinstance(stop.code, int) else 0
     sys.stdout.flush()
     sys.stderr.flush()
-    # A thread may still be writing a large file to disk. The store survives being killed at any moment.
-    os._exit(code)
+    os._exit(code)  # waits for no thread

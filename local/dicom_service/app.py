@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -28,6 +29,8 @@ from local.dicom_service.store import store
 from local.dicom_service.surroundings import ApiVersions, LogRequests, UnexpectedErrors
 from local.dicom_service.unread_body import DrainUnreadBody
 
+log = logging.getLogger(__name__)
+
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -53,7 +56,11 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         part10.silence_pydicom()
-        app.state.service = await to_thread.run_sync(Service, data_dir, switches)
+        try:
+            app.state.service = await to_thread.run_sync(Service, data_dir, switches)
+        except Exception as error:
+            log.error("the data folder cannot be opened: %s", type(error).__name__)
+            raise
         try:
             yield
         finally:

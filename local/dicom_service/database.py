@@ -14,6 +14,10 @@ from local.dicom_service.matching import words_begin_with
 BUSY_TIMEOUT_SECONDS = 30.0
 
 
+class OtherSchemaVersion(RuntimeError):
+    """The index was written by another version of this service."""
+
+
 class Database:
     """The index file; every method may be called from any thread, none from the event loop."""
 
@@ -21,8 +25,13 @@ class Database:
         self._path = path
         self._write_lock = threading.Lock()
         self._idle: list[sqlite3.Connection] = []
+        self._closed = False
         self._writer = self._connect()
-        self._create()
+        try:
+            self._create()
+        except BaseException:
+            self._writer.close()
+            raise
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
@@ -41,7 +50,7 @@ class Database:
         if version == schema.VERSION:
             return
         if version != 0:
-            raise RuntimeError("The data folder was written by another version of this service: remove it.")
+            raise OtherSchemaVersion
         with self.write() as connection:
             for statement in schema.STATEMENTS:
                 connection.execute(statement)
@@ -67,7 +76,7 @@ class Database:
             yield connection
         finally:
             connection.execute("ROLLBACK")
-            self._idle.append(connection)
+            self._put_back(connection)
 
     def _take(self) -> sqlite3.Connection:
         try:
@@ -75,8 +84,18 @@ class Database:
         except IndexError:
             return self._connect()
 
+    def _put_back(self, connection: sqlite3.Connection) -> None:
+        self._idle.append(connection)
+        if self._closed:
+            self._close_idle()
+
     def close(self) -> None:
-        """Close all connections."""
+        """Close all connections, once a transaction under way is over."""
+        self._closed = True
+        self._close_idle()
+        with self._write_lock:
+            self._writer.close()
+
+    def _close_idle(self) -> None:
         while self._idle:
             self._idle.pop().close()
-        self._writer.close()

@@ -7,20 +7,32 @@ and a file without a row is what a crash left behind.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
 from collections.abc import Iterable
 from pathlib import Path
+from typing import IO
+
+
+class DataFolderInUse(RuntimeError):
+    """Another service has the data folder open: sweeping would take its incoming files away."""
 
 
 class Files:
     """The two folders; every method may be called from any thread, none from the event loop."""
 
     def __init__(self, data_dir: Path) -> None:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        self._lock = _locked(data_dir / "lock")
         self._incoming = data_dir / "incoming"
         self._instances = data_dir / "instances"
         self._incoming.mkdir(parents=True, exist_ok=True)
         self._instances.mkdir(parents=True, exist_ok=True)
+
+    def close(self) -> None:
+        """Let another service have the folder; the system does it for one that was killed."""
+        self._lock.close()
 
     def sweep(self, known: Iterable[str]) -> None:
         """Remove what a crash left: everything that is incoming, and files that no row knows."""
@@ -54,6 +66,16 @@ class Files:
         """Remove files whose rows are gone; one that is being read lives on until its reader closes it."""
         for name in names:
             self.path_of(name).unlink(missing_ok=True)
+
+
+def _locked(path: Path) -> IO[bytes]:
+    file = path.open("ab")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise DataFolderInUse from None
+    return file
 
 
 def _sync(path: Path) -> None:

@@ -27,7 +27,12 @@ class Switches:
 
 
 class Service:
-    """The open data folder; `close` it."""
+    """The open data folder; `close` it.
+
+    Raises:
+        DataFolderInUse: another service has it open.
+        OtherSchemaVersion: it cannot be read.
+    """
 
     def __init__(self, data_dir: Path, switches: Switches) -> None:
         self.switches = switches
@@ -39,6 +44,7 @@ class Service:
     def close(self) -> None:
         """Close the index."""
         self.database.close()
+        self.files.close()
 
 
 def service_of(request: Request) -> Service:

@@ -69,6 +69,9 @@ class UnexpectedErrors:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request (ASGI)."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
         started = False
 
         async def watched_send(message: Message) -> None:
@@ -81,7 +84,7 @@ class UnexpectedErrors:
         except Exception as error:
             # Its text might quote values.
             log.error("unexpected %s", type(error).__name__)
-            if started or scope["type"] != "http":
+            if started:
                 raise
             response = PlainTextResponse("The service failed for a reason of its own.", 500)
             await response(scope, receive, send)
