@@ -61,12 +61,12 @@ class Body(httpx.AsyncByteStream):
         source = self._open_stream()
         try:
             async for chunk in source:
-                if held is not None:
-                    yield held
-                held = bytes(chunk)
-                sent += len(held)
+                sent += len(chunk)
                 if sent > self.length:
                     break
+                if held and chunk:
+                    yield held
+                held = bytes(chunk) or held
         finally:
             if close := getattr(source, "aclose", None):
                 await close()
