@@ -27,7 +27,7 @@ from local.process import Part, PartFailed, stop
 
 ROOT = Path(__file__).resolve().parent.parent
 CONTAINERS = ("dicom-receipts", "dicom-quarantine", "dicom-quarantine-reasons", "retention-records")
-READY_SECONDS = 120.0  # the longest wait for a part; a machine's very first start reads everything from disk
+READY_SECONDS = 60.0  # the longest wait for a part; a machine's very first start reads everything from disk
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,10 @@ class Stack:
         self._wait(endpoint, lambda: _status(self.ports.identity, "/") is not None, check)
         self._wait(service, lambda: _status(self.ports.dicom, "/health/check") == HTTPStatus.OK, check)
         self._say("Starting the app ...")
-        self._wait(self._add(self._functions_host()), self._app_is_ready, check)
+        app = self._add(self._functions_host())
+        self._wait(app, lambda: _status(self.ports.app, "/api/health/live") == HTTPStatus.OK, check)
+        if "DICOM_SERVICE_URL" not in self._settings:  # a service of the user's own may be down on purpose
+            self._wait(app, lambda: _status(self.ports.app, "/api/health/ready") == HTTPStatus.OK, check)
 
     def check(self) -> None:
         """Raise PartFailed if a part has ended."""
@@ -202,25 +205,19 @@ class Stack:
             name,
             [sys.executable, "-m", module, *options],
             log=self.folder / f"{name}.log",
-            environment={**os.environ, "PYTHONUNBUFFERED": "1", "NO_PROXY": _no_proxy(), **environment},
+            environment={**os.environ, "PYTHONUNBUFFERED": "1", **environment, **_no_proxy()},
             folder=ROOT,
         )
 
     def _wait(self, part: Part, is_ready: Callable[[], bool], check: Callable[[], None]) -> None:
-        deadline = time.monotonic() + READY_SECONDS
+        began = time.monotonic()
         while not is_ready():
             check()
             self.check()
-            if time.monotonic() > deadline:
+            waited = time.monotonic() - began
+            if waited > READY_SECONDS:
                 raise PartFailed(part, f"is not ready after {READY_SECONDS:g} s")
-            time.sleep(0.03)
-
-    def _app_is_ready(self) -> bool:
-        if _status(self.ports.app, "/api/health/live") != HTTPStatus.OK:
-            return False
-        if "DICOM_SERVICE_URL" in self._settings:  # a service of the user's own may be down on purpose
-            return True
-        return _status(self.ports.app, "/api/health/ready") == HTTPStatus.OK
+            time.sleep(min(1.0, 0.03 + waited / 10))
 
     def _create_containers(self) -> None:
         from azure.core.exceptions import ResourceExistsError
@@ -234,7 +231,7 @@ class Stack:
 
 def _status(port: int, path: str) -> int | None:
     """Return the status that a GET is answered with; None if there is no answer."""
-    connection = http.client.HTTPConnection(HOST, port, timeout=10)
+    connection = http.client.HTTPConnection(HOST, port, timeout=5)
     try:
         connection.request("GET", path)
         response = connection.getresponse()
@@ -246,6 +243,7 @@ def _status(port: int, path: str) -> int | None:
         connection.close()
 
 
-def _no_proxy() -> str:
-    """Return NO_PROXY with this machine in it: the parts talk to each other directly."""
-    return ",".join(filter(None, [os.environ.get("NO_PROXY", os.environ.get("no_proxy")), HOST, "localhost"]))
+def _no_proxy() -> dict[str, str]:
+    """Return the setting that keeps the parts from talking to each other through a proxy."""
+    hosts = [os.environ.get("no_proxy") or os.environ.get("NO_PROXY"), HOST, "localhost"]
+    return dict.fromkeys(("no_proxy", "NO_PROXY"), ",".join(filter(None, hosts)))

@@ -1,0 +1,53 @@
+"""What holds for the files of the project as such."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def files() -> Iterator[Path]:
+    """Yield the files of the project, without what is installed or left by tools."""
+    for folder, folders, names in os.walk(ROOT):
+        folders[:] = [name for name in folders if name == ".ci" or name[0] != "." and name != "node_modules"]
+        yield from (Path(folder, name) for name in names if not name.endswith(".pyc"))
+
+
+def names(lock: str) -> set[str]:
+    return set(re.findall(r"^([a-z0-9._-]+)==", (ROOT / lock).read_text(), re.MULTILINE))
+
+
+def test_no_file_names_a_package_registry() -> None:
+    """Every lock works behind any mirror: no file says where packages come from."""
+    # Put together here, for this file is one of them.
+    hosts = [".".join(parts).encode() for parts in (("pypi", "org"), ("pythonhosted", "org"), ("npmjs", "org"))]
+    assert [path for path in files() if any(host in path.read_bytes() for host in hosts)] == []
+
+
+def test_azure_installs_no_local_tool() -> None:
+    """requirements.txt has the run-time packages and none of the tools; the development lock pins the same."""
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
+    tools = {re.split(r"[^a-z0-9._-]", line)[0] for group in groups.values() for line in group}
+    needed_by_the_app_too = {"pyjwt"}  # azure-identity's msal
+    assert names("requirements.txt") & tools <= needed_by_the_app_too
+    assert names("requirements.txt") <= names("requirements-dev.txt")
+
+
+def test_every_locked_package_has_hashes() -> None:
+    """No package is installed that is not the one that was locked."""
+    for lock in ("requirements.txt", "requirements-dev.txt", "local/node/requirements.txt"):
+        for entry in re.split(r"\n(?=\S)", (ROOT / lock).read_text().strip()):
+            assert "--hash=sha256:" in entry, entry.partition("\n")[0]
+
+
+def test_read_me_names_what_up_sets() -> None:
+    """The list of settings that the environment wins over is the one in the code."""
+    source = (ROOT / "local/stack.py").read_text()
+    body = source.partition("**os.environ,\n")[2].partition("**self._settings")[0]
+    read_me = (ROOT / "local/README.md").read_text().partition("win over those that `make up` sets: ")[2]
+    assert re.findall(r"`(\w+)`", read_me.partition(".")[0]) == re.findall(r'^ +"(\w+)":', body, re.MULTILINE)
