@@ -163,6 +163,8 @@ class Session:
     async def _send_once(self, request: Request) -> httpx.Response:
         with _border(request.transaction):
             response = await self._http.send(self._build(request), stream=True)
+            if response.status_code in (204, 304):
+                await response.aread()  # there is no body; having read its end keeps the connection
         if response.status_code in request.statuses:
             return response
         await response.aclose()

@@ -1,0 +1,185 @@
+"""The bearer token: fetched once, renewed once, and shown to nobody else."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from typing import Any
+
+import httpx
+import pytest
+from azure.core.credentials import AccessToken
+from azure.core.exceptions import ClientAuthenticationError
+
+from shared.dicomweb import AccessDenied, Body, RequestNotSent
+from shared.entra_auth import EntraAuth
+from tests.component.client_under_test import JSON, SECRET, assert_tells_nothing, client_of
+from tests.component.scripted_server import Received, Script, answer, serve
+
+SCOPE = "https://dicom.example/.default"
+
+
+class Credential:
+    """Gives token-1, token-2, …; one that is `fixed` gives the same for ever."""
+
+    def __init__(self, *, lifetime_seconds: int = 3600, fixed: bool = False, fails: bool = False) -> None:
+        self._lifetime_seconds = lifetime_seconds
+        self._fixed = fixed
+        self.fails = fails
+        self.scopes: list[str] = []
+
+    async def get_token(self, *scopes: str, **_: Any) -> AccessToken:
+        self.scopes += scopes
+        await asyncio.sleep(0.02)
+        if self.fails:
+            raise ClientAuthenticationError(SECRET)
+        number = 1 if self._fixed else len(self.scopes)
+        return AccessToken(f"token-{number}", int(time.time()) + self._lifetime_seconds)
+
+    async def close(self) -> None:
+        pass
+
+    async def __aenter__(self) -> Credential:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
+
+
+def takes(*tokens: str) -> Any:
+    """A service that lets in who shows one of these tokens."""
+
+    def choose(request: Received) -> Script:
+        shown = request.headers.get("authorization", "").removeprefix("Bearer ")
+        if shown in tokens:
+            return answer(200, json.dumps([]).encode(), JSON)
+        return answer(401, SECRET.encode(), {"WWW-Authenticate": "Bearer"})
+
+    return choose
+
+
+async def test_one_token_for_all() -> None:
+    """Many requests at once, and those after them, cause one token to be fetched for the scope."""
+    credential = Credential()
+    auth = EntraAuth(credential, SCOPE)
+    async with serve(takes("token-1")) as server, client_of(server.url, auth=auth) as client:
+        await asyncio.gather(*(client.search_for_studies() for _ in range(20)))
+        await client.search_for_studies()
+    assert credential.scopes == [SCOPE]
+    assert len(server.requests) == 21
+
+
+async def test_refused_token_is_renewed_once_for_all() -> None:
+    """Where the service no longer takes the token, all who wait share one new one and are answered."""
+    credential = Credential()
+    auth = EntraAuth(credential, SCOPE)
+    async with serve(takes("token-2")) as server, client_of(server.url, auth=auth) as client:
+        await asyncio.gather(*(client.search_for_studies() for _ in range(20)))
+    assert len(credential.scopes) == 2
+    assert len(server.requests) <= 40
+
+
+async def test_refused_upload_is_sent_again_whole() -> None:
+    """A store that was refused for its token is sent again from the first byte."""
+    content = bytes(1_000_000)
+    auth = EntraAuth(Credential(), SCOPE)
+
+    def once(request: Received) -> Script:
+        if request.headers["authorization"] == "Bearer token-1":
+            return answer(401)
+        return answer(200, b"{}", JSON)
+
+    async with serve(once) as server, client_of(server.url, auth=auth) as client:
+        await client.store_instance(Body.from_bytes(content))
+    assert [request.body for request in server.requests] == [content, content]
+
+
+@pytest.mark.parametrize(("fixed", "requests"), [(True, 1), (False, 2)], ids=["same_token", "new_token"])
+async def test_refused_for_ever(fixed: bool, requests: int) -> None:
+    """A service that refuses the new token too is believed; the same token is not shown it twice."""
+    auth = EntraAuth(Credential(fixed=fixed), SCOPE)
+    async with serve(takes()) as server, client_of(server.url, auth=auth) as client:
+        with pytest.raises(AccessDenied) as raised:
+            await client.search_for_studies()
+    assert len(server.requests) == requests
+    assert_tells_nothing(raised.value)
+
+
+async def test_token_that_ends_soon_is_renewed() -> None:
+    """A token is not used in its last minutes, in which a long upload would outlive it."""
+    credential = Credential(lifetime_seconds=200)
+    auth = EntraAuth(credential, SCOPE)
+    async with serve(takes("token-1", "token-2")) as server, client_of(server.url, auth=auth) as client:
+        await client.search_for_studies()
+        await client.search_for_studies()
+    assert [request.headers["authorization"] for request in server.requests] == ["Bearer token-1", "Bearer token-2"]
+
+
+async def test_no_token() -> None:
+    """Without a token nothing is sent, the error tells nothing of the reason's text, and later ones may succeed."""
+    credential = Credential(fails=True)
+    auth = EntraAuth(credential, SCOPE)
+    async with serve(takes("token-4")) as server, client_of(server.url, auth=auth) as client:
+        with pytest.raises(RequestNotSent) as raised:
+            await client.search_for_studies()
+        assert server.connections == 0
+        credential.fails = False
+        await client.search_for_studies()
+    assert len(credential.scopes) == 4  # three attempts, then one
+    assert_tells_nothing(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("http://dicom.example/v2", False),
+        ("http://127.0.0.1.example/v2", False),
+        ("http://localhost.example/v2", False),
+        ("http://10.0.0.1/v2", False),
+        ("https://dicom.example/v2", True),
+        ("http://127.0.0.1:9/v2", True),
+        ("http://LOCALHOST:9/v2", True),
+        ("http://[::1]:9/v2", True),
+    ],
+)
+async def test_who_sees_the_token(url: str, shown: bool) -> None:
+    """The token goes over https, or to this machine; elsewhere it is not even fetched."""
+    seen: list[str] = []
+
+    def reply(request: httpx.Request) -> httpx.Response:
+        seen.append(request.headers["authorization"])
+        return httpx.Response(204)
+
+    credential = Credential()
+    auth = EntraAuth(credential, SCOPE)
+    async with client_of(url, auth=auth, transport=httpx.MockTransport(reply)) as client:
+        if shown:
+            await client.search_for_studies()
+        else:
+            with pytest.raises(RequestNotSent):
+                await client.search_for_studies()
+    assert seen == (["Bearer token-1"] if shown else [])
+    assert len(credential.scopes) == len(seen)
+
+
+async def test_token_does_not_follow_a_redirect() -> None:
+    """A redirect to another host is an error, and the token stays here."""
+    async with serve(takes("token-1")) as other:
+        elsewhere = answer(307, headers={"Location": f"http://localhost:{other.port}/v2/studies"})
+        async with serve(elsewhere) as server, client_of(server.url, auth=EntraAuth(Credential(), SCOPE)) as client:
+            with pytest.raises(Exception, match="answered 307"):
+                await client.search_for_studies()
+        assert other.connections == 0
+
+
+async def test_cancelled_waiter_does_not_spoil_the_token() -> None:
+    """If the one that fetches the token is cancelled, the next one fetches it."""
+    credential = Credential()
+    auth = EntraAuth(credential, SCOPE)
+    first = asyncio.create_task(auth.token())
+    second = asyncio.create_task(auth.token())
+    await asyncio.sleep(0.005)
+    first.cancel()
+    assert await second == "token-2"
+    assert first.cancelled()
