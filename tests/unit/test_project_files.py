@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def files() -> Iterator[Path]:
     """Yield the files of the project, without what is installed or left by tools."""
     for folder, folders, names in os.walk(ROOT):
-        folders[:] = [name for name in folders if name == ".ci" or name[0] != "." and name != "node_modules"]
+        folders[:] = [name for name in folders if name == ".ci" or (name[0] != "." and name != "node_modules")]
         yield from (Path(folder, name) for name in names if not name.endswith(".pyc"))
 
 
