@@ -7,15 +7,16 @@ import re
 from starlette.requests import Request as HttpRequest
 
 from shared.dicomweb import InvalidParameter, Request, Resource, media_types
+from shared.dicomweb.multipart import media_type_of
 
 _FRAMES = re.compile(r"[1-9][0-9]{0,8}(,[1-9][0-9]{0,8})*", re.ASCII)
 
 
 def dicom(http: HttpRequest) -> Request:
-    """A study, a series or an instance, as it is stored."""
+    """A study, a series or an instance, as it is stored; an instance as a plain file unless asked for otherwise."""
     resource = _resource(http)
     default = media_types.INSTANCE if resource.level == "instance" else media_types.INSTANCES
-    return _retrieve(http, resource.level, resource.path, _accept(http, default))
+    return _retrieve(http, resource.level, resource.path, _accept(http, default, media_types.INSTANCES))
 
 
 def metadata(http: HttpRequest) -> Request:
@@ -25,12 +26,12 @@ def metadata(http: HttpRequest) -> Request:
 
 
 def frames(http: HttpRequest) -> Request:
-    """Frames of an instance: one by itself, several as multipart."""
+    """Frames of an instance, as multipart unless asked for otherwise (PS3.18 §8.7.3.3)."""
     numbers = http.path_params["frames"].replace("%2C", ",").replace("%2c", ",")
     if not _FRAMES.fullmatch(numbers):
         raise InvalidParameter("frames must be numbers from 1 on, separated by commas")
-    default = media_types.FRAMES if "," in numbers else media_types.FRAME
-    return _retrieve(http, "frames", f"{_resource(http).path}/frames/{numbers}", _accept(http, default))
+    accept = _accept(http, media_types.FRAMES, media_types.FRAMES)
+    return _retrieve(http, "frames", f"{_resource(http).path}/frames/{numbers}", accept)
 
 
 def _resource(http: HttpRequest) -> Resource:
@@ -43,18 +44,21 @@ def _retrieve(http: HttpRequest, what: str, path: str, accept: str) -> Request:
     return Request(f"retrieve {what}", "GET", path, accept=accept, headers=passed, statuses=frozenset({200, 304}))
 
 
-def _accept(http: HttpRequest, default: str) -> str:
+def _accept(http: HttpRequest, default: str, multipart: str) -> str:
     """Return what to ask the service for.
 
-    It answers `*/*` with another form than a plain client expects, and a media type without a transfer syntax with
+    It answers a wildcard with a form that depends on the resource, and a media type without a transfer syntax with
     406 where there are several instances: what the caller leaves open, we fill in.
     """
-    asked = http.headers.get("accept", "")
-    if not asked or "*/*" in asked:
+    asked = [one.strip() for one in http.headers.get("accept", "").split(",") if one.strip()]
+    filled = [_fill_in(one, default, multipart) for one in asked]
+    return default if not filled or default in filled else ", ".join(filled)
+
+
+def _fill_in(media_range: str, default: str, multipart: str) -> str:
+    media_type, parameters = media_type_of(media_range)
+    if media_range.startswith("*/*"):
         return default
-    return ", ".join(_with_transfer_syntax(one) for one in asked.split(","))
-
-
-def _with_transfer_syntax(media_range: str) -> str:
-    media_range = media_range.strip()
-    return media_range if "transfer-syntax" in media_range.lower() else f"{media_range}; transfer-syntax=*"
+    if media_type == "multipart/related" and parameters.get("type", "*/*") == "*/*":
+        return multipart
+    return media_range if "transfer-syntax" in parameters else f"{media_range}; transfer-syntax=*"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Self
 from urllib.parse import urlsplit
 
@@ -12,7 +12,7 @@ _CHUNK = 65536
 
 
 class TcpProxy:
-    """Passes bytes on to `target`; `down` refuses connections, `lose_answers` cuts that many answers to stores."""
+    """Passes bytes on to `target`; `down` hangs up on everyone, `lose_answers` cuts that many answers to stores."""
 
     def __init__(self, target: str) -> None:
         address = urlsplit(target)
@@ -49,6 +49,10 @@ class TcpProxy:
             request = threading.Thread(target=self._pump_request, args=(client, service), daemon=True)
             request.start()
             self._pump_answer(service, client)
+            # Closing alone ends no connection while the other thread reads from it.
+            for connection in (client, service):
+                with suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
 
     def _pump_request(self, client: socket.socket, service: socket.socket) -> None:
         try:
