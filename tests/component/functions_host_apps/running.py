@@ -62,9 +62,7 @@ def running(
     log = folder / f"host-{port}.log"
     line = command(app, "--port", str(port), "--worker", worker, *arguments)
     with log.open("wb") as output:
-        process = subprocess.Popen(
-            line, stdout=output, stderr=subprocess.STDOUT, env=environment(**settings), cwd=ROOT
-        )
+        process = subprocess.Popen(line, stdout=output, stderr=subprocess.STDOUT, env=environment(**settings), cwd=ROOT)
     host = RunningHost(process, f"http://127.0.0.1:{port}", log)
     try:
         wait_for(lambda: "Host running" in host.output or process.poll() is not None)
