@@ -47,7 +47,7 @@ UIDS = (STUDY_INSTANCE_UID, SERIES_INSTANCE_UID, SOP_INSTANCE_UID)
 
 # Computed from the other rows of a study or series.
 MODALITIES_IN_STUDY = Attribute("ModalitiesInStudy", "00080061", "CS", Level.STUDY)
-NUMBER_OF_STUDY_RELATED_INSTANCES = Attribute("NumberOfStudyRelatedInstances", "00201206", "IS", Level.STUDY)
+NUMBER_OF_STUDY_RELATED_INSTANCES = Attribute("NumberOfStudyRelatedInstances", "00201208", "IS", Level.STUDY)
 NUMBER_OF_SERIES_RELATED_INSTANCES = Attribute("NumberOfSeriesRelatedInstances", "00201209", "IS", Level.SERIES)
 
 SEARCHABLE = {attribute.tag: attribute for attribute in (*UIDS, *INDEXED, MODALITIES_IN_STUDY)}

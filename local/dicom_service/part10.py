@@ -15,10 +15,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 import pydicom
-from pydicom import Dataset, FileDataset
+from pydicom import Dataset, FileDataset, charset
 from pydicom.dataset import FileMetaDataset
 from pydicom.filebase import DicomFileLike
 from pydicom.filereader import read_dataset, read_file_meta_info
@@ -31,12 +31,20 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
+from local.dicom_service import element_values
+from local.dicom_service.element_values import Encoding
 from local.dicom_service.pixel_data import PixelData, end_of
 from local.dicom_service.raw_elements import raw_element
 
 DEFER_BYTES = 1024 * 1024
 _CHUNK_BYTES = 1024 * 1024
 _PIXEL_DATA_TAGS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
+_SAMPLES_PER_PIXEL = BaseTag(0x00280002)
+_PHOTOMETRIC_INTERPRETATION = BaseTag(0x00280004)
+_NUMBER_OF_FRAMES = BaseTag(0x00280008)
+_ROWS = BaseTag(0x00280010)
+_COLUMNS = BaseTag(0x00280011)
+_BITS_ALLOCATED = BaseTag(0x00280100)
 _EXTENDED_OFFSET_TABLE = BaseTag(0x7FE00001)
 _SEQUENCE_DELIMITERS = (b"\xfe\xff\xdd\xe0\0\0\0\0", b"\xff\xfe\xe0\xdd\0\0\0\0")
 _LONG_LENGTH_VRS = (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"UN")
@@ -162,25 +170,31 @@ def _pixel_data(file: BinaryIO, dataset: FileDataset) -> PixelData | None:
     return PixelData(
         offset=start + (12 if explicit else 8),
         length=length,
-        number_of_frames=_number(dataset, "NumberOfFrames") or 1,
+        number_of_frames=_number(dataset, _NUMBER_OF_FRAMES, "IS") or 1,
         bits_per_frame=_bits_per_frame(dataset),
         extended_offsets=_extended_offsets(dataset),
     )
 
 
 def _bits_per_frame(dataset: Dataset) -> int:
-    rows, columns = _number(dataset, "Rows"), _number(dataset, "Columns")
-    samples = _number(dataset, "SamplesPerPixel") or 1
-    bits = rows * columns * samples * _number(dataset, "BitsAllocated")
+    rows, columns, allocated = (_number(dataset, tag, "US") for tag in (_ROWS, _COLUMNS, _BITS_ALLOCATED))
+    bits = rows * columns * allocated * (_number(dataset, _SAMPLES_PER_PIXEL, "US") or 1)
     # Two pixels share their chrominance (PS3.3 §C.7.6.3.1.2).
-    return bits * 2 // 3 if dataset.get("PhotometricInterpretation") == "YBR_FULL_422" else bits
+    return bits * 2 // 3 if _value(dataset, _PHOTOMETRIC_INTERPRETATION, "CS") == "YBR_FULL_422" else bits
 
 
-def _number(dataset: Dataset, keyword: str) -> int:
-    try:
-        return max(0, int(dataset.get(keyword) or 0))
-    except Exception:  # an invalid value is the validation's affair
-        return 0
+def _number(dataset: Dataset, tag: BaseTag, vr: str) -> int:
+    value = _value(dataset, tag, vr)
+    return max(0, value) if isinstance(value, int) else 0
+
+
+def _value(dataset: Dataset, tag: BaseTag, vr: str) -> Any:
+    """Return an element's first value. Asking the dataset for it would replace the bytes that are read later."""
+    element = raw_element(dataset, tag)
+    if element is None or element.value is None:
+        return None
+    encoding = Encoding([charset.default_encoding], element.is_little_endian)
+    return next(iter(element_values.read(vr, element.value, encoding).json), None)
 
 
 def _extended_offsets(dataset: Dataset) -> tuple[int, int] | None:
