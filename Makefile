@@ -36,6 +36,7 @@ check: set-up
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy .
+	$(RUN) -m pytest -q tests/unit/test_import_direction.py
 	$(RUN) -m local.lock --check
 
 lock: set-up
