@@ -37,6 +37,7 @@ class BlobScan:
         self._wake = wake
         self._poll_seconds = poll_seconds
         self._known: set[tuple[str, str]] | None = None
+        self._handing_over: asyncio.Future[list[BaseException | None]] | None = None
 
     async def step(self) -> None:
         """Look at every blob of the container once.
@@ -64,7 +65,9 @@ class BlobScan:
         await asyncio.sleep(self._poll_seconds)
 
     async def finish(self) -> None:
-        """Do nothing: a hand-over that was broken off is made up for by the next host."""
+        """Wait until the hand-overs under way are complete."""
+        if self._handing_over is not None:
+            await asyncio.wait({self._handing_over})
 
     async def _load_known(self) -> set[tuple[str, str]]:
         if self._known is None:
@@ -76,7 +79,9 @@ class BlobScan:
     async def _hand_over_all(self, blobs: Sequence[BlobProperties]) -> None:
         if not blobs:
             return
-        outcomes = await asyncio.gather(*map(self._hand_over, blobs), return_exceptions=True)
+        # Shielded: one broken off half-way would leave a receipt that is leased for 30 s.
+        self._handing_over = asyncio.gather(*map(self._hand_over, blobs), return_exceptions=True)
+        outcomes = await asyncio.shield(self._handing_over)
         self._wake()
         for outcome in outcomes:
             if isinstance(outcome, BaseException):

@@ -57,6 +57,7 @@ class QueuePump:
         self._handle = handle
         self._poison = poison
         self._running: set[asyncio.Task[None]] = set()
+        self._receiving: asyncio.Task[bool] | None = None
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
@@ -74,6 +75,8 @@ class QueuePump:
 
     async def finish(self) -> None:
         """Wait until every message taken is dealt with."""
+        if self._receiving is not None:
+            await asyncio.wait({self._receiving})
         if self._running:
             await asyncio.wait(self._running)
 
@@ -82,25 +85,26 @@ class QueuePump:
         if room <= 0:
             await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
             return True
-        taken = 0
         # Cleared before looking: a wake-up during the look counts for the next one.
         self._wake.clear()
-        async for message in self._receive(room):
-            task = asyncio.create_task(self._process(message))
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
-            taken += 1
-        return taken > 0
+        # Shielded: messages that were on their way when the host stops would stay hidden.
+        self._receiving = asyncio.create_task(self._receive(room))
+        return await asyncio.shield(self._receiving)
 
-    async def _receive(self, room: int):  # type: ignore[no-untyped-def]  # an async generator of messages
+    async def _receive(self, room: int) -> bool:
         count = min(room, self._settings.batch_size, _LARGEST_BATCH)
-        pages = self._queue.receive_messages(
+        messages = self._queue.receive_messages(
             messages_per_page=count,
             max_messages=count,
             visibility_timeout=round(self._settings.lock_seconds),
         )
-        async for message in pages:
-            yield message
+        received = False
+        async for message in messages:
+            task = asyncio.create_task(self._process(message))
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+            received = True
+        return received
 
     async def rest(self) -> None:
         """Wait for the next poll or a wake-up."""

@@ -138,7 +138,8 @@ def test_a_generator_that_raises_cuts_the_connection(app: Streaming) -> None:
 def test_a_client_that_hangs_up_ends_the_generator(app: Streaming) -> None:
     """The `finally` of an endless body runs when its reader is gone."""
     with app.client.stream("GET", "/api/endless") as response:
-        next(response.iter_raw())
+        chunks = response.iter_raw()  # kept: httpx hangs up when its iterator is collected
+        next(chunks)
         assert not app.closed.exists()
     wait_for(app.closed.exists, seconds=2)
 

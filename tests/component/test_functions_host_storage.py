@@ -130,6 +130,23 @@ def test_an_overwritten_blob_calls_again(app: Shared) -> None:
     app.calls.wait("on_client done", 2, name="again.dcm")
 
 
+def test_a_message_about_an_older_version_is_dropped(app: Shared) -> None:
+    """The ETag is looked at when a message is taken: the newer version has a message of its own."""
+    app.world.drop("clients", "newer.dcm")
+    app.calls.wait("on_client done", name="newer.dcm")
+    stale = {
+        "FunctionId": "Host.Functions.on_client",
+        "ContainerName": f"{app.world.prefix}-clients",
+        "BlobName": "newer.dcm",
+        "ETag": '"0xSTALE"',
+    }
+    internal = f"azure-webjobs-blobtrigger-{app.world.prefix}"
+    with app.world.queue(internal) as queue:
+        queue.send_message(base64.b64encode(json.dumps(stale).encode()).decode())
+        wait_for(lambda: queue.get_queue_properties().approximate_message_count == 0)
+    assert len(app.calls.of("on_client", name="newer.dcm")) == 1
+
+
 def test_an_input_stream_gets_the_content(app: Shared) -> None:
     """Name, length and bytes arrive; a blob that the path does not match calls nothing."""
     app.world.drop("streams", "elsewhere/b.txt", b"no")
@@ -281,13 +298,27 @@ def test_a_long_call_keeps_its_message(world: World) -> None:
     assert not world.texts(f"azure-webjobs-blobtrigger-{world.prefix}")
 
 
+def test_no_more_calls_at_once_than_host_json_allows(world: World) -> None:
+    """`maxDegreeOfParallelism`, two here, holds over a burst of blobs."""
+    settings = world.settings(SLOW_SECONDS="0.4")
+    with running(APPS / "storage", world.folder, WORKERS[0], *POLL, settings=settings):
+        for number in range(4):
+            world.drop("clients", f"slow {number}.dcm")
+        world.calls.wait("on_client done", 4)
+    under_way, most = 0, 0
+    for line in world.calls.path.read_text().splitlines():
+        under_way += -1 if "done" in json.loads(line)["function"] else 1
+        most = max(most, under_way)
+    assert most == 2
+
+
 def test_a_call_that_outlasts_the_grace_is_cancelled(world: World) -> None:
     """The host ends after five seconds with 0; the blob is handled by the next one."""
     with running(APPS / "storage", world.folder, WORKERS[0], *POLL, settings=world.settings()) as host:
         world.drop("clients", "slow.dcm")
         world.calls.wait("on_client", name="slow.dcm")
         started = time.monotonic()
-        assert host.stop() == 0
+        assert host.stop(signal.SIGINT) == 0
         assert 4 < time.monotonic() - started < 9
         assert "on_client  cancelled" in host.output
     assert len(world.texts(f"azure-webjobs-blobtrigger-{world.prefix}")) == 1
