@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 import azure.functions as func
 from azurefunctions.extensions.http.fastapi import Request, Response
 
 from . import retrieve, search
 from .health import Readiness
-from .lookup import look_up
+from .lookup import Translate, look_up
 
 blueprint = func.Blueprint()
 _readiness = Readiness()
@@ -16,83 +18,33 @@ _STUDY = "studies/{study}"
 _SERIES = f"{_STUDY}/series/{{series}}"
 _INSTANCE = f"{_SERIES}/instances/{{instance}}"
 
-
-@blueprint.route("studies", methods=["GET"])
-async def search_studies(req: Request) -> Response:
-    """Search for studies."""
-    return await look_up(req, search.studies)
-
-
-@blueprint.route("series", methods=["GET"])
-async def search_series(req: Request) -> Response:
-    """Search for series."""
-    return await look_up(req, search.series)
-
-
-@blueprint.route("instances", methods=["GET"])
-async def search_instances(req: Request) -> Response:
-    """Search for instances."""
-    return await look_up(req, search.instances)
-
-
-@blueprint.route(f"{_STUDY}/series", methods=["GET"])
-async def search_study_series(req: Request) -> Response:
-    """Search for a study's series."""
-    return await look_up(req, search.series)
+# Function → its path, and what makes a request to the service of a caller's.
+LOOKUPS: dict[str, tuple[str, Translate]] = {
+    "search_studies": ("studies", search.studies),
+    "search_series": ("series", search.series),
+    "search_instances": ("instances", search.instances),
+    "search_study_series": (f"{_STUDY}/series", search.series),
+    "search_study_instances": (f"{_STUDY}/instances", search.instances),
+    "search_series_instances": (f"{_SERIES}/instances", search.instances),
+    "retrieve_study": (_STUDY, retrieve.dicom),
+    "retrieve_series": (_SERIES, retrieve.dicom),
+    "retrieve_instance": (_INSTANCE, retrieve.dicom),
+    "retrieve_study_metadata": (f"{_STUDY}/metadata", retrieve.metadata),
+    "retrieve_series_metadata": (f"{_SERIES}/metadata", retrieve.metadata),
+    "retrieve_instance_metadata": (f"{_INSTANCE}/metadata", retrieve.metadata),
+    "retrieve_frames": (f"{_INSTANCE}/frames/{{frames}}", retrieve.frames),
+}
 
 
-@blueprint.route(f"{_STUDY}/instances", methods=["GET"])
-async def search_study_instances(req: Request) -> Response:
-    """Search for a study's instances."""
-    return await look_up(req, search.instances)
+def _lookup(translate: Translate) -> Callable[[Request], Awaitable[Response]]:
+    async def lookup(req: Request) -> Response:
+        return await look_up(req, translate)
+
+    return lookup
 
 
-@blueprint.route(f"{_SERIES}/instances", methods=["GET"])
-async def search_series_instances(req: Request) -> Response:
-    """Search for a series' instances."""
-    return await look_up(req, search.instances)
-
-
-@blueprint.route(_STUDY, methods=["GET"])
-async def retrieve_study(req: Request) -> Response:
-    """Retrieve a study."""
-    return await look_up(req, retrieve.dicom)
-
-
-@blueprint.route(_SERIES, methods=["GET"])
-async def retrieve_series(req: Request) -> Response:
-    """Retrieve a series."""
-    return await look_up(req, retrieve.dicom)
-
-
-@blueprint.route(_INSTANCE, methods=["GET"])
-async def retrieve_instance(req: Request) -> Response:
-    """Retrieve an instance."""
-    return await look_up(req, retrieve.dicom)
-
-
-@blueprint.route(f"{_STUDY}/metadata", methods=["GET"])
-async def retrieve_study_metadata(req: Request) -> Response:
-    """Retrieve a study's metadata."""
-    return await look_up(req, retrieve.metadata)
-
-
-@blueprint.route(f"{_SERIES}/metadata", methods=["GET"])
-async def retrieve_series_metadata(req: Request) -> Response:
-    """Retrieve a series' metadata."""
-    return await look_up(req, retrieve.metadata)
-
-
-@blueprint.route(f"{_INSTANCE}/metadata", methods=["GET"])
-async def retrieve_instance_metadata(req: Request) -> Response:
-    """Retrieve an instance's metadata."""
-    return await look_up(req, retrieve.metadata)
-
-
-@blueprint.route(f"{_INSTANCE}/frames/{{frames}}", methods=["GET"])
-async def retrieve_frames(req: Request) -> Response:
-    """Retrieve frames of an instance."""
-    return await look_up(req, retrieve.frames)
+for _name, (_path, _translate) in LOOKUPS.items():
+    blueprint.function_name(_name)(blueprint.route(_path, methods=["GET"])(_lookup(_translate)))
 
 
 @blueprint.route("health/live", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)

@@ -16,8 +16,12 @@ from shared.events import describe, event, place
 from .answers import pass_through, problem, without_body
 
 
-async def look_up(http: HttpRequest, translate: Callable[[HttpRequest], Request]) -> Response:
-    """Answer a lookup: `translate` makes the request to the service of it."""
+# Makes the request to the service of the caller's.
+Translate = Callable[[HttpRequest], Request]
+
+
+async def look_up(http: HttpRequest, translate: Translate) -> Response:
+    """Answer a lookup."""
     started = time.monotonic()
     request: Request | None = None
     error: Exception | None = None
