@@ -17,9 +17,8 @@ from pydicom.valuerep import VR
 
 from local.dicom_service import element_values
 from local.dicom_service.element_values import BULK_VRS, Encoding
-from local.dicom_service.raw_elements import element_at, raw_element
+from local.dicom_service.raw_elements import SPECIFIC_CHARACTER_SET, element_at, raw_element
 
-_SPECIFIC_CHARACTER_SET = BaseTag(0x00080005)
 _PIXEL_REPRESENTATION = BaseTag(0x00280103)
 _STANDARD_VRS = frozenset(str(vr) for vr in VR if len(vr) == 2)
 
@@ -55,9 +54,11 @@ class _Converter:
     def convert(self, dataset: Dataset, inherited: list[str], broken: dict[str, str]) -> Attributes:
         character_sets = _character_sets(dataset) or inherited
         attributes: Attributes = {}
-        for tag in sorted(dataset.keys()):
-            element = element_at(dataset, tag)
-            vr = _vr_of(element, dataset)
+        # All at once: reading a sequence makes pydicom convert other elements of the dataset.
+        elements = [(tag, element_at(dataset, tag)) for tag in sorted(dataset.keys())]
+        signed = _is_signed(dataset)
+        for tag, element in elements:
+            vr = _vr_of(element, signed)
             if vr == "SQ":
                 attributes[f"{tag:08X}"] = self._sequence(dataset[tag], character_sets)
             elif vr not in BULK_VRS and tag.element != 0 and isinstance(element, RawDataElement):
@@ -68,7 +69,8 @@ class _Converter:
         return attributes
 
     def _sequence(self, element: DataElement, character_sets: list[str]) -> Attributes:
-        items = [self.convert(item, character_sets, self._broken_inside) for item in element.value or ()]
+        found = element.value if element.VR == "SQ" else None  # pydicom leaves some of unknown VR as bytes
+        items = [self.convert(item, character_sets, self._broken_inside) for item in found or ()]
         return {"vr": "SQ", "Value": items} if items else {"vr": "SQ"}
 
     def _values(self, element: RawDataElement, vr: str, character_sets: list[str]) -> element_values.Values:
@@ -80,31 +82,32 @@ class _Converter:
 
 
 def _character_sets(dataset: Dataset) -> list[str]:
-    element = raw_element(dataset, _SPECIFIC_CHARACTER_SET)
+    element = raw_element(dataset, SPECIFIC_CHARACTER_SET)
     if element is None or not element.value:
         return []
     names = element.value.decode("latin-1").strip("\0 ").split("\\")
     return charset.convert_encodings([name.strip() for name in names])
 
 
-def _vr_of(element: RawDataElement | DataElement | None, dataset: Dataset) -> str:
+def _vr_of(element: RawDataElement | DataElement | None, signed: bool) -> str:
     if element is None:
         return "UN"
-    if element.VR is None:
-        return "UN" if element.tag.is_private else _dictionary_vr(element.tag, dataset)
+    if element.VR is None or (element.VR == "UN" and isinstance(element, RawDataElement)):
+        # Unknown to the file is not unknown to the dictionary (PS3.5 §6.2.2).
+        return "UN" if element.tag.is_private else _dictionary_vr(element.tag, signed)
     return element.VR if element.VR in _STANDARD_VRS else "UN"
 
 
-def _dictionary_vr(tag: BaseTag, dataset: Dataset) -> str:
+def _dictionary_vr(tag: BaseTag, signed: bool) -> str:
     try:
         vr = dictionary_VR(tag)
     except KeyError:
         return "UN"
     if vr == "US or SS":  # as the pixels are (PS3.5 §A.1)
-        return "SS" if _is_signed(dataset) else "US"
+        return "SS" if signed else "US"
     return vr if vr in _STANDARD_VRS else "OW"
 
 
 def _is_signed(dataset: Dataset) -> bool:
     element = raw_element(dataset, _PIXEL_REPRESENTATION)
-    return element is not None and element.value == b"\1\0"
+    return element is not None and element.value in (b"\1\0", b"\0\1")

@@ -89,6 +89,7 @@ def test_values_in_the_json_model(service: ServiceClient) -> None:
     )
     service.store_samples(sample)
     metadata = metadata_of(service, sample)
+    assert metadata["00080005"] == {"vr": "CS", "Value": [None, "ISO 2022 IR 87"]}
     assert metadata["00080008"] == {"vr": "CS", "Value": ["ORIGINAL", None, "AXIAL"]}
     assert metadata["00080050"] == {"vr": "SH"}
     names = {"Alphabetic": "Yamada^Tarou", "Ideographic": "山田^太郎", "Phonetic": "x"}

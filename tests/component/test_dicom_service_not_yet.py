@@ -1,0 +1,90 @@
+"""What the local DICOM service cannot do yet: the list in the code, in its README and here are one."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import local.dicom_service
+from local.dicom_service.not_yet import FEATURES
+from tests.component.dicom_service_support import Sample, ServiceClient, service
+
+__all__ = ["service"]
+
+# Whoever adds to this list makes the service do less than it did: look twice.
+NOT_YET = {
+    "transcoding",
+    "rendered instances and frames",
+    "change feed",
+    "extended query tags",
+    "operations",
+    "partitions",
+    "replacing an instance by PUT",
+    "expiry headers",
+    "bulk update",
+    "export",
+    "workitems",
+}
+
+INSTANCE = "/studies/1.2/series/1.3/instances/1.4"
+
+
+def test_the_list_has_not_grown() -> None:
+    """The code's table is this list."""
+    assert {feature.feature for feature in FEATURES} == NOT_YET
+
+
+def test_the_readme_has_the_same_list() -> None:
+    """The README's table is this list."""
+    readme = Path(local.dicom_service.__file__).with_name("README.md").read_text()
+    section = readme.split("## Not yet")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| (?!feature \|)([^-|][^|]*?) \|$", section, re.MULTILINE)
+    assert set(rows) == NOT_YET
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "feature"),
+    [
+        ("GET", f"{INSTANCE}/rendered", "rendered"),
+        ("GET", f"{INSTANCE}/frames/1/rendered?quality=50", "rendered"),
+        ("GET", "/changefeed", "change feed"),
+        ("GET", "/changefeed/latest", "change feed"),
+        ("GET", "/extendedquerytags", "extended query tags"),
+        ("POST", "/extendedquerytags", "extended query tags"),
+        ("PATCH", "/extendedquerytags/00101020", "extended query tags"),
+        ("GET", "/extendedquerytags/00101020/errors", "extended query tags"),
+        ("GET", "/operations/0123456789abcdef0123456789abcdef", "operations"),
+        ("GET", "/partitions", "partitions"),
+        ("POST", "/partitions/one/studies", "partitions"),
+        ("DELETE", "/partitions/one/studies/1.2", "partitions"),
+        ("PUT", "/studies", "PUT"),
+        ("PUT", "/studies/1.2", "PUT"),
+        ("POST", "/studies/$bulkUpdate", "bulk update"),
+        ("POST", "/export", "export"),
+        ("POST", "/workitems?1.2.3", "workitems"),
+        ("GET", "/workitems/1.2", "workitems"),
+        ("PUT", "/workitems/1.2/state", "workitems"),
+    ],
+)
+def test_missing_features_answer_501(service: ServiceClient, method: str, path: str, feature: str) -> None:
+    """Each says in one plain sentence what is missing."""
+    response = service.http.request(method, path)
+    assert response.status_code == 501
+    assert response.headers["Content-Type"].startswith("text/plain")
+    assert feature in response.text
+
+
+def test_expiry_headers_are_ignored(service: ServiceClient) -> None:
+    """A store with expiry headers is a store without."""
+    response = service.store(Sample().content, **{"msdicom-expiry-time-milliseconds": "1"})
+    assert response.status_code == 200
+
+
+def test_original_version_is_the_stored_one(service: ServiceClient) -> None:
+    """Where nothing can be updated, the original version is the only one."""
+    sample = Sample()
+    service.store_samples(sample)
+    response = service.get(sample.path, "application/dicom", **{"msdicom-request-original": "true"})
+    assert response.content == sample.content
