@@ -10,6 +10,7 @@ from shared.dicomweb import Query
 from shared.events import describe, event, place
 
 _KEPT_SECONDS = 10.0
+_PATIENCE_SECONDS = 10.0  # whoever asks does not wait for every repetition
 
 
 class Readiness:
@@ -28,7 +29,8 @@ class Readiness:
 
     async def _ask(self) -> bool:
         try:
-            await get_clients().dicom.search_for_studies(Query(limit=1))
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                await get_clients().dicom.search_for_studies(Query(limit=1))
         except Exception as error:
             event("not_ready", error=describe(error), at=place(error))
             return False

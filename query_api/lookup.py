@@ -15,7 +15,6 @@ from shared.events import describe, event, place
 
 from .answers import pass_through, problem, without_body
 
-
 # Makes the request to the service of the caller's.
 Translate = Callable[[HttpRequest], Request]
 

@@ -7,6 +7,7 @@ that the health routes can always answer.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -20,6 +21,8 @@ LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 STORAGE_CONNECTION = "DICOM_STORAGE"
 DEFAULT_INBOX = "dicom-inbox"
 DEFAULT_SCHEDULE = "0 0 3 * * *"
+_CONTAINER_NAME = r"^[a-z0-9](-?[a-z0-9]){2,62}$"
+_SCHEDULE = r"^[0-9*/,\-]+( [0-9A-Za-z*/,\-]+){4,5}$"
 
 
 class ConfigurationError(Exception):
@@ -56,7 +59,7 @@ class Settings(BaseModel):
     )
     dicom_inbox_container: str = Field(
         default=DEFAULT_INBOX,
-        pattern=r"^[a-z0-9](-?[a-z0-9]){2,62}$",
+        pattern=_CONTAINER_NAME,
         description="Container that files are dropped into.",
     )
     blob_trigger_source: Literal["EventGrid", "LogsAndContainerScan"] = Field(
@@ -65,7 +68,7 @@ class Settings(BaseModel):
     )
     purge_schedule: str = Field(
         default=DEFAULT_SCHEDULE,
-        pattern=r"^\S+( \S+){4,5}$",
+        pattern=_SCHEDULE,
         description="When the retention report is made: NCRONTAB with seconds, UTC.",
     )
     purge_mode: Literal["report"] = Field(
@@ -146,9 +149,13 @@ class TriggerSettings:
 def trigger_settings(environment: Mapping[str, str] | None = None) -> TriggerSettings:
     """Read the settings that stand in the triggers' declarations. Never fails."""
     environment = os.environ if environment is None else environment
-    source = environment.get("BLOB_TRIGGER_SOURCE", "").strip()
+
+    def read(name: str, pattern: str, default: str) -> str:
+        value = environment.get(name, "").strip()
+        return value if re.fullmatch(pattern, value) else default
+
     return TriggerSettings(
-        inbox_container=environment.get("DICOM_INBOX_CONTAINER", "").strip() or DEFAULT_INBOX,
-        blob_source=source if source == "LogsAndContainerScan" else "EventGrid",
-        purge_schedule=environment.get("PURGE_SCHEDULE", "").strip() or DEFAULT_SCHEDULE,
+        inbox_container=read("DICOM_INBOX_CONTAINER", _CONTAINER_NAME, DEFAULT_INBOX),
+        blob_source=read("BLOB_TRIGGER_SOURCE", "LogsAndContainerScan", "EventGrid"),
+        purge_schedule=read("PURGE_SCHEDULE", _SCHEDULE, DEFAULT_SCHEDULE),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 
 from shared.dicomweb import DICOMwebClient, NotFound, Query
@@ -28,12 +29,21 @@ async def compare_with_stored(
         async with dicom.retrieve_instance(
             study_instance_uid=study, series_instance_uid=series, sop_instance_uid=instance
         ) as part:
-            async for chunk in part.chunks():
+            async for chunk in _with_preamble(body.preamble, part.chunks()):
                 digest.update(chunk)
     except NotFound:
         raise NotYet("the stored instance has gone") from None
-    same = digest.instance_sha256 == (await body.complete_digest()).instance_sha256
+    same = digest.sha256 == (await body.complete_digest()).sha256
     return Decision(Verdict.DUPLICATE) if same else Decision(Verdict.CONFLICT, "other_bytes")
+
+
+async def _with_preamble(preamble: bytes, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Put our preamble in the place of the stored one: it is no part of the instance, and the service may blank it."""
+    yield preamble
+    to_skip = len(preamble)
+    async for chunk in chunks:
+        yield chunk[to_skip:]
+        to_skip = max(0, to_skip - len(chunk))
 
 
 def _uids_of(header: Header) -> Uids | None:

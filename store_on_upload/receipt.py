@@ -84,7 +84,7 @@ async def _add_to(blob: BlobClient, receipt: Receipt) -> Receipt:
     download = await blob.download_blob()
     document: dict[str, Any] = json.loads(await download.readall())
     if document["etag"] == receipt.etag:
-        return Receipt.from_json(document)
+        return Receipt.from_json(document)  # an unreadable one is a defect or somebody else's: fail, and be seen
     earlier = [*document.pop("earlier", []), document][-_MAX_EARLIER:]
     # A concurrent change makes this fail; the host then tries again from the start.
     await _upload(

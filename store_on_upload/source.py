@@ -15,7 +15,7 @@ from shared.dicomweb import Body
 
 from .part10 import PREFIX_BYTES
 
-PREAMBLE_BYTES = 128  # PS3.10 §7.1; no part of the instance, and the service may blank it
+PREAMBLE_BYTES = 128
 
 
 class SourceGone(Exception):
@@ -23,28 +23,21 @@ class SourceGone(Exception):
 
 
 class Digest:
-    """The hashes of a content, taken while it passes."""
+    """The hash of a content, taken while it passes."""
 
     def __init__(self) -> None:
-        self._whole = hashlib.sha256()
-        self._instance = hashlib.sha256()
+        self._hash = hashlib.sha256()
         self.size = 0
 
     def update(self, chunk: bytes) -> None:
         """Take in the next bytes."""
-        self._whole.update(chunk)
-        self._instance.update(memoryview(chunk)[max(0, PREAMBLE_BYTES - self.size) :])
+        self._hash.update(chunk)
         self.size += len(chunk)
 
     @property
     def sha256(self) -> str:
-        """SHA-256 of all bytes, hexadecimal."""
-        return self._whole.hexdigest()
-
-    @property
-    def instance_sha256(self) -> str:
-        """SHA-256 of all bytes but the preamble, hexadecimal."""
-        return self._instance.hexdigest()
+        """SHA-256 of what has passed, hexadecimal."""
+        return self._hash.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -103,19 +96,24 @@ class Source:
 
 
 class HashedBody(Body):
-    """A source as a request body; `digest` holds the hashes of the attempt that was made last."""
+    """A source as a request body; `digest` is of the attempt that was made last."""
 
     def __init__(self, source: Source) -> None:
         super().__init__(self._open, source.size)
         self._source = source
         self.digest = Digest()
 
+    @property
+    def preamble(self) -> bytes:
+        """The bytes in front of `DICM` (PS3.10 §7.1)."""
+        return self._source.prefix[:PREAMBLE_BYTES]
+
     def _open(self) -> AsyncIterator[bytes]:
         self.digest = Digest()
         return self._source.chunks(self.digest)
 
     async def complete_digest(self) -> Digest:
-        """Return the hashes of the whole content, read once more where the service did not wait for all of it."""
+        """Return the hash of the whole content, read once more where the service did not wait for all of it."""
         if self.digest.size != self.length:
             async for _ in self:
                 pass

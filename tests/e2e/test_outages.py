@@ -24,7 +24,7 @@ def proxy() -> Iterator[TcpProxy]:
 def box(proxy: TcpProxy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DropBox]:
     """A stack of its own, whose app reaches the DICOM service through the proxy."""
     ports = Ports(dicom=proxy.target_port)
-    settings = {"DICOM_SERVICE_URL": proxy.url}
+    settings = {"DICOM_SERVICE_URL": proxy.url, "PURGE_AFTER_DAYS": "30"}
     folder = tmp_path_factory.mktemp("outage")
     with Stack(folder, ports=ports, auth=True, poll_seconds=0.1, settings=settings) as stack:
         yield DropBox(stack)
@@ -67,3 +67,13 @@ def test_a_long_outage_leaves_the_file_and_a_poison_message(box: DropBox, proxy:
     failures = box.events("blob_failed")
     assert all(failure["error"].startswith(("RequestNotSent: ", "ResponseLost: ")) for failure in failures)
     assert name not in json.dumps(failures)
+
+
+def test_a_report_that_cannot_be_made_is_not_written(box: DropBox, proxy: TcpProxy) -> None:
+    """Half a list of what is due would look like a whole one."""
+    proxy.down = True
+    box.fire("purge_study")
+    [failure] = wait_for(lambda: box.events("retention_failed") or None, "nothing failed")
+    proxy.down = False
+    assert failure["error"].startswith("ResponseLost: search studies")
+    assert not list(box.storage.get_container_client("retention-records").list_blob_names())
