@@ -112,7 +112,7 @@ def expected_metadata(name: str, dropped: set[str]) -> dict[str, Any]:
     """Return what pydicom makes of the file, less what the service leaves out."""
     part10.silence_pydicom()
     dataset = pydicom.dcmread(DATA / name, stop_before_pixels=True)
-    unknown = [tag for tag in dataset.keys() if tag.is_private and dataset.get_item(tag).VR in (None, "UN")]
+    unknown = [tag for tag in list(dataset.keys()) if tag.is_private and dataset.get_item(tag).VR in (None, "UN")]
     for tag in (*unknown, *(int(tag, 16) for tag in dropped)):
         dataset.pop(tag, None)
     implicit, _ = dataset.original_encoding
