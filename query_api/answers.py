@@ -22,6 +22,7 @@ from shared.dicomweb import (
     ResponseLost,
     StatusError,
 )
+from shared.events import describe, event, place
 from shared.settings import ConfigurationError
 
 # What the service says of its answer that the caller needs; its own headers (dates, versions, tokens) stay behind.
@@ -75,9 +76,16 @@ class PassedThrough(StreamingResponse):
         self._upstream = upstream
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it."""
+        """Send it; a failure of the service in the middle cuts the connection, so that the caller sees it.
+
+        Raises:
+            DICOMwebError: the service failed.
+        """
         try:
             await super().__call__(scope, receive, send)
+        except DICOMwebError as error:
+            event("lookup_cut", error=describe(error), at=place(error))
+            raise
         finally:
             await self._upstream.aclose()
 

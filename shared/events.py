@@ -80,9 +80,8 @@ def failed(name: str, error: Exception) -> Failed:
     return Failed(describe(error))
 
 
-class _Nothing(logging.Filter):
-    def filter(self, record: logging.LogRecord) -> bool:
-        return False
+def _is_no_stack_trace(record: logging.LogRecord) -> bool:
+    return record.exc_info is None
 
 
 def silence_libraries() -> None:
@@ -90,7 +89,9 @@ def silence_libraries() -> None:
     _log.setLevel(logging.INFO)
     for name in ("azure", "httpx", "httpcore", "pydicom"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    # A level would be reset when the extension's web server configures uvicorn; a filter stays.
-    logging.getLogger("uvicorn.access").addFilter(_Nothing())
+    # A level would be reset when the extension's web server configures uvicorn; a filter stays. What it would tell,
+    # queries and the texts of exceptions, the events of a lookup tell without them.
+    logging.getLogger("uvicorn.access").addFilter(lambda record: False)
+    logging.getLogger("uvicorn.error").addFilter(_is_no_stack_trace)
     # pydicom's warnings about invalid values quote them.
     pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE

@@ -12,7 +12,9 @@ _CHUNK = 65536
 
 
 class TcpProxy:
-    """Passes bytes on to `target`; `down` hangs up on everyone, `lose_answers` cuts that many answers to stores."""
+    """Passes bytes on to `target`; `down` hangs up on everyone, `lose_answers` drops that many answers to stores,
+    `cut_after` ends an answer after about so many bytes.
+    """
 
     def __init__(self, target: str) -> None:
         address = urlsplit(target)
@@ -22,6 +24,7 @@ class TcpProxy:
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}{address.path}"
         self.down = False
         self.lose_answers = 0
+        self.cut_after: int | None = None
         self._losing = False
 
     def __enter__(self) -> Self:
@@ -65,6 +68,7 @@ class TcpProxy:
             return
 
     def _pump_answer(self, service: socket.socket, client: socket.socket) -> None:
+        passed = 0
         try:
             while chunk := service.recv(_CHUNK):
                 if self._losing:
@@ -74,5 +78,8 @@ class TcpProxy:
                 if self.down:
                     return
                 client.sendall(chunk)
+                passed += len(chunk)
+                if self.cut_after is not None and passed > self.cut_after:
+                    return
         except OSError:
             return

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterator
 
+import httpx
 import pytest
 
 from local.ports import free_ports
@@ -67,6 +68,20 @@ def test_a_long_outage_leaves_the_file_and_a_poison_message(box: DropBox, proxy:
     failures = box.events("blob_failed")
     assert all(failure["error"].startswith(("RequestNotSent: ", "ResponseLost: ")) for failure in failures)
     assert name not in json.dumps(failures)
+
+
+def test_an_answer_that_is_cut_is_seen_to_be_cut(box: DropBox, proxy: TcpProxy) -> None:
+    """The caller's transfer breaks off instead of ending short, and an event says why; no stack trace is written."""
+    instance = make_instance(Rows=2048, Columns=2048, PixelData=bytes(2048 * 2048))
+    assert box.settle("to be cut.dcm", instance.content)["verdict"] == "stored"
+    proxy.cut_after = 1024 * 1024
+    with pytest.raises(httpx.RemoteProtocolError):
+        box.get(instance.path)
+    proxy.cut_after = None
+    [cut] = wait_for(lambda: box.events("lookup_cut") or None, "no event")
+    assert cut["error"].startswith("ResponseLost: retrieve instance")
+    assert "Traceback" not in box.log()
+    assert box.get(instance.path).content == instance.content
 
 
 def test_a_report_that_cannot_be_made_is_not_written(box: DropBox, proxy: TcpProxy) -> None:
