@@ -1,0 +1,100 @@
+"""What goes into a request's address: UIDs, paths and queries."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qsl
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.dicomweb import InvalidParameter, Query, Resource, check_uid
+from shared.dicomweb.retry import retry_after_seconds
+from shared.dicomweb.search import MAX_LIMIT
+
+UIDS = st.from_regex(r"[0-9.]{0,63}[0-9]", fullmatch=True).filter(str.isascii)
+VALUES = st.text(min_size=1, max_size=30)
+
+
+@given(value=st.one_of(st.text(max_size=70), st.text("0123456789./% \n", max_size=70), UIDS))
+def test_check_uid(value: str) -> None:
+    """A UID is digits and dots that end in a digit, 64 at most; of anything else the error does not say what it was."""
+    if 0 < len(value) <= 64 and set(value) <= set("0123456789.") and value[-1] != ".":
+        assert check_uid("name", value) == value
+    else:
+        with pytest.raises(InvalidParameter) as raised:
+            check_uid("name", value)
+        assert str(raised.value) == (
+            "name is not a valid UID: digits and dots, ending in a digit, at most 64 characters"
+        )
+
+
+@given(uids=st.lists(UIDS, max_size=3))
+def test_paths(uids: list[str]) -> None:
+    """A resource's path holds its UIDs in order, tells its level, and passes a URL parser unchanged."""
+    resource = Resource(*uids)
+    assert resource.level == ("all", "study", "series", "instance")[len(uids)]
+    names = ("studies", "series", "instances")
+    words = [word for pair in zip(names, uids, strict=False) for word in pair]
+    assert resource.path == "/" + "/".join(words or ["studies"])
+    assert httpx.URL(f"https://host/v2{resource.path}").raw_path == f"/v2{resource.path}".encode()
+
+
+@pytest.mark.parametrize("gap", [(None, "1", None), (None, None, "1"), ("1", None, "1"), (None, "1", "1")])
+def test_gaps_between_levels(gap: tuple[str | None, str | None, str | None]) -> None:
+    """A series without a study, or an instance without a series, names nothing."""
+    with pytest.raises(InvalidParameter, match="needs the UIDs above it"):
+        Resource(*gap)
+
+
+@given(
+    filters=st.dictionaries(VALUES, VALUES, max_size=4),
+    fields=st.lists(VALUES.filter(lambda name: name != "all"), max_size=3),
+    fuzzy=st.booleans(),
+    limit=st.none() | st.integers(1, MAX_LIMIT),
+    offset=st.integers(0, 1 << 40),
+)
+def test_query_round_trip(
+    filters: dict[str, str], fields: list[str], fuzzy: bool, limit: int | None, offset: int
+) -> None:
+    """What is encoded is decoded to the same parameters in the same order, and passes a URL parser unchanged."""
+    encoded = Query(filters, fields, fuzzy, limit, offset).encode()
+    expected = [*filters.items(), *(("includefield", name) for name in fields)]
+    expected += [("fuzzymatching", "true")] if fuzzy else []
+    expected += [("limit", str(limit))] if limit else []
+    expected += [("offset", str(offset))] if offset else []
+    assert parse_qsl(encoded, keep_blank_values=True, strict_parsing=bool(encoded)) == expected
+    assert httpx.URL(f"https://host/studies?{encoded}").query == encoded.encode("ascii")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"limit": 0},
+        {"limit": MAX_LIMIT + 1},
+        {"offset": -1},
+        {"includefield": ("all", "StudyDate")},
+        {"filters": {"PatientID": ""}},
+    ],
+)
+def test_queries_that_no_service_takes(arguments: dict[str, object]) -> None:
+    """What the service would answer with 400 is refused before."""
+    with pytest.raises(InvalidParameter):
+        Query(**arguments)  # type: ignore[arg-type]  # one argument at a time, of its own type
+
+
+@given(
+    value=st.one_of(
+        st.text(max_size=40),
+        st.integers().map(str),
+        st.from_regex(
+            r"(Mon, )?[0-9]{1,12} (Jan|Feb) [0-9]{1,25} [0-9]{1,9}:[0-9]{1,3}(:[0-9]{1,12})? (GMT|[+-][0-9]{1,12}|)",
+            fullmatch=True,
+        ),
+    )
+)
+def test_any_retry_after(value: str) -> None:
+    """Whatever stands in Retry-After gives a finite number of seconds, or none."""
+    seconds = retry_after_seconds(value)
+    assert seconds is None or 0 <= seconds < 1e12
