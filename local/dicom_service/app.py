@@ -33,8 +33,7 @@ log = logging.getLogger(__name__)
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
-_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
-_VERSION = re.compile(r"[0-9]+(\.[0-9]+)?(-prerelease)?")
+_VERSION = re.compile(r"/v([0-9]+(\.[0-9]+)?(-prerelease)?)(/|$)")
 _STUDY = "/studies/{study}"
 _SERIES = f"{_STUDY}/series/{{series}}"
 _INSTANCE = f"{_SERIES}/instances/{{instance}}"
@@ -66,7 +65,7 @@ def create_app(
         finally:
             app.state.service.close()
 
-    return Starlette(
+    app = Starlette(
         routes=_routes(token_secret),
         middleware=[
             Middleware(LogRequests),
@@ -74,9 +73,11 @@ def create_app(
             Middleware(UnexpectedErrors),
             Middleware(DrainUnreadBody),
         ],
-        exception_handlers={ServiceError: _service_error, ClientDisconnect: _client_disconnect},
+        exception_handlers={ServiceError: _service_error, ClientDisconnect: _client_disconnect, 404: _unknown_path},
         lifespan=lifespan,
     )
+    app.router.redirect_slashes = False
+    return app
 
 
 def _routes(token_secret: str | None) -> list[Route]:
@@ -84,8 +85,6 @@ def _routes(token_secret: str | None) -> list[Route]:
     return [
         Route("/health/check", _health, methods=["GET"]),
         *(Route(f"/v2{path}", handler, methods=[method], middleware=guard) for method, path, handler in _table()),
-        # A path that names another version is told so; one without a version is unknown.
-        Route("/v{version}/{rest:path}", _unsupported_version, methods=_METHODS),
     ]
 
 
@@ -99,7 +98,7 @@ def _table() -> list[tuple[str, str, Endpoint]]:
         *(("GET", path, retrieve) for path in levels),
         *(("GET", f"{path}/metadata", retrieve_metadata) for path in levels),
         *(("DELETE", path, delete) for path in levels),
-        ("GET", f"{_INSTANCE}/frames/{{frames}}", retrieve_frames),
+        *(("GET", f"{_INSTANCE}/frames/{frames}", retrieve_frames) for frames in ("{frames}", "")),
     ]
 
 
@@ -114,11 +113,13 @@ async def _health(request: Request) -> Response:
     return PlainTextResponse("healthy")
 
 
-async def _unsupported_version(request: Request) -> Response:
-    if _VERSION.fullmatch(request.path_params["version"]) is None or request.path_params["version"] == "2":
-        return PlainTextResponse("Not Found", 404)
-    error = {"code": "UnsupportedApiVersion", "message": "This version of the API is not served; use v2."}
-    return JSONResponse({"error": error}, 400)
+async def _unknown_path(request: Request, error: Exception) -> Response:
+    """Answer to a path without a route: one that names another version is told so."""
+    version = _VERSION.match(request.url.path)
+    if version is None or version.group(1) == "2":
+        return PlainTextResponse("There is no such resource.", 404)
+    problem = {"code": "UnsupportedApiVersion", "message": "This version of the API is not served; use v2."}
+    return JSONResponse({"error": problem}, 400)
 
 
 async def _service_error(request: Request, error: Exception) -> Response:

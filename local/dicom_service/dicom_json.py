@@ -17,6 +17,7 @@ from pydicom.valuerep import VR
 
 from local.dicom_service import element_values
 from local.dicom_service.element_values import BULK_VRS, Encoding
+from local.dicom_service.part10 import NotPart10
 from local.dicom_service.raw_elements import SPECIFIC_CHARACTER_SET, element_at, raw_element
 
 _PIXEL_REPRESENTATION = BaseTag(0x00280103)
@@ -38,7 +39,7 @@ def convert(dataset: Dataset, file: BinaryIO) -> JSONDataset:
     """Convert a dataset, sequences included; `file` has the values that pydicom put off reading.
 
     Raises:
-        Exception: pydicom cannot read a sequence; it has no error class of its own for that.
+        NotPart10: a sequence cannot be read.
     """
     result = JSONDataset({})
     converter = _Converter(file, result.broken_inside)
@@ -60,7 +61,7 @@ class _Converter:
         for tag, element in elements:
             vr = _vr_of(element, signed)
             if vr == "SQ":
-                attributes[f"{tag:08X}"] = self._sequence(dataset[tag], character_sets)
+                attributes[f"{tag:08X}"] = self._sequence(_items(dataset, tag), character_sets)
             elif vr not in BULK_VRS and tag.element != 0 and isinstance(element, RawDataElement):
                 values = self._values(element, vr, character_sets)
                 attributes[f"{tag:08X}"] = {"vr": vr, "Value": values.json} if values.json else {"vr": vr}
@@ -68,10 +69,9 @@ class _Converter:
                     broken.setdefault(f"{tag:08X}", values.broken_rule)
         return attributes
 
-    def _sequence(self, element: DataElement, character_sets: list[str]) -> Attributes:
-        found = element.value if element.VR == "SQ" else None  # pydicom leaves some of unknown VR as bytes
-        items = [self.convert(item, character_sets, self._broken_inside) for item in found or ()]
-        return {"vr": "SQ", "Value": items} if items else {"vr": "SQ"}
+    def _sequence(self, items: list[Dataset], character_sets: list[str]) -> Attributes:
+        converted = [self.convert(item, character_sets, self._broken_inside) for item in items]
+        return {"vr": "SQ", "Value": converted} if converted else {"vr": "SQ"}
 
     def _values(self, element: RawDataElement, vr: str, character_sets: list[str]) -> element_values.Values:
         data = element.value or b""
@@ -79,6 +79,15 @@ class _Converter:
             self._file.seek(element.value_tell)
             data = self._file.read(element.length)
         return element_values.read(vr, data, Encoding(character_sets, element.is_little_endian))
+
+
+def _items(dataset: Dataset, tag: BaseTag) -> list[Dataset]:
+    try:
+        element = dataset[tag]
+        # pydicom leaves some sequences of unknown VR as bytes.
+        return list(element.value or ()) if element.VR == "SQ" else []
+    except Exception:  # pydicom raises what its parsing happens to trip over
+        raise NotPart10 from None
 
 
 def _character_sets(dataset: Dataset) -> list[str]:

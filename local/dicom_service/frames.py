@@ -30,7 +30,7 @@ async def retrieve_frames(request: Request) -> Response:
         ServiceError: 400, 406, 404, then 406 for what cannot be sent in the asked transfer syntax.
     """
     target = target_of(request)
-    numbers = _frame_numbers(request.path_params["frames"])
+    numbers = _frame_numbers(request.path_params.get("frames", ""))
     choice = accept.choose(request.headers.getlist("accept"), accept.FRAMES)
     if len(numbers) > 1 and not choice.multipart:
         raise bad_request("Several frames are only sent as multipart/related.")

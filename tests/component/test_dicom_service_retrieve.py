@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import struct
 import zlib
+from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.component.dicom_service_support import (
@@ -21,6 +23,7 @@ from tests.component.dicom_service_support import (
     parts_of,
     path_of,
     pixels,
+    running,
     service,
 )
 
@@ -220,7 +223,7 @@ def test_frames_by_default_syntax(service: ServiceClient) -> None:
 
 
 @pytest.mark.parametrize(
-    ("frames", "status"), [("0", 400), ("-1", 400), ("x", 400), ("1,", 400), ("1.5", 400), ("4", 404)]
+    ("frames", "status"), [("", 400), ("0", 400), ("-1", 400), ("x", 400), ("1,", 400), ("1.5", 400), ("4", 404)]
 )
 def test_frame_numbers(service: ServiceClient, frames: str, status: int) -> None:
     """Numbers that are none, zero or negative are 400; beyond the last it is 404."""
@@ -326,3 +329,22 @@ def content_of_pixels(content: bytes) -> bytes:
     """Return the native pixel data of a big endian file."""
     start = content.index(b"\x7f\xe0\x00\x10OW\0\0") + 12
     return content[start : start + 64 * 64 * 2]
+
+
+def test_failure_under_way_cuts_the_connection(tmp_path: Path) -> None:
+    """What goes wrong after the headers breaks the answer off: there is no closing delimiter."""
+    with running(tmp_path) as root:
+        client = ServiceClient(root)
+        with client.http:
+            one = Sample()
+            client.store_samples(one)
+            for path in tmp_path.glob("instances/*/*"):
+                path.unlink()
+            client.store_samples(one.sibling())
+            with pytest.raises(httpx.RemoteProtocolError):
+                client.get(one.study_path, STORED_INSTANCES)
+
+
+def test_method_not_allowed(service: ServiceClient) -> None:
+    """A resource that exists but knows no such method is 405."""
+    assert service.http.delete("/studies").status_code == 405

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import struct
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from tests.component.dicom_service_support import (
     IMPLICIT,
     STORED_INSTANCE,
+    TEST_FILES,
     Elements,
     Sample,
     ServiceClient,
@@ -257,3 +259,26 @@ def test_truncated_file_is_refused(service: ServiceClient, cut: int) -> None:
     without_pixels = Sample().content
     if cut != 200:
         assert service.store(without_pixels[:-cut]).status_code == 409
+
+
+@pytest.mark.parametrize("value", [b"\1" * 7, b"\xfe\xff\x00\xe0\xff\xff\x00\x00abc", sequence(b"abc") * 3])
+def test_unreadable_sequence_is_refused_or_survived(service: ServiceClient, value: bytes) -> None:
+    """Rubbish in a sequence never breaks the service: what pydicom cannot read is 43264, never a failure of ours."""
+    response = service.store(Sample(elements={0x00081032: ("SQ", value)}).content)
+    assert response.status_code in (200, 202, 409)
+    for item in items(response, FAILED):
+        assert values(item, REASON) == [43264]
+
+
+def test_rubbish_never_breaks_the_service(service: ServiceClient) -> None:
+    """A file with bytes changed anywhere is stored or refused as invalid; the service itself does not fail."""
+    content = bytearray((TEST_FILES / "test-SR.dcm").read_bytes())
+    chance = random.Random(1)
+    for _ in range(60):
+        changed = bytearray(content)
+        for _ in range(20):
+            changed[chance.randrange(140, len(changed))] = chance.randrange(256)
+        response = service.store(bytes(changed))
+        assert response.status_code in (200, 202, 409)
+        reasons = [values(item, REASON) for item in items(response, FAILED)]
+        assert reasons in ([], [[43264]], [[45070]])
