@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import tempfile
 import time
@@ -236,6 +237,8 @@ def _patient(dataset: dict[str, Any]) -> str:
 
 def main() -> int:
     """Run the demo; return 0 only if all was as expected."""
+    # As Ctrl-C does it: what was started ends, and the folder goes.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     console = Console(width=None if sys.stdout.isatty() else 140, highlight=False, soft_wrap=True)
     console.print("Starting Azurite, the token endpoint, the DICOM service and the app, each a process of its own ...")
     started = time.monotonic()
@@ -248,6 +251,9 @@ def main() -> int:
         except (Surprise, PartFailed, httpx.HTTPError) as error:
             console.print(f"[bold red]Not as expected:[/] {error}")
             return 1
+        except KeyboardInterrupt:
+            console.print("Stopped.")
+            return 130
     return 0
 
 
