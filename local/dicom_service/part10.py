@@ -31,7 +31,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from local.dicom_service import element_values
+from local.dicom_service import element_values, uids
 from local.dicom_service.element_values import Encoding
 from local.dicom_service.pixel_data import PixelData, end_of
 from local.dicom_service.raw_elements import raw_element
@@ -92,9 +92,10 @@ def plain_file(path: Path) -> Iterator[BinaryIO]:
     """
     try:
         meta = read_file_meta_info(path)
+        deflated = meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian
     except Exception:  # pydicom raises what its parsing happens to trip over
         raise NotPart10 from None
-    if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
+    if not deflated:
         with path.open("rb") as file:
             yield file
         return
@@ -138,11 +139,13 @@ def _parsed(file: BinaryIO) -> Part10:
         if pixel_data is not None:
             file.seek(end_of(file, pixel_data, size))
             _add_rest(file, dataset)
+        transfer_syntax = _transfer_syntax(dataset)
+        is_whole = pixel_data is not None or _is_whole(file, dataset, size)
     except Exception:
         raise NotPart10 from None
-    if pixel_data is None and not _is_whole(file, dataset, size):
+    if not is_whole or not uids.is_valid(transfer_syntax):
         raise NotPart10
-    return Part10(_transfer_syntax(dataset), dataset, pixel_data, file)
+    return Part10(transfer_syntax, dataset, pixel_data, file)
 
 
 def _transfer_syntax(dataset: FileDataset) -> str:

@@ -282,3 +282,9 @@ def test_rubbish_never_breaks_the_service(service: ServiceClient) -> None:
         assert response.status_code in (200, 202, 409)
         reasons = [values(item, REASON) for item in items(response, FAILED)]
         assert reasons in ([], [[43264]], [[45070]])
+
+
+@pytest.mark.parametrize("transfer_syntax", ["1.2 X", "1.2\r\nX-Header: 1"])
+def test_transfer_syntax_is_a_uid(service: ServiceClient, transfer_syntax: str) -> None:
+    """It stands in the headers of answers later: what is no UID is refused."""
+    assert service.store(Sample(transfer_syntax=transfer_syntax).content).status_code == 409
