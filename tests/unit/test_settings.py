@@ -1,0 +1,105 @@
+"""The settings: defaults, problems, and what is told of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.settings import ConfigurationError, load, setting_name, trigger_settings
+
+GOOD = {"DICOM_SERVICE_URL": "https://host/v2", "DICOM_STORAGE": "UseDevelopmentStorage=true"}
+
+
+def problems(**changes: str) -> list[str]:
+    with pytest.raises(ConfigurationError) as raised:
+        load({**GOOD, **changes})
+    assert str(raised.value) == "the app's settings need attention: " + "; ".join(raised.value.problems)
+    return raised.value.problems
+
+
+def test_defaults_lose_nothing() -> None:
+    """With the two settings that must be there, everything else is at its safe default."""
+    settings = load(GOOD)
+    assert settings.model_dump(exclude={"dicom_service_url", "dicom_storage"}) == {
+        "dicom_token_scope": "https://dicom.healthcareapis.azure.com/.default",
+        "dicom_storage_blob_service_uri": None,
+        "dicom_inbox_container": "dicom-inbox",
+        "blob_trigger_source": "EventGrid",
+        "purge_schedule": "0 0 3 * * *",
+        "purge_mode": "report",
+        "purge_after_days": None,
+    }
+
+
+def test_all_at_once_by_name() -> None:
+    """All that is wrong is told in one error, each by the name that the operator set."""
+    told = problems(
+        DICOM_SERVICE_URL="ftp://host",
+        DICOM_INBOX_CONTAINER="No Container",
+        BLOB_TRIGGER_SOURCE="Polling",
+        PURGE_SCHEDULE="daily",
+        PURGE_MODE="maybe",
+        PURGE_AFTER_DAYS="ten",
+    )
+    assert [problem.partition(":")[0] for problem in told] == [
+        "DICOM_SERVICE_URL",
+        "DICOM_INBOX_CONTAINER",
+        "BLOB_TRIGGER_SOURCE",
+        "PURGE_SCHEDULE",
+        "PURGE_MODE",
+        "PURGE_AFTER_DAYS",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DICOM_SERVICE_URL", ""),
+        ("DICOM_SERVICE_URL", "host/v2"),
+        ("DICOM_SERVICE_URL", "http://host/v2"),
+        ("DICOM_SERVICE_URL", "http://127.0.0.1.example/v2"),
+        ("DICOM_SERVICE_URL", "https://user:password@host/v2"),
+        ("DICOM_SERVICE_URL", "https://host/v2?x=1"),
+        ("DICOM_SERVICE_URL", "https://host/v2#x"),
+        ("DICOM_INBOX_CONTAINER", "IN"),
+        ("DICOM_INBOX_CONTAINER", "in--box"),
+        ("PURGE_AFTER_DAYS", "0"),
+        ("PURGE_AFTER_DAYS", "-1"),
+        ("PURGE_AFTER_DAYS", "1.5"),
+        ("PURGE_MODE", "delete"),
+    ],
+)
+def test_refused_values(name: str, value: str) -> None:
+    """Each of these is refused under its name, and its value is not told."""
+    [told] = problems(**{name: value})
+    assert told.startswith(f"{name}: ")
+    assert not value or name == "PURGE_MODE" or value not in told.removeprefix(name)
+
+
+@pytest.mark.parametrize(
+    "address", ["https://host/v2/", "http://127.0.0.1:8080/v2", "http://localhost/v2", "http://[::1]:8080/v2"]
+)
+def test_addresses(address: str) -> None:
+    """https anywhere and http on this machine are taken, without the slash at the end."""
+    assert load({**GOOD, "DICOM_SERVICE_URL": address}).dicom_service_url == address.rstrip("/")
+
+
+@pytest.mark.parametrize(
+    "changes", [{"DICOM_STORAGE": ""}, {"DICOM_STORAGE__blobServiceUri": "https://account.blob.core.windows.net"}]
+)
+def test_one_storage(changes: dict[str, str]) -> None:
+    """Exactly one of the two ways to the storage account must be set."""
+    assert problems(**changes) == ["set exactly one of DICOM_STORAGE and DICOM_STORAGE__blobServiceUri"]
+
+
+def test_names() -> None:
+    """A field is read from the setting of its name, or of the one that Azure prescribes."""
+    assert setting_name("dicom_service_url") == "DICOM_SERVICE_URL"
+    assert setting_name("dicom_storage_blob_service_uri") == "DICOM_STORAGE__blobServiceUri"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("BLOB_TRIGGER_SOURCE", "Polling"), ("DICOM_INBOX_CONTAINER", " "), ("PURGE_SCHEDULE", "")]
+)
+def test_triggers_are_declared_with_defaults(name: str, value: str) -> None:
+    """A setting that a trigger cannot be declared with gives way to its default, so that import never fails."""
+    assert trigger_settings({name: value}) == trigger_settings({})

@@ -1,0 +1,92 @@
+"""Reading what a service says of a store."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from shared.dicomweb import InstanceOutcome, InvalidResponse, Reason, StoreStatus
+from shared.dicomweb.store import parse_store_response
+
+SECRET = "CANARY"
+
+
+def element(vr: str, *values: object) -> dict[str, object]:
+    return {"vr": vr, "Value": list(values)} if values else {"vr": vr}
+
+
+def item(uid: str | None = "1.2", **elements: object) -> dict[str, object]:
+    uids = {} if uid is None else {"00081150": element("UI", "1.2.3"), "00081155": element("UI", uid)}
+    return {**uids, **{name.removeprefix("x"): value for name, value in elements.items()}}
+
+
+def comments(*texts: str) -> dict[str, object]:
+    return element("SQ", *({"00000902": element("LO", text)} for text in texts))
+
+
+def test_each_instance_has_its_outcome() -> None:
+    """Stored, warned and failed instances are told apart, with the service's codes and the tags it names."""
+    dataset = {
+        "00081190": element("UR", "https://host/v2/studies/1"),
+        "00081199": element(
+            "SQ",
+            item("1.1", x00741048=element("SQ")),
+            item("1.2", x00081196=element("US", 1), x00741048=comments("DICOM100: (0008,0020) - " + SECRET)),
+        ),
+        "00081198": element(
+            "SQ",
+            item("1.3", x00081197=element("US", 45070)),
+            item(None, x00081197=element("US", 43264), x00741048=comments("DICOM100: (0010,002f) - x", "no tag")),
+        ),
+    }
+    result = parse_store_response(202, dataset)
+    assert result.outcomes == (
+        InstanceOutcome(StoreStatus.STORED, "1.1", "1.2.3"),
+        InstanceOutcome(StoreStatus.WARNED, "1.2", "1.2.3", Reason.ATTRIBUTES_DROPPED, ("00080020",)),
+        InstanceOutcome(StoreStatus.FAILED, "1.3", "1.2.3", Reason.ALREADY_STORED),
+        InstanceOutcome(StoreStatus.FAILED, None, None, Reason.INVALID, ("0010002F",)),
+    )
+    assert SECRET not in repr(result)
+    assert [result.of(uid) for uid in ("1.2", "1.4")] == [result.outcomes[1], None]
+
+
+@pytest.mark.parametrize("padded", ["1.2", "1.2 ", "1.2\0", "1.2 \0"])
+def test_padding(padded: str) -> None:
+    """A UID that the service repeats with its padding is still ours (PS3.5 §9.1)."""
+    result = parse_store_response(200, {"00081199": element("SQ", item(padded))})
+    assert result.of("1.2") is not None
+
+
+@pytest.mark.parametrize("dataset", [{}, {"00081199": element("SQ")}, {"00081198": {"vr": "SQ", "Value": []}}])
+def test_no_items(dataset: object) -> None:
+    """An answer that names nobody has no outcomes, and so stored nothing."""
+    assert parse_store_response(200, dataset).outcomes == ()
+
+
+@pytest.mark.parametrize(
+    "dataset",
+    [
+        None,
+        [],
+        [{}],
+        "text",
+        1,
+        {"00081199": SECRET},
+        {"00081199": {"Value": SECRET}},
+        {"00081199": {"Value": [SECRET]}},
+        {"00081199": {"Value": None}},
+        {"00081199": {"Value": [None]}},
+        {"00081199": element("SQ", item(x00081196=element("US", SECRET)))},
+        {"00081199": element("SQ", item(x00081196=element("US", float("inf"))))},
+        {"00081198": element("SQ", item(x00081197=element("US", {})))},
+        {"00081198": element("SQ", item(x00741048=element("SQ", SECRET)))},
+    ],
+    ids=json.dumps,
+)
+def test_malformed(dataset: Any) -> None:
+    """What is no store response is InvalidResponse, whatever it is instead, and is not quoted."""
+    with pytest.raises(InvalidResponse) as raised:
+        parse_store_response(200, dataset)
+    assert str(raised.value) == "store: the answer is no store response dataset"

@@ -1,0 +1,114 @@
+"""From a store's answer to the verdict on a blob."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.dicomweb import InstanceOutcome, Reason, StoreResult, StoreStatus
+from store_on_upload.verdict import REASONS, AlreadyStored, Decision, NotYet, Verdict, judge
+
+OURS, OTHER = "1.2.3", "1.2.4"
+TAGS = ("00080020",)
+
+
+def stored(uid: str | None = OURS) -> InstanceOutcome:
+    return InstanceOutcome(StoreStatus.STORED, uid)
+
+
+def warned(reason: int, uid: str | None = OURS) -> InstanceOutcome:
+    return InstanceOutcome(StoreStatus.WARNED, uid, None, reason, TAGS)
+
+
+def failed(reason: int | None, uid: str | None = OURS) -> InstanceOutcome:
+    return InstanceOutcome(StoreStatus.FAILED, uid, None, reason, TAGS)
+
+
+STORED = Decision(Verdict.STORED)
+
+
+def with_warnings(reason: int) -> Decision:
+    return Decision(Verdict.STORED_WITH_WARNINGS, None, reason, TAGS)
+
+
+def refused(reason: int) -> Decision:
+    return Decision(Verdict.REJECTED, "refused", reason, TAGS)
+
+
+@pytest.mark.parametrize(
+    ("status", "outcomes", "expected"),
+    [
+        # Ours is named
+        (200, [stored()], STORED),
+        (202, [stored()], STORED),
+        (202, [warned(Reason.ATTRIBUTES_DROPPED)], with_warnings(1)),
+        (202, [warned(Reason.IMPLICIT_VR)], with_warnings(45063)),
+        (200, [warned(4711)], with_warnings(4711)),
+        (202, [failed(Reason.INVALID, OTHER), stored()], STORED),
+        (202, [stored(OTHER), failed(Reason.INVALID)], refused(43264)),
+        (409, [failed(Reason.INVALID)], refused(43264)),
+        (409, [failed(Reason.OTHER_STUDY)], refused(43265)),
+        (409, [failed(Reason.ALREADY_STORED)], AlreadyStored),
+        (409, [failed(Reason.BEING_STORED)], NotYet),
+        (409, [failed(Reason.PROCESSING_FAILURE)], NotYet),
+        (409, [failed(4711)], NotYet),
+        (409, [failed(None)], NotYet),
+        # Ours is not named
+        (204, [], NotYet),
+        (200, [], NotYet),
+        (202, [], NotYet),
+        (409, [], NotYet),
+        (200, [stored(OTHER)], NotYet),
+        (200, [stored(None)], NotYet),
+        (409, [failed(Reason.INVALID, OTHER)], NotYet),
+        (409, [failed(Reason.ALREADY_STORED, OTHER)], NotYet),
+        # The service could not read whose it is
+        (409, [failed(Reason.INVALID, None)], refused(43264)),
+        (409, [failed(Reason.PROCESSING_FAILURE, None)], NotYet),
+        (202, [failed(Reason.INVALID, None), failed(Reason.INVALID, None)], NotYet),
+    ],
+)
+def test_with_a_known_uid(status: int, outcomes: list[InstanceOutcome], expected: Decision | type[Exception]) -> None:
+    """Only what is said of our instance counts, and what is not said for sure is no verdict yet."""
+    judged(StoreResult(status, tuple(outcomes)), OURS, expected)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "expected"),
+    [
+        ([stored(OTHER)], STORED),
+        ([failed(Reason.INVALID, OTHER)], refused(43264)),
+        ([failed(Reason.ALREADY_STORED, OTHER)], AlreadyStored),
+        ([stored(OTHER), stored(OURS)], NotYet),
+        ([], NotYet),
+    ],
+)
+def test_with_an_unknown_uid(outcomes: list[InstanceOutcome], expected: Decision | type[Exception]) -> None:
+    """Where we could not find our UID, an answer about one instance is about ours."""
+    judged(StoreResult(200, tuple(outcomes)), None, expected)
+
+
+def judged(result: StoreResult, uid: str | None, expected: Decision | type[Exception]) -> None:
+    if isinstance(expected, Decision):
+        assert judge(result, uid) == expected
+    else:
+        with pytest.raises(expected):
+            judge(result, uid)
+
+
+def test_stored_instance_is_named() -> None:
+    """The UID of the instance that is there already comes along, to compare the two."""
+    with pytest.raises(AlreadyStored) as raised:
+        judge(StoreResult(409, (failed(Reason.ALREADY_STORED, OTHER),)), None)
+    assert raised.value.sop_instance_uid == OTHER
+
+
+def test_reasons() -> None:
+    """A reason that a decision gives is one that people are told about, and every text ends as a sentence."""
+    assert "refused" in REASONS
+    assert all(text.endswith(".") for text in REASONS.values())
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+def test_what_leaves_the_inbox(verdict: Verdict) -> None:
+    """What the service does not have goes to the quarantine; what is not ours stays."""
+    assert verdict.quarantines == (verdict in (Verdict.CONFLICT, Verdict.REJECTED))
