@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 
+import pydicom
 import pytest
 
 from shared.dicomweb import InvalidParameter, NotFound, RequestNotSent
@@ -75,8 +76,11 @@ def test_describe(error: BaseException, said: str) -> None:
     assert describe(error) == said
 
 
-def test_libraries_are_silent(caplog: pytest.LogCaptureFixture) -> None:
+def test_libraries_are_silent(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     """Libraries that log addresses, names of blobs or values are held back, and the web server's access log is off."""
+    for name in ("uvicorn.access", "uvicorn.error"):
+        monkeypatch.setattr(logging.getLogger(name), "filters", [])
+    monkeypatch.setattr(pydicom.config.settings, "reading_validation_mode", pydicom.config.WARN)
     silence_libraries()
     with caplog.at_level(0):
         for name in ("httpx", "httpcore.http11", "azure.core.pipeline", "pydicom"):
