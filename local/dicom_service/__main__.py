@@ -20,9 +20,9 @@ import uvicorn
 from starlette.applications import Starlette
 
 from local.dicom_service.app import create_app
+from local.dicom_service.listener import HOST, listen
 from local.dicom_service.state import DEFAULT_MAX_REQUEST_BYTES
 
-HOST = "127.0.0.1"
 KEEP_ALIVE_SECONDS = 30
 SHUTDOWN_SECONDS = 1  # what requests under way have to end once the service is told to stop
 LAST_SECONDS = 1.8  # when it ends no matter what
@@ -41,7 +41,7 @@ def main() -> int:
     # Its tracebacks would show values.
     logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
     try:
-        listener = socket.create_server((HOST, options.port))
+        listener = listen(options.port)
     except OSError as error:
         why = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be had ({type(error).__name__})"
         return _complain(f"Port {options.port} of {HOST} {why}.")

@@ -20,6 +20,7 @@ import pytest
 import uvicorn
 
 from local.dicom_service.app import create_app
+from local.dicom_service.listener import listen
 from shared.dicomweb.multipart import MultipartParser, PartBegin, PartData, boundary_of
 
 TEST_FILES = Path(pydicom.__file__).parent / "data" / "test_files"
@@ -186,20 +187,19 @@ class ServiceClient:
 def running(data_dir: Path, *, token_secret: str | None = None, **options: Any) -> Iterator[str]:
     """Run a service in a thread and yield its root URL."""
     app = create_app(data_dir, token_secret, **options)
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, timeout_graceful_shutdown=1)
-    server = uvicorn.Server(config)
-    socket = config.bind_socket()
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]})
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=1))
+    listener = listen(0)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:
         while not server.started:
             assert thread.is_alive()
             thread.join(0.01)
-        yield f"http://127.0.0.1:{socket.getsockname()[1]}"
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
         server.should_exit = True
         thread.join()
-        socket.close()
+        listener.close()
 
 
 @pytest.fixture(scope="module")
