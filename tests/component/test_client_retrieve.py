@@ -220,6 +220,15 @@ async def test_instance_cut_short(end: End, delimited: dict[str, str]) -> None:
     assert_tells_nothing(raised.value)
 
 
+async def test_instance_without_length() -> None:
+    """An instance that ends only with its connection is refused: whether all of it came cannot be known."""
+    endless = script(head(200, SINGLE) + CONTENT, End.FIN)
+    async with serve(endless) as server, client_of(server.url) as client:
+        with pytest.raises(InvalidResponse):
+            async with client.retrieve_instance(**UIDS):
+                pass
+
+
 @pytest.mark.parametrize("cut", [10, 60, 69_000, 70_100, 140_300, -10])
 async def test_study_cut_short(cut: int) -> None:
     """A message that ends before its closing delimiter is an error, even if HTTP says that it is whole."""
