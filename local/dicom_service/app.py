@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import cast
 
@@ -50,8 +50,17 @@ def create_app(
 
     The folder is opened when the application starts and closed when it stops.
     """
-    switches = Switches(implicit_vr, max_request_bytes)
+    app = Starlette(
+        routes=_routes(token_secret),
+        middleware=[Middleware(each) for each in (LogRequests, ApiVersions, UnexpectedErrors, DrainUnreadBody)],
+        exception_handlers={ServiceError: _service_error, ClientDisconnect: _client_disconnect, 404: _unknown_path},
+        lifespan=_lifespan(data_dir, Switches(implicit_vr, max_request_bytes)),
+    )
+    app.router.redirect_slashes = False
+    return app
 
+
+def _lifespan(data_dir: Path, switches: Switches) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         part10.silence_pydicom()
@@ -65,19 +74,7 @@ def create_app(
         finally:
             app.state.service.close()
 
-    app = Starlette(
-        routes=_routes(token_secret),
-        middleware=[
-            Middleware(LogRequests),
-            Middleware(ApiVersions),
-            Middleware(UnexpectedErrors),
-            Middleware(DrainUnreadBody),
-        ],
-        exception_handlers={ServiceError: _service_error, ClientDisconnect: _client_disconnect, 404: _unknown_path},
-        lifespan=lifespan,
-    )
-    app.router.redirect_slashes = False
-    return app
+    return lifespan
 
 
 def _routes(token_secret: str | None) -> list[Route]:
