@@ -36,7 +36,9 @@ def on_stream(content: func.InputStream) -> None:
     note(function="on_stream", name=content.name, length=content.length, text=content.read().decode())
 
 
-@app.blob_trigger(arg_name="client", path=f"{PREFIX}-events/{{name}}", connection="INBOX", source="EventGrid")
+@app.blob_trigger(
+    arg_name="client", path=f"{PREFIX}-events/{{name}}", connection="INBOX", source=func.BlobSource.EVENT_GRID
+)
 async def on_event(client: blob.BlobClient) -> None:
     note(function="on_event", name=client.blob_name)
 

@@ -87,7 +87,7 @@ async def raises(req: Request) -> Response:
 
 @app.route(route="nothing", methods=["GET"])
 async def nothing(req: Request) -> Response:
-    return None  # type: ignore[return-value]
+    return None
 
 
 @app.route(route="slow/{seconds:int}", methods=["GET"])
