@@ -31,7 +31,9 @@ def client_of(url: str, **options: Any) -> DICOMwebClient:
 
 
 def assert_tells_nothing(error: BaseException) -> None:
-    """See that neither an error's text nor its printed traceback holds a canary."""
+    """See that neither an error's text nor its printed traceback holds a canary, nor a chained foreign error."""
+    assert error.__cause__ is None
+    assert error.__context__ is None or error.__suppress_context__
     told = "".join((str(error), repr(error), repr(error.args), *traceback.format_exception(error)))
     for canary in CANARIES:
         assert canary not in told

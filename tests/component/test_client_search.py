@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from urllib.parse import parse_qs, urlsplit
 
+import httpx
 import pytest
 from pydicom import Dataset
 
@@ -230,3 +231,28 @@ async def test_connection_is_kept() -> None:
         await client.delete_study(**STUDY_UIDS)
         await client.delete_study(**STUDY_UIDS)
     assert [request.connection for request in server.requests] == [1, 1, 1, 1]
+
+
+async def test_refusal_gives_its_slot_back() -> None:
+    """A refusal whose body nobody reads does not keep its connection from others."""
+    one_slot = httpx.AsyncHTTPTransport(limits=httpx.Limits(max_connections=1))
+    timeout = httpx.Timeout(10, pool=1)
+    async with (
+        serve(answer(404, bytes(100_000))) as server,
+        client_of(server.url, transport=one_slot, timeout=timeout) as client,
+    ):
+        for _ in range(3):
+            with pytest.raises(NotFound):
+                await client.delete_study(**STUDY_UIDS)
+
+
+@pytest.mark.parametrize(
+    ("tag", "vr", "value"),
+    [("00080060", "CS", "in lower case"), ("00080020", "DA", "20250230"), ("0020000D", "UI", "1.a")],
+)
+async def test_values_that_break_their_rules(tag: str, vr: str, value: str) -> None:
+    """A stored value that breaks the rules of its VR is returned like any other, without a warning that quotes it."""
+    content = json.dumps([{tag: {"vr": vr, "Value": [value]}}]).encode()
+    async with serve(answer(200, content, JSON)) as server, client_of(server.url) as client:
+        [dataset] = await client.search_for_studies()
+    assert dataset[int(tag, 16)].value == value

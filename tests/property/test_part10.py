@@ -223,6 +223,33 @@ def test_any_bytes(content: bytes, magic: bool, more: int) -> None:
     outcome(content, len(content) + more)
 
 
+IDENTIFIED = b"\x08\x00\x18\x00UI\x04\x001.2\x00\x20\x00\x0d\x00UI\x04\x001.3\x00\x20\x00\x0e\x00UI\x04\x001.4\x00"
+SEQUENCE, UNKNOWN = b"\x08\x00\x05\x00SQ\0\0\xff\xff\xff\xff", b"\x08\x00\x05\x00UN\0\0\xff\xff\xff\xff"
+ITEM, ITEM_END, SEQUENCE_END = (
+    b"\xfe\xff\x00\xe0\xff\xff\xff\xff",
+    b"\xfe\xff\x0d\xe0\0\0\0\0",
+    b"\xfe\xff\xdd\xe0\0\0\0\0",
+)
+
+
+def test_implicit_items_in_an_explicit_file() -> None:
+    """An element of VR UN and undefined length holds items in implicit VR, whatever surrounds it (PS3.5 §6.2.2)."""
+    implicit = b"\x08\x00\x18\x00\x04\0\0\x009.9\0"
+    dataset = UNKNOWN + ITEM + implicit + ITEM_END + SEQUENCE_END + IDENTIFIED
+    found = outcome(file_of(uid.ExplicitVRLittleEndian, dataset))
+    assert found == Header(uid.ExplicitVRLittleEndian, "1.3", "1.4", "1.2")
+
+
+@pytest.mark.parametrize(
+    ("transfer_syntax_uid", "opening"),
+    [(uid.ExplicitVRLittleEndian, SEQUENCE + ITEM), (uid.ImplicitVRLittleEndian, SEQUENCE[:4] + SEQUENCE[8:] + ITEM)],
+)
+def test_bottomless_nesting(transfer_syntax_uid: str, opening: bytes) -> None:
+    """Sequences nested without end are not followed to the end: the service may judge."""
+    found = outcome(file_of(transfer_syntax_uid, opening * 20_000 + IDENTIFIED))
+    assert found == Header(transfer_syntax_uid, None, None, None)
+
+
 UIDS = st.from_regex(re.compile(r"[0-9.]{0,63}[0-9]", re.ASCII), fullmatch=True)
 
 
