@@ -156,6 +156,10 @@ class Stack:
         for part in self._parts:
             part.check()
 
+    def part(self, name: str) -> Part:
+        """Return a running part: `Azurite`, `identity`, `dicom-service` or `app`."""
+        return next(part for part in self._parts if part.name == name)
+
     def stop(self) -> None:
         """End every part: the app first, which uses the others."""
         stop(part for part in self._parts if part.name == "app")

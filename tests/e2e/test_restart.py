@@ -1,0 +1,67 @@
+"""The app is killed in the middle of its work and started again: nothing is lost, nothing is there twice."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+from local.ports import free_ports
+from local.samples import with_other_pixels
+from local.stack import Ports, Stack
+from tests.e2e.drop_box import DropBox, Instance, make_instance, wait_for
+
+ROWS = 1536
+ROUNDS = 4
+
+
+def large_instance() -> Instance:
+    """Return one that takes a while: some MiB of pixels."""
+    return make_instance(Rows=ROWS, Columns=ROWS, PixelData=os.urandom(ROWS * ROWS))
+
+
+def test_sigkill_in_the_middle_of_ingest(tmp_path: Path) -> None:
+    """Round after round the app dies with files in flight; in the end each has a good verdict, and comes back whole."""
+    ports = Ports(dicom=free_ports(1)).chosen()
+    instances = {f"{number}.dcm": large_instance() for number in range(12)}
+    etags: dict[str, str] = {}
+    for round_number in range(ROUNDS):
+        with Stack(tmp_path, ports=ports, auth=True, poll_seconds=0.1) as stack:
+            box = DropBox(stack)
+            if not etags:
+                etags = {name: box.drop(name, instance.content) for name, instance in instances.items()}
+            wanted = round_number * 3 + 1
+            wait_for(lambda: True if receipts(box, etags) >= wanted else None, "no progress")  # noqa: B023
+            os.kill(stack.part("app").pid, signal.SIGKILL)
+    with Stack(tmp_path, ports=ports, auth=True, poll_seconds=0.1) as stack:
+        box = DropBox(stack)
+        for name, instance in instances.items():
+            assert box.receipt(name, etags[name])["verdict"] in ("stored", "duplicate")
+            assert box.get(instance.path).content == instance.content
+            assert len(box.get(f"/instances?SOPInstanceUID={instance.sop}").json()) == 1
+
+
+def receipts(box: DropBox, names: dict[str, str]) -> int:
+    """Count the receipts that are there."""
+    there = set(box.storage.get_container_client("dicom-receipts").list_blob_names())
+    return len(there & set(names))
+
+
+def test_killed_between_the_receipt_and_the_move(tmp_path: Path) -> None:
+    """A conflict whose receipt stands, but whose file had not been moved yet, is moved after the restart."""
+    ports = Ports(dicom=free_ports(1)).chosen()
+    instance = make_instance()
+    other = with_other_pixels(instance.content)
+    with Stack(tmp_path, ports=ports, auth=True, poll_seconds=0.1) as stack:
+        box = DropBox(stack)
+        box.settle("first.dcm", instance.content)
+        # The container is gone for a while: the copy fails after the receipt, as if the process had died there.
+        box.storage.delete_container("dicom-quarantine")
+        etag = box.drop("conflict.dcm", other)
+        assert box.receipt("conflict.dcm", etag)["verdict"] == "conflict"
+        os.kill(stack.part("app").pid, signal.SIGKILL)
+    with Stack(tmp_path, ports=ports, auth=True, poll_seconds=0.1) as stack:
+        box = DropBox(stack)
+        wait_for(lambda: True if box.blob("dicom-inbox", "conflict.dcm") is None else None, "it was not moved")
+        assert box.blob("dicom-quarantine", "conflict.dcm") == other
+        assert box.receipt("conflict.dcm", etag)["verdict"] == "conflict"
