@@ -59,6 +59,7 @@ class Stack:
         app: the folder of the function app.
         auth: ask for function keys, as Azure does.
         poll_seconds: how often blobs and queues are looked at; None leaves it to the functions host.
+        lock_seconds: how long the messages of a killed functions host stay hidden; None leaves it to the host.
         settings: environment variables of the app; they win over those that the stack would set.
         say: receives a line of progress.
     """
@@ -71,6 +72,7 @@ class Stack:
         app: Path = ROOT,
         auth: bool = False,
         poll_seconds: float | None = None,
+        lock_seconds: float | None = None,
         settings: Mapping[str, str] | None = None,
         say: Callable[[str], None] = lambda line: None,
     ) -> None:
@@ -82,7 +84,7 @@ class Stack:
         self._token_secret = secrets.token_urlsafe(48)
         self._app = app
         self._auth = auth
-        self._poll_seconds = poll_seconds
+        self._host_options = {"--poll-seconds": poll_seconds, "--lock-seconds": lock_seconds}
         self._settings = settings or {}
         self._say = say
         self._azurite = Azurite(folder, first_port=self.ports.azurite)
@@ -199,8 +201,8 @@ class Stack:
         options = ["--port", str(self.ports.app), "--app", str(self._app)]
         if self._auth:
             options.append("--auth")
-        if self._poll_seconds is not None:
-            options += ["--poll-seconds", str(self._poll_seconds)]
+        for option, value in self._host_options.items():
+            options += [option, str(value)] if value is not None else []
         keys = {"LOCAL_FUNCTION_KEY": self.function_key, "LOCAL_MASTER_KEY": self.master_key}
         return self._module("app", "local.functions_host", *options, **self.environment(), **keys)
 

@@ -26,7 +26,10 @@ def judge(study_date: str | None, today: date, keep_days: int) -> Judgement:
     taken = _parse(study_date)
     if taken is None:
         return Judgement(False, "StudyDate is absent or no date: kept")
-    kept_until = taken + timedelta(days=keep_days)
+    try:
+        kept_until = taken + timedelta(days=keep_days)
+    except OverflowError:
+        return Judgement(False, f"StudyDate {taken.isoformat()} plus {keep_days} days is beyond the calendar: kept")
     why = f"StudyDate {taken.isoformat()} plus {keep_days} days: kept until {kept_until.isoformat()}"
     return Judgement(today > kept_until, why, kept_until)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack
+from math import ceil
 from typing import Final
 
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -51,7 +52,7 @@ def problem(error: Exception) -> Response:
     status, code, title = _classify(error)
     headers: dict[str, str] = {}
     if isinstance(error, StatusError) and error.retry_after_seconds is not None and status == 503:
-        headers["Retry-After"] = str(round(error.retry_after_seconds))
+        headers["Retry-After"] = str(ceil(error.retry_after_seconds))
     body = {"type": "about:blank", "status": status, "code": code, "title": title}
     if isinstance(error, InvalidParameter):
         body["detail"] = str(error)
@@ -106,8 +107,11 @@ async def pass_through(upstream: AsyncExitStack, answer: Answer) -> Response:
         answer: one with a body.
 
     Raises:
+        InvalidResponse: it does not tell where it ends: cut short, it would look whole to the caller.
         ResponseLost: the connection failed before the first byte.
     """
+    if not answer.tells_its_end:
+        raise InvalidResponse("lookup: the answer does not tell where it ends")
     rest = answer.chunks()
     upstream.push_async_callback(rest.aclose)
     first = await anext(rest, b"")

@@ -50,7 +50,7 @@ def _accept(http: HttpRequest, default: str, multipart: str) -> str:
     It answers a wildcard with a form that depends on the resource, and a media type without a transfer syntax with
     406 where there are several instances: what the caller leaves open, we fill in.
     """
-    asked = [one.strip() for one in http.headers.get("accept", "").split(",") if one.strip()]
+    asked = [one.strip() for one in ",".join(http.headers.getlist("accept")).split(",") if one.strip()]
     filled = [_fill_in(one, default, multipart) for one in asked]
     return default if not filled or default in filled else ", ".join(filled)
 

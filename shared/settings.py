@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -54,6 +54,7 @@ class Settings(BaseModel):
     dicom_storage_blob_service_uri: str | None = Field(
         default=None,
         alias="DICOM_STORAGE__blobServiceUri",
+        validate_default=True,
         description="Address of the storage account's blob service, reached by managed identity. "
         "The blob trigger also needs `DICOM_STORAGE__queueServiceUri`.",
     )
@@ -78,16 +79,21 @@ class Settings(BaseModel):
     purge_after_days: int | None = Field(
         default=None,
         ge=1,
+        le=36_500,
         description="A study whose StudyDate is more days ago than this is reported as due. Not set: none is.",
     )
 
     @field_validator("dicom_service_url")
     @classmethod
     def _is_safe_address(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK_HOSTS):
+        try:
+            parts = urlsplit(value)
+            host, _ = parts.hostname, parts.port
+        except ValueError:  # whose text quotes the value
+            raise ValueError("must be an address") from None
+        if not host or (parts.scheme != "https" and not (parts.scheme == "http" and host in LOOPBACK_HOSTS)):
             raise ValueError("must be an https address (http only on the same machine)")
-        if parts.query or parts.fragment or parts.username:
+        if parts.query or parts.fragment or "@" in parts.netloc:
             raise ValueError("must be an address without credentials, query or fragment")
         return value.rstrip("/")
 
@@ -98,11 +104,13 @@ class Settings(BaseModel):
             raise ValueError("`delete` is refused: this version has no retention policy to delete by; use `report`")
         return value
 
-    @model_validator(mode="after")
-    def _has_one_storage(self) -> Settings:
-        if (self.dicom_storage is None) == (self.dicom_storage_blob_service_uri is None):
-            raise ValueError("set exactly one of DICOM_STORAGE and DICOM_STORAGE__blobServiceUri")
-        return self
+    # A validator of the model would not run, and so not tell, while another field is wrong.
+    @field_validator("dicom_storage_blob_service_uri")
+    @classmethod
+    def _is_the_one_storage(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if (info.data.get("dicom_storage") is None) == (value is None):
+            raise ValueError("set exactly one of this and DICOM_STORAGE")
+        return value
 
 
 def setting_name(field: str) -> str:

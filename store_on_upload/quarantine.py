@@ -14,7 +14,7 @@ from shared.clients import QUARANTINE, QUARANTINE_REASONS, Clients
 from shared.events import Failed
 
 from .receipt import Receipt
-from .source import Source, SourceGone
+from .source import Source
 
 _COPY_POLL_SECONDS = 0.5
 _COPY_POLLS = 600
@@ -59,7 +59,9 @@ async def _start_copy(copy: BlobClient, source: Source, receipt: Receipt) -> Non
             match_condition=MatchConditions.IfMissing,
         )
     except (ResourceNotFoundError, ResourceModifiedError):
-        raise SourceGone from None
+        # Of the source, or of the container that we copy to? Both answer the same.
+        await source.check()
+        raise
 
 
 async def _verify(copy: BlobClient, source: Source) -> None:

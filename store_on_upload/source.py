@@ -69,6 +69,19 @@ class Source:
             raise SourceGone from None
         return cls(blob, prefix, str(download.properties.etag), download.size)
 
+    async def check(self) -> None:
+        """Return if this version is still there.
+
+        Raises:
+            SourceGone: it is not.
+        """
+        try:
+            properties = await self.blob.get_blob_properties()
+        except ResourceNotFoundError:
+            raise SourceGone from None
+        if properties.etag != self.etag:
+            raise SourceGone
+
     async def chunks(self, digest: Digest) -> AsyncIterator[bytes]:
         """Yield the whole content of this version, taking it into `digest`; at most some MiB are in memory.
 

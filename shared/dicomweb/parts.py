@@ -52,7 +52,7 @@ async def parts_of(transaction: str, answer: Answer) -> AsyncGenerator[Part]:
     if not answer.content_type.lower().startswith("multipart/"):
         if media_type_of(answer.content_type)[0] not in (media_types.DICOM, media_types.OCTET_STREAM):
             raise InvalidResponse(f"{transaction}: the answer is neither DICOM nor frames")
-        if not answer.headers.keys() & {"content-length", "transfer-encoding"}:
+        if not answer.tells_its_end:
             raise InvalidResponse(f"{transaction}: the answer does not tell where it ends")
         yield Part(answer.content_type, answer.chunks())
         return

@@ -66,6 +66,11 @@ class Answer:
         """The Content-Type as it was sent; empty if there was none."""
         return str(self._response.headers.get("content-type", ""))
 
+    @property
+    def tells_its_end(self) -> bool:
+        """Whether a body that is cut short can be told from a whole one (RFC 9112 §6.3)."""
+        return bool(self.headers.keys() & {"content-length", "transfer-encoding"})
+
     async def chunks(self) -> AsyncGenerator[bytes]:
         """Yield the body as it comes, decompressed.
 

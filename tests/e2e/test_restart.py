@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from pathlib import Path
 
-from local.ports import free_ports
+from azure.storage.blob import BlobServiceClient
+
+from local.azurite import Azurite
 from local.samples import with_other_pixels
 from local.stack import Ports, Stack
 from tests.e2e.drop_box import DropBox, Instance, make_instance, wait_for
 
 ROWS = 1536
-ROUNDS = 4
+ROUNDS = 3
 
 
 def large_instance() -> Instance:
@@ -22,18 +25,18 @@ def large_instance() -> Instance:
 
 def test_sigkill_in_the_middle_of_ingest(tmp_path: Path) -> None:
     """Round after round the app dies with files in flight; in the end each has a good verdict, and comes back whole."""
-    ports = Ports(dicom=free_ports(1)).chosen()
+    ports = Ports().chosen()
     instances = {f"{number}.dcm": large_instance() for number in range(12)}
     etags: dict[str, str] = {}
     for round_number in range(ROUNDS):
-        with Stack(tmp_path, ports=ports, auth=True, poll_seconds=0.1) as stack:
+        with Stack(tmp_path, ports=ports, auth=True, poll_seconds=0.1, lock_seconds=3) as stack:
             box = DropBox(stack)
             if not etags:
                 etags = {name: box.drop(name, instance.content) for name, instance in instances.items()}
             wanted = round_number * 3 + 1
             wait_for(lambda: True if receipts(box, etags) >= wanted else None, "no progress")  # noqa: B023
             os.kill(stack.part("app").pid, signal.SIGKILL)
-    with Stack(tmp_path, ports=ports, auth=True, poll_seconds=0.1) as stack:
+    with Stack(tmp_path, ports=ports, auth=True, poll_seconds=0.1, lock_seconds=3) as stack:
         box = DropBox(stack)
         for name, instance in instances.items():
             assert box.receipt(name, etags[name])["verdict"] in ("stored", "duplicate")
@@ -48,20 +51,24 @@ def receipts(box: DropBox, names: dict[str, str]) -> int:
 
 
 def test_killed_between_the_receipt_and_the_move(tmp_path: Path) -> None:
-    """A conflict whose receipt stands, but whose file had not been moved yet, is moved after the restart."""
-    ports = Ports(dicom=free_ports(1)).chosen()
+    """A conflict whose receipt stands, but whose file was not moved, is moved by the next run; the receipt stays."""
+    ports = Ports().chosen()
     instance = make_instance()
     other = with_other_pixels(instance.content)
     with Stack(tmp_path, ports=ports, auth=True, poll_seconds=0.1) as stack:
-        box = DropBox(stack)
-        box.settle("first.dcm", instance.content)
-        # The container is gone for a while: the copy fails after the receipt, as if the process had died there.
-        box.storage.delete_container("dicom-quarantine")
-        etag = box.drop("conflict.dcm", other)
-        assert box.receipt("conflict.dcm", etag)["verdict"] == "conflict"
-        os.kill(stack.part("app").pid, signal.SIGKILL)
+        DropBox(stack).settle("first.dcm", instance.content)
+    # What such a process leaves behind.
+    with (
+        Azurite(tmp_path, first_port=ports.azurite) as azurite,
+        BlobServiceClient.from_connection_string(azurite.connection_string) as storage,
+    ):
+        uploaded = storage.get_blob_client("dicom-inbox", "conflict.dcm").upload_blob(other)
+        first = json.loads(storage.get_blob_client("dicom-receipts", "first.dcm").download_blob().readall())
+        etag = uploaded["etag"].strip('"')
+        receipt = first | {"blob": "conflict.dcm", "etag": etag, "verdict": "conflict", "reason": "other_bytes"}
+        storage.get_blob_client("dicom-receipts", "conflict.dcm").upload_blob(json.dumps(receipt))
     with Stack(tmp_path, ports=ports, auth=True, poll_seconds=0.1) as stack:
         box = DropBox(stack)
         wait_for(lambda: True if box.blob("dicom-inbox", "conflict.dcm") is None else None, "it was not moved")
         assert box.blob("dicom-quarantine", "conflict.dcm") == other
-        assert box.receipt("conflict.dcm", etag)["verdict"] == "conflict"
+        assert box.receipt("conflict.dcm", etag) == receipt

@@ -133,6 +133,20 @@ def test_two_bad_versions_of_one_name_lie_side_by_side(box: DropBox) -> None:
     assert box.blob("dicom-quarantine", f"again.dcm~{receipt['etag']}") == b"second"
 
 
+def test_a_quarantine_that_is_not_there_is_no_reason_to_forget_the_file(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """The trigger fails, and the file stays in the inbox, until the container is back."""
+    with Stack(tmp_path_factory.mktemp("no quarantine"), auth=True, poll_seconds=0.1) as stack:
+        box = DropBox(stack)
+        box.storage.delete_container("dicom-quarantine")
+        assert box.settle("text.dcm", b"no DICOM")["verdict"] == "rejected"
+        [failure, *_] = wait_for(lambda: box.events("blob_failed") or None, "nothing failed")
+        assert failure["error"] == "ResourceNotFoundError"
+        assert box.blob("dicom-inbox", "text.dcm") == b"no DICOM"
+        assert not box.events("blob_gone")
+
+
 def test_the_datasets_uid_is_the_one_that_is_confirmed(box: DropBox) -> None:
     """File Meta's copy differs in real files."""
     receipt = box.settle("rtplan.dcm", samples.pydicom_file("rtplan.dcm"))

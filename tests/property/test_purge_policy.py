@@ -89,6 +89,13 @@ def test_leap_days(study_date: str, keep_days: int, kept_until: date) -> None:
     assert judge(study_date, kept_until + timedelta(days=1), keep_days).due
 
 
+@pytest.mark.parametrize(("study_date", "keep_days"), [("99991231", 1), ("20200101", 10**7), ("20200101", 10**12)])
+def test_beyond_the_calendar(study_date: str, keep_days: int) -> None:
+    """A last day that no calendar has, as with the date that stands for "never", keeps the study."""
+    judgement = judge(study_date, date(2200, 1, 1), keep_days)
+    assert (judgement.due, judgement.kept_until) == (False, None)
+
+
 @pytest.mark.parametrize(
     "text", ["20230229", "20241301", "20240001", "2024.2.29", "2024-02-29", "19700101 ", "٢٠٢٤٠١٠١"]
 )

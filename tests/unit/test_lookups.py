@@ -197,7 +197,7 @@ def test_problems(error: Exception, status: int, code: str) -> None:
 
 @pytest.mark.parametrize(
     ("status", "wait", "told"),
-    [(429, 7.0, "7"), (503, 0.0, "0"), (504, 3600.0, "3600"), (500, 7.0, None), (404, 7.0, None)],
+    [(429, 7.0, "7"), (503, 0.0, "0"), (503, 0.2, "1"), (504, 3600.0, "3600"), (500, 7.0, None), (404, 7.0, None)],
 )
 def test_retry_after(status: int, wait: float, told: str | None) -> None:
     """When the service says when to come again, a caller who is told to wait is told for how long."""

@@ -34,6 +34,7 @@ def test_all_at_once_by_name() -> None:
     """All that is wrong is told in one error, each by the name that the operator set."""
     told = problems(
         DICOM_SERVICE_URL="ftp://host",
+        DICOM_STORAGE="",
         DICOM_INBOX_CONTAINER="No Container",
         BLOB_TRIGGER_SOURCE="Polling",
         PURGE_SCHEDULE="daily",
@@ -42,6 +43,7 @@ def test_all_at_once_by_name() -> None:
     )
     assert [problem.partition(":")[0] for problem in told] == [
         "DICOM_SERVICE_URL",
+        "DICOM_STORAGE__blobServiceUri",
         "DICOM_INBOX_CONTAINER",
         "BLOB_TRIGGER_SOURCE",
         "PURGE_SCHEDULE",
@@ -58,6 +60,12 @@ def test_all_at_once_by_name() -> None:
         ("DICOM_SERVICE_URL", "http://host/v2"),
         ("DICOM_SERVICE_URL", "http://127.0.0.1.example/v2"),
         ("DICOM_SERVICE_URL", "https://user:password@host/v2"),
+        ("DICOM_SERVICE_URL", "https://:password@host/v2"),
+        ("DICOM_SERVICE_URL", "https://"),
+        ("DICOM_SERVICE_URL", "https:///v2"),
+        ("DICOM_SERVICE_URL", "https://[host]/v2"),
+        ("DICOM_SERVICE_URL", "https://host:port/v2"),
+        ("DICOM_SERVICE_URL", "https://ho\u2100st/v2"),
         ("DICOM_SERVICE_URL", "https://host/v2?x=1"),
         ("DICOM_SERVICE_URL", "https://host/v2#x"),
         ("DICOM_INBOX_CONTAINER", "IN"),
@@ -65,6 +73,7 @@ def test_all_at_once_by_name() -> None:
         ("PURGE_AFTER_DAYS", "0"),
         ("PURGE_AFTER_DAYS", "-1"),
         ("PURGE_AFTER_DAYS", "1.5"),
+        ("PURGE_AFTER_DAYS", "36501"),
         ("PURGE_MODE", "delete"),
     ],
 )
@@ -88,7 +97,7 @@ def test_addresses(address: str) -> None:
 )
 def test_one_storage(changes: dict[str, str]) -> None:
     """Exactly one of the two ways to the storage account must be set."""
-    assert problems(**changes) == ["set exactly one of DICOM_STORAGE and DICOM_STORAGE__blobServiceUri"]
+    assert problems(**changes) == ["DICOM_STORAGE__blobServiceUri: set exactly one of this and DICOM_STORAGE"]
 
 
 def test_names() -> None:
