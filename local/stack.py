@@ -24,9 +24,9 @@ from local import identity, tokens
 from local.azurite import Azurite
 from local.ports import HOST, free_ports
 from local.process import Part, PartFailed, stop
+from shared.settings import OWN_CONTAINERS
 
 ROOT = Path(__file__).resolve().parent.parent
-CONTAINERS = ("dicom-receipts", "dicom-quarantine", "dicom-quarantine-reasons", "retention-records")
 READY_SECONDS = 60.0  # the longest wait for a part; a machine's very first start reads everything from disk
 
 
@@ -230,7 +230,7 @@ class Stack:
         from azure.storage.blob import BlobServiceClient
 
         with BlobServiceClient.from_connection_string(self.connection_string, use_env_settings=False) as storage:
-            for name in (self.environment()["DICOM_INBOX_CONTAINER"], *CONTAINERS):
+            for name in (self.environment()["DICOM_INBOX_CONTAINER"], *OWN_CONTAINERS):
                 with contextlib.suppress(ResourceExistsError):
                     storage.create_container(name).close()
 

@@ -11,8 +11,9 @@ from datetime import UTC, date, datetime
 from azure.storage.blob import ContentSettings
 from pydicom import Dataset
 
-from shared.clients import RETENTION_RECORDS, Clients
+from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient, Query
+from shared.settings import RETENTION_RECORDS
 
 from .policy import judge, newest_due_date
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack
 from math import ceil
@@ -38,13 +39,15 @@ _PROBLEMS: Final[tuple[tuple[type[Exception], int, str, str], ...]] = (
     (AccessDenied, 502, "service-denied-access", "The DICOM service does not let the app in."),
     (Busy, 503, "service-busy", "The DICOM service is busy; try again later."),
     (RequestNotSent, 503, "service-unreachable", "The DICOM service cannot be reached."),
-    (ResponseLost, 502, "service-silent", "The DICOM service did not answer to the end."),
-    (InvalidResponse, 502, "service-nonsense", "The DICOM service answered something that cannot be understood."),
+    (ResponseLost, 502, "service-response-lost", "The DICOM service did not answer to the end."),
+    (
+        InvalidResponse,
+        502,
+        "invalid-service-response",
+        "The DICOM service answered something that cannot be understood.",
+    ),
     (DICOMwebError, 502, "service-failed", "The DICOM service failed."),
 )
-
-# Of the service's other statuses these tell the caller about its own request.
-_CALLERS_FAULT: Final = {400: ("invalid-request", "The DICOM service does not take this request.")}
 
 
 def problem(error: Exception) -> Response:
@@ -60,9 +63,8 @@ def problem(error: Exception) -> Response:
 
 
 def _classify(error: Exception) -> tuple[int, str, str]:
-    if isinstance(error, StatusError) and error.status_code in _CALLERS_FAULT:
-        code, title = _CALLERS_FAULT[error.status_code]
-        return error.status_code, code, title
+    if isinstance(error, StatusError) and error.status_code == 400:
+        return 400, "invalid-request", "The DICOM service does not take this request."
     for kind, status, code, title in _PROBLEMS:
         if isinstance(error, kind):
             return status, code, title
@@ -81,11 +83,12 @@ class PassedThrough(StreamingResponse):
 
         Raises:
             DICOMwebError: the service failed.
+            Exception: whatever else went wrong.
         """
         try:
             await super().__call__(scope, receive, send)
-        except DICOMwebError as error:
-            event("lookup_cut", error=describe(error), at=place(error))
+        except Exception as error:
+            event("lookup_cut", level=logging.ERROR, error=describe(error), at=place(error))
             raise
         finally:
             await self._upstream.aclose()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 
 from shared.clients import get_clients
@@ -14,7 +15,7 @@ _PATIENCE_SECONDS = 10.0  # whoever asks does not wait for every repetition
 
 
 class Readiness:
-    """Ready = a token was to be had, and the service answered a search for one study; known for ten seconds."""
+    """Ready = a token was obtained, and the service answered a search for one study; known for ten seconds."""
 
     def __init__(self) -> None:
         self._lock = asyncio.Lock()
@@ -24,7 +25,8 @@ class Readiness:
         """Return what is known, or find out; of callers at the same moment one asks."""
         async with self._lock:
             if self._known is None or time.monotonic() - self._known[0] > _KEPT_SECONDS:
-                self._known = (time.monotonic(), await self._ask())
+                ready = await self._ask()
+                self._known = (time.monotonic(), ready)
             return self._known[1]
 
     async def _ask(self) -> bool:
@@ -32,6 +34,6 @@ class Readiness:
             async with asyncio.timeout(_PATIENCE_SECONDS):
                 await get_clients().dicom.search_for_studies(Query(limit=1))
         except Exception as error:
-            event("not_ready", error=describe(error), at=place(error))
+            event("not_ready", level=logging.WARNING, error=describe(error), at=place(error))
             return False
         return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -32,6 +33,7 @@ async def look_up(http: HttpRequest, translate: Translate) -> Response:
         response = problem(failure)
     event(
         "lookup",
+        level=logging.ERROR if response.status_code >= 500 else logging.INFO,
         transaction=request.transaction if request else None,
         status=response.status_code,
         error=describe(error) if error else None,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from urllib.request import parse_http_list
 
 from starlette.requests import Request as HttpRequest
 
 from shared.dicomweb import InvalidParameter, Request, Resource, media_types
-from shared.dicomweb.multipart import media_type_of
+from shared.dicomweb.media_types import format_media_type, media_type_of
 
+_AS_STORED = (media_types.DICOM, media_types.OCTET_STREAM)
 _FRAMES = re.compile(r"[1-9][0-9]{0,8}(,[1-9][0-9]{0,8})*", re.ASCII)
 
 
@@ -45,20 +47,24 @@ def _retrieve(http: HttpRequest, what: str, path: str, accept: str) -> Request:
 
 
 def _accept(http: HttpRequest, default: str, multipart: str) -> str:
-    """Return what to ask the service for.
+    """Return what to ask the service for: what the caller asks for, with what it leaves open filled in.
 
-    It answers a wildcard with a form that depends on the resource, and a media type without a transfer syntax with
-    406 where there are several instances: what the caller leaves open, we fill in.
+    The service answers a wildcard with a form that depends on the resource, and a media type without a transfer
+    syntax with 406 where there are several instances.
     """
-    asked = [one.strip() for one in ",".join(http.headers.getlist("accept")).split(",") if one.strip()]
-    filled = [_fill_in(one, default, multipart) for one in asked]
-    return default if not filled or default in filled else ", ".join(filled)
+    ranges = parse_http_list(", ".join(http.headers.getlist("accept")))
+    return ", ".join(_fill_in(one, default, multipart) for one in ranges if one) or default
 
 
 def _fill_in(media_range: str, default: str, multipart: str) -> str:
-    media_type, parameters = media_type_of(media_range)
-    if media_range.startswith("*/*"):
-        return default
-    if media_type == "multipart/related" and parameters.get("type", "*/*") == "*/*":
-        return multipart
-    return media_range if "transfer-syntax" in parameters else f"{media_range}; transfer-syntax=*"
+    media_type, asked = media_type_of(media_range)
+    if media_type == "*/*":
+        media_type, filled = media_type_of(default)
+    elif media_type == "multipart/related" and asked.get("type", "*/*") in ("*/*", *_AS_STORED):
+        filled = media_type_of(multipart)[1]
+        asked = {name: value for name, value in asked.items() if (name, value) != ("type", "*/*")}
+    elif media_type in _AS_STORED:
+        filled = {"transfer-syntax": "*"}
+    else:
+        return media_range
+    return format_media_type(media_type, filled | asked)

@@ -29,11 +29,10 @@ def instances(http: HttpRequest) -> Request:
 
 def _search(http: HttpRequest, level: str) -> Request:
     parent = Resource(http.path_params.get("study"), http.path_params.get("series"))
-    prefix = "" if parent.level == "all" else parent.path
     return Request(
         f"search {level}",
         "GET",
-        f"{prefix}/{level}",
+        parent.search_path(level),
         accept=media_types.DICOM_JSON,
         query=_own_parameters(http.url.query),
         statuses=frozenset({200, 204}),

@@ -13,12 +13,7 @@ from shared.dicomweb import DICOMwebClient
 from shared.entra_auth import EntraAuth
 from shared.settings import Settings
 
-RECEIPTS = "dicom-receipts"
-QUARANTINE = "dicom-quarantine"
-QUARANTINE_REASONS = "dicom-quarantine-reasons"
-RETENTION_RECORDS = "retention-records"
-
-# Each GET is held in memory as a whole. The first brings what the header reader wants to see.
+# Each GET is held in memory as a whole. The first brings what `store_on_upload.part10` reads; less would take two.
 _FIRST_GET_BYTES = 1024 * 1024
 _NEXT_GET_BYTES = 4 * 1024 * 1024
 

@@ -20,8 +20,9 @@ _RENEW_BEFORE_EXPIRY_SECONDS = 300
 class EntraAuth(httpx.Auth):
     """Adds the bearer token; one caller at a time fetches it, all others wait and reuse it.
 
-    A 401 drops the token once and repeats the request with a fresh one. The token goes to https and to this
-    machine, nowhere else.
+    The credential may keep its tokens itself (managed identities do) or not (`az login` starts a process for each):
+    so the one in use is kept here. A 401 asks the credential once more, and repeats the request if it gives another
+    token. The token goes to https and to this machine, nowhere else.
     """
 
     def __init__(self, credential: AsyncTokenCredential, scope: str) -> None:
@@ -34,7 +35,7 @@ class EntraAuth(httpx.Auth):
         """Sign the request, and once more if its token was refused.
 
         Raises:
-            RequestNotSent: no token was to be had, or the address is not one to show it to.
+            RequestNotSent: no token was obtained, or the address is not one to show it to.
         """
         if request.url.scheme != "https" and request.url.host not in LOOPBACK_HOSTS:
             raise RequestNotSent("token: it is shown to https addresses only")
@@ -49,19 +50,23 @@ class EntraAuth(httpx.Auth):
             yield request
 
     async def token(self, refused: str | None = None) -> str:
-        """Return a token that is good for some minutes, and is not the `refused` one if another is to be had.
+        """Return a token that is good for some minutes if one can be had, and is not the `refused` one.
+
+        Where the credential fails, a token that is still valid serves on.
 
         Raises:
-            RequestNotSent: none was to be had.
+            RequestNotSent: none was obtained.
         """
         async with self._lock:
-            if self._token is None or self._token.token == refused or self._expires_soon(self._token):
+            kept = self._token if self._token and self._token.token != refused else None
+            if kept is None or _seconds_left(kept) < _RENEW_BEFORE_EXPIRY_SECONDS:
                 try:
-                    self._token = await self._credential.get_token(self._scope)
+                    kept = self._token = await self._credential.get_token(self._scope)
                 except AzureError as error:
-                    raise RequestNotSent(f"token: none was to be had ({type(error).__name__})") from None
-            return self._token.token
+                    if kept is None or _seconds_left(kept) <= 0:
+                        raise RequestNotSent(f"token: none was obtained ({type(error).__name__})") from None
+            return kept.token
 
-    @staticmethod
-    def _expires_soon(token: AccessToken) -> bool:
-        return token.expires_on - time.time() < _RENEW_BEFORE_EXPIRY_SECONDS
+
+def _seconds_left(token: AccessToken) -> float:
+    return token.expires_on - time.time()

@@ -21,6 +21,18 @@ LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 STORAGE_CONNECTION = "DICOM_STORAGE"
 DEFAULT_INBOX = "dicom-inbox"
 DEFAULT_SCHEDULE = "0 0 3 * * *"
+
+# The app's other containers have fixed names: whoever is on call finds them in every installation.
+RECEIPTS = "dicom-receipts"
+QUARANTINE = "dicom-quarantine"
+QUARANTINE_REASONS = "dicom-quarantine-reasons"
+RETENTION_RECORDS = "retention-records"
+OWN_CONTAINERS = frozenset({RECEIPTS, QUARANTINE, QUARANTINE_REASONS, RETENTION_RECORDS})
+
+_CONNECTION_STRING = re.compile(
+    r"UseDevelopmentStorage=true|(\w+=[^;]*;)*(AccountName|BlobEndpoint)=[^;]+(;\w+=[^;]*)*;?"
+)
+_VERSION = re.compile(r"/v[0-9]+(\.[0-9]+)?(-prerelease)?")
 _CONTAINER_NAME = r"^[a-z0-9](-?[a-z0-9]){2,62}$"
 _SCHEDULE = r"^[0-9*/,\-]+( [0-9A-Za-z*/,\-]+){4,5}$"
 
@@ -95,7 +107,23 @@ class Settings(BaseModel):
             raise ValueError("must be an https address (http only on the same machine)")
         if parts.query or parts.fragment or "@" in parts.netloc:
             raise ValueError("must be an address without credentials, query or fragment")
+        if not _VERSION.fullmatch(parts.path.rstrip("/")):
+            raise ValueError("must end with the version of the API, /v2")
         return value.rstrip("/")
+
+    @field_validator("dicom_storage")
+    @classmethod
+    def _is_connection_string(cls, value: str) -> str:
+        if not _CONNECTION_STRING.fullmatch(value):
+            raise ValueError("must be a connection string with an AccountName or a BlobEndpoint")
+        return value
+
+    @field_validator("dicom_inbox_container")
+    @classmethod
+    def _is_not_one_of_ours(cls, value: str) -> str:
+        if value in OWN_CONTAINERS:
+            raise ValueError("must not be a container that the app writes to")
+        return value
 
     @field_validator("purge_mode", mode="before")
     @classmethod
@@ -110,6 +138,8 @@ class Settings(BaseModel):
     def _is_the_one_storage(cls, value: str | None, info: ValidationInfo) -> str | None:
         if (info.data.get("dicom_storage") is None) == (value is None):
             raise ValueError("set exactly one of this and DICOM_STORAGE")
+        if value is not None and not value.startswith("https://"):
+            raise ValueError("must be an https address")
         return value
 
 

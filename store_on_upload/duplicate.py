@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import aclosing
 
 from shared.dicomweb import DICOMwebClient, NotFound, Query
 
@@ -56,9 +55,8 @@ async def _search(dicom: DICOMwebClient, sop_instance_uid: str | None) -> Uids:
     """Find an instance of which only the UID is known, for files whose header we could not follow."""
     if sop_instance_uid is None:
         raise NotYet("the stored instance is not named")
-    async with aclosing(dicom.iter_instances(Query({"SOPInstanceUID": sop_instance_uid}))) as found:
-        instances = [dataset async for dataset in found]
-    if len(instances) != 1:
+    found = await dicom.search_for_instances(Query({"SOPInstanceUID": sop_instance_uid}, limit=2))
+    if len(found) != 1:
         raise NotYet("the stored instance cannot be told from others with its UID")
-    [only] = instances
+    [only] = found
     return str(only.StudyInstanceUID), str(only.SeriesInstanceUID), str(only.SOPInstanceUID)

@@ -140,12 +140,13 @@ class _Walk:
     def collect(self, at: int) -> dict[int, str | None]:
         """Return the dataset's three UIDs, None for what lies beyond the bytes at hand.
 
+
         Raises:
             Unfit: an element ends beyond the file, or a UID is missing or invalid.
         """
         found: dict[int, str | None] = dict.fromkeys(_UIDS)
         try:
-            while at < self.size:
+            while at < self.size and (None in found.values() or not self._is_padding(at)):
                 element = self.element(at)
                 if element.tag in _UIDS:
                     found[element.tag] = self._uid(element)
@@ -161,6 +162,12 @@ class _Walk:
         if None in found.values():
             raise Unfit("uids_missing")
         return found
+
+    def _is_padding(self, at: int) -> bool:
+        """Say whether what is left is no element but what some senders put behind the last one."""
+        left = self.data[at : at + 8]
+        # None of these is the beginning of a tag that could stand here.
+        return self.size - at == len(left) < 8 and (left in (b"\n", b"\r\n") or (len(left) > 1 and not any(left)))
 
     def peek_tag(self, at: int) -> int:
         """Return the tag of the element that starts at `at`."""

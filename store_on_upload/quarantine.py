@@ -10,23 +10,27 @@ from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, Re
 from azure.storage.blob import BlobProperties, ContentSettings
 from azure.storage.blob.aio import BlobClient
 
-from shared.clients import QUARANTINE, QUARANTINE_REASONS, Clients
+from shared.clients import Clients
 from shared.events import Failed
+from shared.settings import QUARANTINE, QUARANTINE_REASONS
 
 from .receipt import Receipt
 from .source import Source
 
 _COPY_POLL_SECONDS = 0.5
-_COPY_POLLS = 600
+_COPY_POLLS = 600  # five minutes in all
 _SOURCE_ETAG = "source_etag"  # metadata of the copy: which version of the source it is
 
 
 async def move_to_quarantine(clients: Clients, source: Source, receipt: Receipt) -> None:
     """Copy the file, verify the copy, write its reason, then delete the original: each step may be repeated.
 
+    A lease or a snapshot on the original keeps it in the inbox: then the deletion fails, and nothing is forced.
+
     Raises:
         Failed: the copy is not what it should be, or not there in time.
         SourceGone: the version that was judged is there no longer.
+        AzureError: storage failed.
     """
     copy = await _copy(clients, source, receipt)
     await _write_reason(clients, copy.blob_name, receipt)
@@ -43,6 +47,7 @@ async def _copy(clients: Clients, source: Source, receipt: Receipt) -> BlobClien
             properties = await copy.get_blob_properties()
             if properties.metadata.get(_SOURCE_ETAG) != receipt.etag:
                 continue  # another version of the file lies there under this name
+            await _clear_if_failed(copy, properties)
         await _verify(copy, source)
         return copy
     raise Failed("quarantine: both names for the copy are taken by other versions")
@@ -62,6 +67,13 @@ async def _start_copy(copy: BlobClient, source: Source, receipt: Receipt) -> Non
         # Of the source, or of the container that we copy to? Both answer the same.
         await source.check()
         raise
+
+
+async def _clear_if_failed(copy: BlobClient, properties: BlobProperties) -> None:
+    """Make room for another attempt where an earlier copy came to nothing."""
+    if properties.copy.status in ("failed", "aborted"):
+        await copy.delete_blob(etag=properties.etag, match_condition=MatchConditions.IfNotModified)
+        raise Failed("quarantine: an earlier copy had failed; it was removed")
 
 
 async def _verify(copy: BlobClient, source: Source) -> None:

@@ -11,13 +11,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 from azure.core import MatchConditions
-from azure.core.exceptions import ResourceExistsError
+from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from azure.storage.blob import ContentSettings
 from azure.storage.blob.aio import BlobClient
 
-from shared.clients import RECEIPTS, Clients
+from shared.clients import Clients
+from shared.settings import RECEIPTS
 
-from .verdict import REASONS, Decision, Verdict
+from .source import Source
+from .verdict import REASONS, Verdict
 
 SCHEMA = 1
 _MAX_EARLIER = 50
@@ -38,12 +40,8 @@ class Receipt:
     study_instance_uid: str | None = None
     series_instance_uid: str | None = None
     sop_instance_uid: str | None = None
+    uploaded_at: str = ""  # both as `timestamp` has it
     decided_at: str = ""
-
-    @property
-    def decision(self) -> Decision:
-        """The verdict and its grounds."""
-        return Decision(self.verdict, self.reason, self.service_code, self.attributes)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as `docs/receipts.md` has it."""
@@ -57,20 +55,37 @@ class Receipt:
         Raises:
             KeyError, TypeError, ValueError: it is something else.
         """
-        fields = {name: document[name] for name in cls.__dataclass_fields__}
+        fields = {name: document[name] for name in cls.__dataclass_fields__ if name in document}
         return cls(**fields | {"verdict": Verdict(fields["verdict"]), "attributes": tuple(fields["attributes"])})
 
 
-def now() -> str:
-    """Return the time as receipts have it: UTC, to the second."""
-    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+def timestamp(when: datetime) -> str:
+    """Return a time as receipts have it: UTC, to the second, so that text compares as time does."""
+    return when.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+async def standing_receipt(clients: Clients, source: Source) -> Receipt | None:
+    """Return the receipt of this version of a blob, if there is one.
+
+    Raises:
+        KeyError, TypeError, ValueError: there is one that cannot be read.
+    """
+    try:
+        download = await clients.container(RECEIPTS).get_blob_client(source.blob.blob_name).download_blob()
+        document: dict[str, Any] = json.loads(await download.readall())
+    except ResourceNotFoundError:
+        return None
+    return Receipt.from_json(document) if document["etag"] == source.bare_etag else None
 
 
 async def write_receipt(clients: Clients, receipt: Receipt) -> Receipt:
     """Write a receipt, and return the one that stands: the first verdict on a version is the one that counts.
 
-    The same event may come twice, and a blob may be overwritten: a receipt of another version goes into the new
-    one's list of earlier ones.
+    The same event may come twice, and a blob may be overwritten: the receipt of the older version goes into the
+    list of earlier ones of the newer version's, whichever was judged first.
+
+    Raises:
+        ResourceModifiedError: somebody else changed it in the same moment.
     """
     blob = clients.container(RECEIPTS).get_blob_client(receipt.blob)
     try:
@@ -84,12 +99,15 @@ async def _add_to(blob: BlobClient, receipt: Receipt) -> Receipt:
     download = await blob.download_blob()
     document: dict[str, Any] = json.loads(await download.readall())
     if document["etag"] == receipt.etag:
-        return Receipt.from_json(document)  # an unreadable one is a defect or somebody else's: fail, and be seen
-    earlier = [*document.pop("earlier", []), document][-_MAX_EARLIER:]
+        return Receipt.from_json(document)
+    newest, older = receipt.to_json(), document
+    if document.get("uploaded_at", "") > receipt.uploaded_at:
+        newest, older = document, newest
+    earlier = [*document.pop("earlier", []), older][-_MAX_EARLIER:]
     # A concurrent change makes this fail; the host then tries again from the start.
     await _upload(
         blob,
-        receipt.to_json() | {"earlier": earlier},
+        newest | {"earlier": earlier},
         etag=download.properties.etag,
         match_condition=MatchConditions.IfNotModified,
     )

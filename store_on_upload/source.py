@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
+from datetime import datetime
 
 from azure.core import MatchConditions
 from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
@@ -48,12 +49,19 @@ class Source:
         prefix: the first `PREFIX_BYTES`, or all of it.
         etag: the version, with its quotation marks.
         size: in bytes.
+        last_modified: when this version was written, to the second.
     """
 
     blob: BlobClient
     prefix: bytes
     etag: str
     size: int
+    last_modified: datetime
+
+    @property
+    def bare_etag(self) -> str:
+        """The version without quotation marks, as listings have it."""
+        return self.etag.strip('"')
 
     @classmethod
     async def open(cls, blob: BlobClient) -> Source:
@@ -67,7 +75,8 @@ class Source:
             prefix = await download.read(PREFIX_BYTES)
         except (ResourceNotFoundError, ResourceModifiedError):
             raise SourceGone from None
-        return cls(blob, prefix, str(download.properties.etag), download.size)
+        properties = download.properties
+        return cls(blob, prefix, str(properties.etag), download.size, properties.last_modified)
 
     async def check(self) -> None:
         """Return if this version is still there.

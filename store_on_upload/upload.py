@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from pathlib import PurePosixPath
+from datetime import UTC, datetime
 
 from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient, StatusError
@@ -13,37 +13,41 @@ from shared.events import event
 from .duplicate import compare_with_stored
 from .part10 import Header, Unfit, read_header
 from .quarantine import move_to_quarantine
-from .receipt import Receipt, now, write_receipt
+from .receipt import Receipt, standing_receipt, timestamp, write_receipt
 from .source import Digest, HashedBody, Source, SourceGone
 from .verdict import AlreadyStored, Decision, Verdict, judge, rejected
 
-SUFFIXES = frozenset({".dcm"})
+SUFFIX = ".dcm"
 
 
-async def handle_blob(clients: Clients, name: str) -> Receipt | None:
-    """Bring one blob of the inbox to its verdict; harmless when repeated.
+async def handle_blob(clients: Clients, name: str) -> None:
+    """Bring one blob of the inbox to its verdict and deal with the file; harmless when repeated.
 
-    Returns:
-        The receipt that stands; None where the blob is gone or overwritten, for a newer version has its own trigger.
+    A version that has its receipt is not stored again: what was deleted on purpose since does not come back.
 
     Raises:
-        DICOMwebError, NotYet, Failed, AzureError: no verdict yet; the blob stays, and the host tries again.
+        DICOMwebError, Failed, AzureError: no verdict yet, or the file is not dealt with; it stays in the inbox, and
+            the host tries again.
     """
-    started = time.monotonic()
     try:
         source = await Source.open(clients.inbox.get_blob_client(name))
-        receipt = await write_receipt(clients, await _judge(clients.dicom, source))
+        receipt = await standing_receipt(clients, source) or await _decide(clients, source)
         if receipt.verdict.quarantines:
             await move_to_quarantine(clients, source, receipt)
     except SourceGone:
+        # Deleted, or overwritten: then the new version has a trigger of its own.
         event("blob_gone")
-        return None
+
+
+async def _decide(clients: Clients, source: Source) -> Receipt:
+    started = time.monotonic()
+    receipt = await write_receipt(clients, await _judge(clients.dicom, source))
     _report(receipt, time.monotonic() - started)
     return receipt
 
 
 async def _judge(dicom: DICOMwebClient, source: Source) -> Receipt:
-    if PurePosixPath(source.blob.blob_name).suffix.lower() not in SUFFIXES:
+    if not source.blob.blob_name.lower().endswith(SUFFIX):
         return _receipt(source, None, None, Decision(Verdict.IGNORED, "name"))
     try:
         # A MiB of tiny elements takes a few tenths of a second.
@@ -70,7 +74,7 @@ async def _store(dicom: DICOMwebClient, source: Source, header: Header) -> Recei
 def _receipt(source: Source, header: Header | None, digest: Digest | None, decision: Decision) -> Receipt:
     return Receipt(
         blob=source.blob.blob_name,
-        etag=source.etag.strip('"'),
+        etag=source.bare_etag,
         size_bytes=source.size,
         sha256=digest.sha256 if digest and digest.size == source.size else None,
         verdict=decision.verdict,
@@ -80,7 +84,8 @@ def _receipt(source: Source, header: Header | None, digest: Digest | None, decis
         study_instance_uid=header.study_instance_uid if header else None,
         series_instance_uid=header.series_instance_uid if header else None,
         sop_instance_uid=header.sop_instance_uid if header else None,
-        decided_at=now(),
+        uploaded_at=timestamp(source.last_modified),
+        decided_at=timestamp(datetime.now(UTC)),
     )
 
 

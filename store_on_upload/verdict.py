@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from shared.dicomweb import InstanceOutcome, Reason, StoreResult, StoreStatus
+from shared.dicomweb import InstanceOutcome, StoreReason, StoreResult, StoreStatus
 from shared.events import Failed
 
 
@@ -90,7 +90,7 @@ def judge(result: StoreResult, sop_instance_uid: str | None) -> Decision:
         AlreadyStored: failure 45070.
         NotYet: our instance is not named, or the failure passes.
     """
-    outcome = result.of(sop_instance_uid) if sop_instance_uid else None
+    outcome = result.outcome_of(sop_instance_uid) if sop_instance_uid else None
     if outcome is None and len(result.outcomes) == 1:
         outcome = _about_us(result.outcomes[0], sop_instance_uid)
     if outcome is None:
@@ -110,9 +110,9 @@ def _about_us(only: InstanceOutcome, sop_instance_uid: str | None) -> InstanceOu
 
 def _judge_failure(outcome: InstanceOutcome) -> Decision:
     match outcome.reason:
-        case Reason.ALREADY_STORED:
+        case StoreReason.ALREADY_STORED:
             raise AlreadyStored(outcome.sop_instance_uid)
-        case Reason.INVALID | Reason.OTHER_STUDY:
+        case StoreReason.INVALID | StoreReason.OTHER_STUDY:
             return Decision(Verdict.REJECTED, "refused", outcome.reason, outcome.failed_attributes)
         case _:
             # 272 and 45071 pass; of a code we do not know, that is the safe thing to believe.

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from local.dicom_service.errors import ServiceError, bad_request
 from local.dicom_service.files import Files
 from local.dicom_service.incoming_file import IncomingFile
+from shared.dicomweb.media_types import media_type_of
 from shared.dicomweb.multipart import (
     Event,
     MalformedMultipart,
@@ -17,7 +18,6 @@ from shared.dicomweb.multipart import (
     PartBegin,
     PartData,
     boundary_of,
-    media_type_of,
 )
 
 DICOM = "application/dicom"

@@ -23,7 +23,7 @@ from .resource import Resource, check_uid
 from .retry import RetryPolicy
 from .search import Query
 from .session import Answer, Request
-from .store import InstanceOutcome, Reason, StoreResult, StoreStatus
+from .store import InstanceOutcome, StoreReason, StoreResult, StoreStatus
 
 __all__ = [
     "AccessDenied",
@@ -41,13 +41,13 @@ __all__ = [
     "NotFound",
     "Part",
     "Query",
-    "Reason",
     "Request",
     "RequestNotSent",
     "Resource",
     "ResponseLost",
     "RetryPolicy",
     "StatusError",
+    "StoreReason",
     "StoreResult",
     "StoreStatus",
     "check_uid",

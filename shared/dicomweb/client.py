@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from typing import Any, Self
 
 import httpx
@@ -58,15 +58,13 @@ class DICOMwebClient:
         """Close every connection."""
         await self._session.aclose()
 
-    @asynccontextmanager
-    async def send(self, request: Request) -> AsyncIterator[Answer]:
+    def send(self, request: Request) -> AbstractAsyncContextManager[Answer]:
         """Send a request of the caller's own making; for gateways, which pass bytes on without reading them.
 
         Raises:
             DICOMwebError: see `Session.send`.
         """
-        async with self._session.send(request) as answer:
-            yield answer
+        return self._session.send(request)
 
     # Store Transaction, PS3.18 §10.5
 
@@ -80,7 +78,7 @@ class DICOMwebClient:
             study_instance_uid: the study that it must belong to.
 
         Returns:
-            What the service says of the instance: look at `StoreResult.of`, not at the status.
+            What the service says of the instance: look at `StoreResult.outcome_of`, not at the status.
 
         Raises:
             Busy, RequestNotSent: not stored, later.
@@ -105,13 +103,13 @@ class DICOMwebClient:
 
     async def search_for_studies(self, query: Query | None = None) -> list[Dataset]:
         """Return one page of studies, the one first stored last in front; empty past the end."""
-        return await self._page("studies", Resource(), "", query)
+        return await self._page("studies", Resource(), query)
 
     async def search_for_series(
         self, query: Query | None = None, *, study_instance_uid: str | None = None
     ) -> list[Dataset]:
         """Return one page of series, of one study or of all."""
-        return await self._page("series", Resource(study_instance_uid), "series", query)
+        return await self._page("series", Resource(study_instance_uid), query)
 
     async def search_for_instances(
         self,
@@ -122,7 +120,7 @@ class DICOMwebClient:
     ) -> list[Dataset]:
         """Return one page of instances, of one series, of one study or of all."""
         parent = Resource(study_instance_uid, series_instance_uid)
-        return await self._page("instances", parent, "instances", query)
+        return await self._page("instances", parent, query)
 
     def iter_studies(self, query: Query | None = None) -> AsyncGenerator[Dataset]:
         """Yield the studies of every page from `query.offset` on; `query.limit` is the size of a page."""
@@ -150,12 +148,11 @@ class DICOMwebClient:
 
         return self._all_pages(search, query)
 
-    async def _page(self, level: str, parent: Resource, child: str, query: Query | None) -> list[Dataset]:
-        path = parent.path if parent.level != "all" else ""
+    async def _page(self, level: str, parent: Resource, query: Query | None) -> list[Dataset]:
         request = Request(
             f"search {level}",
             "GET",
-            f"{path}/{child or 'studies'}",
+            parent.search_path(level),
             accept=media_types.DICOM_JSON,
             query=(query or Query()).encode(),
             statuses=frozenset({200, 204}),

@@ -1,10 +1,14 @@
-"""What we ask for, by resource (PS3.18 §8.7): never `*/*`, which the Azure service answers with 406 or multipart.
+"""Media types, and what we ask for by resource (PS3.18 §8.7): never `*/*`, which the Azure service answers with 406
+or with another form than expected.
 
 `transfer-syntax=*` takes the stored bytes unchanged; without it the service refuses a study of several instances,
 even where all are already in the default syntax.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from email.message import Message
 
 DICOM = "application/dicom"
 DICOM_JSON = "application/dicom+json"
@@ -14,3 +18,18 @@ INSTANCE = "application/dicom; transfer-syntax=*"
 INSTANCES = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 FRAME = "application/octet-stream; transfer-syntax=*"
 FRAMES = 'multipart/related; type="application/octet-stream"; transfer-syntax=*'
+
+
+def media_type_of(content_type: str) -> tuple[str, dict[str, str]]:
+    """Split a Content-Type into the media type in lower case and its parameters (RFC 9110 §8.3.1)."""
+    message = Message()
+    message["content-type"] = content_type
+    parameters = message.get_params(failobj=[], unquote=True)
+    # A value with a charset (RFC 2231) comes as a tuple; no DICOMweb parameter has one.
+    return message.get_content_type(), {name.lower(): value for name, value in parameters[1:] if isinstance(value, str)}
+
+
+def format_media_type(media_type: str, parameters: Mapping[str, str]) -> str:
+    """Put a media type and its parameters together; values are quoted where they must be."""
+    quoted = ((name, f'"{value}"' if set(value) & set('/,;=" ') else value) for name, value in parameters.items())
+    return "; ".join([media_type, *(f"{name}={value}" for name, value in quoted)])

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from email.message import Message
 from enum import Enum, auto
+
+from .media_types import media_type_of
 
 MAX_HEADER_BYTES = 16 * 1024
 MAX_PADDING_BYTES = 256
@@ -46,15 +47,6 @@ class _State(Enum):
     HEADERS = auto()
     BODY = auto()
     EPILOGUE = auto()
-
-
-def media_type_of(content_type: str) -> tuple[str, dict[str, str]]:
-    """Split a Content-Type into the media type in lower case and its parameters (RFC 9110 §8.3.1)."""
-    message = Message()
-    message["content-type"] = content_type
-    parameters = message.get_params(failobj=[], unquote=True)
-    # A value with a charset (RFC 2231) comes as a tuple; no DICOMweb parameter has one.
-    return message.get_content_type(), {name.lower(): value for name, value in parameters[1:] if isinstance(value, str)}
 
 
 def boundary_of(content_type: str) -> bytes:

@@ -7,6 +7,7 @@ from contextlib import aclosing
 
 from . import media_types
 from .errors import InvalidResponse
+from .media_types import media_type_of
 from .multipart import (
     Event,
     MalformedMultipart,
@@ -15,7 +16,6 @@ from .multipart import (
     PartData,
     PartEnd,
     boundary_of,
-    media_type_of,
 )
 from .session import Answer
 

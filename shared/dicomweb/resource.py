@@ -62,3 +62,7 @@ class Resource:
         if self.sop_instance_uid is not None:
             parts.append(f"/instances/{self.sop_instance_uid}")
         return "".join(parts)
+
+    def search_path(self, level: str) -> str:
+        """The path of a search for the `studies`, `series` or `instances` in it (PS3.18 §10.6.1.1)."""
+        return f"/{level}" if self.level == "all" else f"{self.path}/{level}"

@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
@@ -14,8 +14,8 @@ from typing import Any
 import httpx
 
 from .body import Body
-from .errors import DICOMwebError, InvalidResponse, RequestNotSent, ResponseLost, status_error
-from .multipart import media_type_of
+from .errors import DICOMwebError, InvalidParameter, InvalidResponse, RequestNotSent, ResponseLost, status_error
+from .media_types import media_type_of
 from .retry import RetryPolicy, retry_after_seconds
 from .transport import default_transport
 
@@ -23,8 +23,8 @@ from .transport import default_transport
 # it was sent, and stays below the 230 s after which Azure's front end gives up on a lookup.
 DEFAULT_TIMEOUT = httpx.Timeout(connect=10, read=200, write=60, pool=30)
 
-_MAX_JSON_BYTES = 512 * 1024 * 1024
-_IDEMPOTENT = frozenset({"GET", "HEAD", "PUT"})
+_MAX_JSON_BYTES = 64 * 1024 * 1024
+_MAX_REFUSAL_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -144,6 +144,8 @@ class Session:
             RequestNotSent: the service cannot have seen it.
             ResponseLost: it was sent, and its outcome is unknown.
             StatusError: the status is none of `request.statuses`.
+            InvalidParameter: its address or a header cannot be sent.
+            Exception: whatever the source of its body raised.
         """
         response = await self._send_until_answered(request)
         try:
@@ -152,6 +154,8 @@ class Session:
             await response.aclose()
 
     async def _send_until_answered(self, request: Request) -> httpx.Response:
+        # DELETE is idempotent as well, but its second answer would be another one: 404.
+        idempotent = request.method == "GET"
         started = time.monotonic()
         attempt = 1
         while True:
@@ -160,7 +164,7 @@ class Session:
             except DICOMwebError as error:
                 attempt += 1
                 elapsed = time.monotonic() - started
-                pause = self._retry.pause_before(attempt, error, request.method in _IDEMPOTENT, elapsed)
+                pause = self._retry.pause_before(attempt, error, idempotent, elapsed)
                 if pause is None:
                     raise
                 await asyncio.sleep(pause)
@@ -172,7 +176,7 @@ class Session:
                 await response.aread()  # there is no body; having read its end keeps the connection
         if response.status_code in request.statuses:
             return response
-        await response.aclose()
+        await _drain(response)
         wait = retry_after_seconds(response.headers.get("retry-after"))
         raise status_error(request.transaction, response.status_code, wait)
 
@@ -181,11 +185,25 @@ class Session:
         if request.body is not None:
             headers["Content-Length"] = str(request.body.length)
         url = self._base_url + request.path + (f"?{request.query}" if request.query else "")
-        built = self._http.build_request(request.method, url, headers=headers)
+        try:
+            built = self._http.build_request(request.method, url, headers=headers)
+        except (httpx.InvalidURL, UnicodeEncodeError):
+            raise InvalidParameter(f"{request.transaction}: such an address or header cannot be sent") from None
         if request.body is not None:
             # Not `content=`: httpx would wrap the body in a stream that can be read only once.
             built.stream = request.body
         return built
+
+
+async def _drain(response: httpx.Response) -> None:
+    """Read a refusal to its end, if that is near: in a storm of them each new connection would cost as much again."""
+    with suppress(httpx.HTTPError):
+        passed = 0
+        async for chunk in response.aiter_bytes():
+            passed += len(chunk)
+            if passed > _MAX_REFUSAL_BYTES:
+                break
+    await response.aclose()
 
 
 @contextmanager

@@ -28,7 +28,7 @@ class StoreStatus(Enum):
     FAILED = "failed"
 
 
-class Reason:
+class StoreReason:
     """Reasons that the Azure service gives (0008,1196 and 0008,1197)."""
 
     ATTRIBUTES_DROPPED = 1  # stored, but some attributes are invalid and cannot be searched
@@ -61,7 +61,7 @@ class StoreResult:
     status_code: int
     outcomes: tuple[InstanceOutcome, ...]
 
-    def of(self, sop_instance_uid: str) -> InstanceOutcome | None:
+    def outcome_of(self, sop_instance_uid: str) -> InstanceOutcome | None:
         """Return what is said of one instance; None where the answer does not name it: it was not stored."""
         return next((o for o in self.outcomes if o.sop_instance_uid == sop_instance_uid), None)
 

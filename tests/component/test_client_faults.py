@@ -46,7 +46,7 @@ Outcome = tuple[type[DICOMwebError] | None, int]  # the error, or None for an an
 
 
 async def store(client: DICOMwebClient) -> object:
-    return (await client.store_instance(Body.from_bytes(CONTENT), study_instance_uid=STUDY)).of(INSTANCE)
+    return (await client.store_instance(Body.from_bytes(CONTENT), study_instance_uid=STUDY)).outcome_of(INSTANCE)
 
 
 async def search(client: DICOMwebClient) -> object:

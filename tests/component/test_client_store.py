@@ -93,7 +93,7 @@ async def test_result_is_about_our_instance(response: Script, status: int, named
     """Whatever the status, only an answer that names our instance says that it was stored."""
     async with serve(response) as server, client_of(server.url) as client:
         result = await client.store_instance(Body.from_bytes(b"DICM"))
-    outcome = result.of(INSTANCE)
+    outcome = result.outcome_of(INSTANCE)
     assert result.status_code == status
     assert (outcome and outcome.status) == named
 
@@ -291,5 +291,5 @@ async def test_many_at_once() -> None:
         results: list[StoreResult] = await asyncio.gather(
             *(client.store_instance(Body.from_bytes(content)) for content in contents)
         )
-    assert all(result.of(INSTANCE) for result in results)
+    assert all(result.outcome_of(INSTANCE) for result in results)
     assert sorted(request.body for request in server.requests) == contents

@@ -59,7 +59,7 @@ def test_a_long_outage_leaves_the_file_and_a_poison_message(box: DropBox, proxy:
     box.drop(name, instance.content)
     wait_for(lambda: True if len(box.events("blob_failed")) >= before + 5 else None, "no five attempts")
     lookup = box.get("/studies")
-    assert (lookup.status_code, lookup.json()["code"]) == (502, "service-silent")
+    assert (lookup.status_code, lookup.json()["code"]) == (502, "service-response-lost")
     assert box.get("/health/live").status_code == 200
     time.sleep(0.5)
     proxy.down = False

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from shared.dicomweb.media_types import media_type_of
 from shared.dicomweb.multipart import (
     MAX_HEADER_BYTES,
     MAX_PADDING_BYTES,
@@ -21,7 +22,6 @@ from shared.dicomweb.multipart import (
     PartEnd,
     boundary_of,
     closing_delimiter,
-    media_type_of,
     part_head,
 )
 

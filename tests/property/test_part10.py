@@ -297,3 +297,9 @@ def test_digest(content: bytes, cuts: list[int]) -> None:
     for start, end in pairwise(edges):
         digest.update(content[start:end])
     assert (digest.size, digest.sha256) == (len(content), sha256(content).hexdigest())
+
+
+@pytest.mark.parametrize("padding", [b"\n", b"\r\n", b"\0\0", bytes(6), bytes(20)])
+def test_what_senders_put_behind_the_end(padding: bytes) -> None:
+    """A line break or zeros after the last element do not make a whole file an unfinished one."""
+    assert isinstance(outcome(FILES["MR_small.dcm"] + padding), Header)

@@ -62,7 +62,7 @@ def test_fields_are_few() -> None:
         (Failed("later"), "Failed: later"),
         (InvalidParameter("limit must be between 1 and 200"), "InvalidParameter: limit must be between 1 and 200"),
         (ConfigurationError(["A: wrong"]), "ConfigurationError: the app's settings need attention: A: wrong"),
-        (RequestNotSent("token: none was to be had"), "RequestNotSent: token: none was to be had"),
+        (RequestNotSent("token: none was obtained"), "RequestNotSent: token: none was obtained"),
         (status_error("delete study", 404), "NotFound: delete study: the service answered 404"),
         (ValueError(SECRET), "ValueError"),
         (KeyError(SECRET), "KeyError"),

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shared.dicomweb import InstanceOutcome, InvalidResponse, Reason, StoreStatus
+from shared.dicomweb import InstanceOutcome, InvalidResponse, StoreReason, StoreStatus
 from shared.dicomweb.store import parse_store_response
 
 SECRET = "CANARY"
@@ -44,19 +44,19 @@ def test_each_instance_has_its_outcome() -> None:
     result = parse_store_response(202, dataset)
     assert result.outcomes == (
         InstanceOutcome(StoreStatus.STORED, "1.1", "1.2.3"),
-        InstanceOutcome(StoreStatus.WARNED, "1.2", "1.2.3", Reason.ATTRIBUTES_DROPPED, ("00080020",)),
-        InstanceOutcome(StoreStatus.FAILED, "1.3", "1.2.3", Reason.ALREADY_STORED),
-        InstanceOutcome(StoreStatus.FAILED, None, None, Reason.INVALID, ("0010002F",)),
+        InstanceOutcome(StoreStatus.WARNED, "1.2", "1.2.3", StoreReason.ATTRIBUTES_DROPPED, ("00080020",)),
+        InstanceOutcome(StoreStatus.FAILED, "1.3", "1.2.3", StoreReason.ALREADY_STORED),
+        InstanceOutcome(StoreStatus.FAILED, None, None, StoreReason.INVALID, ("0010002F",)),
     )
     assert SECRET not in repr(result)
-    assert [result.of(uid) for uid in ("1.2", "1.4")] == [result.outcomes[1], None]
+    assert [result.outcome_of(uid) for uid in ("1.2", "1.4")] == [result.outcomes[1], None]
 
 
 @pytest.mark.parametrize("padded", ["1.2", "1.2 ", "1.2\0", "1.2 \0"])
 def test_padding(padded: str) -> None:
     """A UID that the service repeats with its padding is still ours (PS3.5 §9.1)."""
     result = parse_store_response(200, {"00081199": element("SQ", item(padded))})
-    assert result.of("1.2") is not None
+    assert result.outcome_of("1.2") is not None
 
 
 @pytest.mark.parametrize("dataset", [{}, {"00081199": element("SQ")}, {"00081198": {"vr": "SQ", "Value": []}}])

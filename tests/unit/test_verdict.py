@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shared.dicomweb import InstanceOutcome, Reason, StoreResult, StoreStatus
+from shared.dicomweb import InstanceOutcome, StoreReason, StoreResult, StoreStatus
 from store_on_upload.verdict import REASONS, AlreadyStored, Decision, NotYet, Verdict, judge
 
 OURS, OTHER = "1.2.3", "1.2.4"
@@ -40,16 +40,16 @@ def refused(reason: int) -> Decision:
         # Ours is named
         (200, [stored()], STORED),
         (202, [stored()], STORED),
-        (202, [warned(Reason.ATTRIBUTES_DROPPED)], with_warnings(1)),
-        (202, [warned(Reason.IMPLICIT_VR)], with_warnings(45063)),
+        (202, [warned(StoreReason.ATTRIBUTES_DROPPED)], with_warnings(1)),
+        (202, [warned(StoreReason.IMPLICIT_VR)], with_warnings(45063)),
         (200, [warned(4711)], with_warnings(4711)),
-        (202, [failed(Reason.INVALID, OTHER), stored()], STORED),
-        (202, [stored(OTHER), failed(Reason.INVALID)], refused(43264)),
-        (409, [failed(Reason.INVALID)], refused(43264)),
-        (409, [failed(Reason.OTHER_STUDY)], refused(43265)),
-        (409, [failed(Reason.ALREADY_STORED)], AlreadyStored),
-        (409, [failed(Reason.BEING_STORED)], NotYet),
-        (409, [failed(Reason.PROCESSING_FAILURE)], NotYet),
+        (202, [failed(StoreReason.INVALID, OTHER), stored()], STORED),
+        (202, [stored(OTHER), failed(StoreReason.INVALID)], refused(43264)),
+        (409, [failed(StoreReason.INVALID)], refused(43264)),
+        (409, [failed(StoreReason.OTHER_STUDY)], refused(43265)),
+        (409, [failed(StoreReason.ALREADY_STORED)], AlreadyStored),
+        (409, [failed(StoreReason.BEING_STORED)], NotYet),
+        (409, [failed(StoreReason.PROCESSING_FAILURE)], NotYet),
         (409, [failed(4711)], NotYet),
         (409, [failed(None)], NotYet),
         # Ours is not named
@@ -59,12 +59,12 @@ def refused(reason: int) -> Decision:
         (409, [], NotYet),
         (200, [stored(OTHER)], NotYet),
         (200, [stored(None)], NotYet),
-        (409, [failed(Reason.INVALID, OTHER)], NotYet),
-        (409, [failed(Reason.ALREADY_STORED, OTHER)], NotYet),
+        (409, [failed(StoreReason.INVALID, OTHER)], NotYet),
+        (409, [failed(StoreReason.ALREADY_STORED, OTHER)], NotYet),
         # The service could not read whose it is
-        (409, [failed(Reason.INVALID, None)], refused(43264)),
-        (409, [failed(Reason.PROCESSING_FAILURE, None)], NotYet),
-        (202, [failed(Reason.INVALID, None), failed(Reason.INVALID, None)], NotYet),
+        (409, [failed(StoreReason.INVALID, None)], refused(43264)),
+        (409, [failed(StoreReason.PROCESSING_FAILURE, None)], NotYet),
+        (202, [failed(StoreReason.INVALID, None), failed(StoreReason.INVALID, None)], NotYet),
     ],
 )
 def test_with_a_known_uid(status: int, outcomes: list[InstanceOutcome], expected: Decision | type[Exception]) -> None:
@@ -76,8 +76,8 @@ def test_with_a_known_uid(status: int, outcomes: list[InstanceOutcome], expected
     ("outcomes", "expected"),
     [
         ([stored(OTHER)], STORED),
-        ([failed(Reason.INVALID, OTHER)], refused(43264)),
-        ([failed(Reason.ALREADY_STORED, OTHER)], AlreadyStored),
+        ([failed(StoreReason.INVALID, OTHER)], refused(43264)),
+        ([failed(StoreReason.ALREADY_STORED, OTHER)], AlreadyStored),
         ([stored(OTHER), stored(OURS)], NotYet),
         ([], NotYet),
     ],
@@ -98,7 +98,7 @@ def judged(result: StoreResult, uid: str | None, expected: Decision | type[Excep
 def test_stored_instance_is_named() -> None:
     """The UID of the instance that is there already comes along, to compare the two."""
     with pytest.raises(AlreadyStored) as raised:
-        judge(StoreResult(409, (failed(Reason.ALREADY_STORED, OTHER),)), None)
+        judge(StoreResult(409, (failed(StoreReason.ALREADY_STORED, OTHER),)), None)
     assert raised.value.sop_instance_uid == OTHER
 
 
