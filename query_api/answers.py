@@ -31,7 +31,7 @@ from shared.settings import ConfigurationError
 _PASSED_HEADERS: Final = ("content-type", "etag", "warning", "erroneous-dicom-attributes")
 
 # Error → status, stable code, what it means. The first that fits counts; subclasses stand before their bases.
-_PROBLEMS: Final[tuple[tuple[type[Exception], int, str, str], ...]] = (
+PROBLEMS: Final[tuple[tuple[type[Exception], int, str, str], ...]] = (
     (InvalidParameter, 400, "invalid-parameter", "A parameter is not valid."),
     (ConfigurationError, 503, "not-configured", "The app is not configured; its log says what is missing."),
     (NotFound, 404, "not-found", "The DICOM service has nothing under these identifiers."),
@@ -65,7 +65,7 @@ def problem(error: Exception) -> Response:
 def _classify(error: Exception) -> tuple[int, str, str]:
     if isinstance(error, StatusError) and error.status_code == 400:
         return 400, "invalid-request", "The DICOM service does not take this request."
-    for kind, status, code, title in _PROBLEMS:
+    for kind, status, code, title in PROBLEMS:
         if isinstance(error, kind):
             return status, code, title
     return 500, "internal", "The app failed; its log has the event."

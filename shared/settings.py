@@ -136,7 +136,8 @@ class Settings(BaseModel):
     @field_validator("dicom_storage_blob_service_uri")
     @classmethod
     def _is_the_one_storage(cls, value: str | None, info: ValidationInfo) -> str | None:
-        if (info.data.get("dicom_storage") is None) == (value is None):
+        told_already = "dicom_storage" not in info.data
+        if not told_already and (info.data["dicom_storage"] is None) == (value is None):
             raise ValueError("set exactly one of this and DICOM_STORAGE")
         if value is not None and not value.startswith("https://"):
             raise ValueError("must be an https address")

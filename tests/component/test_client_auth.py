@@ -12,7 +12,7 @@ import pytest
 from azure.core.credentials import AccessToken
 from azure.core.exceptions import ClientAuthenticationError
 
-from shared.dicomweb import AccessDenied, Body, RequestNotSent
+from shared.dicomweb import AccessDenied, Body, RequestNotSent, StatusError
 from shared.entra_auth import EntraAuth
 from tests.component.client_under_test import JSON, SECRET, assert_tells_nothing, client_of
 from tests.component.scripted_server import Received, Script, answer, serve
@@ -168,9 +168,20 @@ async def test_token_does_not_follow_a_redirect() -> None:
     async with serve(takes("token-1")) as other:
         elsewhere = answer(307, headers={"Location": f"http://localhost:{other.port}/v2/studies"})
         async with serve(elsewhere) as server, client_of(server.url, auth=EntraAuth(Credential(), SCOPE)) as client:
-            with pytest.raises(Exception, match="answered 307"):
+            with pytest.raises(StatusError, match="answered 307"):
                 await client.search_for_studies()
         assert other.connections == 0
+
+
+async def test_a_token_that_is_still_valid_outlives_a_failing_credential() -> None:
+    """A renewal that fails minutes before the expiry is no outage; one that fails after it is."""
+    credential = Credential(lifetime_seconds=200)
+    auth = EntraAuth(credential, SCOPE)
+    assert await auth.token() == "token-1"
+    credential.fails = True
+    assert await auth.token() == "token-1"
+    with pytest.raises(RequestNotSent):
+        await auth.token(refused="token-1")
 
 
 async def test_cancelled_waiter_does_not_spoil_the_token() -> None:

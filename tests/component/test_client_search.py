@@ -11,7 +11,7 @@ import httpx
 import pytest
 from pydicom import Dataset
 
-from shared.dicomweb import DICOMwebClient, InvalidParameter, InvalidResponse, NotFound, Query
+from shared.dicomweb import DICOMwebClient, InvalidParameter, InvalidResponse, NotFound, Query, Request
 from tests.component.client_under_test import (
     INSTANCE,
     JSON,
@@ -256,3 +256,22 @@ async def test_values_that_break_their_rules(tag: str, vr: str, value: str) -> N
     async with serve(answer(200, content, JSON)) as server, client_of(server.url) as client:
         [dataset] = await client.search_for_studies()
     assert dataset[int(tag, 16)].value == value
+
+
+@pytest.mark.parametrize(
+    "request_that_fails",
+    [
+        Request("search studies", "GET", "/studies", "application/dicom+json", query="PatientName=CANARY\n"),
+        Request("search studies", "GET", "/studies", "application/dicom+json", query="CANARY" * 20_000),
+        Request(
+            "search studies", "GET", "/studies", "application/dicom+json", headers={"If-None-Match": "CANARY\u00fc"}
+        ),
+    ],
+)
+async def test_what_cannot_be_sent_is_the_callers_mistake(request_that_fails: Request) -> None:
+    """An address or header of a gateway's caller that HTTP cannot carry is refused, and told without its text."""
+    async with client_of("http://127.0.0.1:1/v2") as client:
+        with pytest.raises(InvalidParameter) as raised:
+            async with client.send(request_that_fails):
+                pass
+    assert_tells_nothing(raised.value)

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import httpx
 from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.blob import BlobServiceClient
+from azure.storage.queue import QueueServiceClient, TextBase64EncodePolicy
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
 
@@ -113,6 +114,22 @@ class DropBox:
             headers={"x-functions-key": self.stack.master_key},
             trust_env=False,
         ).raise_for_status()
+
+    def repeat_event(self, name: str, etag: str, times: int) -> None:
+        """Tell the host of a blob again, `times` at once, as Event Grid and dying hosts do."""
+        queues = QueueServiceClient.from_connection_string(self.stack.connection_string)
+        [queue] = [queue.name for queue in queues.list_queues(name_starts_with="azure-webjobs-blobtrigger-")]
+        message = {
+            "Type": "BlobTrigger",
+            "FunctionId": "Host.Functions.store_on_upload",
+            "BlobType": "BlockBlob",
+            "ContainerName": "dicom-inbox",
+            "BlobName": name,
+            "ETag": f'"{etag}"',
+        }
+        client = queues.get_queue_client(queue, message_encode_policy=TextBase64EncodePolicy())
+        for _ in range(times):
+            client.send_message(json.dumps(message))
 
     def log(self) -> str:
         """Return all that the app and its host have written."""

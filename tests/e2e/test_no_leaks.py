@@ -37,6 +37,7 @@ def drive_ingest(box: DropBox) -> None:
 
 def drive_lookups(box: DropBox) -> None:
     """Send canaries in every part of a request, with answers of every kind."""
+    statuses = set()
     for path in (
         f"/studies?PatientName={CANARY}&code={CANARY}",
         f"/studies?PatientID={CANARY}1",
@@ -47,8 +48,10 @@ def drive_lookups(box: DropBox) -> None:
         f"/studies/{CANARY_UID}.1/series/1/instances/{CANARY_UID}/frames/{CANARY}",
         f"/{CANARY}?{CANARY}={CANARY}",
     ):
-        box.get(path, headers={"Accept": "application/dicom+json", "X-Canary": CANARY})
-    box.get(f"/studies?PatientName={CANARY}", key=CANARY)
+        statuses.add(box.get(path, headers={"Accept": "application/dicom+json", "X-Canary": CANARY}).status_code)
+    statuses.add(box.get(f"/studies?PatientName={CANARY}", key=CANARY).status_code)
+    assert statuses == {200, 400, 401, 404}
+    assert box.events("lookup")
 
 
 def test_no_canary_is_in_any_log(box: DropBox) -> None:

@@ -6,6 +6,7 @@ import re
 import tomllib
 from pathlib import Path
 
+from query_api.answers import PROBLEMS
 from shared.events import FIELDS
 from shared.settings import Settings, setting_name
 from store_on_upload.verdict import REASONS, Verdict
@@ -44,6 +45,13 @@ def test_every_verdict_is_in_the_readme() -> None:
 def test_every_reason_is_documented_in_its_own_words() -> None:
     """The advice in a receipt is the advice in the document."""
     assert {code: cells[0] for code, cells in rows("docs/receipts.md", "Reasons").items()} == REASONS
+
+
+def test_every_problem_is_documented_with_its_status() -> None:
+    """All codes that a lookup may answer with."""
+    told = {code: cells[0] for code, cells in rows("docs/lookups.md", "Problems").items()}
+    given = {code: str(status) for _, status, code, _ in PROBLEMS}
+    assert told == {**given, "invalid-request": "400", "internal": "500"}
 
 
 def test_every_event_is_documented_with_its_fields() -> None:

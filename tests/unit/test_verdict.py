@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from shared.dicomweb import InstanceOutcome, StoreReason, StoreResult, StoreStatus
+from store_on_upload import verdict as verdict_module
 from store_on_upload.verdict import REASONS, AlreadyStored, Decision, NotYet, Verdict, judge
 
 OURS, OTHER = "1.2.3", "1.2.4"
@@ -103,8 +107,11 @@ def test_stored_instance_is_named() -> None:
 
 
 def test_reasons() -> None:
-    """A reason that a decision gives is one that people are told about, and every text ends as a sentence."""
-    assert "refused" in REASONS
+    """A reason that the code gives is one that people are told about, and every text ends as a sentence."""
+    folder = Path(verdict_module.__file__).parent
+    code = "".join(file.read_text() for file in folder.glob("*.py"))
+    given = re.findall(r'(?:Unfit|rejected|Decision\(Verdict\.[A-Z]+,)\(?\s*"(\w+)"', code)
+    assert {"empty", "refused", "name"} <= set(given) <= set(REASONS)
     assert all(text.endswith(".") for text in REASONS.values())
 
 

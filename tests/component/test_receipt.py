@@ -1,0 +1,77 @@
+"""Receipts in a real storage account: which one stands."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from azure.storage.blob.aio import BlobServiceClient
+
+from shared.clients import Clients
+from shared.dicomweb import DICOMwebClient
+from shared.settings import RECEIPTS, load
+from store_on_upload.receipt import Receipt, write_receipt
+from store_on_upload.verdict import Verdict
+
+
+@pytest.fixture
+async def clients(azurite: str) -> AsyncIterator[Clients]:
+    """What the app works with; the DICOM service is not asked here."""
+    settings = load({"DICOM_SERVICE_URL": "http://127.0.0.1:1/v2", "DICOM_STORAGE": azurite})
+    async with (
+        BlobServiceClient.from_connection_string(azurite) as storage,
+        DICOMwebClient(settings.dicom_service_url) as dicom,
+    ):
+        clients = Clients(settings, dicom, storage)
+        if not await clients.container(RECEIPTS).exists():
+            await clients.container(RECEIPTS).create_container()
+        yield clients
+
+
+def receipts(count: int) -> list[Receipt]:
+    """Return receipts of so many versions of one blob, oldest first."""
+    name = f"{uuid4()}.dcm"
+    verdict = Verdict.STORED
+    return [
+        Receipt(name, f"0x{number}", 1, None, verdict, uploaded_at=f"2026-01-0{number}T00:00:00Z")
+        for number in range(1, count + 1)
+    ]
+
+
+async def document(clients: Clients, name: str) -> dict[str, Any]:
+    download = await clients.container(RECEIPTS).get_blob_client(name).download_blob()
+    found: dict[str, Any] = json.loads(await download.readall())
+    return found
+
+
+async def test_the_first_verdict_on_a_version_stands(clients: Clients) -> None:
+    """A second run that comes to another verdict on the same version gets the first one back."""
+    [first] = receipts(1)
+    assert await write_receipt(clients, first) == first
+    again = replace(first, verdict=Verdict.DUPLICATE)
+    assert await write_receipt(clients, again) == first
+    assert (await document(clients, first.blob))["verdict"] == "stored"
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+async def test_the_newest_version_stands_whichever_was_judged_first(clients: Clients, order: tuple[int, ...]) -> None:
+    """The others are in its list."""
+    versions = receipts(3)
+    for number in order:
+        assert await write_receipt(clients, versions[number]) == versions[number]
+    standing = await document(clients, versions[0].blob)
+    assert standing["etag"] == versions[2].etag
+    assert {earlier["etag"] for earlier in standing["earlier"]} == {versions[0].etag, versions[1].etag}
+
+
+def test_a_receipt_reads_back_what_it_wrote() -> None:
+    """Also one from before a field was added."""
+    [receipt] = receipts(1)
+    written = json.loads(json.dumps(receipt.to_json()))
+    assert Receipt.from_json(written) == receipt
+    del written["uploaded_at"]
+    assert Receipt.from_json(written) == replace(receipt, uploaded_at="")
