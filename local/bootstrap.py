@@ -80,7 +80,7 @@ def _azurite(venv: Path) -> None:
     if not _is_current(stamp, lock):
         npm = shutil.which("npm", path=path) or "npm"
         command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-        what = "Installing Azurite, the storage emulator, once (about 190 MB, a quarter of a minute or so)"
+        what = "Installing Azurite, the storage emulator, once (about 190 MB, a minute or so)"
         _run(what, command, folder=NODE, environment={**os.environ, "PATH": path})
         _mark(stamp, lock)
 

@@ -42,6 +42,8 @@ class Part:
         self.name = name
         self.log = log
         log.parent.mkdir(parents=True, exist_ok=True)
+        if log.exists():
+            log.replace(log.with_suffix(".log.old"))  # what a part that died had to say
         with log.open("wb") as output:
             self._process = subprocess.Popen(  # noqa: S603 - the commands are ours
                 [sys.executable, "-I", "-S", _LEASH, str(os.getpid()), *command],

@@ -150,8 +150,8 @@ class Stack:
         self._say("Starting the app ...")
         app = self._add(self._functions_host())
         self._wait(app, lambda: _status(self.ports.app, "/api/health/live") == HTTPStatus.OK, check)
-        if "DICOM_SERVICE_URL" not in self._settings:  # a service of the user's own may be down on purpose
-            self._wait(app, lambda: _status(self.ports.app, "/api/health/ready") == HTTPStatus.OK, check)
+        if _status(self.ports.app, "/api/health/ready") != HTTPStatus.OK:
+            self._say(f"The app answers, but is not ready: see the events not_ready in {app.log}.")
 
     def check(self) -> None:
         """Raise PartFailed if a part has ended."""

@@ -88,7 +88,7 @@ def main() -> int:
 
 
 def _run(folder: Path, stopping: _Stopping) -> int:
-    auth = os.environ.get("AUTH") == "1"
+    auth = _auth(os.environ)
     stack = Stack(folder, ports=_ports(os.environ), auth=auth, settings=os.environ, say=_say)
     try:
         stack.start(stopping.check)
@@ -136,10 +136,25 @@ def _ports(environment: Mapping[str, str]) -> Ports:
     claimed: set[int] = set()
     for name, numbers in wanted.items():
         for number in numbers:
+            if number > _HIGHEST_PORT:
+                raise _Refused(f"{_VARIABLES[name]} is too high{_HINTS.get(name, '')}.")
             if number in claimed or not is_free(number):
-                raise _Refused(f"Port {number} is taken: set {_VARIABLES[name]} to another one{_HINTS.get(name, '')}.")
+                how = "asked for twice" if number in claimed else "taken"
+                raise _Refused(f"Port {number} is {how}: set {_VARIABLES[name]} to another one{_HINTS.get(name, '')}.")
             claimed.add(number)
     return ports
+
+
+def _auth(environment: Mapping[str, str]) -> bool:
+    """Read whether keys are asked for; a half-understood yes must not leave the door open.
+
+    Raises:
+        _Refused: it is neither 1 nor 0 nor absent.
+    """
+    value = environment.get("AUTH", "")
+    if value not in ("", "0", "1"):
+        raise _Refused("AUTH has to be 1, to ask for function keys, or not set.")
+    return value == "1"
 
 
 def _port(environment: Mapping[str, str], name: str) -> int:

@@ -37,7 +37,7 @@ async def write_report(clients: Clients, now: datetime | None = None) -> Summary
     now = now or datetime.now(UTC)
     summary = Summary()
     await clients.container(RETENTION_RECORDS).upload_blob(
-        f"reports/{now:%Y-%m-%dT%H%M%SZ}.jsonl",
+        f"reports/{now:%Y-%m-%dT%H%M%S.%fZ}.jsonl",
         _lines(clients, now.date(), summary),
         overwrite=True,
         content_settings=ContentSettings(content_type="application/jsonl"),

@@ -34,7 +34,17 @@ _CONNECTION_STRING = re.compile(
 )
 _VERSION = re.compile(r"/v[0-9]+(\.[0-9]+)?(-prerelease)?")
 _CONTAINER_NAME = r"^[a-z0-9](-?[a-z0-9]){2,62}$"
-_SCHEDULE = r"^[0-9*/,\-]+( [0-9A-Za-z*/,\-]+){4,5}$"
+_ONE_PART = r"(\*|{0}(-{0})?)(/[0-9]+)?"
+# NCRONTAB: seconds (may be left out), minutes, hours, days, months, days of the week.
+_PARTS = (
+    *(_ONE_PART.format(number) for number in ("[0-5]?[0-9]", "[0-5]?[0-9]", "([01]?[0-9]|2[0-3])")),
+    *(
+        _ONE_PART.format(number)
+        for number in ("([012]?[1-9]|[123]0|31)", "(0?[1-9]|1[0-2]|[A-Za-z]{3})", "([0-7]|[A-Za-z]{3})")
+    ),
+)
+_FIELDS = [f"{part}(,{part})*" for part in _PARTS]
+_SCHEDULE = f"^({_FIELDS[0]} )?{' '.join(_FIELDS[1:])}$"
 
 
 class ConfigurationError(Exception):

@@ -19,6 +19,7 @@ from .source import Source
 
 _COPY_POLL_SECONDS = 0.5
 _COPY_POLLS = 600  # five minutes in all
+_LONGEST_NAME = 1024
 _SOURCE_ETAG = "source_etag"  # metadata of the copy: which version of the source it is
 
 
@@ -39,7 +40,7 @@ async def move_to_quarantine(clients: Clients, source: Source, receipt: Receipt)
 
 async def _copy(clients: Clients, source: Source, receipt: Receipt) -> BlobClient:
     container = clients.container(QUARANTINE)
-    for name in (receipt.blob, f"{receipt.blob}~{receipt.etag}"):
+    for name in (receipt.blob, _with_suffix(receipt.blob, f"~{receipt.etag}")):
         copy = container.get_blob_client(name)
         try:
             await _start_copy(copy, source, receipt)
@@ -51,6 +52,11 @@ async def _copy(clients: Clients, source: Source, receipt: Receipt) -> BlobClien
         await _verify(copy, source)
         return copy
     raise Failed("quarantine: both names for the copy are taken by other versions")
+
+
+def _with_suffix(name: str, suffix: str) -> str:
+    """Append to a blob's name, shortened where it would be longer than Azure allows."""
+    return name[: _LONGEST_NAME - len(suffix)] + suffix
 
 
 async def _start_copy(copy: BlobClient, source: Source, receipt: Receipt) -> None:
@@ -92,7 +98,7 @@ def _check(properties: BlobProperties, source: Source) -> None:
 
 async def _write_reason(clients: Clients, name: str, receipt: Receipt) -> None:
     await clients.container(QUARANTINE_REASONS).upload_blob(
-        f"{name}.json",
+        _with_suffix(name, ".json"),
         json.dumps(receipt.to_json(), indent=1).encode(),
         overwrite=True,
         content_settings=ContentSettings(content_type="application/json"),

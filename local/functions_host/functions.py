@@ -26,6 +26,10 @@ class LoadError(Exception):
     """
 
 
+class NoAccount(LoadError):
+    """A setting that should hold a storage connection string does not: who needs it cannot listen."""
+
+
 @dataclass(frozen=True)
 class TypedValue:
     """A value on its way to a function, tagged as the Functions protocol tags it.

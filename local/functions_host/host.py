@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from azure.core.exceptions import AzureError
 from azure.storage.queue.aio import QueueClient
@@ -21,6 +21,7 @@ from local.functions_host.functions import (
     TIMER_TRIGGER,
     Function,
     LoadError,
+    NoAccount,
 )
 from local.functions_host.invocations import Invoker
 from local.functions_host.keys import Keys
@@ -57,7 +58,7 @@ class Host:
         functions = await self._worker.start(self._settings)
         enabled = [function for function in functions if not is_disabled(function.name)]
         routes = compile_routes(enabled, self._settings.route_prefix)
-        sources = [read_source(function, self._accounts) for function in _of(functions, BLOB_TRIGGER)]
+        sources = list(self._sources(functions))
         due = [timers.read_timer(function) for function in _of(enabled, TIMER_TRIGGER)]
         _list(functions, routes)
         try:
@@ -65,6 +66,14 @@ class Host:
         except AzureError as error:
             raise LoadError(f"storage does not answer ({type(error).__name__})") from None
         await self._serve(listening, functions, routes, queue)
+
+    def _sources(self, functions: Sequence[Function]) -> Iterator[BlobSource]:
+        """Yield what the blob triggers listen to; as in Azure, one that cannot listen leaves the others alone."""
+        for function in _of(functions, BLOB_TRIGGER):
+            try:
+                yield read_source(function, self._accounts)
+            except NoAccount as error:
+                say(function.name, "listener failed", str(error))
 
     async def _listen(
         self, functions: Sequence[Function], sources: Sequence[BlobSource], due: Sequence[timers.Timer]

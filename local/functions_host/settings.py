@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from local.functions_host.functions import LoadError
+from local.functions_host.functions import LoadError, NoAccount
 
 DEFAULT_BODY_LIMIT_BYTES = 104_857_600
 # What `func start` allows when host.json says nothing.
@@ -174,12 +174,12 @@ def connection_string(name: str | None) -> str:
     """Return the storage connection string that a binding's `connection` names.
 
     Raises:
-        LoadError: no such setting, or it holds no connection string.
+        NoAccount: no such setting, or it holds no connection string.
     """
     name = name or STORAGE_CONNECTION
     value = os.environ.get(name, "")
     if not value:
-        raise LoadError(f"the setting {name} must hold a storage connection string")
+        raise NoAccount(f"the setting {name} must hold a storage connection string")
     if "=" not in value:
-        raise LoadError(f"the setting {name} holds no storage connection string")
+        raise NoAccount(f"the setting {name} holds no storage connection string")
     return value

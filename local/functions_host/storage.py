@@ -14,7 +14,7 @@ from azure.core.exceptions import AzureError, ResourceExistsError
 from azure.storage.blob.aio import BlobServiceClient, ContainerClient, ExponentialRetry
 from azure.storage.queue.aio import QueueClient, QueueServiceClient
 
-from local.functions_host.functions import LoadError
+from local.functions_host.functions import LoadError, NoAccount
 from local.functions_host.settings import STORAGE_CONNECTION, connection_string
 
 HOSTS_CONTAINER = "azure-webjobs-hosts"
@@ -63,7 +63,7 @@ class Accounts:
         """Return the account whose connection string a setting holds.
 
         Raises:
-            LoadError: the setting is missing or holds something else.
+            NoAccount: the setting is missing or holds something else.
         """
         connection = connection_string(setting)
         if connection not in self._by_connection:
@@ -71,7 +71,7 @@ class Accounts:
                 self._by_connection[connection] = Account(connection)
             except (ValueError, KeyError):
                 # The SDK's message may quote the connection string.
-                raise LoadError(
+                raise NoAccount(
                     f"the setting {setting or STORAGE_CONNECTION} holds no storage connection string"
                 ) from None
         return self._by_connection[connection]

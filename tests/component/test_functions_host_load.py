@@ -43,10 +43,6 @@ BAD_APPS = {
         "NO_SUCH_SETTING",
         HEADER + '@app.timer_trigger(arg_name="timer", schedule="%NO_SUCH_SETTING%")\ndef f(timer): ...\n',
     ),
-    "a connection that is missing": (
-        "NO_SUCH_SETTING",
-        HEADER + '@app.blob_trigger(arg_name="b", path="c/{n}", connection="NO_SUCH_SETTING")\ndef f(b): ...\n',
-    ),
     "a binding that is not imitated": (
         "eventGridTrigger",
         HEADER + '@app.event_grid_trigger(arg_name="e")\ndef f(e: func.EventGridEvent): ...\n',

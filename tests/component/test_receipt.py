@@ -3,33 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from azure.storage.blob.aio import BlobServiceClient
+from azure.core import MatchConditions
+from azure.core.exceptions import ResourceModifiedError
+from azure.storage.blob.aio import BlobClient
 
 from shared.clients import Clients
-from shared.dicomweb import DICOMwebClient
-from shared.settings import RECEIPTS, load
+from shared.settings import RECEIPTS
+from store_on_upload import receipt as receipt_module
 from store_on_upload.receipt import Receipt, write_receipt
 from store_on_upload.verdict import Verdict
-
-
-@pytest.fixture
-async def clients(azurite: str) -> AsyncIterator[Clients]:
-    """What the app works with; the DICOM service is not asked here."""
-    settings = load({"DICOM_SERVICE_URL": "http://127.0.0.1:1/v2", "DICOM_STORAGE": azurite})
-    async with (
-        BlobServiceClient.from_connection_string(azurite) as storage,
-        DICOMwebClient(settings.dicom_service_url) as dicom,
-    ):
-        clients = Clients(settings, dicom, storage)
-        if not await clients.container(RECEIPTS).exists():
-            await clients.container(RECEIPTS).create_container()
-        yield clients
 
 
 def receipts(count: int) -> list[Receipt]:
@@ -66,6 +53,27 @@ async def test_the_newest_version_stands_whichever_was_judged_first(clients: Cli
     standing = await document(clients, versions[0].blob)
     assert standing["etag"] == versions[2].etag
     assert {earlier["etag"] for earlier in standing["earlier"]} == {versions[0].etag, versions[1].etag}
+
+
+async def test_a_receipt_that_changed_meanwhile_is_not_overwritten(
+    clients: Clients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two writers at the same moment one fails and comes again: no version is dropped from the list."""
+    first, second, third = receipts(3)
+    await write_receipt(clients, first)
+    upload = receipt_module._upload
+
+    async def second_comes_between(blob: BlobClient, document: dict[str, Any], **conditions: Any) -> None:
+        if conditions["match_condition"] is MatchConditions.IfNotModified:
+            monkeypatch.setattr(receipt_module, "_upload", upload)
+            await write_receipt(clients, second)
+        await upload(blob, document, **conditions)
+
+    monkeypatch.setattr(receipt_module, "_upload", second_comes_between)
+    with pytest.raises(ResourceModifiedError):
+        await write_receipt(clients, third)
+    await write_receipt(clients, third)
+    assert len((await document(clients, first.blob))["earlier"]) == 2
 
 
 def test_a_receipt_reads_back_what_it_wrote() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -54,3 +55,14 @@ def test_deleting_is_refused(box: DropBox) -> None:
     """`PURGE_MODE=delete` fails the timer with a sentence that says so."""
     box.fire("purge_study")
     assert "`delete` is refused" in error_of(box, "retention_failed")
+
+
+def test_storage_that_cannot_be_named_takes_only_ingest_down(tmp_path: Path) -> None:
+    """The trigger cannot listen; health and lookups answer, and say that the app is not configured."""
+    with Stack(tmp_path, auth=True, settings={"DICOM_STORAGE": "nonsense", "PURGE_SCHEDULE": "99 * * * * *"}) as stack:
+        box = DropBox(stack)
+        assert box.get("/health/live", key="").status_code == 200
+        assert box.get("/studies").json()["code"] == "not-configured"
+        error = error_of(box, "lookup")
+        assert "DICOM_STORAGE" in error
+        assert "PURGE_SCHEDULE" in error

@@ -91,6 +91,8 @@ class Running:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            # Where the tests run under nohup, they are started with SIGHUP ignored.
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
         )
         self.pid = self._process.pid
 
@@ -286,7 +288,15 @@ def test_taken_port(machine: Machine, offset: int, variable: str) -> None:
     assert not list(machine.data.iterdir())
 
 
-def test_bad_port(machine: Machine) -> None:
-    """A port that is no number gives one line."""
-    refused = machine.run(UP, APP_PORT="many")
-    assert (refused.returncode, refused.stderr) == (2, "APP_PORT has to be a port number.\n")
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("APP_PORT", "many", "APP_PORT has to be a port number."),
+        ("AZURITE_PORT", "65534", "AZURITE_PORT is too high, the first of three that are free."),
+        ("AUTH", "yes", "AUTH has to be 1, to ask for function keys, or not set."),
+    ],
+)
+def test_bad_setting(machine: Machine, name: str, value: str, said: str) -> None:
+    """A setting of the stack's that is wrong gives one line."""
+    refused = machine.run(UP, **{name: value})
+    assert (refused.returncode, refused.stderr) == (2, f"{said}\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import tomllib
@@ -51,3 +52,28 @@ def test_read_me_names_what_up_sets() -> None:
     body = source.partition("**os.environ,\n")[2].partition("**self._settings")[0]
     read_me = (ROOT / "local/README.md").read_text().partition("win over those that `make up` sets: ")[2]
     assert re.findall(r"`(\w+)`", read_me.partition(".")[0]) == re.findall(r'^ +"(\w+)":', body, re.MULTILINE)
+
+
+def test_the_hosts_own_lines_name_no_blob() -> None:
+    """The host says at information which blob fired a trigger; our own lines keep that level."""
+    levels = json.loads((ROOT / "host.json").read_text())["logging"]["logLevel"]
+    assert levels["Function.store_on_upload"] == "Warning"
+    assert levels["Function.store_on_upload.User"] == "Information"
+
+
+def test_a_large_file_has_an_hour() -> None:
+    """Four gigabytes take longer than ten minutes on a slow day; and five attempts are what the documents say."""
+    host = json.loads((ROOT / "host.json").read_text())
+    assert host["functionTimeout"] == "01:00:00"
+    assert host["extensions"]["blobs"]["poisonBlobThreshold"] == 5
+    assert host["extensions"]["http"]["routePrefix"] == "api"
+
+
+def test_only_the_app_is_deployed() -> None:
+    """What Azure gets is host.json, requirements.txt, function_app.py and the folders that it imports."""
+    ignored = {line.rstrip("/") for line in (ROOT / ".funcignore").read_text().splitlines()}
+    deployed = {path.name for path in ROOT.iterdir() if path.name[0] != "."}
+    deployed -= ignored | {"local.settings.sample.json", "local.settings.json"}
+    folders = {"store_on_upload", "query_api", "purge_study", "shared"}
+    assert deployed == {"host.json", "requirements.txt", "function_app.py", *folders}
+    assert "local.settings*.json" in ignored

@@ -1,0 +1,26 @@
+"""What component tests of the app's folders share: its clients, on a real storage account."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from azure.storage.blob.aio import BlobServiceClient
+
+from shared.clients import Clients
+from shared.dicomweb import DICOMwebClient
+from shared.settings import OWN_CONTAINERS, load
+
+
+@pytest.fixture
+async def clients(azurite: str) -> AsyncIterator[Clients]:
+    """What the app works with; no DICOM service answers."""
+    settings = load({"DICOM_SERVICE_URL": "http://127.0.0.1:1/v2", "DICOM_STORAGE": azurite})
+    async with (
+        BlobServiceClient.from_connection_string(azurite) as storage,
+        DICOMwebClient(settings.dicom_service_url) as dicom,
+    ):
+        for name in (settings.dicom_inbox_container, *OWN_CONTAINERS):
+            if not await storage.get_container_client(name).exists():
+                await storage.create_container(name)
+        yield Clients(settings, dicom, storage)
