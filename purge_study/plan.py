@@ -55,7 +55,11 @@ async def _lines(clients: Clients, today: date, summary: Summary) -> AsyncIterat
             judgement = judge(study.get("StudyDate"), today, keep_days)
             if judgement.due:
                 summary.due += 1
-                line = {"study_instance_uid": str(study.StudyInstanceUID), "due": True, "why": judgement.why}
+                line = {
+                    "study_instance_uid": str(study.StudyInstanceUID),
+                    "kept_until": str(judgement.kept_until),
+                    "why": judgement.why,
+                }
                 yield json.dumps(line).encode() + b"\n"
 
 

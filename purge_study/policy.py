@@ -1,4 +1,4 @@
-"""When a study's time is over: pure functions."""
+"""Decide when a study's retention has ended: pure functions."""
 
 from __future__ import annotations
 

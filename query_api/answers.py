@@ -79,7 +79,7 @@ class PassedThrough(StreamingResponse):
         self._upstream = upstream
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it; a failure of the service in the middle cuts the connection, so that the caller sees it.
+        """Send it; a failure in the middle cuts the connection, so that the caller sees it.
 
         Raises:
             DICOMwebError: the service failed.
@@ -95,7 +95,7 @@ class PassedThrough(StreamingResponse):
 
 
 def without_body(answer: Answer) -> Response:
-    """Return the answer to a search that found nothing (204), or to a caller who has it already (304)."""
+    """Return the answer to a search that found nothing (204), or to a caller whose copy is current (304)."""
     if answer.status_code == 304:
         return Response(status_code=304, headers=_headers(answer))
     # What the Standard now asks for (CP-2473), and what clients that parse every answer need.

@@ -18,7 +18,7 @@ _STUDY = "studies/{study}"
 _SERIES = f"{_STUDY}/series/{{series}}"
 _INSTANCE = f"{_SERIES}/instances/{{instance}}"
 
-# Function → its path, and what makes a request to the service of a caller's.
+# Function → its path, and what turns the caller's request into the request to the service.
 LOOKUPS: dict[str, tuple[str, Translate]] = {
     "search_studies": ("studies", search.studies),
     "search_series": ("series", search.series),

@@ -11,18 +11,18 @@ from shared.dicomweb import Query
 from shared.events import describe, event, place
 
 _KEPT_SECONDS = 10.0
-_PATIENCE_SECONDS = 10.0  # whoever asks does not wait for every repetition
+_PATIENCE_SECONDS = 10.0  # the probe does not wait for all retries
 
 
 class Readiness:
-    """Ready = a token was obtained, and the service answered a search for one study; known for ten seconds."""
+    """Ready means that a token was obtained and a search answered; the result is kept for ten seconds."""
 
     def __init__(self) -> None:
         self._lock = asyncio.Lock()
         self._known: tuple[float, bool] | None = None
 
     async def is_ready(self) -> bool:
-        """Return what is known, or find out; of callers at the same moment one asks."""
+        """Return the kept result, or ask; concurrent callers share one question."""
         async with self._lock:
             if self._known is None or time.monotonic() - self._known[0] > _KEPT_SECONDS:
                 ready = await self._ask()

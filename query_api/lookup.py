@@ -16,7 +16,7 @@ from shared.events import describe, event, place
 
 from .answers import pass_through, problem, without_body
 
-# Makes the request to the service of the caller's.
+# Turns the caller's request into the request to the service.
 Translate = Callable[[HttpRequest], Request]
 
 

@@ -60,7 +60,7 @@ def _fill_in(media_range: str, default: str, multipart: str) -> str:
     media_type, asked = media_type_of(media_range)
     if media_type == "*/*":
         media_type, filled = media_type_of(default)
-    elif media_type == "multipart/related" and asked.get("type", "*/*") in ("*/*", *_AS_STORED):
+    elif media_type == "multipart/related" and asked.get("type", "*/*").lower() in ("*/*", *_AS_STORED):
         filled = media_type_of(multipart)[1]
         asked = {name: value for name, value in asked.items() if (name, value) != ("type", "*/*")}
     elif media_type in _AS_STORED:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncGenerator
 
@@ -12,13 +13,14 @@ from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import AzureError
 
 from shared.dicomweb import RequestNotSent
-from shared.settings import LOOPBACK_HOSTS
+from shared.setting_rules import LOOPBACK_HOSTS
 
 _RENEW_BEFORE_EXPIRY_SECONDS = 300
+_REST_AFTER_FAILURE_SECONDS = 30
 
 
 class EntraAuth(httpx.Auth):
-    """Adds the bearer token; one caller at a time fetches it, all others wait and reuse it.
+    """Adds the bearer token; one caller at a time fetches it, all others wait, and reuse it.
 
     The credential may keep its tokens itself (managed identities do) or not (`az login` starts a process for each):
     so the one in use is kept here. A 401 asks the credential once more, and repeats the request if it gives another
@@ -30,6 +32,7 @@ class EntraAuth(httpx.Auth):
         self._scope = scope
         self._lock = asyncio.Lock()
         self._token: AccessToken | None = None
+        self._asked_in_vain_at = -math.inf
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Sign the request, and once more if its token was refused.
@@ -59,13 +62,20 @@ class EntraAuth(httpx.Auth):
         """
         async with self._lock:
             kept = self._token if self._token and self._token.token != refused else None
-            if kept is None or _seconds_left(kept) < _RENEW_BEFORE_EXPIRY_SECONDS:
+            if kept is None or (_seconds_left(kept) < _RENEW_BEFORE_EXPIRY_SECONDS and self._may_ask()):
                 try:
                     kept = self._token = await self._credential.get_token(self._scope)
                 except AzureError as error:
+                    self._asked_in_vain_at = time.monotonic()
                     if kept is None or _seconds_left(kept) <= 0:
                         raise RequestNotSent(f"token: none was obtained ({type(error).__name__})") from None
+            elif _seconds_left(kept) <= 0:
+                raise RequestNotSent("token: none was obtained a moment ago")
             return kept.token
+
+    def _may_ask(self) -> bool:
+        """Not again at once after a failure: callers with a token that is still valid must not queue for it."""
+        return time.monotonic() - self._asked_in_vain_at > _REST_AFTER_FAILURE_SECONDS
 
 
 def _seconds_left(token: AccessToken) -> float:

@@ -29,7 +29,6 @@ FIELDS: Final = frozenset(
         "reason",
         "seconds",
         "service_code",
-        "source",
         "status",
         "transaction",
         "verdict",
@@ -89,8 +88,8 @@ def silence_libraries() -> None:
     _log.setLevel(logging.INFO)
     for name in ("azure", "httpx", "httpcore", "pydicom"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    # A level would be reset when the extension's web server configures uvicorn; a filter stays. What it would tell,
-    # queries and the texts of exceptions, the events of a lookup tell without them.
+    # uvicorn resets levels when the extension configures it, but keeps filters. Its lines would hold queries and
+    # exception texts; our events say the same without them.
     logging.getLogger("uvicorn.access").addFilter(lambda record: False)
     logging.getLogger("uvicorn.error").addFilter(_is_no_stack_trace)
     # pydicom's warnings about invalid values quote them.

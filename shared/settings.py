@@ -7,15 +7,13 @@ that the health routes can always answer.
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
-from urllib.parse import urlsplit
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
-LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+from shared import setting_rules
 
 # Of all settings the host reads these itself, when it indexes the functions: they must be right at import.
 STORAGE_CONNECTION = "DICOM_STORAGE"
@@ -29,22 +27,17 @@ QUARANTINE_REASONS = "dicom-quarantine-reasons"
 RETENTION_RECORDS = "retention-records"
 OWN_CONTAINERS = frozenset({RECEIPTS, QUARANTINE, QUARANTINE_REASONS, RETENTION_RECORDS})
 
-_CONNECTION_STRING = re.compile(
-    r"UseDevelopmentStorage=true|(\w+=[^;]*;)*(AccountName|BlobEndpoint)=[^;]+(;\w+=[^;]*)*;?"
-)
-_VERSION = re.compile(r"/v[0-9]+(\.[0-9]+)?(-prerelease)?")
-_CONTAINER_NAME = r"^[a-z0-9](-?[a-z0-9]){2,62}$"
-_ONE_PART = r"(\*|{0}(-{0})?)(/[0-9]+)?"
-# NCRONTAB: seconds (may be left out), minutes, hours, days, months, days of the week.
-_PARTS = (
-    *(_ONE_PART.format(number) for number in ("[0-5]?[0-9]", "[0-5]?[0-9]", "([01]?[0-9]|2[0-3])")),
-    *(
-        _ONE_PART.format(number)
-        for number in ("([012]?[1-9]|[123]0|31)", "(0?[1-9]|1[0-2]|[A-Za-z]{3})", "([0-7]|[A-Za-z]{3})")
-    ),
-)
-_FIELDS = [f"{part}(,{part})*" for part in _PARTS]
-_SCHEDULE = f"^({_FIELDS[0]} )?{' '.join(_FIELDS[1:])}$"
+
+def _container_to_read(value: str) -> str:
+    if setting_rules.container(value) in OWN_CONTAINERS:
+        raise ValueError("must not be a container that the app writes to")
+    return value
+
+
+ServiceAddress = Annotated[str, AfterValidator(setting_rules.service_address)]
+ConnectionString = Annotated[str, AfterValidator(setting_rules.connection_string)]
+Container = Annotated[str, AfterValidator(_container_to_read)]
+Schedule = Annotated[str, AfterValidator(setting_rules.schedule)]
 
 
 class ConfigurationError(Exception):
@@ -60,15 +53,16 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore", str_strip_whitespace=True, hide_input_in_errors=True)
 
-    dicom_service_url: str = Field(
+    dicom_service_url: ServiceAddress = Field(
         description="Address of the DICOM service with its version, "
-        "`https://<workspace>-<service>.dicom.azurehealthcareapis.com/v2`. https only, but on the same machine."
+        "`https://<workspace>-<service>.dicom.azurehealthcareapis.com/v2`. "
+        "Must be https; http is allowed only for this machine."
     )
     dicom_token_scope: str = Field(
         default="https://dicom.healthcareapis.azure.com/.default",
-        description="Scope of the token that is shown to the DICOM service.",
+        description="Scope of the token sent to the DICOM service.",
     )
-    dicom_storage: str | None = Field(
+    dicom_storage: ConnectionString | None = Field(
         default=None,
         description="Connection string of the storage account that holds the inbox; for Azurite. "
         "In Azure leave it out and set the next one.",
@@ -80,19 +74,17 @@ class Settings(BaseModel):
         description="Address of the storage account's blob service, reached by managed identity. "
         "The blob trigger also needs `DICOM_STORAGE__queueServiceUri`.",
     )
-    dicom_inbox_container: str = Field(
+    dicom_inbox_container: Container = Field(
         default=DEFAULT_INBOX,
-        pattern=_CONTAINER_NAME,
         description="Container that files are dropped into.",
     )
     blob_trigger_source: Literal["EventGrid", "LogsAndContainerScan"] = Field(
         default="EventGrid",
         description="How the platform learns of a new blob; `LogsAndContainerScan` for Azurite, which emits no events.",
     )
-    purge_schedule: str = Field(
+    purge_schedule: Schedule = Field(
         default=DEFAULT_SCHEDULE,
-        pattern=_SCHEDULE,
-        description="When the retention report is made: NCRONTAB with seconds, UTC.",
+        description="When the retention report is made: NCRONTAB, UTC.",
     )
     purge_mode: Literal["report"] = Field(
         default="report",
@@ -102,38 +94,8 @@ class Settings(BaseModel):
         default=None,
         ge=1,
         le=36_500,
-        description="A study whose StudyDate is more days ago than this is reported as due. Not set: none is.",
+        description="Studies older than this many days, by StudyDate, are reported as due. Not set: no study is.",
     )
-
-    @field_validator("dicom_service_url")
-    @classmethod
-    def _is_safe_address(cls, value: str) -> str:
-        try:
-            parts = urlsplit(value)
-            host, _ = parts.hostname, parts.port
-        except ValueError:  # whose text quotes the value
-            raise ValueError("must be an address") from None
-        if not host or (parts.scheme != "https" and not (parts.scheme == "http" and host in LOOPBACK_HOSTS)):
-            raise ValueError("must be an https address (http only on the same machine)")
-        if parts.query or parts.fragment or "@" in parts.netloc:
-            raise ValueError("must be an address without credentials, query or fragment")
-        if not _VERSION.fullmatch(parts.path.rstrip("/")):
-            raise ValueError("must end with the version of the API, /v2")
-        return value.rstrip("/")
-
-    @field_validator("dicom_storage")
-    @classmethod
-    def _is_connection_string(cls, value: str) -> str:
-        if not _CONNECTION_STRING.fullmatch(value):
-            raise ValueError("must be a connection string with an AccountName or a BlobEndpoint")
-        return value
-
-    @field_validator("dicom_inbox_container")
-    @classmethod
-    def _is_not_one_of_ours(cls, value: str) -> str:
-        if value in OWN_CONTAINERS:
-            raise ValueError("must not be a container that the app writes to")
-        return value
 
     @field_validator("purge_mode", mode="before")
     @classmethod
@@ -146,12 +108,10 @@ class Settings(BaseModel):
     @field_validator("dicom_storage_blob_service_uri")
     @classmethod
     def _is_the_one_storage(cls, value: str | None, info: ValidationInfo) -> str | None:
-        told_already = "dicom_storage" not in info.data
-        if not told_already and (info.data["dicom_storage"] is None) == (value is None):
+        storage_is_wrong = "dicom_storage" not in info.data
+        if not storage_is_wrong and (info.data["dicom_storage"] is None) == (value is None):
             raise ValueError("set exactly one of this and DICOM_STORAGE")
-        if value is not None and not value.startswith("https://"):
-            raise ValueError("must be an https address")
-        return value
+        return None if value is None else setting_rules.address(value)
 
 
 def setting_name(field: str) -> str:
@@ -199,12 +159,15 @@ def trigger_settings(environment: Mapping[str, str] | None = None) -> TriggerSet
     """Read the settings that stand in the triggers' declarations. Never fails."""
     environment = os.environ if environment is None else environment
 
-    def read(name: str, pattern: str, default: str) -> str:
-        value = environment.get(name, "").strip()
-        return value if re.fullmatch(pattern, value) else default
+    def read(name: str, rule: Callable[[str], str], default: str) -> str:
+        try:
+            return rule(environment.get(name, "").strip())
+        except ValueError:
+            return default
 
+    by_scan = environment.get("BLOB_TRIGGER_SOURCE", "").strip() == "LogsAndContainerScan"
     return TriggerSettings(
-        inbox_container=read("DICOM_INBOX_CONTAINER", _CONTAINER_NAME, DEFAULT_INBOX),
-        blob_source=read("BLOB_TRIGGER_SOURCE", "LogsAndContainerScan", "EventGrid"),
-        purge_schedule=read("PURGE_SCHEDULE", _SCHEDULE, DEFAULT_SCHEDULE),
+        inbox_container=read("DICOM_INBOX_CONTAINER", _container_to_read, DEFAULT_INBOX),
+        blob_source="LogsAndContainerScan" if by_scan else "EventGrid",
+        purge_schedule=read("PURGE_SCHEDULE", setting_rules.schedule, DEFAULT_SCHEDULE),
     )

@@ -1,4 +1,4 @@
-"""There already: the same instance once more, or another one under its UIDs? The bytes tell."""
+"""Is what the service already has the same instance, or another one under the same UIDs? The bytes decide."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ async def compare_with_stored(
     """Compare what the service has with what was sent, the preamble apart; neither is held in memory.
 
     Raises:
-        NotYet: the stored instance is not to be found: it was deleted meanwhile, or cannot be told from its like.
+        NotYet: the stored instance cannot be found: it was deleted, or several share its UID.
         DICOMwebError: it cannot be retrieved.
     """
     study, series, instance = _uids_of(header) or await _search(dicom, stored_sop_instance_uid)

@@ -1,8 +1,8 @@
 """The header of a DICOM Part 10 file, read from its first bytes (PS3.10 §7, PS3.5 §7).
 
-It answers two questions before anything is sent: is this a whole DICOM file, and which UIDs has its dataset? The
-dataset's own count: File Meta's copy differs in real files. pydicom is not used here: it reads files, blocks while
-it does, and forgives an end that comes too early.
+It answers two questions before anything is sent: is this a complete DICOM file, and which UIDs does its dataset
+have? They are read from the dataset, since the copies in File Meta can differ. pydicom is not used here: it reads
+files, blocks while it does, and forgives an end that comes too early.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class _BeyondPrefix(Exception):
 
 
 class _Lost(Exception):
-    """What stands here is no element as the transfer syntax has it."""
+    """The bytes here are not an element in this transfer syntax."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,8 @@ def _dataset_walk(prefix: bytes, size: int, start: int, transfer_syntax_uid: str
         dataset = inflater.decompress(prefix[start:], PREFIX_BYTES)
     except zlib.error:
         raise Unfit("unreadable") from None
-    if not inflater.eof and len(prefix) == size and not inflater.unconsumed_tail:
+    # Less than was asked for: the input has ended before the stream did. At the limit nothing can be said.
+    if not inflater.eof and len(prefix) == size and len(dataset) < PREFIX_BYTES:
         raise Unfit("unfinished")
     # What is inflated may go on for as long as it likes: its size is known only if all of it is here.
     return _Walk(dataset, len(dataset) if inflater.eof else 1 << 62, implicit=False, byteorder="little")
@@ -136,10 +137,10 @@ class _Walk:
         self.size = size
         self._implicit = implicit
         self._big = byteorder == "big"
+        self._zeros_from = len(data.rstrip(b"\0"))
 
     def collect(self, at: int) -> dict[int, str | None]:
         """Return the dataset's three UIDs, None for what lies beyond the bytes at hand.
-
 
         Raises:
             Unfit: an element ends beyond the file, or a UID is missing or invalid.
@@ -164,10 +165,14 @@ class _Walk:
         return found
 
     def _is_padding(self, at: int) -> bool:
-        """Say whether what is left is no element but what some senders put behind the last one."""
-        left = self.data[at : at + 8]
-        # None of these is the beginning of a tag that could stand here.
-        return self.size - at == len(left) < 8 and (left in (b"\n", b"\r\n") or (len(left) > 1 and not any(left)))
+        """Say whether what is left is no element but what some senders put behind the last one.
+
+        A line break, or zeros. No element that may follow starts with these bytes; but a single zero could be the
+        first byte of one, in a file that was cut there.
+        """
+        if self.size != len(self.data):
+            return False
+        return (at >= self._zeros_from and self.size - at > 1) or self.data[at : at + 3] in (b"\n", b"\r\n")
 
     def peek_tag(self, at: int) -> int:
         """Return the tag of the element that starts at `at`."""

@@ -64,7 +64,8 @@ async def _start_copy(copy: BlobClient, source: Source, receipt: Receipt) -> Non
     try:
         await copy.start_copy_from_url(
             source.blob.url,
-            metadata={_SOURCE_ETAG: receipt.etag},
+            # Naming any metadata means that none is copied.
+            metadata={**source.metadata, _SOURCE_ETAG: receipt.etag},
             source_etag=source.etag,
             source_match_condition=MatchConditions.IfNotModified,
             match_condition=MatchConditions.IfMissing,
@@ -106,7 +107,7 @@ async def _write_reason(clients: Clients, name: str, receipt: Receipt) -> None:
 
 
 async def _delete(source: Source) -> None:
-    """Delete the version that was judged, and no other; one that is gone already is no error."""
+    """Delete only the version that was judged; it is no error if that is already gone."""
     try:
         await source.blob.delete_blob(etag=source.etag, match_condition=MatchConditions.IfNotModified)
     except (ResourceNotFoundError, ResourceModifiedError):

@@ -65,7 +65,7 @@ def timestamp(when: datetime) -> str:
 
 
 async def standing_receipt(clients: Clients, source: Source) -> Receipt | None:
-    """Return the receipt of this version of a blob, if there is one.
+    """Return the receipt of this version of a blob, if there is one: the standing one, or one of its earlier ones.
 
     Raises:
         KeyError, TypeError, ValueError: there is one that cannot be read.
@@ -75,14 +75,15 @@ async def standing_receipt(clients: Clients, source: Source) -> Receipt | None:
         document: dict[str, Any] = json.loads(await download.readall())
     except ResourceNotFoundError:
         return None
-    return Receipt.from_json(document) if document["etag"] == source.bare_etag else None
+    versions = [document, *document.get("earlier", [])]
+    return next((Receipt.from_json(one) for one in versions if one["etag"] == source.bare_etag), None)
 
 
 async def write_receipt(clients: Clients, receipt: Receipt) -> Receipt:
     """Write a receipt, and return the one that stands: the first verdict on a version is the one that counts.
 
-    The same event may come twice, and a blob may be overwritten: the receipt of the older version goes into the
-    list of earlier ones of the newer version's, whichever was judged first.
+    An event may come twice, and a blob may be overwritten. The newer version's receipt stands, and the older one goes
+    into its `earlier` list, whichever was judged first.
 
     Raises:
         ResourceModifiedError: somebody else changed it in the same moment.
@@ -92,16 +93,25 @@ async def write_receipt(clients: Clients, receipt: Receipt) -> Receipt:
         await _upload(blob, receipt.to_json() | {"earlier": []}, match_condition=MatchConditions.IfMissing)
         return receipt
     except ResourceExistsError:
-        return await _add_to(blob, receipt)
+        return await _add_to(blob, receipt, is_current=await _is_current(clients, receipt))
 
 
-async def _add_to(blob: BlobClient, receipt: Receipt) -> Receipt:
+async def _is_current(clients: Clients, receipt: Receipt) -> bool:
+    """Say whether the blob still has the version that was judged; times, to the second, would leave ties."""
+    try:
+        properties = await clients.inbox.get_blob_client(receipt.blob).get_blob_properties()
+    except ResourceNotFoundError:
+        return False
+    return str(properties.etag).strip('"') == receipt.etag
+
+
+async def _add_to(blob: BlobClient, receipt: Receipt, *, is_current: bool) -> Receipt:
     download = await blob.download_blob()
     document: dict[str, Any] = json.loads(await download.readall())
     if document["etag"] == receipt.etag:
         return Receipt.from_json(document)
     newest, older = receipt.to_json(), document
-    if document.get("uploaded_at", "") > receipt.uploaded_at:
+    if not is_current and document.get("uploaded_at", "") >= receipt.uploaded_at:
         newest, older = document, newest
     earlier = [*document.pop("earlier", []), older][-_MAX_EARLIER:]
     # A concurrent change makes this fail; the host then tries again from the start.

@@ -50,6 +50,7 @@ class Source:
         etag: the version, with its quotation marks.
         size: in bytes.
         last_modified: when this version was written, to the second.
+        metadata: what the producer said of it.
     """
 
     blob: BlobClient
@@ -57,6 +58,7 @@ class Source:
     etag: str
     size: int
     last_modified: datetime
+    metadata: dict[str, str]
 
     @property
     def bare_etag(self) -> str:
@@ -76,7 +78,9 @@ class Source:
         except (ResourceNotFoundError, ResourceModifiedError):
             raise SourceGone from None
         properties = download.properties
-        return cls(blob, prefix, str(properties.etag), download.size, properties.last_modified)
+        return cls(
+            blob, prefix, str(properties.etag), download.size, properties.last_modified, properties.metadata or {}
+        )
 
     async def check(self) -> None:
         """Return if this version is still there.
@@ -118,7 +122,7 @@ class Source:
 
 
 class HashedBody(Body):
-    """A source as a request body; `digest` is of the attempt that was made last."""
+    """A source as a request body; `digest` covers the latest attempt."""
 
     def __init__(self, source: Source) -> None:
         super().__init__(self._open, source.size)

@@ -23,7 +23,7 @@ SUFFIX = ".dcm"
 async def handle_blob(clients: Clients, name: str) -> None:
     """Bring one blob of the inbox to its verdict and deal with the file; harmless when repeated.
 
-    A version that has its receipt is not stored again: what was deleted on purpose since does not come back.
+    A version that already has a receipt is not stored again, so an instance deleted on purpose does not come back.
 
     Raises:
         DICOMwebError, Failed, AzureError: no verdict yet, or the file is not dealt with; it stays in the inbox, and
@@ -76,7 +76,7 @@ def _receipt(source: Source, header: Header | None, digest: Digest | None, decis
         blob=source.blob.blob_name,
         etag=source.bare_etag,
         size_bytes=source.size,
-        sha256=digest.sha256 if digest and digest.size == source.size else None,
+        sha256=_sha256(source, digest),
         verdict=decision.verdict,
         reason=decision.reason,
         service_code=decision.service_code,
@@ -87,6 +87,14 @@ def _receipt(source: Source, header: Header | None, digest: Digest | None, decis
         uploaded_at=timestamp(source.last_modified),
         decided_at=timestamp(datetime.now(UTC)),
     )
+
+
+def _sha256(source: Source, digest: Digest | None) -> str | None:
+    """Return the hash of the whole content, if all of it has been seen."""
+    if digest is None:
+        digest = Digest()
+        digest.update(source.prefix)
+    return digest.sha256 if digest.size == source.size else None
 
 
 def _report(receipt: Receipt, seconds: float) -> None:

@@ -40,7 +40,7 @@ REASONS: dict[str, str] = {
     "dataset cannot be read. The attributes named, if any, tell which.",
     "other_bytes": "An instance with the same UIDs and other content is stored already, and was left as it is. "
     "Compare the two, then delete the stored one or give this one UIDs of its own.",
-    "name": "The name has none of the suffixes that are taken from the inbox.",
+    "name": "The name does not end in `.dcm`.",
 }
 
 

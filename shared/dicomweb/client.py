@@ -102,7 +102,7 @@ class DICOMwebClient:
     # Search Transaction, PS3.18 §10.6
 
     async def search_for_studies(self, query: Query | None = None) -> list[Dataset]:
-        """Return one page of studies, the one first stored last in front; empty past the end."""
+        """Return one page of studies, newest stored first; empty past the last page."""
         return await self._page("studies", Resource(), query)
 
     async def search_for_series(

@@ -7,8 +7,11 @@ even where all are already in the default syntax.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from email.message import Message
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 §5.6.2
 
 DICOM = "application/dicom"
 DICOM_JSON = "application/dicom+json"
@@ -31,5 +34,11 @@ def media_type_of(content_type: str) -> tuple[str, dict[str, str]]:
 
 def format_media_type(media_type: str, parameters: Mapping[str, str]) -> str:
     """Put a media type and its parameters together; values are quoted where they must be."""
-    quoted = ((name, f'"{value}"' if set(value) & set('/,;=" ') else value) for name, value in parameters.items())
-    return "; ".join([media_type, *(f"{name}={value}" for name, value in quoted)])
+    return "; ".join([media_type, *(f"{name}={_quote(value)}" for name, value in parameters.items())])
+
+
+def _quote(value: str) -> str:
+    if _TOKEN.fullmatch(value):
+        return value
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

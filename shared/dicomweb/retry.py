@@ -38,7 +38,7 @@ class RetryPolicy:
             return None
         pause = self.first_pause_seconds * 2 ** (attempt - 2) * (0.5 + self.jitter())
         if isinstance(error, StatusError) and error.retry_after_seconds is not None:
-            pause += error.retry_after_seconds  # and not all who were told the same at the same instant
+            pause += error.retry_after_seconds  # so that not all who were told the same return at once
         return pause if elapsed_seconds + pause <= self.budget_seconds else None
 
 

@@ -196,7 +196,7 @@ class Session:
 
 
 async def _drain(response: httpx.Response) -> None:
-    """Read a refusal to its end, if that is near: in a storm of them each new connection would cost as much again."""
+    """Read the rest of a short error answer, so that its connection can be reused: new ones would add to the load."""
     with suppress(httpx.HTTPError):
         passed = 0
         async for chunk in response.aiter_bytes():

@@ -184,6 +184,16 @@ async def test_a_token_that_is_still_valid_outlives_a_failing_credential() -> No
         await auth.token(refused="token-1")
 
 
+async def test_callers_with_a_valid_token_do_not_queue_at_a_failing_credential() -> None:
+    """One asks in vain; the others take the token that is still valid."""
+    credential = Credential(lifetime_seconds=200)
+    auth = EntraAuth(credential, SCOPE)
+    assert await auth.token() == "token-1"
+    credential.fails = True
+    assert await asyncio.gather(*(auth.token() for _ in range(10))) == ["token-1"] * 10
+    assert len(credential.scopes) == 2
+
+
 async def test_cancelled_waiter_does_not_spoil_the_token() -> None:
     """If the one that fetches the token is cancelled, the next one fetches it."""
     credential = Credential()

@@ -23,7 +23,7 @@ from store_on_upload.verdict import Verdict
 async def drop(clients: Clients, content: bytes, name: str | None = None) -> tuple[Source, Receipt]:
     """Upload a file, and return it with a receipt that sends it to quarantine."""
     blob = clients.inbox.get_blob_client(name or f"{uuid4()}.dcm")
-    await blob.upload_blob(content, overwrite=True)
+    await blob.upload_blob(content, overwrite=True, metadata={"sender": "scanner7"})
     source = await Source.open(blob)
     receipt = Receipt(blob.blob_name, source.bare_etag, source.size, None, Verdict.REJECTED, "not_dicom")
     return source, receipt
@@ -78,6 +78,14 @@ async def test_every_step_may_be_repeated(clients: Clients) -> None:
         assert not await source.blob.exists()
         assert await content_of(clients, QUARANTINE, receipt.blob) == b"content"
         assert b"not_dicom" in (await content_of(clients, QUARANTINE_REASONS, f"{receipt.blob}.json") or b"")
+
+
+async def test_what_the_producer_said_of_the_file_goes_with_it(clients: Clients) -> None:
+    """By its metadata one finds the sender of a refused file."""
+    source, receipt = await drop(clients, b"content")
+    await move_to_quarantine(clients, source, receipt)
+    properties = await clients.container(QUARANTINE).get_blob_client(receipt.blob).get_blob_properties()
+    assert properties.metadata == {"sender": "scanner7", "source_etag": receipt.etag}
 
 
 async def test_a_lease_keeps_the_original(clients: Clients) -> None:

@@ -15,7 +15,8 @@ from azure.storage.blob.aio import BlobClient
 from shared.clients import Clients
 from shared.settings import RECEIPTS
 from store_on_upload import receipt as receipt_module
-from store_on_upload.receipt import Receipt, write_receipt
+from store_on_upload.receipt import Receipt, standing_receipt, write_receipt
+from store_on_upload.source import Source
 from store_on_upload.verdict import Verdict
 
 
@@ -53,6 +54,25 @@ async def test_the_newest_version_stands_whichever_was_judged_first(clients: Cli
     standing = await document(clients, versions[0].blob)
     assert standing["etag"] == versions[2].etag
     assert {earlier["etag"] for earlier in standing["earlier"]} == {versions[0].etag, versions[1].etag}
+
+
+@pytest.mark.parametrize("newer_first", [True, False])
+async def test_two_versions_in_one_second_are_told_apart_by_what_is_there(clients: Clients, newer_first: bool) -> None:
+    """The one that the blob still has stands, and an event of the other is known to be settled."""
+    blob = clients.inbox.get_blob_client(f"{uuid4()}.dcm")
+    sources = []
+    for content in (b"older", b"newer"):
+        await blob.upload_blob(content, overwrite=True)
+        sources.append(await Source.open(blob))
+    older, newer = (
+        Receipt(blob.blob_name, source.bare_etag, 5, None, Verdict.STORED, uploaded_at="2026-01-01T00:00:00Z")
+        for source in sources
+    )
+    for receipt in (newer, older) if newer_first else (older, newer):
+        await write_receipt(clients, receipt)
+    standing = await document(clients, blob.blob_name)
+    assert (standing["etag"], [one["etag"] for one in standing["earlier"]]) == (newer.etag, [older.etag])
+    assert [await standing_receipt(clients, source) for source in sources] == [older, newer]
 
 
 async def test_a_receipt_that_changed_meanwhile_is_not_overwritten(

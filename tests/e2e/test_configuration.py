@@ -57,8 +57,8 @@ def test_deleting_is_refused(box: DropBox) -> None:
     assert "`delete` is refused" in error_of(box, "retention_failed")
 
 
-def test_storage_that_cannot_be_named_takes_only_ingest_down(tmp_path: Path) -> None:
-    """The trigger cannot listen; health and lookups answer, and say that the app is not configured."""
+def test_storage_that_cannot_be_reached_leaves_health_answering(tmp_path: Path) -> None:
+    """The trigger cannot listen, and lookups say that the app is not configured."""
     with Stack(tmp_path, auth=True, settings={"DICOM_STORAGE": "nonsense", "PURGE_SCHEDULE": "99 * * * * *"}) as stack:
         box = DropBox(stack)
         assert box.get("/health/live", key="").status_code == 200

@@ -149,6 +149,7 @@ def test_a_bad_file_goes_to_quarantine_with_its_reason(box: DropBox, name: str) 
     content, reason = REJECTED[name]
     receipt = box.settle(name, content)
     assert (receipt["verdict"], receipt["reason"]) == ("rejected", reason)
+    assert receipt["sha256"] == hashlib.sha256(content).hexdigest()
     wait_for(lambda: is_gone(box, name), "it is still in the inbox")
     assert box.blob("dicom-quarantine", name) == content
 

@@ -8,6 +8,7 @@ import warnings
 import zlib
 from functools import cache
 from hashlib import sha256
+from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 
@@ -299,7 +300,18 @@ def test_digest(content: bytes, cuts: list[int]) -> None:
     assert (digest.size, digest.sha256) == (len(content), sha256(content).hexdigest())
 
 
-@pytest.mark.parametrize("padding", [b"\n", b"\r\n", b"\0\0", bytes(6), bytes(20)])
-def test_what_senders_put_behind_the_end(padding: bytes) -> None:
+@pytest.mark.parametrize("name", ["MR_small.dcm", "MR_small_implicit.dcm", "MR_small_bigendian.dcm"])
+@pytest.mark.parametrize("padding", [b"\n", b"\r\n", *(bytes(length) for length in (2, 6, 8, 9, 16, 17, 20, 4096))])
+def test_what_senders_put_behind_the_end(name: str, padding: bytes) -> None:
     """A line break or zeros after the last element do not make a whole file an unfinished one."""
-    assert isinstance(outcome(FILES["MR_small.dcm"] + padding), Header)
+    assert isinstance(outcome(FILES[name] + padding), Header)
+
+
+@pytest.mark.parametrize("extra", [0, 1, 7, 100, 5000])
+def test_a_deflated_file_that_inflates_past_the_limit_is_whole(extra: int) -> None:
+    """Where the output stops at the limit, nothing can be said about the end; the file is not called unfinished."""
+    dataset = pydicom.dcmread(BytesIO(FILES["image_dfl.dcm"]))
+    dataset.PixelData = bytes(PREFIX_BYTES + extra)
+    file = BytesIO()
+    dataset.save_as(file, enforce_file_format=True)
+    assert isinstance(outcome(file.getvalue()), Header)

@@ -48,7 +48,6 @@ def test_fields_are_few() -> None:
         "reason",
         "seconds",
         "service_code",
-        "source",
         "status",
         "transaction",
         "verdict",

@@ -113,6 +113,11 @@ ANY_SYNTAX = "; transfer-syntax=*"
             "application/dicom; transfer-syntax=1.2.3, */*;q=0.1",
             f"application/dicom; transfer-syntax=1.2.3, application/dicom{ANY_SYNTAX}; q=0.1",
         ),
+        (
+            STUDY,
+            'multipart/related; type="Application/DICOM"',
+            f'multipart/related; type="Application/DICOM"{ANY_SYNTAX}',
+        ),
         (STUDY, "multipart/related; transfer-syntax=1.2", MULTIPART + "; transfer-syntax=1.2"),
         (STUDY, 'multipart/related; type="*/*"; q=0.5', MULTIPART + ANY_SYNTAX + "; q=0.5"),
         (INSTANCE, 'multipart/related; type="image/jp2"', 'multipart/related; type="image/jp2"'),
