@@ -170,8 +170,14 @@ class Stack:
 
     def environment(self) -> dict[str, str]:
         """Return the app's environment."""
+        return {**os.environ, **self._own_settings(), **self._settings}
+
+    def overridden(self) -> list[str]:
+        """Return the names of the app's settings that are not the stack's own."""
+        return sorted(self._own_settings().keys() & self._settings.keys())
+
+    def _own_settings(self) -> dict[str, str]:
         return {
-            **os.environ,
             "AzureWebJobsStorage": self.connection_string,
             "DICOM_STORAGE": self.connection_string,
             "DICOM_INBOX_CONTAINER": "dicom-inbox",
@@ -182,7 +188,6 @@ class Stack:
             "BLOB_TRIGGER_SOURCE": "LogsAndContainerScan",
             "FUNCTIONS_WORKER_RUNTIME": "python",
             "PYTHON_ENABLE_INIT_INDEXING": "1",
-            **self._settings,
         }
 
     def _add(self, part: Part) -> Part:

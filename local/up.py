@@ -90,6 +90,8 @@ def main() -> int:
 def _run(folder: Path, stopping: _Stopping) -> int:
     auth = _auth(os.environ)
     stack = Stack(folder, ports=_ports(os.environ), auth=auth, settings=os.environ, say=_say)
+    if names := stack.overridden():
+        _say(f"From your environment, not the local stack's: {', '.join(names)}.")
     try:
         stack.start(stopping.check)
         _write_access(stack, folder / ACCESS_FILE)
