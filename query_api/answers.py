@@ -23,12 +23,18 @@ from shared.dicomweb import (
     RequestNotSent,
     ResponseLost,
     StatusError,
+    media_types,
 )
+from shared.dicomweb.media_types import media_type_of
 from shared.events import describe, event, place
 from shared.settings import ConfigurationError
 
 # What the service says of its answer that the caller needs; its own headers (dates, versions, tokens) stay behind.
 _PASSED_HEADERS: Final = ("content-type", "etag", "warning", "erroneous-dicom-attributes")
+
+# Patients' data: no cache on the way may keep it, and the caller's own asks before it uses it again.
+_NOT_KEPT: Final = {"cache-control": "private, no-cache"}
+_BINARY_KINDS: Final = ("multipart/related", media_types.DICOM, media_types.OCTET_STREAM)
 
 # Error → status, stable code, what it means. The first that fits counts; subclasses stand before their bases.
 PROBLEMS: Final[tuple[tuple[type[Exception], int, str, str], ...]] = (
@@ -53,7 +59,7 @@ PROBLEMS: Final[tuple[tuple[type[Exception], int, str, str], ...]] = (
 def problem(error: Exception) -> Response:
     """Return the answer that stands for an error; the service's own words never reach the caller."""
     status, code, title = _classify(error)
-    headers: dict[str, str] = {}
+    headers = dict(_NOT_KEPT)
     if isinstance(error, StatusError) and error.retry_after_seconds is not None and status == 503:
         headers["Retry-After"] = str(ceil(error.retry_after_seconds))
     body = {"type": "about:blank", "status": status, "code": code, "title": title}
@@ -99,18 +105,20 @@ def without_body(answer: Answer) -> Response:
     if answer.status_code == 304:
         return Response(status_code=304, headers=_headers(answer))
     # What the Standard now asks for (CP-2473), and what clients that parse every answer need.
-    return Response(b"[]", media_type="application/dicom+json")
+    return Response(b"[]", media_type=media_types.DICOM_JSON, headers=_NOT_KEPT)
 
 
-async def pass_through(upstream: AsyncExitStack, answer: Answer) -> Response:
+async def pass_through(upstream: AsyncExitStack, answer: Answer, accept: str) -> Response:
     """Turn an answer into a response once its first bytes are there: what fails before them still gets a status.
 
     Args:
         upstream: holds the connection; the response takes it over.
         answer: one with a body.
+        accept: what the service was asked for.
 
     Raises:
-        InvalidResponse: it does not tell where it ends: cut short, it would look whole to the caller.
+        InvalidResponse: it is of another kind, such as a proxy's own page; or it does not tell where it ends, so that,
+            cut short, it would look whole to the caller.
         ResponseLost: the connection failed before the first byte.
     """
     if not answer.tells_its_end:
@@ -118,7 +126,18 @@ async def pass_through(upstream: AsyncExitStack, answer: Answer) -> Response:
     rest = answer.chunks()
     upstream.push_async_callback(rest.aclose)
     first = await anext(rest, b"")
+    _check_kind(answer, first, accept)
     return PassedThrough(upstream.pop_all(), first, rest, answer)
+
+
+def _check_kind(answer: Answer, first: bytes, accept: str) -> None:
+    media_type = media_type_of(answer.content_type)[0]
+    if accept == media_types.DICOM_JSON:
+        good = media_type == media_types.DICOM_JSON and first.lstrip().startswith(b"[")
+    else:
+        good = media_type in _BINARY_KINDS or media_type.startswith("image/")
+    if not good:
+        raise InvalidResponse("lookup: the answer is of another kind than was asked for")
 
 
 async def _joined(first: bytes, rest: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
@@ -131,4 +150,4 @@ def _headers(answer: Answer) -> Mapping[str, str]:
     headers = {name: answer.headers[name] for name in _PASSED_HEADERS if name in answer.headers}
     if "content-length" in answer.headers and "content-encoding" not in answer.headers:
         headers["content-length"] = answer.headers["content-length"]
-    return headers | {"cache-control": "private, no-cache"}
+    return headers | _NOT_KEPT

@@ -33,6 +33,9 @@ class Readiness:
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
                 await get_clients().dicom.search_for_studies(Query(limit=1))
+        except TimeoutError:
+            event("not_ready", level=logging.WARNING, error=f"no answer within {_PATIENCE_SECONDS:.0f} seconds")
+            return False
         except Exception as error:
             event("not_ready", level=logging.WARNING, error=describe(error), at=place(error))
             return False

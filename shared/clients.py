@@ -1,4 +1,4 @@
-"""The composition root: one credential, one DICOM client and one storage client for the whole process."""
+"""The composition root: one DICOM client and one storage client for the whole process."""
 
 from __future__ import annotations
 
@@ -52,17 +52,17 @@ def get_clients() -> Clients:
 
 
 def _create(settings: Settings) -> Clients:
-    # Its chain ends at the managed identity in Azure and at `az login` on a laptop; AZURE_TOKEN_CREDENTIALS names
-    # one of them. The storage client and the DICOM client share it, and nobody closes it: it lives with the process.
-    credential = DefaultAzureCredential()
+    # The credential's chain ends at the managed identity in Azure and at `az login` on a laptop;
+    # AZURE_TOKEN_CREDENTIALS names one of them.
+    auth = EntraAuth(DefaultAzureCredential, settings.dicom_token_scope)
     return Clients(
         settings=settings,
-        dicom=DICOMwebClient(settings.dicom_service_url, auth=EntraAuth(credential, settings.dicom_token_scope)),
-        storage=_storage(settings, credential),
+        dicom=DICOMwebClient(settings.dicom_service_url, auth=auth),
+        storage=_storage(settings),
     )
 
 
-def _storage(settings: Settings, credential: DefaultAzureCredential) -> BlobServiceClient:
+def _storage(settings: Settings) -> BlobServiceClient:
     # The SDK's default waits 15 s before the first retry; the host's redelivery is there for what takes longer.
     retry = ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=3)
     options: dict[str, Any] = {
@@ -72,4 +72,6 @@ def _storage(settings: Settings, credential: DefaultAzureCredential) -> BlobServ
     }
     if settings.dicom_storage is not None:
         return BlobServiceClient.from_connection_string(settings.dicom_storage, **options)
-    return BlobServiceClient(str(settings.dicom_storage_blob_service_uri), credential=credential, **options)
+    return BlobServiceClient(
+        str(settings.dicom_storage_blob_service_uri), credential=DefaultAzureCredential(), **options
+    )

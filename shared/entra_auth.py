@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 
 import httpx
 from azure.core.credentials import AccessToken
@@ -20,19 +20,26 @@ _REST_AFTER_FAILURE_SECONDS = 30
 
 
 class EntraAuth(httpx.Auth):
-    """Adds the bearer token; one caller at a time fetches it, all others wait, and reuse it.
+    """Adds the bearer token; one caller at a time fetches it, all others wait and share what comes of it.
 
-    The credential may keep its tokens itself (managed identities do) or not (`az login` starts a process for each):
-    so the one in use is kept here. A 401 asks the credential once more, and repeats the request if it gives another
-    token. The token goes to https and to this machine, nowhere else.
+    The token in use is kept here: some credentials keep theirs too (managed identities), others do not (`az login`
+    starts a process for each). One that keeps its tokens would give a refused one again: so a 401 makes a new
+    credential, once, and repeats the request if that gives another token. The token goes to https and to this
+    machine, nowhere else.
+
+    Args:
+        new_credential: makes a credential; called at once, and after a token was refused.
+        scope: of the tokens.
     """
 
-    def __init__(self, credential: AsyncTokenCredential, scope: str) -> None:
-        self._credential = credential
+    def __init__(self, new_credential: Callable[[], AsyncTokenCredential], scope: str) -> None:
+        self._new_credential = new_credential
+        self._credential = new_credential()
         self._scope = scope
         self._lock = asyncio.Lock()
         self._token: AccessToken | None = None
-        self._asked_in_vain_at = -math.inf
+        self._failures = 0
+        self._failed_at = -math.inf
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Sign the request, and once more if its token was refused.
@@ -60,22 +67,42 @@ class EntraAuth(httpx.Auth):
         Raises:
             RequestNotSent: none was obtained.
         """
+        failures_before = self._failures
         async with self._lock:
-            kept = self._token if self._token and self._token.token != refused else None
-            if kept is None or (_seconds_left(kept) < _RENEW_BEFORE_EXPIRY_SECONDS and self._may_ask()):
-                try:
-                    kept = self._token = await self._credential.get_token(self._scope)
-                except AzureError as error:
-                    self._asked_in_vain_at = time.monotonic()
-                    if kept is None or _seconds_left(kept) <= 0:
-                        raise RequestNotSent(f"token: none was obtained ({type(error).__name__})") from None
-            elif _seconds_left(kept) <= 0:
-                raise RequestNotSent("token: none was obtained a moment ago")
-            return kept.token
+            kept = self._token
+            if kept is not None and kept.token == refused:
+                await self._replace_credential()
+                kept = None
+            if kept is not None and not self._should_renew(kept):
+                return kept.token
+            if self._failures > failures_before:  # of whoever asked while we waited: to ask again would only queue
+                return self._or_fail(kept)
+            return await self._fetch(kept)
 
-    def _may_ask(self) -> bool:
-        """Not again at once after a failure: callers with a token that is still valid must not queue for it."""
-        return time.monotonic() - self._asked_in_vain_at > _REST_AFTER_FAILURE_SECONDS
+    def _should_renew(self, kept: AccessToken) -> bool:
+        rested = time.monotonic() - self._failed_at > _REST_AFTER_FAILURE_SECONDS
+        left = _seconds_left(kept)
+        return left <= 0 or (left < _RENEW_BEFORE_EXPIRY_SECONDS and rested)
+
+    async def _fetch(self, kept: AccessToken | None) -> str:
+        try:
+            self._token = await self._credential.get_token(self._scope)
+        except AzureError as error:
+            self._failures += 1
+            self._failed_at = time.monotonic()
+            return self._or_fail(kept, type(error).__name__)
+        return self._token.token
+
+    @staticmethod
+    def _or_fail(kept: AccessToken | None, why: str = "as for others just now") -> str:
+        if kept is None or _seconds_left(kept) <= 0:
+            raise RequestNotSent(f"token: none was obtained ({why})") from None
+        return kept.token
+
+    async def _replace_credential(self) -> None:
+        self._token = None
+        await self._credential.close()
+        self._credential = self._new_credential()
 
 
 def _seconds_left(token: AccessToken) -> float:

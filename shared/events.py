@@ -86,8 +86,10 @@ def _is_no_stack_trace(record: logging.LogRecord) -> bool:
 def silence_libraries() -> None:
     """Keep libraries from logging what they see: URLs, blob names, attribute values. Call it before they are used."""
     _log.setLevel(logging.INFO)
-    for name in ("azure", "httpx", "httpcore", "pydicom"):
+    for name in ("httpx", "httpcore", "pydicom"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # azure-identity puts the endpoint's answers into its warnings; what fails, our events tell.
+    logging.getLogger("azure").setLevel(logging.ERROR)
     # uvicorn resets levels when the extension configures it, but keeps filters. Its lines would hold queries and
     # exception texts; our events say the same without them.
     logging.getLogger("uvicorn.access").addFilter(lambda record: False)

@@ -127,6 +127,8 @@ class BlobCalls:
         if id(account) not in self._poison_queues:
             self._poison_queues[id(account)] = await account.queue(POISON_QUEUE)
         await send(self._poison_queues[id(account)], str(message.content), encode=False, expires=True)
+        name = source.function.name if source else "blob trigger"
+        say(name, "given up", f"its message was moved to {POISON_QUEUE}")
 
     async def by_hand(self, function: Function, path: str) -> None:
         """Call a function for a blob named by `container/name`, once, without retries."""

@@ -11,6 +11,7 @@ import httpx
 import pytest
 from azure.core.credentials import AccessToken
 from azure.core.exceptions import ClientAuthenticationError
+from azure.identity.aio import ManagedIdentityCredential
 
 from shared.dicomweb import AccessDenied, Body, RequestNotSent, StatusError
 from shared.entra_auth import EntraAuth
@@ -47,6 +48,11 @@ class Credential:
         pass
 
 
+def auth_of(credential: Credential) -> EntraAuth:
+    """Return an auth whose credential is the same one when it is made anew."""
+    return EntraAuth(lambda: credential, SCOPE)
+
+
 def takes(*tokens: str) -> Any:
     """A service that lets in who shows one of these tokens."""
 
@@ -62,7 +68,7 @@ def takes(*tokens: str) -> Any:
 async def test_one_token_for_all() -> None:
     """Many requests at once, and those after them, cause one token to be fetched for the scope."""
     credential = Credential()
-    auth = EntraAuth(credential, SCOPE)
+    auth = auth_of(credential)
     async with serve(takes("token-1")) as server, client_of(server.url, auth=auth) as client:
         await asyncio.gather(*(client.search_for_studies() for _ in range(20)))
         await client.search_for_studies()
@@ -73,7 +79,7 @@ async def test_one_token_for_all() -> None:
 async def test_refused_token_is_renewed_once_for_all() -> None:
     """Where the service no longer takes the token, all who wait share one new one and are answered."""
     credential = Credential()
-    auth = EntraAuth(credential, SCOPE)
+    auth = auth_of(credential)
     async with serve(takes("token-2")) as server, client_of(server.url, auth=auth) as client:
         await asyncio.gather(*(client.search_for_studies() for _ in range(20)))
     assert len(credential.scopes) == 2
@@ -83,7 +89,7 @@ async def test_refused_token_is_renewed_once_for_all() -> None:
 async def test_refused_upload_is_sent_again_whole() -> None:
     """A store that was refused for its token is sent again from the first byte."""
     content = bytes(1_000_000)
-    auth = EntraAuth(Credential(), SCOPE)
+    auth = auth_of(Credential())
 
     def once(request: Received) -> Script:
         if request.headers["authorization"] == "Bearer token-1":
@@ -98,7 +104,7 @@ async def test_refused_upload_is_sent_again_whole() -> None:
 @pytest.mark.parametrize(("fixed", "requests"), [(True, 1), (False, 2)], ids=["same_token", "new_token"])
 async def test_refused_for_ever(fixed: bool, requests: int) -> None:
     """A service that refuses the new token too is believed; the same token is not shown it twice."""
-    auth = EntraAuth(Credential(fixed=fixed), SCOPE)
+    auth = auth_of(Credential(fixed=fixed))
     async with serve(takes()) as server, client_of(server.url, auth=auth) as client:
         with pytest.raises(AccessDenied) as raised:
             await client.search_for_studies()
@@ -109,7 +115,7 @@ async def test_refused_for_ever(fixed: bool, requests: int) -> None:
 async def test_token_that_ends_soon_is_renewed() -> None:
     """A token is not used in its last minutes, in which a long upload would outlive it."""
     credential = Credential(lifetime_seconds=200)
-    auth = EntraAuth(credential, SCOPE)
+    auth = auth_of(credential)
     async with serve(takes("token-1", "token-2")) as server, client_of(server.url, auth=auth) as client:
         await client.search_for_studies()
         await client.search_for_studies()
@@ -119,7 +125,7 @@ async def test_token_that_ends_soon_is_renewed() -> None:
 async def test_no_token() -> None:
     """Without a token nothing is sent, the error tells nothing of the reason's text, and later ones may succeed."""
     credential = Credential(fails=True)
-    auth = EntraAuth(credential, SCOPE)
+    auth = auth_of(credential)
     async with serve(takes("token-4")) as server, client_of(server.url, auth=auth) as client:
         with pytest.raises(RequestNotSent) as raised:
             await client.search_for_studies()
@@ -152,7 +158,7 @@ async def test_who_sees_the_token(url: str, shown: bool) -> None:
         return httpx.Response(204)
 
     credential = Credential()
-    auth = EntraAuth(credential, SCOPE)
+    auth = auth_of(credential)
     async with client_of(url, auth=auth, transport=httpx.MockTransport(reply)) as client:
         if shown:
             await client.search_for_studies()
@@ -167,7 +173,7 @@ async def test_token_does_not_follow_a_redirect() -> None:
     """A redirect to another host is an error, and the token stays here."""
     async with serve(takes("token-1")) as other:
         elsewhere = answer(307, headers={"Location": f"http://localhost:{other.port}/v2/studies"})
-        async with serve(elsewhere) as server, client_of(server.url, auth=EntraAuth(Credential(), SCOPE)) as client:
+        async with serve(elsewhere) as server, client_of(server.url, auth=auth_of(Credential())) as client:
             with pytest.raises(StatusError, match="answered 307"):
                 await client.search_for_studies()
         assert other.connections == 0
@@ -176,7 +182,7 @@ async def test_token_does_not_follow_a_redirect() -> None:
 async def test_a_token_that_is_still_valid_outlives_a_failing_credential() -> None:
     """A renewal that fails minutes before the expiry is no outage; one that fails after it is."""
     credential = Credential(lifetime_seconds=200)
-    auth = EntraAuth(credential, SCOPE)
+    auth = auth_of(credential)
     assert await auth.token() == "token-1"
     credential.fails = True
     assert await auth.token() == "token-1"
@@ -187,17 +193,58 @@ async def test_a_token_that_is_still_valid_outlives_a_failing_credential() -> No
 async def test_callers_with_a_valid_token_do_not_queue_at_a_failing_credential() -> None:
     """One asks in vain; the others take the token that is still valid."""
     credential = Credential(lifetime_seconds=200)
-    auth = EntraAuth(credential, SCOPE)
+    auth = auth_of(credential)
     assert await auth.token() == "token-1"
     credential.fails = True
     assert await asyncio.gather(*(auth.token() for _ in range(10))) == ["token-1"] * 10
     assert len(credential.scopes) == 2
 
 
+async def test_an_expired_token_is_not_shown() -> None:
+    """When the credential fails after the expiry, nothing is sent."""
+    credential = Credential(lifetime_seconds=-1)
+    auth = auth_of(credential)
+    await auth.token()
+    credential.fails = True
+    with pytest.raises(RequestNotSent):
+        await auth.token()
+
+
+async def test_callers_share_a_failure() -> None:
+    """Whoever waited while another asked in vain does not ask again: that would be a queue, each with its time-out."""
+    credential = Credential(fails=True)
+    auth = auth_of(credential)
+    results = await asyncio.gather(*(auth.token() for _ in range(10)), return_exceptions=True)
+    assert all(isinstance(result, RequestNotSent) for result in results)
+    assert len(credential.scopes) == 1
+    credential.fails = False
+    assert await auth.token() == "token-2"
+
+
+async def test_a_refused_token_is_replaced_with_the_real_credential(monkeypatch: pytest.MonkeyPatch) -> None:
+    """azure-identity keeps its tokens, and would give the refused one again."""
+    expires = int(time.time()) + 86_400
+    token = {"expires_on": expires, "resource": "https://dicom.example", "token_type": "Bearer"}
+    answers = [
+        answer(200, json.dumps(token | {"access_token": name}).encode(), {"Content-Type": "application/json"})
+        for name in ("token-1", "token-2")
+    ]
+    async with serve(*answers) as identity, serve(takes("token-2")) as server:
+        monkeypatch.setenv("IDENTITY_ENDPOINT", f"http://127.0.0.1:{identity.port}/token")
+        monkeypatch.setenv("IDENTITY_HEADER", "x")
+        auth = EntraAuth(ManagedIdentityCredential, SCOPE)
+        async with client_of(server.url, auth=auth) as client:
+            assert await client.search_for_studies() == []
+            assert await client.search_for_studies() == []
+        await auth._credential.close()
+    assert len(identity.requests) == 2
+    assert len(server.requests) == 3
+
+
 async def test_cancelled_waiter_does_not_spoil_the_token() -> None:
     """If the one that fetches the token is cancelled, the next one fetches it."""
     credential = Credential()
-    auth = EntraAuth(credential, SCOPE)
+    auth = auth_of(credential)
     first = asyncio.create_task(auth.token())
     second = asyncio.create_task(auth.token())
     await asyncio.sleep(0.005)
