@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from math import ceil
 from typing import Final
 
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
@@ -89,10 +90,13 @@ class PassedThrough(StreamingResponse):
 
         Raises:
             DICOMwebError: the service failed.
+            ClientDisconnect: the caller hung up.
             Exception: whatever else went wrong.
         """
         try:
             await super().__call__(scope, receive, send)
+        except ClientDisconnect:
+            raise  # the caller's own choice
         except Exception as error:
             event("lookup_cut", level=logging.ERROR, error=describe(error), at=place(error))
             raise

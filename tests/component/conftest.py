@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
-from azure.storage.blob.aio import BlobServiceClient
 
-from shared.clients import Clients
+from shared.clients import Clients, _storage
 from shared.dicomweb import DICOMwebClient
 from shared.settings import OWN_CONTAINERS, load
 
@@ -17,7 +16,7 @@ async def clients(azurite: str) -> AsyncIterator[Clients]:
     """What the app works with; no DICOM service answers."""
     settings = load({"DICOM_SERVICE_URL": "http://127.0.0.1:1/v2", "DICOM_STORAGE": azurite})
     async with (
-        BlobServiceClient.from_connection_string(azurite) as storage,
+        _storage(settings) as storage,
         DICOMwebClient(settings.dicom_service_url) as dicom,
     ):
         for name in (settings.dicom_inbox_container, *OWN_CONTAINERS):

@@ -96,6 +96,16 @@ async def test_a_receipt_that_changed_meanwhile_is_not_overwritten(
     assert len((await document(clients, first.blob))["earlier"]) == 2
 
 
+async def test_the_list_of_earlier_versions_keeps_the_latest(clients: Clients, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that is used for ever does not make a receipt that grows for ever."""
+    monkeypatch.setattr(receipt_module, "_MAX_EARLIER", 2)
+    versions = receipts(5)
+    for version in versions:
+        await write_receipt(clients, version)
+    standing = await document(clients, versions[0].blob)
+    assert [one["etag"] for one in standing["earlier"]] == [versions[2].etag, versions[3].etag]
+
+
 def test_a_receipt_reads_back_what_it_wrote() -> None:
     """Also one from before a field was added."""
     [receipt] = receipts(1)
