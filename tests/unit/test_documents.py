@@ -82,3 +82,15 @@ def test_links_between_documents_lead_somewhere() -> None:
             continue
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text()):
             assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+def test_the_map_has_every_module() -> None:
+    """Each file of the app's folders stands in the architecture's table, and each name of the walks in the code."""
+    text = (ROOT / "docs/architecture.md").read_text()
+    folders = ("shared", "store_on_upload", "query_api", "purge_study")
+    modules = [file for folder in folders for file in (ROOT / folder).rglob("*.py") if file.name != "__init__.py"]
+    assert {file.name for file in modules} == set(re.findall(r"(?:/|…/)(\w+\.py)`", text))
+    code = "".join(file.read_text() for file in modules)
+    walks = text.partition("## A blob's walk")[2].partition("## Decisions")[0]
+    for name in re.findall(r"`(?:\w+\.)?(\w+)`", walks):
+        assert re.search(rf"\b{name}\b", code), name
