@@ -8,10 +8,15 @@ from pathlib import Path
 
 import pytest
 from _pytest.terminal import TerminalReporter
+from hypothesis import settings
 
 from local.azurite import Azurite
 from local.ports import free_ports
 from local.stack import Stack
+
+# The same examples every time, so that a red run is red again; and no deadlines, which a busy machine misses.
+settings.register_profile("suite", deadline=None, derandomize=True, print_blob=True)
+settings.load_profile("suite")
 
 ALLOWED_SKIPS = Path(__file__).with_name("allowed_skips.txt")
 
