@@ -17,7 +17,7 @@ from shared.dicomweb import DICOMwebClient, DICOMwebError, RetryPolicy
 from shared.settings import QUARANTINE, RECEIPTS
 from store_on_upload.part10 import PREFIX_BYTES
 from store_on_upload.source import Digest, HashedBody, Source, SourceGone
-from store_on_upload.upload import handle_blob
+from store_on_upload.upload import _sha256, handle_blob
 from store_on_upload.verdict import NotYet
 from tests.component.scripted_server import Read, Received, Script, answer, serve
 from tests.e2e.drop_box import Instance, make_instance
@@ -160,10 +160,11 @@ async def test_a_source_that_is_overwritten_while_it_is_read_never_mixes(clients
 
 
 async def test_a_hash_of_a_part_is_no_hash(clients: Clients) -> None:
-    """`complete_digest` reads the whole content where an attempt has not."""
+    """A receipt does not show it, and `complete_digest` reads the whole content where an attempt has not."""
     content = bytes(range(256)) * (12 * PREFIX_BYTES // 256)
     source = await Source.open(clients.inbox.get_blob_client(await drop(clients, content)))
     body = HashedBody(source)
     await anext(aiter(body))
     assert body.digest.size < len(content)
+    assert _sha256(source, body.digest) is None
     assert (await body.complete_digest()).size == len(content)
