@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import json
 
 from azure.core import MatchConditions
 from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
-from azure.storage.blob import BlobProperties, ContentSettings
+from azure.storage.blob import BlobProperties
 from azure.storage.blob.aio import BlobClient
 
 from shared.clients import Clients
 from shared.events import Failed
 from shared.settings import QUARANTINE, QUARANTINE_REASONS
 
-from .receipt import Receipt
+from .receipt import Receipt, upload_json
 from .source import Source
 
 _COPY_POLL_SECONDS = 0.5
@@ -98,12 +97,8 @@ def _check(properties: BlobProperties, source: Source) -> None:
 
 
 async def _write_reason(clients: Clients, name: str, receipt: Receipt) -> None:
-    await clients.container(QUARANTINE_REASONS).upload_blob(
-        _with_suffix(name, ".json"),
-        json.dumps(receipt.to_json(), indent=1).encode(),
-        overwrite=True,
-        content_settings=ContentSettings(content_type="application/json"),
-    )
+    reason = clients.container(QUARANTINE_REASONS).get_blob_client(_with_suffix(name, ".json"))
+    await upload_json(reason, receipt.to_json())
 
 
 async def _delete(source: Source) -> None:

@@ -90,7 +90,7 @@ async def write_receipt(clients: Clients, receipt: Receipt) -> Receipt:
     """
     blob = clients.container(RECEIPTS).get_blob_client(receipt.blob)
     try:
-        await _upload(blob, receipt.to_json() | {"earlier": []}, match_condition=MatchConditions.IfMissing)
+        await upload_json(blob, receipt.to_json() | {"earlier": []}, match_condition=MatchConditions.IfMissing)
         return receipt
     except ResourceExistsError:
         return await _add_to(blob, receipt, is_current=await _is_current(clients, receipt))
@@ -115,7 +115,7 @@ async def _add_to(blob: BlobClient, receipt: Receipt, *, is_current: bool) -> Re
         newest, older = document, newest
     earlier = [*document.pop("earlier", []), older][-_MAX_EARLIER:]
     # A concurrent change makes this fail; the host then tries again from the start.
-    await _upload(
+    await upload_json(
         blob,
         newest | {"earlier": earlier},
         etag=download.properties.etag,
@@ -124,7 +124,8 @@ async def _add_to(blob: BlobClient, receipt: Receipt, *, is_current: bool) -> Re
     return receipt
 
 
-async def _upload(blob: BlobClient, document: dict[str, Any], **conditions: Any) -> None:
+async def upload_json(blob: BlobClient, document: dict[str, Any], **conditions: Any) -> None:
+    """Write a blob of JSON, over one that is there unless the conditions forbid it."""
     await blob.upload_blob(
         json.dumps(document, indent=1).encode(),
         overwrite=True,

@@ -15,7 +15,7 @@ import httpx
 
 from .body import Body
 from .errors import DICOMwebError, InvalidParameter, InvalidResponse, RequestNotSent, ResponseLost, status_error
-from .media_types import media_type_of
+from .media_types import DICOM_JSON, media_type_of
 from .retry import RetryPolicy, retry_after_seconds
 from .transport import default_transport
 
@@ -88,7 +88,7 @@ class Answer:
             InvalidResponse: it is of another media type, too large, or no JSON.
             ResponseLost: the connection failed before the body's end.
         """
-        if media_type_of(self.content_type)[0] not in ("application/dicom+json", "application/json"):
+        if media_type_of(self.content_type)[0] not in (DICOM_JSON, "application/json"):
             raise InvalidResponse(f"{self._transaction}: the answer is not DICOM JSON")
         content = bytearray()
         async for chunk in self.chunks():

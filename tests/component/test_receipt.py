@@ -81,15 +81,15 @@ async def test_a_receipt_that_changed_meanwhile_is_not_overwritten(
     """Of two writers at the same moment one fails and comes again: no version is dropped from the list."""
     first, second, third = receipts(3)
     await write_receipt(clients, first)
-    upload = receipt_module._upload
+    upload = receipt_module.upload_json
 
     async def second_comes_between(blob: BlobClient, document: dict[str, Any], **conditions: Any) -> None:
         if conditions["match_condition"] is MatchConditions.IfNotModified:
-            monkeypatch.setattr(receipt_module, "_upload", upload)
+            monkeypatch.setattr(receipt_module, "upload_json", upload)
             await write_receipt(clients, second)
         await upload(blob, document, **conditions)
 
-    monkeypatch.setattr(receipt_module, "_upload", second_comes_between)
+    monkeypatch.setattr(receipt_module, "upload_json", second_comes_between)
     with pytest.raises(ResourceModifiedError):
         await write_receipt(clients, third)
     await write_receipt(clients, third)
