@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from local.dicom_service import part10, search
+from local.dicom_service import change_feed, part10, search
 from local.dicom_service.auth import BearerAuth
 from local.dicom_service.delete import delete
 from local.dicom_service.errors import ServiceError
@@ -96,6 +96,8 @@ def _table() -> list[tuple[str, str, Endpoint]]:
         *(("GET", f"{path}/metadata", retrieve_metadata) for path in levels),
         *(("DELETE", path, delete) for path in levels),
         *(("GET", f"{_INSTANCE}/frames/{frames}", retrieve_frames) for frames in ("{frames}", "")),
+        ("GET", "/changefeed", change_feed.read),
+        ("GET", "/changefeed/latest", change_feed.read_latest),
     ]
 
 

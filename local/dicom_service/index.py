@@ -7,14 +7,14 @@ Each change also adds to the change feed, which belongs to the same transaction.
 
 from __future__ import annotations
 
-import datetime
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from local.dicom_service import matching, uids
+from local.dicom_service import change_feed_index, matching, uids
 from local.dicom_service.attributes import Level, indexed_at
+from local.dicom_service.change_feed_index import Changed
 from local.dicom_service.database import Database
 from local.dicom_service.examine import Instance
 from local.dicom_service.pixel_data import PixelData
@@ -84,7 +84,7 @@ class Index:
             row = (study_key, series_key, sop, instance.transfer_syntax_uid, file_name, pixel_data)
             key = _insert_instance(connection, row)
             connection.execute("INSERT INTO metadata VALUES (?, ?)", (key, instance.metadata))
-            _add_to_change_feed(connection, "Create", [(study, series, sop, key)])
+            change_feed_index.add(connection, "Create", [Changed(study, series, sop, key)])
 
     def delete(self, target: Target) -> list[str]:
         """Delete what belongs to the target and return the names of its files; none if nothing is there."""
@@ -95,7 +95,7 @@ class Index:
                 f"instance.series_key, instance.study_key FROM {_JOINED} WHERE {condition}",
                 parameters,
             ).fetchall()
-            _add_to_change_feed(connection, "Delete", [tuple(row)[:4] for row in rows])
+            change_feed_index.add(connection, "Delete", [Changed(*tuple(row)[:4]) for row in rows])
             keys = [(row["key"],) for row in rows]
             connection.executemany("DELETE FROM metadata WHERE instance_key = ?", keys)
             connection.executemany("DELETE FROM instance WHERE key = ?", keys)
@@ -121,12 +121,12 @@ class Index:
             query = f"SELECT 1 FROM {_JOINED} WHERE {condition} LIMIT 1"
             return connection.execute(query, parameters).fetchone() is not None
 
-    def metadata(self, keys: Iterable[int]) -> list[str]:
-        """Return the metadata of the instances that are still there, in the order of the keys."""
+    def metadata(self, keys: Iterable[int]) -> dict[int, str]:
+        """Return the metadata of the instances that are still there, by key, in the order of the keys."""
         with self._database.read() as connection:
             query = "SELECT json FROM metadata WHERE instance_key = ?"
-            rows = [connection.execute(query, (key,)).fetchone() for key in keys]
-        return [row["json"] for row in rows if row is not None]
+            rows = {key: connection.execute(query, (key,)).fetchone() for key in keys}
+        return {key: row["json"] for key, row in rows.items() if row is not None}
 
     def file_names(self) -> Iterator[str]:
         """Yield the name of every file that a row points at."""
@@ -184,13 +184,6 @@ def _insert_instance(connection: sqlite3.Connection, row: tuple[object, ...]) ->
         raise AlreadyStored
     cursor = connection.execute(f"INSERT INTO instance ({names}) VALUES (?, ?, ?, ?, ?, ?)", row)
     return int(cursor.lastrowid or 0)
-
-
-def _add_to_change_feed(connection: sqlite3.Connection, action: str, instances: list[tuple[object, ...]]) -> None:
-    now = datetime.datetime.now(datetime.UTC).isoformat()
-    names = "timestamp, action, StudyInstanceUID, SeriesInstanceUID, SOPInstanceUID, instance_key"
-    query = f"INSERT INTO change_feed ({names}) VALUES (?, ?, ?, ?, ?, ?)"
-    connection.executemany(query, [(now, action, *instance) for instance in instances])
 
 
 def _delete_if_empty(connection: sqlite3.Connection, table: str, keys: set[int]) -> None:

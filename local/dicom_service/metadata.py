@@ -46,7 +46,8 @@ def _etag(level: Level, instances: list[StoredInstance]) -> str:
 async def _array(index: Index, keys: list[int]) -> AsyncIterator[str]:
     separator = "["
     for start in range(0, len(keys), _BATCH):
-        for metadata in await to_thread.run_sync(index.metadata, keys[start : start + _BATCH]):
+        found = await to_thread.run_sync(index.metadata, keys[start : start + _BATCH])
+        for metadata in found.values():
             yield separator + metadata
             separator = ","
     yield "]" if separator == "," else "[]"

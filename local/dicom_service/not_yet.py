@@ -29,7 +29,6 @@ FEATURES = (
         "rendered instances and frames",
         (("GET", f"{_INSTANCE}/rendered"), ("GET", f"{_INSTANCE}/frames/{{frames}}/rendered")),
     ),
-    NotYet("change feed", (("GET", "/changefeed"), ("GET", "/changefeed/latest"))),
     NotYet(
         "extended query tags",
         (

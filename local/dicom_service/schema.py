@@ -2,14 +2,14 @@
 
 An indexed attribute `X` has a column `X` with the value as it is shown, and `X_key` with what it is compared by;
 a person name also has `X_words` for fuzzy matching. A study's columns hold the latest value that any of its
-instances brought, and so do a series'.
+instances brought, and so do a series'. Times are in ticks, see `timestamps.py`.
 """
 
 from __future__ import annotations
 
 from local.dicom_service.attributes import Level, indexed_at
 
-VERSION = 1
+VERSION = 2
 
 
 def _columns(level: Level) -> str:
@@ -51,12 +51,13 @@ STATEMENTS = [
     "CREATE TABLE metadata (instance_key INTEGER PRIMARY KEY REFERENCES instance, json TEXT NOT NULL)",
     """CREATE TABLE change_feed (
         sequence INTEGER PRIMARY KEY AUTOINCREMENT,
-        timestamp TEXT NOT NULL,
+        timestamp INTEGER NOT NULL,
         action TEXT NOT NULL,
         StudyInstanceUID TEXT NOT NULL,
         SeriesInstanceUID TEXT NOT NULL,
         SOPInstanceUID TEXT NOT NULL,
         instance_key INTEGER NOT NULL)""",
+    "CREATE INDEX change_feed_timestamp ON change_feed (timestamp)",
     "CREATE INDEX series_SeriesInstanceUID ON series (SeriesInstanceUID)",
     "CREATE INDEX instance_SOPInstanceUID ON instance (SOPInstanceUID)",
     "CREATE INDEX instance_study ON instance (study_key)",

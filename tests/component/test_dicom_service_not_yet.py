@@ -17,7 +17,6 @@ __all__ = ["service"]
 NOT_YET = {
     "transcoding",
     "rendered instances and frames",
-    "change feed",
     "extended query tags",
     "operations",
     "partitions",
@@ -49,8 +48,6 @@ def test_the_readme_has_the_same_list() -> None:
     [
         ("GET", f"{INSTANCE}/rendered", "rendered"),
         ("GET", f"{INSTANCE}/frames/1/rendered?quality=50", "rendered"),
-        ("GET", "/changefeed", "change feed"),
-        ("GET", "/changefeed/latest", "change feed"),
         ("GET", "/extendedquerytags", "extended query tags"),
         ("POST", "/extendedquerytags", "extended query tags"),
         ("PATCH", "/extendedquerytags/00101020", "extended query tags"),
