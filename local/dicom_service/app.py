@@ -16,10 +16,13 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from local.dicom_service import change_feed, part10, search
+from local.dicom_service import admin, change_feed, part10, search
 from local.dicom_service.auth import BearerAuth
+from local.dicom_service.connection import KeepConnection
+from local.dicom_service.counts import CountRequests, Counts
 from local.dicom_service.delete import delete
 from local.dicom_service.errors import ServiceError
+from local.dicom_service.faults import Faults, InjectFaults
 from local.dicom_service.frames import retrieve_frames
 from local.dicom_service.metadata import retrieve_metadata
 from local.dicom_service.not_yet import FEATURES, NotYet
@@ -50,9 +53,14 @@ def create_app(
 
     The folder is opened when the application starts and closed when it stops.
     """
+    faults, counts = Faults(), Counts()
     app = Starlette(
-        routes=_routes(token_secret),
-        middleware=[Middleware(each) for each in (LogRequests, ApiVersions, UnexpectedErrors, DrainUnreadBody)],
+        routes=[*admin.routes(faults, counts), *_routes(token_secret, faults)],
+        middleware=[
+            *(Middleware(each) for each in (KeepConnection, LogRequests, ApiVersions, UnexpectedErrors)),
+            Middleware(CountRequests, counts=counts),
+            Middleware(DrainUnreadBody),
+        ],
         exception_handlers={ServiceError: _service_error, ClientDisconnect: _client_disconnect, 404: _unknown_path},
         lifespan=_lifespan(data_dir, Switches(implicit_vr, max_request_bytes)),
     )
@@ -77,8 +85,8 @@ def _lifespan(data_dir: Path, switches: Switches) -> Callable[[Starlette], Abstr
     return lifespan
 
 
-def _routes(token_secret: str | None) -> list[Route]:
-    guard = [Middleware(BearerAuth, secret=token_secret)]
+def _routes(token_secret: str | None, faults: Faults) -> list[Route]:
+    guard = [Middleware(BearerAuth, secret=token_secret), Middleware(InjectFaults, faults=faults)]
     return [
         Route("/health/check", _health, methods=["GET"]),
         *(Route(f"/v2{path}", handler, methods=[method], middleware=guard) for method, path, handler in _table()),

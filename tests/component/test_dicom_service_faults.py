@@ -1,0 +1,303 @@
+"""The local DICOM service fails on request, and counts what it is sent."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.component.dicom_service_support import (
+    DICOM_JSON,
+    STORED_INSTANCE,
+    STORED_INSTANCES,
+    Sample,
+    ServiceClient,
+    new_uid,
+)
+from tests.component.dicom_service_support import service as shared_service
+
+__all__ = ["shared_service"]
+
+
+@pytest.fixture
+def service(shared_service: ServiceClient) -> Iterator[ServiceClient]:
+    """The service without a fault, before and after."""
+    yield shared_service
+    shared_service.http.delete(f"{shared_service.root}/admin/faults")
+
+
+def put(service: ServiceClient, fault: str, **fields: Any) -> dict[str, Any]:
+    """Put a fault and return what the service understood."""
+    response = service.http.post(f"{service.root}/admin/faults", json={"fault": fault, **fields})
+    assert response.status_code == 201, response.text
+    shown: dict[str, Any] = response.json()
+    return shown
+
+
+def standing(service: ServiceClient) -> list[dict[str, Any]]:
+    """Return the faults that stand."""
+    found: list[dict[str, Any]] = service.http.get(f"{service.root}/admin/faults").json()
+    return found
+
+
+def read_into(received: bytearray, response: httpx.Response) -> None:
+    """Read a body for as long as it comes."""
+    for chunk in response.iter_raw():
+        received += chunk
+
+
+def test_status_answers_without_doing(service: ServiceClient) -> None:
+    """One store is refused with the status and the Retry-After as given; the next one is carried out."""
+    put(service, "status", kind="store", status=429, retry_after="Fri, 31 Dec 1999 23:59:59 GMT")
+    sample = Sample()
+    refused = service.store(sample.content)
+    assert (refused.status_code, refused.headers["Retry-After"]) == (429, "Fri, 31 Dec 1999 23:59:59 GMT")
+    assert refused.headers["Content-Type"].startswith("text/plain")
+    assert service.store(sample.content).status_code == 200
+
+
+def test_status_has_defaults(service: ServiceClient) -> None:
+    """A bare status fault is one 503 without Retry-After, for whatever comes first."""
+    shown = put(service, "status")
+    assert shown == {"fault": "status", "kind": "any", "requests": 1, "status": 503, "retry_after": None}
+    refused = service.get("/studies")
+    assert refused.status_code == 503
+    assert "Retry-After" not in refused.headers
+    assert service.get("/studies").status_code in (200, 204)
+
+
+@pytest.mark.parametrize("status", [204, 304])
+def test_status_without_body(service: ServiceClient, status: int) -> None:
+    """A status that has no body is sent without one, and the connection goes on."""
+    put(service, "status", status=status)
+    assert service.store(Sample().content).status_code == status
+    assert service.store(Sample().content).status_code == 200
+
+
+def test_refused_store_is_read_to_its_end(service: ServiceClient) -> None:
+    """The body of a refused store is read and counted, so that the answer reaches a client that is still sending."""
+    put(service, "status", kind="store")
+    service.http.delete(f"{service.root}/admin/requests")
+    assert service.store(b"x" * 20_000_000).status_code == 503
+    counts = service.http.get(f"{service.root}/admin/requests").json()
+    assert counts["store"] == {"requests": 1, "bodies": 1, "bytes": 20_000_000}
+
+
+def test_faults_are_for_one_kind(service: ServiceClient) -> None:
+    """Each kind of request meets its own fault and no other."""
+    sample = Sample()
+    service.store_samples(sample)
+    requests = {
+        "store": ("POST", "/studies"),
+        "search": ("GET", "/studies"),
+        "retrieve": ("GET", sample.path),
+        "metadata": ("GET", f"{sample.series_path}/metadata"),
+        "frames": ("GET", f"{sample.path}/frames/1"),
+        "rendered": ("GET", f"{sample.path}/rendered"),
+        "changefeed": ("GET", "/changefeed/latest"),
+        "delete": ("DELETE", sample.path),
+    }
+    for kind in requests:
+        put(service, "status", kind=kind, status=418)
+        for other, (method, path) in requests.items():
+            if other != kind:
+                assert service.http.request(method, path).status_code != 418
+        method, path = requests[kind]
+        assert service.http.request(method, path).status_code == 418
+        assert standing(service) == []
+
+
+@pytest.mark.parametrize(
+    "path", ["/studies", "/series", "/instances", "/studies/1.2/series", "/studies/1.2/series/1.3/instances"]
+)
+def test_every_search_is_a_search(service: ServiceClient, path: str) -> None:
+    """A fault for searches meets all search resources."""
+    put(service, "status", kind="search", status=418)
+    assert service.get(path).status_code == 418
+
+
+def test_several_faults_stand_in_line(service: ServiceClient) -> None:
+    """The first that is for the request is taken and its count goes down; one without a count stays."""
+    put(service, "status", kind="search", status=500, requests=2)
+    put(service, "status", status=502, requests=None)
+    assert [service.get("/studies").status_code for _ in range(4)] == [500, 500, 502, 502]
+    assert service.store(Sample().content).status_code == 502
+    assert [fault["status"] for fault in standing(service)] == [502]
+
+
+def test_faults_are_listed_and_cleared(service: ServiceClient) -> None:
+    """The list says what is left of each; afterwards none stands."""
+    put(service, "status", requests=3)
+    service.get("/studies")
+    assert [fault["requests"] for fault in standing(service)] == [2]
+    assert service.http.delete(f"{service.root}/admin/faults").status_code == 204
+    assert standing(service) == []
+    assert service.store(Sample().content).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        ("", "JSON"),
+        ("[]", "object"),
+        ("{}", "`fault` has to be one of status, delay,"),
+        ('{"fault": "flood"}', "`fault` has to be one of status, delay,"),
+        ('{"fault": "status", "kind": "all"}', "`kind`"),
+        ('{"fault": "status", "status": 99}', "`status`"),
+        ('{"fault": "status", "status": "503"}', "`status`"),
+        ('{"fault": "status", "retry_after": 1}', "`retry_after`"),
+        ('{"fault": "status", "retry_after": "1\\r\\nX: 1"}', "`retry_after`"),
+        ('{"fault": "status", "requests": 0}', "`requests`"),
+        ('{"fault": "status", "seconds": 1}', "`seconds`"),
+        ('{"fault": "delay"}', "`seconds`"),
+        ('{"fault": "cut", "bytes": -1}', "`bytes`"),
+        ('{"fault": "throttle"}', "`per_second`"),
+    ],
+)
+def test_bad_fault_is_refused(service: ServiceClient, body: str, named: str) -> None:
+    """What is not a fault is 400 with a sentence that names what is wrong, and none is put."""
+    response = service.http.post(f"{service.root}/admin/faults", content=body)
+    assert response.status_code == 400
+    assert response.headers["Content-Type"].startswith("text/plain")
+    assert named in response.text
+    assert standing(service) == []
+
+
+def test_delay_is_before_the_answer(service: ServiceClient) -> None:
+    """A client that does not wait gets no answer, yet what it asked for was done."""
+    put(service, "delay", kind="store", seconds=3600)
+    sample = Sample()
+    headers = {"Accept": DICOM_JSON, "Content-Type": "application/dicom"}
+    with pytest.raises(httpx.ReadTimeout):
+        service.http.post("/studies", content=sample.content, headers=headers, timeout=0.5)
+    assert service.get(sample.path, STORED_INSTANCE).status_code == 200
+
+
+def test_delayed_answer_arrives(service: ServiceClient) -> None:
+    """A client that waits gets the whole answer, late."""
+    put(service, "delay", seconds=0.2)
+    began = time.monotonic()
+    assert service.store(Sample().content).status_code == 200
+    assert time.monotonic() - began >= 0.2
+
+
+@pytest.mark.parametrize("size", [0, 1, 100_000])
+def test_cut_resets_in_the_body(service: ServiceClient, size: int) -> None:
+    """So many bytes of the body arrive after the head, then the connection is reset."""
+    sample = Sample(elements={0x7FE00010: ("OB", bytes(range(256)) * 4096)})
+    service.store_samples(sample)
+    put(service, "cut", kind="retrieve", bytes=size)
+    received = bytearray()
+    with service.http.stream("GET", sample.path, headers={"Accept": STORED_INSTANCE}) as response:
+        assert response.status_code == 200
+        with pytest.raises(httpx.ReadError):
+            read_into(received, response)
+    assert received == sample.content[:size]
+    assert service.get(sample.path, STORED_INSTANCE).content == sample.content
+
+
+def test_cut_of_an_answer_with_a_length(service: ServiceClient) -> None:
+    """An answer that names its length is cut short of it."""
+    put(service, "cut", kind="store", bytes=10)
+    with pytest.raises(httpx.ReadError):
+        service.store(Sample().content)
+
+
+def test_truncated_multipart_ends_cleanly(service: ServiceClient) -> None:
+    """A multipart answer ends as HTTP wants it, but without its closing delimiter."""
+    sample = Sample(elements={0x7FE00010: ("OB", bytes(range(256)) * 4096 * 2)})
+    service.store_samples(sample)
+    whole = service.get(sample.study_path, STORED_INSTANCES).content
+    put(service, "truncate", kind="retrieve")
+    response = service.get(sample.study_path, STORED_INSTANCES)
+    boundary = response.headers["Content-Type"].partition("boundary=")[2].encode()
+    assert response.content.endswith(sample.content)
+    assert len(response.content) == len(whole) - len(b"\r\n--" + boundary + b"--\r\n")
+
+
+def test_truncated_single_part_is_half(service: ServiceClient) -> None:
+    """Half of a file arrives, with nothing to say that it is not all."""
+    sample = Sample()
+    service.store_samples(sample)
+    put(service, "truncate", kind="retrieve")
+    assert service.get(sample.path, STORED_INSTANCE).content == sample.content[: len(sample.content) // 2]
+    put(service, "truncate", kind="search")
+    half = service.get(f"/studies?StudyInstanceUID={sample.study}")
+    assert int(half.headers["Content-Length"]) == len(half.content)
+    assert len(half.content) == len(service.get(f"/studies?StudyInstanceUID={sample.study}").content) // 2
+
+
+def test_drop_after_commit_stores_and_says_nothing(service: ServiceClient, caplog: pytest.LogCaptureFixture) -> None:
+    """The answer to a store is lost, the instance is there, and the service takes nothing for an error."""
+    put(service, "drop_after_commit", kind="store")
+    sample = Sample()
+    with caplog.at_level(logging.WARNING), pytest.raises(httpx.RemoteProtocolError):
+        service.store(sample.content)
+    assert service.get(sample.path, STORED_INSTANCE).content == sample.content
+    assert service.store(sample.content).status_code == 409
+    assert caplog.records == []
+
+
+def test_throttle_refuses_what_comes_too_fast(service: ServiceClient) -> None:
+    """Of a burst the first are let through, the others are 429 with Retry-After; other kinds are not concerned."""
+    put(service, "throttle", kind="search", per_second=2, requests=None)
+    answers = [service.get("/studies?limit=1") for _ in range(4)]
+    assert service.store(Sample().content).status_code == 200
+    assert [answer.status_code for answer in answers[2:]] == [429, 429]
+    assert 429 not in [answer.status_code for answer in answers[:2]]
+    assert answers[2].headers["Retry-After"] == "1"
+    time.sleep(1)  # as Retry-After says
+    assert service.get("/studies?limit=1").status_code != 429
+
+
+def test_throttle_counts_what_it_refuses(service: ServiceClient) -> None:
+    """A throttle for one request is over with the first that it refuses."""
+    put(service, "throttle", kind="search", per_second=1)
+    assert [service.get("/studies").status_code == 429 for _ in range(3)] == [False, True, False]
+    assert standing(service) == []
+
+
+def test_requests_are_counted_by_kind(service: ServiceClient) -> None:
+    """Requests, whole bodies and bytes are counted since the last clearing, those that fail too."""
+    service.http.delete(f"{service.root}/admin/requests")
+    sample = Sample()
+    service.store_samples(sample)
+    service.store(sample.content)
+    service.get(f"/studies/{new_uid()}/metadata")
+    service.get(sample.path, STORED_INSTANCE)
+    counts = service.http.get(f"{service.root}/admin/requests").json()
+    assert counts["store"] == {"requests": 2, "bodies": 2, "bytes": 2 * len(sample.content)}
+    assert counts["metadata"] == counts["retrieve"] == {"requests": 1, "bodies": 0, "bytes": 0}
+    assert set(counts) == {
+        "store",
+        "search",
+        "retrieve",
+        "metadata",
+        "frames",
+        "rendered",
+        "delete",
+        "changefeed",
+    }
+    assert service.http.delete(f"{service.root}/admin/requests").status_code == 204
+    assert service.http.get(f"{service.root}/admin/requests").json()["store"]["requests"] == 0
+
+
+def test_short_body_is_not_a_whole_one(service: ServiceClient) -> None:
+    """A body that breaks off is a request and bytes, but no body."""
+    service.http.delete(f"{service.root}/admin/requests")
+
+    def broken() -> Iterator[bytes]:
+        yield b"x" * 1000
+        raise ConnectionAbortedError
+
+    with pytest.raises(ConnectionAbortedError):
+        service.http.post("/studies", content=broken(), headers={"Accept": "*/*", "Content-Type": "application/dicom"})
+    deadline = time.monotonic() + 10
+    count = {"bytes": 0}
+    while count["bytes"] < 1000 and time.monotonic() < deadline:
+        count = service.http.get(f"{service.root}/admin/requests").json()["store"]
+    assert count == {"requests": 1, "bodies": 0, "bytes": 1000}
