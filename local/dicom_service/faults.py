@@ -13,8 +13,19 @@ from collections.abc import MutableSequence
 from typing import Annotated, Literal
 
 import anyio
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, PrivateAttr, TypeAdapter
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    PrivateAttr,
+    TypeAdapter,
+    field_validator,
+)
+from pydantic_core import PydanticCustomError
 from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -26,6 +37,7 @@ _CHUNK_BYTES = 256 * 1024
 _IN_MEMORY_BYTES = 1024 * 1024
 _WITHOUT_BODY = (204, 304)
 _A_SECOND = 1.0
+_LEAVES_UNFINISHED = "local.leaves_unfinished"
 
 log = logging.getLogger(__name__)
 
@@ -134,12 +146,29 @@ class DropAfterCommit(_Fault):
 
     async def answer(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """Carry the request out and close the connection."""
+        await _unanswered(app, scope, receive)
 
-        async def no_send(message: Message) -> None:
-            pass
 
-        await app(scope, receive, no_send)
-        await connection.close(scope)
+class StuckCreation(_Fault):
+    """The service seems to die in the middle of a store; `unfinished.py` has what it leaves."""
+
+    fault: Literal["stuck_creation"]
+
+    @field_validator("kind")
+    @classmethod
+    def _is_for_stores(cls, kind: str) -> str:
+        if kind not in ("any", "store"):
+            raise PydanticCustomError("kind", "only a store leaves an instance unfinished")
+        return kind
+
+    def takes(self, kind: Kind | None) -> bool:
+        """Tell whether the request is a store."""
+        return kind == "store"
+
+    async def answer(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the store leave its instances unfinished, and close the connection."""
+        scope[_LEAVES_UNFINISHED] = True
+        await _unanswered(app, scope, receive)
 
 
 class Throttle(_Fault):
@@ -166,8 +195,8 @@ class Throttle(_Fault):
         await _refusal(429, {"Retry-After": "1"})(scope, receive, send)
 
 
-Fault = Status | Delay | Cut | Truncate | DropAfterCommit | Throttle
-FAULT_NAMES = ("status", "delay", "cut", "truncate", "drop_after_commit", "throttle")
+Fault = Status | Delay | Cut | Truncate | DropAfterCommit | StuckCreation | Throttle
+FAULT_NAMES = ("status", "delay", "cut", "truncate", "drop_after_commit", "stuck_creation", "throttle")
 FAULT: TypeAdapter[Fault] = TypeAdapter(Annotated[Fault, Field(discriminator="fault")])
 
 
@@ -202,6 +231,19 @@ class InjectFaults:
             return
         log.info("fault: %s", fault.fault)
         await fault.answer(self._app, scope, receive, send)
+
+
+def leaves_unfinished(request: Request) -> bool:
+    """Tell whether the store has to break off before its instances are there."""
+    return _LEAVES_UNFINISHED in request.scope
+
+
+async def _unanswered(app: ASGIApp, scope: Scope, receive: Receive) -> None:
+    async def no_send(message: Message) -> None:
+        pass
+
+    await app(scope, receive, no_send)
+    await connection.close(scope)
 
 
 def _refusal(status: int, headers: dict[str, str]) -> Response:

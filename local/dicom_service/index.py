@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
-from local.dicom_service import change_feed_index, matching, uids
+from local.dicom_service import change_feed_index, matching, uids, unfinished
 from local.dicom_service.attributes import Level, indexed_at
 from local.dicom_service.change_feed_index import Changed
 from local.dicom_service.database import Database
@@ -86,6 +86,16 @@ class Index:
             connection.execute("INSERT INTO metadata VALUES (?, ?)", (key, instance.metadata))
             change_feed_index.add(connection, "Create", [Changed(study, series, sop, key)])
 
+    def leave_unfinished(self, instance: Instance, file_name: str) -> None:
+        """Note a store that has begun and will not end."""
+        with self._database.write() as connection:
+            unfinished.add(connection, _canonical_uids(instance), file_name)
+
+    def is_unfinished(self, target: Target) -> bool:
+        """Tell whether a store of the target has begun and never ended."""
+        with self._database.read() as connection:
+            return unfinished.exists(connection, astuple(target))
+
     def delete(self, target: Target) -> list[str]:
         """Delete what belongs to the target and return the names of its files; none if nothing is there."""
         condition, parameters = target.condition()
@@ -101,7 +111,8 @@ class Index:
             connection.executemany("DELETE FROM instance WHERE key = ?", keys)
             _delete_if_empty(connection, "series", {row["series_key"] for row in rows})
             _delete_if_empty(connection, "study", {row["study_key"] for row in rows})
-        return [row["file_name"] for row in rows]
+            never_there = unfinished.delete(connection, astuple(target))
+        return [*(row["file_name"] for row in rows), *never_there]
 
     def instances(self, target: Target) -> list[StoredInstance]:
         """Return the target's instances, oldest first; none if there is no such target."""
@@ -131,7 +142,7 @@ class Index:
     def file_names(self) -> Iterator[str]:
         """Yield the name of every file that a row points at."""
         with self._database.read() as connection:
-            for row in connection.execute("SELECT file_name FROM instance"):
+            for row in connection.execute("SELECT file_name FROM instance UNION ALL SELECT file_name FROM unfinished"):
                 yield row["file_name"]
 
 

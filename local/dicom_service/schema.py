@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from local.dicom_service.attributes import Level, indexed_at
 
-VERSION = 2
+VERSION = 3
 
 
 def _columns(level: Level) -> str:
@@ -49,6 +49,12 @@ STATEMENTS = [
         pixel_data TEXT,
         UNIQUE (series_key, SOPInstanceUID))""",
     "CREATE TABLE metadata (instance_key INTEGER PRIMARY KEY REFERENCES instance, json TEXT NOT NULL)",
+    """CREATE TABLE unfinished (
+        StudyInstanceUID TEXT NOT NULL,
+        SeriesInstanceUID TEXT NOT NULL,
+        SOPInstanceUID TEXT NOT NULL,
+        file_name TEXT NOT NULL,
+        PRIMARY KEY (StudyInstanceUID, SeriesInstanceUID, SOPInstanceUID))""",
     """CREATE TABLE change_feed (
         sequence INTEGER PRIMARY KEY AUTOINCREMENT,
         timestamp INTEGER NOT NULL,

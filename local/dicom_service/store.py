@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 from anyio import to_thread
@@ -12,11 +13,14 @@ from starlette.responses import Response
 from local.dicom_service import accept, store_response
 from local.dicom_service.bodies import Receiver
 from local.dicom_service.examine import Failure, FailureReason, Instance, examine
+from local.dicom_service.faults import leaves_unfinished
 from local.dicom_service.index import AlreadyStored, Target
 from local.dicom_service.json_response import DICOMJSONResponse
 from local.dicom_service.state import Service, service_of
 from local.dicom_service.store_response import Outcome
 from local.dicom_service.uids import canonical, from_path
+
+Keep = Callable[[Service, Path, Instance], Outcome]
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +38,8 @@ async def store(request: Request) -> Response:
     try:
         study = _study(request)
         paths = await receiver.receive()
-        outcomes = [await to_thread.run_sync(_store_one, service, path, study) for path in paths]
+        keep = _leave_unfinished if leaves_unfinished(request) else _keep
+        outcomes = [await to_thread.run_sync(_store_one, service, path, study, keep) for path in paths]
     finally:
         receiver.discard()
     return _respond(request, outcomes, study)
@@ -45,10 +50,10 @@ def _study(request: Request) -> str | None:
     return None if study is None else from_path(study, "StudyInstanceUID")
 
 
-def _store_one(service: Service, path: Path, study: str | None) -> Outcome:
+def _store_one(service: Service, path: Path, study: str | None, keep: Keep) -> Outcome:
     try:
         found = examine(path, study_instance_uid=study, implicit_vr=service.switches.implicit_vr)
-        return found if isinstance(found, Failure) else _keep(service, path, found)
+        return found if isinstance(found, Failure) else keep(service, path, found)
     except Exception as error:
         # One instance's trouble must not take the others of its request along. The text might quote values.
         log.error("store failed: %s", type(error).__name__)
@@ -56,9 +61,11 @@ def _store_one(service: Service, path: Path, study: str | None) -> Outcome:
 
 
 def _keep(service: Service, path: Path, instance: Instance) -> Outcome:
-    duplicate = Failure(FailureReason.ALREADY_EXISTS, instance.sop_class_uid, instance.sop_instance_uid)
+    duplicate = _failure(FailureReason.ALREADY_EXISTS, instance)
     if service.index.exists(_target(instance)):
         return duplicate
+    if service.index.is_unfinished(_target(instance)):
+        return _failure(FailureReason.BEING_CREATED, instance)
     file_name = service.files.keep(path)
     try:
         service.index.add(instance, file_name)
@@ -69,6 +76,17 @@ def _keep(service: Service, path: Path, instance: Instance) -> Outcome:
         service.files.remove([file_name])
         raise
     return instance
+
+
+def _leave_unfinished(service: Service, path: Path, instance: Instance) -> Outcome:
+    """Stop where a service that dies would; nobody is told of the outcome."""
+    if not service.index.exists(_target(instance)):
+        service.index.leave_unfinished(instance, service.files.keep(path))
+    return instance
+
+
+def _failure(reason: FailureReason, instance: Instance) -> Failure:
+    return Failure(reason, instance.sop_class_uid, instance.sop_instance_uid)
 
 
 def _target(instance: Instance) -> Target:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,7 +17,10 @@ from tests.component.dicom_service_support import (
     STORED_INSTANCES,
     Sample,
     ServiceClient,
+    items,
     new_uid,
+    running,
+    values,
 )
 from tests.component.dicom_service_support import service as shared_service
 
@@ -155,6 +159,7 @@ def test_faults_are_listed_and_cleared(service: ServiceClient) -> None:
         ('{"fault": "status", "seconds": 1}', "`seconds`"),
         ('{"fault": "delay"}', "`seconds`"),
         ('{"fault": "cut", "bytes": -1}', "`bytes`"),
+        ('{"fault": "stuck_creation", "kind": "search"}', "only a store"),
         ('{"fault": "throttle"}', "`per_second`"),
     ],
 )
@@ -240,6 +245,94 @@ def test_drop_after_commit_stores_and_says_nothing(service: ServiceClient, caplo
     assert service.get(sample.path, STORED_INSTANCE).content == sample.content
     assert service.store(sample.content).status_code == 409
     assert caplog.records == []
+
+
+def lose_a_store(service: ServiceClient, *samples: Sample) -> None:
+    """Store each in a request that breaks off in the middle."""
+    for sample in samples:
+        put(service, "stuck_creation")
+        with pytest.raises(httpx.RemoteProtocolError):
+            service.store(sample.content)
+
+
+def test_stuck_creation_cannot_be_found(service: ServiceClient) -> None:
+    """What a broken off store leaves is in no search, retrieval, metadata or change feed, and changes nothing there."""
+    there, stuck, other = Sample(), Sample(), Sample()
+    service.store_samples(there)
+    feed = len(service.get("/changefeed?limit=200").json())
+    before = service.get(f"{there.study_path}/metadata").headers["ETag"]
+    sibling = there.sibling(elements={0x00100010: ("PN", b"Another")})
+    lose_a_store(service, stuck, sibling, other.sibling(study=there.study))
+    for path, accept in (
+        (stuck.study_path, STORED_INSTANCES),
+        (stuck.path, STORED_INSTANCE),
+        (f"{stuck.path}/metadata", DICOM_JSON),
+        (f"{sibling.path}/metadata", DICOM_JSON),
+    ):
+        assert service.get(path, accept).status_code == 404
+    for level in ("studies", "series", "instances"):
+        assert service.search(f"/{level}?StudyInstanceUID={stuck.study}") == []
+        assert len(service.search(f"/{level}?StudyInstanceUID={there.study}&PatientName=doe^jane")) == 1
+    assert service.get(f"{there.study_path}/metadata").headers["ETag"] == before
+    assert len(service.get("/changefeed?limit=200").json()) == feed
+
+
+def test_stuck_creation_fails_until_deleted(service: ServiceClient) -> None:
+    """Storing it again is 409 with 45071; its deletion is 204 and no entry in the feed; then it is stored."""
+    sample = Sample()
+    lose_a_store(service, sample)
+    for _ in range(2):
+        response = service.store(sample.content)
+        assert response.status_code == 409
+        (item,) = items(response, "00081198")
+        assert values(item, "00081197") == [45071]
+        assert values(item, "00081155") == [sample.sop]
+        assert "00741048" not in item
+    feed = len(service.get("/changefeed?limit=200").json())
+    assert service.delete(sample.path) == 204
+    assert service.delete(sample.path) == 404
+    assert len(service.get("/changefeed?limit=200").json()) == feed
+    service.store_samples(sample)
+    assert service.get(sample.path, STORED_INSTANCE).content == sample.content
+
+
+@pytest.mark.parametrize("level", ["series_path", "study_path"])
+def test_stuck_creation_goes_with_what_it_belongs_to(service: ServiceClient, level: str) -> None:
+    """Deleting its series or study removes it, beside what is whole and where nothing is."""
+    whole, alone = Sample(), Sample()
+    service.store_samples(whole)
+    beside = whole.sibling()
+    lose_a_store(service, beside, alone)
+    for sample in (beside, alone):
+        assert service.delete(getattr(sample, level)) == 204
+        service.store_samples(sample)
+
+
+def test_stuck_creation_is_for_stores(service: ServiceClient) -> None:
+    """It waits for a store, whatever comes before, and one that is already there stays as it is."""
+    sample = Sample()
+    service.store_samples(sample)
+    put(service, "stuck_creation")
+    assert service.get("/studies").status_code == 200
+    with pytest.raises(httpx.RemoteProtocolError):
+        service.store(sample.content)
+    assert service.get(sample.path, STORED_INSTANCE).content == sample.content
+    assert values(items(service.store(sample.content), "00081198")[0], "00081197") == [45070]
+
+
+def test_stuck_creation_survives_a_restart(tmp_path: Path) -> None:
+    """It is stuck until somebody deletes it, and its file goes with it."""
+    sample = Sample()
+    with running(tmp_path) as root:
+        client = ServiceClient(root)
+        with client.http:
+            lose_a_store(client, sample)
+    with running(tmp_path) as root:
+        client = ServiceClient(root)
+        with client.http:
+            assert client.store(sample.content).status_code == 409
+            assert client.delete(sample.study_path) == 204
+    assert [path for path in (tmp_path / "instances").rglob("*") if path.is_file()] == []
 
 
 def test_throttle_refuses_what_comes_too_fast(service: ServiceClient) -> None:
