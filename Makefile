@@ -4,13 +4,15 @@ PYTHON ?= python3
 VENV ?= .venv
 # Options for pytest: make test ARGS="-k purge"
 ARGS ?=
+# What the bearer of a token may do: make token ROLE=reader
+ROLE ?= owner
 RUN = $(VENV)/bin/python
 
 help:
 	@echo "make demo    watch the app do its three jobs on real files, in about a minute"
 	@echo "make up      run the app, storage and the DICOM service on this machine; Ctrl-C ends them"
 	@echo "make down    end what 'make up' runs"
-	@echo "make token   print a bearer token for the DICOM service of 'make up'"
+	@echo "make token   print a bearer token for the DICOM service of 'make up'; ROLE=reader for one that only reads"
 	@echo "make test    run every test; ARGS=... goes to pytest"
 	@echo "make check   lint, format, types, and whether the lock files are in step"
 	@echo "make lock    write the lock files anew from pyproject.toml"
@@ -27,7 +29,7 @@ down: set-up
 	@exec $(RUN) -m local.down
 
 token: set-up
-	@exec $(RUN) -m local.token
+	@exec $(RUN) -m local.token --role $(ROLE)
 
 test: set-up
 	@exec $(RUN) -m pytest $(ARGS)

@@ -1,7 +1,8 @@
 """A token endpoint of the managed-identity form: `python -m local.identity --port N`.
 
 It answers as App Service does, so that azure-identity runs unchanged against it: GET with `api-version`,
-`resource` and the header X-IDENTITY-HEADER. It gives a token for whatever resource it is asked for.
+`resource` and the header X-IDENTITY-HEADER. It gives a token for whatever resource it is asked for, with the role
+that it is started with, or the one that a request names as `role`, for which App Service has no word.
 The environment holds IDENTITY_HEADER, what a caller has to send, and LOCAL_TOKEN_SECRET, the signing key.
 """
 
@@ -35,10 +36,11 @@ class Endpoint(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, port: int, *, header: str, secret: str) -> None:
+    def __init__(self, port: int, *, header: str, secret: str, role: tokens.Role = "owner") -> None:
         super().__init__((HOST, port), _Handler)
         self.header = header
         self.secret = secret
+        self.role = role
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -69,12 +71,16 @@ class _Handler(BaseHTTPRequestHandler):
         resources = query.get("resource", [])
         if len(resources) != 1:
             return HTTPStatus.BAD_REQUEST, {"message": "one resource has to be named"}
-        return HTTPStatus.OK, self._token(resources[0])
+        role = query.get("role", [self.server.role])[0]
+        if role not in tokens.ROLES:
+            return HTTPStatus.BAD_REQUEST, {"message": f"role has to be one of {', '.join(tokens.ROLES)}"}
+        return HTTPStatus.OK, self._token(resources[0], role)
 
-    def _token(self, resource: str) -> dict[str, str]:
+    def _token(self, resource: str, role: tokens.Role) -> dict[str, str]:
         expires_on = int(time.time()) + LIFETIME_SECONDS
+        token = tokens.issue(self.server.secret, audience=resource, lifetime_seconds=LIFETIME_SECONDS, role=role)
         return {
-            "access_token": tokens.issue(self.server.secret, audience=resource, lifetime_seconds=LIFETIME_SECONDS),
+            "access_token": token,
             "expires_on": str(expires_on),
             "resource": resource,
             "token_type": "Bearer",
@@ -88,8 +94,10 @@ def main() -> None:
     """Serve until a signal ends the process; there is no state to save."""
     parser = argparse.ArgumentParser(description="A token endpoint of the managed-identity form.")
     parser.add_argument("--port", type=int, required=True)
-    port = parser.parse_args().port
-    Endpoint(port, header=os.environ["IDENTITY_HEADER"], secret=os.environ["LOCAL_TOKEN_SECRET"]).serve_forever()
+    parser.add_argument("--role", choices=tokens.ROLES, default="owner", help="what its tokens allow at the service")
+    options = parser.parse_args()
+    header, secret = os.environ["IDENTITY_HEADER"], os.environ["LOCAL_TOKEN_SECRET"]
+    Endpoint(options.port, header=header, secret=secret, role=options.role).serve_forever()
 
 
 if __name__ == "__main__":

@@ -60,6 +60,7 @@ class Stack:
         auth: ask for function keys, as Azure does.
         poll_seconds: how often blobs and queues are looked at; None leaves it to the functions host.
         lock_seconds: how long the messages of a killed functions host stay hidden; None leaves it to the host.
+        role: what the app's tokens allow it at the DICOM service; those of `token` allow everything.
         settings: environment variables of the app; they win over those that the stack would set.
         say: receives a line of progress.
     """
@@ -73,6 +74,7 @@ class Stack:
         auth: bool = False,
         poll_seconds: float | None = None,
         lock_seconds: float | None = None,
+        role: tokens.Role = "owner",
         settings: Mapping[str, str] | None = None,
         say: Callable[[str], None] = lambda line: None,
     ) -> None:
@@ -85,6 +87,7 @@ class Stack:
         self._app = app
         self._auth = auth
         self._host_options = {"--poll-seconds": poll_seconds, "--lock-seconds": lock_seconds}
+        self._role = role
         self._settings = settings or {}
         self._say = say
         self._azurite = Azurite(folder, first_port=self.ports.azurite)
@@ -196,7 +199,8 @@ class Stack:
 
     def _identity(self) -> Part:
         secret = {"IDENTITY_HEADER": self.identity_header, "LOCAL_TOKEN_SECRET": self._token_secret}
-        return self._module("identity", "local.identity", "--port", str(self.ports.identity), **secret)
+        options = ["--port", str(self.ports.identity), "--role", self._role]
+        return self._module("identity", "local.identity", *options, **secret)
 
     def _dicom_service(self) -> Part:
         options = ["--port", str(self.ports.dicom), "--data", str(self.folder / "dicom")]

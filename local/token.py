@@ -1,7 +1,8 @@
-"""Print a bearer token for the DICOM service of the running stack: `python -m local.token`."""
+"""Print a bearer token for the DICOM service of the running stack: `python -m local.token [--role reader]`."""
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 import urllib.request
@@ -10,24 +11,27 @@ from urllib.parse import urlencode
 
 from local.identity import API_VERSION
 from local.lockfile import holder
-from local.tokens import DICOM_AUDIENCE
+from local.tokens import DICOM_AUDIENCE, ROLES
 from local.up import ACCESS_FILE, PID_FILE, data_folder
 
 
 def main() -> int:
     """Return 0 when the token is printed."""
+    parser = argparse.ArgumentParser(description="Print a bearer token for the DICOM service of the running stack.")
+    parser.add_argument("--role", choices=ROLES, default="owner", help="what its bearer may do")
+    role = parser.parse_args().role
     folder = data_folder()
     access = folder / ACCESS_FILE
     if holder(folder / PID_FILE) is None or not access.exists():
         print(f"Nothing runs in {folder}: start it with `make up`.", file=sys.stderr)
         return 1
-    print(_ask(access))
+    print(_ask(access, role))
     return 0
 
 
-def _ask(access: Path) -> str:
+def _ask(access: Path, role: str) -> str:
     known = json.loads(access.read_text())
-    query = urlencode({"api-version": API_VERSION, "resource": DICOM_AUDIENCE})
+    query = urlencode({"api-version": API_VERSION, "resource": DICOM_AUDIENCE, "role": role})
     request = urllib.request.Request(  # noqa: S310 - our own http endpoint on loopback
         f"{known['endpoint']}?{query}", headers={"X-IDENTITY-HEADER": known["header"]}
     )

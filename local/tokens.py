@@ -1,20 +1,24 @@
 """Bearer tokens of the local stack: issued by `local.identity`, checked by `local.dicom_service`.
 
-They have the shape of Entra ID's access tokens, signed with a secret that `make up` draws for each run.
+They have the shape of Entra ID's access tokens, signed with a secret that `make up` draws for each run. In Azure a
+role is assigned to an identity, here the token says which one its bearer has: DICOM Data Owner may do everything,
+DICOM Data Reader read and search.
 """
 
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, Literal, get_args
 
 import jwt
 
 DICOM_AUDIENCE = "https://dicom.healthcareapis.azure.com"
+Role = Literal["owner", "reader"]
+ROLES: tuple[Role, ...] = get_args(Role)
 ISSUER = "https://sts.windows.net/00000000-0000-0000-0000-000000000000/"
 
 
-def issue(secret: str, *, audience: str = DICOM_AUDIENCE, lifetime_seconds: int = 3600) -> str:
+def issue(secret: str, *, audience: str = DICOM_AUDIENCE, lifetime_seconds: int = 3600, role: Role = "owner") -> str:
     """Sign an access token for `audience` that is valid from now for `lifetime_seconds`."""
     now = int(time.time())
     claims = {
@@ -23,6 +27,7 @@ def issue(secret: str, *, audience: str = DICOM_AUDIENCE, lifetime_seconds: int 
         "iat": now,
         "nbf": now,
         "exp": now + lifetime_seconds,
+        "roles": [role],
         "oid": "00000000-0000-0000-0000-000000000001",
         "tid": "00000000-0000-0000-0000-000000000000",
     }

@@ -8,6 +8,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,16 +38,24 @@ SCOPE = f"{tokens.DICOM_AUDIENCE}/.default"
 @pytest.fixture
 def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The URL of an endpoint that the environment names as App Service would."""
-    with identity.Endpoint(0, header=HEADER, secret=SECRET) as server:
-        url = identity.url(server.server_port)
+    with served("owner") as url:
         monkeypatch.setenv("IDENTITY_ENDPOINT", url)
         monkeypatch.setenv("IDENTITY_HEADER", HEADER)
         monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "ManagedIdentityCredential")
+        yield url
+
+
+@contextmanager
+def served(role: tokens.Role) -> Iterator[str]:
+    """Run an endpoint and yield its URL."""
+    with identity.Endpoint(0, header=HEADER, secret=SECRET, role=role) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        yield url
-        server.shutdown()
-        thread.join()
+        try:
+            yield identity.url(server.server_port)
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 @pytest.mark.parametrize("kind", ["ManagedIdentityCredential", "DefaultAzureCredential"])
@@ -86,6 +95,23 @@ def test_asks_for_all_that_app_service_asks_for(
     answer = httpx.get(httpx.URL(endpoint).copy_with(path=path), params=query, headers=headers)
     assert answer.status_code == status
     assert ("access_token" in answer.json()) == (status == 200)
+
+
+@pytest.mark.parametrize(
+    ("asked", "given"), [({}, "reader"), ({"role": "owner"}, "owner"), ({"role": "reader"}, "reader")]
+)
+def test_gives_the_role_of_its_identity(asked: dict[str, str], given: str) -> None:
+    """A token has the role that the endpoint is started with, unless the request names another."""
+    query = {"resource": tokens.DICOM_AUDIENCE, "api-version": identity.API_VERSION, **asked}
+    with served("reader") as url:
+        answer = httpx.get(url, params=query, headers={"X-IDENTITY-HEADER": HEADER})
+    assert tokens.verify(answer.json()["access_token"], SECRET)["roles"] == [given]
+
+
+def test_knows_no_other_role(endpoint: str) -> None:
+    """A role that the service does not know is refused, rather than given in vain."""
+    query = {"resource": "r", "api-version": identity.API_VERSION, "role": "administrator"}
+    assert httpx.get(endpoint, params=query, headers={"X-IDENTITY-HEADER": HEADER}).status_code == 400
 
 
 def test_logs_no_secret(tmp_path: Path) -> None:

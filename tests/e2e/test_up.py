@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
+import jwt
 import pytest
 
 from local.ports import HOST, free_ports
@@ -169,6 +170,9 @@ def test_up_token_down(machine: Machine) -> None:
     studies = f"http://{HOST}:{first + 1}/v2/studies"
     assert status(studies, Accept="application/dicom+json") == 401
     assert status(studies, Accept="application/dicom+json", Authorization=f"Bearer {token}") in (200, 204)
+    reading = machine.run([*MAKE, "token", "ROLE=reader"]).stdout.strip()
+    roles = [jwt.decode(each, options={"verify_signature": False})["roles"] for each in (token, reading)]
+    assert roles == [["owner"], ["reader"]]
 
     second = machine.run(UP)
     assert (second.returncode, second.stdout) == (2, "")
