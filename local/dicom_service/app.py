@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from local.dicom_service import admin, change_feed, part10, search
+from local.dicom_service import extended_query_tag_routes as tags
 from local.dicom_service.auth import BearerAuth
 from local.dicom_service.connection import KeepConnection
 from local.dicom_service.counts import CountRequests, Counts
@@ -26,6 +27,7 @@ from local.dicom_service.faults import Faults, InjectFaults
 from local.dicom_service.frames import retrieve_frames
 from local.dicom_service.metadata import retrieve_metadata
 from local.dicom_service.not_yet import FEATURES, NotYet
+from local.dicom_service.operation_routes import get_operation
 from local.dicom_service.retrieve import retrieve
 from local.dicom_service.state import DEFAULT_MAX_REQUEST_BYTES, ImplicitVR, Service, Switches
 from local.dicom_service.store import store
@@ -106,6 +108,13 @@ def _table() -> list[tuple[str, str, Endpoint]]:
         *(("GET", f"{_INSTANCE}/frames/{frames}", retrieve_frames) for frames in ("{frames}", "")),
         ("GET", "/changefeed", change_feed.read),
         ("GET", "/changefeed/latest", change_feed.read_latest),
+        ("GET", "/extendedquerytags", tags.list_tags),
+        ("POST", "/extendedquerytags", tags.add_tags),
+        ("GET", "/extendedquerytags/{tag}", tags.get_tag),
+        ("PATCH", "/extendedquerytags/{tag}", tags.update_tag),
+        ("DELETE", "/extendedquerytags/{tag}", tags.delete_tag),
+        ("GET", "/extendedquerytags/{tag}/errors", tags.list_errors),
+        ("GET", "/operations/{operation}", get_operation),
     ]
 
 

@@ -111,6 +111,12 @@ def person_name(text: str) -> dict[str, str] | None:
     return {name: group for name, group in names if group} or None
 
 
+def person_name_text(groups: dict[str, str]) -> str:
+    """Return the person name that has these component groups: what `person_name` undoes."""
+    names = ("Alphabetic", "Ideographic", "Phonetic")
+    return "=".join(groups.get(name, "") for name in names).rstrip("=")
+
+
 def _number_or_text(vr: str, text: str) -> int | float | str:
     number = text.strip()
     if len(number) > _LONGEST_NUMBER:

@@ -17,6 +17,7 @@ from pydicom.uid import ImplicitVRLittleEndian
 from local.dicom_service import dicom_json, part10, uids
 from local.dicom_service.attributes import INDEXED, MODALITIES_IN_STUDY, PATIENT_ID, Attribute
 from local.dicom_service.dicom_json import Attributes, JSONDataset
+from local.dicom_service.element_values import person_name_text
 from local.dicom_service.pixel_data import PixelData
 
 SOP_CLASS_UID = "00080016"
@@ -54,7 +55,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Instance:
-    """An instance that may be stored."""
+    """An instance that may be stored; `invalid` has the broken rules of what is left out of its metadata, by tag."""
 
     study_instance_uid: str
     series_instance_uid: str
@@ -67,6 +68,7 @@ class Instance:
     warning_reason: WarningReason | None
     warnings: dict[str, str] = field(default_factory=dict)
     several_values: list[str] = field(default_factory=list)
+    invalid: dict[str, str] = field(default_factory=dict)
 
 
 def examine(path: Path, *, study_instance_uid: str | None, implicit_vr: str) -> Instance | Failure:
@@ -134,6 +136,7 @@ def _instance(dataset: JSONDataset, transfer_syntax_uid: str, pixel_data: PixelD
         warning_reason=_warning_reason(transfer_syntax_uid, warnings),
         warnings=warnings,
         several_values=_several_values(dataset.attributes),
+        invalid=dataset.broken,
     )
 
 
@@ -144,17 +147,16 @@ def _warning_reason(transfer_syntax_uid: str, warnings: dict[str, str]) -> Warni
 
 
 def _indexed(attributes: Attributes) -> dict[str, str]:
-    """Return the first value of each indexed attribute that has one."""
+    """Return the first value of each indexed attribute that has one, and its own VR."""
     found = {attribute.keyword: _first_text(attributes, attribute) for attribute in INDEXED}
     return {keyword: text for keyword, text in found.items() if text}
 
 
 def _first_text(attributes: Attributes, attribute: Attribute) -> str:
     values = _values(attributes, attribute.tag)
-    first = values[0] if values else None
+    first = values[0] if values and attributes[attribute.tag]["vr"] == attribute.vr else None
     if isinstance(first, dict):
-        groups = [first.get(name, "") for name in ("Alphabetic", "Ideographic", "Phonetic")]
-        return "=".join(groups).rstrip("=")
+        return person_name_text(first)
     return str(first or "")
 
 

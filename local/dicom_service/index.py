@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import astuple, dataclass
 
-from local.dicom_service import change_feed_index, matching, uids, unfinished
+from local.dicom_service import change_feed_index, extended_index, matching, uids, unfinished
 from local.dicom_service.attributes import Level, indexed_at
 from local.dicom_service.change_feed_index import Changed
 from local.dicom_service.database import Database
@@ -84,6 +84,8 @@ class Index:
             row = (study_key, series_key, sop, instance.transfer_syntax_uid, file_name, pixel_data)
             key = _insert_instance(connection, row)
             connection.execute("INSERT INTO metadata VALUES (?, ?)", (key, instance.metadata))
+            keys = {Level.STUDY: study_key, Level.SERIES: series_key, Level.INSTANCE: key}
+            extended_index.add(connection, keys, instance)
             change_feed_index.add(connection, "Create", [Changed(study, series, sop, key)])
 
     def leave_unfinished(self, instance: Instance, file_name: str) -> None:
@@ -169,8 +171,8 @@ def _put(connection: sqlite3.Connection, level: Level, identity: dict[str, str |
     return _insert(connection, table, {**empty, **identity, **columns})
 
 
-def _columns(level: Level, instance: Instance) -> dict[str, str]:
-    columns: dict[str, str] = {}
+def _columns(level: Level, instance: Instance) -> dict[str, matching.Key]:
+    columns: dict[str, matching.Key] = {}
     for attribute in indexed_at(level):
         value = instance.indexed.get(attribute.keyword)
         if value is None:
@@ -182,7 +184,7 @@ def _columns(level: Level, instance: Instance) -> dict[str, str]:
     return columns
 
 
-def _insert(connection: sqlite3.Connection, table: str, columns: dict[str, str | int]) -> int:
+def _insert(connection: sqlite3.Connection, table: str, columns: Mapping[str, matching.Key]) -> int:
     names, marks = ", ".join(columns), ", ".join("?" * len(columns))
     cursor = connection.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", list(columns.values()))
     return int(cursor.lastrowid or 0)

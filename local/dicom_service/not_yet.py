@@ -30,18 +30,6 @@ FEATURES = (
         (("GET", f"{_INSTANCE}/rendered"), ("GET", f"{_INSTANCE}/frames/{{frames}}/rendered")),
     ),
     NotYet(
-        "extended query tags",
-        (
-            ("GET", "/extendedquerytags"),
-            ("POST", "/extendedquerytags"),
-            ("GET", "/extendedquerytags/{tag}"),
-            ("PATCH", "/extendedquerytags/{tag}"),
-            ("DELETE", "/extendedquerytags/{tag}"),
-            ("GET", "/extendedquerytags/{tag}/errors"),
-        ),
-    ),
-    NotYet("operations", (("GET", "/operations/{operation}"),)),
-    NotYet(
         "partitions",
         (
             ("GET", "/partitions"),

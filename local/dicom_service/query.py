@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from urllib.parse import parse_qsl
 
-from pydicom.datadict import keyword_for_tag, tag_for_keyword
-
-from local.dicom_service import matching, value_rules
+from local.dicom_service import matching
 from local.dicom_service.attributes import ALL_FIELDS, DEFAULT_FIELDS, SEARCHABLE, Attribute, Level
 from local.dicom_service.errors import bad_request
+from local.dicom_service.matching import Key
+from local.dicom_service.paging import limit_and_offset
+from local.dicom_service.tags import tag_named
 
-MAX_LIMIT = 200
-DEFAULT_LIMIT = 100
-_MAX_OFFSET = 2**31 - 1
 _OPTIONS = ("limit", "offset", "fuzzymatching", "includefield")
-_HEX_TAG = re.compile(r"[0-9A-Fa-f]{8}")
-_DIGITS = re.compile(r"[0-9]{1,10}")
+_RANGED = ("DA", "DT", "TM")
 
 
 @dataclass(frozen=True)
@@ -25,16 +22,16 @@ class Exact:
     """The attribute is the value, given as its key."""
 
     attribute: Attribute
-    key: str
+    key: Key
 
 
 @dataclass(frozen=True)
-class DateRange:
-    """The date lies between the two, which are included; None is open."""
+class Range:
+    """The date or time lies between the two, which are included; None is open."""
 
     attribute: Attribute
-    earliest: str | None
-    latest: str | None
+    earliest: Key | None
+    latest: Key | None
 
 
 @dataclass(frozen=True)
@@ -45,14 +42,15 @@ class Fuzzy:
     prefixes: str
 
 
-Condition = Exact | DateRange | Fuzzy
+Condition = Exact | Range | Fuzzy
 
 
 @dataclass(frozen=True)
 class Query:
-    """A search: its conditions must all hold; `fields` are the tags to return."""
+    """A search: its conditions must all hold; `fields` are the tags to return, `names` what conditions go by in it."""
 
     conditions: tuple[Condition, ...]
+    names: Mapping[str, str]
     fields: frozenset[str]
     limit: int
     offset: int
@@ -63,27 +61,32 @@ class _Parameters:
     options: dict[str, str] = field(default_factory=dict)
     include: list[str] = field(default_factory=list)
     matches: dict[str, str] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
 
 
-def parse(query_string: str, levels: frozenset[Level]) -> Query:
-    """Read the query string of a search over the given levels.
+def parse(query_string: str, levels: frozenset[Level], extended: Iterable[Attribute] = ()) -> Query:
+    """Read the query string of a search over the given levels; `extended` are attributes that it may ask for too.
 
     Raises:
         ServiceError: 400, something in it is not understood or not supported.
     """
     if "<" in query_string or "%3c" in query_string.lower():
         raise bad_request("The query string may not hold an angle bracket.")
-    parameters = _sort(parse_qsl(query_string, keep_blank_values=True), levels)
+    searchable = {attribute.tag: attribute for attribute in (*SEARCHABLE.values(), *extended)}
+    known = {tag: attribute for tag, attribute in searchable.items() if attribute.level in levels}
+    parameters = _sort(parse_qsl(query_string, keep_blank_values=True), known)
     fuzzy = _flag(parameters.options.get("fuzzymatching", "false"))
+    limit, offset = limit_and_offset(parameters.options)
     return Query(
-        conditions=tuple(_condition(SEARCHABLE[tag], text, fuzzy) for tag, text in parameters.matches.items()),
+        conditions=tuple(_condition(known[tag], text, fuzzy) for tag, text in parameters.matches.items()),
+        names=parameters.names,
         fields=frozenset(_fields(parameters.include, levels)) | parameters.matches.keys(),
-        limit=_number("limit", parameters.options.get("limit", str(DEFAULT_LIMIT)), 1, MAX_LIMIT),
-        offset=_number("offset", parameters.options.get("offset", "0"), 0, _MAX_OFFSET),
+        limit=limit,
+        offset=offset,
     )
 
 
-def _sort(pairs: list[tuple[str, str]], levels: frozenset[Level]) -> _Parameters:
+def _sort(pairs: list[tuple[str, str]], known: Mapping[str, Attribute]) -> _Parameters:
     parameters = _Parameters()
     for name, value in pairs:
         if not value.strip():
@@ -94,7 +97,9 @@ def _sort(pairs: list[tuple[str, str]], levels: frozenset[Level]) -> _Parameters
         elif option in _OPTIONS:
             _put_once(parameters.options, option, value)
         else:
-            _put_once(parameters.matches, _searchable_tag(name, levels), value)
+            tag = _searchable_tag(name, known)
+            _put_once(parameters.matches, tag, value)
+            parameters.names[tag] = name
     return parameters
 
 
@@ -104,33 +109,33 @@ def _put_once(values: dict[str, str], name: str, value: str) -> None:
     values[name] = value
 
 
-def _searchable_tag(name: str, levels: frozenset[Level]) -> str:
-    tag = _tag(name)
+def _searchable_tag(name: str, known: Mapping[str, Attribute]) -> str:
+    tag = tag_named(name)
     if tag is None:
         raise bad_request("A query parameter is neither an option nor an attribute.")
-    attribute = SEARCHABLE.get(tag)
-    if attribute is None or attribute.level not in levels:
+    if tag not in known:
         raise bad_request(f"The attribute {tag} cannot be searched for with this resource.")
     return tag
 
 
-def _tag(name: str) -> str | None:
-    """Return the tag that a keyword or eight hexadecimal digits name."""
-    if _HEX_TAG.fullmatch(name):
-        return name.upper()
-    tag = tag_for_keyword(name)
-    # Some entries of pydicom's dictionary share a keyword; take only those that are their own.
-    return f"{tag:08X}" if tag is not None and keyword_for_tag(tag) == name else None
-
-
 def _condition(attribute: Attribute, text: str, fuzzy: bool) -> Condition:
-    if attribute.vr == "DA":
-        return _date_condition(attribute, text)
+    if attribute.vr in _RANGED and "-" in text:
+        return _range(attribute, text)
     if attribute.vr == "PN" and fuzzy:
         if '"' in text:
             raise bad_request("Fuzzy matching does not take a quotation mark.")
         return _fuzzy(attribute, matching.words_of(text))
-    return Exact(attribute, matching.key_of(attribute, text))
+    return Exact(attribute, _key(attribute, text))
+
+
+def _key(attribute: Attribute, text: str) -> Key:
+    # An offset behind a minus sign cannot be told from a range.
+    if attribute.vr == "DT" and "+" in text:
+        raise bad_request("A date and time must be without an offset from UTC.")
+    try:
+        return matching.key_of(attribute, text)
+    except matching.NotOfItsVR:
+        raise bad_request(f"The value for {attribute.tag} is not one of its VR, {attribute.vr}.") from None
 
 
 def _fuzzy(attribute: Attribute, prefixes: str) -> Fuzzy:
@@ -139,23 +144,14 @@ def _fuzzy(attribute: Attribute, prefixes: str) -> Fuzzy:
     return Fuzzy(attribute, prefixes)
 
 
-def _date_condition(attribute: Attribute, text: str) -> Condition:
-    if "-" not in text:
-        return Exact(attribute, _date(text))
+def _range(attribute: Attribute, text: str) -> Range:
     earliest, _, latest = text.partition("-")
-    if not earliest.strip() and not latest.strip():
-        raise bad_request("A date range needs at least one end.")
-    start, end = (_date(part) if part.strip() else None for part in (earliest, latest))
-    if start is not None and end is not None and start > end:
-        raise bad_request("A date range begins after its end.")
-    return DateRange(attribute, start, end)
-
-
-def _date(text: str) -> str:
-    text = text.strip()
-    if not value_rules.is_date(text):
-        raise bad_request("A date must be a real one of the form yyyyMMdd.")
-    return text
+    start, end = (_key(attribute, part) if part.strip() else None for part in (earliest, latest))
+    if start is None and end is None:
+        raise bad_request("A range needs at least one end.")
+    if start is not None and end is not None and str(start) > str(end):
+        raise bad_request("A range begins after its end.")
+    return Range(attribute, start, end)
 
 
 def _fields(include: list[str], levels: frozenset[Level]) -> list[str]:
@@ -164,7 +160,7 @@ def _fields(include: list[str], levels: frozenset[Level]) -> list[str]:
         if len(names) > 1:
             raise bad_request("includefield=all cannot stand with other fields.")
         return [tag for level in levels for tag in ALL_FIELDS[level]]
-    tags = [_tag(name) for name in names]
+    tags = [tag_named(name) for name in names]
     if None in tags:
         raise bad_request("includefield names something that is not an attribute.")
     return [tag for level in levels for tag in DEFAULT_FIELDS[level]] + [tag for tag in tags if tag]
@@ -174,13 +170,6 @@ def _flag(text: str) -> bool:
     if text.lower() not in ("true", "false"):
         raise bad_request("fuzzymatching must be true or false.")
     return text.lower() == "true"
-
-
-def _number(name: str, text: str, least: int, most: int) -> int:
-    text = text.strip()
-    if not _DIGITS.fullmatch(text) or not least <= int(text) <= most:
-        raise bad_request(f"{name} must be a number from {least} to {most}.")
-    return int(text)
 
 
 def with_fields(query: Query, tags: list[str]) -> Query:

@@ -7,9 +7,10 @@ instances brought, and so do a series'. Times are in ticks, see `timestamps.py`.
 
 from __future__ import annotations
 
+from local.dicom_service import extended_schema
 from local.dicom_service.attributes import Level, indexed_at
 
-VERSION = 3
+VERSION = 4
 
 
 def _columns(level: Level) -> str:
@@ -70,5 +71,6 @@ STATEMENTS = [
     "CREATE INDEX instance_series ON instance (series_key)",
     *_indexes("study", Level.STUDY),
     *_indexes("series", Level.SERIES),
+    *extended_schema.STATEMENTS,
     f"PRAGMA user_version = {VERSION}",
 ]

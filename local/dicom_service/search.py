@@ -8,8 +8,9 @@ from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 
-from local.dicom_service import accept, query, uids
+from local.dicom_service import accept, extended_query_tags, query, uids
 from local.dicom_service.attributes import Level
+from local.dicom_service.extended_query_tags import ExtendedQueryTag
 from local.dicom_service.json_response import DICOMJSONResponse
 from local.dicom_service.search_index import Scope, search
 from local.dicom_service.state import service_of
@@ -40,7 +41,20 @@ async def _search(request: Request, scope: Scope) -> Response:
     accept.require_dicom_json(request.headers.getlist("accept"))
     named = {_PATH_UIDS[name]: uid for name, uid in request.path_params.items()}
     within = {keyword: uids.from_path(uid, keyword) for (keyword, _), uid in named.items()}
-    asked = query.parse(request.url.query, scope.levels)
+    database = service_of(request).database
+    asked = query.parse(
+        request.url.query, scope.levels, await to_thread.run_sync(extended_query_tags.searchable, database)
+    )
     asked = query.with_fields(asked, [tag for _, tag in named])
-    found = await to_thread.run_sync(search, service_of(request).database, scope, asked, within)
-    return DICOMJSONResponse(found) if found else Response(status_code=204)
+    found = await to_thread.run_sync(search, database, scope, asked, within)
+    response = DICOMJSONResponse(found) if found else Response(status_code=204)
+    if erroneous := _erroneous(asked):
+        response.headers["erroneous-dicom-attributes"] = ",".join(erroneous)
+    return response
+
+
+def _erroneous(asked: query.Query) -> list[str]:
+    """Return what the query calls those of its attributes by which some instances could not be indexed."""
+    attributes = [condition.attribute for condition in asked.conditions]
+    extended = [attribute for attribute in attributes if isinstance(attribute, ExtendedQueryTag)]
+    return [asked.names[tag.tag] for tag in extended if tag.error_count]

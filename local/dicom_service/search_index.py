@@ -21,7 +21,10 @@ from local.dicom_service.attributes import (
 from local.dicom_service.database import Database
 from local.dicom_service.dicom_json import Attributes
 from local.dicom_service.element_values import person_name
-from local.dicom_service.query import Condition, DateRange, Exact, Fuzzy, Query
+from local.dicom_service.extended_query_tags import ExtendedQueryTag
+from local.dicom_service.extended_schema import value_table
+from local.dicom_service.matching import Key
+from local.dicom_service.query import Condition, Exact, Fuzzy, Query, Range
 
 _TABLES = {
     Level.STUDY: "study",
@@ -78,25 +81,38 @@ def _column(attribute: Attribute) -> str:
     return f"{attribute.level.name.lower()}.{attribute.keyword}"
 
 
-def _sql(condition: Condition) -> tuple[str, list[str]]:
+def _sql(condition: Condition) -> tuple[str, list[Key]]:
     attribute = condition.attribute
     if attribute is MODALITIES_IN_STUDY and isinstance(condition, Exact):
         return "study.key IN (SELECT study_key FROM series WHERE Modality_key = ?)", [condition.key]
-    column = _column(attribute) if attribute in UIDS else f"{_column(attribute)}_key"
+    if isinstance(attribute, ExtendedQueryTag):
+        return _extended(attribute, condition)
+    column = _column(attribute)
+    return _comparison(condition, column if attribute in UIDS else f"{column}_key", f"{column}_words")
+
+
+def _extended(tag: ExtendedQueryTag, condition: Condition) -> tuple[str, list[Key]]:
+    comparison, parameters = _comparison(condition, "value_key", "words")
+    values = f"SELECT resource_key FROM {value_table(tag.level)} WHERE tag_key = ? AND {comparison}"
+    return f"{tag.level.name.lower()}.key IN ({values})", [tag.key, *parameters]
+
+
+def _comparison(condition: Condition, key: str, words: str) -> tuple[str, list[Key]]:
+    """Return the SQL of a condition on the columns with an attribute's key and its words."""
     if isinstance(condition, Exact):
-        return f"{column} = ?", [condition.key]
-    if isinstance(condition, DateRange):
-        return _range(column, condition)
-    return _fuzzy(f"{_column(attribute)}_words", condition)
+        return f"{key} = ?", [condition.key]
+    if isinstance(condition, Range):
+        return _range(key, condition)
+    return _fuzzy(words, condition)
 
 
-def _range(column: str, condition: DateRange) -> tuple[str, list[str]]:
+def _range(column: str, condition: Range) -> tuple[str, list[Key]]:
     ends = [(f"{column} >= ?", condition.earliest), (f"{column} <= ?", condition.latest)]
     given = [(text, value) for text, value in ends if value is not None]
     return " AND ".join(text for text, _ in given), [value for _, value in given]
 
 
-def _fuzzy(column: str, condition: Fuzzy) -> tuple[str, list[str]]:
+def _fuzzy(column: str, condition: Fuzzy) -> tuple[str, list[Key]]:
     # The plain search for the first word spares the function most rows.
     first = " " + condition.prefixes.split()[0]
     return f"instr({column}, ?) > 0 AND words_begin_with({column}, ?)", [first, condition.prefixes]

@@ -12,6 +12,7 @@ from local.dicom_service import uids
 from local.dicom_service.database import Database
 from local.dicom_service.files import Files
 from local.dicom_service.index import Index, Target
+from local.dicom_service.reindex import Reindexer
 
 DEFAULT_MAX_REQUEST_BYTES = 4 * 1024**3
 
@@ -40,9 +41,11 @@ class Service:
         self.database = Database(data_dir / "index.sqlite")
         self.index = Index(self.database)
         self.files.sweep(self.index.file_names())
+        self.reindexer = Reindexer(self.database)
 
     def close(self) -> None:
         """Close the index."""
+        self.reindexer.close()
         self.database.close()
         self.files.close()
 
@@ -50,6 +53,11 @@ class Service:
 def service_of(request: Request) -> Service:
     """Return the service that the request came to."""
     return cast(Service, request.app.state.service)
+
+
+def base_url(request: Request) -> str:
+    """Return the URL, with the version, below which the request reached the service."""
+    return f"{request.url.scheme}://{request.url.netloc}/v2"
 
 
 def target_of(request: Request) -> Target:

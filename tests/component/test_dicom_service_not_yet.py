@@ -17,8 +17,6 @@ __all__ = ["service"]
 NOT_YET = {
     "transcoding",
     "rendered instances and frames",
-    "extended query tags",
-    "operations",
     "partitions",
     "replacing an instance by PUT",
     "expiry headers",
@@ -48,11 +46,6 @@ def test_the_readme_has_the_same_list() -> None:
     [
         ("GET", f"{INSTANCE}/rendered", "rendered"),
         ("GET", f"{INSTANCE}/frames/1/rendered?quality=50", "rendered"),
-        ("GET", "/extendedquerytags", "extended query tags"),
-        ("POST", "/extendedquerytags", "extended query tags"),
-        ("PATCH", "/extendedquerytags/00101020", "extended query tags"),
-        ("GET", "/extendedquerytags/00101020/errors", "extended query tags"),
-        ("GET", "/operations/0123456789abcdef0123456789abcdef", "operations"),
         ("GET", "/partitions", "partitions"),
         ("POST", "/partitions/one/studies", "partitions"),
         ("DELETE", "/partitions/one/studies/1.2", "partitions"),
