@@ -90,22 +90,16 @@ def judge(result: StoreResult, sop_instance_uid: str | None) -> Decision:
         AlreadyStored: failure 45070.
         NotYet: our instance is not named, or the failure passes.
     """
-    outcome = result.outcome_of(sop_instance_uid) if sop_instance_uid else None
-    if outcome is None and len(result.outcomes) == 1:
-        outcome = _about_us(result.outcomes[0], sop_instance_uid)
-    if outcome is None:
-        raise NotYet("the answer does not name our instance")
-    if outcome.status is StoreStatus.STORED:
-        return Decision(Verdict.STORED)
-    if outcome.status is StoreStatus.WARNED:
-        return Decision(Verdict.STORED_WITH_WARNINGS, None, outcome.reason, outcome.failed_attributes)
-    return _judge_failure(outcome)
-
-
-def _about_us(only: InstanceOutcome, sop_instance_uid: str | None) -> InstanceOutcome | None:
-    """A lone outcome is ours if we could not know our UID, or if the service could not read it from a failed file."""
-    unreadable = only.status is StoreStatus.FAILED and only.sop_instance_uid is None
-    return only if sop_instance_uid is None or unreadable else None
+    outcome = result.outcome_of(sop_instance_uid)
+    match outcome.status:
+        case StoreStatus.STORED:
+            return Decision(Verdict.STORED)
+        case StoreStatus.WARNED:
+            return Decision(Verdict.STORED_WITH_WARNINGS, None, outcome.reason, outcome.failed_attributes)
+        case StoreStatus.FAILED:
+            return _judge_failure(outcome)
+        case StoreStatus.NOT_NAMED | StoreStatus.NOT_RECEIVED:
+            raise NotYet(f"the answer is no word about our instance: {outcome.status.value}")
 
 
 def _judge_failure(outcome: InstanceOutcome) -> Decision:

@@ -4,6 +4,7 @@ It knows nothing of Azure Functions, azure-identity or our settings: credentials
 """
 
 from .body import Body, BodyLengthError
+from .change_feed import Change, ChangeAction, ChangeFeed, ChangeState
 from .client import DICOMwebClient
 from .errors import (
     AccessDenied,
@@ -18,12 +19,16 @@ from .errors import (
     ResponseLost,
     StatusError,
 )
+from .extended_query_tags import ExtendedQueryTag, ExtendedQueryTags
+from .operations import Operation, Operations
+from .partitions import Partition
 from .parts import Part
+from .query import Query
 from .resource import Resource, check_uid
+from .retrieve import Metadata
 from .retry import RetryPolicy
-from .search import Query
 from .session import Answer, Request
-from .store import InstanceOutcome, StoreReason, StoreResult, StoreStatus
+from .store_response import InstanceOutcome, StoreReason, StoreResult, StoreStatus
 
 __all__ = [
     "AccessDenied",
@@ -31,15 +36,25 @@ __all__ = [
     "Body",
     "BodyLengthError",
     "Busy",
+    "Change",
+    "ChangeAction",
+    "ChangeFeed",
+    "ChangeState",
     "Conflict",
     "DICOMwebClient",
     "DICOMwebError",
+    "ExtendedQueryTag",
+    "ExtendedQueryTags",
     "InstanceOutcome",
     "InvalidParameter",
     "InvalidResponse",
+    "Metadata",
     "NotAcceptable",
     "NotFound",
+    "Operation",
+    "Operations",
     "Part",
+    "Partition",
     "Query",
     "Request",
     "RequestNotSent",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
+from contextlib import aclosing
 from pathlib import Path
 
 import httpx
 
 CHUNK_BYTES = 256 * 1024
+
+Progress = Callable[[int], None]
 
 
 class BodyLengthError(ValueError):
@@ -20,24 +23,32 @@ class Body(httpx.AsyncByteStream):
     Args:
         open_stream: returns a fresh asynchronous iterable over the whole content; it is closed after use.
         length: the content's length in bytes.
+        on_progress: called with the bytes that have gone out, each time that more have; another attempt starts at 0.
     """
 
-    def __init__(self, open_stream: Callable[[], AsyncIterable[bytes]], length: int) -> None:
+    def __init__(
+        self,
+        open_stream: Callable[[], AsyncIterable[bytes]],
+        length: int,
+        *,
+        on_progress: Progress | None = None,
+    ) -> None:
         self._open_stream = open_stream
         self.length = length
+        self._on_progress = on_progress
 
     @classmethod
-    def from_bytes(cls, content: bytes) -> Body:
+    def from_bytes(cls, content: bytes, *, on_progress: Progress | None = None) -> Body:
         """Send bytes that are in memory."""
 
         async def chunks() -> AsyncIterator[bytes]:
             for start in range(0, len(content), CHUNK_BYTES):
                 yield content[start : start + CHUNK_BYTES]
 
-        return cls(chunks, len(content))
+        return cls(chunks, len(content), on_progress=on_progress)
 
     @classmethod
-    def from_path(cls, path: Path) -> Body:
+    def from_path(cls, path: Path, *, on_progress: Progress | None = None) -> Body:
         """Send a file of the local disk; reads of `CHUNK_BYTES` are short enough for the event loop."""
 
         async def chunks() -> AsyncIterator[bytes]:
@@ -45,9 +56,9 @@ class Body(httpx.AsyncByteStream):
                 while chunk := file.read(CHUNK_BYTES):
                     yield chunk
 
-        return cls(chunks, path.stat().st_size)
+        return cls(chunks, path.stat().st_size, on_progress=on_progress)
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    async def __aiter__(self) -> AsyncGenerator[bytes]:
         """Yield the content once more, counted.
 
         One chunk is held back until the source has ended at the announced length: the service then never holds a
@@ -57,12 +68,21 @@ class Body(httpx.AsyncByteStream):
             BodyLengthError: the source gave another number of bytes.
         """
         sent = 0
-        held: bytes | None = None
+        async with aclosing(self._whole()) as chunks:
+            async for chunk in chunks:
+                yield chunk
+                sent += len(chunk)
+                if self._on_progress:
+                    self._on_progress(sent)
+
+    async def _whole(self) -> AsyncGenerator[bytes]:
+        given = 0
+        held = b""
         source = self._open_stream()
         try:
             async for chunk in source:
-                sent += len(chunk)
-                if sent > self.length:
+                given += len(chunk)
+                if given > self.length:
                     break
                 if held and chunk:
                     yield held
@@ -70,7 +90,7 @@ class Body(httpx.AsyncByteStream):
         finally:
             if close := getattr(source, "aclose", None):
                 await close()
-        if sent != self.length:
-            raise BodyLengthError(f"a body of {self.length} bytes gave {'more' if sent > self.length else sent}")
+        if given != self.length:
+            raise BodyLengthError(f"a body of {self.length} bytes gave {'more' if given > self.length else given}")
         if held:
             yield held

@@ -15,7 +15,9 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 §5.6.2
 
 DICOM = "application/dicom"
 DICOM_JSON = "application/dicom+json"
+JSON = "application/json"
 OCTET_STREAM = "application/octet-stream"
+RENDERED = ("image/jpeg", "image/png")
 
 INSTANCE = "application/dicom; transfer-syntax=*"
 INSTANCES = 'multipart/related; type="application/dicom"; transfer-syntax=*'

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 
-from . import media_types
 from .errors import InvalidResponse
 from .media_types import media_type_of
 from .multipart import (
@@ -17,7 +16,7 @@ from .multipart import (
     PartEnd,
     boundary_of,
 )
-from .session import Answer
+from .session import Answer, Request
 
 
 class Part:
@@ -42,16 +41,17 @@ class Part:
         return b"".join([chunk async for chunk in self._chunks])
 
 
-async def parts_of(transaction: str, answer: Answer) -> AsyncGenerator[Part]:
+async def parts_of(request: Request, answer: Answer) -> AsyncGenerator[Part]:
     """Yield the parts of an answer, multipart or not.
 
     Raises:
-        InvalidResponse: the message is malformed or was cut short.
+        InvalidResponse: it is of another media type than asked for, malformed, or was cut short.
         ResponseLost: the connection failed.
     """
+    transaction = request.transaction
     if not answer.content_type.lower().startswith("multipart/"):
-        if media_type_of(answer.content_type)[0] not in (media_types.DICOM, media_types.OCTET_STREAM):
-            raise InvalidResponse(f"{transaction}: the answer is neither DICOM nor frames")
+        if media_type_of(answer.content_type)[0] != _media_type_of_a_part(request.accept):
+            raise InvalidResponse(f"{transaction}: the answer is of another media type than asked for")
         if not answer.tells_its_end:
             raise InvalidResponse(f"{transaction}: the answer does not tell where it ends")
         yield Part(answer.content_type, answer.chunks())
@@ -63,6 +63,11 @@ async def parts_of(transaction: str, answer: Answer) -> AsyncGenerator[Part]:
                 yield Part(event.headers.get("content-type", ""), body)
                 async for _ in body:
                     pass  # what the reader left
+
+
+def _media_type_of_a_part(accept: str) -> str:
+    media_type, parameters = media_type_of(accept)
+    return parameters.get("type", media_type)
 
 
 async def _body(events: AsyncIterator[Event]) -> AsyncIterator[bytes]:

@@ -1,56 +1,109 @@
-"""Search parameters (PS3.18 §8.3.4, §10.6.1.2)."""
+"""Search (PS3.18 §10.6): one page at a time, or all of them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from urllib.parse import quote, urlencode
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import Literal
 
-from .errors import InvalidParameter
+from pydicom import Dataset
 
-MAX_LIMIT = 200  # the Azure service answers 400 beyond it
+from . import media_types
+from .answers import datasets_of
+from .query import MAX_LIMIT, Query
+from .resource import Resource
+from .session import Answer, Request, Transactions
 
 
-@dataclass(frozen=True)
-class Query:
-    """What to search for, and which page of it.
+class SearchTransaction(Transactions):
+    """Search for studies, series and instances; what is found is a dataset of the attributes that came back."""
 
-    Args:
-        filters: keyword or tag of eight hexadecimal digits → value; dates may be ranges, `20200101-20201231`.
-        includefield: further attributes to return; `all` only by itself.
-        fuzzymatching: match the beginnings of the words of a person's name.
-        limit: results in a page, 1 to 200; the service's own number (100) if None.
-        offset: results to pass over.
-    """
+    async def search_for_studies(self, query: Query | None = None) -> list[Dataset]:
+        """Return one page of studies, newest stored first; empty past the last page.
 
-    filters: Mapping[str, str] = field(default_factory=dict)
-    includefield: Sequence[str] = ()
-    fuzzymatching: bool = False
-    limit: int | None = None
-    offset: int = 0
+        Raises:
+            StatusError: 400, an attribute that cannot be searched for at this level.
+        """
+        return await self._search("studies", Resource(), query)
 
-    def __post_init__(self) -> None:
-        if self.limit is not None and not 1 <= self.limit <= MAX_LIMIT:
-            raise InvalidParameter(f"limit must be between 1 and {MAX_LIMIT}")
-        if self.offset < 0:
-            raise InvalidParameter("offset must not be negative")
-        if "all" in self.includefield and len(self.includefield) > 1:
-            raise InvalidParameter("includefield: all stands by itself")
-        if not all(self.filters.values()):
-            raise InvalidParameter("a filter must have a value")
+    async def search_for_series(
+        self, query: Query | None = None, *, study_instance_uid: str | None = None
+    ) -> list[Dataset]:
+        """Return one page of series, of one study or of all.
 
-    def page(self, offset: int, limit: int) -> Query:
-        """Return the same query for another page."""
-        return replace(self, offset=offset, limit=limit)
+        Raises:
+            StatusError: 400, an attribute that cannot be searched for at this level.
+        """
+        return await self._search("series", Resource(study_instance_uid), query)
 
-    def encode(self) -> str:
-        """Return the query string, without a question mark."""
-        pairs = list(self.filters.items())
-        pairs += [("includefield", name) for name in self.includefield]
-        if self.fuzzymatching:
-            pairs.append(("fuzzymatching", "true"))
-        if self.limit is not None:
-            pairs.append(("limit", str(self.limit)))
-        if self.offset:
-            pairs.append(("offset", str(self.offset)))
-        return urlencode(pairs, quote_via=quote)
+    async def search_for_instances(
+        self,
+        query: Query | None = None,
+        *,
+        study_instance_uid: str | None = None,
+        series_instance_uid: str | None = None,
+    ) -> list[Dataset]:
+        """Return one page of instances, of one series, of one study or of all.
+
+        Raises:
+            StatusError: 400, an attribute that cannot be searched for at this level.
+        """
+        return await self._search("instances", Resource(study_instance_uid, series_instance_uid), query)
+
+    def iter_studies(self, query: Query | None = None) -> AsyncGenerator[Dataset]:
+        """Yield the studies of every page from `query.offset` on; `query.limit` is the size of a page.
+
+        What is stored or deleted meanwhile moves the pages: a study may come twice or not at all.
+        """
+        return _all_pages(self.search_for_studies, query)
+
+    def iter_series(
+        self, query: Query | None = None, *, study_instance_uid: str | None = None
+    ) -> AsyncGenerator[Dataset]:
+        """Yield the series of every page, as `iter_studies` does."""
+        return _all_pages(lambda page: self.search_for_series(page, study_instance_uid=study_instance_uid), query)
+
+    def iter_instances(
+        self,
+        query: Query | None = None,
+        *,
+        study_instance_uid: str | None = None,
+        series_instance_uid: str | None = None,
+    ) -> AsyncGenerator[Dataset]:
+        """Yield the instances of every page, as `iter_studies` does."""
+
+        async def search(page: Query) -> list[Dataset]:
+            return await self.search_for_instances(
+                page, study_instance_uid=study_instance_uid, series_instance_uid=series_instance_uid
+            )
+
+        return _all_pages(search, query)
+
+    async def _search(
+        self, level: Literal["studies", "series", "instances"], parent: Resource, query: Query | None
+    ) -> list[Dataset]:
+        request = Request(
+            f"search {level}",
+            "GET",
+            parent.search_path(level),
+            accept=media_types.DICOM_JSON,
+            query=(query or Query()).encode(),
+            statuses=frozenset({200, 204}),
+        )
+
+        async def read(answer: Answer) -> list[Dataset]:
+            return [] if answer.status_code == 204 else datasets_of(request.transaction, await answer.json())
+
+        return await self._session.fetch(request, read)
+
+
+async def _all_pages(
+    search: Callable[[Query], Awaitable[list[Dataset]]], query: Query | None
+) -> AsyncGenerator[Dataset]:
+    query = query or Query()
+    limit = query.limit or MAX_LIMIT
+    offset = query.offset
+    # A short page is no proof of the end: the service drops unfinished instances after it has applied the limit.
+    while page := await search(query.page(offset, limit)):
+        for dataset in page:
+            yield dataset
+        offset += limit

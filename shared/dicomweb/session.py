@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
+import re
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Any
+from typing import Any, Self, TypeVar
 
 import httpx
 
 from .body import Body
 from .errors import DICOMwebError, InvalidParameter, InvalidResponse, RequestNotSent, ResponseLost, status_error
-from .media_types import DICOM_JSON, media_type_of
+from .media_types import DICOM_JSON, JSON, media_type_of
 from .retry import RetryPolicy, retry_after_seconds
 from .transport import default_transport
 
@@ -25,6 +27,11 @@ DEFAULT_TIMEOUT = httpx.Timeout(connect=10, read=200, write=60, pool=30)
 
 _MAX_JSON_BYTES = 64 * 1024 * 1024
 _MAX_REFUSAL_BYTES = 64 * 1024
+# Methods whose repetition is answered alike. DELETE is idempotent as well, but its second answer would be a 404.
+_REPEATABLE = frozenset({"GET", "PUT"})
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -82,14 +89,14 @@ class Answer:
                 yield chunk
 
     async def json(self) -> Any:
-        """Read and decode a body of DICOM JSON.
+        """Read and decode a body of JSON, DICOM's or plain.
 
         Raises:
             InvalidResponse: it is of another media type, too large, or no JSON.
             ResponseLost: the connection failed before the body's end.
         """
-        if media_type_of(self.content_type)[0] not in (DICOM_JSON, "application/json"):
-            raise InvalidResponse(f"{self._transaction}: the answer is not DICOM JSON")
+        if media_type_of(self.content_type)[0] not in (DICOM_JSON, JSON):
+            raise InvalidResponse(f"{self._transaction}: the answer is not JSON")
         content = bytearray()
         async for chunk in self.chunks():
             content += chunk
@@ -136,6 +143,12 @@ class Session:
         """Close every connection."""
         await self._http.aclose()
 
+    def below(self, prefix: str) -> Self:
+        """Return a session over the same connections, whose paths all start with `prefix`."""
+        narrowed = copy.copy(self)
+        narrowed._base_url += prefix
+        return narrowed
+
     @asynccontextmanager
     async def send(self, request: Request) -> AsyncIterator[Answer]:
         """Send a request, again where that is safe, and give its answer while the context is open.
@@ -147,24 +160,38 @@ class Session:
             InvalidParameter: its address or a header cannot be sent.
             Exception: whatever the source of its body raised.
         """
-        response = await self._send_until_answered(request)
+        response = await self._repeat(request, lambda: self._send_once(request))
         try:
             yield Answer(request.transaction, response)
         finally:
             await response.aclose()
 
-    async def _send_until_answered(self, request: Request) -> httpx.Response:
-        # DELETE is idempotent as well, but its second answer would be another one: 404.
-        idempotent = request.method == "GET"
+    async def fetch(self, request: Request, read: Callable[[Answer], Awaitable[T]]) -> T:
+        """Send a request and return what `read` makes of its answer; one that breaks off is a lost one, as in `send`.
+
+        Raises:
+            DICOMwebError: see `send`, or whatever `read` raises.
+        """
+
+        async def once() -> T:
+            response = await self._send_once(request)
+            try:
+                return await read(Answer(request.transaction, response))
+            finally:
+                await response.aclose()
+
+        return await self._repeat(request, once)
+
+    async def _repeat(self, request: Request, once: Callable[[], Awaitable[T]]) -> T:
         started = time.monotonic()
         attempt = 1
         while True:
             try:
-                return await self._send_once(request)
+                return await once()
             except DICOMwebError as error:
                 attempt += 1
                 elapsed = time.monotonic() - started
-                pause = self._retry.pause_before(attempt, error, idempotent, elapsed)
+                pause = self._retry.pause_before(attempt, error, request.method in _REPEATABLE, elapsed)
                 if pause is None:
                     raise
                 await asyncio.sleep(pause)
@@ -184,15 +211,24 @@ class Session:
         headers = {"Accept": request.accept, **request.headers}
         if request.body is not None:
             headers["Content-Length"] = str(request.body.length)
+        if not all(map(_HEADER_VALUE.fullmatch, headers.values())):
+            raise InvalidParameter(f"{request.transaction}: a header holds what cannot be sent")
         url = self._base_url + request.path + (f"?{request.query}" if request.query else "")
         try:
             built = self._http.build_request(request.method, url, headers=headers)
         except (httpx.InvalidURL, UnicodeEncodeError):
-            raise InvalidParameter(f"{request.transaction}: such an address or header cannot be sent") from None
+            raise InvalidParameter(f"{request.transaction}: such an address cannot be sent") from None
         if request.body is not None:
             # Not `content=`: httpx would wrap the body in a stream that can be read only once.
             built.stream = request.body
         return built
+
+
+class Transactions:
+    """Some transactions of a client, all over one session."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
 
 
 async def _drain(response: httpx.Response) -> None:

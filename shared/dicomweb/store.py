@@ -1,121 +1,126 @@
-"""The answer to a store: one outcome per instance, never a bare status (PS3.18 §10.5.3, Annex I.2)."""
+"""Store (PS3.18 §10.5), with what the Azure service adds: replacing, and an expiry."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from enum import Enum
-from typing import Any
+import asyncio
+from collections.abc import AsyncGenerator, Iterable
+from datetime import timedelta
 
-from .errors import InvalidResponse
+from . import media_types
+from .body import Body
+from .errors import DICOMwebError, InvalidParameter
+from .resource import Resource
+from .session import Answer, Request, Transactions
+from .store_response import StoreResult, parse_store_response
 
-# PS3.3 and PS3.18 Annex I.2: what a store response dataset holds.
-_FAILED_SOP_SEQUENCE = "00081198"
-_REFERENCED_SOP_SEQUENCE = "00081199"
-_REFERENCED_SOP_CLASS_UID = "00081150"
-_REFERENCED_SOP_INSTANCE_UID = "00081155"
-_WARNING_REASON = "00081196"
-_FAILURE_REASON = "00081197"
-_FAILED_ATTRIBUTES_SEQUENCE = "00741048"
-_ERROR_COMMENT = "00000902"
+# 200: all stored. 202: some failed, or all stored with warnings. 204: nothing was in the request, as the service saw
+# it. 409: none stored. Each but 204 has a dataset that says it for each instance.
+_STATUSES = frozenset({200, 202, 204, 409})
 
 
-class StoreStatus(Enum):
-    """What became of one instance."""
+class StoreTransaction(Transactions):
+    """Store, one instance a request: a multipart request that is cut short may be answered as if it were whole."""
 
-    STORED = "stored"
-    WARNED = "warned"  # stored, with a reason to look at it
-    FAILED = "failed"
+    async def store_instance(
+        self,
+        source: Body,
+        *,
+        study_instance_uid: str | None = None,
+        replace: bool = False,
+        expire_after: timedelta | None = None,
+    ) -> StoreResult:
+        """Store one instance, a Part 10 file.
 
+        Args:
+            source: the file's bytes, which can be read again for each attempt.
+            study_instance_uid: the study that it must belong to.
+            replace: put it in the place of one with the same UIDs. An extension of the Azure service, as the next one.
+            expire_after: have the service delete the whole study so long after this store. The latest store to a
+                study decides: one without it takes an earlier expiry back.
 
-class StoreReason:
-    """Reasons that the Azure service gives (0008,1196 and 0008,1197)."""
+        Returns:
+            What the service says of the instance: look at `StoreResult.outcome_of`, not at the status.
 
-    ATTRIBUTES_DROPPED = 1  # stored, but some attributes are invalid and cannot be searched
-    IMPLICIT_VR = 45063  # B007H: stored, in an implicit VR transfer syntax
-    PROCESSING_FAILURE = 272  # 0110H: trouble of the service's own
-    INVALID = 43264  # A900H: not readable as DICOM, or a required attribute is missing or invalid
-    OTHER_STUDY = 43265  # A901H: belongs to another study than the one named
-    ALREADY_STORED = 45070  # B00EH: an instance with these UIDs is there already
-    BEING_STORED = 45071  # B00FH: another store of it is under way, or died midway
+        Raises:
+            Busy, RequestNotSent: not stored, later.
+            ResponseLost: perhaps stored; a repetition is answered ALREADY_STORED then.
+            InvalidResponse: the answer cannot be read: perhaps stored.
+            Exception: whatever the source raised: not stored.
+        """
+        request = Request(
+            "store instance",
+            "PUT" if replace else "POST",
+            Resource(study_instance_uid).path,
+            accept=media_types.DICOM_JSON,
+            headers={"Content-Type": media_types.DICOM, **_expiry(expire_after)},
+            body=source,
+            statuses=_STATUSES,
+        )
+        return await self._session.fetch(request, _read)
 
+    async def store_instances(
+        self,
+        sources: Iterable[Body],
+        *,
+        at_once: int = 8,
+        study_instance_uid: str | None = None,
+        replace: bool = False,
+        expire_after: timedelta | None = None,
+    ) -> AsyncGenerator[tuple[Body, StoreResult | Exception]]:
+        """Store many, each in a request of its own, and yield each with what came of it, as they finish.
 
-@dataclass(frozen=True)
-class InstanceOutcome:
-    """What the service says of one instance.
+        One that fails ends none of the others. Close the generator to end all that is under way.
 
-    `failed_attributes` are tags of eight hexadecimal digits: the service's comments quote values, so they are dropped.
-    """
+        Args:
+            sources: taken one by one as the uploads go on.
+            at_once: how many are under way at most.
+            study_instance_uid, replace, expire_after: as in `store_instance`.
+        """
+        if at_once < 1:
+            raise InvalidParameter("at_once must be at least 1")
 
-    status: StoreStatus
-    sop_instance_uid: str | None = None
-    sop_class_uid: str | None = None
-    reason: int | None = None
-    failed_attributes: tuple[str, ...] = ()
+        async def store(source: Body) -> tuple[Body, StoreResult | Exception]:
+            try:
+                return source, await self.store_instance(
+                    source, study_instance_uid=study_instance_uid, replace=replace, expire_after=expire_after
+                )
+            except (DICOMwebError, OSError, ValueError) as error:  # of the service, or of this one source
+                return source, error
 
-
-@dataclass(frozen=True)
-class StoreResult:
-    """The status of a store and what it says of each instance; empty for 204."""
-
-    status_code: int
-    outcomes: tuple[InstanceOutcome, ...]
-
-    def outcome_of(self, sop_instance_uid: str) -> InstanceOutcome | None:
-        """Return what is said of one instance; None where the answer does not name it: it was not stored."""
-        return next((o for o in self.outcomes if o.sop_instance_uid == sop_instance_uid), None)
-
-
-def parse_store_response(status_code: int, dataset: Any) -> StoreResult:
-    """Read a store response dataset, DICOM JSON already decoded.
-
-    Raises:
-        InvalidResponse: it is none.
-    """
-    try:
-        outcomes = (*_referenced(dataset), *_failed(dataset))
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
-        raise InvalidResponse("store: the answer is no store response dataset") from None
-    return StoreResult(status_code, outcomes)
-
-
-def _referenced(dataset: Mapping[str, Any]) -> Iterator[InstanceOutcome]:
-    for item in _values(dataset, _REFERENCED_SOP_SEQUENCE):
-        reason = _first(item, _WARNING_REASON)
-        status = StoreStatus.STORED if reason is None else StoreStatus.WARNED
-        yield _outcome(item, status, reason)
-
-
-def _failed(dataset: Mapping[str, Any]) -> Iterator[InstanceOutcome]:
-    for item in _values(dataset, _FAILED_SOP_SEQUENCE):
-        yield _outcome(item, StoreStatus.FAILED, _first(item, _FAILURE_REASON))
-
-
-def _outcome(item: Mapping[str, Any], status: StoreStatus, reason: Any) -> InstanceOutcome:
-    sop_instance_uid = _first(item, _REFERENCED_SOP_INSTANCE_UID)
-    return InstanceOutcome(
-        status=status,
-        # Stored padding of a UID is no part of it (PS3.5 §9.1).
-        sop_instance_uid=None if sop_instance_uid is None else str(sop_instance_uid).rstrip(" \0"),
-        sop_class_uid=_first(item, _REFERENCED_SOP_CLASS_UID),
-        reason=None if reason is None else int(reason),
-        failed_attributes=tuple(_failed_tags(item)),
-    )
-
-
-def _failed_tags(item: Mapping[str, Any]) -> Iterator[str]:
-    """Take the tags out of comments shaped `DICOM100: (gggg,eeee) - …`, and leave the text that quotes values."""
-    for entry in _values(item, _FAILED_ATTRIBUTES_SEQUENCE):
-        comment = str(_first(entry, _ERROR_COMMENT) or "")
-        tag = comment.partition("(")[2].partition(")")[0].replace(",", "")
-        if len(tag) == 8 and all(digit in "0123456789abcdefABCDEF" for digit in tag):
-            yield tag.upper()
+        waiting = iter(sources)
+        running: set[asyncio.Task[tuple[Body, StoreResult | Exception]]] = set()
+        try:
+            while True:
+                running |= {asyncio.create_task(store(source)) for source in _take(waiting, at_once - len(running))}
+                if not running:
+                    return
+                done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    yield task.result()
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
 
 
-def _values(dataset: Mapping[str, Any], tag: str) -> list[Any]:
-    values: list[Any] = dataset.get(tag, {}).get("Value", [])
-    return values
+def _take(waiting: Iterable[Body], count: int) -> Iterable[Body]:
+    return (source for _, source in zip(range(count), waiting, strict=False))
 
 
-def _first(dataset: Mapping[str, Any], tag: str) -> Any:
-    return next(iter(_values(dataset, tag)), None)
+def _expiry(after: timedelta | None) -> dict[str, str]:
+    if after is None:
+        return {}
+    milliseconds = after // timedelta(milliseconds=1)
+    if milliseconds < 1:
+        raise InvalidParameter("expire_after must be at least a millisecond")
+    return {
+        "msdicom-expiry-time-milliseconds": str(milliseconds),
+        "msdicom-expiry-option": "RelativeToNow",
+        "msdicom-expiry-level": "Study",
+    }
+
+
+async def _read(answer: Answer) -> StoreResult:
+    if answer.status_code == 204:
+        return StoreResult(204)
+    return parse_store_response(answer.status_code, await answer.json())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from typing import Any
+from typing import Any, TypedDict
 
 import httpx
 
@@ -14,9 +14,28 @@ STUDY, SERIES, INSTANCE = "1.2.3.4711001", "1.2.3.4711002", "1.2.3.4711003"
 SECRET = "CANARY"
 CANARIES = ("4711", SECRET)
 
-UIDS = {"study_instance_uid": STUDY, "series_instance_uid": SERIES, "sop_instance_uid": INSTANCE}
-STUDY_UIDS = {"study_instance_uid": STUDY}
-SERIES_UIDS = {"study_instance_uid": STUDY, "series_instance_uid": SERIES}
+
+class StudyUIDs(TypedDict):
+    """What names a study."""
+
+    study_instance_uid: str
+
+
+class SeriesUIDs(StudyUIDs):
+    """What names a series."""
+
+    series_instance_uid: str
+
+
+class InstanceUIDs(SeriesUIDs):
+    """What names an instance."""
+
+    sop_instance_uid: str
+
+
+UIDS: InstanceUIDs = {"study_instance_uid": STUDY, "series_instance_uid": SERIES, "sop_instance_uid": INSTANCE}
+STUDY_UIDS: StudyUIDs = {"study_instance_uid": STUDY}
+SERIES_UIDS: SeriesUIDs = {"study_instance_uid": STUDY, "series_instance_uid": SERIES}
 
 QUICK = RetryPolicy(first_pause_seconds=0.001)
 TIMEOUT = httpx.Timeout(10)

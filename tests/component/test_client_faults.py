@@ -91,14 +91,17 @@ def by_safety(error: type[DICOMwebError]) -> dict[str, Outcome]:
     return {"store": (error, 1), "search": (error, 3), "retrieve": (error, 3), "delete": (error, 1)}
 
 
-def read_once(error: type[DICOMwebError]) -> dict[str, Outcome]:
-    """Found in the answer's body, which a delete has none of; an answer that has begun is not asked for again."""
-    return {"store": (error, 1), "search": (error, 1), "retrieve": (error, 1)}
+def breaks_off() -> dict[str, Outcome]:
+    """An answer whose body ends too early: a search, read as one, asks again; a retrieval has begun to be read.
+
+    What is no multipart is refused by a retrieval before its end, and a delete reads no body.
+    """
+    return {"store": (ResponseLost, 1), "search": (ResponseLost, 3), "retrieve": (InvalidResponse, 1)}
 
 
 def wrong_form() -> dict[str, Outcome]:
     """An answer of status 200 that none can read: for a delete, 200 itself is wrong."""
-    return read_once(InvalidResponse) | {"delete": (StatusError, 1)}
+    return each(InvalidResponse) | {"delete": (StatusError, 1)}
 
 
 HTML = f"<html>{SECRET}</html>".encode()
@@ -128,22 +131,22 @@ FAULTS = [
     Fault(
         "reset inside the body",
         script(head(200, {**JSON, "Content-Length": "100"}), b"[{", End.RESET),
-        read_once(ResponseLost) | {"retrieve": (InvalidResponse, 1)},
+        breaks_off(),
     ),
     Fault(
         "body shorter than its length",
         script(head(200, {**JSON, "Content-Length": "100"}) + b"[{", End.FIN),
-        read_once(ResponseLost) | {"retrieve": (InvalidResponse, 1)},
+        breaks_off(),
     ),
     Fault(
         "chunked body without its end",
         script(head(200, {**JSON, "Transfer-Encoding": "chunked"}), *chunked(b"[{", b"}]"), End.FIN),
-        read_once(ResponseLost) | {"retrieve": (InvalidResponse, 1)},
+        breaks_off(),
     ),
     Fault(
         "body that stops",
         script(head(200, {**JSON, "Content-Length": "100"}) + b"[{", End.STALL),
-        read_once(ResponseLost) | {"retrieve": (InvalidResponse, 1)},
+        breaks_off(),
         stalls=True,
     ),
     # The status

@@ -9,9 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
-from pydicom import Dataset
 
-from shared.dicomweb import DICOMwebClient, InvalidParameter, InvalidResponse, NotFound, Query, Request
+from shared.dicomweb import DICOMwebClient, InvalidParameter, InvalidResponse, Metadata, NotFound, Query, Request
 from tests.component.client_under_test import (
     INSTANCE,
     JSON,
@@ -112,11 +111,36 @@ async def test_results_are_datasets() -> None:
 
 
 async def test_metadata_are_datasets() -> None:
-    """Metadata come as datasets: a list for a study and a series, one for an instance."""
+    """Metadata come as datasets, one for each instance."""
     async with serve(found("A", "B"), found("A", "B"), found("A")) as server, client_of(server.url) as client:
-        assert len(await client.retrieve_study_metadata(**STUDY_UIDS)) == 2
-        assert len(await client.retrieve_series_metadata(**SERIES_UIDS)) == 2
-        assert isinstance(await client.retrieve_instance_metadata(**UIDS), Dataset)
+        assert names_of(await client.retrieve_study_metadata(**STUDY_UIDS)) == ["A", "B"]
+        assert names_of(await client.retrieve_series_metadata(**SERIES_UIDS)) == ["A", "B"]
+        assert names_of(await client.retrieve_instance_metadata(**UIDS)) == ["A"]
+
+
+def names_of(metadata: Metadata) -> list[str]:
+    assert metadata.is_modified
+    return [str(dataset.PatientName) for dataset in metadata.datasets]
+
+
+async def test_metadata_that_have_not_changed() -> None:
+    """An ETag goes back as it came, quotes or none, and a 304 says that nothing has changed since."""
+    first = answer(200, b"[{}]", {**JSON, "ETag": "7-1"})
+    async with serve(first, answer(304)) as server, client_of(server.url) as client:
+        metadata = await client.retrieve_study_metadata(**STUDY_UIDS)
+        assert metadata.etag == "7-1"
+        unchanged = await client.retrieve_study_metadata(**STUDY_UIDS, if_none_match=metadata.etag)
+    assert unchanged == Metadata([], "7-1", is_modified=False)
+    assert [request.headers.get("if-none-match") for request in server.requests] == [None, "7-1"]
+
+
+@pytest.mark.parametrize("etag", ["1\r\nX-Patient: 1", "\u4e00", "\0"])
+async def test_etag_that_cannot_be_sent(etag: str) -> None:
+    """What would be no header is refused by us, and nothing is sent."""
+    async with serve(answer(304)) as server, client_of(server.url) as client:
+        with pytest.raises(InvalidParameter):
+            await client.retrieve_study_metadata(**STUDY_UIDS, if_none_match=etag)
+    assert server.connections == 0
 
 
 @pytest.mark.parametrize("names", [(), ("A", "B")])

@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.dicomweb import InvalidParameter, Query, Resource, check_uid
+from shared.dicomweb.query import MAX_LIMIT
 from shared.dicomweb.retry import retry_after_seconds
-from shared.dicomweb.search import MAX_LIMIT
 
 UIDS = st.from_regex(r"[0-9.]{0,63}[0-9]", fullmatch=True).filter(str.isascii)
 VALUES = st.text(min_size=1, max_size=30)
+ATTRIBUTES = st.from_regex(r"[0-9A-F]{8}|[A-Z][a-z0-9]{1,20}X", fullmatch=True).filter(str.isascii)
 
 
 @given(value=st.one_of(st.text(max_size=70), st.text("0123456789./% \n", max_size=70), UIDS))
@@ -49,8 +50,8 @@ def test_gaps_between_levels(gap: tuple[str | None, str | None, str | None]) -> 
 
 
 @given(
-    filters=st.dictionaries(VALUES, VALUES, max_size=4),
-    fields=st.lists(VALUES.filter(lambda name: name != "all"), max_size=3),
+    filters=st.dictionaries(ATTRIBUTES, VALUES.filter(lambda value: value.strip() and "<" not in value), max_size=4),
+    fields=st.lists(ATTRIBUTES, max_size=3),
     fuzzy=st.booleans(),
     limit=st.none() | st.integers(1, MAX_LIMIT),
     offset=st.integers(0, 1 << 40),
@@ -76,12 +77,43 @@ def test_query_round_trip(
         {"offset": -1},
         {"includefield": ("all", "StudyDate")},
         {"filters": {"PatientID": ""}},
+        {"filters": {"PatientID": "  "}},
+        {"filters": {"PatientID": "a<b"}},
+        {"filters": {"limit": "1"}},
+        {"filters": {"IncludeField": "all"}},
+        {"filters": {"Patient-ID": "1"}},
+        {"filters": {"0010002": "1"}},
+        {"filters": {"(0010,0020)": "1"}},
+        {"filters": {"0040A730.": "1"}},
+        {"filters": {"StudyDate": "-"}},
+        {"filters": {"StudyDate": "20200102-20200101"}},
+        {"filters": {"00080020": "20200102-20200101"}},
+        {"includefield": ("StudyDate,StudyTime",)},
     ],
 )
 def test_queries_that_no_service_takes(arguments: dict[str, object]) -> None:
     """What the service would answer with 400 is refused before."""
     with pytest.raises(InvalidParameter):
         Query(**arguments)  # type: ignore[arg-type]  # one argument at a time, of its own type
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        {"StudyDate": "20200101-20200102"},
+        {"StudyDate": "20200101-20200101"},
+        {"StudyDate": "-20200102"},
+        {"StudyDate": "20200101-"},
+        {"AccessionNumber": "20200102-20200101"},
+        {"PatientID": "-"},
+        {"00091001": "20200102-20200101"},
+        {"0040A730.0040A168.00080100": "1"},
+    ],
+)
+def test_queries_that_are_sent(filters: dict[str, str]) -> None:
+    """A range must be in order only where it is one of dates, and attributes inside a sequence may be named."""
+    [(name, value)] = filters.items()
+    assert parse_qsl(Query(filters).encode()) == [(name, value)]
 
 
 @given(

@@ -56,7 +56,7 @@ async def test_source_is_closed_by_who_stops() -> None:
     chunks = aiter(Body(lambda: source, 9))
     assert isinstance(chunks, AsyncIterator)
     assert await anext(chunks) == b"abc"
-    async with aclosing(chunks):  # type: ignore[type-var]  # a generator, declared as an iterator like its base's
+    async with aclosing(chunks):
         pass
     assert source.closed == 1
 

@@ -13,15 +13,25 @@ def test_public_names() -> None:
         "Body",
         "BodyLengthError",
         "Busy",
+        "Change",
+        "ChangeAction",
+        "ChangeFeed",
+        "ChangeState",
         "Conflict",
         "DICOMwebClient",
         "DICOMwebError",
+        "ExtendedQueryTag",
+        "ExtendedQueryTags",
         "InstanceOutcome",
         "InvalidParameter",
         "InvalidResponse",
+        "Metadata",
         "NotAcceptable",
         "NotFound",
+        "Operation",
+        "Operations",
         "Part",
+        "Partition",
         "Query",
         "Request",
         "RequestNotSent",
@@ -39,18 +49,24 @@ def test_public_names() -> None:
 
 def test_public_methods() -> None:
     """The client's methods carry the names of the Standard's transactions, and Delete, which is Azure's."""
-    methods = {name for name in vars(shared.dicomweb.DICOMwebClient) if not name.startswith("_")}
-    assert methods == {
+    assert public_names(shared.dicomweb.DICOMwebClient("http://service/v2")) == {
         "aclose",
+        "change_feed",
         "delete_instance",
         "delete_series",
         "delete_study",
+        "extended_query_tags",
         "iter_instances",
         "iter_series",
         "iter_studies",
+        "list_partitions",
+        "operations",
+        "partition",
+        "retrieve_frame_rendered",
         "retrieve_frames",
         "retrieve_instance",
         "retrieve_instance_metadata",
+        "retrieve_instance_rendered",
         "retrieve_series",
         "retrieve_series_metadata",
         "retrieve_study",
@@ -60,4 +76,17 @@ def test_public_methods() -> None:
         "search_for_studies",
         "send",
         "store_instance",
+        "store_instances",
     }
+
+
+def test_what_belongs_to_the_whole_service() -> None:
+    """What the Azure service has beyond any partition is grouped by its resource."""
+    client = shared.dicomweb.DICOMwebClient("http://service/v2")
+    assert public_names(client.change_feed) == {"iter", "latest", "page"}
+    assert public_names(client.extended_query_tags) == {"add", "delete", "get", "list"}
+    assert public_names(client.operations) == {"get", "wait"}
+
+
+def public_names(value: object) -> set[str]:
+    return {name for name in dir(value) if not name.startswith("_")}

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from shared.dicomweb import InstanceOutcome, InvalidResponse, StoreReason, StoreStatus
-from shared.dicomweb.store import parse_store_response
+from shared.dicomweb import InstanceOutcome, InvalidResponse, StoreReason, StoreResult, StoreStatus
+from shared.dicomweb.store_response import parse_store_response
 
 SECRET = "CANARY"
 
@@ -49,14 +49,33 @@ def test_each_instance_has_its_outcome() -> None:
         InstanceOutcome(StoreStatus.FAILED, None, None, StoreReason.INVALID, ("0010002F",)),
     )
     assert SECRET not in repr(result)
-    assert [result.outcome_of(uid) for uid in ("1.2", "1.4")] == [result.outcomes[1], None]
+    not_named = InstanceOutcome(StoreStatus.NOT_NAMED, "1.4")
+    assert [result.outcome_of(uid) for uid in ("1.2", "1.4")] == [result.outcomes[1], not_named]
+
+
+@pytest.mark.parametrize(
+    ("result", "uid", "status"),
+    [
+        (StoreResult(204), "1.2", StoreStatus.NOT_RECEIVED),
+        (StoreResult(204), None, StoreStatus.NOT_RECEIVED),
+        (StoreResult(200), "1.2", StoreStatus.NOT_NAMED),
+        (StoreResult(200, (InstanceOutcome(StoreStatus.STORED, "1.3"),)), "1.2", StoreStatus.NOT_NAMED),
+        (StoreResult(200, (InstanceOutcome(StoreStatus.STORED, "1.3"),)), None, StoreStatus.STORED),
+        (StoreResult(409, (InstanceOutcome(StoreStatus.FAILED),)), "1.2", StoreStatus.FAILED),
+        (StoreResult(200, (InstanceOutcome(StoreStatus.STORED),)), "1.2", StoreStatus.NOT_NAMED),
+        (StoreResult(202, (InstanceOutcome(StoreStatus.STORED, "1.3"),) * 2), None, StoreStatus.NOT_NAMED),
+    ],
+)
+def test_outcome_of_what_was_sent(result: StoreResult, uid: str | None, status: StoreStatus) -> None:
+    """Nothing received, not named, and failed are told apart, and a lone failure without UIDs is ours."""
+    assert result.outcome_of(uid).status is status
 
 
 @pytest.mark.parametrize("padded", ["1.2", "1.2 ", "1.2\0", "1.2 \0"])
 def test_padding(padded: str) -> None:
     """A UID that the service repeats with its padding is still ours (PS3.5 §9.1)."""
     result = parse_store_response(200, {"00081199": element("SQ", item(padded))})
-    assert result.outcome_of("1.2") is not None
+    assert result.outcome_of("1.2").status is StoreStatus.STORED
 
 
 @pytest.mark.parametrize("dataset", [{}, {"00081199": element("SQ")}, {"00081198": {"vr": "SQ", "Value": []}}])
@@ -89,4 +108,4 @@ def test_malformed(dataset: Any) -> None:
     """What is no store response is InvalidResponse, whatever it is instead, and is not quoted."""
     with pytest.raises(InvalidResponse) as raised:
         parse_store_response(200, dataset)
-    assert str(raised.value) == "store: the answer is no store response dataset"
+    assert str(raised.value) == "store: the answer is of another shape than expected"

@@ -1,0 +1,194 @@
+"""The change feed of the Azure service: what was stored, replaced and deleted, and when. It spans all partitions."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from pydicom import Dataset
+
+from . import media_types
+from .answers import datasets_of, fields_of, reading_answer, time_of
+from .errors import InvalidParameter
+from .query import MAX_LIMIT
+from .session import Answer, Request, Session
+
+_TRANSACTION = "change feed"
+_TICK = timedelta(microseconds=1)
+
+
+class ChangeAction(StrEnum):
+    """What happened."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    DELETE = "delete"
+
+
+class ChangeState(StrEnum):
+    """What has become of that version by now, not at the time of the change."""
+
+    CURRENT = "current"
+    REPLACED = "replaced"  # a later version is there
+    DELETED = "deleted"
+
+
+@dataclass(frozen=True)
+class Change:
+    """One change of one instance.
+
+    Args:
+        sequence: unique; grows, but not in the order of the timestamps alone.
+        timestamp: when the change was made, with a zone.
+        partition_name: `Microsoft.Default` where partitions are off.
+        metadata: of the version that is there now; None if it was not asked for, or there is none.
+    """
+
+    sequence: int
+    action: ChangeAction
+    state: ChangeState
+    timestamp: datetime
+    partition_name: str | None
+    study_instance_uid: str
+    series_instance_uid: str
+    sop_instance_uid: str
+    metadata: Dataset | None = None
+
+
+class ChangeFeed:
+    """Reads the change feed; every method raises `DICOMwebError`, see `errors`."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def page(
+        self,
+        *,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        limit: int = MAX_LIMIT,
+        offset: int = 0,
+        include_metadata: bool = False,
+    ) -> list[Change]:
+        """Return some changes of a window of time, oldest first; none past the last.
+
+        Args:
+            start: of the window, inclusive; with a zone, as `end`.
+            end: of the window, exclusive.
+            limit: how many at most, 1 to 200.
+            offset: changes of the window to pass over; the service reads them all the same.
+        """
+        _check(start, end)
+        if not 1 <= limit <= MAX_LIMIT or offset < 0:
+            raise InvalidParameter(f"limit must be between 1 and {MAX_LIMIT}, and offset not negative")
+        pairs = {"limit": str(limit), "offset": str(offset), "includeMetadata": str(include_metadata).lower()}
+        times = {"startTime": start, "endTime": end}
+        pairs |= {name: time.isoformat() for name, time in times.items() if time is not None}
+
+        async def read(answer: Answer) -> list[Change]:
+            decoded = await answer.json()
+            with reading_answer(_TRANSACTION):
+                return [_change(item) for item in decoded]
+
+        return await self._session.fetch(_request("/changefeed", pairs), read)
+
+    async def latest(self, *, include_metadata: bool = False) -> Change | None:
+        """Return the latest change; None if there was never one."""
+
+        async def read(answer: Answer) -> Change | None:
+            if answer.status_code == 204:
+                return None
+            decoded = await answer.json()
+            with reading_answer(_TRANSACTION):
+                return _change(decoded)
+
+        pairs = {"includeMetadata": str(include_metadata).lower()}
+        return await self._session.fetch(_request("/changefeed/latest", pairs, frozenset({200, 204})), read)
+
+    async def iter(
+        self,
+        *,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        window: timedelta = timedelta(hours=1),
+        overlap: timedelta = timedelta(minutes=5),
+        include_metadata: bool = False,
+    ) -> AsyncGenerator[Change]:
+        """Yield every change from `start` until before `end`, once, window by window.
+
+        Changes become visible a little out of order, so each window begins `overlap` before the last one ended, and
+        what was seen there is dropped. For the same reason `end` should lie some minutes back. Windows without changes
+        are passed over in one request. What is remembered is as much as `overlap` and one window hold.
+
+        Args:
+            start: the first change that there is, if None.
+            end: just after the latest change, if None.
+            window: of how much time at a time; the service reads a window from its beginning for each page of 200.
+            overlap: by how much of it windows overlap.
+        """
+        _check(start, end)
+        if window <= timedelta() or overlap < timedelta():
+            raise InvalidParameter("window must be longer than nothing, and overlap not negative")
+        if end is None:
+            latest = await self.latest()
+            if latest is None:
+                return
+            end = latest.timestamp + _TICK
+        at = await self._next_change(start, end)
+        seen: dict[int, datetime] = {}
+        while at is not None and at < end:
+            until = min(at + window, end)
+            begin = at - overlap if start is None else max(at - overlap, start)
+            is_quiet = True
+            async for change in self._window(begin, until, include_metadata):
+                if change.sequence not in seen:
+                    is_quiet = False
+                    seen[change.sequence] = change.timestamp
+                    yield change
+            seen = {sequence: when for sequence, when in seen.items() if when >= until - overlap}
+            at = await self._next_change(until, end) if is_quiet else until
+
+    async def _window(self, start: datetime, end: datetime, include_metadata: bool) -> AsyncGenerator[Change]:
+        offset = 0
+        while page := await self.page(start=start, end=end, offset=offset, include_metadata=include_metadata):
+            for change in page:
+                yield change
+            offset += len(page)
+
+    async def _next_change(self, start: datetime | None, end: datetime) -> datetime | None:
+        if start is not None and start >= end:
+            return None
+        first = await self.page(start=start, end=end, limit=1)
+        return first[0].timestamp if first else None
+
+
+def _request(path: str, pairs: dict[str, str], statuses: frozenset[int] = frozenset({200})) -> Request:
+    query = urlencode(pairs, quote_via=quote)
+    return Request(_TRANSACTION, "GET", path, accept=media_types.JSON, query=query, statuses=statuses)
+
+
+def _check(start: datetime | None, end: datetime | None) -> None:
+    if any(time is not None and time.tzinfo is None for time in (start, end)):
+        raise InvalidParameter("start and end must have a zone")
+    if start is not None and end is not None and end <= start:
+        raise InvalidParameter("end must be later than start")
+
+
+def _change(item: Any) -> Change:
+    fields = fields_of(item)
+    metadata = fields.get("metadata")
+    return Change(
+        sequence=int(fields["sequence"]),
+        action=ChangeAction(fields["action"].lower()),
+        state=ChangeState(fields["state"].lower()),
+        timestamp=time_of(fields["timestamp"]),
+        partition_name=fields.get("partitionname"),
+        study_instance_uid=fields["studyinstanceuid"],
+        series_instance_uid=fields["seriesinstanceuid"],
+        sop_instance_uid=fields["sopinstanceuid"],
+        metadata=None if metadata is None else datasets_of(_TRANSACTION, [metadata])[0],
+    )

@@ -1,0 +1,52 @@
+"""Delete: not in PS3.18, an extension of the Azure service. What is deleted is gone for good."""
+
+from __future__ import annotations
+
+from . import media_types
+from .resource import Resource
+from .session import Answer, Request, Transactions
+
+
+class DeleteTransaction(Transactions):
+    """Delete, at once for every reader; a 404 says that it is gone already."""
+
+    async def delete_study(self, *, study_instance_uid: str) -> None:
+        """Delete a study with all that is in it.
+
+        Raises:
+            NotFound: there is none under this UID.
+            ResponseLost: perhaps deleted; a repetition is answered with NotFound then.
+        """
+        await self._delete(Resource(study_instance_uid))
+
+    async def delete_series(self, *, study_instance_uid: str, series_instance_uid: str) -> None:
+        """Delete a series; with the last one of its study goes the study.
+
+        Raises:
+            NotFound, ResponseLost: as `delete_study`.
+        """
+        await self._delete(Resource(study_instance_uid, series_instance_uid))
+
+    async def delete_instance(
+        self, *, study_instance_uid: str, series_instance_uid: str, sop_instance_uid: str
+    ) -> None:
+        """Delete an instance; with the last one of its series goes the series.
+
+        Raises:
+            NotFound, ResponseLost: as `delete_study`.
+        """
+        await self._delete(Resource(study_instance_uid, series_instance_uid, sop_instance_uid))
+
+    async def _delete(self, resource: Resource) -> None:
+        request = Request(
+            f"delete {resource.level}",
+            "DELETE",
+            resource.path,
+            accept=media_types.DICOM_JSON,
+            statuses=frozenset({204}),
+        )
+        await self._session.fetch(request, _nothing)
+
+
+async def _nothing(answer: Answer) -> None:
+    """Read nothing: a 204 has no body."""

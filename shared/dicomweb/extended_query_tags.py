@@ -1,0 +1,158 @@
+"""Extended query tags of the Azure service: attributes that can be searched for beyond the usual ones."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from . import media_types
+from .answers import fields_of, reading_answer
+from .body import Body
+from .errors import InvalidParameter
+from .query import MAX_LIMIT
+from .session import Answer, Request, Session
+
+Level = Literal["Study", "Series", "Instance"]
+
+_PATH = re.compile(r"[A-Za-z][A-Za-z0-9]*|[0-9A-Fa-f]{8}", re.ASCII)
+
+
+@dataclass(frozen=True)
+class ExtendedQueryTag:
+    """One of them.
+
+    Args:
+        path: eight hexadecimal digits; to name a tag, its keyword will do.
+        level: of what the attribute is searched for.
+        vr: needed for private tags.
+        private_creator: of a private tag.
+        status: of the index: `adding`, `ready` or `deleting`; None in what is to be added.
+        query_status: `disabled` once a stored value could not be indexed: searches for it are refused then.
+        error_count: how many values these are.
+        operation_id: of the reindexing that is under way.
+    """
+
+    path: str
+    level: Level
+    vr: str | None = None
+    private_creator: str | None = None
+    status: str | None = None
+    query_status: str | None = None
+    error_count: int = 0
+    operation_id: str | None = None
+
+
+class ExtendedQueryTags:
+    """Adds, lists and deletes them; every method raises `DICOMwebError`, see `errors`."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def add(self, *tags: ExtendedQueryTag) -> str:
+        """Have tags indexed from now on, and what is stored reindexed.
+
+        Returns:
+            The id of the operation that reindexes, for `Operations.wait`.
+
+        Raises:
+            Conflict: one of them is there already, or another reindexing is under way.
+            StatusError: 400, one of them cannot be indexed.
+        """
+        if not tags:
+            raise InvalidParameter("at least one tag must be named")
+        content = json.dumps([_to_json(tag) for tag in tags]).encode()
+        request = Request(
+            "add extended query tags",
+            "POST",
+            "/extendedquerytags",
+            accept=media_types.JSON,
+            headers={"Content-Type": media_types.JSON},
+            body=Body.from_bytes(content),
+            statuses=frozenset({202}),
+        )
+
+        async def read(answer: Answer) -> str:
+            decoded = await answer.json()
+            with reading_answer(request.transaction):
+                return str(fields_of(decoded)["id"])
+
+        return await self._session.fetch(request, read)
+
+    async def list(self, *, limit: int = MAX_LIMIT, offset: int = 0) -> Sequence[ExtendedQueryTag]:
+        """Return those that there are; the service takes 128 at most, which is less than a page."""
+        if not 1 <= limit <= MAX_LIMIT or offset < 0:
+            raise InvalidParameter(f"limit must be between 1 and {MAX_LIMIT}, and offset not negative")
+        query = f"limit={limit}&offset={offset}"
+        request = Request("list extended query tags", "GET", "/extendedquerytags", media_types.JSON, query=query)
+
+        async def read(answer: Answer) -> Sequence[ExtendedQueryTag]:
+            decoded = await answer.json()
+            with reading_answer(request.transaction):
+                return [_tag(item) for item in decoded]
+
+        return await self._session.fetch(request, read)
+
+    async def get(self, path: str) -> ExtendedQueryTag:
+        """Return one of them.
+
+        Raises:
+            NotFound: it is none of them.
+        """
+        request = Request("get extended query tag", "GET", _resource(path), media_types.JSON)
+
+        async def read(answer: Answer) -> ExtendedQueryTag:
+            decoded = await answer.json()
+            with reading_answer(request.transaction):
+                return _tag(decoded)
+
+        return await self._session.fetch(request, read)
+
+    async def delete(self, path: str) -> None:
+        """Give one of them up, with its index.
+
+        Raises:
+            NotFound: it is none of them.
+        """
+        statuses = frozenset({202, 204})
+        request = Request("delete extended query tag", "DELETE", _resource(path), media_types.JSON, statuses=statuses)
+        await self._session.fetch(request, _nothing)
+
+
+async def _nothing(answer: Answer) -> None:
+    """Read nothing."""
+
+
+def _resource(path: str) -> str:
+    if not _PATH.fullmatch(path):
+        raise InvalidParameter("a tag is named by its keyword or by eight hexadecimal digits")
+    return f"/extendedquerytags/{path}"
+
+
+def _to_json(tag: ExtendedQueryTag) -> dict[str, str]:
+    _resource(tag.path)
+    given = {"path": tag.path, "vr": tag.vr, "privateCreator": tag.private_creator, "level": tag.level}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _tag(item: Any) -> ExtendedQueryTag:
+    fields = fields_of(item)
+    errors = fields_of(fields.get("errors") or {})
+    operation = fields_of(fields.get("operation") or {})
+    level: Level = fields["level"].capitalize()
+    return ExtendedQueryTag(
+        path=fields["path"],
+        level=level,
+        vr=fields.get("vr"),
+        private_creator=fields.get("privatecreator"),
+        status=_lower(fields.get("status")),
+        query_status=_lower(fields.get("querystatus")),
+        error_count=int(errors.get("count", 0)),
+        operation_id=operation.get("id"),
+    )
+
+
+def _lower(text: str | None) -> str | None:
+    return None if text is None else text.lower()

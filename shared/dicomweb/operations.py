@@ -1,0 +1,92 @@
+"""Operations of the Azure service: long work under way, such as a reindexing."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from . import media_types
+from .answers import fields_of, reading_answer, time_of
+from .errors import InvalidParameter
+from .session import Answer, Request, Session
+
+_TRANSACTION = "get operation"
+_ID = re.compile(r"[0-9a-fA-F-]{32,36}")
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation: `status` is in lower case, `percent_complete` from 0 to 100."""
+
+    operation_id: str
+    type: str
+    status: str
+    percent_complete: int
+    created: datetime
+    last_updated: datetime
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether it has come to its end, good or bad."""
+        return self.status not in ("notstarted", "running")
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it has come to a good end; API v1 calls that completed."""
+        return self.status in ("succeeded", "completed")
+
+
+class Operations:
+    """Looks at operations; every method raises `DICOMwebError`, see `errors`."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def get(self, operation_id: str) -> Operation:
+        """Return an operation as it stands.
+
+        Raises:
+            NotFound: there is none under this id.
+        """
+        if not _ID.fullmatch(operation_id):
+            raise InvalidParameter("operation_id is 32 hexadecimal digits")
+        # 202 while it is under way.
+        statuses = frozenset({200, 202})
+        path = f"/operations/{operation_id}"
+        return await self._session.fetch(
+            Request(_TRANSACTION, "GET", path, accept=media_types.JSON, statuses=statuses), _read
+        )
+
+    async def wait(self, operation_id: str, *, timeout_seconds: float = 600, pause_seconds: float = 2.0) -> Operation:
+        """Wait for an operation's end, good or bad: look at `Operation.succeeded`.
+
+        Raises:
+            NotFound: there is none under this id.
+            TimeoutError: it is still under way.
+        """
+        async with asyncio.timeout(timeout_seconds):
+            # The service tells nobody when it is done.
+            while not (operation := await self.get(operation_id)).is_finished:  # noqa: ASYNC110
+                await asyncio.sleep(pause_seconds)
+        return operation
+
+
+async def _read(answer: Answer) -> Operation:
+    decoded = await answer.json()
+    with reading_answer(_TRANSACTION):
+        return _operation(decoded)
+
+
+def _operation(decoded: Any) -> Operation:
+    fields = fields_of(decoded)
+    return Operation(
+        operation_id=fields["operationid"],
+        type=fields["type"].lower(),
+        status=fields["status"].lower(),
+        percent_complete=int(fields.get("percentcomplete") or 0),
+        created=time_of(fields["createdtime"]),
+        last_updated=time_of(fields["lastupdatedtime"]),
+    )

@@ -1,0 +1,51 @@
+"""Data partitions of the Azure service: each holds studies of its own, under the same UIDs if need be."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from .answers import fields_of, reading_answer, time_of
+from .errors import InvalidParameter
+from .session import Answer
+
+TRANSACTION = "list partitions"
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Partition:
+    """One partition; `Microsoft.Default` is there from the start."""
+
+    key: int
+    name: str
+    created: datetime
+
+
+def partition_path(name: str) -> str:
+    """Return what stands before the path of whatever is in a partition.
+
+    Raises:
+        InvalidParameter: the name has other characters than letters, digits, `_`, `.` and `-`, or more than 64.
+    """
+    if not _NAME.fullmatch(name) or not name.strip("."):
+        raise InvalidParameter("a partition's name has up to 64 letters, digits, _, . and -")
+    return f"/partitions/{name}"
+
+
+async def read_partitions(answer: Answer) -> list[Partition]:
+    """Read the answer that lists them.
+
+    Raises:
+        InvalidResponse: it is no such list.
+    """
+    decoded = await answer.json()
+    with reading_answer(TRANSACTION):
+        return [_partition(item) for item in decoded]
+
+
+def _partition(item: Any) -> Partition:
+    fields = fields_of(item)
+    return Partition(int(fields["partitionkey"]), str(fields["partitionname"]), time_of(fields["createddate"]))

@@ -1,0 +1,255 @@
+"""Retrieve (PS3.18 §10.4): instances and frames as they are stored, metadata, rendered pictures."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+from pydicom import Dataset
+
+from . import media_types
+from .answers import datasets_of
+from .errors import InvalidParameter, InvalidResponse
+from .parts import Part, parts_of
+from .resource import Resource
+from .session import Answer, Request, Transactions
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """The attributes of instances, without bulk data.
+
+    Args:
+        datasets: one for each instance; none where nothing was modified.
+        etag: what to hand over as `if_none_match` next time; it changes whenever one of the instances does.
+        is_modified: False where the service says that nothing has changed since (304).
+    """
+
+    datasets: list[Dataset]
+    etag: str | None
+    is_modified: bool = True
+
+
+class RetrieveTransaction(Transactions):
+    """Retrieve; what is large is a context, to be read while it is open.
+
+    With `original`, all but frames and pictures are as they were first stored, before the Azure service's bulk update
+    changed them.
+    """
+
+    @asynccontextmanager
+    async def retrieve_instance(
+        self, *, study_instance_uid: str, series_instance_uid: str, sop_instance_uid: str, original: bool = False
+    ) -> AsyncIterator[Part]:
+        """Give one instance as it is stored, a Part 10 file.
+
+        Raises:
+            NotFound: there is none under these UIDs.
+        """
+        resource = Resource(study_instance_uid, series_instance_uid, sop_instance_uid)
+        async with self._retrieve(_request(resource, media_types.INSTANCE, original=original)) as parts:
+            yield await _only(parts, "retrieve instance")
+
+    @asynccontextmanager
+    async def retrieve_series(
+        self, *, study_instance_uid: str, series_instance_uid: str, original: bool = False
+    ) -> AsyncIterator[AsyncIterator[Part]]:
+        """Give the instances of a series, one part each, in no stated order.
+
+        Raises:
+            NotFound: there is none under these UIDs.
+        """
+        resource = Resource(study_instance_uid, series_instance_uid)
+        async with self._retrieve(_request(resource, media_types.INSTANCES, original=original)) as parts:
+            yield parts
+
+    @asynccontextmanager
+    async def retrieve_study(
+        self, *, study_instance_uid: str, original: bool = False
+    ) -> AsyncIterator[AsyncIterator[Part]]:
+        """Give the instances of a study, one part each, in no stated order.
+
+        Raises:
+            NotFound: there is none under this UID.
+        """
+        resource = Resource(study_instance_uid)
+        async with self._retrieve(_request(resource, media_types.INSTANCES, original=original)) as parts:
+            yield parts
+
+    @asynccontextmanager
+    async def retrieve_frames(
+        self, frames: Sequence[int], *, study_instance_uid: str, series_instance_uid: str, sop_instance_uid: str
+    ) -> AsyncIterator[AsyncIterator[Part]]:
+        """Give frames as they are stored, one part each, in the order asked for.
+
+        Args:
+            frames: numbers from 1 on.
+
+        Raises:
+            NotFound: the instance, or a frame of it, is not there.
+        """
+        suffix = _frames_path(frames)
+        resource = Resource(study_instance_uid, series_instance_uid, sop_instance_uid)
+        accept = media_types.FRAME if len(frames) == 1 else media_types.FRAMES
+        async with self._retrieve(_request(resource, accept, suffix, "frames")) as parts:
+            yield parts
+
+    @asynccontextmanager
+    async def retrieve_instance_rendered(
+        self,
+        *,
+        study_instance_uid: str,
+        series_instance_uid: str,
+        sop_instance_uid: str,
+        media_type: Literal["image/jpeg", "image/png"] = "image/jpeg",
+        quality: int | None = None,
+    ) -> AsyncIterator[Part]:
+        """Give a picture of an instance's first frame (PS3.18 §10.4.1.1.3).
+
+        Args:
+            quality: of a JPEG, from 1 to 100.
+
+        Raises:
+            NotFound: there is no such instance, or it has no pixel data.
+            NotAcceptable: the service cannot draw it.
+        """
+        resource = Resource(study_instance_uid, series_instance_uid, sop_instance_uid)
+        async with self._rendered(resource, "", "instance", media_type, quality) as part:
+            yield part
+
+    @asynccontextmanager
+    async def retrieve_frame_rendered(
+        self,
+        frame: int,
+        *,
+        study_instance_uid: str,
+        series_instance_uid: str,
+        sop_instance_uid: str,
+        media_type: Literal["image/jpeg", "image/png"] = "image/jpeg",
+        quality: int | None = None,
+    ) -> AsyncIterator[Part]:
+        """Give a picture of one frame, numbered from 1 on; otherwise as `retrieve_instance_rendered`.
+
+        Raises:
+            NotFound: there is no such frame.
+            NotAcceptable: the service cannot draw it.
+        """
+        resource = Resource(study_instance_uid, series_instance_uid, sop_instance_uid)
+        async with self._rendered(resource, _frames_path([frame]), "frame", media_type, quality) as part:
+            yield part
+
+    async def retrieve_study_metadata(
+        self, *, study_instance_uid: str, if_none_match: str | None = None, original: bool = False
+    ) -> Metadata:
+        """Return the metadata of a study's instances (PS3.18 §10.4.1.1.2).
+
+        Raises:
+            NotFound: there is none under this UID.
+        """
+        return await self._metadata(Resource(study_instance_uid), if_none_match, original)
+
+    async def retrieve_series_metadata(
+        self,
+        *,
+        study_instance_uid: str,
+        series_instance_uid: str,
+        if_none_match: str | None = None,
+        original: bool = False,
+    ) -> Metadata:
+        """Return the metadata of a series' instances.
+
+        Raises:
+            NotFound: there is none under these UIDs.
+        """
+        return await self._metadata(Resource(study_instance_uid, series_instance_uid), if_none_match, original)
+
+    async def retrieve_instance_metadata(
+        self,
+        *,
+        study_instance_uid: str,
+        series_instance_uid: str,
+        sop_instance_uid: str,
+        if_none_match: str | None = None,
+        original: bool = False,
+    ) -> Metadata:
+        """Return the metadata of an instance.
+
+        Raises:
+            NotFound: there is none under these UIDs.
+        """
+        resource = Resource(study_instance_uid, series_instance_uid, sop_instance_uid)
+        metadata = await self._metadata(resource, if_none_match, original)
+        if metadata.is_modified and len(metadata.datasets) != 1:
+            raise InvalidResponse("retrieve instance metadata: the answer is not of one instance")
+        return metadata
+
+    @asynccontextmanager
+    async def _retrieve(self, request: Request) -> AsyncIterator[AsyncIterator[Part]]:
+        async with (
+            self._session.send(request) as answer,
+            aclosing(parts_of(request, answer)) as parts,
+        ):
+            yield parts
+
+    @asynccontextmanager
+    async def _rendered(
+        self, resource: Resource, frames_path: str, level: str, media_type: str, quality: int | None
+    ) -> AsyncIterator[Part]:
+        if media_type not in media_types.RENDERED:
+            raise InvalidParameter("media_type must be image/jpeg or image/png")
+        if quality is not None and not 1 <= quality <= 100:
+            raise InvalidParameter("quality is a number from 1 to 100")
+        transaction = f"{level} rendered"
+        query = "" if quality is None else f"quality={quality}"
+        request = _request(resource, media_type, f"{frames_path}/rendered", transaction, query=query)
+        async with self._retrieve(request) as parts:
+            yield await _only(parts, request.transaction)
+
+    async def _metadata(self, resource: Resource, if_none_match: str | None, original: bool) -> Metadata:
+        headers = {} if if_none_match is None else {"If-None-Match": if_none_match}
+        level = f"{resource.level} metadata"
+        request = _request(resource, media_types.DICOM_JSON, "/metadata", level, original=original, headers=headers)
+
+        async def read(answer: Answer) -> Metadata:
+            if answer.status_code == 304:
+                return Metadata([], if_none_match, is_modified=False)
+            return Metadata(datasets_of(request.transaction, await answer.json()), answer.headers.get("etag"))
+
+        return await self._session.fetch(request, read)
+
+
+def _request(
+    resource: Resource,
+    accept: str,
+    suffix: str = "",
+    level: str | None = None,
+    *,
+    query: str = "",
+    original: bool = False,
+    headers: dict[str, str] | None = None,
+) -> Request:
+    headers = headers or {}
+    return Request(
+        f"retrieve {level or resource.level}",
+        "GET",
+        resource.path + suffix,
+        accept=accept,
+        query=query,
+        headers={**headers, "msdicom-request-original": "true"} if original else headers,
+        # 304 is an answer to those alone who told what they have.
+        statuses=frozenset({200, 304}) if "If-None-Match" in headers else frozenset({200}),
+    )
+
+
+def _frames_path(frames: Sequence[int]) -> str:
+    if not frames or min(frames) < 1:
+        raise InvalidParameter("frames are numbered from 1 on, and at least one must be named")
+    return "/frames/" + ",".join(map(str, frames))
+
+
+async def _only(parts: AsyncIterator[Part], transaction: str) -> Part:
+    async for part in parts:
+        return part
+    raise InvalidResponse(f"{transaction}: the answer has no part")
