@@ -11,6 +11,8 @@ from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless
 from local.dicom_service.errors import not_acceptable
 
 STORED = "*"  # the transfer syntax of those who take what is stored
+JPEG = "image/jpeg"
+PNG = "image/png"
 DICOM_JSON = "application/dicom+json"
 _DICOM_JSON_RANGES = frozenset({DICOM_JSON, "application/json", "application/*", "*/*"})
 _ITEM = re.compile(r'((?:[^",;]|"(?:[^"\\]|\\.)*")*)([,;]|$)')
@@ -78,6 +80,21 @@ def choose(headers: Iterable[str], offers: tuple[Offer, ...]) -> Choice:
         raise not_acceptable("None of the accepted media types and transfer syntaxes is available.")
     best = [choice for quality, choice in choices if quality == choices[0][0]]
     return next((choice for choice in best if choice.transfer_syntax == STORED), best[0])
+
+
+def choose_picture(headers: Iterable[str]) -> str:
+    """Return the media type of a picture: the only one in the Accept headers, JPEG where there are none.
+
+    Raises:
+        ServiceError: 406, several are accepted, or one that is neither JPEG nor PNG; `*/*` is neither.
+    """
+    given = list(headers)
+    if not any(text.strip() for text in given):
+        return JPEG
+    accepted = [item.media_type for item in parse(given)]
+    if accepted not in ([JPEG], [PNG]):
+        raise not_acceptable("A picture is either image/jpeg or image/png.")
+    return accepted[0]
 
 
 def parse(headers: Iterable[str]) -> list[MediaRange]:

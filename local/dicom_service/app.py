@@ -28,6 +28,7 @@ from local.dicom_service.frames import retrieve_frames
 from local.dicom_service.metadata import retrieve_metadata
 from local.dicom_service.not_yet import FEATURES, NotYet
 from local.dicom_service.operation_routes import get_operation
+from local.dicom_service.rendered import retrieve_rendered
 from local.dicom_service.retrieve import retrieve
 from local.dicom_service.state import DEFAULT_MAX_REQUEST_BYTES, ImplicitVR, Service, Switches
 from local.dicom_service.store import store
@@ -115,6 +116,7 @@ def _table() -> list[tuple[str, str, Endpoint]]:
         ("DELETE", "/extendedquerytags/{tag}", tags.delete_tag),
         ("GET", "/extendedquerytags/{tag}/errors", tags.list_errors),
         ("GET", "/operations/{operation}", get_operation),
+        *(("GET", f"{_INSTANCE}{path}/rendered", retrieve_rendered) for path in ("", "/frames/{frame}")),
     ]
 
 

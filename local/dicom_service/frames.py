@@ -15,7 +15,7 @@ from local.dicom_service import accept, part10, pixel_data, streams
 from local.dicom_service.accept import STORED, Choice
 from local.dicom_service.errors import bad_request, not_found
 from local.dicom_service.index import StoredInstance, Target
-from local.dicom_service.pixel_data import PixelData
+from local.dicom_service.pixel_data import FrameMissing, PixelData
 from local.dicom_service.state import Service, service_of, target_of
 from local.dicom_service.transcoding import LITTLE_ENDIAN_NATIVE, require_same
 
@@ -83,10 +83,10 @@ def _cut(path: Path, pixels: PixelData, indexes: list[int], content_type: str) -
 
 
 def _native_part(pixels: PixelData, index: int, content_type: str, opener: streams.OpenFile) -> streams.Part:
-    where, late_bits = pixel_data.native_frame(pixels, index)
-    inside = where.offset + where.length <= pixels.offset + pixels.length
-    if index >= pixels.number_of_frames or not inside or pixels.bits_per_frame == 0:
-        raise not_found("frame")
+    try:
+        where, late_bits = pixel_data.native_frame(pixels, index)
+    except FrameMissing:
+        raise not_found("frame") from None
     is_shifted = late_bits != 0 or pixels.bits_per_frame % 8 != 0
     shift = streams.Shift(late_bits, pixels.bits_per_frame) if is_shifted else None
     return streams.Part(content_type, opener, [where], shift)

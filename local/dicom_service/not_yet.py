@@ -19,16 +19,10 @@ class NotYet:
         return ServiceError(501, f"This local service cannot do this yet: {self.feature}.")
 
 
-_INSTANCE = "/studies/{study}/series/{series}/instances/{instance}"
-
 TRANSCODING = NotYet("transcoding")
 
 FEATURES = (
     TRANSCODING,
-    NotYet(
-        "rendered instances and frames",
-        (("GET", f"{_INSTANCE}/rendered"), ("GET", f"{_INSTANCE}/frames/{{frames}}/rendered")),
-    ),
     NotYet(
         "partitions",
         (

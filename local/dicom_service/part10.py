@@ -65,9 +65,10 @@ class Part10:
 
 
 def silence_pydicom() -> None:
-    """Keep pydicom from warning and logging: it quotes values."""
-    warnings.filterwarnings("ignore", module=r"pydicom(\.|$)")
-    logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
+    """Keep pydicom and its decoders from warning and logging: they quote values."""
+    warnings.filterwarnings("ignore", module=r"(pydicom|libjpeg|openjpeg)(\.|$)")
+    for name in ("pydicom", "libjpeg", "openjpeg"):
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
 
 
@@ -166,7 +167,8 @@ def _pixel_data(file: BinaryIO, dataset: FileDataset) -> PixelData | None:
     if len(header) < 8:
         return None
     group, element = struct.unpack(f"{order}HH", header[:4])
-    if (group << 16 | element) not in _PIXEL_DATA_TAGS:
+    tag = group << 16 | element
+    if tag not in _PIXEL_DATA_TAGS:
         return None
     explicit = header[4:6] in _LONG_LENGTH_VRS
     (length,) = struct.unpack(f"{order}L", header[8:12] if explicit else header[4:8])
@@ -176,6 +178,8 @@ def _pixel_data(file: BinaryIO, dataset: FileDataset) -> PixelData | None:
         number_of_frames=_number(dataset, _NUMBER_OF_FRAMES, "IS") or 1,
         bits_per_frame=_bits_per_frame(dataset),
         extended_offsets=_extended_offsets(dataset),
+        tag=tag,
+        vr=header[4:6].decode() if explicit else "",
     )
 
 

@@ -17,6 +17,10 @@ class Truncated(ValueError):
     """The file ends before its pixel data does."""
 
 
+class FrameMissing(ValueError):
+    """The pixel data has no such frame, or not the whole of it."""
+
+
 class Slice(NamedTuple):
     """Some bytes of a file."""
 
@@ -26,13 +30,18 @@ class Slice(NamedTuple):
 
 @dataclass(frozen=True)
 class PixelData:
-    """What must be known of a file to cut frames from it; `length` is UNDEFINED_LENGTH where it is encapsulated."""
+    """What must be known of a file to cut frames from it; `length` is UNDEFINED_LENGTH where it is encapsulated.
+
+    `tag` tells Pixel Data from Float Pixel Data and Double Float Pixel Data; `vr` is empty where the VR is implicit.
+    """
 
     offset: int
     length: int
     number_of_frames: int
     bits_per_frame: int
     extended_offsets: tuple[int, int] | None = None
+    tag: int = 0x7FE00010
+    vr: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return what `from_dict` takes."""
@@ -86,10 +95,16 @@ def frames(file: BinaryIO, pixel_data: PixelData, file_bytes: int) -> list[list[
 
 
 def native_frame(pixel_data: PixelData, index: int) -> tuple[Slice, int]:
-    """Return the bytes that hold a frame, and by how many bits it starts late in the first of them."""
+    """Return the bytes that hold a frame, and by how many bits it starts late in the first of them.
+
+    Raises:
+        FrameMissing: they are not all there.
+    """
     start_bit = index * pixel_data.bits_per_frame
     end_bit = start_bit + pixel_data.bits_per_frame
     first, last = start_bit // 8, (end_bit + 7) // 8
+    if index >= pixel_data.number_of_frames or last > pixel_data.length or pixel_data.bits_per_frame == 0:
+        raise FrameMissing
     return Slice(pixel_data.offset + first, last - first), start_bit % 8
 
 
@@ -98,6 +113,12 @@ def shifted(data: bytes, bits: int, bits_per_frame: int) -> bytes:
     number = int.from_bytes(data, "little") >> bits
     number &= (1 << bits_per_frame) - 1
     return number.to_bytes((bits_per_frame + 7) // 8, "little")
+
+
+def item(content: bytes) -> bytes:
+    """Return the item that holds a fragment (PS3.5 §A.4), its content padded to an even length."""
+    padded = content + b"\0" * (len(content) % 2)
+    return struct.pack("<HHL", _ITEM >> 16, _ITEM & 0xFFFF, len(padded)) + padded
 
 
 def _items(file: BinaryIO, offset: int, file_bytes: int) -> Iterator[Slice]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
 
+from anyio import CapacityLimiter
 from starlette.requests import Request
 
 from local.dicom_service import uids
@@ -14,6 +15,7 @@ from local.dicom_service.files import Files
 from local.dicom_service.index import Index, Target
 from local.dicom_service.reindex import Reindexer
 
+MAX_DECODING = 2  # threads at a time: each may hold a decoded frame several times over
 DEFAULT_MAX_REQUEST_BYTES = 4 * 1024**3
 
 ImplicitVR = Literal["warn", "reject"]
@@ -37,6 +39,7 @@ class Service:
 
     def __init__(self, data_dir: Path, switches: Switches) -> None:
         self.switches = switches
+        self.decoding = CapacityLimiter(MAX_DECODING)
         self.files = Files(data_dir)
         self.database = Database(data_dir / "index.sqlite")
         self.index = Index(self.database)
