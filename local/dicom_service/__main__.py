@@ -56,6 +56,8 @@ def _app(options: argparse.Namespace, secret: str | None) -> Starlette:
         None if options.no_auth else secret,
         implicit_vr=options.implicit_vr,
         max_request_bytes=options.max_request_bytes,
+        preamble=options.preamble,
+        mismatch_code=options.mismatch_code,
     )
 
 
@@ -93,6 +95,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--no-auth", action="store_true", help="take requests without a token")
     parser.add_argument("--implicit-vr", choices=("warn", "reject"), default="warn")
     parser.add_argument("--max-request-bytes", type=int, default=DEFAULT_MAX_REQUEST_BYTES)
+    parser.add_argument("--preamble", choices=("require", "optional"), default="require")
+    parser.add_argument("--mismatch-code", type=int, choices=(43264, 43265), default=43264)
     return parser.parse_args()
 
 

@@ -30,7 +30,7 @@ from local.dicom_service.not_yet import FEATURES, NotYet
 from local.dicom_service.operation_routes import get_operation
 from local.dicom_service.rendered import retrieve_rendered
 from local.dicom_service.retrieve import retrieve
-from local.dicom_service.state import DEFAULT_MAX_REQUEST_BYTES, ImplicitVR, Service, Switches
+from local.dicom_service.state import DEFAULT_MAX_REQUEST_BYTES, ImplicitVR, MismatchCode, Preamble, Service, Switches
 from local.dicom_service.store import store
 from local.dicom_service.surroundings import ApiVersions, LogRequests, UnexpectedErrors
 from local.dicom_service.unread_body import DrainUnreadBody
@@ -51,11 +51,14 @@ def create_app(
     *,
     implicit_vr: ImplicitVR = "warn",
     max_request_bytes: int = DEFAULT_MAX_REQUEST_BYTES,
+    preamble: Preamble = "require",
+    mismatch_code: MismatchCode = 43264,
 ) -> Starlette:
     """Return the service over a data folder; without a token secret it asks for no tokens.
 
     The folder is opened when the application starts and closed when it stops.
     """
+    switches = Switches(implicit_vr, max_request_bytes, preamble, mismatch_code)
     faults, counts = Faults(), Counts()
     app = Starlette(
         routes=[*admin.routes(faults, counts), *_routes(token_secret, faults)],
@@ -65,7 +68,7 @@ def create_app(
             Middleware(DrainUnreadBody),
         ],
         exception_handlers={ServiceError: _service_error, ClientDisconnect: _client_disconnect, 404: _unknown_path},
-        lifespan=_lifespan(data_dir, Switches(implicit_vr, max_request_bytes)),
+        lifespan=_lifespan(data_dir, switches),
     )
     app.router.redirect_slashes = False
     return app

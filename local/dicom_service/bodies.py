@@ -81,10 +81,14 @@ class Receiver:
 
     async def _receive_parts(self, parser: MultipartParser, default_type: str | None) -> list[Path]:
         parts = _Parts(self._new_file, default_type)
+        is_empty = True
         try:
             async for chunk in self._chunks():
+                is_empty = is_empty and not chunk
                 for event in parser.feed(chunk):
                     await parts.take(event)
+            if not (is_empty or parts.begun):
+                parser.close()  # an empty list of parts has an end; another boundary than the announced one has none
         except MalformedMultipart:
             raise bad_request("The multipart body is malformed.") from None
         # A body that ends within a part passes for one without that part: so does the service, by mistake.
@@ -96,6 +100,7 @@ class _Parts:
 
     def __init__(self, new_file: Callable[[], IncomingFile], default_type: str | None) -> None:
         self.complete: list[Path] = []
+        self.begun = False
         self._new_file = new_file
         self._default_type = default_type
         self._headers: dict[str, str] = {}
@@ -108,6 +113,7 @@ class _Parts:
             ServiceError: 415, a part is not a DICOM file.
         """
         if isinstance(event, PartBegin):
+            self.begun = True
             self._headers = event.headers
         elif isinstance(event, PartData):
             await self._open().write(event.data)

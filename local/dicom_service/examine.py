@@ -32,6 +32,7 @@ class FailureReason(IntEnum):
 
     PROCESSING_FAILURE = 0x0110
     VALIDATION_FAILURE = 0xA900
+    OTHER_STUDY = 0xA901
     ALREADY_EXISTS = 0xB00E
     BEING_CREATED = 0xB00F
 
@@ -71,25 +72,29 @@ class Instance:
     invalid: dict[str, str] = field(default_factory=dict)
 
 
-def examine(path: Path, *, study_instance_uid: str | None, implicit_vr: str) -> Instance | Failure:
-    """Read a file and decide about it; `study_instance_uid` is the one in the URL, if any.
+def examine(
+    path: Path, *, study_instance_uid: str | None, implicit_vr: str, preamble: str, mismatch_code: int
+) -> Instance | Failure:
+    """Read a file and decide about it; `study_instance_uid` is the one in the URL, if any, the rest are switches.
 
     Raises:
         OSError: the file cannot be read from disk.
     """
     try:
-        with part10.opened(path) as file:
+        with part10.opened(path, preamble_required=preamble == "require") as file:
             dataset = dicom_json.convert(file.dataset, file.file)
     except part10.NotPart10:
         return Failure(FailureReason.VALIDATION_FAILURE)
-    if failed := _refused(dataset, study_instance_uid):
+    if failed := _refused(dataset):
         return _failure(dataset, failed)
+    if study_instance_uid not in (None, uids.canonical(_uid(dataset, STUDY_INSTANCE_UID))):
+        return _of_another_study(dataset, FailureReason(mismatch_code))
     if file.transfer_syntax_uid == ImplicitVRLittleEndian and implicit_vr == "reject":
         return _failure(dataset, None)
     return _instance(dataset, file.transfer_syntax_uid, file.pixel_data)
 
 
-def _refused(dataset: JSONDataset, study_instance_uid: str | None) -> dict[str, str]:
+def _refused(dataset: JSONDataset) -> dict[str, str]:
     """Return the reasons to refuse the instance, by tag: at most one, of the first attribute that has one."""
     for tag in _REQUIRED_UIDS:
         if len(_values(dataset.attributes, tag)) != 1:
@@ -101,16 +106,23 @@ def _refused(dataset: JSONDataset, study_instance_uid: str | None) -> dict[str, 
             return {tag: dataset.broken[tag]}
     if len(_values(dataset.attributes, PATIENT_ID.tag)) > 1:
         return {PATIENT_ID.tag: "the value holds a backslash"}
-    found = uids.canonical(_uid(dataset, STUDY_INSTANCE_UID))
-    if study_instance_uid is not None and found != study_instance_uid:
-        return {STUDY_INSTANCE_UID: "the instance belongs to another study than the request names"}
     return {}
 
 
-def _failure(dataset: JSONDataset, failed: dict[str, str] | None) -> Failure:
+def _of_another_study(dataset: JSONDataset, reason: FailureReason) -> Failure:
+    if reason is FailureReason.OTHER_STUDY:  # which says it all
+        return _failure(dataset, None, reason)
+    return _failure(dataset, {STUDY_INSTANCE_UID: "the instance belongs to another study than the request names"})
+
+
+def _failure(
+    dataset: JSONDataset,
+    failed: dict[str, str] | None,
+    reason: FailureReason = FailureReason.VALIDATION_FAILURE,
+) -> Failure:
     sop_class, sop_instance = (_values(dataset.attributes, tag) for tag in (SOP_CLASS_UID, SOP_INSTANCE_UID))
     return Failure(
-        FailureReason.VALIDATION_FAILURE,
+        reason,
         str(sop_class[0]) if sop_class else None,
         str(sop_instance[0]) if sop_instance else None,
         failed,

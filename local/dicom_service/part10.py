@@ -21,7 +21,7 @@ import pydicom
 from pydicom import Dataset, FileDataset, charset
 from pydicom.dataset import FileMetaDataset
 from pydicom.filebase import DicomFileLike
-from pydicom.filereader import read_dataset, read_file_meta_info
+from pydicom.filereader import read_dataset
 from pydicom.filewriter import write_file_meta_info
 from pydicom.tag import BaseTag
 from pydicom.uid import (
@@ -36,6 +36,9 @@ from local.dicom_service.element_values import Encoding
 from local.dicom_service.pixel_data import PixelData, end_of
 from local.dicom_service.raw_elements import raw_element
 
+_PREFIX = b"DICM"
+_PREFIX_END = 128 + len(_PREFIX)
+_META_GROUP = b"\2\0"  # group 0002, in little endian
 DEFER_BYTES = 1024 * 1024
 _CHUNK_BYTES = 1024 * 1024
 _PIXEL_DATA_TAGS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
@@ -73,13 +76,15 @@ def silence_pydicom() -> None:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Part10]:
+def opened(path: Path, *, preamble_required: bool = False) -> Iterator[Part10]:
     """Read a file's dataset and keep the file open.
 
     Raises:
-        NotPart10: it cannot be read, or is cut short.
+        NotPart10: it cannot be read, is cut short, or has no preamble and prefix (PS3.10 §7.1) where they are required.
     """
     silence_pydicom()
+    if preamble_required and _meta_start(path) == 0:
+        raise NotPart10
     with plain_file(path) as file:
         yield _parsed(file)
 
@@ -91,8 +96,9 @@ def plain_file(path: Path) -> Iterator[BinaryIO]:
     Raises:
         NotPart10: it has no file meta information, or cannot be inflated.
     """
+    start = _meta_start(path)
     try:
-        meta = read_file_meta_info(path)
+        meta = _file_meta(path, start)
         deflated = meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian
     except Exception:  # pydicom raises what its parsing happens to trip over
         raise NotPart10 from None
@@ -101,17 +107,44 @@ def plain_file(path: Path) -> Iterator[BinaryIO]:
             yield file
         return
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix="inflated-") as copy:
-        _inflate(path, meta, cast(BinaryIO, copy.file))
+        _inflate(path, start, meta, cast(BinaryIO, copy.file))
         with Path(copy.name).open("rb") as file:
             yield file
 
 
-def _inflate(path: Path, meta: FileMetaDataset, copy: BinaryIO) -> None:
+def _meta_start(path: Path) -> int:
+    """Return where the file meta information begins: after preamble and prefix, or at once.
+
+    Raises:
+        NotPart10: neither stands there.
+    """
+    with path.open("rb") as file:
+        head = file.read(_PREFIX_END)
+    if head.endswith(_PREFIX) and len(head) == _PREFIX_END:
+        return _PREFIX_END
+    if not head.startswith(_META_GROUP):
+        raise NotPart10
+    return 0
+
+
+def _file_meta(path: Path, start: int) -> FileMetaDataset:
+    with path.open("rb") as file:
+        file.seek(start)
+        return FileMetaDataset(
+            read_dataset(file, is_implicit_VR=False, is_little_endian=True, stop_when=_is_after_meta)
+        )
+
+
+def _is_after_meta(tag: BaseTag, vr: str | None, length: int) -> bool:
+    return tag.group != 2
+
+
+def _inflate(path: Path, start: int, meta: FileMetaDataset, copy: BinaryIO) -> None:
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    copy.write(b"\0" * 128 + b"DICM")
+    copy.write(b"\0" * 128 + _PREFIX)
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
-        meta_end = 132 + 12 + meta.FileMetaInformationGroupLength
+        meta_end = start + 12 + meta.FileMetaInformationGroupLength
         write_file_meta_info(DicomFileLike(copy), meta, enforce_standard=False)
         with path.open("rb") as file:
             file.seek(meta_end)
@@ -135,7 +168,7 @@ def _parsed(file: BinaryIO) -> Part10:
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     try:
-        dataset = pydicom.dcmread(file, defer_size=DEFER_BYTES, stop_before_pixels=True)
+        dataset = pydicom.dcmread(file, defer_size=DEFER_BYTES, stop_before_pixels=True, force=True)
         pixel_data = _pixel_data(file, dataset)
         if pixel_data is not None:
             file.seek(end_of(file, pixel_data, size))

@@ -89,7 +89,7 @@ def parse(query_string: str, levels: frozenset[Level], extended: Iterable[Attrib
 def _sort(pairs: list[tuple[str, str]], known: Mapping[str, Attribute]) -> _Parameters:
     parameters = _Parameters()
     for name, value in pairs:
-        if not value.strip():
+        if not value.replace("\0", " ").strip():  # padding alone
             raise bad_request("A query parameter has no value.")
         option = name.lower()
         if option == "includefield":

@@ -19,14 +19,25 @@ MAX_DECODING = 2  # threads at a time: each may hold a decoded frame several tim
 DEFAULT_MAX_REQUEST_BYTES = 4 * 1024**3
 
 ImplicitVR = Literal["warn", "reject"]
+Preamble = Literal["require", "optional"]
+MismatchCode = Literal[43264, 43265]
 
 
 @dataclass(frozen=True)
 class Switches:
-    """How this service differs from another: `implicit_vr` stores such instances with a warning, or refuses them."""
+    """How this service differs from another.
+
+    Args:
+        implicit_vr: store such instances with a warning, or refuse them.
+        max_request_bytes: the largest request.
+        preamble: whether a file needs preamble and prefix (PS3.10 §7.1).
+        mismatch_code: the FailureReason of an instance of another study than the URL's.
+    """
 
     implicit_vr: ImplicitVR = "warn"
     max_request_bytes: int = DEFAULT_MAX_REQUEST_BYTES
+    preamble: Preamble = "require"
+    mismatch_code: MismatchCode = 43264
 
 
 class Service:

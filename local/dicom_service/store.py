@@ -16,7 +16,7 @@ from local.dicom_service.examine import Failure, FailureReason, Instance, examin
 from local.dicom_service.faults import leaves_unfinished
 from local.dicom_service.index import AlreadyStored, Target
 from local.dicom_service.json_response import DICOMJSONResponse
-from local.dicom_service.state import Service, service_of
+from local.dicom_service.state import Service, Switches, service_of
 from local.dicom_service.store_response import Outcome
 from local.dicom_service.uids import canonical, from_path
 
@@ -52,12 +52,22 @@ def _study(request: Request) -> str | None:
 
 def _store_one(service: Service, path: Path, study: str | None, keep: Keep) -> Outcome:
     try:
-        found = examine(path, study_instance_uid=study, implicit_vr=service.switches.implicit_vr)
+        found = _examine(service.switches, path, study)
         return found if isinstance(found, Failure) else keep(service, path, found)
     except Exception as error:
         # One instance's trouble must not take the others of its request along. The text might quote values.
         log.error("store failed: %s", type(error).__name__)
         return Failure(FailureReason.PROCESSING_FAILURE)
+
+
+def _examine(switches: Switches, path: Path, study: str | None) -> Instance | Failure:
+    return examine(
+        path,
+        study_instance_uid=study,
+        implicit_vr=switches.implicit_vr,
+        preamble=switches.preamble,
+        mismatch_code=switches.mismatch_code,
+    )
 
 
 def _keep(service: Service, path: Path, instance: Instance) -> Outcome:

@@ -21,7 +21,16 @@ import pytest
 
 from local import tokens
 from local.dicom_service.listener import listen
-from tests.component.dicom_service_support import DICOM_JSON, STORED_INSTANCE, Sample, ServiceClient, path_of
+from tests.component.dicom_service_support import (
+    DICOM_JSON,
+    IMPLICIT,
+    STORED_INSTANCE,
+    Sample,
+    ServiceClient,
+    items,
+    path_of,
+    values,
+)
 
 SECRET = "a secret of the tests, long enough for HS256"
 
@@ -101,6 +110,23 @@ def test_secret_is_needed(tmp_path: Path) -> None:
     assert ended.returncode == 1
     assert "LOCAL_TOKEN_SECRET" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_switches_are_options(tmp_path: Path) -> None:
+    """What the service lets and refuses is said on the command line."""
+    options = ["--no-auth", "--preamble", "optional", "--mismatch-code", "43265", "--implicit-vr", "reject"]
+    with started(tmp_path / "data", *options) as process:
+        client = ServiceClient(process.root)
+        with client.http:
+            assert client.store(Sample().content[132:]).status_code == 200
+            reasons = [
+                values(items(response, "00081198")[0], "00081197")
+                for response in (
+                    client.store(Sample().content, Sample().study_path),
+                    client.store(Sample(transfer_syntax=IMPLICIT).content),
+                )
+            ]
+    assert reasons == [[43265], [43264]]
 
 
 def test_data_folder_and_port_are_one_services_own(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,14 +13,19 @@ import pytest
 
 from tests.component.dicom_service_support import (
     DICOM_JSON,
+    EXPLICIT,
+    IMPLICIT,
     SECONDARY_CAPTURE,
     STORED_INSTANCE,
     STORED_INSTANCES,
+    TEST_FILES,
     Sample,
     ServiceClient,
+    encoded,
     items,
     new_uid,
     parts_of,
+    pixels,
     running,
     service,
     values,
@@ -29,6 +35,7 @@ __all__ = ["service"]
 
 FAILED, REFERENCED, REASON, RETRIEVE_URL = "00081198", "00081199", "00081197", "00081190"
 VALIDATION_FAILURE, ALREADY_EXISTS = 43264, 45070
+PREAMBLE_BYTES = 132  # with the prefix
 
 
 def test_store_answers_with_the_referenced_instance(service: ServiceClient) -> None:
@@ -104,7 +111,12 @@ def test_store_without_accept_is_not_acceptable(service: ServiceClient) -> None:
         "application/dicom; charset=utf-8",
         "application/octet-stream",
         "multipart/form-data; boundary=x",
+        "multipart/related; boundary=",
         'multipart/related; type="application/dicom"',
+        "application/dicom;",
+        "application/dicom, application/dicom",
+        "application/dicom+json",
+        "multipart/mixed; boundary=x",
         "",
     ],
 )
@@ -119,11 +131,21 @@ def test_content_type_is_compared_without_case(service: ServiceClient) -> None:
     assert service.store(Sample().content, **{"Content-Type": "Application/DICOM"}).status_code == 200
 
 
-def test_part_type_with_parameters_stores_nothing(service: ServiceClient) -> None:
+@pytest.mark.parametrize(
+    "part_type",
+    [
+        "application/dicom; transfer-syntax=1.2.840.10008.1.2.1",
+        "application/dicom; charset=utf-8",
+        "application/dicom+json",
+        "text/plain",
+    ],
+)
+@pytest.mark.parametrize("content", [b"", b"x", Sample().content])
+def test_part_type_with_parameters_stores_nothing(service: ServiceClient, part_type: str, content: bytes) -> None:
     """One part of a wrong type spoils the whole request, the good part before it too."""
     sample = Sample()
-    wrong = ("application/dicom; transfer-syntax=1.2.840.10008.1.2.1", Sample().content)
-    assert service.store_parts(sample.content, wrong).status_code == 415
+    assert service.store_parts(sample.content, (part_type, content)).status_code == 415
+    assert service.store_parts((part_type, content), sample.content).status_code == 415
     assert service.get(sample.path, STORED_INSTANCE).status_code == 404
 
 
@@ -153,6 +175,31 @@ def test_multipart_without_parts_is_no_content(service: ServiceClient, body: byt
     """A message without a part is 204, in both forms that clients write."""
     content_type = {"Content-Type": "multipart/related; boundary=frontier"}
     assert service.store(body, **content_type).status_code == 204
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"--other\r\nContent-Type: application/dicom\r\n\r\nx\r\n--other--\r\n",
+        b"--other--\r\n",
+        b"no delimiter at all",
+        b"--frontierland--\r\n",
+        b"x" * 3_000_000,
+    ],
+)
+def test_foreign_boundary_is_a_bad_request(service: ServiceClient, body: bytes) -> None:
+    """A body in which the announced boundary never occurs is no empty list of parts: 400."""
+    response = service.store(body, **{"Content-Type": "multipart/related; boundary=frontier"})
+    assert response.status_code == 400
+    assert response.headers["Content-Type"].startswith("text/plain")
+
+
+def test_foreign_boundary_stores_nothing(service: ServiceClient) -> None:
+    """An instance behind another boundary than the announced one is not stored."""
+    sample = Sample()
+    outer = "multipart/related; boundary=frontier"
+    assert service.store_parts(sample.content, boundary="other", content_type=outer).status_code == 400
+    assert service.get(sample.path, STORED_INSTANCE).status_code == 404
 
 
 def test_malformed_part_headers_are_a_bad_request(service: ServiceClient) -> None:
@@ -213,6 +260,74 @@ def test_instances_of_another_study_fail(service: ServiceClient) -> None:
     assert "(0020,000D)" in str(items(response, FAILED)[0]["00741048"])
     assert values(response.json(), RETRIEVE_URL) == [f"{service.root}/v2{mine.study_path}"]
     assert service.get(other.path, STORED_INSTANCE).status_code == 404
+
+
+def test_mismatch_code_can_be_the_documented_one(tmp_path: Path) -> None:
+    """Told so, the service fails instances of another study with 43265, which needs no failed attributes."""
+    mine, other = Sample(), Sample()
+    with running(tmp_path, mismatch_code=43265) as root:
+        client = ServiceClient(root)
+        with client.http:
+            response = client.store_parts(other.content, mine.content, path=mine.study_path)
+            assert response.status_code == 202
+            (item,) = items(response, FAILED)
+            assert values(item, REASON) == [43265]
+            assert values(item, "00081155") == [other.sop]
+            assert "00741048" not in item
+            broken = Sample(elements={0x00080018: None})
+            assert values(items(client.store(broken.content), FAILED)[0], REASON) == [VALIDATION_FAILURE]
+
+
+@pytest.fixture(scope="module")
+def tolerant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceClient]:
+    """A service that takes files without preamble."""
+    with running(tmp_path_factory.mktemp("tolerant"), preamble="optional") as root:
+        client = ServiceClient(root)
+        with client.http:
+            yield client
+
+
+@pytest.mark.parametrize("transfer_syntax", [EXPLICIT, IMPLICIT])
+def test_preamble_can_be_optional(tolerant: ServiceClient, transfer_syntax: str) -> None:
+    """A file that starts with its file meta information is kept byte for byte; its frames are where they are."""
+    frames = bytes(range(12))
+    sample = Sample(elements=pixels(frames, frames=2), transfer_syntax=transfer_syntax)
+    content = sample.content[PREAMBLE_BYTES:]
+    response = tolerant.store(content)
+    assert response.status_code == (200 if transfer_syntax == EXPLICIT else 202)
+    assert tolerant.get(sample.path, STORED_INSTANCE).content == content
+    frame = tolerant.get(f"{sample.path}/frames/2", "application/octet-stream; transfer-syntax=*")
+    assert frame.content == frames[6:]
+    assert tolerant.search(f"/studies?StudyInstanceUID={sample.study}&PatientName=doe^jane")
+    assert tolerant.store(sample.content).status_code == 409
+
+
+def test_deflated_file_without_preamble(tolerant: ServiceClient) -> None:
+    """A deflated dataset after bare file meta information is read too."""
+    content = (TEST_FILES / "image_dfl.dcm").read_bytes()[PREAMBLE_BYTES:]
+    response = tolerant.store(content)
+    assert response.status_code in (200, 202)
+    url = values(items(response, REFERENCED)[0], RETRIEVE_URL)[0]
+    assert tolerant.http.get(url, headers={"Accept": STORED_INSTANCE}).content == content
+
+
+def test_preamble_is_still_taken_where_it_is_optional(tolerant: ServiceClient) -> None:
+    """A whole Part 10 file is one as ever; what starts with neither is none."""
+    sample = Sample()
+    tolerant.store_samples(sample)
+    assert tolerant.get(sample.path, STORED_INSTANCE).content == sample.content
+    dataset_alone = encoded({0x00080018: ("UI", b"1.2")})
+    for content in (dataset_alone, b"\2\0", b"DICM", b"\0" * 128, Sample().content[PREAMBLE_BYTES:-3]):
+        response = tolerant.store(content)
+        assert response.status_code == 409
+        assert values(items(response, FAILED)[0], REASON) == [VALIDATION_FAILURE]
+
+
+def test_preamble_is_required_otherwise(service: ServiceClient) -> None:
+    """Without the switch a file without preamble fails with 43264."""
+    response = service.store(Sample().content[PREAMBLE_BYTES:])
+    assert response.status_code == 409
+    assert values(items(response, FAILED)[0], REASON) == [VALIDATION_FAILURE]
 
 
 def test_duplicate_is_refused_and_keeps_the_first(service: ServiceClient) -> None:
@@ -344,9 +459,11 @@ def test_api_version_header(service: ServiceClient) -> None:
     assert "api-supported-versions" not in unknown.headers
 
 
-def test_other_version_is_refused_in_json(service: ServiceClient) -> None:
-    """A version that is not served is 400 with a JSON error."""
-    response = service.http.get(f"{service.root}/v9/studies")
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+@pytest.mark.parametrize("version", ["v1", "v9", "v1.0-prerelease", "v2.0", "v02"])
+def test_other_version_is_refused_in_json(service: ServiceClient, method: str, version: str) -> None:
+    """A version that is not served is 400 with a JSON error, whatever is asked of it."""
+    response = service.http.request(method, f"{service.root}/{version}/studies/1.2")
     assert response.status_code == 400
     assert set(response.json()) == {"error"}
 
