@@ -38,6 +38,17 @@ def datasets_of(transaction: str, decoded: Any) -> list[Dataset]:
         raise InvalidResponse(f"{transaction}: the answer is not DICOM JSON") from None
 
 
+def items_of(decoded: Any) -> list[Any]:
+    """Return a JSON array; an object would pass for an empty one.
+
+    Raises:
+        TypeError: it is none; see `reading_answer`.
+    """
+    if not isinstance(decoded, list):
+        raise TypeError
+    return decoded
+
+
 def fields_of(decoded: Any) -> Mapping[str, Any]:
     """Return a JSON object of the service's own with its keys in lower case: sources disagree about their case."""
     return {name.lower(): value for name, value in decoded.items()}

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 from pydicom import Dataset
 
 from . import media_types
-from .answers import datasets_of, fields_of, reading_answer, time_of
+from .answers import datasets_of, fields_of, items_of, reading_answer, time_of
 from .errors import InvalidParameter
 from .query import MAX_LIMIT
 from .session import Answer, Request, Session
@@ -89,12 +89,7 @@ class ChangeFeed:
         times = {"startTime": start, "endTime": end}
         pairs |= {name: time.isoformat() for name, time in times.items() if time is not None}
 
-        async def read(answer: Answer) -> list[Change]:
-            decoded = await answer.json()
-            with reading_answer(_TRANSACTION):
-                return [_change(item) for item in decoded]
-
-        return await self._session.fetch(_request("/changefeed", pairs), read)
+        return await self._session.fetch_json(_request("/changefeed", pairs), _changes)
 
     async def latest(self, *, include_metadata: bool = False) -> Change | None:
         """Return the latest change; None if there was never one."""
@@ -176,6 +171,10 @@ def _check(start: datetime | None, end: datetime | None) -> None:
         raise InvalidParameter("start and end must have a zone")
     if start is not None and end is not None and end <= start:
         raise InvalidParameter("end must be later than start")
+
+
+def _changes(decoded: Any) -> list[Change]:
+    return [_change(item) for item in items_of(decoded)]
 
 
 def _change(item: Any) -> Change:

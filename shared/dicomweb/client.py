@@ -13,7 +13,7 @@ from .change_feed import ChangeFeed
 from .delete import DeleteTransaction
 from .extended_query_tags import ExtendedQueryTags
 from .operations import Operations
-from .partitions import TRANSACTION, Partition, partition_path, read_partitions
+from .partitions import Partition, partition_path, partitions_of
 from .retrieve import RetrieveTransaction
 from .retry import RetryPolicy
 from .search import SearchTransaction
@@ -74,9 +74,8 @@ class DICOMwebClient(StoreTransaction, SearchTransaction, RetrieveTransaction, D
         Raises:
             StatusError: 400, the service was made without them.
         """
-        return await self._service.fetch(
-            Request(TRANSACTION, "GET", "/partitions", accept=media_types.JSON), read_partitions
-        )
+        request = Request("list partitions", "GET", "/partitions", accept=media_types.JSON)
+        return await self._service.fetch_json(request, partitions_of)
 
     def send(self, request: Request) -> AbstractAsyncContextManager[Answer]:
         """Send a request of the caller's own making; for gateways, which pass bytes on without reading them.

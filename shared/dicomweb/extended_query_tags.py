@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from . import media_types
-from .answers import fields_of, reading_answer
+from .answers import fields_of, items_of
 from .body import Body
 from .errors import InvalidParameter
+from .operations import started_operation
 from .query import MAX_LIMIT
 from .session import Answer, Request, Session
 
@@ -73,13 +74,7 @@ class ExtendedQueryTags:
             body=Body.from_bytes(content),
             statuses=frozenset({202}),
         )
-
-        async def read(answer: Answer) -> str:
-            decoded = await answer.json()
-            with reading_answer(request.transaction):
-                return str(fields_of(decoded)["id"])
-
-        return await self._session.fetch(request, read)
+        return await self._session.fetch_json(request, started_operation)
 
     async def list(self, *, limit: int = MAX_LIMIT, offset: int = 0) -> Sequence[ExtendedQueryTag]:
         """Return those that there are; the service takes 128 at most, which is less than a page."""
@@ -87,13 +82,7 @@ class ExtendedQueryTags:
             raise InvalidParameter(f"limit must be between 1 and {MAX_LIMIT}, and offset not negative")
         query = f"limit={limit}&offset={offset}"
         request = Request("list extended query tags", "GET", "/extendedquerytags", media_types.JSON, query=query)
-
-        async def read(answer: Answer) -> Sequence[ExtendedQueryTag]:
-            decoded = await answer.json()
-            with reading_answer(request.transaction):
-                return [_tag(item) for item in decoded]
-
-        return await self._session.fetch(request, read)
+        return await self._session.fetch_json(request, lambda decoded: [_tag(item) for item in items_of(decoded)])
 
     async def get(self, path: str) -> ExtendedQueryTag:
         """Return one of them.
@@ -102,13 +91,7 @@ class ExtendedQueryTags:
             NotFound: it is none of them.
         """
         request = Request("get extended query tag", "GET", _resource(path), media_types.JSON)
-
-        async def read(answer: Answer) -> ExtendedQueryTag:
-            decoded = await answer.json()
-            with reading_answer(request.transaction):
-                return _tag(decoded)
-
-        return await self._session.fetch(request, read)
+        return await self._session.fetch_json(request, _tag)
 
     async def delete(self, path: str) -> None:
         """Give one of them up, with its index.

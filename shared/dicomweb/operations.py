@@ -9,11 +9,10 @@ from datetime import datetime
 from typing import Any
 
 from . import media_types
-from .answers import fields_of, reading_answer, time_of
+from .answers import fields_of, time_of
 from .errors import InvalidParameter
-from .session import Answer, Request, Session
+from .session import Request, Session
 
-_TRANSACTION = "get operation"
 _ID = re.compile(r"[0-9a-fA-F-]{32,36}")
 
 
@@ -51,14 +50,13 @@ class Operations:
         Raises:
             NotFound: there is none under this id.
         """
-        if not _ID.fullmatch(operation_id):
-            raise InvalidParameter("operation_id is 32 hexadecimal digits")
+        _check_id(operation_id)
         # 202 while it is under way.
         statuses = frozenset({200, 202})
-        path = f"/operations/{operation_id}"
-        return await self._session.fetch(
-            Request(_TRANSACTION, "GET", path, accept=media_types.JSON, statuses=statuses), _read
+        request = Request(
+            "get operation", "GET", f"/operations/{operation_id}", accept=media_types.JSON, statuses=statuses
         )
+        return await self._session.fetch_json(request, _operation)
 
     async def wait(self, operation_id: str, *, timeout_seconds: float = 600, pause_seconds: float = 2.0) -> Operation:
         """Wait for an operation's end, good or bad: look at `Operation.succeeded`.
@@ -74,10 +72,15 @@ class Operations:
         return operation
 
 
-async def _read(answer: Answer) -> Operation:
-    decoded = await answer.json()
-    with reading_answer(_TRANSACTION):
-        return _operation(decoded)
+def started_operation(decoded: Any) -> str:
+    """Read the reference to an operation that a request has started, and return its id."""
+    return _check_id(fields_of(decoded)["id"])
+
+
+def _check_id(operation_id: str) -> str:
+    if not _ID.fullmatch(operation_id):
+        raise InvalidParameter("operation_id is 32 hexadecimal digits")
+    return operation_id
 
 
 def _operation(decoded: Any) -> Operation:

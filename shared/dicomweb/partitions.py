@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from .answers import fields_of, reading_answer, time_of
+from .answers import fields_of, items_of, time_of
 from .errors import InvalidParameter
-from .session import Answer
 
-TRANSACTION = "list partitions"
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
 
 
@@ -35,15 +33,9 @@ def partition_path(name: str) -> str:
     return f"/partitions/{name}"
 
 
-async def read_partitions(answer: Answer) -> list[Partition]:
-    """Read the answer that lists them.
-
-    Raises:
-        InvalidResponse: it is no such list.
-    """
-    decoded = await answer.json()
-    with reading_answer(TRANSACTION):
-        return [_partition(item) for item in decoded]
+def partitions_of(decoded: Any) -> list[Partition]:
+    """Read the list of them."""
+    return [_partition(item) for item in items_of(decoded)]
 
 
 def _partition(item: Any) -> Partition:

@@ -15,6 +15,7 @@ from typing import Any, Self, TypeVar
 
 import httpx
 
+from .answers import reading_answer
 from .body import Body
 from .errors import DICOMwebError, InvalidParameter, InvalidResponse, RequestNotSent, ResponseLost, status_error
 from .media_types import DICOM_JSON, JSON, media_type_of
@@ -181,6 +182,20 @@ class Session:
                 await response.aclose()
 
         return await self._repeat(request, once)
+
+    async def fetch_json(self, request: Request, build: Callable[[Any], T]) -> T:
+        """Send a request and return what `build` makes of the JSON that answers it.
+
+        Raises:
+            DICOMwebError: see `send`; InvalidResponse if `build` finds another shape.
+        """
+
+        async def read(answer: Answer) -> T:
+            decoded = await answer.json()
+            with reading_answer(request.transaction):
+                return build(decoded)
+
+        return await self.fetch(request, read)
 
     async def _repeat(self, request: Request, once: Callable[[], Awaitable[T]]) -> T:
         started = time.monotonic()

@@ -272,3 +272,73 @@ async def test_gateway_passes_on() -> None:
             assert [chunk async for chunk in chunks] == [b"[]"]
     assert server.targets == [f"/studies/{STUDY}/metadata?a=%5e&b=,"] * 2
     assert server.requests[0].headers["if-none-match"] == "1-2"
+
+
+PICTURE = answer(200, b"picture", {"Content-Type": "image/jpeg"})
+INSTANCE_PATH = f"/studies/{STUDY}/series/{SERIES}/instances/{INSTANCE}"
+
+
+async def test_rendered() -> None:
+    """A picture is asked for by its media type alone, of an instance or one frame, with a quality if one is given."""
+    png = answer(200, b"picture", {"Content-Type": "image/png"})
+    async with serve(PICTURE, png, PICTURE) as server, client_of(server.url) as client:
+        async with client.retrieve_instance_rendered(**UIDS) as part:
+            assert (await part.read(), part.media_type) == (b"picture", "image/jpeg")
+        async with client.retrieve_frame_rendered(7, media_type="image/png", **UIDS) as part:
+            assert (await part.read(), part.media_type) == (b"picture", "image/png")
+        async with client.retrieve_instance_rendered(quality=50, **UIDS):
+            pass
+    assert server.targets == [
+        f"{INSTANCE_PATH}/rendered",
+        f"{INSTANCE_PATH}/frames/7/rendered",
+        f"{INSTANCE_PATH}/rendered?quality=50",
+    ]
+    assert [request.headers["accept"] for request in server.requests] == ["image/jpeg", "image/png", "image/jpeg"]
+
+
+async def test_rendered_that_no_service_takes() -> None:
+    """A quality, a frame or a media type that is none is refused by us, and nothing is sent."""
+    async with serve(PICTURE) as server, client_of(server.url) as client:
+        for refused in (
+            client.retrieve_instance_rendered(quality=0, **UIDS),
+            client.retrieve_instance_rendered(quality=101, **UIDS),
+            client.retrieve_instance_rendered(media_type="image/gif", **UIDS),  # type: ignore[arg-type]  # the point
+            client.retrieve_frame_rendered(0, **UIDS),
+        ):
+            with pytest.raises(InvalidParameter):
+                await refused.__aenter__()
+    assert server.connections == 0
+
+
+async def test_original_version() -> None:
+    """The version before any bulk update is asked for by a header, on every level and of metadata."""
+    instance = answer(200, b"DICM", SINGLE)
+    metadata = answer(200, b"[{}]", {"Content-Type": "application/dicom+json"})
+    async with (
+        serve(instance, instance, instance, *[metadata] * 3, instance) as server,
+        client_of(server.url) as client,
+    ):
+        async with (
+            client.retrieve_study(**STUDY_UIDS, original=True),
+            client.retrieve_series(**SERIES_UIDS, original=True),
+            client.retrieve_instance(**UIDS, original=True),
+        ):
+            pass
+        await client.retrieve_study_metadata(**STUDY_UIDS, original=True)
+        await client.retrieve_series_metadata(**SERIES_UIDS, original=True)
+        await client.retrieve_instance_metadata(**UIDS, original=True)
+        async with client.retrieve_instance(**UIDS):
+            pass
+    asked = [request.headers.get("msdicom-request-original") for request in server.requests]
+    assert asked == ["true"] * 6 + [None]
+
+
+@pytest.mark.parametrize(
+    "media_type", ["image/jpeg", "application/octet-stream", "text/html", "application/dicom+json"]
+)
+async def test_instance_of_another_media_type(media_type: str) -> None:
+    """A single answer that is not of the media type asked for is no instance."""
+    async with serve(answer(200, b"DICM", {"Content-Type": media_type})) as server, client_of(server.url) as client:
+        with pytest.raises(InvalidResponse):
+            async with client.retrieve_instance(**UIDS):
+                pass
