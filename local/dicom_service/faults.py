@@ -39,13 +39,14 @@ _WITHOUT_BODY = (204, 304)
 _A_SECOND = 1.0
 _LEAVES_UNFINISHED = "local.leaves_unfinished"
 
+clock = time.monotonic  # in seconds
 log = logging.getLogger(__name__)
 
 
 class _Fault(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    kind: Kind | Literal["any"] = "any"
+    kind: Literal[Kind, "any"] = "any"
     requests: PositiveInt | None = 1
 
     def takes(self, kind: Kind | None) -> bool:
@@ -182,7 +183,7 @@ class Throttle(_Fault):
         """Tell whether so many requests were let through within the last second."""
         if not super().takes(kind):
             return False
-        now = time.monotonic()
+        now = clock()
         while self._let_through and self._let_through[0] <= now - _A_SECOND:
             self._let_through.popleft()
         if len(self._let_through) >= self.per_second:

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from local.dicom_service import faults
 from tests.component.dicom_service_support import (
     DICOM_JSON,
     STORED_INSTANCE,
@@ -116,12 +117,34 @@ def test_faults_are_for_one_kind(service: ServiceClient) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/studies", "/series", "/instances", "/studies/1.2/series", "/studies/1.2/series/1.3/instances"]
+    ("kind", "method", "path"),
+    [
+        ("search", "GET", "/series"),
+        ("search", "GET", "/instances"),
+        ("search", "GET", "/studies/1.2/series"),
+        ("search", "GET", "/studies/1.2/instances"),
+        ("search", "GET", "/studies/1.2/series/1.3/instances"),
+        ("search", "GET", "/partitions/one/studies"),
+        ("store", "POST", "/studies/1.2"),
+        ("store", "PUT", "/studies"),
+        ("store", "POST", "/partitions/one/studies/1.2"),
+        ("retrieve", "GET", "/studies/1.2"),
+        ("retrieve", "HEAD", "/studies/1.2/series/1.3"),
+        ("metadata", "GET", "/studies/1.2/metadata"),
+        ("rendered", "GET", "/studies/1.2/series/1.3/instances/1.4/frames/1/rendered"),
+        ("delete", "DELETE", "/studies/1.2/series/1.3"),
+        ("changefeed", "GET", "/changefeed"),
+        ("any", "POST", "/studies/$bulkUpdate"),
+        ("any", "GET", "/extendedquerytags"),
+    ],
 )
-def test_every_search_is_a_search(service: ServiceClient, path: str) -> None:
-    """A fault for searches meets all search resources."""
-    put(service, "status", kind="search", status=418)
-    assert service.get(path).status_code == 418
+def test_kinds_are_by_route(service: ServiceClient, kind: str, method: str, path: str) -> None:
+    """A fault meets all resources of its kind; what is of no kind meets those for any request."""
+    others = {"store", "search", "retrieve", "metadata", "frames", "rendered", "delete", "changefeed"} - {kind}
+    for other in others:
+        put(service, "status", kind=other, status=400)
+    put(service, "status", kind=kind, status=418)
+    assert service.http.request(method, path).status_code == 418
 
 
 def test_several_faults_stand_in_line(service: ServiceClient) -> None:
@@ -150,7 +173,7 @@ def test_faults_are_listed_and_cleared(service: ServiceClient) -> None:
         ("[]", "object"),
         ("{}", "`fault` has to be one of status, delay,"),
         ('{"fault": "flood"}', "`fault` has to be one of status, delay,"),
-        ('{"fault": "status", "kind": "all"}', "`kind`"),
+        ('{"fault": "status", "kind": "all"}', "'changefeed' or 'any'"),
         ('{"fault": "status", "status": 99}', "`status`"),
         ('{"fault": "status", "status": "503"}', "`status`"),
         ('{"fault": "status", "retry_after": 1}', "`retry_after`"),
@@ -179,7 +202,9 @@ def test_delay_is_before_the_answer(service: ServiceClient) -> None:
     headers = {"Accept": DICOM_JSON, "Content-Type": "application/dicom"}
     with pytest.raises(httpx.ReadTimeout):
         service.http.post("/studies", content=sample.content, headers=headers, timeout=0.5)
-    assert service.get(sample.path, STORED_INSTANCE).status_code == 200
+    deadline = time.monotonic() + 10
+    while service.get(sample.path, STORED_INSTANCE).status_code == 404:
+        assert time.monotonic() < deadline
 
 
 def test_delayed_answer_arrives(service: ServiceClient) -> None:
@@ -335,19 +360,36 @@ def test_stuck_creation_survives_a_restart(tmp_path: Path) -> None:
     assert [path for path in (tmp_path / "instances").rglob("*") if path.is_file()] == []
 
 
-def test_throttle_refuses_what_comes_too_fast(service: ServiceClient) -> None:
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The second that throttles take for the present."""
+    now = [1000.0]
+    monkeypatch.setattr(faults, "clock", lambda: now[0])
+    return now
+
+
+def test_throttle_refuses_what_comes_too_fast(service: ServiceClient, clock: list[float]) -> None:
     """Of a burst the first are let through, the others are 429 with Retry-After; other kinds are not concerned."""
     put(service, "throttle", kind="search", per_second=2, requests=None)
     answers = [service.get("/studies?limit=1") for _ in range(4)]
-    assert service.store(Sample().content).status_code == 200
-    assert [answer.status_code for answer in answers[2:]] == [429, 429]
-    assert 429 not in [answer.status_code for answer in answers[:2]]
+    assert [answer.status_code == 429 for answer in answers] == [False, False, True, True]
     assert answers[2].headers["Retry-After"] == "1"
-    time.sleep(1)  # as Retry-After says
+    assert service.store(Sample().content).status_code == 200
+    clock[0] += 1  # as Retry-After says
     assert service.get("/studies?limit=1").status_code != 429
 
 
-def test_throttle_counts_what_it_refuses(service: ServiceClient) -> None:
+def test_throttle_looks_back_one_second(service: ServiceClient, clock: list[float]) -> None:
+    """What counts is the second before each request, not that of a watch; the refused do not count."""
+    put(service, "throttle", kind="search", per_second=2, requests=None)
+    refused = []
+    for _ in range(6):
+        refused.append(service.get("/studies?limit=1").status_code == 429)
+        clock[0] += 0.4
+    assert refused == [False, False, True, False, False, True]
+
+
+def test_throttle_counts_what_it_refuses(service: ServiceClient, clock: list[float]) -> None:
     """A throttle for one request is over with the first that it refuses."""
     put(service, "throttle", kind="search", per_second=1)
     assert [service.get("/studies").status_code == 429 for _ in range(3)] == [False, True, False]
