@@ -5,11 +5,12 @@ from __future__ import annotations
 import gzip
 import json
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
+import httpx
 import pytest
 
 from shared.dicomweb import (
@@ -61,6 +62,17 @@ async def retrieve(client: DICOMwebClient) -> object:
 async def delete(client: DICOMwebClient) -> object:
     await client.delete_instance(**UIDS)
     return None
+
+
+class TwoTokens(httpx.Auth):
+    """Shows one token, and another one if the first is refused."""
+
+    async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
+        """Sign a request, twice at most."""
+        for token in ("first", "second"):
+            request.headers["Authorization"] = f"Bearer {token}"
+            if (yield request).status_code != 401:
+                return
 
 
 TRANSACTIONS: dict[str, Callable[[DICOMwebClient], Awaitable[object]]] = {
@@ -164,7 +176,7 @@ FAULTS = [
     Fault("504", refusal(504), by_safety(Busy)),
     Fault("504 with Retry-After", refusal(504, Retry_After="0"), by_safety(Busy)),
     Fault("400", refusal(400), each(StatusError)),
-    Fault("401", refusal(401, WWW_Authenticate=f"Bearer realm={SECRET}"), each(AccessDenied)),
+    Fault("401 for ever", refusal(401, WWW_Authenticate=f"Bearer realm={SECRET}"), each(AccessDenied, 2)),
     Fault("403", refusal(403), each(AccessDenied)),
     Fault("404", refusal(404), each(NotFound)),
     Fault("406", refusal(406), each(NotAcceptable)),
@@ -220,6 +232,12 @@ FAULTS = [
         {"search": (None, 1)},
     ),
     Fault("a reset, a refusal, an answer", (script(End.RESET), SAID_NO, answer(204)), {"search": (None, 3)}),
+    Fault("401 once", (refusal(401), answer(204)), {"store": (None, 2), "search": (None, 2), "delete": (None, 2)}),
+    Fault(
+        "401 once, then one answer lost",
+        (refusal(401), script(End.RESET)),
+        {"store": (ResponseLost, 2), "search": (ResponseLost, 4), "delete": (ResponseLost, 2)},
+    ),
     Fault("two refusals, an answer", (SAID_NO, refusal(429), answer(204)), {"store": (None, 3), "delete": (None, 3)}),
 ]
 CASES = [
@@ -235,14 +253,14 @@ async def test_faults(fault: Fault, transaction: str, outcome: Outcome) -> None:
     scripts = fault.scripts if isinstance(fault.scripts, tuple) else (fault.scripts,)
     error: DICOMwebError | None = None
     timeout = SHORT_TIMEOUT if fault.stalls else TIMEOUT
-    async with serve(*scripts) as server, client_of(server.url, timeout=timeout) as client:
+    async with serve(*scripts) as server, client_of(server.url, timeout=timeout, auth=TwoTokens()) as client:
         try:
             await TRANSACTIONS[transaction](client)
         except DICOMwebError as raised:
             error = raised
     assert (type(error) if error else None, len(server.requests)) == outcome
-    for request in server.requests:
-        assert request.body == (CONTENT if transaction == "store" and request.is_complete else b"")
+    whole = CONTENT if transaction == "store" and all(one.read is Read.ALL for one in scripts) else b""
+    assert [request.body for request in server.requests] == [whole] * len(server.requests)
     if error:
         assert_tells_nothing(error)
 
