@@ -7,7 +7,8 @@ warning and left out of the metadata and the index; the file itself is never cha
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
@@ -73,9 +74,18 @@ class Instance:
 
 
 def examine(
-    path: Path, *, study_instance_uid: str | None, implicit_vr: str, preamble: str, mismatch_code: int
+    path: Path,
+    *,
+    study_instance_uid: str | None,
+    implicit_vr: str,
+    preamble: str,
+    mismatch_code: int,
+    extended: Iterable[Attribute],
 ) -> Instance | Failure:
-    """Read a file and decide about it; `study_instance_uid` is the one in the URL, if any, the rest are switches.
+    """Read a file and decide about it.
+
+    `study_instance_uid` is the one in the URL, if any; `extended` are the attributes that are indexed beside the
+    usual ones; the rest are switches.
 
     Raises:
         OSError: the file cannot be read from disk.
@@ -91,7 +101,8 @@ def examine(
         return _of_another_study(dataset, FailureReason(mismatch_code))
     if file.transfer_syntax_uid == ImplicitVRLittleEndian and implicit_vr == "reject":
         return _failure(dataset, None)
-    return _instance(dataset, file.transfer_syntax_uid, file.pixel_data)
+    instance = _instance(dataset, file.transfer_syntax_uid, file.pixel_data)
+    return replace(instance, several_values=_several_values(dataset.attributes, extended))
 
 
 def _refused(dataset: JSONDataset) -> dict[str, str]:
@@ -147,7 +158,6 @@ def _instance(dataset: JSONDataset, transfer_syntax_uid: str, pixel_data: PixelD
         pixel_data=pixel_data,
         warning_reason=_warning_reason(transfer_syntax_uid, warnings),
         warnings=warnings,
-        several_values=_several_values(dataset.attributes),
         invalid=dataset.broken,
     )
 
@@ -172,8 +182,8 @@ def _first_text(attributes: Attributes, attribute: Attribute) -> str:
     return str(first or "")
 
 
-def _several_values(attributes: Attributes) -> list[str]:
-    indexed = (*INDEXED, MODALITIES_IN_STUDY)
+def _several_values(attributes: Attributes, extended: Iterable[Attribute]) -> list[str]:
+    indexed = (*INDEXED, MODALITIES_IN_STUDY, *extended)
     return [attribute.keyword for attribute in indexed if len(_values(attributes, attribute.tag)) > 1]
 
 

@@ -42,8 +42,8 @@ async def list_tags(request: Request) -> Response:
         ServiceError: 400.
     """
     limit, offset = limit_and_offset(request.query_params)
-    found = await to_thread.run_sync(extended_query_tags.page, service_of(request).database, limit, offset)
-    return JSONResponse([_shown(request, tag) for tag in found])
+    found = await to_thread.run_sync(extended_query_tags.every, service_of(request).database)
+    return JSONResponse([_shown(request, tag) for tag in found[offset : offset + limit]])
 
 
 async def get_tag(request: Request) -> Response:

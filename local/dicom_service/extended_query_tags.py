@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass
 
+from pydicom.datadict import keyword_for_tag
+
 from local.dicom_service import operations
 from local.dicom_service.attributes import Attribute, Level
 from local.dicom_service.database import Database
@@ -96,10 +98,10 @@ def all_tags(connection: sqlite3.Connection) -> list[ExtendedQueryTag]:
     return [_extended_query_tag(row) for row in connection.execute(f"{_QUERY} ORDER BY key")]
 
 
-def page(database: Database, limit: int, offset: int) -> list[ExtendedQueryTag]:
-    """Return some of the tags, in the order in which they were added."""
+def every(database: Database) -> list[ExtendedQueryTag]:
+    """Return every tag, in the order in which they were added."""
     with database.read() as connection:
-        return all_tags(connection)[offset : offset + limit]
+        return all_tags(connection)
 
 
 def find(database: Database, tag: str) -> ExtendedQueryTag:
@@ -114,9 +116,7 @@ def find(database: Database, tag: str) -> ExtendedQueryTag:
 
 def searchable(database: Database) -> list[ExtendedQueryTag]:
     """Return the tags that a search may ask for."""
-    with database.read() as connection:
-        tags = all_tags(connection)
-    return [tag for tag in tags if (tag.status, tag.query_status) == ("Ready", "Enabled")]
+    return [tag for tag in every(database) if (tag.status, tag.query_status) == ("Ready", "Enabled")]
 
 
 def set_query_status(database: Database, tag: str, query_status: str) -> ExtendedQueryTag:
@@ -171,7 +171,7 @@ def _find(connection: sqlite3.Connection, tag: str) -> ExtendedQueryTag:
 
 def _extended_query_tag(row: sqlite3.Row) -> ExtendedQueryTag:
     return ExtendedQueryTag(
-        keyword=row["tag"],
+        keyword=keyword_for_tag(row["tag"]) or row["tag"],
         tag=row["tag"],
         vr=row["vr"],
         level=Level(row["level"]),

@@ -151,7 +151,7 @@ def _computed(connection: sqlite3.Connection, tag: str, row: sqlite3.Row) -> Att
     if tag == MODALITIES_IN_STUDY.tag:
         query = "SELECT DISTINCT Modality FROM series WHERE study_key = ? AND Modality IS NOT NULL ORDER BY Modality"
         found = [modality for (modality,) in connection.execute(query, (row["study_key"],))]
-        return {tag: {"vr": "CS", "Value": found} if found else {"vr": "CS"}}
+        return {tag: {"vr": "CS", "Value": found}} if found else {}
     column = "study_key" if tag == NUMBER_OF_STUDY_RELATED_INSTANCES.tag else "series_key"
     columns = row.keys()
     if column not in columns:  # a study has no number of instances in its series

@@ -10,13 +10,13 @@ from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 
-from local.dicom_service import accept, store_response
+from local.dicom_service import accept, extended_query_tags, store_response
 from local.dicom_service.bodies import Receiver
 from local.dicom_service.examine import Failure, FailureReason, Instance, examine
 from local.dicom_service.faults import leaves_unfinished
 from local.dicom_service.index import AlreadyStored, Target
 from local.dicom_service.json_response import DICOMJSONResponse
-from local.dicom_service.state import Service, Switches, service_of
+from local.dicom_service.state import Service, service_of
 from local.dicom_service.store_response import Outcome
 from local.dicom_service.uids import canonical, from_path
 
@@ -52,7 +52,7 @@ def _study(request: Request) -> str | None:
 
 def _store_one(service: Service, path: Path, study: str | None, keep: Keep) -> Outcome:
     try:
-        found = _examine(service.switches, path, study)
+        found = _examine(service, path, study)
         return found if isinstance(found, Failure) else keep(service, path, found)
     except Exception as error:
         # One instance's trouble must not take the others of its request along. The text might quote values.
@@ -60,13 +60,15 @@ def _store_one(service: Service, path: Path, study: str | None, keep: Keep) -> O
         return Failure(FailureReason.PROCESSING_FAILURE)
 
 
-def _examine(switches: Switches, path: Path, study: str | None) -> Instance | Failure:
+def _examine(service: Service, path: Path, study: str | None) -> Instance | Failure:
+    switches = service.switches
     return examine(
         path,
         study_instance_uid=study,
         implicit_vr=switches.implicit_vr,
         preamble=switches.preamble,
         mismatch_code=switches.mismatch_code,
+        extended=extended_query_tags.every(service.database),
     )
 
 

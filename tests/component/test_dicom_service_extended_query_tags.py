@@ -390,6 +390,19 @@ def test_errors_forbid_searches_until_they_are_allowed(service: ServiceClient) -
     assert "erroneous-dicom-attributes" not in service.get("/studies?PatientSex=F").headers
 
 
+def test_several_values_are_warned_of(service: ServiceClient) -> None:
+    """Only the first value is indexed, and a header tells the sender so."""
+    sample = Sample(elements={0x00081010: ("SH", b"CT 1\\CT 2")})
+    assert "Warning" not in service.store(sample.content).headers
+    index(service, {"path": "StationName", "level": "Series"})
+    assert (
+        "StationName"
+        in service.store(sample.sibling(elements=sample.elements, sop=new_uid()).content).headers["Warning"]
+    )
+    assert len(service.search("/series?StationName=CT 1")) == 1
+    assert service.search("/series?StationName=CT 2") == []
+
+
 def test_a_tag_can_be_disabled(service: ServiceClient) -> None:
     """Searches for a tag can be forbidden and allowed at will."""
     index(service, PATIENT_SEX)

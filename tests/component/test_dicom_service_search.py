@@ -74,6 +74,25 @@ def test_absent_attributes_are_left_out(service: ServiceClient) -> None:
     assert found.keys() == {"00080020", "00100010", "00100020", "0020000D"}
 
 
+def test_no_modalities(service: ServiceClient) -> None:
+    """A study whose series have no modality shows none."""
+    sample = Sample(elements={0x00080060: None})
+    service.store_samples(sample)
+    (found,) = service.search(of(sample, "includefield=ModalitiesInStudy"))
+    assert "00080061" not in found
+
+
+def test_attributes_of_another_vr_are_not_indexed(service: ServiceClient) -> None:
+    """An attribute that a file gives another VR than the dictionary is in the metadata, but not found."""
+    sample = full(elements={0x00080020: ("LO", b"in spring"), 0x00081030: ("SH", b"Head")})
+    service.store_samples(sample)
+    (metadata,) = service.get(f"{sample.path}/metadata").json()
+    assert (values(metadata, "00080020"), values(metadata, "00081030")) == (["in spring"], ["Head"])
+    (found,) = service.search(of(sample))
+    assert not {"00080020", "00081030"} & found.keys()
+    assert service.search(of(sample, "StudyDescription=Head")) == []
+
+
 @pytest.mark.parametrize(
     "match",
     [
@@ -171,6 +190,7 @@ def test_fuzzy_matching_concerns_names_only(service: ServiceClient, one: Sample)
         "RequestAttributesSequence.ScheduledProcedureStepID=1",
         "00400275.00400009=1",
         "nonsense=1",
+        "=1",
         "PatientID=",
         "PatientID=%00",
         "PatientID=%20%00%00",
