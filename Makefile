@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV ?= .venv
 # Options for pytest: make test ARGS="-k purge"
 ARGS ?=
+# The DICOM service for make contract, with its version; without it, the stand-in.
+URL ?=
 # What the bearer of a token may do: make token ROLE=reader
 ROLE ?= owner
 RUN = $(VENV)/bin/python
@@ -14,6 +16,7 @@ help:
 	@echo "make down    end what 'make up' runs"
 	@echo "make token   print a bearer token for the DICOM service of 'make up'; ROLE=reader for one that only reads"
 	@echo "make test    run every test; ARGS=... goes to pytest"
+	@echo "make contract URL=https://.../v2   hold a DICOM service of yours against what its stand-in does"
 	@echo "make check   lint, format, types, and whether the lock files are in step"
 	@echo "make lock    write the lock files anew from pyproject.toml"
 	@echo "PYTHON=python3.13 VENV=.venv-3.13 runs any of them on another Python."
@@ -34,6 +37,9 @@ token: set-up
 test: set-up
 	@exec $(RUN) -m pytest $(ARGS)
 
+contract: set-up
+	@exec env CONTRACT_URL='$(URL)' $(RUN) -m pytest tests/contract $(ARGS)
+
 check: set-up
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
@@ -49,5 +55,5 @@ set-up:
 	  echo "This needs Python 3.11 or newer: name one with PYTHON=, such as make demo PYTHON=python3.13" >&2; exit 1; }
 	@exec $(PYTHON) -I local/bootstrap.py --venv $(VENV)
 
-.PHONY: help demo up down token test check lock set-up
+.PHONY: help demo up down token test contract check lock set-up
 .NOTPARALLEL:

@@ -56,12 +56,38 @@ def part10(dataset: bytes, *, transfer_syntax: str = EXPLICIT) -> bytes:
 
 
 @dataclass
-class Sample:
-    """A small instance, by default alone in its study; `elements` replace or add to its own, None removes."""
+class Instance:
+    """An instance by its names; each is new unless it is given."""
 
     study: str = field(default_factory=new_uid)
     series: str = field(default_factory=new_uid)
     sop: str = field(default_factory=new_uid)
+
+    @property
+    def study_path(self) -> str:
+        """Return the path of its study."""
+        return f"/studies/{self.study}"
+
+    @property
+    def series_path(self) -> str:
+        """Return the path of its series."""
+        return f"{self.study_path}/series/{self.series}"
+
+    @property
+    def path(self) -> str:
+        """Return its path."""
+        return f"{self.series_path}/instances/{self.sop}"
+
+    @property
+    def content(self) -> bytes:
+        """Return the file."""
+        raise NotImplementedError
+
+
+@dataclass
+class Sample(Instance):
+    """A small instance, by default alone in its study; `elements` replace or add to its own, None removes."""
+
     elements: dict[int, tuple[str, bytes] | None] = field(default_factory=dict)
     transfer_syntax: str = EXPLICIT
 
@@ -81,21 +107,6 @@ class Sample:
         present = {tag: element for tag, element in {**own, **self.elements}.items() if element is not None}
         dataset = encoded(present, implicit=self.transfer_syntax == IMPLICIT)
         return part10(dataset, transfer_syntax=self.transfer_syntax)
-
-    @property
-    def study_path(self) -> str:
-        """Return the path of its study."""
-        return f"/studies/{self.study}"
-
-    @property
-    def series_path(self) -> str:
-        """Return the path of its series."""
-        return f"{self.study_path}/series/{self.series}"
-
-    @property
-    def path(self) -> str:
-        """Return its path."""
-        return f"{self.series_path}/instances/{self.sop}"
 
     def sibling(self, **changes: Any) -> Sample:
         """Return another instance of the same series, or of another one with `series=`."""

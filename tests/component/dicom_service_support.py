@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
+from starlette.types import ASGIApp
 
 from local.dicom_service.app import create_app
 from local.dicom_service.listener import listen
@@ -60,6 +61,7 @@ __all__ = [
     "pixels",
     "running",
     "service",
+    "serving",
     "values",
 ]
 
@@ -111,7 +113,13 @@ class ServiceClient:
 @contextmanager
 def running(data_dir: Path, *, token_secret: str | None = None, **options: Any) -> Iterator[str]:
     """Run a service in a thread and yield its root URL."""
-    app = create_app(data_dir, token_secret, **options)
+    with serving(create_app(data_dir, token_secret, **options)) as root:
+        yield root
+
+
+@contextmanager
+def serving(app: ASGIApp) -> Iterator[str]:
+    """Serve an application in a thread and yield its root URL."""
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=1))
     listener = listen(0)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

@@ -1,0 +1,187 @@
+"""The change feed, an extension of the service: what was created and deleted, and what has become of it (API v2).
+
+The feed is the whole service's: each test looks for what it did itself, in a window that begins with it.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from tests.contract.differences import contains, equal, expect
+from tests.contract.service import Service
+from tests.contract.sources import AZURE_CHANGE_FEED, OPEN_SOURCE
+from tests.dicom_samples import Sample
+from tests.dicomweb_messages import values
+
+pytestmark = pytest.mark.source(AZURE_CHANGE_FEED)
+
+PAGE = 200
+MOST_PAGES = 10  # a busy service is not read to its end
+CLOCK_SKEW = timedelta(minutes=5)
+
+
+class Feed:
+    """The change feed since now."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self.start = (datetime.now(UTC) - CLOCK_SKEW).isoformat()
+
+    def read(self, **parameters: str | int) -> list[dict[str, Any]]:
+        """Return one page; keys and the values of state and action are made lower case."""
+        query = "&".join(f"{name}={quote(str(value), safe='')}" for name, value in parameters.items())
+        response = expect(self.service.get(f"{self.service.version_url}/changefeed?{query}"), 200)
+        return [{key.lower(): value for key, value in entry.items()} for entry in response.json()]
+
+    def entries(self, *samples: Sample) -> list[dict[str, Any]]:
+        """Return the entries of some studies, in the order of the feed."""
+        found, wanted = list[dict[str, Any]](), {sample.study for sample in samples}
+        for page in range(MOST_PAGES):
+            entries = self.read(startTime=self.start, limit=PAGE, offset=page * PAGE)
+            found += [entry for entry in entries if entry["studyinstanceuid"] in wanted]
+            if not entries:
+                break
+        return found
+
+
+@pytest.fixture
+def feed(service: Service) -> Feed:
+    """The change feed since the test began."""
+    return Feed(service)
+
+
+def story(entries: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """Return action and state of each entry, in lower case."""
+    return [(entry["action"].lower(), entry["state"].lower()) for entry in entries]
+
+
+def test_creations_in_order(service: Service, feed: Feed) -> None:
+    """Each stored instance has an entry with its UIDs, in the order of sequence and time; its state is current."""
+    samples = [Sample() for _ in range(3)]
+    service.stored(*samples)
+    entries = feed.entries(*samples)
+    uids = [(entry["studyinstanceuid"], entry["seriesinstanceuid"], entry["sopinstanceuid"]) for entry in entries]
+    equal("UIDs", uids, [(sample.study, sample.series, sample.sop) for sample in samples])
+    equal("actions and states", story(entries), [("create", "current")] * 3)
+    sequences = [entry["sequence"] for entry in entries]
+    equal("order of sequence", sequences, sorted(sequences))
+
+
+@pytest.mark.source(OPEN_SOURCE)
+@pytest.mark.disputed("Azure docs write the keys in PascalCase")
+def test_keys(service: Service, feed: Feed) -> None:
+    """The keys of an entry are in camelCase, its action and state in PascalCase."""
+    service.stored(Sample())
+    entry = expect(service.get(f"{service.version_url}/changefeed/latest"), 200).json()
+    keys = ("sequence", "partitionName", "studyInstanceUid", "seriesInstanceUid", "sopInstanceUid", "action")
+    contains("keys", entry, *keys, "timestamp", "state")
+    contains("actions", ("Create", "Delete", "Update"), entry["action"])
+
+
+@pytest.mark.needs("no-partitions")
+def test_default_partition(service: Service, feed: Feed) -> None:
+    """Without partitions the name of the partition is Microsoft.Default."""
+    sample = Sample()
+    service.stored(sample)
+    equal("partition", [entry["partitionname"] for entry in feed.entries(sample)], ["Microsoft.Default"])
+
+
+def test_states(service: Service, feed: Feed) -> None:
+    """States are those of the present: created, deleted and created again is replaced, replaced, current."""
+    sample = Sample()
+    service.stored(sample)
+    expect(service.delete(sample.path), 204)
+    equal("once deleted", story(feed.entries(sample)), [("create", "deleted"), ("delete", "deleted")])
+    service.stored(sample)
+    expected = [("create", "replaced"), ("delete", "replaced"), ("create", "current")]
+    equal("once stored again", story(feed.entries(sample)), expected)
+
+
+@pytest.mark.source(OPEN_SOURCE)
+def test_deleted_study(service: Service, feed: Feed) -> None:
+    """Deleting a study has an entry for each of its instances."""
+    one = Sample()
+    service.stored(one, one.sibling())
+    expect(service.delete(one.study_path), 204)
+    equal("actions", [action for action, _ in story(feed.entries(one))], ["create"] * 2 + ["delete"] * 2)
+
+
+def test_window(service: Service, feed: Feed) -> None:
+    """A window includes its start and excludes its end; any offset from UTC may be given."""
+    samples = [Sample(), Sample()]
+    service.stored(*samples)
+    first, second = feed.entries(*samples)
+    found = feed.read(startTime=first["timestamp"], endTime=second["timestamp"], limit=PAGE)
+    sequences = [entry["sequence"] for entry in found]
+    equal("first entry is in", first["sequence"] in sequences, True)
+    equal("second entry is in", second["sequence"] in sequences, False)
+
+
+def test_offset(service: Service, feed: Feed) -> None:
+    """An offset skips entries of the window; past its end there are none: 200 and an empty array."""
+    samples = [Sample(), Sample()]
+    service.stored(*samples)
+    first, second = feed.entries(*samples)
+    window = {"startTime": first["timestamp"], "endTime": after(second["timestamp"])}
+    sequences = [entry["sequence"] for entry in feed.read(**window)]
+    equal("without the first", [entry["sequence"] for entry in feed.read(**window, offset=1)], sequences[1:])
+    equal("no more than the limit", [entry["sequence"] for entry in feed.read(**window, limit=1)], sequences[:1])
+    equal("past the end", feed.read(**window, offset=1000), [])
+
+
+def after(timestamp: str) -> str:
+    """Return a time a second later."""
+    whole, _, zone = timestamp.replace("Z", "+00:00").partition("+")
+    moment = datetime.fromisoformat(f"{whole[:26]}+{zone}")
+    return (moment + timedelta(seconds=1)).isoformat()
+
+
+def test_metadata(service: Service, feed: Feed) -> None:
+    """Entries of what is there hold its metadata unless it is not wanted; those of what is deleted hold none."""
+    sample = Sample()
+    service.stored(sample)
+    (entry,) = feed.entries(sample)
+    equal("PatientID", values(entry.get("metadata") or {}, "00100020"), ["ID1"])
+    without = feed.read(startTime=entry["timestamp"], includeMetadata="false", limit=PAGE)
+    equal("metadata where it is not wanted", [found.get("metadata") for found in without], [None] * len(without))
+    expect(service.delete(sample.path), 204)
+    equal("metadata once deleted", [found.get("metadata") for found in feed.entries(sample)], [None, None])
+
+
+def test_latest(service: Service, feed: Feed) -> None:
+    """The latest entry is one that is not older than one's own."""
+    sample = Sample()
+    service.stored(sample)
+    (entry,) = feed.entries(sample)
+    latest = expect(service.get(f"{service.version_url}/changefeed/latest?includeMetadata=false"), 200).json()
+    sequence = {key.lower(): value for key, value in latest.items()}["sequence"]
+    equal("not older", sequence >= entry["sequence"], True)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "?startTime=yesterday",
+        "?startTime=2024-01-01T00:00:00",
+        "?endTime=2024-01-01T00:00:00",
+        "?startTime=2024-01-01T00:00:00Z&endTime=2024-01-01T00:00:00Z",
+        "?startTime=2024-01-02T00:00:00Z&endTime=2024-01-01T00:00:00Z",
+        "?limit=0",
+        "?limit=-1",
+        "?limit=201",
+        "?limit=ten",
+        "?offset=-1",
+        "?offset=9223372036854775808",
+        "?includeMetadata=0",
+        "?includeMetadata=maybe",
+        "/latest?includeMetadata=0",
+    ],
+)
+@pytest.mark.source(OPEN_SOURCE)
+def test_bad_parameters(service: Service, query: str) -> None:
+    """Times without a zone, empty and reversed windows, and what is no number or boolean in range, are 400."""
+    expect(service.get(f"{service.version_url}/changefeed{query}"), 400)

@@ -1,0 +1,342 @@
+"""Search (PS3.18 §10.6): six resources, their attributes, matching, paging and fields (API v2).
+
+Each search is confined to studies of this run: others may be there, and are nobody's business.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import Any
+
+import pytest
+
+from tests.contract.differences import contains, equal, expect
+from tests.contract.service import Service
+from tests.contract.sources import AZURE, OPEN_SOURCE
+from tests.dicom_samples import Sample, new_uid
+from tests.dicomweb_messages import values
+
+pytestmark = pytest.mark.source(f"{AZURE}, Search")
+
+FUZZY_SECONDS = 60  # how long the index of words may lag
+STUDY_DEFAULTS = {"00080020", "00080050", "00080090", "00081030", "00100010", "00100020", "00100030", "0020000D"}
+SERIES_DEFAULTS = {"00080060", "00081090", "0020000E", "00400244"}
+FULL: dict[int, tuple[str, bytes]] = {
+    0x00080005: ("CS", b"ISO_IR 100"),
+    0x00080050: ("SH", b"ACC-1"),
+    0x00080060: ("CS", b"CT"),
+    0x00080090: ("PN", b"House^Gregory"),
+    0x00081030: ("LO", b"Head without contrast"),
+    0x00081090: ("LO", b"Scanner 3000"),
+    0x00100010: ("PN", "Müller^Änne".encode("latin-1")),
+    0x00100020: ("LO", b"Pat-1"),
+    0x00100030: ("DA", b"19700315"),
+    0x00100040: ("CS", b"F"),
+    0x00200011: ("IS", b"2"),
+    0x00200013: ("IS", b"4"),
+    0x00400244: ("DA", b"20240103"),
+}
+
+
+def full(study: str | None = None, series: str | None = None, **elements: tuple[str, bytes]) -> Sample:
+    """Return a sample with a value for every indexed attribute; `elements` go by `x` and their tag."""
+    other = {int(tag[1:], 16): element for tag, element in elements.items()}
+    return Sample(study or new_uid(), series or new_uid(), elements={**FULL, **other})
+
+
+@pytest.fixture(scope="module")
+def one(service: Service) -> Sample:
+    """A study of one instance."""
+    sample = full()
+    service.stored(sample)
+    return sample
+
+
+@pytest.fixture(scope="module")
+def three(service: Service) -> Sample:
+    """A study of two series, of CT with two instances and of SR with one."""
+    first = full()
+    service.stored(first, full(first.study, first.series), full(first.study, x00080060=("CS", b"SR")))
+    return first
+
+
+def of(sample: Sample, query: str = "") -> str:
+    """Return a search for the sample's study and more."""
+    return f"/studies?StudyInstanceUID={sample.study}" + (f"&{query}" if query else "")
+
+
+@pytest.mark.parametrize(
+    ("path", "tags"),
+    [
+        ("/studies?StudyInstanceUID={0.study}", STUDY_DEFAULTS),
+        ("/series?StudyInstanceUID={0.study}", STUDY_DEFAULTS | SERIES_DEFAULTS),
+        ("/instances?StudyInstanceUID={0.study}", STUDY_DEFAULTS | SERIES_DEFAULTS | {"00080018"}),
+        ("{0.study_path}/series", SERIES_DEFAULTS | {"0020000D"}),
+        ("{0.study_path}/instances", SERIES_DEFAULTS | {"0020000D", "00080018"}),
+        ("{0.series_path}/instances", {"0020000D", "0020000E", "00080018"}),
+    ],
+)
+def test_default_fields(service: Service, one: Sample, path: str, tags: set[str]) -> None:
+    """The fields of v2: the defaults of the levels that a resource spans, and the UIDs of its path."""
+    (found,) = service.search(path.format(one))
+    equal("fields", sorted(found), sorted(tags))
+
+
+def test_absent_attributes(service: Service) -> None:
+    """What a study has no value for is left out."""
+    sample = Sample()
+    service.stored(sample)
+    (found,) = service.search(of(sample))
+    equal("fields", sorted(found), ["00080020", "00100010", "00100020", "0020000D"])
+
+
+@pytest.mark.parametrize(
+    "match",
+    [
+        "PatientID=Pat-1",
+        "PatientBirthDate=19700315",
+        "AccessionNumber=ACC-1",
+        "StudyDate=20240102",
+        "StudyDescription=Head without contrast",
+        "ModalitiesInStudy=CT",
+        "00080061=CT",
+        "PatientName=Müller^Änne",
+        "PatientID=Pat-1&AccessionNumber=ACC-1&StudyDate=20240101-20240131",
+        pytest.param("PatientID=PAT-1", marks=pytest.mark.source(f"{OPEN_SOURCE}: case is ignored")),
+        pytest.param("00081030=HEAD WITHOUT CONTRAST", marks=pytest.mark.source(f"{OPEN_SOURCE}: case is ignored")),
+        pytest.param("PatientID=Pat-1%20%20", marks=pytest.mark.source(f"{OPEN_SOURCE}: trailing blanks are ignored")),
+        pytest.param("PatientName=MULLER^ANNE", marks=pytest.mark.source(f"{OPEN_SOURCE}: accents are, in names")),
+        pytest.param("ReferringPhysicianName=house^gregory", marks=pytest.mark.source(OPEN_SOURCE)),
+    ],
+)
+def test_matches(service: Service, one: Sample, match: str) -> None:
+    """A value matches exactly, but for case and, in names, accents."""
+    equal("studies found", len(service.search(of(one, match))), 1)
+
+
+@pytest.mark.parametrize(
+    "match",
+    [
+        "PatientID=Pat-2",
+        "StudyDate=20240103",
+        "ModalitiesInStudy=MR",
+        pytest.param("PatientName=M*", marks=pytest.mark.source(f"{OPEN_SOURCE}: no wildcards")),
+        pytest.param("PatientID=Pat-?", marks=pytest.mark.source(f"{OPEN_SOURCE}: no wildcards")),
+        pytest.param("PatientID=*", marks=pytest.mark.source(f"{OPEN_SOURCE}: no wildcards")),
+        pytest.param("PatientID=Pát-1", marks=pytest.mark.source(f"{OPEN_SOURCE}: accents count outside names")),
+        pytest.param("StudyDescription=Head", marks=pytest.mark.source(f"{OPEN_SOURCE}: whole values")),
+    ],
+)
+def test_does_not_match(service: Service, one: Sample, match: str) -> None:
+    """No match is 204 without a body; wildcards are taken literally."""
+    equal("body", expect(service.get(of(one, match)), 204).content, b"")
+
+
+@pytest.mark.parametrize(
+    ("dates", "found"),
+    [
+        ("20240102-20240102", 1),
+        ("20240101-", 1),
+        ("-20240102", 1),
+        ("20240103-", 0),
+        ("-20240101", 0),
+        ("20231201-20231231", 0),
+    ],
+)
+def test_date_ranges(service: Service, one: Sample, dates: str, found: int) -> None:
+    """Ranges include their ends and may be open at one side."""
+    equal("studies found", len(service.search(of(one, f"StudyDate={dates}"))), found)
+
+
+@pytest.mark.parametrize(
+    ("match", "found"),
+    [
+        ("PatientName=mul", 1),
+        ("PatientName=ann", 1),
+        ("ReferringPhysicianName=greg", 1),
+        pytest.param("PatientName=mul ann", 1, marks=pytest.mark.source(f"{OPEN_SOURCE}: consecutive words")),
+        ("PatientName=nne", 0),
+        ("PatientID=Pat", 0),
+    ],
+)
+def test_fuzzy_matching(service: Service, one: Sample, match: str, found: int) -> None:
+    """With fuzzymatching any word of a name may begin with the value; of names only, and some time after the store."""
+    deadline = time.monotonic() + FUZZY_SECONDS
+    while (results := len(service.search(of(one, f"{match}&fuzzymatching=true")))) < found:
+        if time.monotonic() > deadline:
+            break
+        time.sleep(2)
+    equal("studies found", results, found)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "PatientSex=F",
+        "Modality=CT",
+        "SOPInstanceUID=1.2",
+        "nonsense=1",
+        "00400275.00400009=1",
+        "PatientID=a&PatientID=b",
+        "limit=0",
+        "limit=201",
+        "limit=ten",
+        "offset=-1",
+        "fuzzymatching=yes",
+        "StudyDate=2024",
+        "StudyDate=2024-01-02",
+        "StudyDate=20240103-20240102",
+        "includefield=Nonsense",
+        *(
+            pytest.param(query, marks=pytest.mark.source(OPEN_SOURCE))
+            for query in (
+                "patientid=Pat-1",
+                "(0010,0020)=Pat-1",
+                "PatientID=a&00100020=a",
+                "PatientID=",
+                "StudyDate=-",
+                "PatientName=a%22b&fuzzymatching=true",
+                "PatientID=%3Cscript",
+            )
+        ),
+        *(
+            pytest.param(
+                query,
+                marks=[
+                    pytest.mark.source(OPEN_SOURCE),
+                    pytest.mark.disputed("Azure docs say that all wins over the others"),
+                ],
+            )
+            for query in ("includefield=all,PatientSex", "includefield=all&includefield=PatientSex")
+        ),
+    ],
+)
+def test_bad_queries(service: Service, query: str) -> None:
+    """What is not understood, or not searchable at that level, is 400."""
+    expect(service.get(f"/studies?{query}"), 400)
+
+
+@pytest.mark.parametrize(
+    ("path", "query"),
+    [
+        ("/series", "SOPInstanceUID=1.2"),
+        ("{0.study_path}/series", "PatientID=Pat-1"),
+        ("{0.study_path}/instances", "StudyDate=20240102"),
+        ("{0.series_path}/instances", "Modality=CT"),
+    ],
+)
+def test_attributes_of_other_levels(service: Service, one: Sample, path: str, query: str) -> None:
+    """Attributes below the resource, and those of the levels that its path fixes, are 400."""
+    expect(service.get(f"{path.format(one)}?{query}"), 400)
+
+
+@pytest.mark.parametrize("path", ["/series", "/instances", "{0.study_path}/series", "{0.study_path}/instances"])
+def test_attributes_of_series(service: Service, one: Sample, path: str) -> None:
+    """Attributes of the series match where a resource has series below its path."""
+    query = (
+        f"SeriesInstanceUID={one.series}&Modality=CT&PerformedProcedureStepStartDate=20240101-20240131"
+        "&ManufacturerModelName=Scanner 3000"
+    )
+    equal("found", len(service.search(f"{path.format(one)}?{query}")), 1)
+
+
+@pytest.mark.parametrize("path", ["/instances", "{0.study_path}/instances", "{0.series_path}/instances"])
+def test_attributes_of_instances(service: Service, one: Sample, path: str) -> None:
+    """SOPInstanceUID matches where a resource has instances below its path."""
+    equal("found", len(service.search(f"{path.format(one)}?SOPInstanceUID={one.sop}")), 1)
+
+
+def test_series_of_a_study(service: Service, three: Sample) -> None:
+    """Each series is found once, the study's instances all."""
+    equal("series", len(service.search(f"{three.study_path}/series")), 2)
+    equal("instances", len(service.search(f"{three.study_path}/instances")), 3)
+    equal("instances of a series", len(service.search(f"{three.series_path}/instances")), 2)
+
+
+def test_modality_of_any_series(service: Service, three: Sample) -> None:
+    """ModalitiesInStudy matches if one series has the modality, and shows those of all."""
+    (found,) = service.search(of(three, "ModalitiesInStudy=SR"))
+    equal("modalities", sorted(values(found, "00080061")), ["CT", "SR"])
+
+
+def test_computed_fields(service: Service, three: Sample) -> None:
+    """The numbers of instances and the modalities are computed where they are asked for."""
+    (study,) = service.search(of(three, "includefield=NumberOfStudyRelatedInstances,ModalitiesInStudy"))
+    equal("instances of the study", values(study, "00201208"), [3])
+    equal("modalities", sorted(values(study, "00080061")), ["CT", "SR"])
+    found = service.search(f"{three.study_path}/series?includefield=NumberOfSeriesRelatedInstances")
+    equal("instances of the series", sorted(values(series, "00201209")[0] for series in found), [1, 2])
+
+
+@pytest.mark.source(OPEN_SOURCE)
+def test_included_fields(service: Service) -> None:
+    """What is not indexed, private attributes too, is read from the newest instance; what is absent is left out."""
+    first = full(x00100040=("CS", b"M"), x00091001=("LO", b"old"))
+    service.stored(first, full(first.study, first.series, x00100040=("CS", b"F"), x00091001=("LO", b"new")))
+    (found,) = service.search(of(first, "includefield=PatientSex,00091001&includefield=00204000"))
+    equal("PatientSex, private", (values(found, "00100040"), values(found, "00091001")), (["F"], ["new"]))
+    equal("ImageComments", found.get("00204000"), None)
+
+
+def test_include_all(service: Service, one: Sample) -> None:
+    """`includefield=all` adds what is not indexed."""
+    (found,) = service.search(f"/instances?StudyInstanceUID={one.study}&includefield=all")
+    contains("fields", found, "00100040", "00200011", "00200013", "00080060")
+
+
+@pytest.mark.source(OPEN_SOURCE)
+def test_encoded_comma(service: Service, one: Sample) -> None:
+    """The query of a well-known viewer: an encoded comma in includefield, and a date range."""
+    query = "limit=101&offset=0&fuzzymatching=false&includefield=00081030%2C00080060&StudyDate=20240101-20240131"
+    (found,) = service.search(of(one, query))
+    contains("fields", found, "00080060")
+
+
+@pytest.mark.parametrize("accept", [None, "application/dicom"])
+def test_accept_is_needed(service: Service, one: Sample, accept: str | None) -> None:
+    """Without an Accept that takes DICOM JSON a search is 406."""
+    expect(service.get(of(one), accept), 406)
+
+
+@pytest.mark.source(OPEN_SOURCE)
+def test_uids_that_lead_nowhere(service: Service) -> None:
+    """A malformed UID is 400 in the path and 204 as a filter; a study that is not there is 204."""
+    expect(service.get("/studies/1.x|/series"), 400)
+    expect(service.get("/studies?StudyInstanceUID=1.x"), 204)
+    expect(service.get(f"/studies/{new_uid()}/series"), 204)
+
+
+@pytest.fixture(scope="module")
+def archive(service: Service) -> tuple[str, list[Sample]]:
+    """A search that finds five studies, and they, in the order of their creation."""
+    patient = f"contract-{secrets.token_hex(6)}"
+    samples = [Sample(elements={0x00100020: ("LO", patient.encode())}) for _ in range(5)]
+    service.stored(*samples)
+    return f"PatientID={patient}", samples
+
+
+@pytest.mark.source(OPEN_SOURCE)
+@pytest.mark.parametrize("level", ["studies", "series", "instances"])
+def test_pages(service: Service, archive: tuple[str, list[Sample]], level: str) -> None:
+    """Pages follow each other without gap or overlap, the newest first; past the end is 204."""
+    query, samples = archive
+    pages = [service.search(f"/{level}?{query}&limit=2&offset={offset}") for offset in (0, 2, 4)]
+    expected = [samples[3:], samples[1:3], samples[:1]]
+    equal("studies by page", [studies(page) for page in pages], [sorted(s.study for s in page) for page in expected])
+    expect(service.get(f"/{level}?{query}&offset=5"), 204)
+
+
+@pytest.mark.source(OPEN_SOURCE)
+def test_later_instances(service: Service) -> None:
+    """A later instance does not move its study to the front."""
+    patient = f"contract-{secrets.token_hex(6)}"
+    elements = {0x00100020: ("LO", patient.encode())}
+    old, new = Sample(elements=dict(elements)), Sample(elements=dict(elements))
+    service.stored(old, new, old.sibling(elements=dict(elements)))
+    equal("the first study", studies(service.search(f"/studies?PatientID={patient}&limit=1")), [new.study])
+
+
+def studies(results: list[dict[str, Any]]) -> list[str]:
+    """Return the study of each result, sorted."""
+    return sorted(values(found, "0020000D")[0] for found in results)
