@@ -12,8 +12,8 @@
     └── InvalidResponse       wrong media type, malformed or truncated multipart, bad DICOM JSON
     InvalidParameter          a ValueError: refused by us before anything was sent
 
-`str()` of each names the transaction, the level and the status: never a UID, a query, a body or a header, since
-messages end in logs and error bodies. Foreign exceptions are translated `from None`: a chained httpx error prints
+`str()` of each names the transaction, the level and the status, and says what to do: never a UID, a query, a body or a
+header, since messages end in logs and error bodies. Foreign exceptions are translated `from None`: a chained httpx error prints
 the full URL.
 """
 
@@ -44,7 +44,10 @@ class StatusError(DICOMwebError):
     """The service answered with a status that says no."""
 
     def __init__(self, transaction: str, status_code: int, retry_after_seconds: float | None = None) -> None:
-        super().__init__(f"{transaction}: the service answered {status_code}")
+        advice = _ADVICE.get(status_code) or (
+            "check the base URL" if status_code < 400 else "see the service's own log"
+        )
+        super().__init__(f"{transaction}: the service answered {status_code}: {advice}")
         self.status_code = status_code
         self.retry_after_seconds = retry_after_seconds
 
@@ -68,6 +71,26 @@ class Conflict(StatusError):
 class Busy(StatusError):
     """408, 429, 502, 503 or 504: later."""
 
+
+# Status → what to do next.
+_ADVICE = {
+    400: "it does not take one of the parameters, or this feature is off",
+    401: "see that the token is meant for this service",
+    403: "give this identity a role that allows it",
+    404: "there is none under these UIDs, or no such service at the base URL",
+    405: "it does not offer this",
+    406: "it does not have this in the form asked for",
+    408: "try again later",
+    409: "this is there already, or clashes with work under way",
+    413: "the file is larger than it takes",
+    415: "it takes no such media type",
+    424: "see that its encryption key and its data lake can be reached",
+    429: "try again later, and more slowly",
+    500: "try again later",
+    502: "try again later",
+    503: "try again later",
+    504: "try again later",
+}
 
 _BY_STATUS: dict[int, type[StatusError]] = {
     401: AccessDenied,

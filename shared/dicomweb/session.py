@@ -263,8 +263,13 @@ def _border(transaction: str) -> Iterator[None]:
     try:
         yield
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol) as error:
-        raise RequestNotSent(f"{transaction}: no connection to the service ({type(error).__name__})") from None
+        raise RequestNotSent(
+            f"{transaction}: no connection to the service ({type(error).__name__}): check its address and the network"
+        ) from None
     except httpx.DecodingError:
         raise InvalidResponse(f"{transaction}: the answer's compression is broken") from None
     except httpx.HTTPError as error:
-        raise ResponseLost(f"{transaction}: the connection was lost ({type(error).__name__})") from None
+        raise ResponseLost(
+            f"{transaction}: the connection was lost ({type(error).__name__}): its outcome is unknown, look before "
+            "you repeat it"
+        ) from None

@@ -62,7 +62,11 @@ def test_fields_are_few() -> None:
         (InvalidParameter("limit must be between 1 and 200"), "InvalidParameter: limit must be between 1 and 200"),
         (ConfigurationError(["A: wrong"]), "ConfigurationError: the app's settings need attention: A: wrong"),
         (RequestNotSent("token: none was obtained"), "RequestNotSent: token: none was obtained"),
-        (status_error("delete study", 404), "NotFound: delete study: the service answered 404"),
+        (
+            status_error("delete study", 404),
+            "NotFound: delete study: the service answered 404: there is none under these UIDs, or no such service at "
+            "the base URL",
+        ),
         (ValueError(SECRET), "ValueError"),
         (KeyError(SECRET), "KeyError"),
         (OSError(2, SECRET, SECRET), "FileNotFoundError"),
