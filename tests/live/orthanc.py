@@ -1,0 +1,182 @@
+"""Orthanc with its DICOMweb plugin: the machine's own, or Debian's packages unpacked into a folder of ours.
+
+with Orthanc(find_or_fetch(), folder) as orthanc:
+    DICOMwebClient(orthanc.url, auth=orthanc.auth)
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import httpx
+
+from local.ports import HOST, free_ports
+from local.process import Part, PartFailed, stop
+
+from .installing import InstallationFailed, only_one, run
+
+_CACHE = Path(__file__).resolve().parents[2] / ".local/orthanc"
+_PACKAGE = "orthanc-dicomweb"
+_PLUGIN = "usr/share/orthanc/plugins/libOrthancDicomWeb.so"
+_USER = "test"
+
+# All of apt's own state goes into our folder, and no hook of the machine's runs: nothing else is changed, so that
+# no root is needed. The signatures and sources are the machine's.
+_APT_CONF = """\
+Dir::State::Lists "{folder}/lists";
+Dir::Cache "{folder}/cache";
+Debug::NoLocking "true";
+APT::Sandbox::User "root";
+APT::Install-Recommends "false";
+Acquire::Languages "none";
+Acquire::Retries "1";
+Acquire::http::Timeout "15";
+#clear APT::Update::Pre-Invoke;
+#clear APT::Update::Post-Invoke;
+#clear APT::Update::Post-Invoke-Success;
+"""
+
+
+@dataclass(frozen=True)
+class Program:
+    """Where Orthanc and its plugin are, and what must be in the environment for them to find their libraries."""
+
+    executable: Path
+    plugin: Path
+    environment: Mapping[str, str]
+
+
+def find_or_fetch() -> Program:
+    """Return the machine's Orthanc if it has the plugin, or else the one in our cache, fetched by apt if need be.
+
+    Raises:
+        InstallationFailed: there is none, and apt cannot fetch it either.
+    """
+    if found := _find(Path("/")):
+        return found
+    unpacked = _CACHE / "unpacked"
+    with only_one(_CACHE):
+        if not unpacked.exists():
+            _fetch(unpacked)
+    if found := _find(unpacked):
+        return found
+    raise InstallationFailed(f"the package {_PACKAGE} is not laid out as expected")
+
+
+def _find(root: Path) -> Program | None:
+    plugin = root / _PLUGIN
+    places = (str(root / "usr/sbin"), "/usr/sbin", os.environ.get("PATH", ""))
+    executable = shutil.which("Orthanc", path=os.pathsep.join(places))
+    if executable is None or not plugin.exists():
+        return None
+    return Program(Path(executable), plugin, {} if root == Path("/") else _library_paths(root))
+
+
+def _library_paths(root: Path) -> dict[str, str]:
+    libraries = [str(folder) for folder in root.glob("usr/lib/*-linux-gnu*")]
+    # DCMTK's dictionary: the package has the path of an installed one built in.
+    dictionaries = [str(file) for file in root.glob("usr/share/*dcmtk*/dicom.dic")]
+    return {"LD_LIBRARY_PATH": os.pathsep.join(libraries), **({"DCMDICTPATH": dictionaries[0]} if dictionaries else {})}
+
+
+def _fetch(unpacked: Path) -> None:
+    """Download the plugin with what it needs and the machine lacks; `unpacked` is there only once it is whole."""
+    if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
+        raise InstallationFailed("there is none on this machine, nor apt-get to fetch it")
+    work = _CACHE / "work"
+    shutil.rmtree(work, ignore_errors=True)
+    for name in ("lists/partial", "cache/archives/partial", "packages", "unpacked"):
+        (work / name).mkdir(parents=True)
+    for package in _download(work):
+        run(["dpkg-deb", "--extract", package, work / "unpacked"], folder=work, timeout_seconds=30)
+    (work / "unpacked").rename(unpacked)
+    shutil.rmtree(work)
+
+
+def _download(work: Path) -> list[Path]:
+    (work / "apt.conf").write_text(_APT_CONF.format(folder=work))
+    options = ["--quiet", f"--config-file={work / 'apt.conf'}"]
+    run(["apt-get", "update", *options], folder=work, timeout_seconds=60)
+    plan = run(["apt-get", "install", "--simulate", *options, _PACKAGE], folder=work, timeout_seconds=20)
+    missing = re.findall(r"^Inst (\S+)", plan, re.MULTILINE)
+    run(["apt-get", "download", *options, *missing], folder=work / "packages", timeout_seconds=60)
+    return sorted((work / "packages").glob("*.deb"))
+
+
+class Orthanc:
+    """A server on a free port, with a password, and data that nobody needs afterwards.
+
+    Args:
+        program: what to run.
+        folder: where the data and the log go.
+    """
+
+    def __init__(self, program: Program, folder: Path) -> None:
+        self._program = program
+        self._folder = folder
+        self._port = free_ports(1)
+        self._password = secrets.token_hex()
+        self._part: Part | None = None
+
+    @property
+    def url(self) -> str:
+        """The base address of its DICOMweb services."""
+        return f"http://{HOST}:{self._port}/dicom-web"
+
+    @property
+    def auth(self) -> httpx.Auth:
+        """The credentials that it takes."""
+        return httpx.BasicAuth(_USER, self._password)
+
+    def __enter__(self) -> Self:
+        configuration = self._folder / "orthanc.json"
+        configuration.write_text(json.dumps(self._configuration()))
+        self._part = Part(
+            "Orthanc",
+            [self._program.executable, configuration],
+            log=self._folder / "orthanc.log",
+            environment={**os.environ, **self._program.environment},
+        )
+        try:
+            self._wait_until_ready(self._part)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._part is not None:
+            stop([self._part], grace_seconds=0)  # it takes seconds to put its data in order
+
+    def _wait_until_ready(self, part: Part, timeout_seconds: float = 30.0) -> None:
+        deadline = time.monotonic() + timeout_seconds
+        while "Orthanc has started" not in part.log.read_text(errors="replace"):
+            try:
+                part.check()
+            except PartFailed as failure:
+                raise PartFailed(part, f"did not start:\n{part.tail()}") from failure
+            if time.monotonic() > deadline:
+                raise PartFailed(part, f"is not ready after {timeout_seconds:g} s:\n{part.tail()}")
+            time.sleep(0.02)
+
+    def _configuration(self) -> dict[str, object]:
+        return {
+            "StorageDirectory": str(self._folder / "data"),
+            "IndexDirectory": str(self._folder / "data"),
+            "Plugins": [str(self._program.plugin)],
+            "HttpPort": self._port,
+            "DicomServerEnabled": False,
+            "RemoteAccessAllowed": False,
+            "AuthenticationEnabled": True,
+            "RegisteredUsers": {_USER: self._password},
+            "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
+        }
