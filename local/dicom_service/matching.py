@@ -18,8 +18,8 @@ from local.dicom_service.attributes import Attribute
 Key = str | int | float
 
 PERSON_NAME_LENGTH = 200
-_LONGEST_NUMBER = 64
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _OFFSET = re.compile(r"[+-][0-9]{4}$")
 _WORD_BREAK = re.compile(r"[\s^=]+")
 
@@ -78,20 +78,14 @@ def _integer(value: str) -> int:
 
 
 def _double(value: str) -> float:
-    if len(value) > _LONGEST_NUMBER:
-        raise NotOfItsVR
-    try:
-        number = float(value)
-    except ValueError:
-        raise NotOfItsVR from None
-    if not math.isfinite(number):
+    if not _NUMBER.fullmatch(value.strip()) or not math.isfinite(number := float(value)):
         raise NotOfItsVR
     return number
 
 
 def _single(value: str) -> float:
     try:
-        (number,) = struct.unpack("f", struct.pack("f", _double(value)))
+        (number,) = struct.unpack("<f", struct.pack("<f", _double(value)))
     except OverflowError:
         raise NotOfItsVR from None
     return float(number)

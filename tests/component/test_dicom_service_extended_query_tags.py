@@ -344,6 +344,9 @@ def test_matching_by_vr(
         ("InstanceNumber", "4-5"),
         ("ExposureTimeInms", "nan"),
         ("ExposureTimeInms", "inf"),
+        ("ExposureTimeInms", "1e999"),
+        ("ExposureTimeInms", "1_0"),
+        ("B1rms", "1e39"),
         ("PatientWeight", "heavy"),
     ],
 )

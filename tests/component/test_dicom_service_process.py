@@ -226,6 +226,24 @@ def test_killed_in_the_middle_of_stores(tmp_path: Path) -> None:
     assert list((data / "incoming").iterdir()) == []
 
 
+def test_killed_in_the_middle_of_a_reindexing(tmp_path: Path) -> None:
+    """Killed right after tags were added, it ends what it has begun after the next start."""
+    data = tmp_path / "data"
+    samples = [Sample(elements={0x00100040: ("CS", b"F")}) for _ in range(150)]
+    with started(data, "--no-auth") as process:
+        client = ServiceClient(process.root)
+        with client.http:
+            assert client.store_parts(*(sample.content for sample in samples)).status_code == 200
+            accepted = client.http.post("/extendedquerytags", json=[{"path": "PatientSex", "level": "Study"}])
+            process.stop(signal.SIGKILL)
+    with started(data, "--no-auth") as process:
+        client = ServiceClient(process.root)
+        with client.http:
+            while client.http.get(f"/operations/{accepted.json()['id']}").status_code == 202:
+                time.sleep(0.01)
+            assert len(client.search("/studies?PatientSex=F&limit=200")) == len(samples)
+
+
 def _store_until_killed(root: str, confirmed: dict[str, bytes]) -> None:
     client = ServiceClient(root)
     with client.http:
