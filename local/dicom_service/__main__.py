@@ -58,6 +58,7 @@ def _app(options: argparse.Namespace, secret: str | None) -> Starlette:
         max_request_bytes=options.max_request_bytes,
         preamble=options.preamble,
         mismatch_code=options.mismatch_code,
+        partitions=options.partitions,
     )
 
 
@@ -97,6 +98,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--max-request-bytes", type=int, default=DEFAULT_MAX_REQUEST_BYTES)
     parser.add_argument("--preamble", choices=("require", "optional"), default="require")
     parser.add_argument("--mismatch-code", type=int, choices=(43264, 43265), default=43264)
+    parser.add_argument("--partitions", action="store_true", help="take studies below /v2/partitions/NAME only")
     return parser.parse_args()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import cast
@@ -28,6 +28,7 @@ from local.dicom_service.frames import retrieve_frames
 from local.dicom_service.metadata import retrieve_metadata
 from local.dicom_service.not_yet import FEATURES, NotYet
 from local.dicom_service.operation_routes import get_operation
+from local.dicom_service.partitions import Endpoint, RouteRow, list_partitions, partitioned
 from local.dicom_service.rendered import retrieve_rendered
 from local.dicom_service.retrieve import retrieve
 from local.dicom_service.state import DEFAULT_MAX_REQUEST_BYTES, ImplicitVR, MismatchCode, Preamble, Service, Switches
@@ -36,8 +37,6 @@ from local.dicom_service.surroundings import ApiVersions, LogRequests, Unexpecte
 from local.dicom_service.unread_body import DrainUnreadBody
 
 log = logging.getLogger(__name__)
-
-Endpoint = Callable[[Request], Awaitable[Response]]
 
 _VERSION = re.compile(r"/v([0-9]+(\.[0-9]+)?(-prerelease)?)(/|$)")
 _STUDY = "/studies/{study}"
@@ -53,15 +52,16 @@ def create_app(
     max_request_bytes: int = DEFAULT_MAX_REQUEST_BYTES,
     preamble: Preamble = "require",
     mismatch_code: MismatchCode = 43264,
+    partitions: bool = False,
 ) -> Starlette:
     """Return the service over a data folder; without a token secret it asks for no tokens.
 
     The folder is opened when the application starts and closed when it stops.
     """
-    switches = Switches(implicit_vr, max_request_bytes, preamble, mismatch_code)
+    switches = Switches(implicit_vr, max_request_bytes, preamble, mismatch_code, partitions)
     faults, counts = Faults(), Counts()
     app = Starlette(
-        routes=[*admin.routes(faults, counts), *_routes(token_secret, faults)],
+        routes=[*admin.routes(faults, counts), *_routes(token_secret, faults, partitions)],
         middleware=[
             *(Middleware(each) for each in (KeepConnection, LogRequests, ApiVersions, UnexpectedErrors)),
             Middleware(CountRequests, counts=counts),
@@ -91,15 +91,16 @@ def _lifespan(data_dir: Path, switches: Switches) -> Callable[[Starlette], Abstr
     return lifespan
 
 
-def _routes(token_secret: str | None, faults: Faults) -> list[Route]:
+def _routes(token_secret: str | None, faults: Faults, partitions: bool) -> list[Route]:
     guard = [Middleware(BearerAuth, secret=token_secret), Middleware(InjectFaults, faults=faults)]
+    table = partitioned(_table(), partitions)
     return [
         Route("/health/check", _health, methods=["GET"]),
-        *(Route(f"/v2{path}", handler, methods=[method], middleware=guard) for method, path, handler in _table()),
+        *(Route(f"/v2{path}", handler, methods=[method], middleware=guard) for method, path, handler in table),
     ]
 
 
-def _table() -> list[tuple[str, str, Endpoint]]:
+def _table() -> list[RouteRow]:
     """Return method, path below the version, and endpoint of every route; the first that matches is taken."""
     levels = (_STUDY, _SERIES, _INSTANCE)
     return [
@@ -110,6 +111,7 @@ def _table() -> list[tuple[str, str, Endpoint]]:
         *(("GET", f"{path}/metadata", retrieve_metadata) for path in levels),
         *(("DELETE", path, delete) for path in levels),
         *(("GET", f"{_INSTANCE}/frames/{frames}", retrieve_frames) for frames in ("{frames}", "")),
+        ("GET", "/partitions", list_partitions),
         ("GET", "/changefeed", change_feed.read),
         ("GET", "/changefeed/latest", change_feed.read_latest),
         ("GET", "/extendedquerytags", tags.list_tags),

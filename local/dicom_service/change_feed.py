@@ -110,13 +110,13 @@ def _shown(index: Index, entries: list[Entry], with_metadata: bool) -> list[str]
 def _json(entry: Entry, metadata: str | None) -> str:
     shown: dict[str, Any] = {
         "sequence": entry.sequence,
-        "studyInstanceUid": entry.changed.study_instance_uid,
-        "seriesInstanceUid": entry.changed.series_instance_uid,
-        "sopInstanceUid": entry.changed.sop_instance_uid,
+        "studyInstanceUid": entry.study_instance_uid,
+        "seriesInstanceUid": entry.series_instance_uid,
+        "sopInstanceUid": entry.sop_instance_uid,
         "action": entry.action,
         "timestamp": timestamps.shown(entry.ticks),
         "state": entry.state,
-        "partitionName": "Microsoft.Default",
+        "partitionName": entry.partition_name,
     }
     text = json.dumps(shown, separators=(",", ":"))
     return text if metadata is None else f'{text[:-1]},"metadata":{metadata}}}'

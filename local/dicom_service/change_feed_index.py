@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from local.dicom_service import timestamps
 from local.dicom_service.database import Database
@@ -15,8 +15,9 @@ Action = Literal["Create", "Delete"]
 EARLIEST, LATEST = -(2**63), 2**63 - 1
 
 _WITH_PRESENT = """
-    SELECT entry.*, instance.key AS current_key FROM ({page}) AS entry
-    LEFT JOIN study ON study.StudyInstanceUID = entry.StudyInstanceUID
+    SELECT entry.*, data_partition.name AS partition_name, instance.key AS current_key FROM ({page}) AS entry
+    LEFT JOIN data_partition ON data_partition.key = entry.partition_key
+    LEFT JOIN study ON study.StudyInstanceUID = entry.StudyInstanceUID AND study.partition_key = entry.partition_key
     LEFT JOIN series ON series.study_key = study.key AND series.SeriesInstanceUID = entry.SeriesInstanceUID
     LEFT JOIN instance ON instance.series_key = series.key AND instance.SOPInstanceUID = entry.SOPInstanceUID
     ORDER BY entry.timestamp, entry.sequence"""
@@ -25,15 +26,6 @@ _WINDOW = _WITH_PRESENT.format(
     "ORDER BY timestamp, sequence LIMIT ? OFFSET ?"
 )
 _LATEST = _WITH_PRESENT.format(page="SELECT * FROM change_feed ORDER BY timestamp DESC, sequence DESC LIMIT 1")
-
-
-class Changed(NamedTuple):
-    """An instance that an entry is about; `key` is the version that was created or deleted."""
-
-    study_instance_uid: str
-    series_instance_uid: str
-    sop_instance_uid: str
-    key: int
 
 
 @dataclass(frozen=True)
@@ -48,12 +40,16 @@ class Window:
 
 @dataclass(frozen=True)
 class Entry:
-    """One entry; `current_key` is the version that is there now, None if there is none."""
+    """One entry; `key` is the version that it is about, `current_key` the one that is there now, if any."""
 
     sequence: int
     ticks: int
+    partition_name: str
     action: str
-    changed: Changed
+    study_instance_uid: str
+    series_instance_uid: str
+    sop_instance_uid: str
+    key: int
     current_key: int | None
 
     @property
@@ -61,14 +57,17 @@ class Entry:
         """Return what has become of the version that the entry is about."""
         if self.current_key is None:
             return "Deleted"
-        return "Current" if self.current_key == self.changed.key else "Replaced"
+        return "Current" if self.current_key == self.key else "Replaced"
 
 
-def add(connection: sqlite3.Connection, action: Action, instances: Iterable[Changed]) -> None:
-    """Add an entry for each instance, in the transaction that changes it."""
+def add(connection: sqlite3.Connection, action: Action, instances: Iterable[tuple[object, ...]]) -> None:
+    """Add an entry for each instance, given as its partition, its three UIDs and its key.
+
+    It belongs to the transaction that creates or deletes them.
+    """
     now = timestamps.now()
-    names = "timestamp, action, StudyInstanceUID, SeriesInstanceUID, SOPInstanceUID, instance_key"
-    query = f"INSERT INTO change_feed ({names}) VALUES (?, ?, ?, ?, ?, ?)"  # noqa: S608 - the names stand above
+    names = "timestamp, action, partition_key, StudyInstanceUID, SeriesInstanceUID, SOPInstanceUID, instance_key"
+    query = f"INSERT INTO change_feed ({names}) VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - the names stand above
     connection.executemany(query, [(now, action, *instance) for instance in instances])
 
 
@@ -87,6 +86,14 @@ def read_latest(database: Database) -> Entry | None:
 
 
 def _entry(row: sqlite3.Row) -> Entry:
-    uids = (row["StudyInstanceUID"], row["SeriesInstanceUID"], row["SOPInstanceUID"])
-    changed = Changed(*uids, row["instance_key"])
-    return Entry(row["sequence"], row["timestamp"], row["action"], changed, row["current_key"])
+    return Entry(
+        sequence=row["sequence"],
+        ticks=row["timestamp"],
+        partition_name=row["partition_name"],
+        action=row["action"],
+        study_instance_uid=row["StudyInstanceUID"],
+        series_instance_uid=row["SeriesInstanceUID"],
+        sop_instance_uid=row["SOPInstanceUID"],
+        key=row["instance_key"],
+        current_key=row["current_key"],
+    )

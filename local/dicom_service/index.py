@@ -12,12 +12,13 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import astuple, dataclass
 
-from local.dicom_service import change_feed_index, extended_index, matching, uids, unfinished
+from local.dicom_service import change_feed_index, extended_index, matching, unfinished
 from local.dicom_service.attributes import Level, indexed_at
-from local.dicom_service.change_feed_index import Changed
 from local.dicom_service.database import Database
 from local.dicom_service.examine import Instance
 from local.dicom_service.pixel_data import PixelData
+
+Identity = dict[str, matching.Key | None]
 
 
 class AlreadyStored(Exception):
@@ -26,8 +27,9 @@ class AlreadyStored(Exception):
 
 @dataclass(frozen=True)
 class Target:
-    """A study, series or instance, by its canonical UIDs."""
+    """A study, series or instance, by its partition and its canonical UIDs."""
 
+    partition_key: int
     study_instance_uid: str
     series_instance_uid: str | None = None
     sop_instance_uid: str | None = None
@@ -39,14 +41,15 @@ class Target:
             return Level.INSTANCE
         return Level.STUDY if self.series_instance_uid is None else Level.SERIES
 
-    def condition(self) -> tuple[str, list[str]]:
+    def condition(self) -> tuple[str, list[str | int]]:
         """Return the SQL condition on the joined tables, and its parameters."""
-        columns = {
+        columns: dict[str, str | int | None] = {
+            "study.partition_key": self.partition_key,
             "study.StudyInstanceUID": self.study_instance_uid,
             "series.SeriesInstanceUID": self.series_instance_uid,
             "instance.SOPInstanceUID": self.sop_instance_uid,
         }
-        given = {column: uid for column, uid in columns.items() if uid is not None}
+        given = {column: value for column, value in columns.items() if value is not None}
         return " AND ".join(f"{column} = ?" for column in given), list(given.values())
 
 
@@ -69,29 +72,29 @@ class Index:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, instance: Instance, file_name: str) -> None:
+    def add(self, target: Target, instance: Instance, file_name: str) -> None:
         """Add an instance whose file is in its place.
 
         Raises:
             AlreadyStored: there is one with its UIDs.
         """
-        study, series, sop = _canonical_uids(instance)
+        study: Identity = {"partition_key": target.partition_key, "StudyInstanceUID": target.study_instance_uid}
         with self._database.write() as connection:
-            study_key = _put(connection, Level.STUDY, {"StudyInstanceUID": study}, instance)
-            series_uids: dict[str, str | int] = {"study_key": study_key, "SeriesInstanceUID": series}
-            series_key = _put(connection, Level.SERIES, series_uids, instance)
+            study_key = _put(connection, Level.STUDY, study, instance)
+            series: Identity = {"study_key": study_key, "SeriesInstanceUID": target.series_instance_uid}
+            series_key = _put(connection, Level.SERIES, series, instance)
             pixel_data = json.dumps(instance.pixel_data.to_dict()) if instance.pixel_data else None
-            row = (study_key, series_key, sop, instance.transfer_syntax_uid, file_name, pixel_data)
+            row = (study_key, series_key, target.sop_instance_uid, instance.transfer_syntax_uid, file_name, pixel_data)
             key = _insert_instance(connection, row)
             connection.execute("INSERT INTO metadata VALUES (?, ?)", (key, instance.metadata))
             keys = {Level.STUDY: study_key, Level.SERIES: series_key, Level.INSTANCE: key}
             extended_index.add(connection, keys, instance)
-            change_feed_index.add(connection, "Create", [Changed(study, series, sop, key)])
+            change_feed_index.add(connection, "Create", [(*astuple(target), key)])
 
-    def leave_unfinished(self, instance: Instance, file_name: str) -> None:
+    def leave_unfinished(self, target: Target, file_name: str) -> None:
         """Note a store that has begun and will not end."""
         with self._database.write() as connection:
-            unfinished.add(connection, _canonical_uids(instance), file_name)
+            unfinished.add(connection, astuple(target), file_name)
 
     def is_unfinished(self, target: Target) -> bool:
         """Tell whether a store of the target has begun and never ended."""
@@ -103,11 +106,11 @@ class Index:
         condition, parameters = target.condition()
         with self._database.write() as connection:
             rows = connection.execute(
-                f"SELECT StudyInstanceUID, SeriesInstanceUID, SOPInstanceUID, instance.key, file_name, "
+                f"SELECT partition_key, StudyInstanceUID, SeriesInstanceUID, SOPInstanceUID, instance.key, file_name, "
                 f"instance.series_key, instance.study_key FROM {_JOINED} WHERE {condition}",
                 parameters,
             ).fetchall()
-            change_feed_index.add(connection, "Delete", [Changed(*tuple(row)[:4]) for row in rows])
+            change_feed_index.add(connection, "Delete", [tuple(row)[:5] for row in rows])
             keys = [(row["key"],) for row in rows]
             connection.executemany("DELETE FROM metadata WHERE instance_key = ?", keys)
             connection.executemany("DELETE FROM instance WHERE key = ?", keys)
@@ -148,13 +151,7 @@ class Index:
                 yield row["file_name"]
 
 
-def _canonical_uids(instance: Instance) -> tuple[str, str, str]:
-    found = (instance.study_instance_uid, instance.series_instance_uid, instance.sop_instance_uid)
-    study, series, sop = (uids.canonical(uid) for uid in found)
-    return study, series, sop
-
-
-def _put(connection: sqlite3.Connection, level: Level, identity: dict[str, str | int], instance: Instance) -> int:
+def _put(connection: sqlite3.Connection, level: Level, identity: Identity, instance: Instance) -> int:
     """Insert a study or series, or let the instance's values replace those of the one that is there."""
     table = level.name.lower()
     condition = " AND ".join(f"{column} = ?" for column in identity)
@@ -184,7 +181,7 @@ def _columns(level: Level, instance: Instance) -> dict[str, matching.Key]:
     return columns
 
 
-def _insert(connection: sqlite3.Connection, table: str, columns: Mapping[str, matching.Key]) -> int:
+def _insert(connection: sqlite3.Connection, table: str, columns: Mapping[str, matching.Key | None]) -> int:
     names, marks = ", ".join(columns), ", ".join("?" * len(columns))
     cursor = connection.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", list(columns.values()))
     return int(cursor.lastrowid or 0)

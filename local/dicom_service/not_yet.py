@@ -23,16 +23,6 @@ TRANSCODING = NotYet("transcoding")
 
 FEATURES = (
     TRANSCODING,
-    NotYet(
-        "partitions",
-        (
-            ("GET", "/partitions"),
-            ("GET", "/partitions/{rest:path}"),
-            ("POST", "/partitions/{rest:path}"),
-            ("PUT", "/partitions/{rest:path}"),
-            ("DELETE", "/partitions/{rest:path}"),
-        ),
-    ),
     NotYet("replacing an instance by PUT", (("PUT", "/studies"), ("PUT", "/studies/{study}"))),
     # Their headers are ignored rather than refused: a store without expiry is a store all the same.
     NotYet("expiry headers"),

@@ -10,7 +10,7 @@ from __future__ import annotations
 from local.dicom_service import extended_schema
 from local.dicom_service.attributes import Level, indexed_at
 
-VERSION = 4
+VERSION = 5
 
 
 def _columns(level: Level) -> str:
@@ -30,10 +30,16 @@ def _indexes(table: str, level: Level) -> list[str]:
 # `key` grows with each creation and is never used again, so it orders by newest first; an instance's is its
 # version, from which the ETags are made.
 STATEMENTS = [
+    """CREATE TABLE data_partition (
+        key INTEGER PRIMARY KEY AUTOINCREMENT,
+        name TEXT NOT NULL UNIQUE,
+        created INTEGER NOT NULL)""",
     f"""CREATE TABLE study (
         key INTEGER PRIMARY KEY AUTOINCREMENT,
-        StudyInstanceUID TEXT NOT NULL UNIQUE,
-        {_columns(Level.STUDY)})""",
+        partition_key INTEGER NOT NULL REFERENCES data_partition,
+        StudyInstanceUID TEXT NOT NULL,
+        {_columns(Level.STUDY)},
+        UNIQUE (StudyInstanceUID, partition_key))""",
     f"""CREATE TABLE series (
         key INTEGER PRIMARY KEY AUTOINCREMENT,
         study_key INTEGER NOT NULL REFERENCES study,
@@ -51,14 +57,16 @@ STATEMENTS = [
         UNIQUE (series_key, SOPInstanceUID))""",
     "CREATE TABLE metadata (instance_key INTEGER PRIMARY KEY REFERENCES instance, json TEXT NOT NULL)",
     """CREATE TABLE unfinished (
+        partition_key INTEGER NOT NULL REFERENCES data_partition,
         StudyInstanceUID TEXT NOT NULL,
         SeriesInstanceUID TEXT NOT NULL,
         SOPInstanceUID TEXT NOT NULL,
         file_name TEXT NOT NULL,
-        PRIMARY KEY (StudyInstanceUID, SeriesInstanceUID, SOPInstanceUID))""",
+        PRIMARY KEY (partition_key, StudyInstanceUID, SeriesInstanceUID, SOPInstanceUID))""",
     """CREATE TABLE change_feed (
         sequence INTEGER PRIMARY KEY AUTOINCREMENT,
         timestamp INTEGER NOT NULL,
+        partition_key INTEGER NOT NULL REFERENCES data_partition,
         action TEXT NOT NULL,
         StudyInstanceUID TEXT NOT NULL,
         SeriesInstanceUID TEXT NOT NULL,

@@ -13,7 +13,7 @@ from local.dicom_service.attributes import Level
 from local.dicom_service.extended_query_tags import ExtendedQueryTag
 from local.dicom_service.json_response import DICOMJSONResponse
 from local.dicom_service.search_index import Scope, search
-from local.dicom_service.state import service_of
+from local.dicom_service.state import partition_of, service_of
 
 _STUDY, _SERIES, _INSTANCE = Level.STUDY, Level.SERIES, Level.INSTANCE
 
@@ -39,14 +39,15 @@ def endpoint(scope: Scope) -> Callable[[Request], Awaitable[Response]]:
 
 async def _search(request: Request, scope: Scope) -> Response:
     accept.require_dicom_json(request.headers.getlist("accept"))
-    named = {_PATH_UIDS[name]: uid for name, uid in request.path_params.items()}
+    named = {_PATH_UIDS[name]: uid for name, uid in request.path_params.items() if name in _PATH_UIDS}
     within = {keyword: uids.from_path(uid, keyword) for (keyword, _), uid in named.items()}
     database = service_of(request).database
     asked = query.parse(
         request.url.query, scope.levels, await to_thread.run_sync(extended_query_tags.searchable, database)
     )
     asked = query.with_fields(asked, [tag for _, tag in named])
-    found = await to_thread.run_sync(search, database, scope, asked, within)
+    partition = partition_of(request)
+    found = await to_thread.run_sync(search, database, scope, asked, within, partition.key)
     response = DICOMJSONResponse(found) if found else Response(status_code=204)
     if erroneous := _erroneous(asked):
         response.headers["erroneous-dicom-attributes"] = ",".join(erroneous)

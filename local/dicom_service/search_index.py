@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,9 +52,13 @@ class Scope:
     levels: frozenset[Level]
 
 
-def search(database: Database, scope: Scope, query: Query, within: dict[str, str]) -> list[Attributes]:
-    """Return one page of results, the newest first; `within` are the UIDs in the path, by keyword."""
-    conditions = [_sql(condition) for condition in query.conditions]
+def search(
+    database: Database, scope: Scope, query: Query, within: dict[str, str], partition_key: int
+) -> list[Attributes]:
+    """Return one page of a partition's results, the newest first; `within` are the UIDs in the path, by keyword."""
+    # The plus keeps SQLite from looking for a study by its partition, for most are in one.
+    conditions: list[tuple[str, Sequence[Key]]] = [("+study.partition_key = ?", [partition_key])]
+    conditions += [_sql(condition) for condition in query.conditions]
     conditions += [(f"{_column(uid)} = ?", [within[uid.keyword]]) for uid in UIDS if uid.keyword in within]
     statement = _statement(scope, [condition for condition, _ in conditions])
     parameters = [parameter for _, parameters in conditions for parameter in parameters]

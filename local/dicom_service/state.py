@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
@@ -11,8 +13,10 @@ from starlette.requests import Request
 
 from local.dicom_service import uids
 from local.dicom_service.database import Database
+from local.dicom_service.errors import bad_request
 from local.dicom_service.files import Files
 from local.dicom_service.index import Index, Target
+from local.dicom_service.partition_index import Partition, Partitions
 from local.dicom_service.reindex import Reindexer
 
 MAX_DECODING = 2  # threads at a time: each may hold a decoded frame several times over
@@ -21,6 +25,8 @@ DEFAULT_MAX_REQUEST_BYTES = 4 * 1024**3
 ImplicitVR = Literal["warn", "reject"]
 Preamble = Literal["require", "optional"]
 MismatchCode = Literal[43264, 43265]
+
+_PARTITION_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 @dataclass(frozen=True)
@@ -32,12 +38,18 @@ class Switches:
         max_request_bytes: the largest request.
         preamble: whether a file needs preamble and prefix (PS3.10 §7.1).
         mismatch_code: the FailureReason of an instance of another study than the URL's.
+        partitions: whether the path has to name one.
     """
 
     implicit_vr: ImplicitVR = "warn"
     max_request_bytes: int = DEFAULT_MAX_REQUEST_BYTES
     preamble: Preamble = "require"
     mismatch_code: MismatchCode = 43264
+    partitions: bool = False
+
+
+class PartitionsInUse(RuntimeError):
+    """Partitions are off, but the data folder has some: what is in them could not be reached."""
 
 
 class Service:
@@ -46,6 +58,7 @@ class Service:
     Raises:
         DataFolderInUse: another service has it open.
         OtherSchemaVersion: it cannot be read.
+        PartitionsInUse: it has partitions, and they are off.
     """
 
     def __init__(self, data_dir: Path, switches: Switches) -> None:
@@ -54,12 +67,19 @@ class Service:
         self.files = Files(data_dir)
         self.database = Database(data_dir / "index.sqlite")
         self.index = Index(self.database)
+        self.partitions = Partitions(self.database)
+        if not switches.partitions and len(self.partitions.all()) > 1:
+            self._close_folder()
+            raise PartitionsInUse
         self.files.sweep(self.index.file_names())
         self.reindexer = Reindexer(self.database)
 
     def close(self) -> None:
         """Close the index."""
         self.reindexer.close()
+        self._close_folder()
+
+    def _close_folder(self) -> None:
         self.database.close()
         self.files.close()
 
@@ -74,11 +94,29 @@ def base_url(request: Request) -> str:
     return f"{request.url.scheme}://{request.url.netloc}/v2"
 
 
+def partition_of(request: Request, find: Callable[[str], Partition | None] | None = None) -> Partition:
+    """Return the partition that the path names, the default one where it names none; `find` may create it.
+
+    Raises:
+        ServiceError: 400, its name is none, or there is no such partition.
+    """
+    partitions = service_of(request).partitions
+    name = request.path_params.get("partition")
+    if name is None:
+        return partitions.default
+    if not _PARTITION_NAME.fullmatch(name):
+        raise bad_request("The partition's name must be of 1 to 64 letters, digits, and the characters _ . -")
+    partition = (find or partitions.find)(name)
+    if partition is None:
+        raise bad_request("There is no such partition.")
+    return partition
+
+
 def target_of(request: Request) -> Target:
     """Return the study, series or instance that the path names.
 
     Raises:
-        ServiceError: 400, one of its UIDs is none.
+        ServiceError: 400, one of its UIDs is none, or there is no such partition.
     """
     named = {
         "study_instance_uid": ("study", "StudyInstanceUID"),
@@ -87,9 +125,10 @@ def target_of(request: Request) -> Target:
     }
     parameters = request.path_params
     return Target(
+        partition_of(request).key,
         **{
             field: uids.from_path(parameters[name], keyword)
             for field, (name, keyword) in named.items()
             if name in parameters
-        }
+        },
     )

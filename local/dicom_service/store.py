@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from anyio import to_thread
@@ -16,13 +17,21 @@ from local.dicom_service.examine import Failure, FailureReason, Instance, examin
 from local.dicom_service.faults import leaves_unfinished
 from local.dicom_service.index import AlreadyStored, Target
 from local.dicom_service.json_response import DICOMJSONResponse
-from local.dicom_service.state import Service, service_of
+from local.dicom_service.partitions import partition_to_store_in
+from local.dicom_service.state import Service, base_url, service_of
 from local.dicom_service.store_response import Outcome
 from local.dicom_service.uids import canonical, from_path
 
-Keep = Callable[[Service, Path, Instance], Outcome]
-
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What a request says of all its instances."""
+
+    study_instance_uid: str | None
+    partition_key: int
+    keep: Callable[[Service, Path, Instance, _Asked], Outcome]
 
 
 async def store(request: Request) -> Response:
@@ -36,24 +45,27 @@ async def store(request: Request) -> Response:
     accept.require_dicom_json(request.headers.getlist("accept"))
     receiver = Receiver(request, service.files, service.switches.max_request_bytes)
     try:
-        study = _study(request)
+        asked = await _asked(request)
         paths = await receiver.receive()
-        keep = _leave_unfinished if leaves_unfinished(request) else _keep
-        outcomes = [await to_thread.run_sync(_store_one, service, path, study, keep) for path in paths]
+        outcomes = [await to_thread.run_sync(_store_one, service, path, asked) for path in paths]
     finally:
         receiver.discard()
-    return _respond(request, outcomes, study)
+    return _respond(request, outcomes, asked.study_instance_uid)
 
 
-def _study(request: Request) -> str | None:
+async def _asked(request: Request) -> _Asked:
     study = request.path_params.get("study")
-    return None if study is None else from_path(study, "StudyInstanceUID")
+    return _Asked(
+        study_instance_uid=None if study is None else from_path(study, "StudyInstanceUID"),
+        partition_key=(await partition_to_store_in(request)).key,
+        keep=_leave_unfinished if leaves_unfinished(request) else _keep,
+    )
 
 
-def _store_one(service: Service, path: Path, study: str | None, keep: Keep) -> Outcome:
+def _store_one(service: Service, path: Path, asked: _Asked) -> Outcome:
     try:
-        found = _examine(service, path, study)
-        return found if isinstance(found, Failure) else keep(service, path, found)
+        found = _examine(service, path, asked.study_instance_uid)
+        return found if isinstance(found, Failure) else asked.keep(service, path, found, asked)
     except Exception as error:
         # One instance's trouble must not take the others of its request along. The text might quote values.
         log.error("store failed: %s", type(error).__name__)
@@ -72,15 +84,16 @@ def _examine(service: Service, path: Path, study: str | None) -> Instance | Fail
     )
 
 
-def _keep(service: Service, path: Path, instance: Instance) -> Outcome:
+def _keep(service: Service, path: Path, instance: Instance, asked: _Asked) -> Outcome:
+    target = _target(instance, asked)
     duplicate = _failure(FailureReason.ALREADY_EXISTS, instance)
-    if service.index.exists(_target(instance)):
+    if service.index.exists(target):
         return duplicate
-    if service.index.is_unfinished(_target(instance)):
+    if service.index.is_unfinished(target):
         return _failure(FailureReason.BEING_CREATED, instance)
     file_name = service.files.keep(path)
     try:
-        service.index.add(instance, file_name)
+        service.index.add(target, instance, file_name)
     except AlreadyStored:  # another request was quicker
         service.files.remove([file_name])
         return duplicate
@@ -90,10 +103,11 @@ def _keep(service: Service, path: Path, instance: Instance) -> Outcome:
     return instance
 
 
-def _leave_unfinished(service: Service, path: Path, instance: Instance) -> Outcome:
+def _leave_unfinished(service: Service, path: Path, instance: Instance, asked: _Asked) -> Outcome:
     """Stop where a service that dies would; nobody is told of the outcome."""
-    if not service.index.exists(_target(instance)):
-        service.index.leave_unfinished(instance, service.files.keep(path))
+    target = _target(instance, asked)
+    if not service.index.exists(target):
+        service.index.leave_unfinished(target, service.files.keep(path))
     return instance
 
 
@@ -101,13 +115,15 @@ def _failure(reason: FailureReason, instance: Instance) -> Failure:
     return Failure(reason, instance.sop_class_uid, instance.sop_instance_uid)
 
 
-def _target(instance: Instance) -> Target:
+def _target(instance: Instance, asked: _Asked) -> Target:
     found = (instance.study_instance_uid, instance.series_instance_uid, instance.sop_instance_uid)
-    return Target(*(canonical(uid) for uid in found))
+    return Target(asked.partition_key, *(canonical(uid) for uid in found))
 
 
 def _respond(request: Request, outcomes: list[Outcome], study: str | None) -> Response:
-    studies_url = f"{request.url.scheme}://{request.url.netloc}/v2/studies"
+    partition = request.path_params.get("partition")
+    prefix = "" if partition is None else f"/partitions/{partition}"
+    studies_url = f"{base_url(request)}{prefix}/studies"
     result = store_response.build(outcomes, studies_url, study)
     if result.dataset is None:
         return Response(status_code=result.status_code)

@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import sqlite3
 
-# The last ones may be missing: a whole series, or a whole study.
-InstanceUIDs = tuple[str, str | None, str | None]
+# The partition's key and the three UIDs. The last ones may be missing: a whole series, or a whole study.
+InstanceUIDs = tuple[int, str, str | None, str | None]
 
 _CONDITION = (
-    "StudyInstanceUID = ? AND SeriesInstanceUID = coalesce(?, SeriesInstanceUID) "
+    "partition_key = ? AND StudyInstanceUID = ? AND SeriesInstanceUID = coalesce(?, SeriesInstanceUID) "
     "AND SOPInstanceUID = coalesce(?, SOPInstanceUID)"
 )
 
 
-def add(connection: sqlite3.Connection, uids: tuple[str, str, str], file_name: str) -> None:
+def add(connection: sqlite3.Connection, uids: InstanceUIDs, file_name: str) -> None:
     """Add an instance; the first attempt at it counts."""
-    connection.execute("INSERT OR IGNORE INTO unfinished VALUES (?, ?, ?, ?)", (*uids, file_name))
+    connection.execute("INSERT OR IGNORE INTO unfinished VALUES (?, ?, ?, ?, ?)", (*uids, file_name))
 
 
 def exists(connection: sqlite3.Connection, uids: InstanceUIDs) -> bool:

@@ -55,6 +55,7 @@ __all__ = [
     "encoded",
     "items",
     "new_uid",
+    "opened",
     "part10",
     "parts_of",
     "path_of",
@@ -135,10 +136,17 @@ def serving(app: ASGIApp) -> Iterator[str]:
         listener.close()
 
 
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceClient]:
-    """A service without authentication, shared by a module's tests: each uses UIDs of its own."""
-    with running(tmp_path_factory.mktemp("dicom")) as root:
+@contextmanager
+def opened(data_dir: Path, **options: Any) -> Iterator[ServiceClient]:
+    """Run a service in a thread and yield a client of it."""
+    with running(data_dir, **options) as root:
         client = ServiceClient(root)
         with client.http:
             yield client
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceClient]:
+    """A service without authentication, shared by a module's tests: each uses UIDs of its own."""
+    with opened(tmp_path_factory.mktemp("dicom")) as client:
+        yield client

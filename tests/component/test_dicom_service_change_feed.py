@@ -14,16 +14,14 @@ import pytest
 from local.dicom_service import change_feed_index, timestamps
 from local.dicom_service.change_feed_index import EARLIEST, LATEST, Window
 from local.dicom_service.database import Database
-from tests.component.dicom_service_support import Sample, ServiceClient, new_uid, running, values
+from tests.component.dicom_service_support import Sample, ServiceClient, new_uid, opened, values
 
 
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[ServiceClient]:
     """A service of the test's own, with an empty feed."""
-    with running(tmp_path) as root:
-        client = ServiceClient(root)
-        with client.http:
-            yield client
+    with opened(tmp_path) as client:
+        yield client
 
 
 def feed(service: ServiceClient, **parameters: str) -> list[dict[str, Any]]:
@@ -211,11 +209,9 @@ def test_feed_outlives_a_restart(tmp_path: Path) -> None:
     """Entries and sequence numbers go on where they ended."""
     samples = [Sample(), Sample()]
     for number, sample in enumerate(samples, 1):
-        with running(tmp_path) as root:
-            client = ServiceClient(root)
-            with client.http:
-                client.store_samples(sample)
-                assert [entry["sequence"] for entry in feed(client)] == list(range(1, number + 1))
+        with opened(tmp_path) as client:
+            client.store_samples(sample)
+            assert [entry["sequence"] for entry in feed(client)] == list(range(1, number + 1))
 
 
 def test_a_window_is_found_by_an_index(tmp_path: Path) -> None:
