@@ -16,7 +16,7 @@ from local.dicom_service.attributes import Level
 from local.dicom_service.database import Database
 from local.dicom_service.extended_query_tags import REINDEX, ExtendedQueryTag
 
-BATCH = 100  # instances; others cannot write while one batch is indexed
+BATCH = 50  # instances; others cannot write while one batch is indexed
 _PAUSE_SECONDS = 0.001
 
 log = logging.getLogger(__name__)
@@ -82,15 +82,15 @@ def index_batch(database: Database) -> bool:
 
 
 def _next_instances(connection: sqlite3.Connection, position: int, last_key: int) -> list[sqlite3.Row]:
-    query = """SELECT instance.key, series_key, study_key, json FROM instance
-        JOIN metadata ON metadata.instance_key = instance.key
-        WHERE instance.key > ? AND instance.key <= ? ORDER BY instance.key LIMIT ?"""
+    query = "SELECT key, series_key, study_key FROM instance WHERE key > ? AND key <= ? ORDER BY key LIMIT ?"
     return connection.execute(query, (position, last_key, BATCH)).fetchall()
 
 
 def _index(connection: sqlite3.Connection, tags: list[ExtendedQueryTag], row: sqlite3.Row) -> None:
     keys = {Level.STUDY: row["study_key"], Level.SERIES: row["series_key"], Level.INSTANCE: row["key"]}
-    refused = extended_index.index(connection, tags, keys, json.loads(row["json"]))
+    # One at a time: some metadata is large.
+    (metadata,) = connection.execute("SELECT json FROM metadata WHERE instance_key = ?", (row["key"],)).fetchone()
+    refused = extended_index.index(connection, tags, keys, json.loads(metadata))
     query = "SELECT tag, reason FROM invalid_attribute WHERE instance_key = ?"
     invalid = dict(connection.execute(query, (row["key"],)).fetchall())
     refused |= {tag: invalid[tag.tag] for tag in tags if tag.tag in invalid}
