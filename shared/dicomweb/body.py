@@ -61,36 +61,42 @@ class Body(httpx.AsyncByteStream):
     async def __aiter__(self) -> AsyncGenerator[bytes]:
         """Yield the content once more, counted.
 
-        One chunk is held back until the source has ended at the announced length: the service then never holds a
-        request that looks complete and is not the whole content.
-
         Raises:
             BodyLengthError: the source gave another number of bytes.
         """
         sent = 0
-        async with aclosing(self._whole()) as chunks:
+        async with aclosing(counted(self._open_stream, self.length)) as chunks:
             async for chunk in chunks:
                 yield chunk
                 sent += len(chunk)
                 if self._on_progress:
                     self._on_progress(sent)
 
-    async def _whole(self) -> AsyncGenerator[bytes]:
-        given = 0
-        held = b""
-        source = self._open_stream()
-        try:
-            async for chunk in source:
-                given += len(chunk)
-                if given > self.length:
-                    break
-                if held and chunk:
-                    yield held
-                held = bytes(chunk) or held
-        finally:
-            if close := getattr(source, "aclose", None):
-                await close()
-        if given != self.length:
-            raise BodyLengthError(f"a body of {self.length} bytes gave {'more' if given > self.length else given}")
-        if held:
-            yield held
+
+async def counted(open_stream: Callable[[], AsyncIterable[bytes]], length: int | None) -> AsyncGenerator[bytes]:
+    """Yield a source's chunks, and close it.
+
+    One chunk is held back until the source has ended at the announced length: the service then never holds a request
+    that looks complete and is not the whole content. A length of None is any.
+
+    Raises:
+        BodyLengthError: the source gave another number of bytes.
+    """
+    sent = 0
+    held: bytes | None = None
+    source = open_stream()
+    try:
+        async for chunk in source:
+            sent += len(chunk)
+            if length is not None and sent > length:
+                break
+            if held and chunk:
+                yield held
+            held = bytes(chunk) or held
+    finally:
+        if close := getattr(source, "aclose", None):
+            await close()
+    if length is not None and sent != length:
+        raise BodyLengthError(f"a body of {length} bytes gave {'more' if sent > length else sent}")
+    if held:
+        yield held

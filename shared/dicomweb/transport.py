@@ -1,13 +1,104 @@
-"""The transport below the client: one line to change."""
+"""The transport below the client: aiohttp's connections under httpx's API, and one line to change."""
 
 from __future__ import annotations
 
+import asyncio
+import ssl
+from dataclasses import dataclass
+
+import aiohttp
 import httpx
 
-# Sized for one Functions instance: more connections than this only queue inside the service.
-_LIMITS = httpx.Limits(max_connections=64, max_keepalive_connections=32, keepalive_expiry=15)
+from .exchange import ConnectedRequest, Exchange
+
+# Larger than any answer of a DICOM service has; a proxy's page may come with more.
+_MAX_LINE_BYTES = 64 * 1024
+_MAX_HEADERS = 1000
+_READ_AHEAD_BYTES = 256 * 1024
 
 
 def default_transport() -> httpx.AsyncBaseTransport:
-    """Return the transport that a client uses unless it is given one: httpx's own, never through a proxy."""
-    return httpx.AsyncHTTPTransport(limits=_LIMITS, trust_env=False)
+    """Return the transport that a client uses unless it is given one: never through a proxy."""
+    return AiohttpTransport()
+
+
+class AiohttpTransport(httpx.AsyncBaseTransport):
+    """Sends httpx's requests over aiohttp, byte for byte and once.
+
+    No cookie is kept, no redirect followed, nothing decompressed, no proxy asked. The times of `httpx.Timeout` are
+    idle times. ConnectError, ConnectTimeout and PoolTimeout mean that nothing was sent; after any other error the
+    outcome is unknown. An answer below 400 that comes before the whole body was sent is an error; one from 400 on is
+    returned at once, with the extension `upload_complete` False. A body's own error is raised as it is.
+
+    Args:
+        max_connections: at once; further requests wait for `pool` seconds at most.
+        keepalive_seconds: how long an idle connection is kept; to be shorter than the server keeps it.
+        tls: how servers are verified; None means httpx's own way.
+    """
+
+    def __init__(
+        self,
+        *,
+        # Sized for one Functions instance: more connections than this only queue inside the service.
+        max_connections: int = 64,
+        keepalive_seconds: float = 15,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._max_connections = max_connections
+        self._keepalive_seconds = keepalive_seconds
+        self._tls = tls or httpx.create_ssl_context(trust_env=False)
+        self._pools: dict[asyncio.AbstractEventLoop, _Pool] = {}
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send one request; the answer's stream has to be closed.
+
+        Raises:
+            httpx.TransportError: see the class.
+            Exception: whatever the source of the request's body raised; BodyLengthError if it has another length.
+        """
+        pool = await self._pool()
+        exchange = Exchange(request, pool.slots.release)
+        try:
+            async with asyncio.timeout(request.extensions.get("timeout", {}).get("pool")):
+                await pool.slots.acquire()
+        except TimeoutError:
+            raise httpx.PoolTimeout("every connection is in use") from None
+        return await exchange.run(pool.session)
+
+    async def aclose(self) -> None:
+        """Close the connections of the running loop; a later request opens new ones."""
+        if pool := self._pools.pop(asyncio.get_running_loop(), None):
+            await pool.session.close()
+
+    async def _pool(self) -> _Pool:
+        loop = asyncio.get_running_loop()
+        if loop not in self._pools:
+            for ended in [other for other in self._pools if other.is_closed()]:
+                await self._pools.pop(ended).session.close()
+            self._pools[loop] = _Pool(self._new_session(), asyncio.Semaphore(self._max_connections))
+        return self._pools[loop]
+
+    def _new_session(self) -> aiohttp.ClientSession:
+        session = aiohttp.ClientSession(
+            # The slots are the limit: aiohttp's own has no time limit apart from that of connecting.
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=self._keepalive_seconds, ssl=self._tls),
+            request_class=ConnectedRequest,
+            skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+            auto_decompress=False,
+            read_bufsize=_READ_AHEAD_BYTES,
+            max_line_size=_MAX_LINE_BYTES,
+            max_field_size=_MAX_LINE_BYTES,
+            max_headers=_MAX_HEADERS,
+        )
+        session._retry_connection = False  # or it sends what is idempotent a second time, and tells nobody
+        return session
+
+
+@dataclass(frozen=True)
+class _Pool:
+    """What belongs to one event loop."""
+
+    session: aiohttp.ClientSession
+    slots: asyncio.Semaphore

@@ -1,0 +1,117 @@
+"""A request's body on its way: paced, held to its length, and stopped when nobody wants it any more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import aclosing
+
+import aiohttp
+import httpx
+
+from .body import CHUNK_BYTES, counted
+
+
+class IdleTimer:
+    """Calls `expire` with an error's class once a wait has taken too long."""
+
+    def __init__(self, expire: Callable[[type[httpx.TimeoutException]], None]) -> None:
+        self._expire = expire
+        self._handle: asyncio.TimerHandle | None = None
+
+    def start(self, seconds: float | None, error: type[httpx.TimeoutException]) -> None:
+        """Begin a wait of at most so many seconds, in place of the one before; None is for ever."""
+        self.stop()
+        if seconds is not None:
+            self._handle = asyncio.get_running_loop().call_later(seconds, self._expire, error)
+
+    def stop(self) -> None:
+        """End the wait."""
+        if self._handle:
+            self._handle.cancel()
+            self._handle = None
+
+
+class Upload:
+    """The body of one request, as aiohttp's writer takes it in, piece by piece.
+
+    Args:
+        stream: the body; its iterator is closed in the end.
+        length: what Content-Length says; None if the body goes out in chunks.
+        write_seconds: how long the connection may take to take in one piece.
+        timer: measures that.
+        at_end: called once the last piece has been taken in.
+    """
+
+    def __init__(
+        self,
+        stream: httpx.AsyncByteStream,
+        length: int | None,
+        write_seconds: float | None,
+        timer: IdleTimer,
+        at_end: Callable[[], None],
+    ) -> None:
+        self._stream = stream
+        self._length = length
+        self._write_seconds = write_seconds
+        self._timer = timer
+        self._at_end = at_end
+        self._is_stopped = False
+        self._pieces = self._run()
+        self.tracker = aiohttp.UploadTracker()
+        self.failure: Exception | None = None
+
+    def __aiter__(self) -> AsyncIterator[bytes | memoryview]:
+        """Give the pieces, to the one writer that there is."""
+        return self._pieces
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all of it has gone out."""
+        ended = self.tracker.upload_complete
+        return ended.done() and ended.exception() is None
+
+    def stop(self) -> None:
+        """Send nothing more; aiohttp ends the writer together with the answer."""
+        self._is_stopped = True
+        self._timer.stop()
+
+    async def ended(self, closed: asyncio.Future[None] | None) -> None:
+        """Wait until all of it has gone out, the writer has given up, or the connection is `closed`."""
+        await asyncio.wait({self.tracker.upload_complete, *filter(None, [closed])}, return_when="FIRST_COMPLETED")
+
+    async def aclose(self) -> None:
+        """Close the body, whose writer has ended or is about to."""
+        self.stop()
+        await asyncio.wait({self.tracker.upload_complete})
+        await self._pieces.aclose()
+
+    async def _run(self) -> AsyncGenerator[bytes | memoryview]:
+        try:
+            async with aclosing(counted(self._stream.__aiter__, self._length)) as chunks:
+                async for chunk in chunks:
+                    for piece in _pieces(chunk):
+                        await self._leave()
+                        self._timer.start(self._write_seconds, httpx.WriteTimeout)
+                        yield piece
+                        self._timer.stop()
+        except Exception as error:
+            if not self._is_stopped:
+                self.failure = error
+            raise
+        if not self._is_stopped:
+            self._at_end()
+
+    async def _leave(self) -> None:
+        """Go on, or rest until the writer is ended: an end of our own would look like an error of the connection."""
+        if self._is_stopped:
+            await asyncio.get_running_loop().create_future()
+
+
+def _pieces(chunk: bytes) -> Iterator[bytes | memoryview]:
+    """Cut a chunk: the time that one may take is that of a piece."""
+    if len(chunk) <= CHUNK_BYTES:
+        yield chunk
+        return
+    view = memoryview(chunk)
+    yield from (view[start : start + CHUNK_BYTES] for start in range(0, len(view), CHUNK_BYTES))
