@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextvars import ContextVar
 from typing import cast
@@ -12,7 +11,8 @@ import aiohttp.http
 import httpx
 from yarl import URL
 
-from .upload import IdleTimer, Upload
+from .connection import Connection, IdleTimer
+from .paced_body import PacedBody
 
 _LOST = (aiohttp.ClientError, aiohttp.http.HttpProcessingError, OSError)
 _current: ContextVar[Exchange] = ContextVar("exchange")
@@ -48,8 +48,7 @@ class Exchange(httpx.AsyncByteStream):
         self._timer = IdleTimer(self._expire)
         self._upload = self._upload_of(request)
         self._at_end: Callable[[], None] | None = at_end
-        self._protocol: aiohttp.client_proto.ResponseHandler | None = None
-        self._socket: asyncio.Transport | None = None
+        self._connection: Connection | None = None
         self._response: aiohttp.ClientResponse | None = None
         self._timeout: Exception | None = None
 
@@ -64,7 +63,7 @@ class Exchange(httpx.AsyncByteStream):
         token = _current.set(self)
         try:
             self._response = await self._send(session)
-            await self._see_the_upload_through(self._response)
+            await self._see_the_upload_through(self._response.status)
         except BaseException:
             await self.aclose()
             raise
@@ -75,13 +74,13 @@ class Exchange(httpx.AsyncByteStream):
             self._response.status,
             headers=list(self._response.raw_headers),
             stream=self,
-            extensions={"upload_complete": self._upload is None or self._upload.is_complete},
+            extensions={"upload_complete": self._is_sent()},
         )
 
     def connected(self, connection: aiohttp.connector.Connection) -> None:
         """Take note that the request goes out now."""
-        self._protocol = connection.protocol
-        self._socket = connection.transport
+        self._connection = Connection(connection)
+        self._connection.closed.add_done_callback(self._end_reading)
         if self._upload is None:
             self._await_answer()
 
@@ -101,21 +100,23 @@ class Exchange(httpx.AsyncByteStream):
         self._timer.stop()
         if self._at_end is None:
             return
-        if self._response and not self._response.content.is_eof():
+        is_received = self._is_received()
+        if self._response and not is_received:
             self._response.close()
-        if not self._is_whole() and self._socket:
-            # aiohttp closes it, which waits until what is in the buffer has gone out; perhaps for ever.
-            self._socket.abort()
+        if self._connection:
+            self._connection.closed.remove_done_callback(self._end_reading)
+            if not (is_received and self._is_sent()):
+                self._connection.abort()
         self._at_end()
         self._at_end = None
         if self._upload:
             await self._upload.aclose()
 
-    def _upload_of(self, request: httpx.Request) -> Upload | None:
+    def _upload_of(self, request: httpx.Request) -> PacedBody | None:
         if not request.headers.keys() & {"content-length", "transfer-encoding"}:
             return None
         length = request.headers.get("content-length")
-        return Upload(
+        return PacedBody(
             cast(httpx.AsyncByteStream, request.stream),  # httpx's asynchronous client lets no other through
             None if length is None else int(length),
             self._timeouts.get("write"),
@@ -139,23 +140,22 @@ class Exchange(httpx.AsyncByteStream):
             failure = self._failure_for(error)
         raise failure  # out of reach of the handler: aiohttp's error, which tells the URL, is not to be its context
 
-    async def _see_the_upload_through(self, response: aiohttp.ClientResponse) -> None:
+    async def _see_the_upload_through(self, status: int) -> None:
         """Hold back an answer that came early, unless it is a refusal: then nothing more is to be sent."""
-        if self._upload is None:
+        if self._upload is None or self._connection is None:
             return
-        if response.status >= 400:
+        if status >= 400:
             self._upload.stop()
             return
-        await self._upload.ended(self._closed())
+        await self._upload.ended(self._connection.closed)
         if not self._upload.is_complete:
             raise self._noted() or httpx.RemoteProtocolError("answered before the whole body was sent")
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
-        closed = None if self._tells_its_end(response) else self._closed()
-        self._timer.start(self._timeouts.get("read"), httpx.ReadTimeout)
+        self._await_answer()
         try:
             chunk = await response.content.readany()
-            failure = self._timeout if chunk else self._timeout or _reset(closed)
+            failure = None if chunk else self._end_of(response)
         except _LOST as error:
             failure = self._failure_for(error)
         finally:
@@ -164,30 +164,34 @@ class Exchange(httpx.AsyncByteStream):
             raise failure
         return chunk
 
-    def _closed(self) -> asyncio.Future[None] | None:
-        """Return what tells how the connection ends, if it has not yet."""
-        closed = self._protocol.closed if self._protocol else None
-        if closed:
-            closed.add_done_callback(asyncio.Future.exception)  # asked for, or asyncio logs that nobody did
-        return closed
+    def _end_of(self, response: aiohttp.ClientResponse) -> Exception | None:
+        """Return the error if the answer ended with a reset: aiohttp takes it for an end where no length was told."""
+        tells_its_end = {"Content-Length", "Transfer-Encoding"} & response.headers.keys()
+        if self._connection and self._connection.was_reset and not tells_its_end:
+            return httpx.ReadError("the connection was reset")
+        return None
 
-    @staticmethod
-    def _tells_its_end(response: aiohttp.ClientResponse) -> bool:
-        """Say whether the end of the connection is not also that of the answer's body (RFC 9112 §6.3)."""
-        return response.content.is_eof() or bool({"Content-Length", "Transfer-Encoding"} & response.headers.keys())
+    def _end_reading(self, _: object = None) -> None:
+        """Let nobody wait for more of the answer: after a chunk of a bad size aiohttp closes, and tells no one."""
+        content = self._response.content if self._response else None
+        if content and not content.is_eof() and content.exception() is None:
+            content.set_exception(aiohttp.ClientPayloadError())
 
-    def _is_whole(self) -> bool:
-        """Whether all was sent and all was received."""
-        received = self._response is not None and self._response.content.is_eof()
-        return received and (self._upload is None or self._upload.is_complete)
+    def _is_received(self) -> bool:
+        content = self._response.content if self._response else None
+        return content is not None and content.is_eof() and content.exception() is None
+
+    def _is_sent(self) -> bool:
+        return self._upload is None or self._upload.is_complete
 
     def _await_answer(self) -> None:
         self._timer.start(self._timeouts.get("read"), httpx.ReadTimeout)
 
     def _expire(self, error: type[httpx.TimeoutException]) -> None:
         self._timeout = error("the connection rested for too long")
-        if self._socket:
-            self._socket.abort()
+        if self._connection:
+            self._connection.abort()
+        self._end_reading()
 
     def _noted(self) -> Exception | None:
         return self._timeout or (self._upload.failure if self._upload else None)
@@ -197,20 +201,13 @@ class Exchange(httpx.AsyncByteStream):
         if noted := self._noted():
             return noted
         told = type(error).__name__
-        if isinstance(error, ValueError):
+        if not isinstance(error, _LOST):
             return httpx.LocalProtocolError(told)
-        if self._socket is None:
+        if self._connection is None:
             return (httpx.ConnectTimeout if isinstance(error, TimeoutError) else httpx.ConnectError)(told)
         if isinstance(error, OSError):
-            return (httpx.WriteError if self._upload and not self._upload.is_complete else httpx.ReadError)(told)
+            return (httpx.ReadError if self._is_sent() else httpx.WriteError)(told)
         return httpx.RemoteProtocolError(told)
-
-
-def _reset(closed: asyncio.Future[None] | None) -> Exception | None:
-    """Return the error if a connection was reset, which aiohttp tells no one whose answer ends with the connection."""
-    if closed and closed.done() and closed.exception():
-        return httpx.ReadError("the connection was reset")
-    return None
 
 
 def _headers_of(request: httpx.Request) -> list[tuple[str, str]]:

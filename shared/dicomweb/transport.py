@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import aiohttp
@@ -67,16 +68,18 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         """Close the connections of the running loop; a later request opens new ones."""
-        if pool := self._pools.pop(asyncio.get_running_loop(), None):
-            await pool.session.close()
+        await self._forget(lambda loop: loop.is_closed() or loop is asyncio.get_running_loop())
 
     async def _pool(self) -> _Pool:
         loop = asyncio.get_running_loop()
         if loop not in self._pools:
-            for ended in [other for other in self._pools if other.is_closed()]:
-                await self._pools.pop(ended).session.close()
+            await self._forget(lambda other: other.is_closed())
             self._pools[loop] = _Pool(self._new_session(), asyncio.Semaphore(self._max_connections))
         return self._pools[loop]
+
+    async def _forget(self, is_over: Callable[[asyncio.AbstractEventLoop], bool]) -> None:
+        for loop in filter(is_over, tuple(self._pools)):
+            await self._pools.pop(loop).session.close()
 
     def _new_session(self) -> aiohttp.ClientSession:
         session = aiohttp.ClientSession(

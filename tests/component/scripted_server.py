@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 import struct
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,25 +19,26 @@ class End(Enum):
     RESET = auto()
     FIN = auto()
     STALL = auto()  # nothing more is said; the other side must go
-    DEAF = auto()  # nor is anything more read
+    DEAF = auto()  # nor is anything more read, until the server is told to hear
 
 
 class Read(Enum):
-    """How much of a request is read before the answer starts."""
+    """How much of a request is read before the answer starts, or goes on."""
 
     ALL = auto()
+    SLOWLY = auto()  # all of it, at about 12 MB/s
     HEAD = auto()
     NOTHING = auto()
 
 
 @dataclass(frozen=True)
 class Script:
-    """What one request is answered with: bytes to send as one chunk each, and perhaps an end."""
+    """What one request is answered with: bytes to send as one chunk each, more to read, and perhaps an end."""
 
-    steps: tuple[bytes | End, ...]
+    steps: tuple[bytes | Read | End, ...]
     read: Read = Read.ALL
 
-    def then(self, *steps: bytes | End) -> Self:
+    def then(self, *steps: bytes | Read | End) -> Self:
         """Return the script with more steps."""
         return type(self)((*self.steps, *steps), self.read)
 
@@ -45,7 +47,7 @@ class Script:
         return type(self)(self.steps, read)
 
 
-def script(*steps: bytes | End) -> Script:
+def script(*steps: bytes | Read | End) -> Script:
     """Return a script of these steps, which starts once the request was read."""
     return Script(steps)
 
@@ -108,6 +110,7 @@ class ScriptedServer:
         self._scripts = scripts
         self._connections: set[asyncio.Task[None]] = set()
         self._arrived = asyncio.Event()
+        self._hearing = asyncio.Event()
         self.connections = 0
         self.requests: list[Received] = []
         self.port = 0
@@ -129,6 +132,10 @@ class ScriptedServer:
                 self._arrived.clear()
                 await self._arrived.wait()
         return self.requests[count - 1]
+
+    def hear(self) -> None:
+        """Let the deaf connections read on, and thus see that the other side has gone."""
+        self._hearing.set()
 
     def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection in a task of its own."""
@@ -171,8 +178,13 @@ class ScriptedServer:
             chosen = self._scripts(received)
         for step in chosen.steps:
             if isinstance(step, End):
+                if step is End.DEAF:
+                    await self._hearing.wait()
                 await _end(step, reader, writer)
                 return False
+            if isinstance(step, Read):
+                await _receive_body(received, step, reader)
+                continue
             writer.write(step)
             await writer.drain()
             await asyncio.sleep(0)
@@ -183,23 +195,31 @@ async def _receive(received: Received, much: Read, first: bytes, reader: asyncio
     if much is Read.NOTHING:
         return
     received.head = first + await reader.readuntil(b"\r\n\r\n")
-    if much is Read.HEAD:
-        return
+    if much is not Read.HEAD:
+        await _receive_body(received, much, reader)
+
+
+async def _receive_body(received: Received, much: Read, reader: asyncio.StreamReader) -> None:
+    if received.headers.get("transfer-encoding") == "chunked":
+        while size := int(await reader.readuntil(b"\r\n"), 16):
+            received.body += await reader.readexactly(size)
+            await reader.readexactly(2)
+        await reader.readexactly(2)
     length = int(received.headers.get("content-length", "0"))
     while len(received.body) < length:
-        chunk = await reader.read(length - len(received.body))
+        chunk = await reader.read(min(length - len(received.body), 65536))
         if not chunk:
             raise ConnectionError
         received.body += chunk
+        if much is Read.SLOWLY:
+            await asyncio.sleep(0.005)
     received.is_complete = True
 
 
 async def _end(how: End, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    if how is End.STALL:
+    if how in (End.STALL, End.DEAF):
         while await reader.read(65536):
             pass
-    elif how is End.DEAF:
-        await asyncio.Event().wait()
     elif how is End.RESET:
         # Closing a socket that may not linger sends RST.
         linger = struct.pack("ii", 1, 0)
@@ -208,12 +228,14 @@ async def _end(how: End, reader: asyncio.StreamReader, writer: asyncio.StreamWri
 
 
 @contextlib.asynccontextmanager
-async def serve(*scripts: Script | Callable[[Received], Script]) -> AsyncIterator[ScriptedServer]:
+async def serve(
+    *scripts: Script | Callable[[Received], Script], tls: ssl.SSLContext | None = None
+) -> AsyncIterator[ScriptedServer]:
     """Run a server on a free port: scripts in the order of the requests, or one function that chooses."""
     chosen = tuple(one for one in scripts if isinstance(one, Script))
     chooser = next((one for one in scripts if not isinstance(one, Script)), None)
     server = ScriptedServer(chooser or chosen)
-    listener = await asyncio.start_server(server.accept, "127.0.0.1", 0)
+    listener = await asyncio.start_server(server.accept, "127.0.0.1", 0, ssl=tls)
     server.port = listener.sockets[0].getsockname()[1]
     try:
         yield server

@@ -10,29 +10,10 @@ import aiohttp
 import httpx
 
 from .body import CHUNK_BYTES, counted
+from .connection import IdleTimer
 
 
-class IdleTimer:
-    """Calls `expire` with an error's class once a wait has taken too long."""
-
-    def __init__(self, expire: Callable[[type[httpx.TimeoutException]], None]) -> None:
-        self._expire = expire
-        self._handle: asyncio.TimerHandle | None = None
-
-    def start(self, seconds: float | None, error: type[httpx.TimeoutException]) -> None:
-        """Begin a wait of at most so many seconds, in place of the one before; None is for ever."""
-        self.stop()
-        if seconds is not None:
-            self._handle = asyncio.get_running_loop().call_later(seconds, self._expire, error)
-
-    def stop(self) -> None:
-        """End the wait."""
-        if self._handle:
-            self._handle.cancel()
-            self._handle = None
-
-
-class Upload:
+class PacedBody:
     """The body of one request, as aiohttp's writer takes it in, piece by piece.
 
     Args:
@@ -76,9 +57,9 @@ class Upload:
         self._is_stopped = True
         self._timer.stop()
 
-    async def ended(self, closed: asyncio.Future[None] | None) -> None:
+    async def ended(self, closed: asyncio.Future[None]) -> None:
         """Wait until all of it has gone out, the writer has given up, or the connection is `closed`."""
-        await asyncio.wait({self.tracker.upload_complete, *filter(None, [closed])}, return_when="FIRST_COMPLETED")
+        await asyncio.wait({self.tracker.upload_complete, closed}, return_when="FIRST_COMPLETED")
 
     async def aclose(self) -> None:
         """Close the body, whose writer has ended or is about to."""
