@@ -112,6 +112,7 @@ def _shown(request: Request, tag: ExtendedQueryTag) -> dict[str, Any]:
 
 def _shown_error(error: TagError) -> dict[str, str]:
     return {
+        "partitionName": error.partition_name,
         "studyInstanceUid": error.study_instance_uid,
         "seriesInstanceUid": error.series_instance_uid,
         "sopInstanceUid": error.sop_instance_uid,

@@ -46,6 +46,7 @@ class ExtendedQueryTag(Attribute):
 class TagError:
     """An instance that is not indexed by a tag, and why."""
 
+    partition_name: str
     study_instance_uid: str
     series_instance_uid: str
     sop_instance_uid: str
@@ -147,9 +148,10 @@ def errors(database: Database, tag: str, limit: int, offset: int) -> list[TagErr
     Raises:
         ServiceError: 404.
     """
-    query = """SELECT StudyInstanceUID, SeriesInstanceUID, SOPInstanceUID, created_time, message
+    query = """SELECT name, StudyInstanceUID, SeriesInstanceUID, SOPInstanceUID, created_time, message
         FROM extended_query_tag_error AS error JOIN instance ON instance.key = error.instance_key
         JOIN series ON series.key = instance.series_key JOIN study ON study.key = instance.study_key
+        JOIN data_partition ON data_partition.key = study.partition_key
         WHERE tag_key = ? ORDER BY instance_key LIMIT ? OFFSET ?"""
     with database.read() as connection:
         key = _find(connection, tag).key

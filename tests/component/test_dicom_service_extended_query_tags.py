@@ -6,7 +6,6 @@ import struct
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import pytest
 from pydicom.datadict import tag_for_keyword
 
 from local.dicom_service import reindex
-from tests.component.dicom_service_support import Sample, ServiceClient, new_uid, running, values
+from tests.component.dicom_service_support import Sample, ServiceClient, new_uid, opened, values
 
 TAGS = "/extendedquerytags"
 PATIENT_SEX = {"path": "PatientSex", "level": "Study"}
@@ -24,19 +23,10 @@ PRIVATE = {"path": "00191001", "vr": "SS", "privateCreator": "ACME 1", "level": 
 Elements = dict[int, tuple[str, bytes] | None]
 
 
-@contextmanager
-def serving(data: Path) -> Iterator[ServiceClient]:
-    """Run a service over the folder."""
-    with running(data) as root:
-        client = ServiceClient(root)
-        with client.http:
-            yield client
-
-
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[ServiceClient]:
     """A service that no other test adds tags to."""
-    with serving(tmp_path) as client:
+    with opened(tmp_path) as client:
         yield client
 
 
@@ -380,7 +370,8 @@ def test_errors_forbid_searches_until_they_are_allowed(service: ServiceClient) -
     assert (tag["status"], tag["queryStatus"], tag["errors"]) == ("Ready", "Disabled", {"count": 2, "href": href})
     errors = service.http.get(href).json()
     assert [error.pop("sopInstanceUid") for error in errors] == [bad.sop, other_vr.sop]
-    assert errors[0].keys() == {"studyInstanceUid", "seriesInstanceUid", "createdTime", "errorMessage"}
+    uids = {"studyInstanceUid", "seriesInstanceUid"}
+    assert errors[0].keys() == {"partitionName", *uids, "createdTime", "errorMessage"}
     assert not any("old" in error["errorMessage"] for error in errors)
     assert len(service.http.get(f"{href}?limit=1&offset=1").json()) == 1
     assert service.get("/studies?PatientAge=035Y").status_code == 400
@@ -447,6 +438,22 @@ def test_a_deleted_tag_is_gone_and_can_be_added_anew(service: ServiceClient) -> 
     assert len(service.search("/series?PatientSex=F")) == 1
 
 
+def test_tags_are_for_all_partitions(tmp_path: Path) -> None:
+    """A tag indexes the instances of every partition, and a search finds those of its own."""
+    with opened(tmp_path, partitions=True) as service:
+        sample, bad = Sample(elements={0x00100040: ("CS", b"F")}), Sample(elements={0x00100040: ("CS", b"female")})
+        for name in ("one", "two"):
+            assert service.store(sample.content, f"/partitions/{name}/studies").status_code == 200
+        assert service.store(bad.content, "/partitions/two/studies").status_code == 202
+        index(service, PATIENT_SEX)
+        assert service.http.patch(f"{TAGS}/PatientSex", json={"queryStatus": "Enabled"}).status_code == 200
+        (error,) = service.http.get(f"{TAGS}/PatientSex/errors").json()
+        assert (error["partitionName"], error["sopInstanceUid"]) == ("two", bad.sop)
+        assert service.delete(f"/partitions/one{sample.path}") == 204
+        found = [len(service.search(f"/partitions/{name}/studies?PatientSex=F")) for name in ("one", "two")]
+        assert found == [0, 1]
+
+
 class Gate:
     """Lets the first batch of a reindexing through, and holds up the second."""
 
@@ -508,7 +515,7 @@ def test_a_tag_can_be_deleted_while_it_is_being_added(service: ServiceClient, mo
 def test_a_restart_goes_on_with_the_reindexing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A service that stops in the middle has its tags ready after the next start, without errors twice."""
     gate = Gate(monkeypatch)
-    with serving(tmp_path) as service:
+    with opened(tmp_path) as service:
         samples = [stored(service, {0x00100040: ("CS", b"F")}) for _ in range(4)]
         stored(service, {0x00100040: ("CS", b"female")}, 202)
         accepted = add(service, PATIENT_SEX)
@@ -516,7 +523,7 @@ def test_a_restart_goes_on_with_the_reindexing(tmp_path: Path, monkeypatch: pyte
         monkeypatch.setattr(gate, "_index_batch", lambda *_: True)  # nothing more gets done
         gate.open.set()
     monkeypatch.undo()
-    with serving(tmp_path) as service:
+    with opened(tmp_path) as service:
         operation_path = f"/operations/{accepted.json()['id']}"
         accepted.headers["Location"] = f"{service.root}/v2{operation_path}"
         assert finished(service, accepted)["status"] == "succeeded"
