@@ -1,0 +1,90 @@
+"""npm's dicomweb-client, run in Node: installed from its lock, once, and called one method at a time."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from .installing import InstallationFailed, only_one, run
+
+_FOLDER = Path(__file__).with_name("node")
+
+
+class NpmClient:
+    """The client of one service.
+
+    Args:
+        url: the service's base address.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def call(self, method: str, **options: Any) -> Any:
+        """Call a method and return what its promise resolves to; ArrayBuffers are bytes, both ways.
+
+        Raises:
+            NpmClientError: the promise was rejected.
+        """
+        request = json.dumps({"url": self._url, "method": method, "options": options}, default=_encoded)
+        answer = subprocess.run(
+            [_program("node"), _FOLDER / "client.cjs"],
+            input=request,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+        decoded = json.loads(answer.stdout, object_hook=_decoded)
+        if "message" in decoded:
+            raise NpmClientError(decoded["status"], decoded["message"])
+        return decoded["result"]
+
+
+class NpmClientError(Exception):
+    """What the client rejects a promise with; `status` is None if it never asked the service."""
+
+    def __init__(self, status: int | None, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def install() -> None:
+    """Install the client as it is locked, if it is not yet.
+
+    Raises:
+        InstallationFailed: npm is not there, or failed.
+    """
+    lock = (_FOLDER / "package-lock.json").read_text()
+    stamp = _FOLDER / "node_modules/set-up.live"
+    with only_one(_FOLDER):
+        if not stamp.exists() or stamp.read_text() != lock:
+            command = [_program("npm"), "ci", "--ignore-scripts"]
+            run(command, folder=_FOLDER, timeout_seconds=120, environment={**os.environ, "PATH": _path()})
+            stamp.write_text(lock)
+
+
+def _program(name: str) -> str:
+    found = shutil.which(name, path=_path())
+    if found is None:
+        raise InstallationFailed(f"{name} is gone from the PATH since the set-up: `make test` sets up another")
+    return found
+
+
+def _path() -> str:
+    """Return the PATH with the virtual environment first, where the set-up puts Node if the machine has none."""
+    return f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+
+
+def _encoded(content: bytes) -> dict[str, str]:
+    return {"base64": base64.b64encode(content).decode()}
+
+
+def _decoded(value: dict[str, Any]) -> Any:
+    return base64.b64decode(value["base64"]) if value.keys() == {"base64"} else value
