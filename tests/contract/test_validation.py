@@ -34,9 +34,9 @@ def test_required_attributes(service: Service, study: str, tag: int) -> None:
 
 @pytest.mark.source(OPEN_SOURCE)
 @pytest.mark.disputed("Azure docs allow letters and hyphens in a UID")
-@pytest.mark.parametrize("end", [".abc", "|"])
+@pytest.mark.parametrize("end", [".abc", "|", ".", ".1" * 32, "\\1.2"], ids=["letters", "bar", "dot", "long", "two"])
 def test_invalid_uids(service: Service, end: str) -> None:
-    """A UID of anything but digits and dots fails with 43264."""
+    """A UID of anything but digits and dots, of more than 64 characters, or two of them, fails with 43264."""
     (item,) = items(expect(service.store(Sample(new_uid() + end)), 409), FAILED)
     equal("failure reason", values(item, REASON), INVALID)
 
@@ -50,7 +50,9 @@ def test_leading_zeros(service: Service) -> None:
 
 
 @pytest.mark.source(OPEN_SOURCE)
-@pytest.mark.parametrize("patient_id", [b"\0ID1", b"X" * 65], ids=["leading NUL", "65 characters"])
+@pytest.mark.parametrize(
+    "patient_id", [b"\0ID1", b"I\0D1", b"X" * 65, b"A\\B"], ids=["leading NUL", "NUL within", "65 characters", "two"]
+)
 def test_invalid_patient_id(service: Service, study: str, patient_id: bytes) -> None:
     """An invalid PatientID fails the instance, and a comment names it."""
     (item,) = items(expect(service.store(Sample(study, elements={PATIENT_ID: ("LO", patient_id)})), 409), FAILED)
@@ -73,25 +75,59 @@ def test_invalid_study_date(service: Service) -> None:
     equal("same bytes", service.get(sample.path, STORED_INSTANCE).content == sample.content, True)
 
 
+@pytest.mark.source(f"{OPEN_SOURCE}, PS3.5 §6.2")
 @pytest.mark.parametrize(
     ("tag", "vr", "value"),
     [
-        (0x00080060, "CS", b"C\0T"),
+        (0x00080054, "AE", b"MORE THAN SIXTEEN"),
         (0x00101010, "AS", b"12"),
+        (0x00080060, "CS", b"lower"),
+        (0x00080060, "CS", b"C\0T"),
+        (0x00080021, "DA", b"20240230"),
         (0x00101030, "DS", b"heavy"),
+        (0x0008002A, "DT", b"yesterday"),
         (0x00200013, "IS", b"1.5"),
+        (0x00200013, "IS", b"99999999999"),
         (0x00081030, "LO", b"X" * 65),
+        (0x00081030, "LO", b"tab\there"),
+        (0x00100010, "PN", b"A^B^C^D^E^F"),
+        (0x00100010, "PN", b"A=B=C=D"),
+        (0x00080050, "SH", b"X" * 17),
+        (0x00204000, "LT", b"X" * 10242),
         (0x00080030, "TM", b"256000"),
+        (0x00080014, "UI", b"1.2.x"),
+        (0x00189004, "UL", b"\1\2\3\4\5\6"),
     ],
-    ids=["NUL within CS", "AS", "DS", "IS", "long LO", "TM"],
 )
 def test_invalid_values(service: Service, study: str, tag: int, vr: str, value: bytes) -> None:
-    """A value that breaks the rules of its VR: 202, warning reason 1, and it is not in the metadata."""
+    """A value that breaks the rules of its VR: 202, warning reason 1, one comment, and it is not in the metadata."""
     sample = Sample(study, elements={tag: (vr, value)})
     (item,) = items(expect(service.store(sample), 202), REFERENCED)
     equal("warning reason", values(item, WARNING), [1])
+    equal("comments", len(comments(item)), 1)
     (metadata,) = expect(service.get(f"{sample.path}/metadata"), 200).json()
     equal("in the metadata", f"{tag:08X}" in metadata, False)
+
+
+@pytest.mark.source("PS3.5 §6.2")
+@pytest.mark.parametrize(
+    ("tag", "vr", "value"),
+    [
+        (0x00080020, "DA", b""),
+        (0x00101010, "AS", b"024Y"),
+        (0x00101030, "DS", b" 70.5 \\-1e3"),
+        (0x0008002A, "DT", b"20240102030405.123456+0100"),
+        (0x00200013, "IS", b" -12 "),
+        (0x00080030, "TM", b"235960.5"),
+        (0x00204000, "LT", b"line\r\nwith \\ and\ttab"),
+        (0x00100010, "PN", b"Doe^Jane^^Dr=\xe5=x"),
+        (0x00081030, "LO", b"caf\xe9"),
+        (0x00080060, "CS", b"CT\0\0"),
+    ],
+)
+def test_valid_values(service: Service, study: str, tag: int, vr: str, value: bytes) -> None:
+    """What the Standard allows is stored without a word, NULs at the end included."""
+    expect(service.store(Sample(study, elements={tag: (vr, value), 0x00080005: ("CS", b"ISO_IR 100")})), 200)
 
 
 @pytest.mark.source(OPEN_SOURCE)
@@ -102,7 +138,7 @@ def test_trailing_nuls(service: Service) -> None:
     padded = Sample(f"{sample.study}\0\0", sample.series, sample.sop, dict(elements))
     (item,) = items(expect(service.store(padded), 200), REFERENCED)
     equal("FailedAttributesSequence", item.get("00741048"), {"vr": "SQ"})
-    for accession_number in ("A1", "A1%00"):
+    for accession_number in ("A1", "a1", "A1%20", "A1%00"):
         found = service.search(f"/studies?StudyInstanceUID={sample.study}&AccessionNumber={accession_number}")
         equal(f"studies found by {accession_number}", len(found), 1)
 
@@ -134,10 +170,12 @@ def test_latest_values_win(service: Service) -> None:
 @pytest.mark.source(OPEN_SOURCE)
 @pytest.mark.disputed("Azure docs say that only explicit VR is accepted")
 def test_implicit_vr(service: Service) -> None:
-    """Implicit VR is stored with warning 45063 (202); its private attributes are in the file, not in the metadata."""
-    sample = Sample(transfer_syntax=IMPLICIT, elements={0x00090010: ("LO", b"ME"), 0x00091001: ("LO", b"private")})
+    """Implicit VR is stored with warning 45063 (202), which stands before others; no private attribute is metadata."""
+    elements = {0x00090010: ("LO", b"ME"), 0x00091001: ("LO", b"private"), STUDY_DATE: ("DA", b"bad")}
+    sample = Sample(transfer_syntax=IMPLICIT, elements=dict(elements))
     (item,) = items(expect(service.store(sample), 202), REFERENCED)
     equal("warning reason", values(item, WARNING), [45063])
+    equal("comments", len(comments(item)), 1)
     (metadata,) = expect(service.get(f"{sample.path}/metadata"), 200).json()
     equal("private attributes in the metadata", [tag for tag in metadata if tag.startswith("0009")], [])
     equal("same bytes", service.get(sample.path, STORED_INSTANCE).content == sample.content, True)

@@ -17,8 +17,9 @@ def root(service: Service) -> str:
 
 
 def test_no_version(service: Service) -> None:
-    """A path without a version is 404."""
-    expect(service.get(f"{root(service)}/studies"), 404)
+    """A path without a version is 404, and names no versions."""
+    response = expect(service.get(f"{root(service)}/studies"), 404)
+    equal("api-supported-versions", response.headers.get("api-supported-versions"), None)
 
 
 @pytest.mark.source(f"{OPEN_SOURCE}'s framework")
