@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from local import tokens
 from local.dicom_service.app import create_app
 from tests.component.dicom_service_support import ServiceClient, running, serving
-from tests.contract.target import Unusable, from_environment
+from tests.contract.target import OTHER_PARTITION, PARTITION, Unusable, from_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = "a secret of the tests, long enough for HS256"
@@ -60,14 +60,28 @@ def wrong(app: ASGIApp) -> ASGIApp:
 
 def test_a_run_leaves_nothing_behind(tmp_path: Path) -> None:
     """All is well: it says what was left out and why, and the service is as empty as before."""
-    files = ("test_delete.py", "test_store.py", "test_auth.py")
+    files = ("test_delete.py", "test_store.py", "test_auth.py", "test_partitions.py")
     with running(tmp_path, token_secret=SECRET) as root, contract(f"{root}/v2/", *files) as run:
         output, _ = run.communicate(timeout=60)
         assert run.returncode == 0, output
         assert "NOT RUN: 2 of test_auth.py: DICOM_READER_TOKEN is not set" in output
+        assert "of test_partitions.py: the service has no partitions" in output
         assert "0 differences; " in output
         assert "NOT REMOVED" not in output
         assert is_empty(root)
+
+
+def test_a_service_with_partitions(tmp_path: Path) -> None:
+    """The same tests then work within a partition."""
+    files = ("test_retrieve.py", "test_change_feed.py", "test_partitions.py")
+    with running(tmp_path, token_secret=SECRET, partitions=True) as root, contract(f"{root}/v2", *files) as run:
+        output, _ = run.communicate(timeout=60)
+        assert run.returncode == 0, output
+        assert "NOT RUN: 1 of test_partitions.py: the service has partitions" in output
+        client = ServiceClient(root, {"Authorization": f"Bearer {tokens.issue(SECRET)}"})
+        with client.http:
+            for partition in (PARTITION, OTHER_PARTITION):
+                assert client.search(f"/partitions/{partition}/studies") == []
 
 
 def test_a_wrong_service_is_told_from_a_right_one(tmp_path: Path) -> None:
@@ -129,3 +143,13 @@ def test_a_refused_token_is_told_at_once(monkeypatch: pytest.MonkeyPatch, tmp_pa
         with pytest.raises(Unusable, match="401") as problem:
             from_environment()
     assert "nonsense" not in str(problem.value)
+
+
+def test_no_token_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where azure-identity has no token, it is said how to get one."""
+    for name in ("DICOM_TOKEN", "AZURE_CLIENT_ID", "AZURE_TENANT_ID", "AZURE_CLIENT_SECRET"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "EnvironmentCredential")
+    monkeypatch.setenv("CONTRACT_URL", "https://example.com/v2")
+    with pytest.raises(Unusable, match="az login"):
+        from_environment()

@@ -1,4 +1,4 @@
-"""The local DICOM service stores: under load, on other terms, and what breaks off. For the rest see `tests/contract`."""
+"""The local DICOM service stores: under load, on other terms, and broken off. The rest is in `tests/contract`."""
 
 from __future__ import annotations
 

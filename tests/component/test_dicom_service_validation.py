@@ -1,4 +1,4 @@
-"""What the local DICOM service finds wrong with an instance: its own words, and rubbish. For the rest see `tests/contract`."""
+"""What the local DICOM service finds wrong with an instance, beyond what `tests/contract` holds: words and rubbish."""
 
 from __future__ import annotations
 
@@ -25,14 +25,7 @@ from tests.component.dicom_service_support import (
 __all__ = ["service"]
 
 FAILED, REFERENCED, REASON, WARNING = "00081198", "00081199", "00081197", "00081196"
-SOP_CLASS, SOP, STUDY, SERIES, PATIENT_ID, STUDY_DATE = (
-    0x00080016,
-    0x00080018,
-    0x0020000D,
-    0x0020000E,
-    0x00100020,
-    0x00080020,
-)
+SOP, STUDY, PATIENT_ID = 0x00080018, 0x0020000D, 0x00100020
 
 
 def sequence(*datasets: bytes) -> bytes:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import httpx
+from azure.core.exceptions import ClientAuthenticationError
 from azure.identity import DefaultAzureCredential
 
 from tests.contract.service import Bearer, Made, Service
@@ -85,6 +86,10 @@ def _token_source() -> Callable[[], str]:
     if token := os.environ.get("DICOM_TOKEN"):
         return lambda: token
     credential = DefaultAzureCredential()
+    try:
+        credential.get_token(SCOPE)
+    except ClientAuthenticationError:
+        raise Unusable("no token is to be had; run az login, or set DICOM_TOKEN") from None
     return lambda: credential.get_token(SCOPE).token
 
 

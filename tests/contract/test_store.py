@@ -24,9 +24,9 @@ def study() -> str:
     return new_uid()
 
 
-def test_answer_names_the_instance(service: Service) -> None:
+def test_answer_names_the_instance(service: Service, study: str) -> None:
     """A stored instance is answered 200 with its class, its UID, its URL and an empty FailedAttributesSequence."""
-    sample = Sample()
+    sample = Sample(study)
     response = expect(service.store(sample), 200)
     equal("Content-Type", response.headers["Content-Type"], "application/dicom+json; charset=utf-8")
     (item,) = items(response, REFERENCED)
@@ -46,9 +46,9 @@ def test_store_to_a_study(service: Service) -> None:
     equal("elements of the answer", list(again.json()), [FAILED])
 
 
-def test_several_parts(service: Service) -> None:
+def test_several_parts(service: Service, study: str) -> None:
     """Each part of a multipart message is an instance of its own; all are named."""
-    samples = [Sample(), Sample()]
+    samples = [Sample(study), Sample(study)]
     response = expect(service.store_parts(*samples), 200)
     equal("instances", [values(item, "00081155")[0] for item in items(response, REFERENCED)], [s.sop for s in samples])
 
@@ -73,17 +73,17 @@ def test_accepted_accepts(service: Service, study: str, accept: str) -> None:
 
 
 @pytest.mark.parametrize("accept", ["application/dicom", "application/data", "application/dicom+xml"])
-def test_refused_accepts(service: Service, accept: str) -> None:
+def test_refused_accepts(service: Service, study: str, accept: str) -> None:
     """Any other Accept header is 406 without a body, and nothing is stored."""
-    sample = Sample()
+    sample = Sample(study)
     equal("body", expect(service.store(sample, Accept=accept), 406).content, b"")
     expect(service.get(sample.path, STORED_INSTANCE), 404)
 
 
 @pytest.mark.source(OPEN_SOURCE)
-def test_accept_is_needed(service: Service) -> None:
+def test_accept_is_needed(service: Service, study: str) -> None:
     """A missing Accept header is 406, not a wildcard."""
-    content = Sample().content
+    content = Sample(study).content
     expect(service.send("POST", "/studies", None, content=content, headers={"Content-Type": "application/dicom"}), 406)
 
 
@@ -125,9 +125,9 @@ def test_content_type_has_no_case(service: Service, study: str) -> None:
         "text/plain",
     ],
 )
-def test_refused_part_types(service: Service, part_type: str) -> None:
+def test_refused_part_types(service: Service, study: str, part_type: str) -> None:
     """One part of another type, or with parameters, is 415 for the whole request: nothing is stored."""
-    sample = Sample()
+    sample = Sample(study)
     expect(service.store_parts(sample, (part_type, sample.sibling())), 415)
     expect(service.store_parts((part_type, b""), sample), 415)
     expect(service.get(sample.path, STORED_INSTANCE), 404)
@@ -168,9 +168,9 @@ def test_malformed_part(service: Service) -> None:
 
 
 @pytest.mark.source(f"{OPEN_SOURCE}'s source, never executed")
-def test_truncation(service: Service) -> None:
+def test_truncation(service: Service, study: str) -> None:
     """A message without its closing delimiter loses its last part in silence: 200, or 204 if that was all."""
-    first, second = Sample(), Sample()
+    first, second = Sample(study), Sample(study)
     response = expect(service.store_parts(first, second, end=b""), 200)
     equal("instances", [values(item, "00081155") for item in items(response, REFERENCED)], [[first.sop]])
     expect(service.store_parts(second, end=b""), 204)
@@ -185,9 +185,9 @@ def test_empty_body(service: Service) -> None:
 
 
 @pytest.mark.source(OPEN_SOURCE)
-def test_empty_part(service: Service) -> None:
+def test_empty_part(service: Service, study: str) -> None:
     """A part without bytes is 409; beside a good one it is 202, and the good one is named."""
-    sample = Sample()
+    sample = Sample(study)
     expect(service.store_parts(b""), 409)
     response = expect(service.store_parts(b"", sample), 202)
     equal("instances", [values(item, "00081155") for item in items(response, REFERENCED)], [[sample.sop]])
@@ -228,9 +228,9 @@ def test_one_instance_of_another_study(service: Service) -> None:
     expect(service.get(mine.path, STORED_INSTANCE), 200)
 
 
-def test_duplicate(service: Service) -> None:
+def test_duplicate(service: Service, study: str) -> None:
     """What exists already, with whatever bytes, is 409 with 45070, and the first bytes stay."""
-    sample = Sample()
+    sample = Sample(study)
     service.stored(sample)
     other = Sample(sample.study, sample.series, sample.sop, {0x00100010: ("PN", b"Other")})
     (item,) = items(expect(service.store(other), 409), FAILED)
@@ -241,9 +241,9 @@ def test_duplicate(service: Service) -> None:
 
 
 @pytest.mark.source(OPEN_SOURCE)
-def test_same_file_twice(service: Service) -> None:
+def test_same_file_twice(service: Service, study: str) -> None:
     """Of two equal parts the first is stored, the second is a duplicate: 202."""
-    sample = Sample()
+    sample = Sample(study)
     response = expect(service.store_parts(sample, sample), 202)
     equal("failure reasons", [values(item, REASON) for item in items(response, FAILED)], [ALREADY_EXISTS])
 

@@ -54,6 +54,14 @@ def test_our_own_folders_are_imported_downwards_only(place: str) -> None:
         assert roots <= OWN[place], file
 
 
+def test_the_contract_knows_no_service() -> None:
+    """It speaks plain HTTP: nothing of ours but what starts the stand-in, and what tests share."""
+    for file in (ROOT / "tests/contract").glob("*.py"):
+        ours = {module for module in imported(file) if module.split(".")[0] in ("local", "shared", *FUNCTION_FOLDERS)}
+        assert not ours or file.name == "conftest.py", file
+        assert not [module for module in imported(file) if module.startswith("tests.component")], file
+
+
 def test_the_client_knows_nothing_of_azure() -> None:
     """It could be lifted out: credentials arrive as an httpx.Auth."""
     for file in files("shared/dicomweb"):
