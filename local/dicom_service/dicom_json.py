@@ -10,18 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from pydicom import Dataset, charset
-from pydicom.datadict import dictionary_VR
-from pydicom.dataelem import DataElement, RawDataElement
+from pydicom.dataelem import RawDataElement
 from pydicom.tag import BaseTag
-from pydicom.valuerep import VR
 
 from local.dicom_service import element_values
 from local.dicom_service.element_values import BULK_VRS, Encoding
 from local.dicom_service.part10 import NotPart10
-from local.dicom_service.raw_elements import SPECIFIC_CHARACTER_SET, element_at, raw_element
-
-_PIXEL_REPRESENTATION = BaseTag(0x00280103)
-_STANDARD_VRS = frozenset(str(vr) for vr in VR if len(vr) == 2)
+from local.dicom_service.raw_elements import SPECIFIC_CHARACTER_SET, element_at, is_signed, raw_element, vr_of
 
 Attributes = dict[str, Any]
 
@@ -57,9 +52,9 @@ class _Converter:
         attributes: Attributes = {}
         # All at once: reading a sequence makes pydicom convert other elements of the dataset.
         elements = [(tag, element_at(dataset, tag)) for tag in sorted(dataset.keys())]
-        signed = _is_signed(dataset)
+        signed = is_signed(dataset)
         for tag, element in elements:
-            vr = _vr_of(element, signed)
+            vr = vr_of(element, signed)
             if vr == "SQ":
                 attributes[f"{tag:08X}"] = self._sequence(_items(dataset, tag), character_sets)
             elif vr not in BULK_VRS and tag.element != 0 and isinstance(element, RawDataElement):
@@ -96,27 +91,3 @@ def _character_sets(dataset: Dataset) -> list[str]:
         return []
     names = element.value.decode("latin-1").strip("\0 ").split("\\")
     return charset.convert_encodings([name.strip() for name in names])
-
-
-def _vr_of(element: RawDataElement | DataElement | None, signed: bool) -> str:
-    if element is None:
-        return "UN"
-    if element.VR is None or (element.VR == "UN" and isinstance(element, RawDataElement)):
-        # Unknown to the file is not unknown to the dictionary (PS3.5 §6.2.2).
-        return "UN" if element.tag.is_private else _dictionary_vr(element.tag, signed)
-    return element.VR if element.VR in _STANDARD_VRS else "UN"
-
-
-def _dictionary_vr(tag: BaseTag, signed: bool) -> str:
-    try:
-        vr = dictionary_VR(tag)
-    except KeyError:
-        return "UN"
-    if vr == "US or SS":  # as the pixels are (PS3.5 §A.1)
-        return "SS" if signed else "US"
-    return vr if vr in _STANDARD_VRS else "OW"
-
-
-def _is_signed(dataset: Dataset) -> bool:
-    element = raw_element(dataset, _PIXEL_REPRESENTATION)
-    return element is not None and element.value in (b"\1\0", b"\0\1")

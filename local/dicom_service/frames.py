@@ -1,23 +1,23 @@
-"""Retrieve frames (PS3.18 §10.4.1.1.6): the bytes of each, cut out of the file."""
+"""Retrieve frames (PS3.18 §10.4.1.1.6): the bytes of each, cut out of the file or transcoded."""
 
 from __future__ import annotations
 
 import re
 from functools import partial
-from pathlib import Path
 
 from anyio import to_thread
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 from starlette.requests import Request
 from starlette.responses import Response
 
 from local.dicom_service import accept, part10, pixel_data, streams
 from local.dicom_service.accept import STORED, Choice
-from local.dicom_service.errors import bad_request, not_found
+from local.dicom_service.decoding import Undecodable
+from local.dicom_service.errors import bad_request, not_acceptable, not_found
 from local.dicom_service.index import StoredInstance, Target
 from local.dicom_service.pixel_data import FrameMissing, PixelData
 from local.dicom_service.state import Service, service_of, target_of
-from local.dicom_service.transcoding import LITTLE_ENDIAN_NATIVE, require_same
+from local.dicom_service.transcoding import LITTLE_ENDIAN_NATIVE, Transcoded, transcoded_frames
 
 MAX_FRAMES = 10_000
 _FRAME_NUMBER = re.compile(r"[+-]?[0-9]{1,9}")
@@ -34,8 +34,17 @@ async def retrieve_frames(request: Request) -> Response:
     choice = accept.choose(request.headers.getlist("accept"), accept.FRAMES)
     if len(numbers) > 1 and not choice.multipart:
         raise bad_request("Several frames are only sent as multipart/related.")
-    parts = await to_thread.run_sync(_parts, service_of(request), target, numbers, choice)
-    return streams.multipart(parts) if choice.multipart else streams.single(parts[0])
+    indexes = [number - 1 for number in numbers]
+    service = service_of(request)
+    instance, pixels = await to_thread.run_sync(_find, service, target, indexes)
+    if (syntax := _transfer_syntax_as_it_is(instance, choice.transfer_syntax)) is not None:
+        content_type = f"{choice.media_type}; transfer-syntax={syntax}"
+        parts = await to_thread.run_sync(_cut, service, instance, pixels, indexes, content_type)
+        return streams.response(parts, multipart=choice.multipart)
+    transcoded = await to_thread.run_sync(_transcoded, service, instance, indexes, choice, limiter=service.decoding)
+    content_type = f"{choice.media_type}; transfer-syntax={choice.transfer_syntax}"
+    parts = streams.parts_of(*transcoded, content_type)
+    return streams.response(parts, multipart=choice.multipart, scratch=transcoded.file)
 
 
 def _frame_numbers(text: str) -> list[int]:
@@ -45,38 +54,48 @@ def _frame_numbers(text: str) -> list[int]:
     return [int(part) for part in texts]
 
 
-def _parts(service: Service, target: Target, numbers: list[int], choice: Choice) -> list[streams.Part]:
+def _find(service: Service, target: Target, indexes: list[int]) -> tuple[StoredInstance, PixelData]:
     instances = service.index.instances(target)
     if not instances:
         raise not_found("instance")
-    instance = instances[0]
-    if instance.pixel_data is None:
+    pixels = instances[0].pixel_data
+    if pixels is None or max(indexes) >= pixels.number_of_frames:
         raise not_found("frame")
-    path = service.files.path_of(instance.file_name)
+    return instances[0], pixels
+
+
+def _transfer_syntax_as_it_is(instance: StoredInstance, asked: str) -> str | None:
+    """Return what to call the frames where their stored bytes are what is asked for."""
+    stored = instance.transfer_syntax_uid
+    if stored == DeflatedExplicitVRLittleEndian and asked == STORED:
+        return str(ExplicitVRLittleEndian)  # the frames are inflated on their way
+    if asked in (STORED, stored):
+        return stored
+    return asked if asked == ExplicitVRLittleEndian and stored in LITTLE_ENDIAN_NATIVE else None
+
+
+def _transcoded(service: Service, instance: StoredInstance, indexes: list[int], choice: Choice) -> Transcoded:
     try:
-        file_bytes = path.stat().st_size
-        syntax = _transfer_syntax(instance, choice.transfer_syntax, file_bytes)
-        content_type = f"{choice.media_type}; transfer-syntax={syntax}"
-        return _cut(path, instance.pixel_data, [number - 1 for number in numbers], content_type)
+        path = service.files.path_of(instance.file_name)
+        return transcoded_frames(path, instance.transfer_syntax_uid, choice.transfer_syntax, indexes)
     except FileNotFoundError:  # deleted in this moment
         raise not_found("instance") from None
+    except Undecodable:
+        raise not_acceptable("The frames cannot be transcoded to the transfer syntax that is asked for.") from None
 
 
-def _transfer_syntax(instance: StoredInstance, asked: str, file_bytes: int) -> str:
-    stored = instance.transfer_syntax_uid
-    if stored in LITTLE_ENDIAN_NATIVE and asked in (STORED, ExplicitVRLittleEndian):
-        # A deflated dataset's frames are inflated on their way; an implicit one's need no change.
-        return str(ExplicitVRLittleEndian) if asked != STORED else stored
-    require_same(stored, asked, file_bytes)
-    return stored
-
-
-def _cut(path: Path, pixels: PixelData, indexes: list[int], content_type: str) -> list[streams.Part]:
+def _cut(
+    service: Service, instance: StoredInstance, pixels: PixelData, indexes: list[int], content_type: str
+) -> list[streams.Part]:
+    path = service.files.path_of(instance.file_name)
     opener = partial(part10.plain_file, path)
     if not pixels.encapsulated:
         return [_native_part(pixels, index, content_type, opener) for index in indexes]
-    with opener() as file:
-        frames = pixel_data.frames(file, pixels, path.stat().st_size)
+    try:
+        with path.open("rb") as file:
+            frames = pixel_data.frames(file, pixels, path.stat().st_size)
+    except FileNotFoundError:  # deleted in this moment
+        raise not_found("instance") from None
     if max(indexes) >= len(frames):
         raise not_found("frame")
     return [streams.Part(content_type, opener, frames[index]) for index in indexes]

@@ -19,10 +19,7 @@ class NotYet:
         return ServiceError(501, f"This local service cannot do this yet: {self.feature}.")
 
 
-TRANSCODING = NotYet("transcoding")
-
 FEATURES = (
-    TRANSCODING,
     NotYet("replacing an instance by PUT", (("PUT", "/studies"), ("PUT", "/studies/{study}"))),
     # Their headers are ignored rather than refused: a store without expiry is a store all the same.
     NotYet("expiry headers"),

@@ -13,7 +13,7 @@ import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -86,7 +86,9 @@ def opened(path: Path, *, preamble_required: bool = False) -> Iterator[Part10]:
     if preamble_required and _meta_start(path) == 0:
         raise NotPart10
     with plain_file(path) as file:
-        yield _parsed(file)
+        instance = _parsed(file)
+        is_copy = file.name != str(path)  # which names the encoding that it has itself
+        yield replace(instance, transfer_syntax_uid=str(DeflatedExplicitVRLittleEndian)) if is_copy else instance
 
 
 @contextmanager

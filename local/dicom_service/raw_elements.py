@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import cast
 
 from pydicom import Dataset
+from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.tag import BaseTag
+from pydicom.valuerep import VR
 
 SPECIFIC_CHARACTER_SET = BaseTag(0x00080005)
+_PIXEL_REPRESENTATION = BaseTag(0x00280103)
+_STANDARD_VRS = frozenset(str(vr) for vr in VR if len(vr) == 2)
 
 
 def element_at(dataset: Dataset, tag: BaseTag) -> RawDataElement | DataElement | None:
@@ -24,6 +28,32 @@ def raw_element(dataset: Dataset, tag: BaseTag) -> RawDataElement | None:
     """Return an element's bytes, None where there is no such element or it is a sequence."""
     element = element_at(dataset, tag)
     return element if isinstance(element, RawDataElement) else None
+
+
+def vr_of(element: RawDataElement | DataElement | None, signed: bool) -> str:
+    """Return an element's VR: the file's, or the dictionary's where the file has none."""
+    if element is None:
+        return "UN"
+    if element.VR is None or (element.VR == "UN" and isinstance(element, RawDataElement)):
+        # Unknown to the file is not unknown to the dictionary (PS3.5 §6.2.2).
+        return "UN" if element.tag.is_private else _dictionary_vr(element.tag, signed)
+    return element.VR if element.VR in _STANDARD_VRS else "UN"
+
+
+def is_signed(dataset: Dataset) -> bool:
+    """Tell whether the pixels are signed, and with them what has the VR `US or SS`."""
+    element = raw_element(dataset, _PIXEL_REPRESENTATION)
+    return element is not None and element.value in (b"\1\0", b"\0\1")
+
+
+def _dictionary_vr(tag: BaseTag, signed: bool) -> str:
+    try:
+        vr = dictionary_VR(tag)
+    except KeyError:
+        return "UN"
+    if vr == "US or SS":  # as the pixels are (PS3.5 §A.1)
+        return "SS" if signed else "US"
+    return vr if vr in _STANDARD_VRS else "OW"
 
 
 def _raw_again(element: DataElement) -> RawDataElement:

@@ -10,7 +10,7 @@ from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 
-from local.dicom_service import accept, part10, rendering
+from local.dicom_service import accept, explicit_vr, part10, rendering
 from local.dicom_service.decoding import MAX_BYTES, FrameDecoder, Undecodable
 from local.dicom_service.errors import bad_request, not_acceptable, not_found
 from local.dicom_service.index import StoredInstance, Target
@@ -79,8 +79,9 @@ def _picture(path: Path, stored: StoredInstance, wanted: _Wanted) -> bytes:
     with part10.opened(path) as instance:
         if instance.pixel_data is None:
             raise Undecodable
+        dataset = explicit_vr.convert(instance.dataset, instance.file)  # for the look-up tables
         frame = FrameDecoder(instance, instance.pixel_data).decode(wanted.index, as_rgb=True)
-        picture = rendering.picture_of(frame, instance.dataset, wanted.index)
+        picture = rendering.picture_of(frame, dataset, wanted.index)
     return rendering.encoded(picture, wanted.media_type, wanted.quality)
 
 

@@ -1,4 +1,4 @@
-"""Retrieve a study, a series or an instance (PS3.18 §10.4): the stored bytes, unchanged."""
+"""Retrieve a study, a series or an instance (PS3.18 §10.4): the stored bytes, or one instance transcoded."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from local.dicom_service import accept, streams
+from local.dicom_service.accept import Choice
 from local.dicom_service.attributes import Level
+from local.dicom_service.decoding import Undecodable
 from local.dicom_service.errors import not_acceptable, not_found
 from local.dicom_service.index import StoredInstance, Target
 from local.dicom_service.state import Service, service_of, target_of
-from local.dicom_service.transcoding import require_same
+from local.dicom_service.transcoding import Transcoded, transcoded_file
 
 
 async def retrieve(request: Request) -> Response:
@@ -28,30 +30,34 @@ async def retrieve(request: Request) -> Response:
     offers = accept.INSTANCE if target.level is Level.INSTANCE else accept.INSTANCES
     choice = accept.choose(request.headers.getlist("accept"), offers)
     service = service_of(request)
-    instances = await to_thread.run_sync(_find, service, target, choice.transfer_syntax)
-    parts = [_part(service, instance, choice.media_type) for instance in instances]
-    if choice.multipart:
-        return streams.multipart(parts)
-    return streams.single(parts[0])
+    instances = await to_thread.run_sync(_find, service, target, choice)
+    if choice.transfer_syntax in (accept.STORED, instances[0].transfer_syntax_uid):
+        stored = [_part(service, instance, choice.media_type) for instance in instances]
+        return streams.response(stored, multipart=choice.multipart)
+    transcoded = await to_thread.run_sync(_transcoded, service, instances[0], choice, limiter=service.decoding)
+    content_type = f"{choice.media_type}; transfer-syntax={choice.transfer_syntax}"
+    parts = streams.parts_of(*transcoded, content_type)
+    return streams.response(parts, multipart=choice.multipart, scratch=transcoded.file)
 
 
-def _find(service: Service, target: Target, transfer_syntax: str) -> list[StoredInstance]:
+def _find(service: Service, target: Target, choice: Choice) -> list[StoredInstance]:
     instances = service.index.instances(target)
     if not instances:
         raise not_found(target.level.name.lower())
-    if transfer_syntax != accept.STORED:
+    if choice.transfer_syntax != accept.STORED and len(instances) > 1:
         # Even where all of them are stored in it: an oddity to keep.
-        if len(instances) > 1:
-            raise not_acceptable("Several instances are only sent with transfer-syntax=*.")
-        require_same(instances[0].transfer_syntax_uid, transfer_syntax, _size(service, instances[0], target))
+        raise not_acceptable("Several instances are only sent with transfer-syntax=*.")
     return instances
 
 
-def _size(service: Service, instance: StoredInstance, target: Target) -> int:
+def _transcoded(service: Service, instance: StoredInstance, choice: Choice) -> Transcoded:
     try:
-        return service.files.path_of(instance.file_name).stat().st_size
+        path = service.files.path_of(instance.file_name)
+        return transcoded_file(path, instance.transfer_syntax_uid, choice.transfer_syntax)
     except FileNotFoundError:  # deleted in this moment
-        raise not_found(target.level.name.lower()) from None
+        raise not_found("instance") from None
+    except Undecodable:
+        raise not_acceptable("The instance cannot be transcoded to the transfer syntax that is asked for.") from None
 
 
 def _part(service: Service, instance: StoredInstance, media_type: str) -> streams.Part:

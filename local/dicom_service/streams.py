@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractContextManager, ExitStack, aclosing
+from contextlib import AbstractContextManager, ExitStack, aclosing, nullcontext
 from typing import BinaryIO, NamedTuple
 
 from anyio import to_thread
 from starlette.responses import StreamingResponse
-from starlette.types import Send
+from starlette.types import Receive, Scope, Send
 
 from local.dicom_service.pixel_data import Slice, shifted
 from shared.dicomweb.multipart import closing_delimiter, part_head
@@ -38,9 +38,15 @@ class Part(NamedTuple):
 class FileResponse(StreamingResponse):
     """A response whose files are closed as soon as it is over, however it ends."""
 
-    def __init__(self, content: AsyncGenerator[bytes, None], content_type: str) -> None:
+    def __init__(self, content: AsyncGenerator[bytes, None], content_type: str, scratch: BinaryIO | None) -> None:
         super().__init__(content, headers={"Content-Type": content_type})
         self._content = content
+        self._scratch = scratch
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the response, and be rid of the file that was made for it."""
+        with self._scratch or nullcontext():
+            await super().__call__(scope, receive, send)
 
     async def stream_response(self, send: Send) -> None:
         """Send the response."""
@@ -48,15 +54,25 @@ class FileResponse(StreamingResponse):
             await super().stream_response(send)
 
 
-def single(part: Part) -> FileResponse:
-    """Return a response of one part."""
-    return FileResponse(_pieces(part), part.content_type)
+def response(parts: list[Part], *, multipart: bool, scratch: BinaryIO | None = None) -> FileResponse:
+    """Return a response of one part, or a `multipart/related` one of any number; `scratch` is closed after it.
 
-
-def multipart(parts: list[Part]) -> FileResponse:
-    """Return a `multipart/related` response; as the service's, its Content-Type has no `type` parameter."""
+    As the service's, the Content-Type of a multipart response has no `type` parameter.
+    """
+    if not multipart:
+        return FileResponse(_pieces(parts[0]), parts[0].content_type, scratch)
     boundary = secrets.token_hex(16)
-    return FileResponse(_multipart(parts, boundary.encode()), f"multipart/related; boundary={boundary}")
+    content_type = f"multipart/related; boundary={boundary}"
+    return FileResponse(_multipart(parts, boundary.encode()), content_type, scratch)
+
+
+def parts_of(scratch: BinaryIO, slices: list[Slice], content_type: str) -> list[Part]:
+    """Return the parts that a file holds which was made for this response alone."""
+
+    def opener() -> AbstractContextManager[BinaryIO]:
+        return nullcontext(scratch)
+
+    return [Part(content_type, opener, [where]) for where in slices]
 
 
 async def _multipart(parts: list[Part], boundary: bytes) -> AsyncGenerator[bytes, None]:
