@@ -59,6 +59,7 @@ def _app(options: argparse.Namespace, secret: str | None) -> Starlette:
         preamble=options.preamble,
         mismatch_code=options.mismatch_code,
         partitions=options.partitions,
+        put_upsert=options.put_upsert,
     )
 
 
@@ -99,6 +100,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--preamble", choices=("require", "optional"), default="require")
     parser.add_argument("--mismatch-code", type=int, choices=(43264, 43265), default=43264)
     parser.add_argument("--partitions", action="store_true", help="take studies below /v2/partitions/NAME only")
+    parser.add_argument("--no-put-upsert", dest="put_upsert", action="store_false", help="take no PUT of studies")
     return parser.parse_args()
 
 

@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import cast
 
-from anyio import to_thread
+from anyio import create_task_group, to_thread
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
@@ -53,15 +53,16 @@ def create_app(
     preamble: Preamble = "require",
     mismatch_code: MismatchCode = 43264,
     partitions: bool = False,
+    put_upsert: bool = True,
 ) -> Starlette:
     """Return the service over a data folder; without a token secret it asks for no tokens.
 
     The folder is opened when the application starts and closed when it stops.
     """
-    switches = Switches(implicit_vr, max_request_bytes, preamble, mismatch_code, partitions)
+    switches = Switches(implicit_vr, max_request_bytes, preamble, mismatch_code, partitions, put_upsert)
     faults, counts = Faults(), Counts()
     app = Starlette(
-        routes=[*admin.routes(faults, counts), *_routes(token_secret, faults, partitions)],
+        routes=[*admin.routes(faults, counts), *_routes(token_secret, faults, switches)],
         middleware=[
             *(Middleware(each) for each in (KeepConnection, LogRequests, ApiVersions, UnexpectedErrors)),
             Middleware(CountRequests, counts=counts),
@@ -84,29 +85,32 @@ def _lifespan(data_dir: Path, switches: Switches) -> Callable[[Starlette], Abstr
             log.error("the data folder cannot be opened: %s", type(error).__name__)
             raise
         try:
-            yield
+            async with create_task_group() as background:
+                background.start_soon(app.state.service.expiry.run)
+                yield
+                background.cancel_scope.cancel()
         finally:
             app.state.service.close()
 
     return lifespan
 
 
-def _routes(token_secret: str | None, faults: Faults, partitions: bool) -> list[Route]:
+def _routes(token_secret: str | None, faults: Faults, switches: Switches) -> list[Route]:
     guard = [Middleware(BearerAuth, secret=token_secret), Middleware(InjectFaults, faults=faults)]
-    table = partitioned(_table(), partitions)
+    table = partitioned(_table(switches), switches.partitions)
     return [
         Route("/health/check", _health, methods=["GET"]),
         *(Route(f"/v2{path}", handler, methods=[method], middleware=guard) for method, path, handler in table),
     ]
 
 
-def _table() -> list[RouteRow]:
+def _table(switches: Switches) -> list[RouteRow]:
     """Return method, path below the version, and endpoint of every route; the first that matches is taken."""
     levels = (_STUDY, _SERIES, _INSTANCE)
     return [
         *((method, path, _not_yet(feature)) for feature in FEATURES for method, path in feature.routes),
         *(("GET", path, search.endpoint(scope)) for path, scope in search.SCOPES.items()),
-        *(("POST", path, store) for path in ("/studies", _STUDY)),
+        *((method, path, store) for method in _store_methods(switches) for path in ("/studies", _STUDY)),
         *(("GET", path, retrieve) for path in levels),
         *(("GET", f"{path}/metadata", retrieve_metadata) for path in levels),
         *(("DELETE", path, delete) for path in levels),
@@ -123,6 +127,10 @@ def _table() -> list[RouteRow]:
         ("GET", "/operations/{operation}", get_operation),
         *(("GET", f"{_INSTANCE}{path}/rendered", retrieve_rendered) for path in ("", "/frames/{frame}")),
     ]
+
+
+def _store_methods(switches: Switches) -> tuple[str, ...]:
+    return ("POST", "PUT") if switches.put_upsert else ("POST",)
 
 
 def _not_yet(feature: NotYet) -> Endpoint:

@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import astuple, dataclass
 
-from local.dicom_service import change_feed_index, extended_index, matching, unfinished
+from local.dicom_service import change_feed_index, extended_index, matching, timestamps, unfinished
 from local.dicom_service.attributes import Level, indexed_at
 from local.dicom_service.database import Database
 from local.dicom_service.examine import Instance
@@ -72,15 +72,21 @@ class Index:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, target: Target, instance: Instance, file_name: str) -> None:
-        """Add an instance whose file is in its place.
+    def add(
+        self, target: Target, instance: Instance, file_name: str, *, replace: bool = False, lifetime: int | None = None
+    ) -> list[str]:
+        """Add an instance whose file is in its place, and return the name of the file that it replaces, if any.
+
+        Its study expires after `lifetime`, in ticks; if that is None, not at all.
 
         Raises:
-            AlreadyStored: there is one with its UIDs.
+            AlreadyStored: there is one with its UIDs, and it is not to be replaced.
         """
         study: Identity = {"partition_key": target.partition_key, "StudyInstanceUID": target.study_instance_uid}
         with self._database.write() as connection:
+            replaced = _take_out(connection, target) if replace else []
             study_key = _put(connection, Level.STUDY, study, instance)
+            _expire(connection, study_key, lifetime)
             series: Identity = {"study_key": study_key, "SeriesInstanceUID": target.series_instance_uid}
             series_key = _put(connection, Level.SERIES, series, instance)
             pixel_data = json.dumps(instance.pixel_data.to_dict()) if instance.pixel_data else None
@@ -90,6 +96,7 @@ class Index:
             keys = {Level.STUDY: study_key, Level.SERIES: series_key, Level.INSTANCE: key}
             extended_index.add(connection, keys, instance)
             change_feed_index.add(connection, "Create", [(*astuple(target), key)])
+        return [row["file_name"] for row in replaced]
 
     def leave_unfinished(self, target: Target, file_name: str) -> None:
         """Note a store that has begun and will not end."""
@@ -103,21 +110,22 @@ class Index:
 
     def delete(self, target: Target) -> list[str]:
         """Delete what belongs to the target and return the names of its files; none if nothing is there."""
-        condition, parameters = target.condition()
         with self._database.write() as connection:
-            rows = connection.execute(
-                f"SELECT partition_key, StudyInstanceUID, SeriesInstanceUID, SOPInstanceUID, instance.key, file_name, "
-                f"instance.series_key, instance.study_key FROM {_JOINED} WHERE {condition}",
-                parameters,
-            ).fetchall()
-            change_feed_index.add(connection, "Delete", [tuple(row)[:5] for row in rows])
-            keys = [(row["key"],) for row in rows]
-            connection.executemany("DELETE FROM metadata WHERE instance_key = ?", keys)
-            connection.executemany("DELETE FROM instance WHERE key = ?", keys)
-            _delete_if_empty(connection, "series", {row["series_key"] for row in rows})
-            _delete_if_empty(connection, "study", {row["study_key"] for row in rows})
-            never_there = unfinished.delete(connection, astuple(target))
-        return [*(row["file_name"] for row in rows), *never_there]
+            return _delete(connection, target)
+
+    def delete_expired(self) -> list[str]:
+        """Delete one study whose time has come and return the names of its files; none if there is no such study."""
+        due = "SELECT partition_key, StudyInstanceUID FROM study WHERE expires <= ? ORDER BY expires LIMIT 1"
+        with self._database.write() as connection:
+            row = connection.execute(due, (timestamps.now(),)).fetchone()
+            return [] if row is None else _delete(connection, Target(*row))
+
+    def next_expiry(self) -> int | None:
+        """Return when the next study expires, in ticks; None if none will."""
+        query = "SELECT expires FROM study WHERE expires IS NOT NULL ORDER BY expires LIMIT 1"
+        with self._database.read() as connection:
+            row = connection.execute(query).fetchone()
+        return None if row is None else int(row["expires"])
 
     def instances(self, target: Target) -> list[StoredInstance]:
         """Return the target's instances, oldest first; none if there is no such target."""
@@ -149,6 +157,33 @@ class Index:
         with self._database.read() as connection:
             for row in connection.execute("SELECT file_name FROM instance UNION ALL SELECT file_name FROM unfinished"):
                 yield row["file_name"]
+
+
+def _delete(connection: sqlite3.Connection, target: Target) -> list[str]:
+    rows = _take_out(connection, target)
+    change_feed_index.add(connection, "Delete", [tuple(row)[:5] for row in rows])
+    _delete_if_empty(connection, "series", {row["series_key"] for row in rows})
+    _delete_if_empty(connection, "study", {row["study_key"] for row in rows})
+    return [*(row["file_name"] for row in rows), *unfinished.delete(connection, astuple(target))]
+
+
+def _take_out(connection: sqlite3.Connection, target: Target) -> list[sqlite3.Row]:
+    """Delete the instances of the target, but neither series nor study."""
+    condition, parameters = target.condition()
+    rows = connection.execute(
+        f"SELECT partition_key, StudyInstanceUID, SeriesInstanceUID, SOPInstanceUID, instance.key, file_name, "
+        f"instance.series_key, instance.study_key FROM {_JOINED} WHERE {condition}",
+        parameters,
+    ).fetchall()
+    keys = [(row["key"],) for row in rows]
+    connection.executemany("DELETE FROM metadata WHERE instance_key = ?", keys)
+    connection.executemany("DELETE FROM instance WHERE key = ?", keys)
+    return rows
+
+
+def _expire(connection: sqlite3.Connection, study_key: int, lifetime: int | None) -> None:
+    expires = None if lifetime is None else timestamps.now() + lifetime
+    connection.execute("UPDATE study SET expires = ? WHERE key = ?", (expires, study_key))
 
 
 def _put(connection: sqlite3.Connection, level: Level, identity: Identity, instance: Instance) -> int:

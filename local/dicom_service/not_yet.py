@@ -20,9 +20,6 @@ class NotYet:
 
 
 FEATURES = (
-    NotYet("replacing an instance by PUT", (("PUT", "/studies"), ("PUT", "/studies/{study}"))),
-    # Their headers are ignored rather than refused: a store without expiry is a store all the same.
-    NotYet("expiry headers"),
     NotYet("bulk update", (("POST", "/studies/$bulkUpdate"),)),
     NotYet("export", (("POST", "/export"),)),
     NotYet(

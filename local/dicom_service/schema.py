@@ -10,7 +10,7 @@ from __future__ import annotations
 from local.dicom_service import extended_schema
 from local.dicom_service.attributes import Level, indexed_at
 
-VERSION = 5
+VERSION = 6
 
 
 def _columns(level: Level) -> str:
@@ -38,6 +38,7 @@ STATEMENTS = [
         key INTEGER PRIMARY KEY AUTOINCREMENT,
         partition_key INTEGER NOT NULL REFERENCES data_partition,
         StudyInstanceUID TEXT NOT NULL,
+        expires INTEGER,
         {_columns(Level.STUDY)},
         UNIQUE (StudyInstanceUID, partition_key))""",
     f"""CREATE TABLE series (
@@ -73,6 +74,7 @@ STATEMENTS = [
         SOPInstanceUID TEXT NOT NULL,
         instance_key INTEGER NOT NULL)""",
     "CREATE INDEX change_feed_timestamp ON change_feed (timestamp)",
+    "CREATE INDEX study_expires ON study (expires) WHERE expires IS NOT NULL",
     "CREATE INDEX series_SeriesInstanceUID ON series (SeriesInstanceUID)",
     "CREATE INDEX instance_SOPInstanceUID ON instance (SOPInstanceUID)",
     "CREATE INDEX instance_study ON instance (study_key)",

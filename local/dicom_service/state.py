@@ -14,6 +14,7 @@ from starlette.requests import Request
 from local.dicom_service import uids
 from local.dicom_service.database import Database
 from local.dicom_service.errors import bad_request
+from local.dicom_service.expiry import Expiry
 from local.dicom_service.files import Files
 from local.dicom_service.index import Index, Target
 from local.dicom_service.partition_index import Partition, Partitions
@@ -39,6 +40,7 @@ class Switches:
         preamble: whether a file needs preamble and prefix (PS3.10 §7.1).
         mismatch_code: the FailureReason of an instance of another study than the URL's.
         partitions: whether the path has to name one.
+        put_upsert: whether PUT stores, and replaces what is there.
     """
 
     implicit_vr: ImplicitVR = "warn"
@@ -46,6 +48,7 @@ class Switches:
     preamble: Preamble = "require"
     mismatch_code: MismatchCode = 43264
     partitions: bool = False
+    put_upsert: bool = True
 
 
 class PartitionsInUse(RuntimeError):
@@ -67,6 +70,7 @@ class Service:
         self.files = Files(data_dir)
         self.database = Database(data_dir / "index.sqlite")
         self.index = Index(self.database)
+        self.expiry = Expiry(self.index, self.files)
         self.partitions = Partitions(self.database)
         if not switches.partitions and len(self.partitions.all()) > 1:
             self._close_folder()

@@ -11,7 +11,7 @@ from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 
-from local.dicom_service import accept, extended_query_tags, store_response
+from local.dicom_service import accept, expiry, extended_query_tags, store_response
 from local.dicom_service.bodies import Receiver
 from local.dicom_service.examine import Failure, FailureReason, Instance, examine
 from local.dicom_service.faults import leaves_unfinished
@@ -31,11 +31,15 @@ class _Asked:
 
     study_instance_uid: str | None
     partition_key: int
+    replace: bool
+    lifetime: int | None
     keep: Callable[[Service, Path, Instance, _Asked], Outcome]
 
 
 async def store(request: Request) -> Response:
-    """Store the instances in the body: POST of the studies or of one study.
+    """Store the instances in the body: POST or PUT of the studies or of one study.
+
+    PUT is an extension of the Azure service to DICOMweb: it replaces an instance that is there.
 
     Raises:
         ServiceError: 400, 406, 413 or 415; nothing was stored.
@@ -50,6 +54,8 @@ async def store(request: Request) -> Response:
         outcomes = [await to_thread.run_sync(_store_one, service, path, asked) for path in paths]
     finally:
         receiver.discard()
+    if asked.lifetime is not None:
+        service.expiry.changed()
     return _respond(request, outcomes, asked.study_instance_uid)
 
 
@@ -58,6 +64,8 @@ async def _asked(request: Request) -> _Asked:
     return _Asked(
         study_instance_uid=None if study is None else from_path(study, "StudyInstanceUID"),
         partition_key=(await partition_to_store_in(request)).key,
+        replace=request.method == "PUT",
+        lifetime=expiry.ticks_of(request.headers),
         keep=_leave_unfinished if leaves_unfinished(request) else _keep,
     )
 
@@ -87,19 +95,20 @@ def _examine(service: Service, path: Path, study: str | None) -> Instance | Fail
 def _keep(service: Service, path: Path, instance: Instance, asked: _Asked) -> Outcome:
     target = _target(instance, asked)
     duplicate = _failure(FailureReason.ALREADY_EXISTS, instance)
-    if service.index.exists(target):
+    if not asked.replace and service.index.exists(target):
         return duplicate
     if service.index.is_unfinished(target):
         return _failure(FailureReason.BEING_CREATED, instance)
     file_name = service.files.keep(path)
     try:
-        service.index.add(target, instance, file_name)
+        replaced = service.index.add(target, instance, file_name, replace=asked.replace, lifetime=asked.lifetime)
     except AlreadyStored:  # another request was quicker
         service.files.remove([file_name])
         return duplicate
     except BaseException:
         service.files.remove([file_name])
         raise
+    service.files.remove(replaced)
     return instance
 
 
