@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.pixels.decoders.base import get_decoder
+from pydicom.pixels.processing import convert_color_space
 from pydicom.uid import UID, ExplicitVRBigEndian
 
 from local.dicom_service import codestreams, pixel_data
@@ -20,6 +21,7 @@ MAX_BYTES = 100 * 1024 * 1024
 
 Samples = NDArray[Any]
 
+_BAND_SAMPLES = 1024 * 1024
 _KEYWORDS = {0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData", 0x7FE00010: "PixelData"}
 
 
@@ -76,10 +78,14 @@ class FrameDecoder:
 
     def _decoded(self, data: bytes, as_rgb: bool) -> Frame:
         options = {**self.image.options(), "number_of_frames": 1, "pixel_keyword": _KEYWORDS[self._pixels.tag]}
-        samples, found = self._decoder.as_array(data, index=0, raw=not as_rgb, **options)
-        native = samples.astype(samples.dtype.newbyteorder("="), copy=False)
+        samples, found = self._decoder.as_array(data, index=0, raw=True, **options)
+        samples = samples.astype(samples.dtype.newbyteorder("="), copy=False)
         colours = str(found["photometric_interpretation"])
-        return Frame(native, replace(self.image, photometric_interpretation=colours, planar_configuration=0))
+        if colours in ("YBR_FULL", "YBR_FULL_422"):
+            colours = "RGB" if as_rgb else "YBR_FULL"  # decoded, no two pixels share their chrominance
+            if as_rgb:
+                _make_rgb(samples)
+        return Frame(samples, replace(self.image, photometric_interpretation=colours, planar_configuration=0))
 
     def _all_fragments(self) -> list[list[Slice]]:
         if not self._pixels.encapsulated:
@@ -110,3 +116,11 @@ class FrameDecoder:
             raise Undecodable
         self._file.seek(where.offset)
         return self._file.read(where.length)
+
+
+def _make_rgb(samples: Samples) -> None:
+    """Convert YBR_FULL samples in place, some rows at a time: on their way they are floats."""
+    rows = max(1, _BAND_SAMPLES // max(1, samples[0].size))
+    for start in range(0, len(samples), rows):
+        band = samples[start : start + rows]
+        band[:] = convert_color_space(band, "YBR_FULL", "RGB")

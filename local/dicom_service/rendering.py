@@ -17,7 +17,7 @@ from local.dicom_service.decoding import MAX_BYTES, Frame, Samples, Undecodable
 
 Picture = NDArray[np.uint8]
 
-_BAND_PIXELS = 1024 * 1024
+_BAND_SAMPLES = 1024 * 1024
 _LARGEST_TABLE = 65536
 _FUNCTIONAL_GROUPS = ("PixelValueTransformationSequence", "FrameVOILUTSequence")
 _WINDOW = ("WindowCenter", "WindowWidth", "VOILUTFunction", "VOILUTSequence")
@@ -131,14 +131,19 @@ def _spread(values: Samples, black: float, white: float) -> Picture:
 
 
 def _each(samples: Samples, convert: Callable[[Samples], Picture]) -> Picture:
-    """Convert each sample: by a table of all values where they have at most 16 bits, otherwise band by band."""
-    if samples.dtype.kind != "f" and samples.dtype.itemsize <= 2:
-        unsigned = np.dtype(f"u{samples.dtype.itemsize}")
-        every_value = np.arange(2 ** (8 * unsigned.itemsize), dtype=unsigned).view(samples.dtype)
-        table = convert(every_value)
-        return np.take(table, samples.view(unsigned), axis=0)
-    picture = np.empty(samples.shape, np.uint8)
-    rows = max(1, _BAND_PIXELS // max(1, samples[0].size))
+    """Convert each sample; where they have at most 16 bits, by a table of all their values."""
+    if samples.dtype.kind == "f" or samples.dtype.itemsize > 2:
+        return _in_bands(samples, convert)
+    unsigned = np.dtype(f"u{samples.dtype.itemsize}")
+    every_value = np.arange(2 ** (8 * unsigned.itemsize), dtype=unsigned).view(samples.dtype)
+    table = convert(every_value)
+    return _in_bands(samples, lambda band: table[band.view(unsigned)], table.shape[1:])
+
+
+def _in_bands(samples: Samples, convert: Callable[[Samples], Picture], of_each: tuple[int, ...] = ()) -> Picture:
+    """Convert some rows at a time: on its way a sample takes eight bytes or more."""
+    picture = np.empty((*samples.shape, *of_each), np.uint8)
+    rows = max(1, _BAND_SAMPLES // max(1, samples[0].size))
     for start in range(0, len(samples), rows):
         picture[start : start + rows] = convert(samples[start : start + rows])
     return picture

@@ -222,23 +222,26 @@ def test_rescale_comes_before_the_window(service: ServiceClient) -> None:
     assert (drawn(service, negative) == 255 - RAMP).all()
 
 
-def test_look_up_tables(service: ServiceClient) -> None:
-    """A Modality LUT and a VOI LUT are looked up in, instead of rescale and window."""
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT])
+def test_look_up_tables(service: ServiceClient, syntax: str) -> None:
+    """A Modality LUT and a VOI LUT are looked up in, instead of rescale and window, whatever the VR of their data."""
     values = np.array([[0, 1, 2, 3]], np.uint8)
+    table = look_up_table(0, 255, 10, 20, implicit=syntax == IMPLICIT)
     for sequence, more in ((0x00283000, {}), (0x00283010, window("1", "1"))):
-        sample = image(values, more={**more, sequence: ("SQ", look_up_table(0, 255, 10, 20))})
+        sample = image(values, more={**more, sequence: ("SQ", table)}, transfer_syntax=syntax)
         expected = [[0, 255, 10, 20]]
         assert drawn(service, sample).tolist() == expected
 
 
-def look_up_table(*entries: int) -> bytes:
+def look_up_table(*entries: int, implicit: bool = False) -> bytes:
     """Return the item of a Modality LUT Sequence or VOI LUT Sequence, with eight bits an entry."""
     item = encoded(
         {
             0x00283002: us(len(entries), 0, 8),
             0x00283003: ("LO", b"of the test"),
             0x00283006: us(*entries),
-        }
+        },
+        implicit=implicit,
     )
     return struct.pack("<HHL", 0xFFFE, 0xE000, len(item)) + item
 

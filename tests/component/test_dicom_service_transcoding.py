@@ -172,6 +172,15 @@ def test_photometric_interpretation(service: ServiceClient, name: str, asked: st
     assert after.get("PlanarConfiguration", 0) == 0
 
 
+def test_chrominance_of_its_own(service: ServiceClient) -> None:
+    """Decoded samples do not share their chrominance, whatever the compressed instance said of them."""
+    colours = np.zeros((100, 100, 3), np.uint8)
+    content = compressed(image(colours, "YBR_FULL_422"), RLE, *fragments_of("SC_rgb_rle.dcm"))
+    after = transcoded(service, content, EXPLICIT)
+    assert after.PhotometricInterpretation == "YBR_FULL"
+    assert len(after.PixelData) == colours.size
+
+
 @pytest.mark.parametrize("asked", ASKED)
 @pytest.mark.parametrize("name", JPEG_BASELINE_FILES.split())
 def test_jpeg_baseline_becomes_rgb(service: ServiceClient, name: str, asked: str) -> None:
