@@ -9,12 +9,10 @@ import pytest
 
 from local.dicom_service.state import PartitionsInUse, Service, Switches
 from tests.component.dicom_service_support import (
-    DICOM_JSON,
     STORED_INSTANCE,
     STORED_INSTANCES,
     Sample,
     ServiceClient,
-    items,
     new_uid,
     opened,
     pixels,
@@ -120,17 +118,6 @@ def test_duplicates_are_those_of_the_partition(service: ServiceClient, names: tu
     assert service.store(two.content, within(names[0], "/studies")).status_code == 409
 
 
-def test_store_answers_with_urls_in_the_partition(service: ServiceClient, names: tuple[str, str]) -> None:
-    """The URLs in the answer lead to what was stored."""
-    sample = Sample()
-    response = service.store(sample.content, within(names[0], sample.study_path))
-    root = f"{service.root}/v2/partitions/{names[0]}"
-    assert values(response.json(), "00081190") == [f"{root}{sample.study_path}"]
-    (item,) = items(response, "00081199")
-    assert values(item, "00081190") == [f"{root}{sample.path}"]
-    assert service.http.get(values(item, "00081190")[0], headers={"Accept": STORED_INSTANCE}).status_code == 200
-
-
 def test_partitions_are_listed(service: ServiceClient, names: tuple[str, str]) -> None:
     """The default partition is there from the start; a store makes another, once."""
     before = service.get("/partitions").json()
@@ -152,52 +139,10 @@ def test_default_partition(service: ServiceClient) -> None:
     assert service.get(within(DEFAULT, sample.path), STORED_INSTANCE).content == sample.content
 
 
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [
-        ("GET", "/studies"),
-        ("GET", "/studies/1.2"),
-        ("GET", "/studies/1.2/metadata"),
-        ("GET", "/studies/1.2/series/1.3/instances/1.4/frames/1"),
-        ("DELETE", "/studies/1.2"),
-    ],
-)
-def test_unknown_partition(service: ServiceClient, names: tuple[str, str], method: str, path: str) -> None:
-    """Only a store makes a partition; anything else needs one that is there."""
-    response = service.http.request(method, within(names[0], path), headers={"Accept": "*/*"})
-    assert response.status_code == 400
-    assert names[0] not in response.text
-    assert names[0] not in {each["partitionName"] for each in service.get("/partitions").json()}
-
-
-@pytest.mark.parametrize("name", ["a" * 65, "a%20b", "a,b", "%C3%A9", "a:b", "a%0A"])
-def test_bad_names(service: ServiceClient, name: str) -> None:
-    """A name is of at most 64 letters, digits, dots, underscores and hyphens."""
-    assert service.store(Sample().content, within(name, "/studies")).status_code == 400
-    assert service.get(within(name, "/studies")).status_code == 400
-
-
 @pytest.mark.parametrize("name", ["A.b_c-9", "-", "9" * 64])
 def test_good_names(service: ServiceClient, name: str) -> None:
     """Anything else is a name."""
     store(service, name, Sample())
-
-
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [
-        ("GET", "/studies"),
-        ("GET", "/instances"),
-        ("POST", "/studies"),
-        ("POST", "/studies/1.2"),
-        ("GET", "/studies/1.2/series/1.3/instances/1.4"),
-        ("GET", "/studies/1.2/series/1.3/metadata"),
-        ("DELETE", "/studies/1.2/series/1.3"),
-    ],
-)
-def test_prefix_is_required(service: ServiceClient, method: str, path: str) -> None:
-    """Where partitions are on, a path without one is 400."""
-    assert service.http.request(method, path, headers={"Accept": DICOM_JSON}).status_code == 400
 
 
 def test_change_feed_spans_all_partitions(tmp_path: Path) -> None:

@@ -64,61 +64,6 @@ def rescale(slope: str, intercept: str) -> Elements:
     return {0x00281052: ("DS", intercept.encode()), 0x00281053: ("DS", slope.encode())}
 
 
-@pytest.mark.parametrize(
-    ("accept", "media_type"),
-    [
-        (None, JPEG),
-        (JPEG, JPEG),
-        (PNG, PNG),
-        ("IMAGE/PNG;q=0.5", PNG),
-        ("*/*", None),
-        ("image/*", None),
-        ("image/gif", None),
-        ("application/dicom", None),
-        (f"{JPEG}, {PNG}", None),
-        (f"{PNG}, */*;q=0.1", None),
-        (f"{PNG};q=0", None),
-        (f'multipart/related; type="{JPEG}"', None),
-    ],
-)
-def test_accepted_media_types(service: ServiceClient, accept: str | None, media_type: str | None) -> None:
-    """Exactly one of JPEG and PNG, or no Accept for JPEG; anything else, `*/*` included, is 406."""
-    sample = image(RAMP)
-    service.store_samples(sample)
-    for path in (f"{sample.path}/rendered", f"{sample.path}/frames/1/rendered"):
-        response = service.get(path, accept)
-        assert response.status_code == (200 if media_type else 406)
-        if media_type:
-            assert response.headers["Content-Type"] == media_type
-            assert response.content.startswith(b"\xff\xd8" if media_type == JPEG else b"\x89PNG")
-
-
-@pytest.mark.parametrize(
-    ("query", "status"),
-    [
-        ("", 200),
-        ("quality=1", 200),
-        ("quality=100", 200),
-        ("Quality=50", 200),
-        ("other=1", 200),
-        ("quality=0", 400),
-        ("quality=101", 400),
-        ("quality=-1", 400),
-        ("quality=high", 400),
-        ("quality=50.5", 400),
-        ("quality=", 400),
-        ("quality=9999999999999999999999", 400),
-    ],
-)
-def test_quality(service: ServiceClient, query: str, status: int) -> None:
-    """An integer from 1 to 100, whatever the media type."""
-    sample = image(RAMP)
-    service.store_samples(sample)
-    for media_type in (JPEG, PNG):
-        assert service.get(f"{sample.path}/rendered?{query}", media_type).status_code == status
-        assert service.get(f"{sample.path}/frames/1/rendered?{query}", media_type).status_code == status
-
-
 def test_quality_decides_how_good_a_jpeg_is(service: ServiceClient) -> None:
     """JPEG is best by default and smaller with less quality; to PNG it means nothing."""
     noise = np.random.default_rng(1).integers(0, 256, (64, 64), dtype=np.uint8)
@@ -133,18 +78,6 @@ def test_quality_decides_how_good_a_jpeg_is(service: ServiceClient) -> None:
     assert np.abs(pixels_of(best).astype(int) - noise).max() <= 3
     for query in ("", "?quality=1"):
         assert (pixels_of(service.get(f"{sample.path}/rendered{query}", PNG).content) == noise).all()
-
-
-@pytest.mark.parametrize(
-    ("frame", "status"),
-    [("1", 200), ("3", 200), ("4", 404), ("0", 400), ("-1", 400), ("x", 400), ("1.0", 400), ("1,2", 400)],
-)
-def test_frame_numbers(service: ServiceClient, frame: str, status: int) -> None:
-    """One number from 1 on; beyond the last it is 404."""
-    frames = np.concatenate([RAMP, RAMP[::-1], RAMP.T])
-    sample = image(RAMP, frames=3, more={0x7FE00010: ("OB", frames.tobytes())})
-    service.store_samples(sample)
-    assert service.get(f"{sample.path}/frames/{frame}/rendered", PNG).status_code == status
 
 
 def test_frames_are_drawn_one_by_one(service: ServiceClient) -> None:
@@ -170,16 +103,6 @@ def test_order_of_refusals(service: ServiceClient) -> None:
     assert service.get(f"{absent}/rendered", JPEG).status_code == 404
     assert service.get(f"{broken.path}/frames/2/rendered", JPEG).status_code == 404
     assert service.get(f"{broken.path}/frames/1/rendered", JPEG).status_code == 406
-
-
-def test_nothing_to_draw(service: ServiceClient) -> None:
-    """An instance without pixel data has no picture: 404; nor has a study or a series."""
-    sample = Sample()
-    service.store_samples(sample)
-    for path in (f"{sample.path}/rendered", f"{sample.path}/frames/1/rendered"):
-        assert service.get(path, JPEG).status_code == 404
-    for path in (f"{sample.study_path}/rendered", f"{sample.series_path}/rendered"):
-        assert service.get(path, JPEG).status_code == 404
 
 
 def test_range_of_the_frame_without_window(service: ServiceClient) -> None:

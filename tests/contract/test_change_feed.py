@@ -102,6 +102,17 @@ def test_states(service: Service, feed: Feed) -> None:
 
 
 @pytest.mark.source(OPEN_SOURCE)
+def test_metadata_of_the_present(service: Service, feed: Feed) -> None:
+    """The metadata of an older entry are those of what is there now."""
+    sample = Sample()
+    service.stored(sample)
+    expect(service.delete(sample.path), 204)
+    service.stored(Sample(sample.study, sample.series, sample.sop, {0x00100020: ("LO", b"LATER")}))
+    shown = [values(entry.get("metadata") or {}, "00100020") for entry in feed.entries(sample)]
+    equal("PatientID in each entry", shown, [["LATER"]] * 3)
+
+
+@pytest.mark.source(OPEN_SOURCE)
 def test_deleted_study(service: Service, feed: Feed) -> None:
     """Deleting a study has an entry for each of its instances."""
     one = Sample()
@@ -166,16 +177,23 @@ def test_latest(service: Service, feed: Feed) -> None:
     "query",
     [
         "?startTime=yesterday",
+        "?startTime=",
+        "?startTime=2024-02-30T00:00:00Z",
         "?startTime=2024-01-01T00:00:00",
-        "?endTime=2024-01-01T00:00:00",
+        "?startTime=2024-01-01T00:00:00%2B15:00",
+        "?startTime=2024-01-01T00:00:00+01:00",  # not encoded, it is a blank
+        "?endTime=2024-01-01T00:00:00.1234567",
         "?startTime=2024-01-01T00:00:00Z&endTime=2024-01-01T00:00:00Z",
+        "?startTime=2024-01-01T00:00:00Z&endTime=2024-01-01T01:00:00%2B01:00",
         "?startTime=2024-01-02T00:00:00Z&endTime=2024-01-01T00:00:00Z",
         "?limit=0",
         "?limit=-1",
         "?limit=201",
         "?limit=ten",
+        "?limit=",
         "?offset=-1",
         "?offset=9223372036854775808",
+        "?offset=1.5",
         "?includeMetadata=0",
         "?includeMetadata=maybe",
         "/latest?includeMetadata=0",
@@ -184,4 +202,5 @@ def test_latest(service: Service, feed: Feed) -> None:
 @pytest.mark.source(OPEN_SOURCE)
 def test_bad_parameters(service: Service, query: str) -> None:
     """Times without a zone, empty and reversed windows, and what is no number or boolean in range, are 400."""
-    expect(service.get(f"{service.version_url}/changefeed{query}"), 400)
+    response = expect(service.get(f"{service.version_url}/changefeed{query}"), 400)
+    equal("media type", response.headers["Content-Type"].partition(";")[0], "text/plain")

@@ -61,7 +61,9 @@ def test_refused_accepts(service: Service, stored: Sample, accept: str | None) -
     expect(service.get(f"{stored.path}/frames/1", accept), 406)
 
 
-@pytest.mark.parametrize(("frames", "status"), [("0", 400), ("-1", 400), ("x", 400), ("1.5", 400), ("4", 404)])
+@pytest.mark.parametrize(
+    ("frames", "status"), [("", 400), ("0", 400), ("-1", 400), ("1,", 400), ("x", 400), ("1.5", 400), ("4", 404)]
+)
 def test_frame_numbers(service: Service, stored: Sample, frames: str, status: int) -> None:
     """Zero, negative numbers and no numbers are 400; beyond the last frame it is 404."""
     expect(service.get(f"{stored.path}/frames/{frames}", FRAMES), status)
@@ -81,11 +83,15 @@ def test_no_pixel_data(service: Service) -> None:
 
 
 def test_encapsulated_frames(service: Service) -> None:
-    """Encapsulated frames come as they are stored with `*`."""
+    """Encapsulated frames come as they are stored with `*`, and decoded to native ones by default."""
     file = File(name="SC_rgb_rle_2frame.dcm")
     service.stored(file)
     raw = expect(service.get(f"{file.path}/frames/2", FRAME), 200)
     equal("Content-Type", raw.headers["Content-Type"], f"application/octet-stream; transfer-syntax={RLE}")
+    native = expect(service.get(f"{file.path}/frames/1,2", 'multipart/related; type="application/octet-stream"'), 200)
+    parts = parts_of(native)
+    equal("bytes of the frames", [len(content) for _, content in parts], [100 * 100 * 3] * 2)
+    equal("Content-Type", parts[0][0]["content-type"], f"application/octet-stream; transfer-syntax={EXPLICIT}")
 
 
 def test_jpeg_2000(service: Service) -> None:

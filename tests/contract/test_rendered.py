@@ -39,16 +39,53 @@ def test_default(service: Service, stored: File) -> None:
 
 
 @pytest.mark.source(OPEN_SOURCE)
-@pytest.mark.parametrize("accept", ["*/*", "image/gif", "image/*", "image/jpeg, image/png"])
-def test_refused_accepts(service: Service, stored: File, accept: str) -> None:
+def test_parameters_of_accept(service: Service, stored: File) -> None:
+    """The media type may be in capitals and have a q."""
+    response = expect(service.get(f"{stored.path}/rendered", "IMAGE/PNG;q=0.5"), 200)
+    equal("Content-Type", response.headers["Content-Type"], "image/png")
+
+
+@pytest.mark.source(OPEN_SOURCE)
+@pytest.mark.parametrize("resource", ["", "/frames/1"])
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "*/*",
+        "image/*",
+        "image/gif",
+        "application/dicom",
+        "image/jpeg, image/png",
+        "image/png, */*;q=0.1",
+        "image/png;q=0",
+        'multipart/related; type="image/jpeg"',
+    ],
+)
+def test_refused_accepts(service: Service, stored: File, resource: str, accept: str) -> None:
     """Anything but exactly one of the two, a wildcard and a list too, is 406."""
-    expect(service.get(f"{stored.path}/rendered", accept), 406)
+    expect(service.get(f"{stored.path}{resource}/rendered", accept), 406)
 
 
-@pytest.mark.parametrize(("quality", "status"), [("1", 200), ("100", 200), ("0", 400), ("101", 400), ("x", 400)])
-def test_quality(service: Service, stored: File, quality: str, status: int) -> None:
-    """The quality of a JPEG is 1 to 100."""
-    expect(service.get(f"{stored.path}/rendered?quality={quality}", "image/jpeg"), status)
+@pytest.mark.parametrize("accept", STARTS)
+@pytest.mark.parametrize("resource", ["", "/frames/1"])
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ("quality=1", 200),
+        ("quality=100", 200),
+        ("Quality=50", 200),
+        ("other=1", 200),
+        ("quality=0", 400),
+        ("quality=101", 400),
+        ("quality=-1", 400),
+        ("quality=high", 400),
+        ("quality=50.5", 400),
+        ("quality=", 400),
+        ("quality=9999999999999999999999", 400),
+    ],
+)
+def test_quality(service: Service, stored: File, query: str, status: int, resource: str, accept: str) -> None:
+    """The quality is an integer from 1 to 100, whatever the media type."""
+    expect(service.get(f"{stored.path}{resource}/rendered?{query}", accept), status)
 
 
 def test_quality_makes_a_difference(service: Service, stored: File) -> None:
@@ -60,15 +97,20 @@ def test_quality_makes_a_difference(service: Service, stored: File) -> None:
     equal("smaller", sizes[0] < sizes[1], True)
 
 
-@pytest.mark.parametrize(("frame", "status"), [("0", 400), ("-1", 400), ("3", 404)])
+@pytest.mark.parametrize(
+    ("frame", "status"),
+    [("1", 200), ("2", 200), ("3", 404), ("0", 400), ("-1", 400), ("x", 400), ("1.0", 400), ("1,2", 400)],
+)
 def test_frame_numbers(service: Service, stored: File, frame: str, status: int) -> None:
-    """Zero and negative numbers are 400; beyond the last frame it is 404."""
+    """One number, from 1 on; beyond the last frame it is 404."""
     expect(service.get(f"{stored.path}/frames/{frame}/rendered", "image/jpeg"), status)
 
 
 def test_nothing_to_draw(service: Service) -> None:
-    """An instance without pixel data, and one that is not there, are 404."""
+    """An instance without pixel data and one that is not there are 404; a study and a series have no picture: 404."""
     sample = Sample()
     service.stored(sample)
-    expect(service.get(f"{sample.path}/rendered", "image/jpeg"), 404)
-    expect(service.get(f"{sample.series_path}/instances/{new_uid()}/rendered", "image/jpeg"), 404)
+    for path in (sample.path, f"{sample.path}/frames/1", f"{sample.series_path}/instances/{new_uid()}"):
+        expect(service.get(f"{path}/rendered", "image/jpeg"), 404)
+    for path in (sample.study_path, sample.series_path):
+        expect(service.get(f"{path}/rendered", "image/jpeg"), 404)

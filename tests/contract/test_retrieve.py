@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from io import BytesIO
+
+import pydicom
 import pytest
 
 from tests.contract.differences import equal, expect
@@ -84,6 +87,9 @@ def test_accepted_accepts(service: Service, single: Sample, level: str, accept: 
         ("path", "application/dicom; transfer-syntax=1.2.840.10008.1.2.4.50"),
         ("path", "application/dicom+json"),
         ("path", 'multipart/related; type="application/octet-stream"'),
+        ("path", "application/octet-stream"),
+        pytest.param("path", "multipart/related", marks=pytest.mark.source(OPEN_SOURCE)),
+        pytest.param("path", "application/*", marks=pytest.mark.source(OPEN_SOURCE)),
         pytest.param("path", None, marks=pytest.mark.source(OPEN_SOURCE)),
         pytest.param("study_path", None, marks=pytest.mark.source(OPEN_SOURCE)),
     ],
@@ -100,6 +106,7 @@ def test_refused_accepts(service: Service, single: Sample, level: str, accept: s
         (f"application/dicom;q=0.5, {MULTIPART};q=0.9", "multipart/related"),
         (f"{MULTIPART}, application/dicom; transfer-syntax=*", "application/dicom"),
         (f"application/dicom, {MULTIPART}; transfer-syntax=*;q=0.9", "application/dicom"),
+        ("application/dicom, */*", "multipart/related"),
     ],
 )
 def test_quality(service: Service, single: Sample, accept: str, kind: str) -> None:
@@ -133,6 +140,26 @@ def test_several_instances_in_one_syntax(service: Service, accept: str) -> None:
 def test_mixed_syntaxes(service: Service, mixed: tuple[Sample, File]) -> None:
     """Instances of mixed transfer syntaxes are 406 unless any is taken."""
     expect(service.get(mixed[0].study_path, MULTIPART), 406)
+
+
+@pytest.mark.parametrize(
+    ("name", "accept", "syntax"),
+    [
+        ("MR_small_RLE.dcm", "application/dicom", EXPLICIT),
+        ("MR_small_jp2klossless.dcm", "application/dicom", EXPLICIT),
+        ("SC_rgb_small_odd_jpeg.dcm", "application/dicom", EXPLICIT),
+        ("MR_small.dcm", f"application/dicom; transfer-syntax={JPEG_2000_LOSSLESS}", JPEG_2000_LOSSLESS),
+    ],
+)
+def test_transcoding(service: Service, name: str, accept: str, syntax: str) -> None:
+    """One instance is transcoded to Explicit VR Little Endian or JPEG 2000 Lossless; its attributes stay."""
+    file = File(name=name)
+    service.stored(file)
+    response = expect(service.get(file.path, accept), 200)
+    equal("Content-Type", response.headers["Content-Type"], f"application/dicom; transfer-syntax={syntax}")
+    dataset = pydicom.dcmread(BytesIO(response.content))
+    equal("transfer syntax", dataset.file_meta.TransferSyntaxUID, syntax)
+    equal("SOP instance", dataset.SOPInstanceUID, file.sop)
 
 
 def test_unsupported_source(service: Service) -> None:
