@@ -41,11 +41,6 @@ def latest(service: ServiceClient) -> dict[str, Any]:
     return entry
 
 
-def states(entries: list[dict[str, Any]]) -> list[tuple[str, str]]:
-    """Return action and state of each entry."""
-    return [(entry["action"], entry["state"]) for entry in entries]
-
-
 def just_after(timestamp: str) -> str:
     """Return the next point in time that a timestamp can express."""
     return timestamps.shown(timestamps.parsed(timestamp) + 1)
