@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from io import BytesIO
+from pathlib import Path
 
 import httpx
 import PIL.Image
@@ -18,6 +21,7 @@ from shared.dicomweb import (
     InvalidResponse,
     NotFound,
     ResponseLost,
+    StatusError,
     StoreReason,
     StoreStatus,
 )
@@ -124,6 +128,55 @@ async def test_what_was_deleted(client: DICOMwebClient) -> None:
     await client.delete_study(**study_of(samples[2]))
     assert await client.search_for_series(**study_of(samples[2])) == []
     assert len(await client.search_for_instances(**study_of(samples[3]))) == 1
+
+
+async def test_replacing(client: DICOMwebClient) -> None:
+    """What replaces an instance is all that comes back from then on, and its metadata have changed."""
+    sample = Sample()
+    await stored(client, sample)
+    etag = (await client.retrieve_instance_metadata(**uids_of(sample))).etag
+    other = replace(sample, elements={0x00100010: ("PN", b"Other")})
+    result = await client.store_instance(Body.from_bytes(other.content), replace=True)
+    assert result.outcome_of(sample.sop).status is StoreStatus.STORED
+    async with client.retrieve_instance(**uids_of(sample)) as part:
+        assert await part.read() == other.content
+    assert (await client.retrieve_instance_metadata(**uids_of(sample), if_none_match=etag)).is_modified
+
+
+async def test_expiry(client: DICOMwebClient) -> None:
+    """The latest store decides when a study goes, and whether it does."""
+    sample = Sample()
+    await client.store_instance(Body.from_bytes(sample.content), expire_after=timedelta(milliseconds=1))
+    async with asyncio.timeout(10):
+        while await client.search_for_instances(**study_of(sample)):  # noqa: ASYNC110 - the service tells nobody
+            await asyncio.sleep(0.01)
+    await client.store_instance(Body.from_bytes(sample.content), expire_after=timedelta(days=1))
+    assert len(await client.search_for_instances(**study_of(sample))) == 1
+
+
+async def test_partitions(tmp_path: Path) -> None:
+    """Each partition has its own studies, under the same UIDs if need be."""
+    sample = Sample()
+    other = replace(sample, elements={0x00100010: ("PN", b"Other")})
+    with running(tmp_path, partitions=True) as root:
+        async with client_of(f"{root}/v2") as client:
+            one, two = client.partition("one"), client.partition("two")
+            await stored(one, sample)
+            await stored(two, other)
+            async with one.retrieve_instance(**uids_of(sample)) as part:
+                assert await part.read() == sample.content
+            await two.delete_study(**study_of(sample))
+            assert await two.search_for_studies() == []
+            assert len(await one.search_for_studies()) == 1
+            assert [partition.name for partition in await client.list_partitions()] == [
+                "Microsoft.Default",
+                "one",
+                "two",
+            ]
+            changes = [(change.partition_name, change.action) async for change in client.change_feed.iter()]
+            assert changes == [("one", "create"), ("two", "create"), ("two", "delete")]
+            with pytest.raises(StatusError):
+                await client.search_for_studies()
 
 
 # What the service does wrong, and what comes of it.
