@@ -143,6 +143,7 @@ SENDING = [
         "WriteError, next 204, 0 whole",
         "ReadError, next 204, 0 whole",
     ),
+    Case("GET on a connection that ends", plays.reused("GET", by=End.FIN), "RemoteProtocolError, 1 sent"),
     Case("PUT on a connection that ends", plays.reused("PUT", by=End.FIN), "RemoteProtocolError, 1 sent"),
     Case("POST on a connection that ends", plays.reused("POST", by=End.FIN), "RemoteProtocolError, 1 sent"),
     Case("PUT on a connection that is reset", plays.reused("PUT", by=End.RESET), "ReadError, 1 sent"),

@@ -116,12 +116,13 @@ def sent_head(method: str, headers: list[tuple[str, str]]) -> Play:
 
 
 def reused(method: str, *, by: End) -> Play:
-    """Send a body on a connection that ends as it is used again; the text counts how often the server was asked."""
+    """Ask on a connection that ends as it is used again; the text counts how often the server was asked."""
 
     async def play(subject: Subject) -> str:
         async with serve(answer(204), script(by), answer(204)) as server, subject.client() as client:
             await client.get(server.url)
-            second = await outcome(upload(MIB, length=len(MIB), method=method)(client, server.url + "/second"))
+            ask = get if method == "GET" else upload(MIB, length=len(MIB), method=method)
+            second = await outcome(ask(client, server.url + "/second"))
             hits = [request for request in server.requests if request.target.endswith("/second")]
             return f"{second}, {len(hits)} sent"
 
