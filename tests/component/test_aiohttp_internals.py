@@ -35,7 +35,6 @@ def test_the_place_where_a_request_meets_its_connection() -> None:
     assert inspect.iscoroutinefunction(aiohttp.ClientRequest.send)
     assert list(inspect.signature(aiohttp.ClientRequest.send).parameters) == ["self", "conn"]
     assert "DELETE" not in aiohttp.ClientRequest.GET_METHODS
-    assert isinstance(ResponseHandler.closed, property)
-    assert isinstance(Connection.protocol, property)
-    assert isinstance(Connection.transport, property)
+    for owner, name in ((ResponseHandler, "closed"), (Connection, "protocol"), (Connection, "transport")):
+        assert isinstance(vars(owner)[name], property)
     assert {"is_eof", "exception", "set_exception", "readany"} <= set(dir(aiohttp.StreamReader))
