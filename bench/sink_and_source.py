@@ -1,0 +1,79 @@
+"""A server that swallows stores and gives one instance of a size, in a process of its own: as little work as can be."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from subprocess import PIPE, Popen
+
+from shared.dicomweb.body import CHUNK_BYTES
+
+_STORED = b'{"00081199": {"vr": "SQ", "Value": []}}'
+_STORED_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/dicom+json\r\nContent-Length: %d\r\n\r\n" % len(_STORED)
+_PART_HEAD = b"--b\r\nContent-Type: application/dicom\r\n\r\n"
+_PART_END = b"\r\n--b--\r\n"
+_CHUNK = bytes(CHUNK_BYTES)
+
+
+@contextmanager
+def sink_and_source(size_bytes: int = 0) -> Iterator[str]:
+    """Run the server in another process and give its address with a version; `size_bytes` is the instance's."""
+    command = [sys.executable, "-m", "bench.sink_and_source", "--size-bytes", str(size_bytes)]
+    with Popen(command, stdout=PIPE, text=True) as process:
+        try:
+            assert process.stdout
+            yield f"http://127.0.0.1:{int(process.stdout.readline())}/v2"
+        finally:
+            process.terminate()
+
+
+async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, size_bytes: int) -> None:
+    with suppress(asyncio.IncompleteReadError, ConnectionError):
+        while True:
+            head = await reader.readuntil(b"\r\n\r\n")
+            if head.startswith(b"POST"):
+                await _swallow(reader, _length_of(head))
+                writer.write(_STORED_HEAD + _STORED)
+            else:
+                await _give(writer, size_bytes)
+    writer.close()
+
+
+def _length_of(head: bytes) -> int:
+    return int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
+
+
+async def _swallow(reader: asyncio.StreamReader, left: int) -> None:
+    while left:
+        chunk = await reader.read(min(left, CHUNK_BYTES))
+        if not chunk:
+            raise ConnectionError
+        left -= len(chunk)
+
+
+async def _give(writer: asyncio.StreamWriter, left: int) -> None:
+    length = len(_PART_HEAD) + left + len(_PART_END)
+    media_type = b'multipart/related; type="application/dicom"; boundary=b'
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\nContent-Length: %d\r\n\r\n" % (media_type, length))
+    writer.write(_PART_HEAD)
+    while left:
+        chunk = _CHUNK[:left]
+        writer.write(chunk)
+        await writer.drain()
+        left -= len(chunk)
+    writer.write(_PART_END)
+
+
+async def _main(size_bytes: int) -> None:
+    server = await asyncio.start_server(lambda r, w: _serve(r, w, size_bytes), "127.0.0.1", 0, limit=CHUNK_BYTES)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--size-bytes", type=int, default=0, help="of the instance that is given")
+    asyncio.run(_main(parser.parse_args().size_bytes))
