@@ -59,12 +59,14 @@ class PacedBody:
 
     async def ended(self, closed: asyncio.Future[None]) -> None:
         """Wait until all of it has gone out, the writer has given up, or the connection is `closed`."""
-        await asyncio.wait({self.tracker.upload_complete, closed}, return_when="FIRST_COMPLETED")
+        if not self.tracker.upload_complete.done():
+            await asyncio.wait({self.tracker.upload_complete, closed}, return_when="FIRST_COMPLETED")
 
     async def aclose(self) -> None:
         """Close the body, whose writer has ended or is about to."""
         self.stop()
-        await asyncio.wait({self.tracker.upload_complete})
+        if not self.tracker.upload_complete.done():
+            await asyncio.wait({self.tracker.upload_complete})
         await self._pieces.aclose()
 
     async def _run(self) -> AsyncGenerator[bytes | memoryview]:
