@@ -12,12 +12,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from io import BytesIO
 from typing import Any
 
 import httpx
 import pytest
 import requests
 from dicomweb_client.api import DICOMwebClient as PyPIClient
+from pydicom import dcmread
+from pydicom.uid import ExplicitVRLittleEndian
 
 from shared.dicomweb import Resource
 from tests.component.dicom_service_support import running
@@ -181,6 +184,18 @@ def test_npm_retrieves(npm_client: NpmClient) -> None:
     assert npm_client.call("retrieveSeries", **options) == [file.content]
     assert npm_client.call("retrieveStudy", **options) == [file.content]
     assert npm_client.call("retrieveInstanceFrames", **options, frameNumbers=[1]) == file.frames
+
+
+@pytest.mark.parametrize(
+    "name", ["rtdose.dcm", "MR_small_bigendian.dcm", "SC_rgb_rle_2frame.dcm", "SC_rgb_jpeg_gdcm.dcm"]
+)
+def test_npm_retrieves_what_the_service_transcodes(npm_client: NpmClient, name: str) -> None:
+    """An instance of another transfer syntax, without loss, comes in the service's default with the same pixels."""
+    file = real_file(name)
+    store_by_npm(npm_client, file)
+    received = dcmread(BytesIO(npm_client.call("retrieveInstance", **options_of(file))))
+    assert received.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
+    assert received.pixel_array.tolist() == file.dataset.pixel_array.tolist()
 
 
 @pytest.mark.parametrize("method", ["retrieveSeries", "retrieveStudy"])
