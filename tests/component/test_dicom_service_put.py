@@ -1,27 +1,21 @@
-"""The local DICOM service replaces an instance by PUT."""
+"""What becomes of the files, the order and the feed when an instance is replaced by PUT; see also `tests/contract`."""
 
 from __future__ import annotations
 
 from pathlib import Path
-
-import pytest
 
 from tests.component.dicom_service_support import (
     DICOM_JSON,
     STORED_INSTANCE,
     Sample,
     ServiceClient,
-    items,
     new_uid,
     opened,
     service,
     values,
 )
-from tests.dicomweb_messages import multipart_body
 
 __all__ = ["service"]
-
-REFERENCED, FAILED, REASON = "00081199", "00081198", "00081197"
 
 
 def put(service: ServiceClient, content: bytes, path: str = "/studies") -> tuple[int, dict[str, object]]:
@@ -37,47 +31,6 @@ def changed(sample: Sample, **elements: bytes) -> Sample:
     return Sample(sample.study, sample.series, sample.sop, {0x00100020: ("LO", patient)})
 
 
-def test_put_of_a_new_instance_is_a_store(service: ServiceClient) -> None:
-    """It answers as POST does, and the instance is there."""
-    sample = Sample()
-    status, result = put(service, sample.content, sample.study_path)
-    assert status == 200
-    assert list(result) == ["00081190", REFERENCED]
-    assert values(result, "00081190") == [f"{service.root}/v2{sample.study_path}"]
-    assert service.get(sample.path, STORED_INSTANCE).content == sample.content
-    assert service.store(sample.content).status_code == 409
-
-
-@pytest.mark.parametrize("in_study", [False, True])
-def test_put_replaces(service: ServiceClient, in_study: bool) -> None:
-    """Content, metadata and what is searched for are those of the new instance, and only those."""
-    old = Sample()
-    new = changed(old, patient=(patient := new_uid()[-60:].encode()))
-    service.store_samples(old)
-    status, result = put(service, new.content, old.study_path if in_study else "/studies")
-    assert (status, FAILED in result) == (200, False)
-    assert service.get(old.path, STORED_INSTANCE).content == new.content
-    (metadata,) = service.get(f"{old.path}/metadata").json()
-    assert values(metadata, "00100020") == [patient.decode()]
-    assert len(service.search(f"/studies?PatientID={patient.decode()}")) == 1
-    assert len(service.search(f"{old.study_path}/instances")) == 1
-
-
-def test_put_moves_the_version(service: ServiceClient) -> None:
-    """The ETags of instance, series and study change; the number of instances in them does not."""
-    one = Sample()
-    two = one.sibling()
-    service.store_samples(one, two)
-    paths = [f"{path}/metadata" for path in (one.path, one.series_path, one.study_path)]
-    before = [service.get(path).headers["ETag"] for path in paths]
-    put(service, changed(one).content)
-    after = [service.get(path).headers["ETag"] for path in paths]
-    assert all(int(new.split("-")[0]) > int(old.split("-")[0]) for old, new in zip(before, after, strict=True))
-    assert [etag.partition("-")[2] for etag in after] == ["", "2", "2"]
-    assert service.get(paths[0], **{"If-None-Match": before[0]}).status_code == 200
-    assert service.get(f"{two.path}/metadata").status_code == 200
-
-
 def test_a_replaced_study_keeps_its_place(service: ServiceClient) -> None:
     """Searches order by when a study was first stored, which a PUT does not change."""
     patient = new_uid()[-60:]
@@ -86,29 +39,6 @@ def test_a_replaced_study_keeps_its_place(service: ServiceClient) -> None:
     put(service, changed(old, patient=patient.encode()).content)
     found = service.search(f"/studies?PatientID={patient}")
     assert [values(study, "0020000D") for study in found] == [[newer.study], [old.study]]
-
-
-def test_several_parts(service: ServiceClient) -> None:
-    """Each part is decided by itself: what is there is replaced, what is not is stored, what is bad fails."""
-    old, other = Sample(), Sample()
-    service.store_samples(old)
-    new = changed(old)
-    headers = {"Accept": DICOM_JSON, "Content-Type": 'multipart/related; type="application/dicom"; boundary=frontier'}
-    body = multipart_body(new.content, b"nonsense", other.content, boundary="frontier")
-    response = service.http.put("/studies", content=body, headers=headers)
-    assert response.status_code == 202
-    assert [values(item, "00081155")[0] for item in items(response, REFERENCED)] == [old.sop, other.sop]
-    assert [values(item, REASON) for item in items(response, FAILED)] == [[43264]]
-    assert service.get(old.path, STORED_INSTANCE).content == new.content
-
-
-def test_put_to_another_study_fails(service: ServiceClient) -> None:
-    """The study in the path binds PUT as it binds POST, and what is there stays."""
-    sample = Sample()
-    service.store_samples(sample)
-    status, _ = put(service, changed(sample).content, Sample().study_path)
-    assert status == 409
-    assert service.get(sample.path, STORED_INSTANCE).content == sample.content
 
 
 def test_change_feed(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.contract.differences import contains, equal, expect
+from tests.contract.feed import Feed
 from tests.contract.service import Service
 from tests.contract.sources import AZURE_PARTITIONS, OPEN_SOURCE
 from tests.contract.target import OTHER_PARTITION, PARTITION
@@ -70,12 +71,12 @@ def test_the_same_uids_twice(partitioned: Service, other: Service) -> None:
 
 
 @pytest.mark.needs("partitions")
-def test_change_feed(partitioned: Service) -> None:
+def test_change_feed(partitioned: Service, other: Service) -> None:
     """The change feed spans all partitions, and each entry names its own."""
-    partitioned.stored(Sample())
-    entry = expect(partitioned.get(f"{partitioned.version_url}/changefeed/latest"), 200).json()
-    names = [value for key, value in entry.items() if key.lower() == "partitionname"]
-    equal("partition", names, [PARTITION])
+    feed, sample = Feed(partitioned), Sample()
+    partitioned.stored(sample)
+    other.stored(sample)
+    equal("partitions", [entry["partitionname"] for entry in feed.entries(sample)], [PARTITION, OTHER_PARTITION])
 
 
 @pytest.mark.needs("partitions")
