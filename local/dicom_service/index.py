@@ -87,11 +87,11 @@ class Index:
             replaced = _take_out(connection, target) if replace else []
             study_key = _put(connection, Level.STUDY, study, instance)
             _expire(connection, study_key, lifetime)
-            series: Identity = {"study_key": study_key, "SeriesInstanceUID": target.series_instance_uid}
+            within: Identity = {"partition_key": target.partition_key, "study_key": study_key}
+            series: Identity = {**within, "SeriesInstanceUID": target.series_instance_uid}
             series_key = _put(connection, Level.SERIES, series, instance)
-            pixel_data = json.dumps(instance.pixel_data.to_dict()) if instance.pixel_data else None
-            row = (study_key, series_key, target.sop_instance_uid, instance.transfer_syntax_uid, file_name, pixel_data)
-            key = _insert_instance(connection, row)
+            identity: Identity = {**within, "series_key": series_key, "SOPInstanceUID": target.sop_instance_uid}
+            key = _insert_instance(connection, identity, instance, file_name)
             connection.execute("INSERT INTO metadata VALUES (?, ?)", (key, instance.metadata))
             keys = {Level.STUDY: study_key, Level.SERIES: series_key, Level.INSTANCE: key}
             extended_index.add(connection, keys, instance)
@@ -171,7 +171,7 @@ def _take_out(connection: sqlite3.Connection, target: Target) -> list[sqlite3.Ro
     """Delete the instances of the target, but neither series nor study."""
     condition, parameters = target.condition()
     rows = connection.execute(
-        f"SELECT partition_key, StudyInstanceUID, SeriesInstanceUID, SOPInstanceUID, instance.key, file_name, "
+        f"SELECT study.partition_key, StudyInstanceUID, SeriesInstanceUID, SOPInstanceUID, instance.key, file_name, "
         f"instance.series_key, instance.study_key FROM {_JOINED} WHERE {condition}",
         parameters,
     ).fetchall()
@@ -222,13 +222,17 @@ def _insert(connection: sqlite3.Connection, table: str, columns: Mapping[str, ma
     return int(cursor.lastrowid or 0)
 
 
-def _insert_instance(connection: sqlite3.Connection, row: tuple[object, ...]) -> int:
-    names = "study_key, series_key, SOPInstanceUID, transfer_syntax_uid, file_name, pixel_data"
+def _insert_instance(connection: sqlite3.Connection, identity: Identity, instance: Instance, file_name: str) -> int:
     there = "SELECT 1 FROM instance WHERE series_key = ? AND SOPInstanceUID = ?"
-    if connection.execute(there, row[1:3]).fetchone() is not None:
+    if connection.execute(there, (identity["series_key"], identity["SOPInstanceUID"])).fetchone() is not None:
         raise AlreadyStored
-    cursor = connection.execute(f"INSERT INTO instance ({names}) VALUES (?, ?, ?, ?, ?, ?)", row)
-    return int(cursor.lastrowid or 0)
+    columns: Identity = {
+        **identity,
+        "transfer_syntax_uid": instance.transfer_syntax_uid,
+        "file_name": file_name,
+        "pixel_data": json.dumps(instance.pixel_data.to_dict()) if instance.pixel_data else None,
+    }
+    return _insert(connection, "instance", columns)
 
 
 def _delete_if_empty(connection: sqlite3.Connection, table: str, keys: set[int]) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from local.dicom_service import extended_schema
 from local.dicom_service.attributes import Level, indexed_at
 
-VERSION = 6
+VERSION = 7
 
 
 def _columns(level: Level) -> str:
@@ -43,12 +43,14 @@ STATEMENTS = [
         UNIQUE (StudyInstanceUID, partition_key))""",
     f"""CREATE TABLE series (
         key INTEGER PRIMARY KEY AUTOINCREMENT,
+        partition_key INTEGER NOT NULL REFERENCES data_partition,
         study_key INTEGER NOT NULL REFERENCES study,
         SeriesInstanceUID TEXT NOT NULL,
         {_columns(Level.SERIES)},
         UNIQUE (study_key, SeriesInstanceUID))""",
     """CREATE TABLE instance (
         key INTEGER PRIMARY KEY AUTOINCREMENT,
+        partition_key INTEGER NOT NULL REFERENCES data_partition,
         study_key INTEGER NOT NULL REFERENCES study,
         series_key INTEGER NOT NULL REFERENCES series,
         SOPInstanceUID TEXT NOT NULL,
@@ -74,6 +76,7 @@ STATEMENTS = [
         SOPInstanceUID TEXT NOT NULL,
         instance_key INTEGER NOT NULL)""",
     "CREATE INDEX change_feed_timestamp ON change_feed (timestamp)",
+    *(f"CREATE INDEX {table}_partition ON {table} (partition_key)" for table in ("study", "series", "instance")),
     "CREATE INDEX study_expires ON study (expires) WHERE expires IS NOT NULL",
     "CREATE INDEX series_SeriesInstanceUID ON series (SeriesInstanceUID)",
     "CREATE INDEX instance_SOPInstanceUID ON instance (SOPInstanceUID)",

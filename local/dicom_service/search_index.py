@@ -56,10 +56,11 @@ def search(
     database: Database, scope: Scope, query: Query, within: dict[str, str], partition_key: int
 ) -> list[Attributes]:
     """Return one page of a partition's results, the newest first; `within` are the UIDs in the path, by keyword."""
-    # The plus keeps SQLite from looking for a study by its partition, for most are in one.
-    conditions: list[tuple[str, Sequence[Key]]] = [("+study.partition_key = ?", [partition_key])]
-    conditions += [_sql(condition) for condition in query.conditions]
+    conditions: list[tuple[str, Sequence[Key]]] = [_sql(condition) for condition in query.conditions]
     conditions += [(f"{_column(uid)} = ?", [within[uid.keyword]]) for uid in UIDS if uid.keyword in within]
+    # The plus keeps SQLite from using the partition's index where another finds less.
+    in_partition = f"{'+' if conditions else ''}{scope.level.name.lower()}.partition_key = ?"
+    conditions.append((in_partition, [partition_key]))
     statement = _statement(scope, [condition for condition, _ in conditions])
     parameters = [parameter for _, parameters in conditions for parameter in parameters]
     with database.read() as connection:

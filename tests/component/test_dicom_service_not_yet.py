@@ -9,7 +9,7 @@ import pytest
 
 import local.dicom_service
 from local.dicom_service.not_yet import FEATURES
-from tests.component.dicom_service_support import Sample, ServiceClient, service
+from tests.component.dicom_service_support import STORED_INSTANCES, Sample, ServiceClient, parts_of, service
 
 __all__ = ["service"]
 
@@ -53,8 +53,12 @@ def test_missing_features_answer_501(service: ServiceClient, method: str, path: 
 
 
 def test_original_version_is_the_stored_one(service: ServiceClient) -> None:
-    """Where nothing can be updated, the original version is the only one."""
+    """Where nothing can be updated, the original version is the only one, at every level."""
     sample = Sample()
     service.store_samples(sample)
-    response = service.get(sample.path, "application/dicom", **{"msdicom-request-original": "true"})
-    assert response.content == sample.content
+    original = {"msdicom-request-original": "true"}
+    assert service.get(sample.path, "application/dicom", **original).content == sample.content
+    for path in (sample.path, sample.series_path, sample.study_path):
+        ((_, content),) = parts_of(service.get(path, STORED_INSTANCES, **original))
+        assert content == sample.content
+        assert len(service.get(f"{path}/metadata", **original).json()) == 1
