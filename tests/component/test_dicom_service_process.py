@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import signal
@@ -12,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import httpx
@@ -217,13 +218,76 @@ def test_killed_in_the_middle_of_stores(tmp_path: Path) -> None:
             for path in found:
                 assert client.get(path, STORED_INSTANCE).status_code == 200
         assert process.stop() == 0
-    files = {path.name for path in (data / "instances").glob("*/*")}
-    with sqlite3.connect(data / "index.sqlite") as index:
-        rows = {name for (name,) in index.execute("SELECT file_name FROM instance")}
-    index.close()
     assert confirmed
+    assert_files_are_rows(data)
+
+
+def assert_files_are_rows(data: Path) -> None:
+    """Assert that there is a file for each row, and no other."""
+    files = {path.name for path in (data / "instances").glob("*/*")}
+    with closing(sqlite3.connect(data / "index.sqlite")) as index:
+        rows = {name for (name,) in index.execute("SELECT file_name FROM instance")}
     assert files == rows
     assert list((data / "incoming").iterdir()) == []
+
+
+def test_killed_in_the_middle_of_puts(tmp_path: Path) -> None:
+    """Killed at any moment it has each instance in its old version or its new one, whole, and never none."""
+    data = tmp_path / "data"
+    replaced = [Replaced() for _ in range(4)]
+    for _ in range(3):
+        with started(data, "--no-auth") as process:
+            putting = [threading.Thread(target=each.put_until_killed, args=(process.root,)) for each in replaced]
+            for thread in putting:
+                thread.start()
+            time.sleep(random.uniform(0.2, 0.5))
+            process.stop(signal.SIGKILL)
+            for thread in putting:
+                thread.join()
+        with started(data, "--no-auth") as process:
+            client = ServiceClient(process.root)
+            with client.http:
+                for each in replaced:
+                    each.check(client)
+            assert process.stop() == 0
+        assert_files_are_rows(data)
+
+
+class Replaced:
+    """An instance that is put again and again, and what may be there of it."""
+
+    def __init__(self) -> None:
+        self.sample = Sample()
+        self.possible: list[Sample] = []
+        self.is_confirmed = False
+
+    def put_until_killed(self, root: str) -> None:
+        """Put version after version; only the last one that was confirmed, or one sent since, may be there."""
+        uids = (self.sample.study, self.sample.series, self.sample.sop)
+        headers = {"Accept": DICOM_JSON, "Content-Type": "application/dicom"}
+        with ServiceClient(root).http as http:
+            for number in itertools.count():
+                patient = f"{number} {random.randbytes(8).hex()}".encode()
+                pixels = ("OB", random.randbytes(100_000))
+                self.possible.append(Sample(*uids, {0x00100020: ("LO", patient), 0x7FE00010: pixels}))
+                try:
+                    assert http.put("/studies", content=self.possible[-1].content, headers=headers).status_code == 200
+                except httpx.HTTPError:
+                    return
+                self.possible, self.is_confirmed = self.possible[-1:], True
+
+    def check(self, client: ServiceClient) -> None:
+        """Check what is there: content and metadata are of one version, and it is found once."""
+        response = client.get(self.sample.path, STORED_INSTANCE)
+        if not self.is_confirmed and response.status_code == 404:
+            return
+        (found,) = [sample for sample in self.possible if sample.content == response.content]
+        (metadata,) = client.get(f"{self.sample.path}/metadata").json()
+        element = found.elements[0x00100020]
+        assert element is not None
+        assert values(metadata, "00100020") == [element[1].decode()]
+        assert len(client.search(f"{self.sample.study_path}/instances")) == 1
+        self.possible, self.is_confirmed = [found], True
 
 
 def test_killed_in_the_middle_of_a_reindexing(tmp_path: Path) -> None:
