@@ -31,6 +31,8 @@ class DICOMwebClient(StoreTransaction, SearchTransaction, RetrieveTransaction, D
         base_url: the service's address with its version, such as `https://….dicom.azurehealthcareapis.com/v2`.
         auth: adds the bearer token to each request.
         transport: below httpx's API; the default one if None.
+        single_part: False for services that know multipart alone, such as Orthanc. The Azure service knows both; it
+            may take a multipart request that was cut short for a whole one.
     """
 
     def __init__(
@@ -41,10 +43,12 @@ class DICOMwebClient(StoreTransaction, SearchTransaction, RetrieveTransaction, D
         transport: httpx.AsyncBaseTransport | None = None,
         timeout: httpx.Timeout = DEFAULT_TIMEOUT,
         retry: RetryPolicy | None = None,
+        single_part: bool = True,
     ) -> None:
-        super().__init__(Session(base_url, auth=auth, transport=transport, timeout=timeout, retry=retry))
+        session = Session(base_url, auth=auth, transport=transport, timeout=timeout, retry=retry)
+        super().__init__(session, single_part=single_part)
         # These belong to the whole service, whichever partition a client is bound to.
-        self._service = self._session
+        self._service = session
         self.change_feed = ChangeFeed(self._service)
         self.extended_query_tags = ExtendedQueryTags(self._service)
         self.operations = Operations(self._service)

@@ -16,6 +16,7 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 §5.6.2
 DICOM = "application/dicom"
 DICOM_JSON = "application/dicom+json"
 JSON = "application/json"
+RELATED = "multipart/related"
 OCTET_STREAM = "application/octet-stream"
 RENDERED = ("image/jpeg", "image/png")
 

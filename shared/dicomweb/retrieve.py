@@ -49,7 +49,8 @@ class RetrieveTransaction(Transactions):
             NotFound: there is none under these UIDs.
         """
         resource = Resource(study_instance_uid, series_instance_uid, sop_instance_uid)
-        async with self._retrieve(_request(resource, media_types.INSTANCE, original=original)) as parts:
+        accept = media_types.INSTANCE if self._single_part else media_types.INSTANCES
+        async with self._retrieve(_request(resource, accept, original=original)) as parts:
             yield await _only(parts, "retrieve instance")
 
     @asynccontextmanager
@@ -92,7 +93,7 @@ class RetrieveTransaction(Transactions):
         """
         suffix = _frames_path(frames)
         resource = Resource(study_instance_uid, series_instance_uid, sop_instance_uid)
-        accept = media_types.FRAME if len(frames) == 1 else media_types.FRAMES
+        accept = media_types.FRAME if self._single_part and len(frames) == 1 else media_types.FRAMES
         async with self._retrieve(_request(resource, accept, suffix, "frames")) as parts:
             yield parts
 

@@ -96,7 +96,8 @@ class Answer:
             InvalidResponse: it is of another media type, too large, or no JSON.
             ResponseLost: the connection failed before the body's end.
         """
-        if media_type_of(self.content_type)[0] not in (DICOM_JSON, JSON):
+        # Orthanc names no media type where a store failed; what is no JSON fails all the same.
+        if self.content_type and media_type_of(self.content_type)[0] not in (DICOM_JSON, JSON):
             raise InvalidResponse(f"{self._transaction}: the answer is not JSON")
         content = bytearray()
         async for chunk in self.chunks():
@@ -240,10 +241,16 @@ class Session:
 
 
 class Transactions:
-    """Some transactions of a client, all over one session."""
+    """Some transactions of a client, all over one session.
 
-    def __init__(self, session: Session) -> None:
+    Args:
+        session: to the service, or to one partition of it.
+        single_part: whether what is one instance or one frame travels by itself, not as multipart of one part.
+    """
+
+    def __init__(self, session: Session, *, single_part: bool = True) -> None:
         self._session = session
+        self._single_part = single_part
 
 
 async def _drain(response: httpx.Response) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
 from datetime import timedelta
 
 from . import media_types
 from .body import Body
 from .errors import DICOMwebError, InvalidParameter
+from .media_types import format_media_type
+from .multipart import closing_delimiter, part_head
 from .resource import Resource
 from .session import Answer, Request, Transactions
 from .store_response import StoreResult, parse_store_response
@@ -19,7 +23,7 @@ _STATUSES = frozenset({200, 202, 204, 409})
 
 
 class StoreTransaction(Transactions):
-    """Store, one instance a request: a multipart request that is cut short may be answered as if it were whole."""
+    """Store, one instance a request, so that each is confirmed by itself."""
 
     async def store_instance(
         self,
@@ -47,13 +51,14 @@ class StoreTransaction(Transactions):
             InvalidResponse: the answer cannot be read: perhaps stored.
             Exception: whatever the source raised: not stored.
         """
+        content_type, body = (media_types.DICOM, source) if self._single_part else _as_multipart(source)
         request = Request(
             "store instance",
             "PUT" if replace else "POST",
             Resource(study_instance_uid).path,
             accept=media_types.DICOM_JSON,
-            headers={"Content-Type": media_types.DICOM, **_expiry(expire_after)},
-            body=source,
+            headers={"Content-Type": content_type, **_expiry(expire_after)},
+            body=body,
             statuses=_STATUSES,
         )
         return await self._session.fetch(request, _read)
@@ -105,6 +110,23 @@ class StoreTransaction(Transactions):
 
 def _take(waiting: Iterable[Body], count: int) -> Iterable[Body]:
     return (source for _, source in zip(range(count), waiting, strict=False))
+
+
+def _as_multipart(source: Body) -> tuple[str, Body]:
+    """Return the Content-Type and the body of a message that has an instance as its only part (RFC 2387)."""
+    boundary = secrets.token_hex(16)
+    head = part_head(boundary.encode(), media_types.DICOM)
+    end = closing_delimiter(boundary.encode())
+
+    async def chunks() -> AsyncGenerator[bytes]:
+        yield head
+        async with aclosing(aiter(source)) as content:
+            async for chunk in content:
+                yield chunk
+        yield end
+
+    content_type = format_media_type(media_types.RELATED, {"type": media_types.DICOM, "boundary": boundary})
+    return content_type, Body(chunks, len(head) + source.length + len(end))
 
 
 def _expiry(after: timedelta | None) -> dict[str, str]:

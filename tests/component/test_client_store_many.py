@@ -12,6 +12,7 @@ from datetime import timedelta
 import pytest
 
 from shared.dicomweb import Body, Busy, InvalidParameter, StoreResult, StoreStatus
+from shared.dicomweb.multipart import MultipartParser, PartBegin, PartData, PartEnd, boundary_of
 from tests.component.client_under_test import INSTANCE, JSON, STUDY, client_of
 from tests.component.scripted_server import End, Received, Script, answer, script, serve
 
@@ -141,3 +142,19 @@ async def test_progress() -> None:
     assert told[:half] == told[half:] == sorted(set(told))
     assert told[-1] == len(CONTENT)
     assert half > 1
+
+
+async def test_as_multipart() -> None:
+    """A service that knows multipart alone gets the instance as the only part, whole at each attempt."""
+    told: list[int] = []
+    async with serve(answer(503), STORED) as server, client_of(server.url, single_part=False) as client:
+        await client.store_instance(Body.from_bytes(CONTENT, on_progress=told.append))
+    for request in server.requests:
+        content_type = request.headers["content-type"]
+        assert content_type.startswith('multipart/related; type="application/dicom"; boundary=')
+        events = [*(parser := MultipartParser(boundary_of(content_type))).feed(request.body)]
+        parser.close()
+        assert events[0] == PartBegin({"content-type": "application/dicom"})
+        assert b"".join(event.data for event in events if isinstance(event, PartData)) == CONTENT
+        assert [type(event) for event in events].count(PartEnd) == 1
+    assert told[-1] == len(CONTENT)
