@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 # Options for pytest: make test ARGS="-k purge"
 ARGS ?=
-# The DICOM service for make contract, with its version; without it, the stand-in.
+# The DICOM service for make contract and make tutorial, with its version; without it, the stand-in.
 URL ?=
 # What the bearer of a token may do: make token ROLE=reader
 ROLE ?= owner
@@ -12,6 +12,7 @@ RUN = $(VENV)/bin/python
 
 help:
 	@echo "make demo    watch the app do its three jobs on real files, in about a minute"
+	@echo "make tutorial   a Python for docs/tutorial.md, beside a DICOM service that runs meanwhile; URL=... names yours"
 	@echo "make up      run the app, storage and the DICOM service on this machine; Ctrl-C ends them"
 	@echo "make down    end what 'make up' runs"
 	@echo "make token   print a bearer token for the DICOM service of 'make up'; ROLE=reader for one that only reads"
@@ -23,6 +24,9 @@ help:
 
 demo: set-up
 	@exec $(RUN) -m local.demo
+
+tutorial: set-up
+	@exec $(RUN) -m local.tutorial $(if $(URL),--url '$(URL)')
 
 # exec, so that make's signals reach Python itself; --parent, for those that make keeps to itself.
 up: set-up
@@ -55,5 +59,5 @@ set-up:
 	  echo "This needs Python 3.11 or newer: name one with PYTHON=, such as make demo PYTHON=python3.13" >&2; exit 1; }
 	@exec $(PYTHON) -I local/bootstrap.py --venv $(VENV)
 
-.PHONY: help demo up down token test contract check lock set-up
+.PHONY: help demo tutorial up down token test contract check lock set-up
 .NOTPARALLEL:

@@ -144,17 +144,21 @@ class Stack:
         """
         self._say("Starting storage, the token endpoint and the DICOM service ...")
         azurite = self._add(self._azurite.start())
-        endpoint = self._add(self._identity())
-        service = self._add(self._dicom_service())
+        self.start_dicom_service(check)
         self._wait(azurite, self._azurite.is_ready, check)
         self._create_containers()
-        self._wait(endpoint, lambda: _status(self.ports.identity, "/") is not None, check)
-        self._wait(service, lambda: _status(self.ports.dicom, "/health/check") == HTTPStatus.OK, check)
         self._say("Starting the app ...")
         app = self._add(self._functions_host())
         self._wait(app, lambda: _status(self.ports.app, "/api/health/live") == HTTPStatus.OK, check)
         if _status(self.ports.app, "/api/health/ready") != HTTPStatus.OK:
             self._say(f"The app answers, but is not ready: see the events not_ready in {app.log}.")
+
+    def start_dicom_service(self, check: Callable[[], None] = lambda: None) -> None:
+        """Start the DICOM service and the token endpoint alone, and return when both answer; otherwise as `start`."""
+        endpoint = self._add(self._identity())
+        service = self._add(self._dicom_service())
+        self._wait(endpoint, lambda: _status(self.ports.identity, "/") is not None, check)
+        self._wait(service, lambda: _status(self.ports.dicom, "/health/check") == HTTPStatus.OK, check)
 
     def check(self) -> None:
         """Raise PartFailed if a part has ended."""
@@ -220,7 +224,7 @@ class Stack:
             name,
             [sys.executable, "-m", module, *options],
             log=self.folder / f"{name}.log",
-            environment={**os.environ, "PYTHONUNBUFFERED": "1", **environment, **_no_proxy()},
+            environment={**os.environ, "PYTHONUNBUFFERED": "1", **environment, **no_proxy()},
             folder=ROOT,
         )
 
@@ -258,7 +262,7 @@ def _status(port: int, path: str) -> int | None:
         connection.close()
 
 
-def _no_proxy() -> dict[str, str]:
-    """Return the setting that keeps the parts from talking to each other through a proxy."""
+def no_proxy() -> dict[str, str]:
+    """Return the setting that keeps this machine from talking to itself through a proxy."""
     hosts = [os.environ.get("no_proxy") or os.environ.get("NO_PROXY"), HOST, "localhost"]
     return dict.fromkeys(("no_proxy", "NO_PROXY"), ",".join(filter(None, hosts)))

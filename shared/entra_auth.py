@@ -99,6 +99,10 @@ class EntraAuth(httpx.Auth):
             raise RequestNotSent(f"token: none was obtained ({why})") from None
         return kept.token
 
+    async def aclose(self) -> None:
+        """Close the credential, and so its connections."""
+        await self._credential.close()
+
     async def _replace_credential(self) -> None:
         self._token = None
         await self._credential.close()
