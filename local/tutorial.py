@@ -70,10 +70,8 @@ def _files(folder: Path) -> dict[str, str]:
 
 def _open_python(environment: Mapping[str, str]) -> int:
     print(_WELCOME.format(**environment), flush=True)
-    # Python 3.13's own line editor reads a pipe line by line, and no block has an end then.
-    basic = {} if sys.stdin.isatty() else {"PYTHON_BASIC_REPL": "1"}
     command = [sys.executable, "-m", "asyncio"]
-    with subprocess.Popen(command, env={**environment, **basic}, cwd=ROOT) as python:  # noqa: S603 - our own command
+    with subprocess.Popen(command, env=environment, cwd=ROOT) as python:  # noqa: S603 - our own command
         try:
             return python.wait()
         finally:

@@ -236,7 +236,7 @@ async def test_a_refused_token_is_replaced_with_the_real_credential(monkeypatch:
         async with client_of(server.url, auth=auth) as client:
             assert await client.search_for_studies() == []
             assert await client.search_for_studies() == []
-        await auth._credential.close()
+        await auth.aclose()
     assert len(identity.requests) == 2
     assert len(server.requests) == 3
 
