@@ -127,7 +127,7 @@ def test_the_page_needs_only_what_the_app_needs() -> None:
 
 
 def test_make_tutorial_opens_a_python_and_ends_with_it(tmp_path: Path) -> None:
-    """The page's first block works there, against an empty service; the end of the input ends it all with exit code 0."""
+    """The page's first block works there, against an empty service; the end of the input ends it all: exit code 0."""
     lines = [
         *(line for line in steps()[0][0].splitlines() if line),
         "print(sorted(os.listdir(folder)), await client.search_for_studies())",
