@@ -42,7 +42,7 @@ test: set-up
 	@exec $(RUN) -m pytest $(ARGS)
 
 contract: set-up
-	@exec env CONTRACT_URL='$(URL)' $(RUN) -m pytest tests/contract $(ARGS)
+	@exec env CONTRACT_URL='$(URL)' $(RUN) -m pytest -q --tb=no -rN tests/contract $(ARGS)
 
 check: set-up
 	$(RUN) -m ruff check .

@@ -19,7 +19,7 @@ from _pytest.terminal import TerminalReporter
 
 from local import process, tokens
 from local.ports import HOST, free_ports
-from tests.contract.report import Run, row
+from tests.contract.report import Run
 from tests.contract.service import Bearer, Service
 from tests.contract.target import FEATURES, PARTITION, Target, Unusable, from_environment
 
@@ -68,7 +68,7 @@ def pytest_runtest_makereport(
     """Turn a failure into a line of the table; against another's service there are no tracebacks."""
     report = yield
     if report.failed and call.excinfo is not None:
-        item.config.stash[RUN].rows.append(row(item, call.excinfo.value))
+        item.config.stash[RUN].add(item, call.excinfo.value)
         if item.config.stash[TARGET] is not None:
             report.longrepr = str(call.excinfo.value)
     return report

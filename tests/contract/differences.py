@@ -48,9 +48,9 @@ def contains(what: str, observed: Container[Any], *expected: Any) -> None:
     Raises:
         Difference: something is not there.
     """
-    missing = [item for item in expected if item not in observed]
+    missing = ", ".join(str(item) for item in expected if item not in observed)
     if missing:
-        raise Difference(f"{what}: with {_short(missing)}", _short(observed))
+        raise Difference(f"{what} with {missing}", f"{what} without")
 
 
 def _request(response: httpx.Response) -> str:

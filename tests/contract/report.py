@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import traceback
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import httpx
 import pytest
@@ -12,7 +14,24 @@ import pytest
 from tests.contract.differences import Difference
 from tests.contract.service import Made
 
-HEAD = ("fact", "source", "expected", "observed")
+FOLDER = Path(__file__).parent
+HEAD = "| fact | source | expected | observed |\n|---|---|---|---|"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A fact that does not hold."""
+
+    fact: str
+    source: str
+    expected: str
+    observed: str
+
+    def line(self, cases: list[str]) -> str:
+        """Return a line of the table, with what the fact was tried for."""
+        fact = f"{self.fact} [{'; '.join(cases)}]" if any(cases) else self.fact
+        cells = (fact, self.source, self.expected, self.observed)
+        return "| " + " | ".join(map(_cell, cells)) + " |"
 
 
 @dataclass
@@ -20,30 +39,29 @@ class Run:
     """What the tests of the contract have to say."""
 
     made: Made = field(default_factory=Made)
-    rows: list[tuple[str, str, str, str]] = field(default_factory=list)
+    rows: dict[Row, list[str]] = field(default_factory=dict)
     not_run: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def add(self, item: pytest.Item, error: BaseException) -> None:
+        """Take in a test that failed."""
+        row = Row(_fact(item), _source(item), *_difference(error))
+        self.rows.setdefault(row, []).append(item.name.partition("[")[2].removesuffix("]"))
 
     def lines(self) -> Iterator[str]:
         """Yield the lines of the report, none where all is well and nothing was left out."""
         for (module, reason), count in sorted(self.not_run.items()):
             yield f"NOT RUN: {count} of {module}: {reason}"
         if self.rows:
-            yield "| " + " | ".join(HEAD) + " |"
-            yield "|---" * len(HEAD) + "|"
-            yield from ("| " + " | ".join(map(_cell, row)) + " |" for row in self.rows)
+            yield from HEAD.splitlines()
+            yield from (row.line(cases) for row, cases in self.rows.items())
         for leftover in self.made.leftovers:
             yield f"NOT REMOVED: {leftover}"
 
     def totals(self) -> str:
         """Return the last line."""
         removed = self.made.count - len(self.made.leftovers)
-        return f"{len(self.rows)} differences; {removed} of {self.made.count} studies and tags made were removed"
-
-
-def row(item: pytest.Item, error: BaseException) -> tuple[str, str, str, str]:
-    """Return a line of the table for a test that failed."""
-    expected, observed = _difference(error)
-    return _fact(item), _source(item), expected, observed
+        failed = sum(map(len, self.rows.values()))
+        return f"{failed} tests found differences; {removed} of {self.made.count} studies and tags made were removed"
 
 
 def _difference(error: BaseException) -> tuple[str, str]:
@@ -51,16 +69,15 @@ def _difference(error: BaseException) -> tuple[str, str]:
         return error.expected, error.observed
     if isinstance(error, httpx.HTTPError):
         return "an answer", type(error).__name__
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).parent == FOLDER]
     text = str(error).partition("\n")[0]
-    return "see the test", f"{type(error).__name__}: {text}"
+    return f"`{frames[-1].line}`" if frames else "no error", f"{type(error).__name__}: {text}"
 
 
 def _fact(item: pytest.Item) -> str:
-    """Return the first sentence of a test's docstring, with what it was run for."""
+    """Return the first line of a test's docstring."""
     docstring = getattr(getattr(item, "function", None), "__doc__", None) or item.name
-    sentence = docstring.strip().partition("\n")[0]
-    _, bracket, parameters = item.name.partition("[")
-    return f"{sentence} [{parameters}" if bracket else sentence
+    return docstring.strip().partition("\n")[0]
 
 
 def _source(item: pytest.Item) -> str:
