@@ -27,9 +27,10 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     """Sends httpx's requests over aiohttp, byte for byte and once.
 
     No cookie is kept, no redirect followed, nothing decompressed, no proxy asked. The times of `httpx.Timeout` are
-    idle times. ConnectError, ConnectTimeout and PoolTimeout mean that nothing was sent; after any other error the
-    outcome is unknown. An answer below 400 that comes before the whole body was sent is an error; one from 400 on is
-    returned at once, with the extension `upload_complete` False. A body's own error is raised as it is.
+    idle times; between the request's end and the answer's head `read` is one wait, whatever 1xx come. ConnectError,
+    ConnectTimeout and PoolTimeout mean that nothing was sent; after any other error the outcome is unknown. An answer
+    below 400 that comes before the whole body was sent is an error; one from 400 on is returned at once, with the
+    extension `upload_complete` False. A body's own error is raised as it is.
 
     Args:
         max_connections: at once; further requests wait for `pool` seconds at most.

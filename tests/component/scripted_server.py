@@ -33,12 +33,14 @@ class Read(Enum):
 
 @dataclass(frozen=True)
 class Script:
-    """What one request is answered with: bytes to send as one chunk each, more to read, and perhaps an end."""
+    """What one request is answered with: bytes to send as one chunk each, pauses in seconds, more to read,
+    and perhaps an end.
+    """
 
-    steps: tuple[bytes | Read | End, ...]
+    steps: tuple[bytes | float | Read | End, ...]
     read: Read = Read.ALL
 
-    def then(self, *steps: bytes | Read | End) -> Self:
+    def then(self, *steps: bytes | float | Read | End) -> Self:
         """Return the script with more steps."""
         return type(self)((*self.steps, *steps), self.read)
 
@@ -47,7 +49,7 @@ class Script:
         return type(self)(self.steps, read)
 
 
-def script(*steps: bytes | Read | End) -> Script:
+def script(*steps: bytes | float | Read | End) -> Script:
     """Return a script of these steps, which starts once the request was read."""
     return Script(steps)
 
@@ -184,6 +186,9 @@ class ScriptedServer:
                 return False
             if isinstance(step, Read):
                 await _receive_body(received, step, reader)
+                continue
+            if isinstance(step, float):
+                await asyncio.sleep(step)
                 continue
             writer.write(step)
             await writer.drain()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import traceback
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from shared.dicomweb import (
     StoreResult,
     StoreStatus,
 )
-from tests.component.client_under_test import INSTANCE, JSON, STUDY, client_of
+from tests.component.client_under_test import INSTANCE, JSON, STUDY, assert_tells_nothing, client_of
 from tests.component.scripted_server import End, Read, Script, answer, head, script, serve
 
 CONTENT = bytes(range(256)) * 4000  # a million bytes, in four chunks
@@ -214,6 +215,15 @@ async def test_misbehaving_source(source: Callable[[], AsyncIterator[bytes]], er
     assert whole.body == CONTENT
     assert len(cut) <= 1  # perhaps not even its head has gone out
     assert not any(request.is_complete or len(request.body) >= 1000 for request in cut)
+
+
+async def test_error_of_a_source_tells_no_address() -> None:
+    """A source's own error comes out as it was raised, with nothing of the connection that it went through."""
+    async with serve(stored()) as server, client_of(server.url) as client:
+        with pytest.raises(Broken) as raised:
+            await client.store_instance(Body(gives(500, then=Broken()), 1000), study_instance_uid=STUDY)
+    assert_tells_nothing(raised.value)
+    assert str(server.port) not in "".join(traceback.format_exception(raised.value))
 
 
 async def test_cancelled_upload() -> None:

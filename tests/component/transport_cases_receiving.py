@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.component import transport_plays as plays
+from tests.component import transport_plays_around as around
 from tests.component.scripted_server import LAST_CHUNK, End, answer, chunked, head, script
 from tests.component.transport_case import Case
 from tests.component.transport_plays import asked, body_of, get, target
@@ -96,6 +97,7 @@ RECEIVING = [
         "204, next 204, 1 whole",
     ),
     Case("cookie of a host with a name", plays.cookies_by_name, "none"),
-    Case("proxy in the environment", plays.proxy_in_the_environment, "204"),
+    Case("netrc in the environment", around.netrc_in_the_environment, "none"),
+    Case("proxy in the environment", around.proxy_in_the_environment, "204"),
     Case("again after 401", plays.sent_again_after_401, "204, whole [True, True], 2 opened, 2 closed"),
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.component import transport_plays as plays
+from tests.component import transport_plays_around as around
 from tests.component.scripted_server import End, Read, answer, head, script
 from tests.component.transport_case import Case
 from tests.component.transport_plays import LARGE, LARGE_UPLOAD, MIB, asked, body_of, get, post, upload
@@ -149,21 +150,21 @@ SENDING = [
     Case("PUT on a connection that is reset", plays.reused("PUT", by=End.RESET), "ReadError, 1 sent"),
     Case("POST on a connection that is reset", plays.reused("POST", by=End.RESET), "ReadError, 1 sent"),
     Case("closed while idle", plays.closed_while_idle, "204"),
-    Case("nobody listens", plays.not_listening, "ConnectError"),
-    Case("nobody accepts", plays.not_accepting, "ConnectTimeout"),
-    Case("no such host", plays.no_such_host, "ConnectError"),
-    Case("no TLS", plays.no_tls, "ConnectError"),
-    Case("certificate that nobody vouches for", plays.untrusted_certificate, "ConnectError"),
-    Case("TLS", plays.over_tls(LARGE_UPLOAD, answer(204)), "204, next 204"),
+    Case("nobody listens", around.not_listening, "ConnectError"),
+    Case("nobody accepts", around.not_accepting, "ConnectTimeout"),
+    Case("no such host", around.no_such_host, "ConnectError"),
+    Case("no TLS", around.no_tls, "ConnectError"),
+    Case("certificate that nobody vouches for", around.untrusted_certificate, "ConnectError"),
+    Case("TLS", around.over_tls(LARGE_UPLOAD, answer(204)), "204, next 204"),
     Case(
         "early 413 over TLS",
-        plays.over_tls(LARGE_UPLOAD, EARLY_413.then(End.STALL), write=0.2, read=0.2),
+        around.over_tls(LARGE_UPLOAD, EARLY_413.then(End.STALL), write=0.2, read=0.2),
         "413, next 204",
         "413, next ReadTimeout",
     ),
     Case(
         "reads no more over TLS",
-        plays.over_tls(LARGE_UPLOAD, script(End.DEAF).after(Read.HEAD), write=0.2),
+        around.over_tls(LARGE_UPLOAD, script(End.DEAF).after(Read.HEAD), write=0.2),
         "WriteTimeout, next 204",
     ),
     Case("no connection free", plays.exhausted, "PoolTimeout, then 204"),
@@ -201,6 +202,18 @@ SENDING = [
         asked(post, answer(204).after(Read.SLOWLY), write=1, read=2),
         "204, next 204, 1 whole",
         "WriteTimeout, next 204, 0 whole",
+    ),
+    Case(
+        "an answer in drops",
+        body_of(script(head(200, {"Content-Length": "3"}), b"0", 0.15, b"1", 0.15, b"2"), read=0.25),
+        "012 ends, next 204",
+    ),
+    # Ours counts from the end of the request to the head of the answer, whatever news comes in between.
+    Case(
+        "102 again and again",
+        asked(get, script(head(102), 0.15, head(102), 0.15, head(204)), read=0.25),
+        "ReadTimeout, next 204, 1 whole",
+        "204, next 204, 1 whole",
     ),
     Case("100 early in a long upload", plays.early_information, "204, next 204, 1 whole"),
     # Cancelled, and what is closed then

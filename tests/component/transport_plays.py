@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import pytest
-
-from tests.component.own_certificate import own_certificate
 from tests.component.scripted_server import End, Read, Script, answer, head, script, serve
 from tests.component.transports_under_test import Content, Subject, again_with_token, outcome, request_with
 
@@ -248,59 +244,3 @@ async def exhausted(subject: Subject) -> str:
         first.cancel()
         await asyncio.gather(first, return_exceptions=True)
         return f"{second}, then {await outcome(client.get(server.url))}"
-
-
-async def not_listening(subject: Subject) -> str:
-    """Connect to a port that is bound, where nobody listens."""
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        async with subject.client() as client:
-            return await outcome(client.get(f"http://127.0.0.1:{bound.getsockname()[1]}"))
-
-
-async def not_accepting(subject: Subject) -> str:
-    """Connect to a port whose queue is full."""
-    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
-        address = full.getsockname()
-        with socket.create_connection(address):
-            async with subject.client(times={"connect": 0.1}) as client:
-                return await outcome(client.get(f"http://127.0.0.1:{address[1]}"))
-
-
-async def no_such_host(subject: Subject) -> str:
-    """Connect to a name that is none."""
-    async with subject.client() as client:
-        return await outcome(client.get("http://no-such-host.invalid"))
-
-
-async def no_tls(subject: Subject) -> str:
-    """Speak TLS with a server that does not."""
-    async with serve(answer(400).after(Read.NOTHING)) as server, subject.client() as client:
-        return await outcome(client.get(server.url.replace("http:", "https:")))
-
-
-async def proxy_in_the_environment(subject: Subject) -> str:
-    """Be told of a proxy by the environment."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
-            patch.setenv(name, "http://127.0.0.1:1")
-        async with serve(answer(204)) as server, subject.client() as client:
-            return await outcome(client.get(server.url))
-
-
-async def untrusted_certificate(subject: Subject) -> str:
-    """Meet a server whose certificate nobody vouches for."""
-    async with serve(answer(204), tls=own_certificate()[0]) as server, subject.client() as client:
-        return await outcome(client.get(server.url.replace("http:", "https:")))
-
-
-def over_tls(ask: Ask, given: Script, **times: float) -> Play:
-    """Ask a server that is trusted, over TLS."""
-
-    async def play(subject: Subject) -> str:
-        theirs, ours = own_certificate()
-        async with serve(given, answer(204), tls=theirs) as server, subject.client(tls=ours, times=times) as client:
-            url = server.url.replace("http:", "https:")
-            return f"{await outcome(ask(client, url))}, next {await outcome(client.get(url))}"
-
-    return play
