@@ -31,9 +31,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Open a Python for docs/tutorial.md.")
     parser.add_argument("--url", help="a DICOM service, with its version; without it, a local one is started")
     url = parser.parse_args().url
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _end)
-    signal.signal(signal.SIGINT, lambda number, frame: None)  # Ctrl-C is for the Python in the foreground
     with tempfile.TemporaryDirectory(prefix="dicom-tutorial-") as folder:
         try:
             with _service(Path(folder), url) as service:
@@ -70,6 +69,7 @@ def _files(folder: Path) -> dict[str, str]:
 
 def _open_python(environment: Mapping[str, str]) -> int:
     print(_WELCOME.format(**environment), flush=True)
+    signal.signal(signal.SIGINT, lambda number, frame: None)  # from here on Ctrl-C is for the Python that is opened
     command = [sys.executable, "-m", "asyncio"]
     with subprocess.Popen(command, env=environment, cwd=ROOT) as python:  # noqa: S603 - our own command
         try:
