@@ -29,6 +29,7 @@ from local.dicom_service.metadata import retrieve_metadata
 from local.dicom_service.not_yet import FEATURES, NotYet
 from local.dicom_service.operation_routes import get_operation
 from local.dicom_service.partitions import Endpoint, RouteRow, list_partitions, partitioned
+from local.dicom_service.readers import CountReaders
 from local.dicom_service.rendered import retrieve_rendered
 from local.dicom_service.retrieve import retrieve
 from local.dicom_service.state import DEFAULT_MAX_REQUEST_BYTES, ImplicitVR, MismatchCode, Preamble, Service, Switches
@@ -67,6 +68,7 @@ def create_app(
             *(Middleware(each) for each in (KeepConnection, LogRequests, ApiVersions, UnexpectedErrors)),
             Middleware(CountRequests, counts=counts),
             Middleware(DrainUnreadBody),
+            Middleware(CountReaders),
         ],
         exception_handlers={ServiceError: _service_error, ClientDisconnect: _client_disconnect, 404: _unknown_path},
         lifespan=_lifespan(data_dir, switches),

@@ -14,6 +14,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
 
+from local.dicom_service.readers import Readers
+
 
 class DataFolderInUse(RuntimeError):
     """Another service has the data folder open: sweeping would take its incoming files away."""
@@ -25,6 +27,7 @@ class Files:
     def __init__(self, data_dir: Path) -> None:
         data_dir.mkdir(parents=True, exist_ok=True)
         self._lock = _locked(data_dir / "lock")
+        self.readers = Readers()
         self._incoming = data_dir / "incoming"
         self._instances = data_dir / "instances"
         self._incoming.mkdir(parents=True, exist_ok=True)
@@ -63,7 +66,11 @@ class Files:
         return self._instances / name[:2] / name
 
     def remove(self, names: Iterable[str]) -> None:
-        """Remove files whose rows are gone; one that is being read lives on until its reader closes it."""
+        """Remove files whose rows are gone, at once or when the last request that may be reading them has ended."""
+        self.unlink(self.readers.retire(names))
+
+    def unlink(self, names: Iterable[str]) -> None:
+        """Remove files that nobody is about to open."""
         for name in names:
             self.path_of(name).unlink(missing_ok=True)
 
