@@ -7,10 +7,12 @@ import secrets
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from datetime import timedelta
+from itertools import islice
+from typing import TypeVar
 
 from . import media_types
 from .body import Body
-from .errors import DICOMwebError, InvalidParameter
+from .errors import InvalidParameter
 from .media_types import format_media_type
 from .multipart import closing_delimiter, part_head
 from .resource import Resource
@@ -20,6 +22,8 @@ from .store_response import StoreResult, parse_store_response
 # 200: all stored. 202: some failed, or all stored with warnings. 204: nothing was in the request, as the service saw
 # it. 409: none stored. Each but 204 has a dataset that says it for each instance.
 _STATUSES = frozenset({200, 202, 204, 409})
+
+K = TypeVar("K")
 
 
 class StoreTransaction(Transactions):
@@ -65,38 +69,41 @@ class StoreTransaction(Transactions):
 
     async def store_instances(
         self,
-        sources: Iterable[Body],
+        sources: Iterable[tuple[K, Body]],
         *,
         at_once: int = 8,
         study_instance_uid: str | None = None,
         replace: bool = False,
         expire_after: timedelta | None = None,
-    ) -> AsyncGenerator[tuple[Body, StoreResult | Exception]]:
-        """Store many, each in a request of its own, and yield each with what came of it, as they finish.
+    ) -> AsyncGenerator[tuple[K, StoreResult | Exception]]:
+        """Store many, each in a request of its own, and yield what came of each, as they finish.
 
         One that fails ends none of the others. Close the generator to end all that is under way.
 
         Args:
-            sources: taken one by one as the uploads go on.
+            sources: each with a key of the caller's, such as its path; taken one by one as the uploads go on.
             at_once: how many are under way at most.
             study_instance_uid, replace, expire_after: as in `store_instance`.
+
+        Yields:
+            The key, and the result or what `store_instance` raised.
         """
         if at_once < 1:
             raise InvalidParameter("at_once must be at least 1")
 
-        async def store(source: Body) -> tuple[Body, StoreResult | Exception]:
+        async def store(key: K, source: Body) -> tuple[K, StoreResult | Exception]:
             try:
-                return source, await self.store_instance(
+                return key, await self.store_instance(
                     source, study_instance_uid=study_instance_uid, replace=replace, expire_after=expire_after
                 )
-            except (DICOMwebError, OSError, ValueError) as error:  # of the service, or of this one source
-                return source, error
+            except Exception as error:  # of the service, or of this one source
+                return key, error
 
         waiting = iter(sources)
-        running: set[asyncio.Task[tuple[Body, StoreResult | Exception]]] = set()
+        running: set[asyncio.Task[tuple[K, StoreResult | Exception]]] = set()
         try:
             while True:
-                running |= {asyncio.create_task(store(source)) for source in _take(waiting, at_once - len(running))}
+                running |= {asyncio.create_task(store(*each)) for each in islice(waiting, at_once - len(running))}
                 if not running:
                     return
                 done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
@@ -106,10 +113,6 @@ class StoreTransaction(Transactions):
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
-
-
-def _take(waiting: Iterable[Body], count: int) -> Iterable[Body]:
-    return (source for _, source in zip(range(count), waiting, strict=False))
 
 
 def _as_multipart(source: Body) -> tuple[str, Body]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, IntEnum
 from typing import Any
 
 from .answers import reading_answer
@@ -30,7 +30,7 @@ class StoreStatus(Enum):
     NOT_RECEIVED = "not_received"  # 204: the service saw nothing in the request
 
 
-class StoreReason:
+class StoreReason(IntEnum):
     """Reasons that the Azure service gives (0008,1196 and 0008,1197)."""
 
     ATTRIBUTES_DROPPED = 1  # stored, but some attributes are invalid and cannot be searched
@@ -46,7 +46,8 @@ class StoreReason:
 class InstanceOutcome:
     """What the service says of one instance.
 
-    `failed_attributes` are tags of eight hexadecimal digits: the service's comments quote values, so they are dropped.
+    `reason` is a `StoreReason` where we know it. `failed_attributes` are tags of eight hexadecimal digits: the service's
+    comments quote values, so they are dropped.
     """
 
     status: StoreStatus
@@ -54,6 +55,11 @@ class InstanceOutcome:
     sop_class_uid: str | None = None
     reason: int | None = None
     failed_attributes: tuple[str, ...] = ()
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether the service has it now, with or without a warning."""
+        return self.status in (StoreStatus.STORED, StoreStatus.WARNED)
 
 
 @dataclass(frozen=True)
@@ -114,9 +120,16 @@ def _outcome(item: Mapping[str, Any], status: StoreStatus, reason: Any) -> Insta
         # Stored padding of a UID is no part of it (PS3.5 §9.1).
         sop_instance_uid=None if sop_instance_uid is None else str(sop_instance_uid).rstrip(" \0"),
         sop_class_uid=_first(item, _REFERENCED_SOP_CLASS_UID),
-        reason=None if reason is None else int(reason),
+        reason=None if reason is None else _reason(int(reason)),
         failed_attributes=tuple(_failed_tags(item)),
     )
+
+
+def _reason(code: int) -> int:
+    try:
+        return StoreReason(code)
+    except ValueError:
+        return code
 
 
 def _failed_tags(item: Mapping[str, Any]) -> Iterator[str]:

@@ -284,7 +284,7 @@ async def test_throttling(root: str, client: DICOMwebClient) -> None:
     samples = [Sample() for _ in range(6)]
     async with httpx.AsyncClient(base_url=f"{root}/admin") as admin:
         await admin.post("/faults", json={"fault": "throttle", "kind": "store", "per_second": 4, "requests": None})
-        bodies = [Body.from_bytes(sample.content) for sample in samples]
+        bodies = [(sample.sop, Body.from_bytes(sample.content)) for sample in samples]
         outcomes = [outcome async for _, outcome in client.store_instances(bodies)]
         await admin.delete("/faults")
     assert not any(isinstance(outcome, Exception) for outcome in outcomes)

@@ -22,8 +22,8 @@ STORED = answer(
 )
 
 
-def numbered(count: int) -> list[Body]:
-    return [Body.from_bytes(b"%d" % number) for number in range(count)]
+def numbered(count: int) -> list[tuple[int, Body]]:
+    return [(number, Body.from_bytes(b"%d" % number)) for number in range(count)]
 
 
 async def test_each_is_confirmed_by_itself() -> None:
@@ -32,13 +32,12 @@ async def test_each_is_confirmed_by_itself() -> None:
     def chosen(request: Received) -> Script:
         return {b"3": answer(503), b"5": answer(204)}.get(request.body, STORED)
 
-    sources = numbered(8)
     async with serve(chosen) as server, client_of(server.url) as client:
-        outcomes = {id(source): outcome async for source, outcome in client.store_instances(sources)}
+        outcomes = {number: outcome async for number, outcome in client.store_instances(numbered(8))}
     assert Counter(request.body for request in server.requests) == Counter(
         {b"%d" % number: 3 if number == 3 else 1 for number in range(8)}
     )
-    told = [outcomes[id(source)] for source in sources]
+    told = [outcomes[number] for number in range(8)]
     assert isinstance(told.pop(3), Busy)
     statuses = [outcome.outcome_of(INSTANCE).status for outcome in told if isinstance(outcome, StoreResult)]
     assert statuses == [StoreStatus.STORED] * 4 + [StoreStatus.NOT_RECEIVED] + [StoreStatus.STORED] * 2
@@ -51,18 +50,17 @@ async def test_a_source_that_breaks_ends_itself_only() -> None:
         yield b"DI"
         raise OSError
 
-    sources = [Body(broken, 4), *numbered(2)]
+    sources = [(-1, Body(broken, 4)), *numbered(2)]
     async with serve(STORED) as server, client_of(server.url) as client:
-        outcomes = [outcome async for _, outcome in client.store_instances(sources)]
-    assert [type(outcome) for outcome in outcomes if not isinstance(outcome, StoreResult)] == [OSError]
-    assert len(outcomes) == 3
+        outcomes = {number: type(outcome) async for number, outcome in client.store_instances(sources)}
+    assert outcomes == {-1: OSError, 0: StoreResult, 1: StoreResult}
 
 
 async def test_no_more_at_once_than_asked_for() -> None:
     """Sources are taken as uploads end, and never more are under way than `at_once`."""
     taken = 0
 
-    def sources() -> Iterator[Body]:
+    def sources() -> Iterator[tuple[int, Body]]:
         nonlocal taken
         for source in numbered(9):
             taken += 1
@@ -95,8 +93,8 @@ async def test_none_at_once_is_refused() -> None:
     """A bound of nothing would wait for ever."""
     async with client_of("http://127.0.0.1:1/v2") as client:
         with pytest.raises(InvalidParameter):
-            await anext(client.store_instances([], at_once=0))
-        assert [outcome async for outcome in client.store_instances([])] == []
+            await anext(client.store_instances(numbered(1), at_once=0))
+        assert [outcome async for outcome in client.store_instances(numbered(0))] == []
 
 
 async def test_replacing() -> None:

@@ -81,7 +81,7 @@ async def test_its_answer_to_a_store_has_an_outcome_for_each(client: DICOMwebCli
 async def test_many_at_once(client: DICOMwebClient) -> None:
     """Many are stored at once, each confirmed by itself."""
     files = siblings("CT_small.dcm", 20)
-    bodies = [Body.from_bytes(file.content) for file in files]
+    bodies = [(file, Body.from_bytes(file.content)) for file in files]
     outcomes = [outcome async for _, outcome in client.store_instances(bodies)]
     assert {o.outcome_of().status for o in outcomes if isinstance(o, StoreResult)} == {StoreStatus.STORED}
     assert len([item async for item in client.iter_instances(**files[0].series_uids)]) == 20
