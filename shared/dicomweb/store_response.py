@@ -46,8 +46,8 @@ class StoreReason(IntEnum):
 class InstanceOutcome:
     """What the service says of one instance.
 
-    `reason` is a `StoreReason` where we know it. `failed_attributes` are tags of eight hexadecimal digits: the service's
-    comments quote values, so they are dropped.
+    `reason` is a `StoreReason` where we know it. `failed_attributes` are tags of eight hexadecimal digits: comments of
+    the service quote values, so they are dropped.
     """
 
     status: StoreStatus
