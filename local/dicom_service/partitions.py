@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 from local.dicom_service import timestamps
 from local.dicom_service.errors import bad_request
 from local.dicom_service.partition_index import Partition
-from local.dicom_service.state import partition_of, service_of
+from local.dicom_service.state import partition_name_of, service_of
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 RouteRow = tuple[str, str, Endpoint]
@@ -54,8 +54,9 @@ async def partition_to_store_in(request: Request) -> Partition:
     Raises:
         ServiceError: 400, its name is none.
     """
-    make = service_of(request).partitions.make
-    return await to_thread.run_sync(lambda: partition_of(request, make))
+    partitions, name = service_of(request).partitions, partition_name_of(request)
+    known = partitions.find(name)
+    return known if known is not None else await to_thread.run_sync(partitions.make, name)
 
 
 def _shown(partition: Partition) -> dict[str, str | int]:

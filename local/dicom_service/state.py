@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
@@ -98,19 +97,25 @@ def base_url(request: Request) -> str:
     return f"{request.url.scheme}://{request.url.netloc}/v2"
 
 
-def partition_of(request: Request, find: Callable[[str], Partition | None] | None = None) -> Partition:
-    """Return the partition that the path names, the default one where it names none; `find` may create it.
+def partition_name_of(request: Request) -> str:
+    """Return the name of the partition that the path names, the default one's where it names none.
+
+    Raises:
+        ServiceError: 400, it is not a name.
+    """
+    name: str = request.path_params.get("partition", service_of(request).partitions.default.name)
+    if not _PARTITION_NAME.fullmatch(name):
+        raise bad_request("The partition's name must be of 1 to 64 letters, digits, and the characters _ . -")
+    return name
+
+
+def partition_of(request: Request) -> Partition:
+    """Return the partition that the path names, the default one where it names none.
 
     Raises:
         ServiceError: 400, its name is none, or there is no such partition.
     """
-    partitions = service_of(request).partitions
-    name = request.path_params.get("partition")
-    if name is None:
-        return partitions.default
-    if not _PARTITION_NAME.fullmatch(name):
-        raise bad_request("The partition's name must be of 1 to 64 letters, digits, and the characters _ . -")
-    partition = (find or partitions.find)(name)
+    partition = service_of(request).partitions.find(partition_name_of(request))
     if partition is None:
         raise bad_request("There is no such partition.")
     return partition
