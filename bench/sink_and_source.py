@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from subprocess import PIPE, Popen
 
-from shared.dicomweb.body import CHUNK_BYTES
+from shared.dicomweb.transport.counting import CHUNK_BYTES
 
 _STORED = b'{"00081199": {"vr": "SQ", "Value": []}}'
 _STORED_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/dicom+json\r\nContent-Length: %d\r\n\r\n" % len(_STORED)

@@ -14,8 +14,8 @@ import httpx
 
 from bench.sink_and_source import sink_and_source
 from shared.dicomweb import Body, DICOMwebClient
-from shared.dicomweb.body import CHUNK_BYTES
 from shared.dicomweb.transport import AiohttpTransport
+from shared.dicomweb.transport.counting import CHUNK_BYTES
 
 INSTANCE = bytes(512 * 1024)
 AT_ONCE = (8, 32)

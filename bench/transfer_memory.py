@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench.sink_and_source import sink_and_source
 from shared.dicomweb import Body, DICOMwebClient
-from shared.dicomweb.body import CHUNK_BYTES
+from shared.dicomweb.transport.counting import CHUNK_BYTES
 
 MIB = 1024 * 1024
 

@@ -3,7 +3,7 @@
 It knows nothing of Azure Functions, azure-identity or our settings: credentials arrive as an `httpx.Auth`.
 """
 
-from .body import Body, BodyLengthError
+from .body import Body
 from .change_feed import Change, ChangeAction, ChangeFeed, ChangeState
 from .client import DICOMwebClient
 from .errors import (
@@ -29,6 +29,7 @@ from .retrieve import Metadata
 from .retry import RetryPolicy
 from .session import Answer, Request
 from .store_response import InstanceOutcome, StoreReason, StoreResult, StoreStatus
+from .transport import BodyLengthError
 
 __all__ = [
     "AccessDenied",

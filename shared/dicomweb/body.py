@@ -8,13 +8,9 @@ from pathlib import Path
 
 import httpx
 
-CHUNK_BYTES = 256 * 1024
+from .transport.counting import CHUNK_BYTES, counted
 
 Progress = Callable[[int], None]
-
-
-class BodyLengthError(ValueError):
-    """A body gave more or fewer bytes than it had announced."""
 
 
 class Body(httpx.AsyncByteStream):
@@ -71,32 +67,3 @@ class Body(httpx.AsyncByteStream):
                 sent += len(chunk)
                 if self._on_progress:
                     self._on_progress(sent)
-
-
-async def counted(open_stream: Callable[[], AsyncIterable[bytes]], length: int | None) -> AsyncGenerator[bytes]:
-    """Yield a source's chunks, and close it.
-
-    One chunk is held back until the source has ended at the announced length: the service then never holds a request
-    that looks complete and is not the whole content. A length of None is any.
-
-    Raises:
-        BodyLengthError: the source gave another number of bytes.
-    """
-    sent = 0
-    held: bytes | None = None
-    source = open_stream()
-    try:
-        async for chunk in source:
-            sent += len(chunk)
-            if length is not None and sent > length:
-                break
-            if held and chunk:
-                yield held
-            held = bytes(chunk) or held
-    finally:
-        if close := getattr(source, "aclose", None):
-            await close()
-    if length is not None and sent != length:
-        raise BodyLengthError(f"a body of {length} bytes gave {'more' if sent > length else sent}")
-    if held:
-        yield held

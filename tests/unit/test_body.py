@@ -10,7 +10,7 @@ from typing import Self
 import pytest
 
 from shared.dicomweb import Body, BodyLengthError
-from shared.dicomweb.body import CHUNK_BYTES
+from shared.dicomweb.transport.counting import CHUNK_BYTES
 
 
 class Source:

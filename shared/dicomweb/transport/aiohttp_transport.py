@@ -1,4 +1,4 @@
-"""The transport below the client: aiohttp's connections under httpx's API, and one line to change."""
+"""A transport of httpx's API over aiohttp's connections."""
 
 from __future__ import annotations
 
@@ -16,11 +16,6 @@ from .exchange import ConnectedRequest, Exchange
 _MAX_LINE_BYTES = 64 * 1024
 _MAX_HEADERS = 1000
 _READ_AHEAD_BYTES = 256 * 1024
-
-
-def default_transport() -> httpx.AsyncBaseTransport:
-    """Return the transport that a client uses unless it is given one: never through a proxy."""
-    return AiohttpTransport()
 
 
 class AiohttpTransport(httpx.AsyncBaseTransport):

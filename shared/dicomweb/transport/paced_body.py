@@ -9,8 +9,8 @@ from contextlib import aclosing
 import aiohttp
 import httpx
 
-from .body import CHUNK_BYTES, counted
 from .connection import IdleTimer
+from .counting import CHUNK_BYTES, counted
 
 
 class PacedBody:

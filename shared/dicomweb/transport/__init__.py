@@ -1,0 +1,15 @@
+"""What lies below httpx's API: aiohttp's connections, and one line to change. It knows nothing of DICOM."""
+
+from __future__ import annotations
+
+import httpx
+
+from .aiohttp_transport import AiohttpTransport
+from .counting import BodyLengthError
+
+__all__ = ["AiohttpTransport", "BodyLengthError", "default_transport"]
+
+
+def default_transport() -> httpx.AsyncBaseTransport:
+    """Return the transport that a client uses unless it is given one: never through a proxy."""
+    return AiohttpTransport()
