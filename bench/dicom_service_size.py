@@ -14,13 +14,15 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from local.dicom_service import change_feed_index, query, timestamps
-from local.dicom_service.change_feed_index import LATEST, Window
-from local.dicom_service.examine import Instance
-from local.dicom_service.index import Target
-from local.dicom_service.search import SCOPES
-from local.dicom_service.search_index import search
+from local.dicom_service.change_feed import index as change_feed_index
+from local.dicom_service.change_feed import timestamps
+from local.dicom_service.change_feed.index import LATEST, Window
+from local.dicom_service.instances.examine import Instance
+from local.dicom_service.search import query
+from local.dicom_service.search.index import search
+from local.dicom_service.search.routes import SCOPES
 from local.dicom_service.state import Service, Switches
+from local.dicom_service.stored.index import Target
 
 SIZES = (100, 10_000, 100_000)
 INSTANCES_PER_STUDY = 10

@@ -20,8 +20,8 @@ import uvicorn
 from starlette.applications import Starlette
 
 from local.dicom_service.app import create_app
-from local.dicom_service.listener import HOST, listen
 from local.dicom_service.state import DEFAULT_MAX_REQUEST_BYTES
+from local.dicom_service.web.listener import HOST, listen
 
 KEEP_ALIVE_SECONDS = 30
 SHUTDOWN_SECONDS = 1  # what requests under way have to end once the service is told to stop

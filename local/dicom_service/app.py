@@ -16,26 +16,29 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from local.dicom_service import admin, change_feed, part10, search
-from local.dicom_service import extended_query_tag_routes as tags
-from local.dicom_service.auth import BearerAuth
-from local.dicom_service.connection import KeepConnection
-from local.dicom_service.counts import CountRequests, Counts
+from local.dicom_service.change_feed import routes as change_feed
 from local.dicom_service.delete import delete
-from local.dicom_service.errors import ServiceError
-from local.dicom_service.faults import Faults, InjectFaults
-from local.dicom_service.frames import retrieve_frames
-from local.dicom_service.metadata import retrieve_metadata
+from local.dicom_service.extended_query_tags import routes as tags
+from local.dicom_service.extended_query_tags.operation_routes import get_operation
+from local.dicom_service.faults import routes as admin
+from local.dicom_service.faults.counts import CountRequests, Counts
+from local.dicom_service.faults.faults import Faults, InjectFaults
+from local.dicom_service.instances import part10
 from local.dicom_service.not_yet import FEATURES, NotYet
-from local.dicom_service.operation_routes import get_operation
-from local.dicom_service.partitions import Endpoint, RouteRow, list_partitions, partitioned
-from local.dicom_service.readers import CountReaders
-from local.dicom_service.rendered import retrieve_rendered
-from local.dicom_service.retrieve import retrieve
+from local.dicom_service.partitions.routes import Endpoint, RouteRow, list_partitions, partitioned
+from local.dicom_service.pictures.rendered import retrieve_rendered
+from local.dicom_service.retrieve.frames import retrieve_frames
+from local.dicom_service.retrieve.metadata import retrieve_metadata
+from local.dicom_service.retrieve.routes import retrieve
+from local.dicom_service.search import routes as search
 from local.dicom_service.state import DEFAULT_MAX_REQUEST_BYTES, ImplicitVR, MismatchCode, Preamble, Service, Switches
-from local.dicom_service.store import store
-from local.dicom_service.surroundings import ApiVersions, LogRequests, UnexpectedErrors
-from local.dicom_service.unread_body import DrainUnreadBody
+from local.dicom_service.store.routes import store
+from local.dicom_service.stored.readers import CountReaders
+from local.dicom_service.web.auth import BearerAuth
+from local.dicom_service.web.connection import KeepConnection
+from local.dicom_service.web.errors import ServiceError
+from local.dicom_service.web.surroundings import ApiVersions, LogRequests, UnexpectedErrors
+from local.dicom_service.web.unread_body import DrainUnreadBody
 
 log = logging.getLogger(__name__)
 

@@ -13,10 +13,10 @@ import anyio
 from anyio import to_thread
 from starlette.datastructures import Headers
 
-from local.dicom_service import timestamps
-from local.dicom_service.errors import bad_request
-from local.dicom_service.files import Files
-from local.dicom_service.index import Index
+from local.dicom_service.change_feed import timestamps
+from local.dicom_service.stored.files import Files
+from local.dicom_service.stored.index import Index
+from local.dicom_service.web.errors import bad_request
 
 TIME = "msdicom-expiry-time-milliseconds"
 OPTION, OPTION_VALUE = "msdicom-expiry-option", "RelativeToNow"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from local.dicom_service.errors import ServiceError
+from local.dicom_service.web.errors import ServiceError
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,14 @@ from typing import Literal, cast
 from anyio import CapacityLimiter
 from starlette.requests import Request
 
-from local.dicom_service import uids
-from local.dicom_service.database import Database
-from local.dicom_service.errors import bad_request
 from local.dicom_service.expiry import Expiry
-from local.dicom_service.files import Files
-from local.dicom_service.index import Index, Target
-from local.dicom_service.partition_index import Partition, Partitions
-from local.dicom_service.reindex import Reindexer
+from local.dicom_service.extended_query_tags.reindex import Reindexer
+from local.dicom_service.instances import uids
+from local.dicom_service.partitions.index import Partition, Partitions
+from local.dicom_service.stored.database import Database
+from local.dicom_service.stored.files import Files
+from local.dicom_service.stored.index import Index, Target
+from local.dicom_service.web.errors import bad_request
 
 MAX_DECODING = 2  # threads at a time: each may hold a decoded frame several times over
 DEFAULT_MAX_REQUEST_BYTES = 4 * 1024**3

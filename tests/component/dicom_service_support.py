@@ -14,7 +14,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from local.dicom_service.app import create_app
-from local.dicom_service.listener import listen
+from local.dicom_service.web.listener import listen
 from tests.dicom_samples import (
     EXPLICIT,
     IMPLICIT,

@@ -11,9 +11,10 @@ from urllib.parse import quote
 
 import pytest
 
-from local.dicom_service import change_feed_index, timestamps
-from local.dicom_service.change_feed_index import EARLIEST, LATEST, Window
-from local.dicom_service.database import Database
+from local.dicom_service.change_feed import index as change_feed_index
+from local.dicom_service.change_feed import timestamps
+from local.dicom_service.change_feed.index import EARLIEST, LATEST, Window
+from local.dicom_service.stored.database import Database
 from tests.component.dicom_service_support import Sample, ServiceClient, opened
 
 

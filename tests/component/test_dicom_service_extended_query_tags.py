@@ -13,7 +13,7 @@ import httpx
 import pytest
 from pydicom.datadict import tag_for_keyword
 
-from local.dicom_service import reindex
+from local.dicom_service.extended_query_tags import reindex
 from tests.component.dicom_service_support import Sample, ServiceClient, new_uid, opened, values
 
 TAGS = "/extendedquerytags"

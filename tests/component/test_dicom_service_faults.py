@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from local.dicom_service import faults
+from local.dicom_service.faults import faults
 from tests.component.dicom_service_support import (
     DICOM_JSON,
     STORED_INSTANCE,

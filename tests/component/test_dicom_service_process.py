@@ -21,7 +21,7 @@ import jwt
 import pytest
 
 from local import tokens
-from local.dicom_service.listener import listen
+from local.dicom_service.web.listener import listen
 from tests.component.dicom_service_support import (
     DICOM_JSON,
     IMPLICIT,

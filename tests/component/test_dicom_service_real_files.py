@@ -7,7 +7,7 @@ from typing import Any
 import pydicom
 import pytest
 
-from local.dicom_service import part10
+from local.dicom_service.instances import part10
 from tests.component.dicom_service_support import (
     STORED_INSTANCE,
     TEST_FILES,

@@ -9,8 +9,8 @@ import numpy as np
 import pydicom
 import pytest
 
-from local.dicom_service import part10
-from local.dicom_service.decoding import MAX_BYTES
+from local.dicom_service.instances import part10
+from local.dicom_service.pictures.decoding import MAX_BYTES
 from tests.component.dicom_images import (
     DEFLATED,
     JPEG_2000,

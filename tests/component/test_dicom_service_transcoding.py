@@ -12,8 +12,8 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset, FileDataset
 
-from local.dicom_service import part10
-from local.dicom_service.decoding import MAX_BYTES
+from local.dicom_service.instances import part10
+from local.dicom_service.pictures.decoding import MAX_BYTES
 from tests.component.dicom_images import (
     BIG_ENDIAN,
     JPEG_2000,

@@ -1,0 +1,1 @@
+"""The change feed: the query, its SQL, points in time."""

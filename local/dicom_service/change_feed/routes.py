@@ -1,0 +1,123 @@
+"""The change feed: an extension of the Azure service to DICOMweb (API v2, a window of time and an offset in it)."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+from urllib.parse import parse_qsl
+
+from anyio import to_thread
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from local.dicom_service.change_feed import index as change_feed_index
+from local.dicom_service.change_feed import timestamps
+from local.dicom_service.change_feed.index import EARLIEST, LATEST, Entry, Window
+from local.dicom_service.state import service_of
+from local.dicom_service.stored.index import Index
+from local.dicom_service.web.errors import bad_request
+
+MAX_LIMIT = 200
+DEFAULT_LIMIT = 100
+MEDIA_TYPE = "application/json; charset=utf-8"
+
+_MAX_OFFSET = 2**63 - 1
+_BATCH = 20  # entries whose metadata is in memory at a time
+_INTEGER = re.compile(r"\s*[+-]?[0-9]{1,19}\s*")
+
+
+async def read(request: Request) -> Response:
+    """Answer with the entries of a window of time.
+
+    Raises:
+        ServiceError: 400.
+    """
+    asked = _parameters(request)
+    window, with_metadata = _window(asked), _include_metadata(asked)
+    service = service_of(request)
+    entries = await to_thread.run_sync(change_feed_index.read, service.database, window)
+    return StreamingResponse(_array(service.index, entries, with_metadata), media_type=MEDIA_TYPE)
+
+
+async def read_latest(request: Request) -> Response:
+    """Answer with the last entry, or 204 if there is none.
+
+    Raises:
+        ServiceError: 400.
+    """
+    with_metadata = _include_metadata(_parameters(request))
+    service = service_of(request)
+    entry = await to_thread.run_sync(change_feed_index.read_latest, service.database)
+    if entry is None:
+        return Response(status_code=204)
+    (content,) = await to_thread.run_sync(_shown, service.index, [entry], with_metadata)
+    return Response(content, media_type=MEDIA_TYPE)
+
+
+def _parameters(request: Request) -> dict[str, str]:
+    """Return the query's parameters, whose names have no case; of a repeated one the first counts."""
+    pairs = parse_qsl(request.url.query, keep_blank_values=True)
+    return {name.lower(): value for name, value in reversed(pairs)}
+
+
+def _window(asked: dict[str, str]) -> Window:
+    start, end = _time(asked, "startTime", EARLIEST), _time(asked, "endTime", LATEST)
+    if end <= start:
+        raise bad_request("The endTime must be later than the startTime.")
+    limit = _integer(asked, "limit", DEFAULT_LIMIT, (1, MAX_LIMIT))
+    return Window(start, end, limit, _integer(asked, "offset", 0, (0, _MAX_OFFSET)))
+
+
+def _time(asked: dict[str, str], name: str, default: int) -> int:
+    text = asked.get(name.lower())
+    try:
+        return default if text is None else timestamps.parsed(text)
+    except ValueError:
+        raise bad_request(f"The {name} must be a date and time with a zone: Z or an encoded offset.") from None
+
+
+def _integer(asked: dict[str, str], name: str, default: int, allowed: tuple[int, int]) -> int:
+    text = asked.get(name, str(default))
+    least, most = allowed
+    if not _INTEGER.fullmatch(text) or not least <= int(text) <= most:
+        raise bad_request(f"The {name} must be an integer from {least} to {most}.")
+    return int(text)
+
+
+def _include_metadata(asked: dict[str, str]) -> bool:
+    text = asked.get("includemetadata", "true").strip().lower()
+    if text not in ("true", "false"):
+        raise bad_request("includeMetadata must be true or false.")
+    return text == "true"
+
+
+async def _array(index: Index, entries: list[Entry], with_metadata: bool) -> AsyncIterator[str]:
+    separator = "["
+    for start in range(0, len(entries), _BATCH):
+        for shown in await to_thread.run_sync(_shown, index, entries[start : start + _BATCH], with_metadata):
+            yield separator + shown
+            separator = ","
+    yield "]" if separator == "," else "[]"
+
+
+def _shown(index: Index, entries: list[Entry], with_metadata: bool) -> list[str]:
+    keys = [entry.current_key for entry in entries if entry.current_key is not None] if with_metadata else []
+    metadata = index.metadata(keys)
+    return [_json(entry, None if (key := entry.current_key) is None else metadata.get(key)) for entry in entries]
+
+
+def _json(entry: Entry, metadata: str | None) -> str:
+    shown: dict[str, Any] = {
+        "sequence": entry.sequence,
+        "studyInstanceUid": entry.study_instance_uid,
+        "seriesInstanceUid": entry.series_instance_uid,
+        "sopInstanceUid": entry.sop_instance_uid,
+        "action": entry.action,
+        "timestamp": timestamps.shown(entry.ticks),
+        "state": entry.state,
+        "partitionName": entry.partition_name,
+    }
+    text = json.dumps(shown, separators=(",", ":"))
+    return text if metadata is None else f'{text[:-1]},"metadata":{metadata}}}'

@@ -1,0 +1,1 @@
+"""Faults on request, and counts; neither is part of the API."""

@@ -1,0 +1,1 @@
+"""One file: an instance, or why it is none."""

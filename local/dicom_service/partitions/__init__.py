@@ -1,0 +1,1 @@
+"""Partitions: their routes and their list, their rows."""

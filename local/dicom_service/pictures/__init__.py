@@ -1,0 +1,1 @@
+"""Frames that are decoded: drawn, or in another transfer syntax."""

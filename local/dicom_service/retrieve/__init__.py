@@ -1,0 +1,1 @@
+"""Retrieve: negotiate, find, send from disk."""

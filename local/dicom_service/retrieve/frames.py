@@ -1,0 +1,112 @@
+"""Retrieve frames (PS3.18 §10.4.1.1.6): the bytes of each, cut out of the file or transcoded."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+
+from anyio import to_thread
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
+from starlette.requests import Request
+from starlette.responses import Response
+
+from local.dicom_service.instances import part10
+from local.dicom_service.pictures.decoding import Undecodable
+from local.dicom_service.pictures.transcoding import LITTLE_ENDIAN_NATIVE, Transcoded, transcoded_frames
+from local.dicom_service.retrieve import accept, pixel_data, streams
+from local.dicom_service.retrieve.accept import STORED, Choice
+from local.dicom_service.retrieve.pixel_data import FrameMissing, PixelData
+from local.dicom_service.state import Service, service_of, target_of
+from local.dicom_service.stored.index import StoredInstance, Target
+from local.dicom_service.web.errors import bad_request, not_acceptable, not_found
+
+MAX_FRAMES = 10_000
+_FRAME_NUMBER = re.compile(r"[+-]?[0-9]{1,9}")
+
+
+async def retrieve_frames(request: Request) -> Response:
+    """Answer with frames, in the order asked for.
+
+    Raises:
+        ServiceError: 400, 406, 404, then 406 for what cannot be sent in the asked transfer syntax.
+    """
+    target = target_of(request)
+    numbers = _frame_numbers(request.path_params.get("frames", ""))
+    choice = accept.choose(request.headers.getlist("accept"), accept.FRAMES)
+    if len(numbers) > 1 and not choice.multipart:
+        raise bad_request("Several frames are only sent as multipart/related.")
+    indexes = [number - 1 for number in numbers]
+    service = service_of(request)
+    instance, pixels = await to_thread.run_sync(_find, service, target, indexes)
+    if (syntax := _transfer_syntax_as_it_is(instance, choice.transfer_syntax)) is not None:
+        content_type = f"{choice.media_type}; transfer-syntax={syntax}"
+        parts = await to_thread.run_sync(_cut, service, instance, pixels, indexes, content_type)
+        return streams.response(parts, multipart=choice.multipart)
+    transcoded = await to_thread.run_sync(_transcoded, service, instance, indexes, choice, limiter=service.decoding)
+    content_type = f"{choice.media_type}; transfer-syntax={choice.transfer_syntax}"
+    parts = streams.parts_of(*transcoded, content_type)
+    return streams.response(parts, multipart=choice.multipart, scratch=transcoded.file)
+
+
+def _frame_numbers(text: str) -> list[int]:
+    texts = [part.strip() for part in text.split(",")]
+    if len(texts) > MAX_FRAMES or not all(_FRAME_NUMBER.fullmatch(part) and int(part) > 0 for part in texts):
+        raise bad_request("Frame numbers are integers from 1 on, separated by commas.")
+    return [int(part) for part in texts]
+
+
+def _find(service: Service, target: Target, indexes: list[int]) -> tuple[StoredInstance, PixelData]:
+    instances = service.index.instances(target)
+    if not instances:
+        raise not_found("instance")
+    pixels = instances[0].pixel_data
+    if pixels is None or max(indexes) >= pixels.number_of_frames:
+        raise not_found("frame")
+    return instances[0], pixels
+
+
+def _transfer_syntax_as_it_is(instance: StoredInstance, asked: str) -> str | None:
+    """Return what to call the frames where their stored bytes are what is asked for."""
+    stored = instance.transfer_syntax_uid
+    if stored == DeflatedExplicitVRLittleEndian and asked == STORED:
+        return str(ExplicitVRLittleEndian)  # the frames are inflated on their way
+    if asked in (STORED, stored):
+        return stored
+    return asked if asked == ExplicitVRLittleEndian and stored in LITTLE_ENDIAN_NATIVE else None
+
+
+def _transcoded(service: Service, instance: StoredInstance, indexes: list[int], choice: Choice) -> Transcoded:
+    try:
+        path = service.files.path_of(instance.file_name)
+        return transcoded_frames(path, instance.transfer_syntax_uid, choice.transfer_syntax, indexes)
+    except FileNotFoundError:  # deleted in this moment
+        raise not_found("instance") from None
+    except Undecodable:
+        raise not_acceptable("The frames cannot be transcoded to the transfer syntax that is asked for.") from None
+
+
+def _cut(
+    service: Service, instance: StoredInstance, pixels: PixelData, indexes: list[int], content_type: str
+) -> list[streams.Part]:
+    path = service.files.path_of(instance.file_name)
+    opener = partial(part10.plain_file, path)
+    if not pixels.encapsulated:
+        return [_native_part(pixels, index, content_type, opener) for index in indexes]
+    try:
+        with path.open("rb") as file:
+            frames = pixel_data.frames(file, pixels, path.stat().st_size)
+    except FileNotFoundError:  # deleted in this moment
+        raise not_found("instance") from None
+    if max(indexes) >= len(frames):
+        raise not_found("frame")
+    return [streams.Part(content_type, opener, frames[index]) for index in indexes]
+
+
+def _native_part(pixels: PixelData, index: int, content_type: str, opener: streams.OpenFile) -> streams.Part:
+    try:
+        where, late_bits = pixel_data.native_frame(pixels, index)
+    except FrameMissing:
+        raise not_found("frame") from None
+    is_shifted = late_bits != 0 or pixels.bits_per_frame % 8 != 0
+    shift = streams.Shift(late_bits, pixels.bits_per_frame) if is_shifted else None
+    return streams.Part(content_type, opener, [where], shift)

@@ -1,0 +1,1 @@
+"""Search: the query string, its SQL, the fields of the results."""

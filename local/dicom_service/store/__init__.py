@@ -1,0 +1,1 @@
+"""Store: receive, decide, answer."""

@@ -1,0 +1,1 @@
+"""What is the same for every request: tokens, errors, JSON, paging, the socket."""

@@ -1,0 +1,31 @@
+"""Requests in JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from starlette.requests import Request
+
+from local.dicom_service.web.errors import ServiceError, bad_request
+
+MAX_BYTES = 1024 * 1024
+
+
+async def json_body(request: Request) -> Any:
+    """Return what the body of a request is in JSON.
+
+    Raises:
+        ServiceError: 415, it is none; 413, it is longer than `MAX_BYTES`; 400, it cannot be read.
+    """
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise ServiceError(415)
+    content = bytearray()
+    async for chunk in request.stream():
+        content += chunk
+        if len(content) > MAX_BYTES:
+            raise ServiceError(413, f"The body is longer than {MAX_BYTES} bytes.")
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        raise bad_request("The body is not JSON.") from None
