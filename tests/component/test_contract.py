@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from local import tokens
 from local.dicom_service.app import create_app
-from tests.component.dicom_service_support import ServiceClient, running, serving
+from tests.component.dicom_service.support import ServiceClient, running, serving
 from tests.contract.target import OTHER_PARTITION, PARTITION, Unusable, from_environment
 
 ROOT = Path(__file__).resolve().parents[2]

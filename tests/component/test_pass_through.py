@@ -12,7 +12,7 @@ from starlette.types import Message
 
 from query_api.answers import pass_through, problem, without_body
 from shared.dicomweb import Busy, InvalidResponse, Request, media_types
-from tests.component.client_under_test import client_of
+from tests.component.dicomweb.client_under_test import client_of
 from tests.component.scripted_server import Script, answer, serve
 
 DICOM = {"Content-Type": "application/dicom"}

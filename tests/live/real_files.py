@@ -10,7 +10,7 @@ from pydicom.encaps import generate_frames
 from pydicom.uid import generate_uid
 
 from local import samples
-from tests.component.client_under_test import InstanceUIDs, SeriesUIDs, StudyUIDs
+from tests.component.dicomweb.client_under_test import InstanceUIDs, SeriesUIDs, StudyUIDs
 
 NATIVE = (
     "CT_small.dcm",

@@ -30,7 +30,7 @@ from shared.dicomweb import (
     StoreResult,
     StoreStatus,
 )
-from tests.component.client_under_test import client_of
+from tests.component.dicomweb.client_under_test import client_of
 
 from .orthanc import Orthanc
 from .real_files import (

@@ -23,7 +23,7 @@ from pydicom import dcmread
 from pydicom.uid import ExplicitVRLittleEndian
 
 from shared.dicomweb import Resource
-from tests.component.dicom_service_support import running
+from tests.component.dicom_service.support import running
 from tests.dicomweb_messages import STORED_INSTANCE
 
 from .npm_client import NpmClient, NpmClientError, install

@@ -1,0 +1,368 @@
+"""The local DICOM service as a process: tokens, its log, its end, and what is there when it comes back."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import httpx
+import jwt
+import pytest
+
+from local import tokens
+from local.dicom_service.web.listener import listen
+from tests.component.dicom_service.support import (
+    DICOM_JSON,
+    IMPLICIT,
+    STORED_INSTANCE,
+    Sample,
+    ServiceClient,
+    items,
+    path_of,
+    values,
+)
+
+SECRET = "a secret of the tests, long enough for HS256"
+
+
+class Process:
+    """A running service with its log in a file."""
+
+    def __init__(self, popen: subprocess.Popen[bytes], log: Path) -> None:
+        self.popen = popen
+        self.log = log
+        self.root = self._listening()
+
+    def _listening(self) -> str:
+        """Wait for it to say where it listens, and for its first answer."""
+        deadline = time.monotonic() + 20
+        while "listening on " not in self.log.read_text():
+            assert self.popen.poll() is None, self.log.read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        root = self.log.read_text().partition("listening on ")[2].split("/v2")[0]
+        assert httpx.get(f"{root}/health/check", timeout=20).status_code == 200
+        return root
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
+        """Signal it and return its exit code."""
+        self.popen.send_signal(how)
+        return self.popen.wait(10)
+
+
+@contextmanager
+def started(data: Path, *options: str, secret: str | None = None) -> Iterator[Process]:
+    """Run `python -m local.dicom_service` on a free port."""
+    log = data.with_suffix(".log")
+    environment = {name: value for name, value in os.environ.items() if name != "LOCAL_TOKEN_SECRET"}
+    if secret is not None:
+        environment["LOCAL_TOKEN_SECRET"] = secret
+    command = [sys.executable, "-m", "local.dicom_service", "--port", "0", "--data", str(data), *options]
+    with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output, env=environment) as popen:
+        try:
+            yield Process(popen, log)
+        finally:
+            popen.kill()
+
+
+def test_tokens_are_checked(tmp_path: Path) -> None:
+    """Without a valid token everything below the version is 401 with a Bearer challenge; health is open."""
+    now = int(time.time())
+    claims = {"aud": tokens.DICOM_AUDIENCE, "iss": tokens.ISSUER, "exp": now + 60}
+    refused = {
+        "none": None,
+        "scheme": f"Basic {tokens.issue(SECRET)}",
+        "nonsense": "Bearer nonsense",
+        "secret": f"Bearer {tokens.issue('another secret that is long enough')}",
+        "audience": f"Bearer {tokens.issue(SECRET, audience='https://storage.azure.com')}",
+        "expired": f"Bearer {tokens.issue(SECRET, lifetime_seconds=-10)}",
+        "unsigned": f"Bearer {jwt.encode(claims, '', algorithm='none')}",
+    }
+    with started(tmp_path / "data", secret=SECRET) as process:
+        for authorization in refused.values():
+            headers = {"Accept": DICOM_JSON} | ({"Authorization": authorization} if authorization else {})
+            response = httpx.get(f"{process.root}/v2/studies", headers=headers)
+            assert response.status_code == 401
+            assert response.headers["WWW-Authenticate"].startswith("Bearer ")
+        client = ServiceClient(process.root, {"Authorization": f"Bearer {tokens.issue(SECRET)}"})
+        with client.http:
+            client.store_samples(Sample())
+            assert len(client.search("/studies")) == 1
+        refused_store = httpx.post(f"{process.root}/v2/studies", content=b"x" * 5_000_000)
+        assert refused_store.status_code == 401
+
+
+def test_secret_is_needed(tmp_path: Path) -> None:
+    """Without a secret, and without being told to do without, the service does not start."""
+    command = [sys.executable, "-m", "local.dicom_service", "--port", "0", "--data", str(tmp_path)]
+    environment = {name: value for name, value in os.environ.items() if name != "LOCAL_TOKEN_SECRET"}
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30)
+    assert ended.returncode == 1
+    assert "LOCAL_TOKEN_SECRET" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_switches_are_options(tmp_path: Path) -> None:
+    """What the service lets and refuses is said on the command line."""
+    options = ["--no-auth", "--preamble", "optional", "--mismatch-code", "43265", "--implicit-vr", "reject"]
+    with started(tmp_path / "data", *options) as process:
+        client = ServiceClient(process.root)
+        with client.http:
+            assert client.store(Sample().content[132:]).status_code == 200
+            reasons = [
+                values(items(response, "00081198")[0], "00081197")
+                for response in (
+                    client.store(Sample().content, Sample().study_path),
+                    client.store(Sample(transfer_syntax=IMPLICIT).content),
+                )
+            ]
+    assert reasons == [[43265], [43264]]
+
+
+def test_data_folder_and_port_are_one_services_own(tmp_path: Path) -> None:
+    """A second service on the same folder or port ends with one clear line."""
+    with started(tmp_path / "data", "--no-auth") as process:
+        port = process.root.rpartition(":")[2]
+        same, other = str(tmp_path / "data"), str(tmp_path / "other")
+        for options in (["--port", "0", "--data", same], ["--port", port, "--data", other]):
+            command = [sys.executable, "-m", "local.dicom_service", "--no-auth", *options]
+            ended = subprocess.run(command, capture_output=True, text=True, timeout=30)
+            assert ended.returncode != 0
+            assert "Traceback" not in ended.stderr
+            assert "DataFolderInUse" in ended.stderr or f"Port {port} of 127.0.0.1 is taken." in ended.stderr
+
+
+def test_sigterm_ends_it_at_once(tmp_path: Path) -> None:
+    """SIGTERM ends it with 0 within two seconds, with an idle connection and an upload still open."""
+    with started(tmp_path / "data", "--no-auth") as process, httpx.Client(base_url=process.root) as client:
+        assert client.get("/health/check").status_code == 200  # stays connected
+        more = threading.Event()
+
+        def endless() -> Iterator[bytes]:
+            yield b"x"
+            more.wait(10)
+
+        def upload() -> None:
+            with pytest.raises(httpx.HTTPError):
+                httpx.post(
+                    f"{process.root}/v2/studies",
+                    content=endless(),
+                    headers={"Accept": "*/*", "Content-Type": "application/dicom"},
+                ).raise_for_status()
+
+        uploading = threading.Thread(target=upload)
+        uploading.start()
+        time.sleep(0.3)
+        started_at = time.monotonic()
+        assert process.stop() == 0
+        assert time.monotonic() - started_at < 2
+        more.set()
+        uploading.join()
+
+
+def test_listener_names_its_protocol() -> None:
+    """Connections have the listener's protocol, without which asyncio leaves Nagle's algorithm on: 40 ms an answer."""
+    with listen(0) as listener:
+        assert listener.proto == socket.IPPROTO_TCP
+
+
+def test_restart_keeps_everything(tmp_path: Path) -> None:
+    """What was stored before a restart is searched for and retrieved after it; versions go on."""
+    sample = Sample()
+    with started(tmp_path / "data", "--no-auth") as process:
+        client = ServiceClient(process.root)
+        with client.http:
+            client.store_samples(sample)
+            etag = client.get(f"{sample.path}/metadata").headers["ETag"]
+        assert process.stop() == 0
+    with started(tmp_path / "data", "--no-auth") as process:
+        client = ServiceClient(process.root)
+        with client.http:
+            assert client.get(sample.path, STORED_INSTANCE).content == sample.content
+            assert client.get(f"{sample.path}/metadata").headers["ETag"] == etag
+            assert client.store(sample.content).status_code == 409
+            assert client.delete(sample.path) == 204
+
+
+def test_killed_in_the_middle_of_stores(tmp_path: Path) -> None:
+    """Killed at any moment it comes back consistent: what it confirmed is there, nothing is there by half."""
+    data = tmp_path / "data"
+    confirmed: dict[str, bytes] = {}
+    for _ in range(2):
+        with started(data, "--no-auth") as process:
+            storing = [threading.Thread(target=_store_until_killed, args=(process.root, confirmed)) for _ in range(4)]
+            for thread in storing:
+                thread.start()
+            time.sleep(random.uniform(0.15, 0.5))
+            process.stop(signal.SIGKILL)
+            for thread in storing:
+                thread.join()
+    with started(data, "--no-auth") as process:
+        client = ServiceClient(process.root)
+        with client.http:
+            found = _all_paths(client)
+            assert confirmed.keys() <= set(found)
+            for path, content in confirmed.items():
+                assert client.get(path, STORED_INSTANCE).content == content
+            for path in found:
+                assert client.get(path, STORED_INSTANCE).status_code == 200
+        assert process.stop() == 0
+    assert confirmed
+    assert_files_are_rows(data)
+
+
+def assert_files_are_rows(data: Path) -> None:
+    """Assert that there is a file for each row, and no other."""
+    files = {path.name for path in (data / "instances").glob("*/*")}
+    with closing(sqlite3.connect(data / "index.sqlite")) as index:
+        rows = {name for (name,) in index.execute("SELECT file_name FROM instance")}
+    assert files == rows
+    assert list((data / "incoming").iterdir()) == []
+
+
+def test_killed_in_the_middle_of_puts(tmp_path: Path) -> None:
+    """Killed at any moment it has each instance in its old version or its new one, whole, and never none."""
+    data = tmp_path / "data"
+    replaced = [Replaced() for _ in range(4)]
+    for _ in range(3):
+        with started(data, "--no-auth") as process:
+            putting = [threading.Thread(target=each.put_until_killed, args=(process.root,)) for each in replaced]
+            for thread in putting:
+                thread.start()
+            time.sleep(random.uniform(0.2, 0.5))
+            process.stop(signal.SIGKILL)
+            for thread in putting:
+                thread.join()
+        with started(data, "--no-auth") as process:
+            client = ServiceClient(process.root)
+            with client.http:
+                for each in replaced:
+                    each.check(client)
+            assert process.stop() == 0
+        assert_files_are_rows(data)
+
+
+class Replaced:
+    """An instance that is put again and again, and what may be there of it."""
+
+    def __init__(self) -> None:
+        self.sample = Sample()
+        self.possible: list[Sample] = []
+        self.is_confirmed = False
+
+    def put_until_killed(self, root: str) -> None:
+        """Put version after version; only the last one that was confirmed, or one sent since, may be there."""
+        uids = (self.sample.study, self.sample.series, self.sample.sop)
+        headers = {"Accept": DICOM_JSON, "Content-Type": "application/dicom"}
+        with ServiceClient(root).http as http:
+            for number in itertools.count():
+                patient = f"{number} {random.randbytes(8).hex()}".encode()
+                pixels = ("OB", random.randbytes(100_000))
+                self.possible.append(Sample(*uids, {0x00100020: ("LO", patient), 0x7FE00010: pixels}))
+                try:
+                    assert http.put("/studies", content=self.possible[-1].content, headers=headers).status_code == 200
+                except httpx.HTTPError:
+                    return
+                self.possible, self.is_confirmed = self.possible[-1:], True
+
+    def check(self, client: ServiceClient) -> None:
+        """Check what is there: content and metadata are of one version, and it is found once."""
+        response = client.get(self.sample.path, STORED_INSTANCE)
+        if not self.is_confirmed and response.status_code == 404:
+            return
+        (found,) = [sample for sample in self.possible if sample.content == response.content]
+        (metadata,) = client.get(f"{self.sample.path}/metadata").json()
+        element = found.elements[0x00100020]
+        assert element is not None
+        assert values(metadata, "00100020") == [element[1].decode()]
+        assert len(client.search(f"{self.sample.study_path}/instances")) == 1
+        self.possible, self.is_confirmed = [found], True
+
+
+def test_killed_in_the_middle_of_a_reindexing(tmp_path: Path) -> None:
+    """Killed right after tags were added, it ends what it has begun after the next start."""
+    data = tmp_path / "data"
+    samples = [Sample(elements={0x00100040: ("CS", b"F")}) for _ in range(150)]
+    with started(data, "--no-auth") as process:
+        client = ServiceClient(process.root)
+        with client.http:
+            assert client.store_parts(*(sample.content for sample in samples)).status_code == 200
+            accepted = client.http.post("/extendedquerytags", json=[{"path": "PatientSex", "level": "Study"}])
+            process.stop(signal.SIGKILL)
+    with started(data, "--no-auth") as process:
+        client = ServiceClient(process.root)
+        with client.http:
+            while client.http.get(f"/operations/{accepted.json()['id']}").status_code == 202:
+                time.sleep(0.01)
+            assert len(client.search("/studies?PatientSex=F&limit=200")) == len(samples)
+
+
+def _store_until_killed(root: str, confirmed: dict[str, bytes]) -> None:
+    client = ServiceClient(root)
+    with client.http:
+        while True:
+            sample = Sample(elements={0x7FE00010: ("OB", random.randbytes(100_000))})
+            try:
+                response = client.store(sample.content)
+            except httpx.HTTPError:
+                return
+            if response.status_code == 200:
+                confirmed[sample.path] = sample.content
+
+
+def _all_paths(client: ServiceClient) -> list[str]:
+    paths: list[str] = []
+    while page := client.search(f"/instances?limit=200&offset={len(paths)}"):
+        paths += [path_of(found) for found in page]
+    return paths
+
+
+def test_log_has_no_patient_in_it(tmp_path: Path) -> None:
+    """Neither UIDs nor values nor queries reach the log, in success or failure."""
+    canary = "CANARY"
+    sample = Sample(
+        study="1.2.4711001",
+        series="1.2.4711002",
+        sop="1.2.4711003",
+        elements={
+            0x00080005: ("CS", b"CANARY_SET"),
+            0x00100010: ("PN", b"CANARY^\x1b$Zx" * 9),
+            0x00101030: ("DS", b"CANARY"),
+            0x00101010: ("AS", b"CANARY"),
+            0x00080020: ("DA", b"CANARY01"),
+        },
+    )
+    with started(tmp_path / "data", "--no-auth") as process:
+        client = ServiceClient(process.root)
+        with client.http:
+            for content in (sample.content, sample.content, sample.content[:-3], b"CANARY" * 50):
+                client.store(content, **{"X-Canary": canary})
+            for path in (
+                f"/studies?PatientName={canary}",
+                f"/studies?{canary}=1",
+                f"/studies/{canary}",
+                sample.path,
+                f"{sample.path}/metadata",
+                f"{sample.path}/frames/{canary}",
+                f"/{canary}",
+                f"/changefeed?{canary}",
+            ):
+                client.get(path)
+            client.delete(sample.study_path)
+        process.stop()
+        log = process.log.read_text()
+    assert canary not in log.upper()
+    assert "4711" not in log
+    assert "POST /v2/studies 202" in log
+    assert "DELETE /v2/studies/{study} 204" in log

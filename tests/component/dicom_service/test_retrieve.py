@@ -1,0 +1,150 @@
+"""The local DICOM service sends what it stored: studies, series, instances and frames."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.component.dicom_service.images import DEFLATED, JPEG_2000_LOSSLESS, RLE, encapsulated
+from tests.component.dicom_service.support import (
+    EXPLICIT,
+    STORED_INSTANCE,
+    STORED_INSTANCES,
+    TEST_FILES,
+    Sample,
+    ServiceClient,
+    encoded,
+    part10,
+    parts_of,
+    path_of,
+    pixels,
+    running,
+    service,
+)
+
+__all__ = ["service"]
+
+FRAME = "application/octet-stream; transfer-syntax=*"
+FRAMES = 'multipart/related; type="application/octet-stream"; transfer-syntax=*'
+
+
+def with_fragments(
+    sample: Sample, fragments: list[bytes], *, frames: int, offsets: list[int] | None = None, end: bool = True
+) -> bytes:
+    """Return the sample's file with encapsulated pixel data."""
+    sample.elements.update(pixels(b"", frames=frames))
+    sample.elements[0x7FE00010] = None
+    return sample.content + encapsulated(fragments, offsets, end=end)
+
+
+def test_one_bit_frames_start_within_a_byte(service: ServiceClient) -> None:
+    """Frames of one-bit pixels are moved to the start of their first byte."""
+    sample = Sample(elements=pixels(bytes([0b11_010101, 0b0000_1100]), frames=2, bits=1))
+    service.store_samples(sample)
+    parts = parts_of(service.get(f"{sample.path}/frames/1,2", FRAMES))
+    assert [content for _, content in parts] == [bytes([0b010101]), bytes([0b110011])]
+
+
+def test_encapsulated_frames_of_one_fragment_each(service: ServiceClient) -> None:
+    """As many fragments as frames: each is one, whatever the offset table says."""
+    sample = Sample(transfer_syntax=RLE)
+    assert service.store(with_fragments(sample, [b"ab", b"cdef", b"gh"], frames=3)).status_code == 200
+    parts = parts_of(service.get(f"{sample.path}/frames/3,2", FRAMES))
+    assert [content for _, content in parts] == [b"gh", b"cdef"]
+    assert parts[0][0]["content-type"] == f"application/octet-stream; transfer-syntax={RLE}"
+    assert service.get(f"{sample.path}/frames/4", FRAMES).status_code == 404
+    assert service.get(f"{sample.path}/frames/1", "application/octet-stream").status_code == 406
+
+
+def test_encapsulated_frames_by_offset_table(service: ServiceClient) -> None:
+    """Where frames have several fragments, the Basic Offset Table tells them apart."""
+    sample = Sample(transfer_syntax=JPEG_2000_LOSSLESS)
+    content = with_fragments(sample, [b"ab", b"cd", b"efgh"], frames=2, offsets=[0, 20])
+    assert service.store(content).status_code == 200
+    jp2 = service.get(f"{sample.path}/frames/1,2", 'multipart/related; type="image/jp2"')
+    assert [part for _, part in parts_of(jp2)] == [b"abcd", b"efgh"]
+    assert parts_of(jp2)[0][0]["content-type"] == f"image/jp2; transfer-syntax={JPEG_2000_LOSSLESS}"
+    assert service.get(f"{sample.path}/frames/1", "image/jp2").status_code == 406
+
+
+def test_encapsulated_single_frame_of_several_fragments(service: ServiceClient) -> None:
+    """A single frame is all fragments together."""
+    sample = Sample(transfer_syntax=JPEG_2000_LOSSLESS)
+    assert service.store(with_fragments(sample, [b"ab", b"cd"], frames=1)).status_code == 200
+    assert service.get(f"{sample.path}/frames/1", FRAME).content == b"abcd"
+
+
+def test_extended_offset_table(service: ServiceClient) -> None:
+    """Where the Basic Offset Table is empty, the Extended Offset Table tells the frames apart."""
+    sample = Sample(transfer_syntax=JPEG_2000_LOSSLESS, elements={0x7FE00001: ("OV", struct.pack("<2Q", 0, 20))})
+    assert service.store(with_fragments(sample, [b"ab", b"cd", b"ef"], frames=2)).status_code == 200
+    parts = parts_of(service.get(f"{sample.path}/frames/1,2", FRAMES))
+    assert [content for _, content in parts] == [b"abcd", b"ef"]
+
+
+def test_truncated_fragments_are_refused(service: ServiceClient) -> None:
+    """Encapsulated pixel data without its delimiter, or cut within a fragment, is not stored."""
+    without_end = with_fragments(Sample(transfer_syntax=RLE), [b"ab"], frames=1, end=False)
+    assert service.store(without_end).status_code == 409
+    assert service.store(without_end[:-1]).status_code == 409
+
+
+def test_deflated_instance(service: ServiceClient) -> None:
+    """A deflated dataset is read, sent as it came, and its frames are inflated."""
+    sample = Sample(elements=pixels(b"abcdef"))
+    dataset = sample.content.partition(b"DICM")[2]
+    start = dataset.index(encoded({0x00080016: ("UI", b"")})[:6])
+    deflater = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    deflated = deflater.compress(dataset[start:]) + deflater.flush()
+    content = part10(deflated, transfer_syntax=DEFLATED)
+    assert service.store(content).status_code == 200
+    whole = service.get(sample.path, STORED_INSTANCE)
+    assert whole.content == content
+    assert whole.headers["Content-Type"].endswith(f"={DEFLATED}")
+    for accept in (FRAME, "application/octet-stream"):
+        frame = service.get(f"{sample.path}/frames/1", accept)
+        assert frame.content == b"abcdef"
+        assert frame.headers["Content-Type"].endswith(f"={EXPLICIT}")
+    assert service.get(f"{sample.path}/metadata").json()[0]["00100020"] == {"vr": "LO", "Value": ["ID1"]}
+    assert service.store(content[:-10]).status_code == 409
+
+
+def test_big_endian_frames(service: ServiceClient) -> None:
+    """Big endian frames come as they are for any syntax, and in little endian by default."""
+    content = (TEST_FILES / "MR_small_bigendian.dcm").read_bytes()
+    assert service.store(content).status_code == 200
+    (found,) = service.search("/instances?PatientID=4MR1")
+    path = path_of(found)
+    stored = service.get(f"{path}/frames/1", FRAME).content
+    assert stored == content_of_pixels(content)
+    swapped = service.get(f"{path}/frames/1", "application/octet-stream").content
+    assert (swapped[::2], swapped[1::2]) == (stored[1::2], stored[::2])
+
+
+def content_of_pixels(content: bytes) -> bytes:
+    """Return the native pixel data of a big endian file."""
+    start = content.index(b"\x7f\xe0\x00\x10OW\0\0") + 12
+    return content[start : start + 64 * 64 * 2]
+
+
+def test_failure_under_way_cuts_the_connection(tmp_path: Path) -> None:
+    """What goes wrong after the headers breaks the answer off: there is no closing delimiter."""
+    with running(tmp_path) as root:
+        client = ServiceClient(root)
+        with client.http:
+            one = Sample()
+            client.store_samples(one)
+            for path in tmp_path.glob("instances/*/*"):
+                path.unlink()
+            client.store_samples(one.sibling())
+            with pytest.raises(httpx.RemoteProtocolError):
+                client.get(one.study_path, STORED_INSTANCES)
+
+
+def test_method_not_allowed(service: ServiceClient) -> None:
+    """A resource that exists but knows no such method is 405."""
+    assert service.http.delete("/studies").status_code == 405

@@ -1,0 +1,430 @@
+"""The local DICOM service sends one instance, or frames of one, in another transfer syntax than the stored one."""
+
+from __future__ import annotations
+
+import io
+import struct
+from typing import Any
+
+import httpx
+import numpy as np
+import pydicom
+import pytest
+from pydicom.dataset import Dataset, FileDataset
+
+from local.dicom_service.instances import part10
+from local.dicom_service.pictures.decoding import MAX_BYTES
+from tests.component.dicom_service.images import (
+    BIG_ENDIAN,
+    JPEG_2000,
+    JPEG_2000_LOSSLESS,
+    JPEG_LOSSLESS,
+    JPEG_LOSSLESS_SV1,
+    RLE,
+    Samples,
+    compressed,
+    fragments_of,
+    image,
+    stored,
+    us,
+)
+from tests.component.dicom_service.support import (
+    EXPLICIT,
+    IMPLICIT,
+    STORED_INSTANCE,
+    TEST_FILES,
+    Sample,
+    ServiceClient,
+    encoded,
+    parts_of,
+    pixels,
+    service,
+)
+
+__all__ = ["service"]
+
+RAMP = np.arange(1600, dtype=np.uint16).reshape(40, 40)
+PRIVATE_CREATOR = ("LO", b"OF THE TEST")
+JP2 = 'multipart/related; type="image/jp2"'
+NATIVE = "application/octet-stream"
+
+# The file, and the statuses of: the instance in Explicit VR Little Endian, in JPEG 2000 lossless; a frame likewise.
+TABLE = {
+    "MR_small_implicit.dcm": (200, 200, 200, 200),
+    "CT_small.dcm": (200, 200, 200, 200),
+    "MR_small_bigendian.dcm": (200, 200, 200, 200),
+    "image_dfl.dcm": (406, 406, 200, 406),  # deflated
+    "examples_ybr_color.dcm": (200, 200, 200, 200),  # JPEG baseline, 30 frames
+    "JPGExtended.dcm": (406, 406, 406, 406),
+    "SC_rgb_jpeg_gdcm.dcm": (200, 200, 200, 200),  # JPEG lossless, selection value 1
+    "MR_small_jpeg_ls_lossless.dcm": (406, 406, 406, 406),
+    "MR_small_jp2klossless.dcm": (200, 200, 200, 200),
+    "JPEG2000.dcm": (200, 200, 200, 200),
+    "SC_rgb_rle_16bit_2frame.dcm": (200, 200, 200, 200),
+    # What the JPEG 2000 encoder cannot do: more than 24 bits, one bit, fewer than 32 rows or columns.
+    "rtdose_rle.dcm": (200, 406, 200, 406),
+    "liver_expb_1frame.dcm": (200, 406, 200, 406),
+    "SC_rgb_small_odd_big_endian.dcm": (200, 406, 200, 406),
+    # What nothing can decode.
+    "JPEG2000-embedded-sequence-delimiter.dcm": (406, 406, 406, 406),
+    # What has no pixel data.
+    "rtplan.dcm": (200, 200, 404, 404),
+    "test-SR.dcm": (200, 200, 404, 404),
+}
+LOSSLESS = """
+    MR_small_implicit.dcm CT_small.dcm MR_small_bigendian.dcm SC_rgb_jpeg_gdcm.dcm MR_small_jp2klossless.dcm
+    JPEG2000.dcm 693_J2KI.dcm J2K_pixelrep_mismatch.dcm examples_jpeg2k.dcm SC_rgb_rle.dcm SC_rgb_rle_16bit_2frame.dcm
+    rtdose_rle.dcm rtdose.dcm rtdose_expb.dcm liver_expb_1frame.dcm SC_rgb_small_odd_big_endian.dcm
+    examples_palette.dcm examples_overlay.dcm SC_ybr_full_422_uncompressed.dcm MR_small_RLE.dcm
+"""
+JPEG_BASELINE_FILES = """
+    examples_ybr_color.dcm SC_rgb_dcmtk_+eb+cr.dcm SC_rgb_dcmtk_+eb+cy+n1.dcm SC_rgb_dcmtk_+eb+cy+np.dcm
+    SC_rgb_jpeg_lossy_gdcm.dcm SC_rgb_small_odd_jpeg.dcm SC_jpeg_no_color_transform.dcm
+"""
+ASKED = (EXPLICIT, JPEG_2000_LOSSLESS)
+PIXEL_DATA = ("7FE00010", "00280004", "00280006")
+
+
+def instance_in(service: ServiceClient, path: str, asked: str) -> httpx.Response:
+    """Ask for an instance in a transfer syntax."""
+    return service.get(path, f"application/dicom; transfer-syntax={asked}")
+
+
+def read(content: bytes) -> FileDataset:
+    """Read a file, without the warnings that pydicom has for some of its own."""
+    part10.silence_pydicom()
+    return pydicom.dcmread(io.BytesIO(content))
+
+
+def transcoded(service: ServiceClient, content: bytes, asked: str) -> FileDataset:
+    """Store a file and read it as the service transcodes it."""
+    with stored(service, content) as path:
+        response = instance_in(service, path, asked)
+    assert response.status_code == 200, response.text
+    assert response.headers["Content-Type"] == f"application/dicom; transfer-syntax={asked}"
+    dataset = read(response.content)
+    assert dataset.file_meta.TransferSyntaxUID == asked
+    return dataset
+
+
+def attributes(dataset: Dataset) -> dict[str, Any]:
+    """Return all public attributes but those that say how the pixels are encoded."""
+    found = dataset.to_json_dict(suppress_invalid_tags=True)
+    return {
+        tag: element
+        for tag, element in found.items()
+        if tag not in PIXEL_DATA and not tag.endswith("0000") and int(tag[:4], 16) % 2 == 0
+    }
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_stored_by_asked(service: ServiceClient, name: str) -> None:
+    """Each stored transfer syntax can be had in each asked one, or is 406; as it is stored it can always be had."""
+    content = (TEST_FILES / name).read_bytes()
+    with stored(service, content) as path:
+        instances = [instance_in(service, path, asked).status_code for asked in ASKED]
+        frames = [service.get(f"{path}/frames/1", accept).status_code for accept in (NATIVE, JP2)]
+        assert (*instances, *frames) == TABLE[name]
+        assert service.get(path, STORED_INSTANCE).content == content
+
+
+@pytest.mark.parametrize("asked", ASKED)
+@pytest.mark.parametrize("name", LOSSLESS.split())
+def test_samples_and_attributes_stay(service: ServiceClient, name: str, asked: str) -> None:
+    """Every sample of every frame, every attribute and every UID is as it was."""
+    content = (TEST_FILES / name).read_bytes()
+    before = read(content)
+    if asked == before.file_meta.TransferSyntaxUID or (asked == JPEG_2000_LOSSLESS and not encodable(before)):
+        return
+    after = transcoded(service, content, asked)
+    assert (after.pixel_array == before.pixel_array).all()
+    assert attributes(after) == attributes(before)
+    meta = {element.tag: element.value for element in before.file_meta if element.tag not in (0x00020000, 0x00020010)}
+    assert meta == {
+        element.tag: element.value for element in after.file_meta if element.tag not in (0x00020000, 0x00020010)
+    }
+    assert after.PixelData is not None
+    assert after["PixelData"].is_undefined_length == (asked == JPEG_2000_LOSSLESS)
+    assert ("OW" if asked == EXPLICIT and before.BitsAllocated > 8 else "OB") == after["PixelData"].VR
+
+
+def encodable(dataset: Dataset) -> bool:
+    """Tell whether the JPEG 2000 encoder takes samples like these."""
+    return dataset.BitsStored in range(8, 25) and min(dataset.Rows, dataset.Columns) in range(32, 65536)
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "photometric"),
+    [
+        ("examples_jpeg2k.dcm", EXPLICIT, "RGB"),  # YBR_RCT is undone by the decoder
+        ("SC_ybr_full_422_uncompressed.dcm", JPEG_2000_LOSSLESS, "YBR_FULL"),
+        ("examples_ybr_color.dcm", EXPLICIT, "RGB"),
+        ("examples_ybr_color.dcm", JPEG_2000_LOSSLESS, "RGB"),
+        ("examples_palette.dcm", JPEG_2000_LOSSLESS, "PALETTE COLOR"),
+        ("SC_rgb_rle.dcm", EXPLICIT, "RGB"),
+        ("MR_small_RLE.dcm", EXPLICIT, "MONOCHROME2"),
+    ],
+)
+def test_photometric_interpretation(service: ServiceClient, name: str, asked: str, photometric: str) -> None:
+    """It says what the samples are now, and colours are by pixel."""
+    after = transcoded(service, (TEST_FILES / name).read_bytes(), asked)
+    assert after.PhotometricInterpretation == photometric
+    assert after.get("PlanarConfiguration", 0) == 0
+
+
+def test_chrominance_of_its_own(service: ServiceClient) -> None:
+    """Decoded samples do not share their chrominance, whatever the compressed instance said of them."""
+    colours = np.zeros((100, 100, 3), np.uint8)
+    content = compressed(image(colours, "YBR_FULL_422"), RLE, *fragments_of("SC_rgb_rle.dcm"))
+    after = transcoded(service, content, EXPLICIT)
+    assert after.PhotometricInterpretation == "YBR_FULL"
+    assert len(after.PixelData) == colours.size
+
+
+@pytest.mark.parametrize("asked", ASKED)
+@pytest.mark.parametrize("name", JPEG_BASELINE_FILES.split())
+def test_jpeg_baseline_becomes_rgb(service: ServiceClient, name: str, asked: str) -> None:
+    """What was compressed with loss is decoded once: RGB, and from then on without loss."""
+    content = (TEST_FILES / name).read_bytes()
+    before = read(content)
+    if asked == JPEG_2000_LOSSLESS and not encodable(before):
+        return
+    after = transcoded(service, content, asked)
+    assert after.PhotometricInterpretation == "RGB"
+    assert (after.pixel_array == before.pixel_array).all()
+
+
+@pytest.mark.parametrize("syntax", [JPEG_LOSSLESS, JPEG_LOSSLESS_SV1])
+def test_jpeg_lossless(service: ServiceClient, syntax: str) -> None:
+    """Both processes of JPEG lossless are decoded: selection value 1 is a case of the other."""
+    expected = read((TEST_FILES / "SC_rgb_jpeg_gdcm.dcm").read_bytes()).pixel_array
+    sample = image(np.zeros(expected.shape, np.uint8), "RGB")
+    content = compressed(sample, syntax, *fragments_of("SC_rgb_jpeg_gdcm.dcm"))
+    assert (transcoded(service, content, EXPLICIT).pixel_array == expected).all()
+
+
+@pytest.mark.parametrize("asked", ASKED)
+@pytest.mark.parametrize("name", LOSSLESS.split())
+def test_frames_are_those_of_the_instance(service: ServiceClient, name: str, asked: str) -> None:
+    """The last frame alone has the bytes that it has in the transcoded instance, and its samples."""
+    content = (TEST_FILES / name).read_bytes()
+    before = read(content)
+    if asked == JPEG_2000_LOSSLESS and not encodable(before):
+        return
+    count = int(before.get("NumberOfFrames") or 1)
+    expected = before.pixel_array[-1] if count > 1 else before.pixel_array
+    media_type = NATIVE if asked == EXPLICIT else "image/jp2"
+    accept = f'multipart/related; type="{media_type}"; transfer-syntax={asked}'
+    with stored(service, content) as path:
+        ((headers, frame),) = parts_of(service.get(f"{path}/frames/{count}", accept))
+        whole = read(instance_in(service, path, asked).content)
+    assert headers == {"content-type": f"{media_type}; transfer-syntax={asked}"}
+    assert (samples_of(frame, whole, asked) == expected).all()
+
+
+def samples_of(frame: bytes, dataset: Dataset, asked: str) -> Samples:
+    """Decode a frame by what a dataset says of it."""
+    one = Dataset()
+    for keyword in (
+        "Rows",
+        "Columns",
+        "SamplesPerPixel",
+        "BitsAllocated",
+        "BitsStored",
+        "HighBit",
+        "PixelRepresentation",
+        "PhotometricInterpretation",
+        "PlanarConfiguration",
+    ):
+        if keyword in dataset:
+            setattr(one, keyword, dataset[keyword].value)
+    one.file_meta = pydicom.dataset.FileMetaDataset()
+    one.file_meta.TransferSyntaxUID = pydicom.uid.UID(asked)
+    one.PixelData = frame if asked == EXPLICIT else pydicom.encaps.encapsulate([frame])
+    one["PixelData"].VR = "OW" if one.BitsAllocated > 8 else "OB"
+    part10.silence_pydicom()
+    return one.pixel_array
+
+
+def test_several_frames(service: ServiceClient) -> None:
+    """Frames come in the order asked for, as often as asked for; a missing one is 404 whatever the syntax."""
+    content = (TEST_FILES / "SC_rgb_rle_2frame.dcm").read_bytes()
+    first, second = (frame.tobytes() for frame in read(content).pixel_array)
+    with stored(service, content) as path:
+        accept = f'multipart/related; type="{NATIVE}"'
+        parts = parts_of(service.get(f"{path}/frames/2,1,2", accept))
+        assert [frame for _, frame in parts] == [second, first, second]
+        assert service.get(f"{path}/frames/2", NATIVE).content == second
+        assert service.get(f"{path}/frames/1,3", accept).status_code == 404
+        assert service.get(f"{path}/frames/3", JP2).status_code == 404
+
+
+def test_multipart_of_a_transcoded_instance(service: ServiceClient) -> None:
+    """A transcoded instance comes in multipart as well, and a study that has but one instance."""
+    sample = image(RAMP, transfer_syntax=IMPLICIT)
+    assert service.store(sample.content).status_code == 202
+    for path in (sample.path, sample.series_path, sample.study_path):
+        ((headers, content),) = parts_of(service.get(path, 'multipart/related; type="application/dicom"'))
+        assert headers == {"content-type": f"application/dicom; transfer-syntax={EXPLICIT}"}
+        assert (read(content).pixel_array == RAMP).all()
+
+
+def test_invalid_values_are_kept(service: ServiceClient) -> None:
+    """Values that are none, unknown attributes and whole sequences go from implicit to explicit VR byte for byte."""
+    item = encoded({0x00080060: ("CS", b"lower case"), 0x00080100: ("SH", b"A" * 40)}, implicit=True)
+    more = {
+        0x00080020: ("DA", b"yesterday "),
+        0x00080050: ("SH", b"far longer than sixteen letters "),
+        0x00081140: ("SQ", struct.pack("<HHL", 0xFFFE, 0xE000, len(item)) + item),
+        0x00101010: ("AS", b"old "),
+        0x00090010: PRIVATE_CREATOR,
+        0x00091001: ("LO", b"private "),
+        0x00280106: ("SS", struct.pack("<h", -5)),
+        0x00200013: ("IS", b"one and a half"),
+    }
+    sample = image(RAMP.astype(np.int16) - 800, more=more, transfer_syntax=IMPLICIT)
+    after = transcoded(service, sample.content, EXPLICIT)
+    assert (after.pixel_array == RAMP.astype(np.int16) - 800).all()
+    raw = {int(tag): after.get_item(tag) for tag in list(after.keys())}
+    for tag in (0x00080020, 0x00080050, 0x00101010, 0x00200013):
+        assert (raw[tag].VR, raw[tag].value) == more[tag]
+    assert (raw[0x00280106].VR, after.SmallestImagePixelValue) == ("SS", -5)
+    assert (raw[0x00091001].VR, raw[0x00091001].value) == ("UN", b"private ")
+    (nested,) = after.ReferencedImageSequence
+    assert nested.get_item(0x00080060).value == b"lower case"
+    assert nested.get_item(0x00080100).value == b"A" * 40
+
+
+def test_big_endian_values_are_turned_round(service: ServiceClient) -> None:
+    """Numbers of every size, also in sequences and look-up tables, are the same in little endian."""
+    dataset = read(image(RAMP).content)
+    dataset.SimpleFrameList = [1, 70000]  # UL
+    dataset.FrameIncrementPointer = 0x00181063  # AT
+    dataset.ReferencePixelX0 = -70000  # SL
+    dataset.RealWorldValueSlope = 2.5  # FD
+    dataset.RecommendedDisplayFrameRateInFloat = 1.5  # FL
+    dataset.VOILUTSequence = [Dataset()]
+    dataset.VOILUTSequence[0].LUTDescriptor = [2, 0, 16]
+    dataset.VOILUTSequence[0].add_new(0x00283006, "OW", b"\x01\x02\x03\x04")
+    dataset.PixelData = RAMP.astype(">u2").tobytes()
+    expected = attributes(dataset)
+    buffer = io.BytesIO()
+    dataset.file_meta.TransferSyntaxUID = pydicom.uid.UID(BIG_ENDIAN)
+    pydicom.dcmwrite(buffer, dataset, implicit_vr=False, little_endian=False)
+    after = transcoded(service, buffer.getvalue(), EXPLICIT)
+    assert after.VOILUTSequence[0][0x00283006].value == b"\x02\x01\x04\x03"
+    assert after.VOILUTSequence[0].LUTDescriptor == [2, 0, 16]
+    del after.VOILUTSequence
+    expected.pop("00283010")
+    assert attributes(after) == expected
+    assert (after.pixel_array == RAMP).all()
+
+
+def test_large_values_outside_pixel_data(service: ServiceClient) -> None:
+    """A value of some megabytes beside the pixel data is kept."""
+    document = bytes(range(256)) * 8192
+    sample = Sample(elements={0x00420011: ("OB", document)}, transfer_syntax=IMPLICIT)
+    after = transcoded(service, sample.content, EXPLICIT)
+    assert after.EncapsulatedDocument == document
+
+
+@pytest.mark.parametrize("syntax", [IMPLICIT, RLE, JPEG_2000, JPEG_2000_LOSSLESS])
+def test_without_pixel_data(service: ServiceClient, syntax: str) -> None:
+    """Where there are no pixels only the encoding of the dataset changes."""
+    sample = Sample(transfer_syntax=syntax)
+    after = transcoded(service, sample.content, EXPLICIT)
+    assert attributes(after) == attributes(read(sample.content))
+
+
+def test_what_follows_the_pixel_data(service: ServiceClient) -> None:
+    """An element after the pixel data is still there, and the Extended Offset Table is not."""
+    fragments = fragments_of("SC_rgb_rle_2frame.dcm")
+    table = struct.pack("<2Q", 0, len(fragments[0]) + 8)
+    lengths = struct.pack("<2Q", *map(len, fragments))
+    more = {0x7FE00001: ("OV", table), 0x7FE00002: ("OV", lengths)}
+    sample = image(np.zeros((100, 100, 3), np.uint8), "RGB", frames=2, more=more)
+    content = compressed(sample, RLE, *fragments) + encoded({0xFFFCFFFC: ("OB", b"pad")})
+    after = transcoded(service, content, EXPLICIT)
+    assert after.DataSetTrailingPadding == b"pad\0"
+    assert "ExtendedOffsetTable" not in after
+    assert "ExtendedOffsetTableLengths" not in after
+    assert after.pixel_array.shape == (2, 100, 100, 3)
+
+
+def test_one_bit_frames(service: ServiceClient) -> None:
+    """One-bit frames need no change between little endian encodings, and start at a byte of their own."""
+    sample = Sample(elements=pixels(bytes([0b11_010101, 0b0000_1100]), frames=2, bits=1), transfer_syntax=IMPLICIT)
+    assert service.store(sample.content).status_code == 202
+    assert service.get(f"{sample.path}/frames/2", NATIVE).content == bytes([0b110011])
+    after = read(instance_in(service, sample.path, EXPLICIT).content)
+    assert after.PixelData == bytes([0b11_010101, 0b0000_1100])
+
+
+def test_float_pixel_data(service: ServiceClient) -> None:
+    """Float Pixel Data can be had in little endian, not in JPEG 2000."""
+    floats = np.linspace(0, 1, 1600, dtype=np.float32).reshape(40, 40)
+    sample = image(floats, more={0x7FE00008: ("OF", floats.tobytes())}, transfer_syntax=IMPLICIT)
+    sample.elements[0x7FE00010] = None
+    after = transcoded(service, sample.content, EXPLICIT)
+    assert (after.pixel_array == floats).all()
+    with stored(service, sample.content) as path:
+        assert instance_in(service, path, JPEG_2000_LOSSLESS).status_code == 406
+
+
+def test_largest_transcoding(service: ServiceClient) -> None:
+    """More than 100 MiB decoded is 406; of the same instance a frame can be had."""
+    frame = struct.pack("<16L", 1, 64, *[0] * 14) + b"\x81\x07" * (1024 * 1024 // 128)
+    count = MAX_BYTES // 1024**2 + 1
+    sample = image(np.zeros((1024, 1024), np.uint8), frames=count)
+    with stored(service, compressed(sample, RLE, *[frame] * count)) as path:
+        assert instance_in(service, path, EXPLICIT).status_code == 406
+        assert instance_in(service, path, JPEG_2000_LOSSLESS).status_code == 406
+        assert service.get(f"{path}/frames/{count}", NATIVE).content == b"\x07" * 1024**2
+        every = ",".join(str(number + 1) for number in range(count))
+        assert service.get(f"{path}/frames/{every}", f'multipart/related; type="{NATIVE}"').status_code == 406
+
+
+def test_largest_file(service: ServiceClient) -> None:
+    """A file of more than 100 MiB is not transcoded, but sent as it is, and so are its frames."""
+    rows, columns = 10241, 10240
+    sample = image(np.zeros((1, 1), np.uint8), transfer_syntax=IMPLICIT, more={0x00280010: us(rows)})
+    sample.elements |= {0x00280011: us(columns), 0x7FE00010: ("OB", bytes(rows * columns))}
+    with stored(service, sample.content) as path:
+        assert instance_in(service, path, EXPLICIT).status_code == 406
+        assert service.get(f"{path}/frames/1", JP2).status_code == 406
+        assert len(service.get(f"{path}/frames/1", NATIVE).content) == rows * columns
+        assert service.get(path, STORED_INSTANCE).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("syntax", "fragments"),
+    [
+        (RLE, [b"1234"]),
+        (RLE, [struct.pack("<16L", 2, 64, 64, *[0] * 13)]),
+        (JPEG_2000, [b"\0\0\0\x0cjP  \r\n\x87\n" + b"\0\0\0\0free"]),
+        (JPEG_LOSSLESS, [b"\xff\xd8\xff\xd9"]),
+        (JPEG_LOSSLESS, []),
+        (EXPLICIT, [b"1234"]),
+        (IMPLICIT, [b"1234"]),
+    ],
+)
+def test_broken_pixel_data(service: ServiceClient, syntax: str, fragments: list[bytes]) -> None:
+    """Pixel data that cannot be decoded is 406 before the answer has begun."""
+    response = service.store(compressed(image(RAMP), syntax, *fragments))
+    if response.status_code == 409:  # not even stored
+        return
+    (found,) = response.json()["00081199"]["Value"]
+    path = found["00081190"]["Value"][0].removeprefix(f"{service.root}/v2")
+    asked = JPEG_2000_LOSSLESS if syntax == EXPLICIT else EXPLICIT
+    assert instance_in(service, path, asked).status_code == 406
+    assert service.get(f"{path}/frames/1", JP2).status_code == 406
+
+
+def test_order_of_refusals(service: ServiceClient) -> None:
+    """What is absent comes before what cannot be transcoded."""
+    broken = compressed(image(RAMP, frames=2), RLE, b"12", b"34")
+    with stored(service, broken) as path:
+        assert service.get(f"{path}/frames/3", NATIVE).status_code == 404
+        assert service.get(f"{path}/frames/2", NATIVE).status_code == 406
+    assert instance_in(service, path, EXPLICIT).status_code == 404
+    assert service.get(f"{path}/frames/3", NATIVE).status_code == 404

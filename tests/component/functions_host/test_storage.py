@@ -1,0 +1,346 @@
+"""Blob, queue and timer triggers of the functions host, against a real Azurite."""
+
+from __future__ import annotations
+
+import base64
+import json
+import signal
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from azure.storage.blob import BlobServiceClient, ContainerClient
+from azure.storage.queue import QueueClient, QueueServiceClient
+
+from tests.component.functions_host.running import APPS, WORKERS, Calls, RunningHost, running, wait_for
+
+NEVER = "0 0 0 1 1 *"
+POLL = ("--poll-seconds", "0.2", "--lock-seconds", "3")
+
+
+@dataclass
+class World:
+    """The storage app's surroundings: an Azurite, names of its own, and the notes it leaves."""
+
+    connection: str
+    prefix: str
+    folder: Path
+
+    @property
+    def calls(self) -> Calls:
+        return Calls(self.folder / "calls.jsonl")
+
+    def settings(self, **more: str) -> dict[str, str]:
+        return {
+            "AzureWebJobsStorage": self.connection,
+            "INBOX": self.connection,
+            "EVERY": NEVER,
+            "TEST_PREFIX": self.prefix,
+            "CALLS": str(self.calls.path),
+            "AzureFunctionsWebHost__hostid": self.prefix,
+        } | more
+
+    def container(self, name: str) -> ContainerClient:
+        return BlobServiceClient.from_connection_string(self.connection).get_container_client(name)
+
+    def queue(self, name: str) -> QueueClient:
+        return QueueServiceClient.from_connection_string(self.connection).get_queue_client(name)
+
+    def drop(self, kind: str, name: str, content: bytes = b"content") -> None:
+        with self.container(f"{self.prefix}-{kind}") as container:
+            container.get_blob_client(name).upload_blob(content, overwrite=True)
+
+    def texts(self, queue: str) -> list[str]:
+        """The messages of a queue as they lie there, without taking them."""
+        with self.queue(queue) as client:
+            return [message.content for message in client.peek_messages(max_messages=32)]
+
+    def poisoned(self, name: str) -> list[dict[str, Any]]:
+        """The messages of the blobs' poison queue that are about one blob."""
+        try:
+            texts = self.texts("webjobs-blobtrigger-poison")
+        except Exception:
+            return []
+        contents = [json.loads(base64.b64decode(text)) for text in texts]
+        mine = f"{self.prefix}-clients"
+        return [c for c in contents if (c["ContainerName"], c["BlobName"]) == (mine, name)]
+
+
+def _new_world(connection: str, folder: Path) -> World:
+    world = World(connection, f"t{uuid.uuid4().hex[:12]}", folder)
+    for kind in ("clients", "streams", "events"):
+        with world.container(f"{world.prefix}-{kind}") as container:
+            container.create_container()
+    return world
+
+
+@pytest.fixture
+def world(azurite: str, tmp_path: Path) -> World:
+    """Surroundings for a host that a test starts and ends itself."""
+    return _new_world(azurite, tmp_path)
+
+
+@dataclass
+class Shared:
+    """A running storage app."""
+
+    host: RunningHost
+    world: World
+
+    @property
+    def calls(self) -> Calls:
+        return self.world.calls
+
+
+@pytest.fixture(scope="module", params=WORKERS)
+def app(request: pytest.FixtureRequest, azurite: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
+    """The storage app, its short timer firing every second."""
+    world = _new_world(azurite, tmp_path_factory.mktemp(f"storage-{request.param}"))
+    settings = world.settings(EVERY="* * * * * *")
+    with running(APPS / "storage", world.folder, request.param, *POLL, settings=settings) as host:
+        yield Shared(host, world)
+
+
+def test_a_new_blob_calls_its_function_once(app: Shared) -> None:
+    """The function gets a client of the blob, whatever characters its name holds, and a receipt is kept."""
+    name = "a b/é#?%20+.dcm"
+    app.world.drop("clients", name)
+    app.calls.wait("on_client done", name=name)
+    time.sleep(0.6)  # three more polls
+    assert len(app.calls.of("on_client", name=name)) == 1
+    root = f"blobreceipts/{app.world.prefix}/Host.Functions.on_client/"
+    with app.world.container("azure-webjobs-hosts") as hosts:
+        receipts = [blob.name for blob in hosts.list_blobs(name_starts_with=root)]
+    found = [receipt for receipt in receipts if receipt.endswith(f"/{app.world.prefix}-clients/{name}")]
+    assert len(found) == 1
+    assert found[0].removeprefix(root).startswith('"0x')
+
+
+def test_an_overwritten_blob_calls_again(app: Shared) -> None:
+    """A new version under an old name is new work."""
+    app.world.drop("clients", "again.dcm")
+    app.calls.wait("on_client done", name="again.dcm")
+    app.world.drop("clients", "again.dcm")
+    app.calls.wait("on_client done", 2, name="again.dcm")
+
+
+def test_a_message_about_an_older_version_is_dropped(app: Shared) -> None:
+    """The ETag is looked at when a message is taken: the newer version has a message of its own."""
+    app.world.drop("clients", "newer.dcm")
+    app.calls.wait("on_client done", name="newer.dcm")
+    stale = {
+        "FunctionId": "Host.Functions.on_client",
+        "ContainerName": f"{app.world.prefix}-clients",
+        "BlobName": "newer.dcm",
+        "ETag": '"0xSTALE"',
+    }
+    internal = f"azure-webjobs-blobtrigger-{app.world.prefix}"
+    with app.world.queue(internal) as queue:
+        queue.send_message(base64.b64encode(json.dumps(stale).encode()).decode())
+        wait_for(lambda: queue.get_queue_properties().approximate_message_count == 0)
+    assert len(app.calls.of("on_client", name="newer.dcm")) == 1
+
+
+def test_an_input_stream_gets_the_content(app: Shared) -> None:
+    """Name, length and bytes arrive; a blob that the path does not match calls nothing."""
+    app.world.drop("streams", "elsewhere/b.txt", b"no")
+    app.world.drop("streams", "in/deep/a.txt", b"hello")
+    name = f"{app.world.prefix}-streams/in/deep/a.txt"
+    [call] = app.calls.wait("on_stream", name=name)
+    assert (call["length"], call["text"]) == (5, "hello")
+    assert len(app.calls.of("on_stream")) == 1
+
+
+def test_a_blob_that_fails_five_times_is_set_aside(app: Shared) -> None:
+    """Five attempts at once, then the message lies on the poison queue, and no line tells the name."""
+    name = "CANARY-fail.dcm"
+    app.world.drop("clients", name)
+    [message] = wait_for(lambda: app.world.poisoned(name))
+    assert message["FunctionId"] == "Host.Functions.on_client"
+    assert message["Type"] == "BlobTrigger"
+    assert message["ETag"].startswith('"0x')
+    assert len(app.calls.of("on_client", name=name)) == 5
+    assert app.host.output.count("on_client  failed") >= 5
+    assert "RuntimeError function_app.py:" in app.host.output
+    assert "CANARY" not in app.host.output
+
+
+def test_queue_messages_call_the_function(app: Shared) -> None:
+    """The body arrives decoded, with its dequeue count; a handled message is gone."""
+    _put(app, "hello")
+    [call] = app.calls.wait("on_message", text="hello")
+    assert (call["dequeue_count"], bool(call["id"])) == (1, True)
+    wait_for(lambda: not app.world.texts(f"{app.world.prefix}-work"))
+
+
+def test_a_message_that_keeps_failing_is_set_aside(app: Shared) -> None:
+    """After maxDequeueCount attempts, three here, it lies on `<queue>-poison` unchanged."""
+    text = _put(app, "CANARY fail")
+    wait_for(lambda: text in _poison(app))
+    assert [call["dequeue_count"] for call in app.calls.of("on_message", text="CANARY fail")] == [1, 2, 3]
+    assert "CANARY" not in app.host.output
+
+
+def test_a_message_that_is_not_base64_is_set_aside_untried(app: Shared) -> None:
+    """The function never runs, as the encoding of host.json says base64."""
+    with app.world.queue(f"{app.world.prefix}-work") as queue:
+        queue.send_message("not base64!")
+    wait_for(lambda: "not base64!" in _poison(app))
+    assert not app.calls.of("on_message", text="not base64!")
+
+
+def _put(app: Shared, text: str) -> str:
+    encoded = base64.b64encode(text.encode()).decode()
+    with app.world.queue(f"{app.world.prefix}-work") as queue:
+        queue.send_message(encoded)
+    return encoded
+
+
+def _poison(app: Shared) -> list[str]:
+    try:
+        return app.world.texts(f"{app.world.prefix}-work-poison")
+    except Exception:
+        return []
+
+
+def test_a_timer_fires_by_its_schedule(app: Shared) -> None:
+    """Every second here; the context carries the function's name."""
+    calls = app.calls.wait("on_timer", 2)
+    assert {(call["name"], call["past_due"]) for call in calls} == {("on_timer", False)}
+    assert len({call["id"] for call in calls}) == len(calls)
+
+
+def test_any_trigger_is_fired_by_hand(app: Shared) -> None:
+    """The admin API answers 202 and calls a timer, a queue function and a blob function with its input."""
+    app.world.drop("events", "by hand.dcm")
+    for function, text in (
+        ("on_new_year", ""),
+        ("on_message", "by hand"),
+        ("on_event", f"{app.world.prefix}-events/by hand.dcm"),
+    ):
+        answer = httpx.post(f"{app.host.url}/admin/functions/{function}", json={"input": text})
+        assert answer.status_code == 202
+    app.calls.wait("on_new_year")
+    app.calls.wait("on_message", text="by hand")
+    app.calls.wait("on_event", name="by hand.dcm")
+
+
+def _deliver(app: Shared, content: object, event_type: str | None = "Notification", **query: str) -> httpx.Response:
+    headers = {"aeg-event-type": event_type} if event_type else {}
+    url = f"{app.host.url}/runtime/webhooks/blobs"
+    return httpx.post(url, json=content, headers=headers, params=query)
+
+
+def _event(app: Shared, name: str) -> dict[str, Any]:
+    endpoint = next(p for p in app.world.connection.split(";") if p.startswith("BlobEndpoint="))
+    url = f"{endpoint.partition('=')[2]}/{app.world.prefix}-events/{name}"
+    return {"eventType": "Microsoft.Storage.BlobCreated", "data": {"url": url, "eTag": "0xSTALE"}}
+
+
+def test_the_webhook_validates_subscriptions(app: Shared) -> None:
+    """The handshake gives the code back; a delivery without its header is 400, another extension 404."""
+    asked = [{"data": {"validationCode": "code-1"}}]
+    assert _deliver(app, asked, "SubscriptionValidation").json() == {"validationResponse": "code-1"}
+    assert _deliver(app, asked, None).status_code == 400
+    assert _deliver(app, asked, "Unsubscribe").status_code == 202
+    assert httpx.post(f"{app.host.url}/runtime/webhooks/other").status_code == 404
+
+
+def test_an_event_calls_its_function_without_looking_at_the_etag(app: Shared) -> None:
+    """A function that waits for events is not polled for; an event calls it for what is there now."""
+    app.world.drop("events", "one two.dcm")
+    answer = _deliver(app, [_event(app, "one%20two.dcm")], functionName="Host.Functions.on_event")
+    assert answer.status_code == 202
+    app.calls.wait("on_event", name="one two.dcm")
+    assert len(app.calls.of("on_event", name="one two.dcm")) == 1
+
+
+def test_odd_events_end_as_they_do_in_azure(app: Shared) -> None:
+    """A wrong function name is lost in silence; an event without a url fails; a deleted blob is dropped."""
+    lost = _deliver(app, _event(app, "x.dcm"), functionName="Host.Functions.nobody")
+    assert lost.status_code == 202
+    renamed = _deliver(app, [{"data": {"destinationUrl": "x"}}], functionName="Host.Functions.on_event")
+    assert renamed.status_code == 500
+    gone = _deliver(app, [_event(app, "gone.dcm")], functionName="Host.Functions.on_event")
+    assert gone.status_code == 202
+    wait_for(lambda: not app.world.texts(f"azure-webjobs-blobtrigger-{app.world.prefix}"))
+    assert not app.calls.of("on_event", name="gone.dcm")
+
+
+def test_a_killed_host_leaves_nothing_undone(world: World) -> None:
+    """After kill -9 in mid-call a new host calls again for that blob, and only for that one."""
+    app, calls = APPS / "storage", world.calls
+    with running(app, world.folder, WORKERS[0], *POLL, settings=world.settings()) as host:
+        world.drop("clients", "done.dcm")
+        calls.wait("on_client done", name="done.dcm")
+        world.drop("clients", "slow.dcm")
+        calls.wait("on_client", name="slow.dcm")
+        host.stop(signal.SIGKILL)
+    with running(app, world.folder, WORKERS[0], *POLL, settings=world.settings(SLOW_SECONDS="0")):
+        calls.wait("on_client done", name="slow.dcm")
+    assert len(calls.of("on_client", name="slow.dcm")) == 2
+    assert len(calls.of("on_client", name="done.dcm")) == 1
+
+
+def test_a_long_call_keeps_its_message(world: World) -> None:
+    """The lock, three seconds here, is renewed: a call of four seconds is not made twice."""
+    settings = world.settings(SLOW_SECONDS="4")
+    with running(APPS / "storage", world.folder, WORKERS[0], *POLL, settings=settings):
+        world.drop("clients", "slow.dcm")
+        world.calls.wait("on_client done", name="slow.dcm")
+    assert len(world.calls.of("on_client", name="slow.dcm")) == 1
+    assert not world.texts(f"azure-webjobs-blobtrigger-{world.prefix}")
+
+
+def test_no_more_calls_at_once_than_host_json_allows(world: World) -> None:
+    """`maxDegreeOfParallelism`, two here, holds over a burst of blobs."""
+    settings = world.settings(SLOW_SECONDS="0.4")
+    with running(APPS / "storage", world.folder, WORKERS[0], *POLL, settings=settings):
+        for number in range(4):
+            world.drop("clients", f"slow {number}.dcm")
+        world.calls.wait("on_client done", 4)
+    under_way, most = 0, 0
+    for line in world.calls.path.read_text().splitlines():
+        under_way += -1 if "done" in json.loads(line)["function"] else 1
+        most = max(most, under_way)
+    assert most == 2
+
+
+def test_a_call_that_outlasts_the_grace_is_cancelled(world: World) -> None:
+    """The host ends after five seconds with 0; the blob is handled by the next one."""
+    with running(APPS / "storage", world.folder, WORKERS[0], *POLL, settings=world.settings()) as host:
+        world.drop("clients", "slow.dcm")
+        world.calls.wait("on_client", name="slow.dcm")
+        started = time.monotonic()
+        assert host.stop(signal.SIGINT) == 0
+        assert 4 < time.monotonic() - started < 9
+        assert "on_client  cancelled" in host.output
+    assert len(world.texts(f"azure-webjobs-blobtrigger-{world.prefix}")) == 1
+
+
+def test_a_missed_run_is_made_up_for(world: World) -> None:
+    """A timer whose next run lies in the past fires at start, once, and knows that it is late."""
+    path = f"timers/{world.prefix}/Host.Functions.on_new_year/status"
+    yesterday = (datetime.now(UTC) - timedelta(days=1)).isoformat()
+    with running(APPS / "storage", world.folder, WORKERS[0], *POLL, settings=world.settings()):
+        status = wait_for(lambda: _read_json(world, path))
+        assert datetime.fromisoformat(status["Next"]) > datetime.now(UTC)
+    with world.container("azure-webjobs-hosts") as hosts:
+        text = json.dumps(status | {"Next": yesterday})
+        hosts.get_blob_client(path).upload_blob(text, overwrite=True)
+    for _ in range(2):
+        with running(APPS / "storage", world.folder, WORKERS[0], *POLL, settings=world.settings()):
+            world.calls.wait("on_new_year", past_due=True)
+    assert len(world.calls.of("on_new_year")) == 1
+
+
+def _read_json(world: World, path: str) -> Any:
+    with world.container("azure-webjobs-hosts") as hosts:
+        blob = hosts.get_blob_client(path)
+        return json.loads(blob.download_blob().readall()) if blob.exists() else None
