@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from local.dicom_service.faults.kinds import KINDS, Kind, kind_of
+from local.dicom_service.web.kinds import KINDS, Kind, kind_of
 
 
 @dataclass

@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import MutableSequence
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import anyio
 from pydantic import (
@@ -29,8 +29,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from local.dicom_service.faults.kinds import Kind, kind_of
 from local.dicom_service.web import connection
+from local.dicom_service.web.kinds import Kind, kind_of
 from shared.dicomweb.multipart import boundary_of, closing_delimiter
 
 _CHUNK_BYTES = 256 * 1024
@@ -49,8 +49,8 @@ class _Fault(BaseModel):
     kind: Literal[Kind, "any"] = "any"
     requests: PositiveInt | None = 1
 
-    def takes(self, kind: Kind | None) -> bool:
-        """Tell whether the fault is for a request of this kind that comes now."""
+    def claim(self, kind: Kind | None) -> bool:
+        """Take a request of this kind that comes now if the fault is for it; return whether it is."""
         return self.kind in ("any", kind)
 
     async def answer(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
@@ -162,8 +162,8 @@ class StuckCreation(_Fault):
             raise PydanticCustomError("kind", "only a store leaves an instance unfinished")
         return kind
 
-    def takes(self, kind: Kind | None) -> bool:
-        """Tell whether the request is a store."""
+    def claim(self, kind: Kind | None) -> bool:
+        """Take the request if it is a store."""
         return kind == "store"
 
     async def answer(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
@@ -179,9 +179,9 @@ class Throttle(_Fault):
     per_second: PositiveInt
     _let_through: deque[float] = PrivateAttr(default_factory=deque)
 
-    def takes(self, kind: Kind | None) -> bool:
-        """Tell whether so many requests were let through within the last second."""
-        if not super().takes(kind):
+    def claim(self, kind: Kind | None) -> bool:
+        """Take the request if so many were let through within the last second; else let it through."""
+        if not super().claim(kind):
             return False
         now = clock()
         while self._let_through and self._let_through[0] <= now - _A_SECOND:
@@ -197,7 +197,7 @@ class Throttle(_Fault):
 
 
 Fault = Status | Delay | Cut | Truncate | DropAfterCommit | StuckCreation | Throttle
-FAULT_NAMES = ("status", "delay", "cut", "truncate", "drop_after_commit", "stuck_creation", "throttle")
+FAULT_NAMES = tuple(get_args(each.model_fields["fault"].annotation)[0] for each in get_args(Fault))
 FAULT: TypeAdapter[Fault] = TypeAdapter(Annotated[Fault, Field(discriminator="fault")])
 
 
@@ -209,7 +209,7 @@ class Faults:
 
     def take(self, kind: Kind | None) -> Fault | None:
         """Return the first fault that is for this request, and count it."""
-        fault = next((fault for fault in self.standing if fault.takes(kind)), None)
+        fault = next((fault for fault in self.standing if fault.claim(kind)), None)
         if fault is not None and fault.requests is not None:
             fault.requests -= 1
             if fault.requests == 0:

@@ -11,7 +11,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from local import tokens
-from local.dicom_service.faults.kinds import kind_of
+from local.dicom_service.web.kinds import kind_of
 
 _READ_KINDS = ("search", "retrieve", "metadata", "frames", "rendered", "changefeed")
 _OTHER_READS = re.compile(r"/v2/(?:partitions|extendedquerytags(?:/.*)?)")

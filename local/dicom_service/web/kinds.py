@@ -1,4 +1,4 @@
-"""What kind of request a method and a path make: for faults, which are for one kind, and for counts by kind."""
+"""What kind of request a method and a path make: for roles, faults and counts."""
 
 from __future__ import annotations
 
