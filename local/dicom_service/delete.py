@@ -6,9 +6,10 @@ from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 
-from local.dicom_service.state import Service, service_of, target_of
+from local.dicom_service.state import Service
 from local.dicom_service.stored.index import Target
 from local.dicom_service.web.errors import not_found
+from local.dicom_service.web.requests import service_of, target_of
 
 
 async def delete(request: Request) -> Response:

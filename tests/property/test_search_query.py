@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from local.dicom_service.search import matching, query
 from local.dicom_service.search.attributes import SEARCHABLE, Attribute, Level
 from local.dicom_service.web.errors import ServiceError
-from local.dicom_service.web.paging import MAX_LIMIT
+from local.dicom_service.web.options import MAX_LIMIT
 
 EXTENDED = {vr: Attribute(f"Of{vr}", f"0011{n:04X}", vr, Level.STUDY) for n, vr in enumerate(sorted(matching.VRS))}
 OPTIONS = ("limit", "offset", "FuzzyMatching", "includefield")

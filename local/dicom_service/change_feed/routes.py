@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import AsyncIterator
 from typing import Any
-from urllib.parse import parse_qsl
 
 from anyio import to_thread
 from starlette.requests import Request
@@ -15,17 +13,15 @@ from starlette.responses import Response, StreamingResponse
 from local.dicom_service.change_feed import index as change_feed_index
 from local.dicom_service.change_feed import timestamps
 from local.dicom_service.change_feed.index import EARLIEST, LATEST, Entry, Window
-from local.dicom_service.state import service_of
 from local.dicom_service.stored.index import Index
 from local.dicom_service.web.errors import bad_request
+from local.dicom_service.web.options import flag, limit_and_offset, options_of
+from local.dicom_service.web.requests import service_of
 
-MAX_LIMIT = 200
-DEFAULT_LIMIT = 100
 MEDIA_TYPE = "application/json; charset=utf-8"
 
 _MAX_OFFSET = 2**63 - 1
 _BATCH = 20  # entries whose metadata is in memory at a time
-_INTEGER = re.compile(r"\s*[+-]?[0-9]{1,19}\s*")
 
 
 async def read(request: Request) -> Response:
@@ -34,7 +30,7 @@ async def read(request: Request) -> Response:
     Raises:
         ServiceError: 400.
     """
-    asked = _parameters(request)
+    asked = options_of(request)
     window, with_metadata = _window(asked), _include_metadata(asked)
     service = service_of(request)
     entries = await to_thread.run_sync(change_feed_index.read, service.database, window)
@@ -47,7 +43,7 @@ async def read_latest(request: Request) -> Response:
     Raises:
         ServiceError: 400.
     """
-    with_metadata = _include_metadata(_parameters(request))
+    with_metadata = _include_metadata(options_of(request))
     service = service_of(request)
     entry = await to_thread.run_sync(change_feed_index.read_latest, service.database)
     if entry is None:
@@ -56,18 +52,11 @@ async def read_latest(request: Request) -> Response:
     return Response(content, media_type=MEDIA_TYPE)
 
 
-def _parameters(request: Request) -> dict[str, str]:
-    """Return the query's parameters, whose names have no case; of a repeated one the first counts."""
-    pairs = parse_qsl(request.url.query, keep_blank_values=True)
-    return {name.lower(): value for name, value in reversed(pairs)}
-
-
 def _window(asked: dict[str, str]) -> Window:
     start, end = _time(asked, "startTime", EARLIEST), _time(asked, "endTime", LATEST)
     if end <= start:
         raise bad_request("The endTime must be later than the startTime.")
-    limit = _integer(asked, "limit", DEFAULT_LIMIT, (1, MAX_LIMIT))
-    return Window(start, end, limit, _integer(asked, "offset", 0, (0, _MAX_OFFSET)))
+    return Window(start, end, *limit_and_offset(asked, _MAX_OFFSET))
 
 
 def _time(asked: dict[str, str], name: str, default: int) -> int:
@@ -78,19 +67,8 @@ def _time(asked: dict[str, str], name: str, default: int) -> int:
         raise bad_request(f"The {name} must be a date and time with a zone: Z or an encoded offset.") from None
 
 
-def _integer(asked: dict[str, str], name: str, default: int, allowed: tuple[int, int]) -> int:
-    text = asked.get(name, str(default))
-    least, most = allowed
-    if not _INTEGER.fullmatch(text) or not least <= int(text) <= most:
-        raise bad_request(f"The {name} must be an integer from {least} to {most}.")
-    return int(text)
-
-
 def _include_metadata(asked: dict[str, str]) -> bool:
-    text = asked.get("includemetadata", "true").strip().lower()
-    if text not in ("true", "false"):
-        raise bad_request("includeMetadata must be true or false.")
-    return text == "true"
+    return flag("includeMetadata", asked.get("includemetadata", "true"))
 
 
 async def _array(index: Index, entries: list[Entry], with_metadata: bool) -> AsyncIterator[str]:

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from local.dicom_service.extended_query_tags import operations
 from local.dicom_service.extended_query_tags.operations import Operation
-from local.dicom_service.state import base_url, service_of
+from local.dicom_service.web.requests import base_url, service_of
 
 
 async def get_operation(request: Request) -> Response:

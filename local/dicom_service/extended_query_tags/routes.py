@@ -12,10 +12,10 @@ from local.dicom_service.extended_query_tags import bodies, operation_routes
 from local.dicom_service.extended_query_tags import rows as extended_query_tags
 from local.dicom_service.extended_query_tags.rows import ExtendedQueryTag, ReindexActive, TagError
 from local.dicom_service.extended_query_tags.tags import tag_named
-from local.dicom_service.state import base_url, service_of
 from local.dicom_service.web.errors import bad_request
 from local.dicom_service.web.json_request import json_body
-from local.dicom_service.web.paging import limit_and_offset
+from local.dicom_service.web.options import limit_and_offset, options_of
+from local.dicom_service.web.requests import base_url, service_of
 
 
 async def add_tags(request: Request) -> Response:
@@ -41,8 +41,8 @@ async def list_tags(request: Request) -> Response:
     Raises:
         ServiceError: 400.
     """
-    limit, offset = limit_and_offset(request.query_params)
-    found = await to_thread.run_sync(extended_query_tags.every, service_of(request).database)
+    limit, offset = limit_and_offset(options_of(request))
+    found = await to_thread.run_sync(extended_query_tags.read_all, service_of(request).database)
     return JSONResponse([_shown(request, tag) for tag in found[offset : offset + limit]])
 
 
@@ -84,7 +84,7 @@ async def list_errors(request: Request) -> Response:
     Raises:
         ServiceError: 400 or 404.
     """
-    limit, offset = limit_and_offset(request.query_params)
+    limit, offset = limit_and_offset(options_of(request))
     database, tag = service_of(request).database, _tag(request)
     found = await to_thread.run_sync(extended_query_tags.errors, database, tag, limit, offset)
     return JSONResponse([_shown_error(error) for error in found])

@@ -99,8 +99,8 @@ def all_tags(connection: sqlite3.Connection) -> list[ExtendedQueryTag]:
     return [_extended_query_tag(row) for row in connection.execute(f"{_QUERY} ORDER BY key")]
 
 
-def every(database: Database) -> list[ExtendedQueryTag]:
-    """Return every tag, in the order in which they were added."""
+def read_all(database: Database) -> list[ExtendedQueryTag]:
+    """Return every tag as `all_tags` does, in a transaction of its own."""
     with database.read() as connection:
         return all_tags(connection)
 
@@ -117,7 +117,7 @@ def find(database: Database, tag: str) -> ExtendedQueryTag:
 
 def searchable(database: Database) -> list[ExtendedQueryTag]:
     """Return the tags that a search may ask for."""
-    return [tag for tag in every(database) if (tag.status, tag.query_status) == ("Ready", "Enabled")]
+    return [tag for tag in read_all(database) if (tag.status, tag.query_status) == ("Ready", "Enabled")]
 
 
 def set_query_status(database: Database, tag: str, query_status: str) -> ExtendedQueryTag:

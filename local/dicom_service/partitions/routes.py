@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 
-from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from local.dicom_service.change_feed import timestamps
 from local.dicom_service.partitions.index import Partition
-from local.dicom_service.state import partition_name_of, service_of
 from local.dicom_service.web.errors import bad_request
+from local.dicom_service.web.requests import service_of
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 RouteRow = tuple[str, str, Endpoint]
@@ -46,17 +45,6 @@ async def list_partitions(request: Request) -> Response:
     if not service.switches.partitions:
         return await _are_off(request)
     return JSONResponse([_shown(partition) for partition in service.partitions.all()])
-
-
-async def partition_to_store_in(request: Request) -> Partition:
-    """Return the partition that the path names, which comes into being by this.
-
-    Raises:
-        ServiceError: 400, its name is none.
-    """
-    partitions, name = service_of(request).partitions, partition_name_of(request)
-    known = partitions.find(name)
-    return known if known is not None else await to_thread.run_sync(partitions.make, name)
 
 
 def _shown(partition: Partition) -> dict[str, str | int]:

@@ -15,9 +15,11 @@ from local.dicom_service.pictures import rendering
 from local.dicom_service.pictures.decoding import MAX_BYTES, FrameDecoder, Undecodable
 from local.dicom_service.retrieve import accept
 from local.dicom_service.retrieve.pixel_data import PixelData
-from local.dicom_service.state import Service, service_of, target_of
+from local.dicom_service.state import Service
 from local.dicom_service.stored.index import StoredInstance, Target
 from local.dicom_service.web.errors import bad_request, not_acceptable, not_found
+from local.dicom_service.web.options import integer, options_of
+from local.dicom_service.web.requests import service_of, target_of
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,9}")
 
@@ -39,7 +41,7 @@ async def retrieve_rendered(request: Request) -> Response:
     """
     target = target_of(request)
     index = _frame_number(request.path_params.get("frame", "1")) - 1
-    quality = _quality(request)
+    quality = integer("quality", options_of(request).get("quality", "100"), 1, 100)
     wanted = _Wanted(index, accept.choose_picture(request.headers.getlist("accept")), quality)
     service = service_of(request)
     picture = await to_thread.run_sync(_render, service, target, wanted, limiter=service.decoding)
@@ -49,14 +51,6 @@ async def retrieve_rendered(request: Request) -> Response:
 def _frame_number(text: str) -> int:
     if not _INTEGER.fullmatch(text) or int(text) < 1:
         raise bad_request("A frame number is an integer from 1 on.")
-    return int(text)
-
-
-def _quality(request: Request) -> int:
-    given = [value for name, value in request.query_params.multi_items() if name.lower() == "quality"]
-    text = given[0] if given else "100"
-    if not _INTEGER.fullmatch(text) or not 1 <= int(text) <= 100:
-        raise bad_request("The quality is an integer from 1 to 100.")
     return int(text)
 
 

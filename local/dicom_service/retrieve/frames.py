@@ -16,9 +16,10 @@ from local.dicom_service.pictures.transcoding import LITTLE_ENDIAN_NATIVE, Trans
 from local.dicom_service.retrieve import accept, pixel_data, streams
 from local.dicom_service.retrieve.accept import STORED, Choice
 from local.dicom_service.retrieve.pixel_data import FrameMissing, PixelData
-from local.dicom_service.state import Service, service_of, target_of
+from local.dicom_service.state import Service
 from local.dicom_service.stored.index import StoredInstance, Target
 from local.dicom_service.web.errors import bad_request, not_acceptable, not_found
+from local.dicom_service.web.requests import service_of, target_of
 
 MAX_FRAMES = 10_000
 _FRAME_NUMBER = re.compile(r"[+-]?[0-9]{1,9}")

@@ -10,10 +10,10 @@ from starlette.responses import Response, StreamingResponse
 
 from local.dicom_service.retrieve import accept
 from local.dicom_service.search.attributes import Level
-from local.dicom_service.state import service_of, target_of
 from local.dicom_service.stored.index import Index, StoredInstance
 from local.dicom_service.web.errors import not_found
 from local.dicom_service.web.json_response import MEDIA_TYPE
+from local.dicom_service.web.requests import service_of, target_of
 
 _BATCH = 20  # instances whose metadata is in memory at a time
 

@@ -15,9 +15,10 @@ from local.dicom_service.pictures.transcoding import Transcoded, transcoded_file
 from local.dicom_service.retrieve import accept, streams
 from local.dicom_service.retrieve.accept import Choice
 from local.dicom_service.search.attributes import Level
-from local.dicom_service.state import Service, service_of, target_of
+from local.dicom_service.state import Service
 from local.dicom_service.stored.index import StoredInstance, Target
 from local.dicom_service.web.errors import not_acceptable, not_found
+from local.dicom_service.web.requests import service_of, target_of
 
 
 async def retrieve(request: Request) -> Response:

@@ -11,7 +11,7 @@ from local.dicom_service.search import matching
 from local.dicom_service.search.attributes import ALL_FIELDS, DEFAULT_FIELDS, SEARCHABLE, Attribute, Level
 from local.dicom_service.search.matching import Key
 from local.dicom_service.web.errors import bad_request
-from local.dicom_service.web.paging import limit_and_offset
+from local.dicom_service.web.options import flag, limit_and_offset
 
 _OPTIONS = ("limit", "offset", "fuzzymatching", "includefield")
 _RANGED = ("DA", "DT", "TM")
@@ -74,8 +74,8 @@ def parse(query_string: str, levels: frozenset[Level], extended: Iterable[Attrib
         raise bad_request("The query string may not hold an angle bracket.")
     searchable = {attribute.tag: attribute for attribute in (*SEARCHABLE.values(), *extended)}
     known = {tag: attribute for tag, attribute in searchable.items() if attribute.level in levels}
-    parameters = _sort(parse_qsl(query_string, keep_blank_values=True), known)
-    fuzzy = _flag(parameters.options.get("fuzzymatching", "false"))
+    parameters = _parameters(parse_qsl(query_string, keep_blank_values=True), known)
+    fuzzy = flag("fuzzymatching", parameters.options.get("fuzzymatching", "false"))
     limit, offset = limit_and_offset(parameters.options)
     return Query(
         conditions=tuple(_condition(known[tag], text, fuzzy) for tag, text in parameters.matches.items()),
@@ -86,7 +86,7 @@ def parse(query_string: str, levels: frozenset[Level], extended: Iterable[Attrib
     )
 
 
-def _sort(pairs: list[tuple[str, str]], known: Mapping[str, Attribute]) -> _Parameters:
+def _parameters(pairs: list[tuple[str, str]], known: Mapping[str, Attribute]) -> _Parameters:
     parameters = _Parameters()
     for name, value in pairs:
         if not value.replace("\0", " ").strip():  # padding alone
@@ -164,12 +164,6 @@ def _fields(include: list[str], levels: frozenset[Level]) -> list[str]:
     if None in tags:
         raise bad_request("includefield names something that is not an attribute.")
     return [tag for level in levels for tag in DEFAULT_FIELDS[level]] + [tag for tag in tags if tag]
-
-
-def _flag(text: str) -> bool:
-    if text.lower() not in ("true", "false"):
-        raise bad_request("fuzzymatching must be true or false.")
-    return text.lower() == "true"
 
 
 def with_fields(query: Query, tags: list[str]) -> Query:

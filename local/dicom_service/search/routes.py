@@ -15,8 +15,8 @@ from local.dicom_service.retrieve import accept
 from local.dicom_service.search import query
 from local.dicom_service.search.attributes import Level
 from local.dicom_service.search.index import Scope, search
-from local.dicom_service.state import partition_of, service_of
 from local.dicom_service.web.json_response import DICOMJSONResponse
+from local.dicom_service.web.requests import partition_of, service_of
 
 _STUDY, _SERIES, _INSTANCE = Level.STUDY, Level.SERIES, Level.INSTANCE
 

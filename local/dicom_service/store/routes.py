@@ -16,14 +16,14 @@ from local.dicom_service.extended_query_tags import rows as extended_query_tags
 from local.dicom_service.faults.faults import leaves_unfinished
 from local.dicom_service.instances.examine import Failure, FailureReason, Instance, examine
 from local.dicom_service.instances.uids import canonical, from_path
-from local.dicom_service.partitions.routes import partition_to_store_in
 from local.dicom_service.retrieve import accept
-from local.dicom_service.state import Service, base_url, service_of
+from local.dicom_service.state import Service
 from local.dicom_service.store import response as store_response
 from local.dicom_service.store.bodies import Receiver
 from local.dicom_service.store.response import Outcome
 from local.dicom_service.stored.index import AlreadyStored, Target
 from local.dicom_service.web.json_response import DICOMJSONResponse
+from local.dicom_service.web.requests import base_url, partition_to_store_in, service_of
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +91,7 @@ def _examine(service: Service, path: Path, study: str | None) -> Instance | Fail
         implicit_vr=switches.implicit_vr,
         preamble=switches.preamble,
         mismatch_code=switches.mismatch_code,
-        extended=extended_query_tags.every(service.database),
+        extended=extended_query_tags.read_all(service.database),
     )
 
 

@@ -94,13 +94,14 @@ def test_tags_are_listed(service: ServiceClient) -> None:
     private = {**PRIVATE, "status": "Ready", "queryStatus": "Enabled"}
     assert service.http.get(TAGS).json() == [sex, private]
     assert service.http.get(f"{TAGS}?limit=1&offset=1").json() == [private]
+    assert service.http.get(f"{TAGS}?Limit=1&OFFSET=1&limit=2").json() == [private]
     assert service.http.get(f"{TAGS}?offset=2").json() == []
     for name in ("00100040", "PatientSex"):
         assert service.http.get(f"{TAGS}/{name}").json() == sex
     assert service.http.get(f"{TAGS}/00100040/errors").json() == []
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=201", "limit=x", "offset=-1", "limit="])
+@pytest.mark.parametrize("query", ["limit=0", "LIMIT=0", "limit=201", "limit=x", "Offset=-1", "limit="])
 def test_bad_pages(service: ServiceClient, query: str) -> None:
     """Lists know the limits of a search."""
     index(service, PATIENT_SEX)
