@@ -20,7 +20,7 @@ AN_HOUR = str(60 * 60 * 1000)
     "headers", [{TIME: AN_HOUR, OPTION: "RelativeToNow", LEVEL: "Study"}, {TIME: AN_HOUR}], ids=["all", "time alone"]
 )
 def test_store(service: Service, headers: dict[str, str]) -> None:
-    """A store with an expiry is a store; the time is needed, option and level have one value each."""
+    """A store with an expiry is a store."""
     sample = Sample()
     expect(service.store(sample, **headers), 200)
     expect(service.get(sample.path, STORED_INSTANCE), 200)

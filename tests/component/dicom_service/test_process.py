@@ -237,6 +237,7 @@ def test_killed_in_the_middle_of_puts(tmp_path: Path) -> None:
     replaced = [Replaced() for _ in range(4)]
     for _ in range(3):
         with started(data, "--no-auth") as process:
+            check_all(process, replaced)
             putting = [threading.Thread(target=each.put_until_killed, args=(process.root,)) for each in replaced]
             for thread in putting:
                 thread.start()
@@ -244,13 +245,19 @@ def test_killed_in_the_middle_of_puts(tmp_path: Path) -> None:
             process.stop(signal.SIGKILL)
             for thread in putting:
                 thread.join()
-        with started(data, "--no-auth") as process:
-            client = ServiceClient(process.root)
-            with client.http:
-                for each in replaced:
-                    each.check(client)
-            assert process.stop() == 0
-        assert_files_are_rows(data)
+    with started(data, "--no-auth") as process:
+        check_all(process, replaced)
+        assert process.stop() == 0
+    assert any(each.is_confirmed for each in replaced)
+    assert_files_are_rows(data)
+
+
+def check_all(process: Process, replaced: list[Replaced]) -> None:
+    """Check what is there of some instances."""
+    client = ServiceClient(process.root)
+    with client.http:
+        for each in replaced:
+            each.check(client)
 
 
 class Replaced:

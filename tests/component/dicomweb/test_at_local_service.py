@@ -149,15 +149,29 @@ async def test_replacing(client: DICOMwebClient) -> None:
     assert (await client.retrieve_instance_metadata(**uids_of(sample), if_none_match=etag)).is_modified
 
 
-async def test_expiry(client: DICOMwebClient) -> None:
-    """The latest store decides when a study goes, and whether it does."""
-    sample = Sample()
-    await client.store_instance(Body.from_bytes(sample.content), expire_after=timedelta(milliseconds=1))
+async def gone(client: DICOMwebClient, sample: Sample) -> None:
     async with asyncio.timeout(10):
         while await client.search_for_instances(**study_of(sample)):  # noqa: ASYNC110 - the service tells nobody
             await asyncio.sleep(0.01)
+
+
+async def test_expiry(client: DICOMwebClient) -> None:
+    """The latest store decides when a study goes."""
+    sample = Sample()
+    await client.store_instance(Body.from_bytes(sample.content), expire_after=timedelta(milliseconds=1))
+    await gone(client, sample)
     await client.store_instance(Body.from_bytes(sample.content), expire_after=timedelta(days=1))
     assert len(await client.search_for_instances(**study_of(sample))) == 1
+
+
+async def test_expiry_taken_back(client: DICOMwebClient) -> None:
+    """A study whose latest store says nothing of expiry stays, past the end of one that was to go later."""
+    stays, goes, soon = Sample(), Sample(), timedelta(milliseconds=200)
+    await client.store_instance(Body.from_bytes(stays.content), expire_after=soon)
+    await stored(client, last := stays.sibling())
+    await client.store_instance(Body.from_bytes(goes.content), expire_after=soon)
+    await gone(client, goes)
+    assert last.sop in {found.SOPInstanceUID for found in await client.search_for_instances(**study_of(stays))}
 
 
 async def test_partitions(tmp_path: Path) -> None:

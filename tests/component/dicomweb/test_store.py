@@ -24,7 +24,6 @@ from tests.component.dicomweb.client_under_test import INSTANCE, JSON, STUDY, as
 from tests.component.scripted_server import End, Read, Script, answer, head, script, serve
 
 CONTENT = bytes(range(256)) * 4000  # a million bytes, in four chunks
-CHUNK_COUNT = 4
 
 
 def stored(sop_instance_uid: str = INSTANCE, status: int = 200) -> Script:
