@@ -78,10 +78,32 @@ class Instance:
         """Return its path."""
         return f"{self.series_path}/instances/{self.sop}"
 
+    def search_path(self, query: str = "") -> str:
+        """Return a search for its study, and for more."""
+        return f"/studies?StudyInstanceUID={self.study}" + (f"&{query}" if query else "")
+
     @property
     def content(self) -> bytes:
         """Return the file."""
         raise NotImplementedError
+
+
+# A value for all that the Azure service indexes but the study's date, which is a sample's own; and for more.
+FULL: dict[int, tuple[str, bytes] | None] = {
+    0x00080005: ("CS", b"ISO_IR 100"),
+    0x00080050: ("SH", b"ACC-1"),
+    0x00080060: ("CS", b"CT"),
+    0x00080090: ("PN", b"House^Gregory"),
+    0x00081030: ("LO", b"Head without contrast"),
+    0x00081090: ("LO", b"Scanner 3000"),
+    0x00100010: ("PN", "Müller^Änne".encode("latin-1")),
+    0x00100020: ("LO", b"Pat-1"),
+    0x00100030: ("DA", b"19700315"),
+    0x00100040: ("CS", b"F"),
+    0x00200011: ("IS", b"2"),
+    0x00200013: ("IS", b"4"),
+    0x00400244: ("DA", b"20240103"),
+}
 
 
 @dataclass

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Generator
-from typing import Any
 from urllib.parse import quote
 
 import httpx
 
 from tests.contract.differences import expect
+from tests.contract.plain_client import PlainClient
 from tests.dicom_samples import Instance
 from tests.dicomweb_messages import DICOM_JSON, multipart_body
 
@@ -81,7 +81,7 @@ class Made:
         return [f"{url} ({self._problems.get(url, 'not tried')})" for url in self._clients]
 
 
-class Service:
+class Service(PlainClient):
     """A plain HTTP client of the service; paths are those below its version, or below a partition of it."""
 
     def __init__(self, url: str, auth: httpx.Auth | None, made: Made, *, partition: str | None = None) -> None:
@@ -90,7 +90,7 @@ class Service:
         self.made = made
         self.partition = partition
         self.url = url if partition is None else f"{url}/partitions/{partition}"
-        self.http = made.open(self.url, auth)
+        super().__init__(made.open(self.url, auth))
         self._remover = self.http
 
     def with_auth(self, auth: httpx.Auth | None) -> Service:
@@ -140,24 +140,6 @@ class Service:
         """Store instances that the service has nothing to say against."""
         for instance in instances:
             expect(self.store(instance), *statuses)
-
-    def get(self, path: str, accept: str | None = DICOM_JSON, **headers: str) -> httpx.Response:
-        """Get a path with one Accept header, or with none."""
-        return self.send("GET", path, accept, headers=headers)
-
-    def send(self, method: str, path: str, accept: str | None = DICOM_JSON, **options: Any) -> httpx.Response:
-        """Send a request with one Accept header, or with none."""
-        request = self.http.build_request(method, path, **options)
-        if accept is None:
-            del request.headers["Accept"]
-        else:
-            request.headers["Accept"] = accept
-        return self.http.send(request)
-
-    def search(self, path: str) -> list[dict[str, Any]]:
-        """Return the results of a search, none for 204."""
-        response = expect(self.get(path), 200, 204)
-        return response.json() if response.status_code == 200 else []
 
     def delete(self, path: str) -> httpx.Response:
         """Delete a resource."""

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 
 from local.dicom_service.app import create_app
 from local.dicom_service.web.listener import listen
+from tests.contract.plain_client import PlainClient
 from tests.dicom_samples import (
     EXPLICIT,
     IMPLICIT,
@@ -67,12 +68,12 @@ __all__ = [
 ]
 
 
-class ServiceClient:
+class ServiceClient(PlainClient):
     """A plain HTTP client of the service; paths are those below `/v2`."""
 
     def __init__(self, root: str, headers: dict[str, str] | None = None) -> None:
         self.root = root
-        self.http = httpx.Client(base_url=f"{root}/v2", headers=headers, timeout=30)
+        super().__init__(httpx.Client(base_url=f"{root}/v2", headers=headers, timeout=30))
 
     def store(self, content: bytes, path: str = "/studies", **headers: str) -> httpx.Response:
         """Store one instance as a single part."""
@@ -90,21 +91,6 @@ class ServiceClient:
         body = multipart_body(*parts, boundary=boundary, end=options.get("end"))
         content_type = options.get("content_type", f'multipart/related; type="application/dicom"; boundary={boundary}')
         return self.store(body, path, **{"Content-Type": content_type})
-
-    def get(self, path: str, accept: str | None = DICOM_JSON, **headers: str) -> httpx.Response:
-        """Get a path with one Accept header, or with none."""
-        request = self.http.build_request("GET", path, headers=headers)
-        if accept is None:
-            del request.headers["Accept"]
-        else:
-            request.headers["Accept"] = accept
-        return self.http.send(request)
-
-    def search(self, path: str) -> list[dict[str, Any]]:
-        """Return the results of a search, none for 204."""
-        response = self.get(path)
-        assert response.status_code in (200, 204), response.text
-        return response.json() if response.status_code == 200 else []
 
     def delete(self, path: str) -> int:
         """Delete and return the status."""

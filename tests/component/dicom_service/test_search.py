@@ -4,66 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.component.dicom_service.support import Sample, ServiceClient, running, service, values
+from tests.dicom_samples import FULL
 
 __all__ = ["service"]
-
-FULL = {
-    0x00080050: ("SH", b"ACC-1"),
-    0x00080090: ("PN", b"House^Gregory"),
-    0x00081030: ("LO", b"Head without contrast"),
-    0x00081090: ("LO", b"Scanner 3000"),
-    0x00100010: ("PN", "Müller^Änne=x^y".encode("latin-1")),
-    0x00100020: ("LO", b"Pat-1"),
-    0x00100030: ("DA", b"19700315"),
-    0x00100040: ("CS", b"F"),
-    0x00200013: ("IS", b"4"),
-    0x00400244: ("DA", b"20240103"),
-    0x00080005: ("CS", b"ISO_IR 100"),
-    0x00200011: ("IS", b"2"),
-}
-
-
-def full(**options: Any) -> Sample:
-    """Return a sample with a value for every indexed attribute."""
-    elements = {**FULL, 0x00080060: ("CS", b"CT"), **options.pop("elements", {})}
-    return Sample(elements=elements, **options)
 
 
 @pytest.fixture(scope="module")
 def one(service: ServiceClient) -> Sample:
     """A stored study of one instance."""
-    sample = full()
+    sample = Sample(elements={**FULL, 0x00100010: ("PN", "Müller^Änne=x^y".encode("latin-1"))})
     service.store_samples(sample)
     return sample
-
-
-def of(sample: Sample, query: str = "") -> str:
-    """Return a search for the sample's study and more."""
-    return f"/studies?StudyInstanceUID={sample.study}" + (f"&{query}" if query else "")
 
 
 def test_no_modalities(service: ServiceClient) -> None:
     """A study whose series have no modality shows none."""
     sample = Sample(elements={0x00080060: None})
     service.store_samples(sample)
-    (found,) = service.search(of(sample, "includefield=ModalitiesInStudy"))
+    (found,) = service.search(sample.search_path("includefield=ModalitiesInStudy"))
     assert "00080061" not in found
 
 
 def test_attributes_of_another_vr_are_not_indexed(service: ServiceClient) -> None:
     """An attribute that a file gives another VR than the dictionary is in the metadata, but not found."""
-    sample = full(elements={0x00080020: ("LO", b"in spring"), 0x00081030: ("SH", b"Head")})
+    sample = Sample(elements={**FULL, 0x00080020: ("LO", b"in spring"), 0x00081030: ("SH", b"Head")})
     service.store_samples(sample)
     (metadata,) = service.get(f"{sample.path}/metadata").json()
     assert (values(metadata, "00080020"), values(metadata, "00081030")) == (["in spring"], ["Head"])
-    (found,) = service.search(of(sample))
+    (found,) = service.search(sample.search_path())
     assert not {"00080020", "00081030"} & found.keys()
-    assert service.search(of(sample, "StudyDescription=Head")) == []
+    assert service.search(sample.search_path("StudyDescription=Head")) == []
 
 
 @pytest.mark.parametrize(
@@ -83,7 +57,7 @@ def test_attributes_of_another_vr_are_not_indexed(service: ServiceClient) -> Non
 )
 def test_fuzzy_matching(service: ServiceClient, one: Sample, words: str, found: int) -> None:
     """With fuzzymatching, consecutive words begin with the given ones; carets and equals signs part words."""
-    assert len(service.search(of(one, f"PatientName={words}&FuzzyMatching=TRUE"))) == found
+    assert len(service.search(one.search_path(f"PatientName={words}&FuzzyMatching=TRUE"))) == found
 
 
 class TestPaging:
