@@ -14,7 +14,8 @@ from local.dicom_service.extended_query_tags.reindex import Reindexer
 from local.dicom_service.partitions.index import Partitions
 from local.dicom_service.stored.database import Database
 from local.dicom_service.stored.files import Files
-from local.dicom_service.stored.index import Index
+from local.dicom_service.stored.index import Index, StoredInstance, Target
+from local.dicom_service.web.errors import not_found
 
 MAX_DECODING = 2  # threads at a time: each may hold a decoded frame several times over
 DEFAULT_MAX_REQUEST_BYTES = 4 * 1024**3
@@ -72,6 +73,17 @@ class Service:
             self.files.sweep(self.index.file_names())
             self.reindexer = opened.enter_context(closing(Reindexer(self.database)))
             self._opened = opened.pop_all()
+
+    def instances_of(self, target: Target) -> list[StoredInstance]:
+        """Return the instances of a study, series or instance, oldest first; call this in a thread.
+
+        Raises:
+            ServiceError: 404, there are none.
+        """
+        instances = self.index.instances(target)
+        if not instances:
+            raise not_found(target.level.name.lower())
+        return instances
 
     def close(self) -> None:
         """Close the index, and let another service have the folder."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from anyio import to_thread
@@ -15,13 +16,13 @@ from local.dicom_service.change_feed import timestamps
 from local.dicom_service.change_feed.index import EARLIEST, LATEST, Entry, Window
 from local.dicom_service.stored.index import Index
 from local.dicom_service.web.errors import bad_request
+from local.dicom_service.web.json_response import json_array
 from local.dicom_service.web.options import flag, limit_and_offset, options_of
 from local.dicom_service.web.requests import service_of
 
 MEDIA_TYPE = "application/json; charset=utf-8"
 
 _MAX_OFFSET = 2**63 - 1
-_BATCH = 20  # entries whose metadata is in memory at a time
 
 
 async def read(request: Request) -> Response:
@@ -34,7 +35,8 @@ async def read(request: Request) -> Response:
     window, with_metadata = _window(asked), _include_metadata(asked)
     service = service_of(request)
     entries = await to_thread.run_sync(change_feed_index.read, service.database, window)
-    return StreamingResponse(_array(service.index, entries, with_metadata), media_type=MEDIA_TYPE)
+    array = json_array(entries, partial(_shown, service.index, with_metadata))
+    return StreamingResponse(array, media_type=MEDIA_TYPE)
 
 
 async def read_latest(request: Request) -> Response:
@@ -48,7 +50,7 @@ async def read_latest(request: Request) -> Response:
     entry = await to_thread.run_sync(change_feed_index.read_latest, service.database)
     if entry is None:
         return Response(status_code=204)
-    (content,) = await to_thread.run_sync(_shown, service.index, [entry], with_metadata)
+    (content,) = await to_thread.run_sync(_shown, service.index, with_metadata, [entry])
     return Response(content, media_type=MEDIA_TYPE)
 
 
@@ -71,16 +73,7 @@ def _include_metadata(asked: dict[str, str]) -> bool:
     return flag("includeMetadata", asked.get("includemetadata", "true"))
 
 
-async def _array(index: Index, entries: list[Entry], with_metadata: bool) -> AsyncIterator[str]:
-    separator = "["
-    for start in range(0, len(entries), _BATCH):
-        for shown in await to_thread.run_sync(_shown, index, entries[start : start + _BATCH], with_metadata):
-            yield separator + shown
-            separator = ","
-    yield "]" if separator == "," else "[]"
-
-
-def _shown(index: Index, entries: list[Entry], with_metadata: bool) -> list[str]:
+def _shown(index: Index, with_metadata: bool, entries: Sequence[Entry]) -> list[str]:
     keys = [entry.current_key for entry in entries if entry.current_key is not None] if with_metadata else []
     metadata = index.metadata(keys)
     return [_json(entry, None if (key := entry.current_key) is None else metadata.get(key)) for entry in entries]

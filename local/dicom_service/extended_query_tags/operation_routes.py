@@ -38,7 +38,7 @@ def reference(request: Request, operation_id: str) -> dict[str, str]:
 
 
 def _shown(request: Request, operation: Operation) -> dict[str, Any]:
-    shown = {
+    return {
         "operationId": operation.id,
         "type": operation.type,
         "createdTime": operation.created_time,
@@ -47,4 +47,3 @@ def _shown(request: Request, operation: Operation) -> dict[str, Any]:
         "percentComplete": operation.percent_complete,
         "resources": [base_url(request) + path for path in operation.resources],
     }
-    return shown if operation.results is None else {**shown, "results": operation.results}

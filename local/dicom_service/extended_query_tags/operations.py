@@ -6,7 +6,6 @@ import json
 import sqlite3
 import uuid
 from dataclasses import dataclass
-from typing import Any
 
 from local.dicom_service.change_feed import timestamps
 from local.dicom_service.stored.database import Database
@@ -26,7 +25,6 @@ class Operation:
     status: str
     percent_complete: int
     resources: list[str]
-    results: Any
 
     @property
     def finished(self) -> bool:
@@ -38,7 +36,7 @@ def start(connection: sqlite3.Connection, operation_type: str, resources: list[s
     """Add an operation and return its id; `resources` are as in `Operation`."""
     now, operation_id = timestamp(), uuid.uuid4().hex
     row = (operation_id, operation_type, now, now, json.dumps(resources))
-    connection.execute("INSERT INTO operation VALUES (?, ?, ?, ?, 'notStarted', 0, ?, NULL)", row)
+    connection.execute("INSERT INTO operation VALUES (?, ?, ?, ?, 'notStarted', 0, ?)", row)
     return operation_id
 
 
@@ -65,9 +63,7 @@ def find(database: Database, operation_id: str) -> Operation:
         row = connection.execute("SELECT * FROM operation WHERE id = ?", (operation_id,)).fetchone()
     if row is None:
         raise not_found("operation")
-    columns = dict(row)
-    results = columns["results"] and json.loads(columns["results"])
-    return Operation(**columns | {"resources": json.loads(columns["resources"]), "results": results})
+    return Operation(**dict(row) | {"resources": json.loads(row["resources"])})
 
 
 def timestamp() -> str:

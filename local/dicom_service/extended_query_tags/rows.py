@@ -10,6 +10,7 @@ from pydicom.datadict import keyword_for_tag
 from local.dicom_service.extended_query_tags import operations
 from local.dicom_service.search.attributes import Attribute, Level
 from local.dicom_service.stored.database import Database
+from local.dicom_service.stored.schema import INSTANCES
 from local.dicom_service.web.errors import ServiceError, bad_request, not_found
 
 MOST_TAGS = 128
@@ -148,11 +149,10 @@ def errors(database: Database, tag: str, limit: int, offset: int) -> list[TagErr
     Raises:
         ServiceError: 404.
     """
-    query = """SELECT name, StudyInstanceUID, SeriesInstanceUID, SOPInstanceUID, created_time, message
-        FROM extended_query_tag_error AS error JOIN instance ON instance.key = error.instance_key
-        JOIN series ON series.key = instance.series_key JOIN study ON study.key = instance.study_key
+    query = f"""SELECT name, StudyInstanceUID, SeriesInstanceUID, SOPInstanceUID, created_time, message
+        FROM {INSTANCES} JOIN extended_query_tag_error ON instance_key = instance.key
         JOIN data_partition ON data_partition.key = study.partition_key
-        WHERE tag_key = ? ORDER BY instance_key LIMIT ? OFFSET ?"""
+        WHERE tag_key = ? ORDER BY instance_key LIMIT ? OFFSET ?"""  # noqa: S608 - no value
     with database.read() as connection:
         key = _find(connection, tag).key
         return [TagError(*row) for row in connection.execute(query, (key, limit, offset))]

@@ -35,8 +35,7 @@ STATEMENTS = [
         last_updated_time TEXT NOT NULL,
         status TEXT NOT NULL,
         percent_complete INTEGER NOT NULL,
-        resources TEXT NOT NULL,
-        results TEXT)""",
+        resources TEXT NOT NULL)""",
     # The instances up to `last_key` were there before the tags; those up to `position` are done.
     """CREATE TABLE reindex (
         operation_id TEXT PRIMARY KEY REFERENCES operation,

@@ -16,7 +16,14 @@ from pydicom.tag import BaseTag
 from local.dicom_service.instances import element_values
 from local.dicom_service.instances.element_values import BULK_VRS, Encoding
 from local.dicom_service.instances.part10 import NotPart10
-from local.dicom_service.instances.raw_elements import SPECIFIC_CHARACTER_SET, element_at, is_signed, raw_element, vr_of
+from local.dicom_service.instances.raw_elements import (
+    SPECIFIC_CHARACTER_SET,
+    elements_of,
+    is_signed,
+    raw_element,
+    value_bytes,
+    vr_of,
+)
 
 Attributes = dict[str, Any]
 
@@ -50,8 +57,7 @@ class _Converter:
     def convert(self, dataset: Dataset, inherited: list[str], broken: dict[str, str]) -> Attributes:
         character_sets = _character_sets(dataset) or inherited
         attributes: Attributes = {}
-        # All at once: reading a sequence makes pydicom convert other elements of the dataset.
-        elements = [(tag, element_at(dataset, tag)) for tag in sorted(dataset.keys())]
+        elements = elements_of(dataset)
         signed = is_signed(dataset)
         for tag, element in elements:
             vr = vr_of(element, signed)
@@ -69,11 +75,8 @@ class _Converter:
         return {"vr": "SQ", "Value": converted} if converted else {"vr": "SQ"}
 
     def _values(self, element: RawDataElement, vr: str, character_sets: list[str]) -> element_values.Values:
-        data = element.value or b""
-        if element.value is None and element.length:
-            self._file.seek(element.value_tell)
-            data = self._file.read(element.length)
-        return element_values.read(vr, data, Encoding(character_sets, element.is_little_endian))
+        encoding = Encoding(character_sets, element.is_little_endian)
+        return element_values.read(vr, value_bytes(element, self._file), encoding)
 
 
 def _items(dataset: Dataset, tag: BaseTag) -> list[Dataset]:

@@ -16,7 +16,7 @@ from pydicom.filewriter import write_dataset, write_file_meta_info
 from pydicom.tag import BaseTag
 
 from local.dicom_service.instances.part10 import NotPart10
-from local.dicom_service.instances.raw_elements import element_at, is_signed, vr_of
+from local.dicom_service.instances.raw_elements import elements_of, is_signed, value_bytes, vr_of
 
 _WORD_BYTES = {
     **dict.fromkeys(("AT", "OW", "SS", "US"), 2),
@@ -52,26 +52,17 @@ def write(file: BinaryIO, preamble: bytes, meta: FileMetaDataset, dataset: Datas
 def _converted(dataset: Dataset, file: BinaryIO, signed: bool) -> Dataset:
     signed = signed or is_signed(dataset)
     converted = Dataset()
-    # All at once: reading a sequence makes pydicom convert other elements of the dataset.
-    elements = [(tag, element_at(dataset, tag)) for tag in sorted(dataset.keys())]
-    for tag, element in elements:
+    for tag, element in elements_of(dataset):
         vr = (element.VR if element is not None else None) or vr_of(element, signed)
         if vr == "SQ":
             items = [_converted(item, file, signed) for item in dataset[tag].value or ()]
             converted[tag] = DataElement(tag, "SQ", Sequence(items))
         elif isinstance(element, RawDataElement):
-            converted[tag] = _raw(tag, vr, _value(element, file), element.is_little_endian)
+            converted[tag] = _raw(tag, vr, value_bytes(element, file), element.is_little_endian)
         elif element is not None:
             converted[tag] = element
     converted.set_original_encoding(False, True, charset.default_encoding)
     return converted
-
-
-def _value(element: RawDataElement, file: BinaryIO) -> bytes:
-    if element.value is not None or not element.length:
-        return element.value or b""
-    file.seek(element.value_tell)
-    return file.read(element.length)
 
 
 def _raw(tag: BaseTag, vr: str, value: bytes, is_little_endian: bool) -> RawDataElement:

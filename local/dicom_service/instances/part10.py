@@ -34,14 +34,13 @@ from pydicom.uid import (
 from local.dicom_service.instances import element_values, uids
 from local.dicom_service.instances.element_values import Encoding
 from local.dicom_service.instances.raw_elements import raw_element
-from local.dicom_service.retrieve.pixel_data import PixelData, end_of
+from local.dicom_service.retrieve.pixel_data import TAGS, PixelData, end_of
 
 _PREFIX = b"DICM"
 _PREFIX_END = 128 + len(_PREFIX)
 _META_GROUP = b"\2\0"  # group 0002, in little endian
 DEFER_BYTES = 1024 * 1024
 _CHUNK_BYTES = 1024 * 1024
-_PIXEL_DATA_TAGS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
 _SAMPLES_PER_PIXEL = BaseTag(0x00280002)
 _PHOTOMETRIC_INTERPRETATION = BaseTag(0x00280004)
 _NUMBER_OF_FRAMES = BaseTag(0x00280008)
@@ -203,7 +202,7 @@ def _pixel_data(file: BinaryIO, dataset: FileDataset) -> PixelData | None:
         return None
     group, element = struct.unpack(f"{order}HH", header[:4])
     tag = group << 16 | element
-    if tag not in _PIXEL_DATA_TAGS:
+    if tag not in TAGS:
         return None
     explicit = header[4:6] in _LONG_LENGTH_VRS
     (length,) = struct.unpack(f"{order}L", header[8:12] if explicit else header[4:8])

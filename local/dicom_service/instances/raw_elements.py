@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import BinaryIO, cast
 
 from pydicom import Dataset
 from pydicom.datadict import dictionary_VR
@@ -28,6 +28,20 @@ def raw_element(dataset: Dataset, tag: BaseTag) -> RawDataElement | None:
     """Return an element's bytes, None where there is no such element or it is a sequence."""
     element = element_at(dataset, tag)
     return element if isinstance(element, RawDataElement) else None
+
+
+def elements_of(dataset: Dataset) -> list[tuple[BaseTag, RawDataElement | DataElement | None]]:
+    """Return all elements as `element_at` does, in the order of their tags."""
+    # All at once: reading a sequence makes pydicom convert other elements of the dataset.
+    return [(tag, element_at(dataset, tag)) for tag in sorted(dataset.keys())]
+
+
+def value_bytes(element: RawDataElement, file: BinaryIO) -> bytes:
+    """Return the bytes of a value; `file` has those that pydicom put off reading."""
+    if element.value is not None or not element.length:
+        return element.value or b""
+    file.seek(element.value_tell)
+    return file.read(element.length)
 
 
 def vr_of(element: RawDataElement | DataElement | None, signed: bool) -> str:

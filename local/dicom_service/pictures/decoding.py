@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.datadict import keyword_for_tag
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import convert_color_space
 from pydicom.uid import UID, ExplicitVRBigEndian
@@ -23,7 +25,6 @@ MAX_BYTES = 100 * 1024 * 1024
 Samples = NDArray[Any]
 
 _BAND_SAMPLES = 1024 * 1024
-_KEYWORDS = {0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData", 0x7FE00010: "PixelData"}
 
 
 class Undecodable(ValueError):
@@ -78,7 +79,7 @@ class FrameDecoder:
             raise Undecodable from None
 
     def _decoded(self, data: bytes, as_rgb: bool) -> Frame:
-        options = {**self.image.options(), "number_of_frames": 1, "pixel_keyword": _KEYWORDS[self._pixels.tag]}
+        options = {**self.image.options(), "number_of_frames": 1, "pixel_keyword": keyword_for_tag(self._pixels.tag)}
         samples, found = self._decoder.as_array(data, index=0, raw=True, **options)
         samples = samples.astype(samples.dtype.newbyteorder("="), copy=False)
         colours = str(found["photometric_interpretation"])
@@ -119,9 +120,14 @@ class FrameDecoder:
         return self._file.read(where.length)
 
 
-def _make_rgb(samples: Samples) -> None:
-    """Convert YBR_FULL samples in place, some rows at a time: on their way they are floats."""
+def bands(samples: Samples) -> Iterator[slice]:
+    """Yield all rows, some at a time: while a sample is converted it takes eight bytes or more."""
     rows = max(1, _BAND_SAMPLES // max(1, samples[0].size))
     for start in range(0, len(samples), rows):
-        band = samples[start : start + rows]
-        band[:] = convert_color_space(band, "YBR_FULL", "RGB")
+        yield slice(start, start + rows)
+
+
+def _make_rgb(samples: Samples) -> None:
+    """Convert YBR_FULL samples in place."""
+    for band in bands(samples):
+        samples[band] = convert_color_space(samples[band], "YBR_FULL", "RGB")

@@ -55,10 +55,7 @@ def _frame_number(text: str) -> int:
 
 
 def _render(service: Service, target: Target, wanted: _Wanted) -> bytes:
-    instances = service.index.instances(target)
-    if not instances:
-        raise not_found("instance")
-    instance = instances[0]
+    instance = service.instances_of(target)[0]
     if instance.pixel_data is None or wanted.index >= instance.pixel_data.number_of_frames:
         raise not_found("frame")
     try:

@@ -12,12 +12,11 @@ from PIL import Image
 from pydicom import Dataset
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi_lut, apply_windowing
 
-from local.dicom_service.pictures.decoding import MAX_BYTES, Frame, Samples, Undecodable
+from local.dicom_service.pictures.decoding import MAX_BYTES, Frame, Samples, Undecodable, bands
 from local.dicom_service.retrieve.accept import JPEG
 
 Picture = NDArray[np.uint8]
 
-_BAND_SAMPLES = 1024 * 1024
 _LARGEST_TABLE = 65536
 _FUNCTIONAL_GROUPS = ("PixelValueTransformationSequence", "FrameVOILUTSequence")
 _WINDOW = ("WindowCenter", "WindowWidth", "VOILUTFunction", "VOILUTSequence")
@@ -141,11 +140,9 @@ def _each(samples: Samples, convert: Callable[[Samples], Picture]) -> Picture:
 
 
 def _in_bands(samples: Samples, convert: Callable[[Samples], Picture], of_each: tuple[int, ...] = ()) -> Picture:
-    """Convert some rows at a time: on its way a sample takes eight bytes or more."""
     picture = np.empty((*samples.shape, *of_each), np.uint8)
-    rows = max(1, _BAND_SAMPLES // max(1, samples[0].size))
-    for start in range(0, len(samples), rows):
-        picture[start : start + rows] = convert(samples[start : start + rows])
+    for band in bands(samples):
+        picture[band] = convert(samples[band])
     return picture
 
 

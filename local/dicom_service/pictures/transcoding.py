@@ -14,6 +14,7 @@ from typing import BinaryIO, NamedTuple, cast
 
 import numpy as np
 from pydicom import Dataset
+from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import DataElement
 from pydicom.dataset import FileDataset
 from pydicom.pixels.encoders.base import get_encoder
@@ -36,7 +37,7 @@ from local.dicom_service.instances.part10 import Part10
 from local.dicom_service.pictures.decoding import MAX_BYTES, Frame, FrameDecoder, Undecodable
 from local.dicom_service.pictures.image_pixel import ImagePixel
 from local.dicom_service.retrieve import pixel_data
-from local.dicom_service.retrieve.pixel_data import PixelData, Slice
+from local.dicom_service.retrieve.pixel_data import PIXEL_DATA, PixelData, Slice
 
 _SOURCES = frozenset(
     {
@@ -54,7 +55,6 @@ _SOURCES = frozenset(
 # Their uncompressed frames are the same bytes: only the dataset around them differs.
 LITTLE_ENDIAN_NATIVE = frozenset({ImplicitVRLittleEndian, ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian})
 _EXTENDED_OFFSET_TABLES = (0x7FE00001, 0x7FE00002)
-_FLOAT_VRS = {0x7FE00008: "OF", 0x7FE00009: "OD"}
 _COPY_BYTES = 1024 * 1024
 
 
@@ -184,8 +184,8 @@ def _pad(content: BufferedRandom) -> None:
 def _pixel_vr(dataset: Dataset, pixels: PixelData, asked: str) -> str:
     if asked != ExplicitVRLittleEndian:
         return "OB"
-    if pixels.tag in _FLOAT_VRS:
-        return _FLOAT_VRS[pixels.tag]
+    if pixels.tag != PIXEL_DATA:
+        return dictionary_VR(pixels.tag)
     return "OB" if int(dataset.get("BitsAllocated") or 16) <= 8 else "OW"
 
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless
 
 from local.dicom_service.web.errors import not_acceptable
+from shared.dicomweb.media_types import DICOM, DICOM_JSON, JSON, OCTET_STREAM, RELATED
 
 STORED = "*"  # the transfer syntax of those who take what is stored
 JPEG = "image/jpeg"
 PNG = "image/png"
-DICOM_JSON = "application/dicom+json"
-_DICOM_JSON_RANGES = frozenset({DICOM_JSON, "application/json", "application/*", "*/*"})
+_DICOM_JSON_RANGES = frozenset({DICOM_JSON, JSON, "application/*", "*/*"})
 _ITEM = re.compile(r'((?:[^",;]|"(?:[^"\\]|\\.)*")*)([,;]|$)')
 
 
@@ -47,11 +47,11 @@ class Choice:
 
 _DICOM_SYNTAXES = (str(ExplicitVRLittleEndian), STORED, str(JPEG2000Lossless))
 _FRAME_SYNTAXES = (str(ExplicitVRLittleEndian), STORED)
-INSTANCES = (Offer("application/dicom", True, _DICOM_SYNTAXES),)
-INSTANCE = (*INSTANCES, Offer("application/dicom", False, _DICOM_SYNTAXES))
+INSTANCES = (Offer(DICOM, True, _DICOM_SYNTAXES),)
+INSTANCE = (*INSTANCES, Offer(DICOM, False, _DICOM_SYNTAXES))
 FRAMES = (
-    Offer("application/octet-stream", True, _FRAME_SYNTAXES),
-    Offer("application/octet-stream", False, _FRAME_SYNTAXES),
+    Offer(OCTET_STREAM, True, _FRAME_SYNTAXES),
+    Offer(OCTET_STREAM, False, _FRAME_SYNTAXES),
     Offer("image/jp2", True, (str(JPEG2000Lossless),)),
 )
 
@@ -121,7 +121,7 @@ def _quality(text: str) -> float:
 def _match(item: MediaRange, offers: tuple[Offer, ...]) -> Choice | None:
     if item.media_type == "*/*":
         wanted, multipart, default = offers[0].media_type, True, STORED
-    elif item.media_type == "multipart/related":
+    elif item.media_type == RELATED:
         wanted, multipart, default = item.parameters.get("type", "").lower(), True, None
     else:
         wanted, multipart, default = item.media_type, False, None

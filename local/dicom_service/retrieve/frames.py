@@ -11,14 +11,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from local.dicom_service.instances import part10
-from local.dicom_service.pictures.decoding import Undecodable
-from local.dicom_service.pictures.transcoding import LITTLE_ENDIAN_NATIVE, Transcoded, transcoded_frames
-from local.dicom_service.retrieve import accept, pixel_data, streams
-from local.dicom_service.retrieve.accept import STORED, Choice
+from local.dicom_service.pictures.transcoding import LITTLE_ENDIAN_NATIVE, transcoded_frames
+from local.dicom_service.retrieve import accept, pixel_data, streams, transcoded
+from local.dicom_service.retrieve.accept import STORED
 from local.dicom_service.retrieve.pixel_data import FrameMissing, PixelData
 from local.dicom_service.state import Service
 from local.dicom_service.stored.index import StoredInstance, Target
-from local.dicom_service.web.errors import bad_request, not_acceptable, not_found
+from local.dicom_service.web.errors import bad_request, not_found
 from local.dicom_service.web.requests import service_of, target_of
 
 MAX_FRAMES = 10_000
@@ -43,10 +42,7 @@ async def retrieve_frames(request: Request) -> Response:
         content_type = f"{choice.media_type}; transfer-syntax={syntax}"
         parts = await to_thread.run_sync(_cut, service, instance, pixels, indexes, content_type)
         return streams.response(parts, multipart=choice.multipart)
-    transcoded = await to_thread.run_sync(_transcoded, service, instance, indexes, choice, limiter=service.decoding)
-    content_type = f"{choice.media_type}; transfer-syntax={choice.transfer_syntax}"
-    parts = streams.parts_of(*transcoded, content_type)
-    return streams.response(parts, multipart=choice.multipart, scratch=transcoded.file)
+    return await transcoded.respond(service, instance, choice, partial(transcoded_frames, indexes=indexes))
 
 
 def _frame_numbers(text: str) -> list[int]:
@@ -57,13 +53,10 @@ def _frame_numbers(text: str) -> list[int]:
 
 
 def _find(service: Service, target: Target, indexes: list[int]) -> tuple[StoredInstance, PixelData]:
-    instances = service.index.instances(target)
-    if not instances:
-        raise not_found("instance")
-    pixels = instances[0].pixel_data
-    if pixels is None or max(indexes) >= pixels.number_of_frames:
+    instance = service.instances_of(target)[0]
+    if instance.pixel_data is None or max(indexes) >= instance.pixel_data.number_of_frames:
         raise not_found("frame")
-    return instances[0], pixels
+    return instance, instance.pixel_data
 
 
 def _transfer_syntax_as_it_is(instance: StoredInstance, asked: str) -> str | None:
@@ -74,16 +67,6 @@ def _transfer_syntax_as_it_is(instance: StoredInstance, asked: str) -> str | Non
     if asked in (STORED, stored):
         return stored
     return asked if asked == ExplicitVRLittleEndian and stored in LITTLE_ENDIAN_NATIVE else None
-
-
-def _transcoded(service: Service, instance: StoredInstance, indexes: list[int], choice: Choice) -> Transcoded:
-    try:
-        path = service.files.path_of(instance.file_name)
-        return transcoded_frames(path, instance.transfer_syntax_uid, choice.transfer_syntax, indexes)
-    except FileNotFoundError:  # deleted in this moment
-        raise not_found("instance") from None
-    except Undecodable:
-        raise not_acceptable("The frames cannot be transcoded to the transfer syntax that is asked for.") from None
 
 
 def _cut(

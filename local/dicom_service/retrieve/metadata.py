@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from local.dicom_service.retrieve import accept
 from local.dicom_service.search.attributes import Level
-from local.dicom_service.stored.index import Index, StoredInstance
-from local.dicom_service.web.errors import not_found
-from local.dicom_service.web.json_response import MEDIA_TYPE
+from local.dicom_service.stored.index import StoredInstance
+from local.dicom_service.web.json_response import MEDIA_TYPE, json_array
 from local.dicom_service.web.requests import service_of, target_of
-
-_BATCH = 20  # instances whose metadata is in memory at a time
 
 
 async def retrieve_metadata(request: Request) -> Response:
@@ -26,28 +21,17 @@ async def retrieve_metadata(request: Request) -> Response:
     """
     accept.require_dicom_json(request.headers.getlist("accept"))
     target = target_of(request)
-    index = service_of(request).index
-    instances = await to_thread.run_sync(index.instances, target)
-    if not instances:
-        raise not_found(target.level.name.lower())
+    service = service_of(request)
+    instances = await to_thread.run_sync(service.instances_of, target)
     etag = _etag(target.level, instances)
     if request.headers.get("if-none-match", "").lower() == etag:
         return Response(status_code=304)
     keys = [instance.key for instance in instances]
-    return StreamingResponse(_array(index, keys), media_type=MEDIA_TYPE, headers={"ETag": etag})
+    array = json_array(keys, lambda some: service.index.metadata(some).values())
+    return StreamingResponse(array, media_type=MEDIA_TYPE, headers={"ETag": etag})
 
 
 def _etag(level: Level, instances: list[StoredInstance]) -> str:
     """Return the service's ETag, which is not in quotes as RFC 9110 §8.8.3 has them."""
     newest = instances[-1].key
     return str(newest) if level is Level.INSTANCE else f"{newest}-{len(instances)}"
-
-
-async def _array(index: Index, keys: list[int]) -> AsyncIterator[str]:
-    separator = "["
-    for start in range(0, len(keys), _BATCH):
-        found = await to_thread.run_sync(index.metadata, keys[start : start + _BATCH])
-        for metadata in found.values():
-            yield separator + metadata
-            separator = ","
-    yield "]" if separator == "," else "[]"

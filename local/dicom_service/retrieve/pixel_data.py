@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, BinaryIO, NamedTuple
 
+PIXEL_DATA = 0x7FE00010
+TAGS = (0x7FE00008, 0x7FE00009, PIXEL_DATA)  # Float Pixel Data, Double Float Pixel Data, Pixel Data
 UNDEFINED_LENGTH = 0xFFFFFFFF
 MAX_FRAGMENTS = 10_000_000
 _ITEM = 0xFFFEE000
@@ -32,7 +34,7 @@ class Slice(NamedTuple):
 class PixelData:
     """What must be known of a file to cut frames from it; `length` is UNDEFINED_LENGTH where it is encapsulated.
 
-    `tag` tells Pixel Data from Float Pixel Data and Double Float Pixel Data; `vr` is empty where the VR is implicit.
+    `tag` is one of `TAGS`; `vr` is empty where the VR is implicit.
     """
 
     offset: int
@@ -40,7 +42,7 @@ class PixelData:
     number_of_frames: int
     bits_per_frame: int
     extended_offsets: tuple[int, int] | None = None
-    tag: int = 0x7FE00010
+    tag: int = PIXEL_DATA
     vr: str = ""
 
     def to_dict(self) -> dict[str, Any]:

@@ -26,12 +26,12 @@ from local.dicom_service.search.attributes import (
 from local.dicom_service.search.matching import Key
 from local.dicom_service.search.query import Condition, Exact, Fuzzy, Query, Range
 from local.dicom_service.stored.database import Database
+from local.dicom_service.stored.schema import INSTANCES
 
 _TABLES = {
     Level.STUDY: "study",
     Level.SERIES: "series JOIN study ON study.key = series.study_key",
-    Level.INSTANCE: "instance JOIN series ON series.key = instance.series_key "
-    "JOIN study ON study.key = instance.study_key",
+    Level.INSTANCE: INSTANCES,
 }
 _KEYS = {
     Level.STUDY: "study.key AS study_key",

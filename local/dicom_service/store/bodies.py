@@ -10,7 +10,7 @@ from starlette.requests import Request
 from local.dicom_service.store.incoming_file import IncomingFile
 from local.dicom_service.stored.files import Files
 from local.dicom_service.web.errors import ServiceError, bad_request
-from shared.dicomweb.media_types import media_type_of
+from shared.dicomweb.media_types import DICOM, RELATED, media_type_of
 from shared.dicomweb.multipart import (
     Event,
     MalformedMultipart,
@@ -19,8 +19,6 @@ from shared.dicomweb.multipart import (
     PartData,
     boundary_of,
 )
-
-DICOM = "application/dicom"
 
 
 class Receiver:
@@ -140,7 +138,7 @@ class _Parts:
 def _multipart(content_type: str) -> tuple[MultipartParser, str | None]:
     """Return a parser for the message, and the type of a first part that names none."""
     media_type, parameters = media_type_of(content_type) if content_type else ("", {})
-    if media_type != "multipart/related":
+    if media_type != RELATED:
         raise _unsupported_media_type()
     if "start" in parameters:
         raise bad_request("The start parameter of multipart/related is not supported.")

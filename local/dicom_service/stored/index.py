@@ -21,6 +21,7 @@ from local.dicom_service.search import matching
 from local.dicom_service.search.attributes import Level, indexed_at
 from local.dicom_service.stored import unfinished
 from local.dicom_service.stored.database import Database
+from local.dicom_service.stored.schema import INSTANCES
 
 Identity = dict[str, matching.Key | None]
 
@@ -67,7 +68,8 @@ class StoredInstance:
     pixel_data: PixelData | None
 
 
-_JOINED = "instance JOIN series ON series.key = instance.series_key JOIN study ON study.key = instance.study_key"
+# What the change feed has of an instance.
+_IDENTITY = ("partition_key", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "key")
 
 
 class Index:
@@ -136,7 +138,7 @@ class Index:
         condition, parameters = target.condition()
         with self._database.read() as connection:
             rows = connection.execute(
-                f"SELECT instance.key, transfer_syntax_uid, file_name, pixel_data FROM {_JOINED} "
+                f"SELECT instance.key, transfer_syntax_uid, file_name, pixel_data FROM {INSTANCES} "
                 f"WHERE {condition} ORDER BY instance.key",
                 parameters,
             ).fetchall()
@@ -146,7 +148,7 @@ class Index:
         """Tell whether the target has an instance."""
         condition, parameters = target.condition()
         with self._database.read() as connection:
-            query = f"SELECT 1 FROM {_JOINED} WHERE {condition} LIMIT 1"
+            query = f"SELECT 1 FROM {INSTANCES} WHERE {condition} LIMIT 1"
             return connection.execute(query, parameters).fetchone() is not None
 
     def metadata(self, keys: Iterable[int]) -> dict[int, str]:
@@ -165,7 +167,7 @@ class Index:
 
 def _delete(connection: sqlite3.Connection, target: Target) -> list[str]:
     rows = _take_out(connection, target)
-    change_feed_index.add(connection, "Delete", [tuple(row)[:5] for row in rows])
+    change_feed_index.add(connection, "Delete", [tuple(row[name] for name in _IDENTITY) for row in rows])
     _delete_if_empty(connection, "series", {row["series_key"] for row in rows})
     _delete_if_empty(connection, "study", {row["study_key"] for row in rows})
     return [*(row["file_name"] for row in rows), *unfinished.delete(connection, astuple(target))]
@@ -176,7 +178,7 @@ def _take_out(connection: sqlite3.Connection, target: Target) -> list[sqlite3.Ro
     condition, parameters = target.condition()
     rows = connection.execute(
         f"SELECT study.partition_key, StudyInstanceUID, SeriesInstanceUID, SOPInstanceUID, instance.key, file_name, "
-        f"instance.series_key, instance.study_key FROM {_JOINED} WHERE {condition}",
+        f"instance.series_key, instance.study_key FROM {INSTANCES} WHERE {condition}",
         parameters,
     ).fetchall()
     keys = [(row["key"],) for row in rows]

@@ -10,7 +10,10 @@ from __future__ import annotations
 from local.dicom_service.extended_query_tags import schema as extended_schema
 from local.dicom_service.search.attributes import Level, indexed_at
 
-VERSION = 7
+VERSION = 8
+
+# Each instance with its series and its study.
+INSTANCES = "instance JOIN series ON series.key = instance.series_key JOIN study ON study.key = instance.study_key"
 
 
 def _columns(level: Level) -> str:

@@ -1,13 +1,20 @@
-"""Responses in DICOM JSON."""
+"""Responses in JSON: a whole dataset, or an array as it is read."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from typing import Any, TypeVar
 
+from anyio import to_thread
 from starlette.responses import Response
 
-MEDIA_TYPE = "application/dicom+json; charset=utf-8"
+from shared.dicomweb.media_types import DICOM_JSON
+
+MEDIA_TYPE = f"{DICOM_JSON}; charset=utf-8"
+
+_BATCH = 20  # members that are in memory at a time: some metadata is large
+_T = TypeVar("_T")
 
 
 class DICOMJSONResponse(Response):
@@ -18,3 +25,13 @@ class DICOMJSONResponse(Response):
     def render(self, content: Any) -> bytes:
         """Return the content as UTF-8."""
         return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+
+
+async def json_array(items: Sequence[_T], texts_of: Callable[[Sequence[_T]], Iterable[str]]) -> AsyncIterator[str]:
+    """Yield a JSON array; `texts_of` is called in a thread and returns the members for some of the items."""
+    separator = "["
+    for start in range(0, len(items), _BATCH):
+        for text in await to_thread.run_sync(texts_of, items[start : start + _BATCH]):
+            yield separator + text
+            separator = ","
+    yield "]" if separator == "," else "[]"
