@@ -7,6 +7,7 @@ is in memory where there is room for that: what a disk takes to confirm a store 
 
 from __future__ import annotations
 
+import argparse
 import json
 import statistics
 import tempfile
@@ -32,7 +33,8 @@ _METADATA = json.dumps({f"0040{number:04X}": {"vr": "LO", "Value": ["of no matte
 
 
 def main() -> None:
-    """Fill, measure and print."""
+    """Fill, measure and print the table."""
+    print("| instances | operation | ms | times that at the smallest size |\n|---|---|---|---|")
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
         service = Service(Path(folder), Switches(partitions=True))
@@ -46,16 +48,13 @@ def _run(service: Service, another: int) -> None:
     stored = 0
     smallest: dict[str, float] = {}
     for size in SIZES:
-        started = time.perf_counter()
         for number in range(stored, size):
             _store(service, number)
-        rate = (size - stored) / (time.perf_counter() - started)
         stored = size
         measured = {name: _milliseconds(call) for name, call in _transactions(service, size, another).items()}
         smallest = smallest or measured
-        print(f"\n{size:,} instances; {rate:,.0f} stores a second to get there")
         for name, milliseconds in measured.items():
-            print(f"  {name:<40}{milliseconds:9.2f} ms{milliseconds / smallest[name]:7.1f}x")
+            print(f"| {size:,} | {name} | {milliseconds:.2f} | {milliseconds / smallest[name]:.1f} |")
 
 
 def _transactions(service: Service, size: int, another: int) -> dict[str, Callable[[], object]]:
@@ -129,4 +128,5 @@ def _seconds(call: Callable[[], object]) -> Iterator[float]:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()
     main()

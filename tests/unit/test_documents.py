@@ -94,3 +94,13 @@ def test_the_map_has_every_module() -> None:
     walks = text.partition("## A blob's walk")[2].partition("## Decisions")[0]
     for name in re.findall(r"`(?:\w+\.)?(\w+)`", walks):
         assert re.search(rf"\b{name}\b", code), name
+
+
+def test_the_local_service_is_laid_out_as_its_readme_says() -> None:
+    """Each of its folders, and each module that is in none, stands in the table."""
+    folder = ROOT / "local/dicom_service"
+    layout = (folder / "README.md").read_text().partition("## How the code is laid out\n")[2]
+    first_cells = re.findall(r"^\| (`.*?) \|", layout, re.MULTILINE)
+    modules = {file.name for file in folder.glob("*.py")} - {"__init__.py"}
+    folders = {f"{file.parent.name}/" for file in folder.glob("*/__init__.py")}
+    assert {name for cell in first_cells for name in re.findall("`([^`]+)`", cell)} == modules | folders
