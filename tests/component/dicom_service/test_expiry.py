@@ -142,7 +142,7 @@ def test_expiry_outlives_a_restart(tmp_path: Path) -> None:
     missed, later, stays = Sample(), Sample(), Sample()
     with opened(tmp_path) as service:
         service.store_samples(stays)
-        service.store(later.content, **expiring("1000"))
+        service.store(later.content, **expiring("500"))
         service.store(missed.content, **expiring("100"))
     with opened(tmp_path) as service:
         until(lambda: not is_there(service, missed.path))

@@ -276,7 +276,7 @@ def test_odd_events_end_as_they_do_in_azure(app: Shared) -> None:
 def test_a_killed_host_leaves_nothing_undone(world: World) -> None:
     """After kill -9 in mid-call a new host calls again for that blob, and only for that one."""
     app, calls = APPS / "storage", world.calls
-    with running(app, world.folder, WORKERS[0], *POLL, settings=world.settings()) as host:
+    with running(app, world.folder, WORKERS[0], *POLL, "--lock-seconds", "1", settings=world.settings()) as host:
         world.drop("clients", "done.dcm")
         calls.wait("on_client done", name="done.dcm")
         world.drop("clients", "slow.dcm")
@@ -289,9 +289,9 @@ def test_a_killed_host_leaves_nothing_undone(world: World) -> None:
 
 
 def test_a_long_call_keeps_its_message(world: World) -> None:
-    """The lock, three seconds here, is renewed: a call of four seconds is not made twice."""
-    settings = world.settings(SLOW_SECONDS="4")
-    with running(APPS / "storage", world.folder, WORKERS[0], *POLL, settings=settings):
+    """The lock, two seconds here, is renewed: a longer call is not made twice."""
+    settings = world.settings(SLOW_SECONDS="2.5")
+    with running(APPS / "storage", world.folder, WORKERS[0], *POLL, "--lock-seconds", "2", settings=settings):
         world.drop("clients", "slow.dcm")
         world.calls.wait("on_client done", name="slow.dcm")
     assert len(world.calls.of("on_client", name="slow.dcm")) == 1
