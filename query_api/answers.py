@@ -152,6 +152,6 @@ async def _joined(first: bytes, rest: AsyncGenerator[bytes]) -> AsyncGenerator[b
 
 def _headers(answer: Answer) -> Mapping[str, str]:
     headers = {name: answer.headers[name] for name in _PASSED_HEADERS if name in answer.headers}
-    if "content-length" in answer.headers and "content-encoding" not in answer.headers:
+    if "content-length" in answer.headers:
         headers["content-length"] = answer.headers["content-length"]
     return headers | _NOT_KEPT

@@ -105,8 +105,9 @@ class EntraAuth(httpx.Auth):
 
     async def _replace_credential(self) -> None:
         self._token = None
-        await self._credential.close()
-        self._credential = self._new_credential()
+        # The new one stands before anything is awaited: a closed one would fail for ever.
+        old, self._credential = self._credential, self._new_credential()
+        await old.close()
 
 
 def _seconds_left(token: AccessToken) -> float:

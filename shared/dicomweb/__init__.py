@@ -5,6 +5,7 @@ It knows nothing of Azure Functions, azure-identity or our settings: credentials
 
 from .body import Body
 from .change_feed import Change, ChangeAction, ChangeFeed, ChangeState
+from .checks import check_uid
 from .client import DICOMwebClient
 from .errors import (
     AccessDenied,
@@ -20,14 +21,15 @@ from .errors import (
     StatusError,
 )
 from .extended_query_tags import ExtendedQueryTag, ExtendedQueryTags
+from .messages import Answer, Request
 from .operations import Operation, Operations
 from .partitions import Partition
 from .parts import Part
 from .query import Query
-from .resource import Resource, check_uid
+from .resource import Resource
 from .retrieve import Metadata
 from .retry import RetryPolicy
-from .session import Answer, Request
+from .search import Page
 from .store_response import InstanceOutcome, StoreReason, StoreResult, StoreStatus
 from .transport import BodyLengthError
 
@@ -54,6 +56,7 @@ __all__ = [
     "NotFound",
     "Operation",
     "Operations",
+    "Page",
     "Part",
     "Partition",
     "Query",

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from pydicom import Dataset
+from pydicom import DataElement, Dataset, Sequence
+from pydicom.config import disable_value_validation
 
 from .errors import InvalidResponse
 
@@ -22,20 +25,59 @@ def reading_answer(transaction: str) -> Iterator[None]:
         raise InvalidResponse(f"{transaction}: the answer is of another shape than expected") from None
 
 
-def datasets_of(transaction: str, decoded: Any) -> list[Dataset]:
-    """Turn an array of DICOM JSON objects into datasets.
+async def datasets_of(transaction: str, decoded: Any) -> list[Dataset]:
+    """Turn an array of DICOM JSON objects into datasets, letting others run in between: large ones take seconds.
 
     Raises:
         InvalidResponse: it is none.
     """
     if not isinstance(decoded, list):
         raise InvalidResponse(f"{transaction}: the answer is no array of DICOM JSON objects")
+    datasets = []
+    for item in decoded:
+        datasets.append(dataset_of(transaction, item))
+        await asyncio.sleep(0)
+    return datasets
+
+
+def dataset_of(transaction: str, decoded: Any) -> Dataset:
+    """Turn a DICOM JSON object into a dataset.
+
+    A value that its VR does not allow, which services hand on as they got it, is kept as text of VR UT: it shall not
+    keep all the others from being read.
+
+    Raises:
+        InvalidResponse: it is none.
+    """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # pydicom's warnings quote values
-            return [Dataset.from_json(item) for item in decoded]
-    except Exception:  # whatever a wrong type runs into inside from_json
+        # pydicom quotes what it finds invalid, in warnings and in its log.
+        with disable_value_validation(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return _dataset(decoded)
+    except Exception:  # whatever a wrong type runs into inside pydicom
         raise InvalidResponse(f"{transaction}: the answer is not DICOM JSON") from None
+
+
+def _dataset(decoded: dict[str, Any]) -> Dataset:
+    try:
+        return Dataset.from_json(decoded)
+    except Exception:
+        dataset = Dataset()
+        for tag, element in decoded.items():
+            dataset.add(_element(tag, element))
+        return dataset
+
+
+def _element(tag: str, element: dict[str, Any]) -> DataElement:
+    """Read an element that may be invalid, or hold what is."""
+    vr, values = element["vr"], element.get("Value") or []
+    if vr == "SQ":
+        return DataElement(int(tag, 16), vr, Sequence(_dataset(item) for item in values))
+    try:
+        return next(iter(Dataset.from_json({tag: element})))
+    except Exception:
+        text = "\\".join(value if isinstance(value, str) else json.dumps(value) for value in values)
+        return DataElement(int(tag, 16), "UT", text)
 
 
 def items_of(decoded: Any) -> list[Any]:

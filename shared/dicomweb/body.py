@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx
 
+from .checks import check_int
 from .transport.counting import CHUNK_BYTES, counted
 
 Progress = Callable[[int], None]
@@ -19,7 +20,8 @@ class Body(httpx.AsyncByteStream):
     Args:
         open_stream: returns a fresh asynchronous iterable over the whole content; it is closed after use.
         length: the content's length in bytes.
-        on_progress: called with the bytes that have gone out, each time that more have; another attempt starts at 0.
+        on_progress: called with the bytes handed over so far, up to two chunks ahead of what has gone out; another
+            attempt starts at 0.
     """
 
     def __init__(
@@ -30,7 +32,7 @@ class Body(httpx.AsyncByteStream):
         on_progress: Progress | None = None,
     ) -> None:
         self._open_stream = open_stream
-        self.length = length
+        self.length = check_int("length", length, 0)
         self._on_progress = on_progress
 
     @classmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -12,10 +12,11 @@ from urllib.parse import quote, urlencode
 from pydicom import Dataset
 
 from . import media_types
-from .answers import datasets_of, fields_of, items_of, reading_answer, time_of
+from .answers import dataset_of, fields_of, items_of, time_of
 from .errors import InvalidParameter
-from .query import MAX_LIMIT
-from .session import Answer, Request, Session
+from .messages import Request
+from .query import MAX_LIMIT, check_page
+from .session import Session
 
 _TRANSACTION = "change feed"
 _TICK = timedelta(microseconds=1)
@@ -81,10 +82,13 @@ class ChangeFeed:
             end: of the window, exclusive.
             limit: how many at most, 1 to 200.
             offset: changes of the window to pass over; the service reads them all the same.
+
+        Raises:
+            InvalidParameter: no window, or no page.
+            DICOMwebError: see `errors`.
         """
-        _check(start, end)
-        if not 1 <= limit <= MAX_LIMIT or offset < 0:
-            raise InvalidParameter(f"limit must be between 1 and {MAX_LIMIT}, and offset not negative")
+        start, end = _window_in_utc(start, end)
+        check_page(limit, offset)
         pairs = {"limit": str(limit), "offset": str(offset), "includeMetadata": str(include_metadata).lower()}
         times = {"startTime": start, "endTime": end}
         pairs |= {name: time.isoformat() for name, time in times.items() if time is not None}
@@ -92,17 +96,14 @@ class ChangeFeed:
         return await self._session.fetch_json(_request("/changefeed", pairs), _changes)
 
     async def latest(self, *, include_metadata: bool = False) -> Change | None:
-        """Return the latest change; None if there was never one."""
+        """Return the latest change; None if there was never one.
 
-        async def read(answer: Answer) -> Change | None:
-            if answer.status_code == 204:
-                return None
-            decoded = await answer.json()
-            with reading_answer(_TRANSACTION):
-                return _change(decoded)
-
+        Raises:
+            DICOMwebError: see `errors`.
+        """
         pairs = {"includeMetadata": str(include_metadata).lower()}
-        return await self._session.fetch(_request("/changefeed/latest", pairs, frozenset({200, 204})), read)
+        request = _request("/changefeed/latest", pairs, frozenset({200, 204}))
+        return await self._session.fetch_json(request, lambda decoded: None if decoded is None else _change(decoded))
 
     async def iter(
         self,
@@ -124,8 +125,12 @@ class ChangeFeed:
             end: just after the latest change, if None.
             window: of how much time at a time; the service reads a window from its beginning for each page of 200.
             overlap: by how much of it windows overlap.
+
+        Raises:
+            InvalidParameter: no window.
+            DICOMwebError: see `errors`; what was yielded before holds, go on from the latest timestamp less `overlap`.
         """
-        _check(start, end)
+        start, end = _window_in_utc(start, end)
         if window <= timedelta() or overlap < timedelta():
             raise InvalidParameter("window must be longer than nothing, and overlap not negative")
         if end is None:
@@ -139,13 +144,24 @@ class ChangeFeed:
             until = min(at + window, end)
             begin = at - overlap if start is None else max(at - overlap, start)
             is_quiet = True
-            async for change in self._window(begin, until, include_metadata):
-                if change.sequence not in seen:
-                    is_quiet = False
-                    seen[change.sequence] = change.timestamp
+            async for change in self._unseen(seen, begin, until, include_metadata):
+                is_quiet = False
+                yield change
+            if is_quiet and (at := await self._next_change(until, end)) is not None and overlap:
+                # The next window lies far ahead: the overlap with this one is read now.
+                async for change in self._unseen(seen, max(begin, until - overlap), until, include_metadata):
                     yield change
+            elif not is_quiet:
+                at = until
             seen = {sequence: when for sequence, when in seen.items() if when >= until - overlap}
-            at = await self._next_change(until, end) if is_quiet else until
+
+    async def _unseen(
+        self, seen: dict[int, datetime], start: datetime, end: datetime, include_metadata: bool
+    ) -> AsyncGenerator[Change]:
+        async for change in self._window(start, end, include_metadata):
+            if change.sequence not in seen:
+                seen[change.sequence] = change.timestamp
+                yield change
 
     async def _window(self, start: datetime, end: datetime, include_metadata: bool) -> AsyncGenerator[Change]:
         offset = 0
@@ -166,11 +182,14 @@ def _request(path: str, pairs: dict[str, str], statuses: frozenset[int] = frozen
     return Request(_TRANSACTION, "GET", path, accept=media_types.JSON, query=query, statuses=statuses)
 
 
-def _check(start: datetime | None, end: datetime | None) -> None:
+def _window_in_utc(start: datetime | None, end: datetime | None) -> tuple[datetime | None, datetime | None]:
+    """Return a window in UTC: within one zone, Python compares clock readings, which go back once a year."""
     if any(time is not None and time.tzinfo is None for time in (start, end)):
         raise InvalidParameter("start and end must have a zone")
+    start, end = (None if time is None else time.astimezone(UTC) for time in (start, end))
     if start is not None and end is not None and end <= start:
         raise InvalidParameter("end must be later than start")
+    return start, end
 
 
 def _changes(decoded: Any) -> list[Change]:
@@ -189,5 +208,5 @@ def _change(item: Any) -> Change:
         study_instance_uid=fields["studyinstanceuid"],
         series_instance_uid=fields["seriesinstanceuid"],
         sop_instance_uid=fields["sopinstanceuid"],
-        metadata=None if metadata is None else datasets_of(_TRANSACTION, [metadata])[0],
+        metadata=None if metadata is None else dataset_of(_TRANSACTION, metadata),
     )

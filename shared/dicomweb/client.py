@@ -12,12 +12,13 @@ from . import media_types
 from .change_feed import ChangeFeed
 from .delete import DeleteTransaction
 from .extended_query_tags import ExtendedQueryTags
+from .messages import Answer, Request
 from .operations import Operations
 from .partitions import Partition, partition_path, partitions_of
 from .retrieve import RetrieveTransaction
 from .retry import RetryPolicy
 from .search import SearchTransaction
-from .session import DEFAULT_TIMEOUT, Answer, Request, Session
+from .session import DEFAULT_TIMEOUT, Session
 from .store import StoreTransaction
 
 
@@ -60,8 +61,9 @@ class DICOMwebClient(StoreTransaction, SearchTransaction, RetrieveTransaction, D
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close every connection, those of clients bound to a partition as well: they are the same."""
-        await self._service.aclose()
+        """Close every connection; of a client bound to a partition, which shares them, nothing."""
+        if self._session is self._service:
+            await self._service.aclose()
 
     def partition(self, name: str) -> Self:
         """Return a client that stores, searches, retrieves and deletes in one partition, over the same connections.
@@ -69,7 +71,7 @@ class DICOMwebClient(StoreTransaction, SearchTransaction, RetrieveTransaction, D
         Storing makes a partition that is not there yet; anything else in such a one is a StatusError, 400.
         """
         bound = copy.copy(self)
-        bound._session = self._service.below(partition_path(name))
+        bound._session = self._service.with_prefix(partition_path(name))
         return bound
 
     async def list_partitions(self) -> list[Partition]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from . import media_types
+from .messages import Request
 from .resource import Resource
-from .session import Answer, Request, Transactions
+from .transactions import Transactions
 
 
 class DeleteTransaction(Transactions):
@@ -17,7 +18,7 @@ class DeleteTransaction(Transactions):
             NotFound: there is none under this UID.
             ResponseLost: perhaps deleted; a repetition is answered with NotFound then.
         """
-        await self._delete(Resource(study_instance_uid))
+        await self._delete(Resource.study(study_instance_uid))
 
     async def delete_series(self, *, study_instance_uid: str, series_instance_uid: str) -> None:
         """Delete a series; with the last one of its study goes the study.
@@ -25,7 +26,7 @@ class DeleteTransaction(Transactions):
         Raises:
             NotFound, ResponseLost: as `delete_study`.
         """
-        await self._delete(Resource(study_instance_uid, series_instance_uid))
+        await self._delete(Resource.series(study_instance_uid, series_instance_uid))
 
     async def delete_instance(
         self, *, study_instance_uid: str, series_instance_uid: str, sop_instance_uid: str
@@ -35,7 +36,7 @@ class DeleteTransaction(Transactions):
         Raises:
             NotFound, ResponseLost: as `delete_study`.
         """
-        await self._delete(Resource(study_instance_uid, series_instance_uid, sop_instance_uid))
+        await self._delete(Resource.instance(study_instance_uid, series_instance_uid, sop_instance_uid))
 
     async def _delete(self, resource: Resource) -> None:
         request = Request(
@@ -45,8 +46,4 @@ class DeleteTransaction(Transactions):
             accept=media_types.DICOM_JSON,
             statuses=frozenset({204}),
         )
-        await self._session.fetch(request, _nothing)
-
-
-async def _nothing(answer: Answer) -> None:
-    """Read nothing: a 204 has no body."""
+        await self._session.fetch_nothing(request)

@@ -12,9 +12,9 @@
     └── InvalidResponse       wrong media type, malformed or truncated multipart, bad DICOM JSON
     InvalidParameter          a ValueError: refused by us before anything was sent
 
-`str()` of each names the transaction, the level and the status, and says what to do: never a UID, a query, a body or a
-header, since messages end in logs and error bodies. Foreign exceptions are translated `from None`: a chained httpx
-error prints the full URL.
+`str()` of each names the transaction, the level and what was wrong, and for a status what to do next: never a UID, a
+query, a body or a header, since messages end in logs and error bodies. Foreign exceptions are translated `from None`: a
+chained httpx error prints the full URL.
 """
 
 from __future__ import annotations

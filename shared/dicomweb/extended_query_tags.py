@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from . import media_types
 from .answers import fields_of, items_of
 from .body import Body
 from .errors import InvalidParameter
+from .messages import Request
 from .operations import started_operation
-from .query import MAX_LIMIT
-from .session import Answer, Request, Session
+from .query import ATTRIBUTE, MAX_LIMIT
+from .session import Session
 
-Level = Literal["Study", "Series", "Instance"]
-
-_PATH = re.compile(r"[A-Za-z][A-Za-z0-9]*|[0-9A-Fa-f]{8}", re.ASCII)
+TagLevel = Literal["Study", "Series", "Instance"]
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,7 @@ class ExtendedQueryTag:
     """
 
     path: str
-    level: Level
+    level: TagLevel
     vr: str | None = None
     private_creator: str | None = None
     status: str | None = None
@@ -76,11 +74,13 @@ class ExtendedQueryTags:
         )
         return await self._session.fetch_json(request, started_operation)
 
-    async def list(self, *, limit: int = MAX_LIMIT, offset: int = 0) -> Sequence[ExtendedQueryTag]:
-        """Return those that there are; the service takes 128 at most, which is less than a page."""
-        if not 1 <= limit <= MAX_LIMIT or offset < 0:
-            raise InvalidParameter(f"limit must be between 1 and {MAX_LIMIT}, and offset not negative")
-        query = f"limit={limit}&offset={offset}"
+    async def list(self) -> Sequence[ExtendedQueryTag]:
+        """Return all that there are: the service takes 128 at most, which is less than a page.
+
+        Raises:
+            DICOMwebError: see `errors`.
+        """
+        query = f"limit={MAX_LIMIT}"
         request = Request("list extended query tags", "GET", "/extendedquerytags", media_types.JSON, query=query)
         return await self._session.fetch_json(request, lambda decoded: [_tag(item) for item in items_of(decoded)])
 
@@ -101,21 +101,19 @@ class ExtendedQueryTags:
         """
         statuses = frozenset({202, 204})
         request = Request("delete extended query tag", "DELETE", _resource(path), media_types.JSON, statuses=statuses)
-        await self._session.fetch(request, _nothing)
-
-
-async def _nothing(answer: Answer) -> None:
-    """Read nothing."""
+        await self._session.fetch_nothing(request)
 
 
 def _resource(path: str) -> str:
-    if not _PATH.fullmatch(path):
+    if not ATTRIBUTE.fullmatch(path):
         raise InvalidParameter("a tag is named by its keyword or by eight hexadecimal digits")
     return f"/extendedquerytags/{path}"
 
 
 def _to_json(tag: ExtendedQueryTag) -> dict[str, str]:
     _resource(tag.path)
+    if tag.level not in get_args(TagLevel):
+        raise InvalidParameter("level must be Study, Series or Instance")
     given = {"path": tag.path, "vr": tag.vr, "privateCreator": tag.private_creator, "level": tag.level}
     return {name: value for name, value in given.items() if value is not None}
 
@@ -124,7 +122,7 @@ def _tag(item: Any) -> ExtendedQueryTag:
     fields = fields_of(item)
     errors = fields_of(fields.get("errors") or {})
     operation = fields_of(fields.get("operation") or {})
-    level: Level = fields["level"].capitalize()
+    level: TagLevel = fields["level"].capitalize()
     return ExtendedQueryTag(
         path=fields["path"],
         level=level,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from email.message import Message
+from typing import Literal, get_args
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 §5.6.2
 
@@ -18,7 +19,8 @@ DICOM_JSON = "application/dicom+json"
 JSON = "application/json"
 RELATED = "multipart/related"
 OCTET_STREAM = "application/octet-stream"
-RENDERED = ("image/jpeg", "image/png")
+RenderedMediaType = Literal["image/jpeg", "image/png"]
+RENDERED: tuple[str, ...] = get_args(RenderedMediaType)
 
 INSTANCE = "application/dicom; transfer-syntax=*"
 INSTANCES = 'multipart/related; type="application/dicom"; transfer-syntax=*'
@@ -30,7 +32,10 @@ def media_type_of(content_type: str) -> tuple[str, dict[str, str]]:
     """Split a Content-Type into the media type in lower case and its parameters (RFC 9110 §8.3.1)."""
     message = Message()
     message["content-type"] = content_type
-    parameters = message.get_params(failobj=[], unquote=True)
+    try:
+        parameters = message.get_params(failobj=[], unquote=True)
+    except (TypeError, ValueError):  # continuations (RFC 2231) that are none
+        return "", {}
     # A value with a charset (RFC 2231) comes as a tuple; no DICOMweb parameter has one.
     return message.get_content_type(), {name.lower(): value for name, value in parameters[1:] if isinstance(value, str)}
 

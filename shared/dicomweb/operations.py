@@ -11,9 +11,10 @@ from typing import Any
 from . import media_types
 from .answers import fields_of, time_of
 from .errors import InvalidParameter
-from .session import Request, Session
+from .messages import Request
+from .session import Session
 
-_ID = re.compile(r"[0-9a-fA-F-]{32,36}")
+_ID = re.compile(r"[0-9a-fA-F]{32}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,8 @@ class Operations:
         Raises:
             NotFound: there is none under this id.
         """
-        _check_id(operation_id)
+        if not _ID.fullmatch(operation_id):
+            raise InvalidParameter("operation_id must be a UUID, with its hyphens or without")
         # 202 while it is under way.
         statuses = frozenset({200, 202})
         request = Request(
@@ -73,14 +75,15 @@ class Operations:
 
 
 def started_operation(decoded: Any) -> str:
-    """Read the reference to an operation that a request has started, and return its id."""
-    return _check_id(fields_of(decoded)["id"])
+    """Read the reference to an operation that a request has started, and return its id.
 
-
-def _check_id(operation_id: str) -> str:
+    Raises:
+        TypeError, ValueError: it has none; see `reading_answer`.
+    """
+    operation_id = fields_of(decoded)["id"]
     if not _ID.fullmatch(operation_id):
-        raise InvalidParameter("operation_id is 32 hexadecimal digits")
-    return operation_id
+        raise ValueError
+    return str(operation_id)
 
 
 def _operation(decoded: Any) -> Operation:

@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
+from .checks import check_uid
 from .errors import InvalidParameter
 
 Level = Literal["all", "study", "series", "instance"]
-
-# PS3.5 §9.1, as the service checks it: digits and dots, ending in a digit, at most 64 characters.
-_UID = re.compile(r"[0-9.]{0,63}[0-9]", re.ASCII)
-
-
-def check_uid(name: str, value: str) -> str:
-    """Return the UID as it stands.
-
-    Raises:
-        InvalidParameter: it is none; the message has the parameter's name only.
-    """
-    if not _UID.fullmatch(value):
-        raise InvalidParameter(f"{name} is not a valid UID: digits and dots, ending in a digit, at most 64 characters")
-    return value
 
 
 @dataclass(frozen=True)
@@ -41,6 +27,24 @@ class Resource:
                 check_uid(name, value)
                 if parent is None:
                     raise InvalidParameter(f"{name} needs the UIDs above it")
+
+    @classmethod
+    def study(cls, study_instance_uid: str) -> Self:
+        """Return a study, and nothing above it: without its UID it would be all studies."""
+        return cls(check_uid("study_instance_uid", study_instance_uid))
+
+    @classmethod
+    def series(cls, study_instance_uid: str, series_instance_uid: str) -> Self:
+        """Return a series, and nothing above it."""
+        check_uid("study_instance_uid", study_instance_uid)
+        return cls(study_instance_uid, check_uid("series_instance_uid", series_instance_uid))
+
+    @classmethod
+    def instance(cls, study_instance_uid: str, series_instance_uid: str, sop_instance_uid: str) -> Self:
+        """Return an instance, and nothing above it."""
+        check_uid("study_instance_uid", study_instance_uid)
+        check_uid("series_instance_uid", series_instance_uid)
+        return cls(study_instance_uid, series_instance_uid, check_uid("sop_instance_uid", sop_instance_uid))
 
     @property
     def level(self) -> Level:
@@ -63,6 +67,6 @@ class Resource:
             parts.append(f"/instances/{self.sop_instance_uid}")
         return "".join(parts)
 
-    def search_path(self, level: str) -> str:
+    def search_path(self, kind: str) -> str:
         """The path of a search for the `studies`, `series` or `instances` in it (PS3.18 §10.6.1.1)."""
-        return f"/{level}" if self.level == "all" else f"{self.path}/{level}"
+        return f"/{kind}" if self.level == "all" else f"{self.path}/{kind}"

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
-from typing import Literal
 
 from pydicom import Dataset
 
 from . import media_types
 from .answers import datasets_of
+from .checks import check_int
 from .errors import InvalidParameter, InvalidResponse
+from .messages import Answer, Request
 from .parts import Part, parts_of
 from .resource import Resource
-from .session import Answer, Request, Transactions
+from .transactions import Transactions
 
 
 @dataclass(frozen=True)
@@ -48,10 +49,10 @@ class RetrieveTransaction(Transactions):
         Raises:
             NotFound: there is none under these UIDs.
         """
-        resource = Resource(study_instance_uid, series_instance_uid, sop_instance_uid)
+        resource = Resource.instance(study_instance_uid, series_instance_uid, sop_instance_uid)
         accept = media_types.INSTANCE if self._single_part else media_types.INSTANCES
         async with self._retrieve(_request(resource, accept, original=original)) as parts:
-            yield await _only(parts, "retrieve instance")
+            yield await _first(parts, "retrieve instance")
 
     @asynccontextmanager
     async def retrieve_series(
@@ -62,7 +63,7 @@ class RetrieveTransaction(Transactions):
         Raises:
             NotFound: there is none under these UIDs.
         """
-        resource = Resource(study_instance_uid, series_instance_uid)
+        resource = Resource.series(study_instance_uid, series_instance_uid)
         async with self._retrieve(_request(resource, media_types.INSTANCES, original=original)) as parts:
             yield parts
 
@@ -75,7 +76,7 @@ class RetrieveTransaction(Transactions):
         Raises:
             NotFound: there is none under this UID.
         """
-        resource = Resource(study_instance_uid)
+        resource = Resource.study(study_instance_uid)
         async with self._retrieve(_request(resource, media_types.INSTANCES, original=original)) as parts:
             yield parts
 
@@ -91,11 +92,15 @@ class RetrieveTransaction(Transactions):
         Raises:
             NotFound: the instance, or a frame of it, is not there.
         """
+        frames = list(frames)
         suffix = _frames_path(frames)
-        resource = Resource(study_instance_uid, series_instance_uid, sop_instance_uid)
+        resource = Resource.instance(study_instance_uid, series_instance_uid, sop_instance_uid)
         accept = media_types.FRAME if self._single_part and len(frames) == 1 else media_types.FRAMES
-        async with self._retrieve(_request(resource, accept, suffix, "frames")) as parts:
-            yield parts
+        async with (
+            self._retrieve(_request(resource, accept, suffix, "frames")) as parts,
+            aclosing(_as_many(parts, len(frames))) as counted,
+        ):
+            yield counted
 
     @asynccontextmanager
     async def retrieve_instance_rendered(
@@ -104,7 +109,7 @@ class RetrieveTransaction(Transactions):
         study_instance_uid: str,
         series_instance_uid: str,
         sop_instance_uid: str,
-        media_type: Literal["image/jpeg", "image/png"] = "image/jpeg",
+        media_type: media_types.RenderedMediaType = "image/jpeg",
         quality: int | None = None,
     ) -> AsyncIterator[Part]:
         """Give a picture of an instance's first frame (PS3.18 §10.4.1.1.3).
@@ -116,7 +121,7 @@ class RetrieveTransaction(Transactions):
             NotFound: there is no such instance, or it has no pixel data.
             NotAcceptable: the service cannot draw it.
         """
-        resource = Resource(study_instance_uid, series_instance_uid, sop_instance_uid)
+        resource = Resource.instance(study_instance_uid, series_instance_uid, sop_instance_uid)
         async with self._rendered(resource, "", "instance", media_type, quality) as part:
             yield part
 
@@ -128,7 +133,7 @@ class RetrieveTransaction(Transactions):
         study_instance_uid: str,
         series_instance_uid: str,
         sop_instance_uid: str,
-        media_type: Literal["image/jpeg", "image/png"] = "image/jpeg",
+        media_type: media_types.RenderedMediaType = "image/jpeg",
         quality: int | None = None,
     ) -> AsyncIterator[Part]:
         """Give a picture of one frame, numbered from 1 on; otherwise as `retrieve_instance_rendered`.
@@ -137,7 +142,7 @@ class RetrieveTransaction(Transactions):
             NotFound: there is no such frame.
             NotAcceptable: the service cannot draw it.
         """
-        resource = Resource(study_instance_uid, series_instance_uid, sop_instance_uid)
+        resource = Resource.instance(study_instance_uid, series_instance_uid, sop_instance_uid)
         async with self._rendered(resource, _frames_path([frame]), "frame", media_type, quality) as part:
             yield part
 
@@ -149,7 +154,7 @@ class RetrieveTransaction(Transactions):
         Raises:
             NotFound: there is none under this UID.
         """
-        return await self._metadata(Resource(study_instance_uid), if_none_match, original)
+        return await self._metadata(Resource.study(study_instance_uid), if_none_match, original)
 
     async def retrieve_series_metadata(
         self,
@@ -164,7 +169,7 @@ class RetrieveTransaction(Transactions):
         Raises:
             NotFound: there is none under these UIDs.
         """
-        return await self._metadata(Resource(study_instance_uid, series_instance_uid), if_none_match, original)
+        return await self._metadata(Resource.series(study_instance_uid, series_instance_uid), if_none_match, original)
 
     async def retrieve_instance_metadata(
         self,
@@ -180,7 +185,7 @@ class RetrieveTransaction(Transactions):
         Raises:
             NotFound: there is none under these UIDs.
         """
-        resource = Resource(study_instance_uid, series_instance_uid, sop_instance_uid)
+        resource = Resource.instance(study_instance_uid, series_instance_uid, sop_instance_uid)
         metadata = await self._metadata(resource, if_none_match, original)
         if metadata.is_modified and len(metadata.datasets) != 1:
             raise InvalidResponse("retrieve instance metadata: the answer is not of one instance")
@@ -196,27 +201,33 @@ class RetrieveTransaction(Transactions):
 
     @asynccontextmanager
     async def _rendered(
-        self, resource: Resource, frames_path: str, level: str, media_type: str, quality: int | None
+        self, resource: Resource, frames_path: str, what: str, media_type: str, quality: int | None
     ) -> AsyncIterator[Part]:
         if media_type not in media_types.RENDERED:
             raise InvalidParameter("media_type must be image/jpeg or image/png")
-        if quality is not None and not 1 <= quality <= 100:
-            raise InvalidParameter("quality is a number from 1 to 100")
-        transaction = f"{level} rendered"
+        if quality is not None:
+            check_int("quality", quality, 1, 100)
         query = "" if quality is None else f"quality={quality}"
-        request = _request(resource, media_type, f"{frames_path}/rendered", transaction, query=query)
+        request = _request(resource, media_type, f"{frames_path}/rendered", f"{what} rendered", query=query)
         async with self._retrieve(request) as parts:
-            yield await _only(parts, request.transaction)
+            yield await _first(parts, request.transaction)
 
     async def _metadata(self, resource: Resource, if_none_match: str | None, original: bool) -> Metadata:
         headers = {} if if_none_match is None else {"If-None-Match": if_none_match}
-        level = f"{resource.level} metadata"
-        request = _request(resource, media_types.DICOM_JSON, "/metadata", level, original=original, headers=headers)
+        request = _request(
+            resource,
+            media_types.DICOM_JSON,
+            "/metadata",
+            f"{resource.level} metadata",
+            original=original,
+            headers=headers,
+        )
 
         async def read(answer: Answer) -> Metadata:
             if answer.status_code == 304:
                 return Metadata([], if_none_match, is_modified=False)
-            return Metadata(datasets_of(request.transaction, await answer.json()), answer.headers.get("etag"))
+            datasets = await datasets_of(request.transaction, await answer.json())
+            return Metadata(datasets, answer.headers.get("etag"))
 
         return await self._session.fetch(request, read)
 
@@ -225,7 +236,7 @@ def _request(
     resource: Resource,
     accept: str,
     suffix: str = "",
-    level: str | None = None,
+    what: str | None = None,
     *,
     query: str = "",
     original: bool = False,
@@ -233,7 +244,7 @@ def _request(
 ) -> Request:
     headers = headers or {}
     return Request(
-        f"retrieve {level or resource.level}",
+        f"retrieve {what or resource.level}",
         "GET",
         resource.path + suffix,
         accept=accept,
@@ -245,12 +256,23 @@ def _request(
 
 
 def _frames_path(frames: Sequence[int]) -> str:
-    if not frames or min(frames) < 1:
-        raise InvalidParameter("frames are numbered from 1 on, and at least one must be named")
-    return "/frames/" + ",".join(map(str, frames))
+    if not frames:
+        raise InvalidParameter("at least one frame must be named")
+    return "/frames/" + ",".join(str(check_int("a frame's number", frame, 1)) for frame in frames)
 
 
-async def _only(parts: AsyncIterator[Part], transaction: str) -> Part:
+async def _as_many(parts: AsyncIterator[Part], count: int) -> AsyncGenerator[Part]:
+    given = 0
+    async for part in parts:
+        given += 1
+        if given > count:
+            break
+        yield part
+    if given != count:
+        raise InvalidResponse("retrieve frames: the answer has another number of frames than asked for")
+
+
+async def _first(parts: AsyncIterator[Part], transaction: str) -> Part:
     async for part in parts:
         return part
     raise InvalidResponse(f"{transaction}: the answer has no part")

@@ -15,7 +15,8 @@ from .errors import DICOMwebError, RequestNotSent, ResponseLost, StatusError
 # Statuses by which a service says that it did nothing and may be asked again.
 _REFUSED_FOR_NOW = frozenset({429, 503})
 _PASSING = frozenset({408, 429, 500, 502, 503, 504})
-_SECONDS = re.compile(r"\s*[0-9]{1,9}\s*", re.ASCII)
+_SECONDS = re.compile(r"\s*[0-9]+\s*", re.ASCII)
+_MAX_SECONDS = 1e9
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def retry_after_seconds(value: str | None) -> float | None:
     if value is None:
         return None
     if _SECONDS.fullmatch(value):
-        return float(value)
+        return min(float(value), _MAX_SECONDS)
     try:
         when = parsedate_to_datetime(value)
     except (ValueError, OverflowError):

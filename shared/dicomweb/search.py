@@ -9,15 +9,29 @@ from pydicom import Dataset
 
 from . import media_types
 from .answers import datasets_of
+from .errors import InvalidResponse
+from .messages import Answer, Request
 from .query import MAX_LIMIT, Query
 from .resource import Resource
-from .session import Answer, Request, Transactions
+from .transactions import Transactions
+
+
+class Page(list[Dataset]):
+    """What a search found, up to its limit.
+
+    `is_capped`: the service says that there is more than it gives at a time (Warning 299, PS3.18 §10.6.3.1), which may
+    be less than was asked for. `erroneous_attributes`: filters by which the search may have missed something: extended
+    query tags that the Azure service could not index everywhere.
+    """
+
+    is_capped: bool = False
+    erroneous_attributes: tuple[str, ...] = ()
 
 
 class SearchTransaction(Transactions):
     """Search for studies, series and instances; what is found is a dataset of the attributes that came back."""
 
-    async def search_for_studies(self, query: Query | None = None) -> list[Dataset]:
+    async def search_for_studies(self, query: Query | None = None) -> Page:
         """Return one page of studies, newest stored first; empty past the last page.
 
         Raises:
@@ -25,9 +39,7 @@ class SearchTransaction(Transactions):
         """
         return await self._search("studies", Resource(), query)
 
-    async def search_for_series(
-        self, query: Query | None = None, *, study_instance_uid: str | None = None
-    ) -> list[Dataset]:
+    async def search_for_series(self, query: Query | None = None, *, study_instance_uid: str | None = None) -> Page:
         """Return one page of series, of one study or of all.
 
         Raises:
@@ -41,7 +53,7 @@ class SearchTransaction(Transactions):
         *,
         study_instance_uid: str | None = None,
         series_instance_uid: str | None = None,
-    ) -> list[Dataset]:
+    ) -> Page:
         """Return one page of instances, of one series, of one study or of all.
 
         Raises:
@@ -71,7 +83,7 @@ class SearchTransaction(Transactions):
     ) -> AsyncGenerator[Dataset]:
         """Yield the instances of every page, as `iter_studies` does."""
 
-        async def search(page: Query) -> list[Dataset]:
+        async def search(page: Query) -> Page:
             return await self.search_for_instances(
                 page, study_instance_uid=study_instance_uid, series_instance_uid=series_instance_uid
             )
@@ -79,31 +91,39 @@ class SearchTransaction(Transactions):
         return _all_pages(search, query)
 
     async def _search(
-        self, level: Literal["studies", "series", "instances"], parent: Resource, query: Query | None
-    ) -> list[Dataset]:
+        self, kind: Literal["studies", "series", "instances"], parent: Resource, query: Query | None
+    ) -> Page:
         request = Request(
-            f"search {level}",
+            f"search {kind}",
             "GET",
-            parent.search_path(level),
+            parent.search_path(kind),
             accept=media_types.DICOM_JSON,
             query=(query or Query()).encode(),
             statuses=frozenset({200, 204}),
         )
 
-        async def read(answer: Answer) -> list[Dataset]:
-            return [] if answer.status_code == 204 else datasets_of(request.transaction, await answer.json())
+        async def read(answer: Answer) -> Page:
+            if answer.status_code == 204:
+                return Page()
+            page = Page(await datasets_of(request.transaction, await answer.json()))
+            page.is_capped = answer.headers.get("warning", "").lstrip().startswith("299")
+            erroneous = answer.headers.get("erroneous-dicom-attributes", "")
+            page.erroneous_attributes = tuple(name.strip() for name in erroneous.split(",") if name.strip())
+            return page
 
         return await self._session.fetch(request, read)
 
 
-async def _all_pages(
-    search: Callable[[Query], Awaitable[list[Dataset]]], query: Query | None
-) -> AsyncGenerator[Dataset]:
+async def _all_pages(search: Callable[[Query], Awaitable[Page]], query: Query | None) -> AsyncGenerator[Dataset]:
     query = query or Query()
     limit = query.limit or MAX_LIMIT
     offset = query.offset
-    # A short page is no proof of the end: the service drops unfinished instances after it has applied the limit.
+    last = Page()
+    # A short page is no proof of the end: the Azure service drops unfinished instances after it has applied the limit.
     while page := await search(query.page(offset, limit)):
+        if page == last:
+            raise InvalidResponse("search: the service gives the same page again, whatever the offset")
         for dataset in page:
             yield dataset
-        offset += limit
+        offset += min(len(page), limit) if page.is_capped else limit
+        last = page

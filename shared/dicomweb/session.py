@@ -1,24 +1,22 @@
-"""One request to the service: authentication, retries, and the one border where httpx's errors become ours."""
+"""The connections to one service: authentication and retries."""
 
 from __future__ import annotations
 
 import asyncio
 import copy
-import json
 import re
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, Self, TypeVar
 
 import httpx
 
 from .answers import reading_answer
-from .body import Body
-from .errors import DICOMwebError, InvalidParameter, InvalidResponse, RequestNotSent, ResponseLost, status_error
-from .media_types import DICOM_JSON, JSON, media_type_of
+from .draining import WithoutRefusals, drain
+from .errors import DICOMwebError, InvalidParameter, InvalidResponse, status_error
+from .messages import Answer, Request, translating_httpx_errors
 from .retry import RetryPolicy, retry_after_seconds
 from .transport import default_transport
 
@@ -26,88 +24,11 @@ from .transport import default_transport
 # it was sent, and stays below the 230 s after which Azure's front end gives up on a lookup.
 DEFAULT_TIMEOUT = httpx.Timeout(connect=10, read=200, write=60, pool=30)
 
-_MAX_JSON_BYTES = 64 * 1024 * 1024
-_MAX_REFUSAL_BYTES = 64 * 1024
 # Methods whose repetition is answered alike. DELETE is idempotent as well, but its second answer would be a 404.
 _REPEATABLE = frozenset({"GET", "PUT"})
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Request:
-    """One request: `transaction` is what errors call it ("retrieve series"), `query` is already encoded.
-
-    `statuses` are the ones that are answers; every other one raises.
-    """
-
-    transaction: str
-    method: str
-    path: str
-    accept: str
-    query: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: Body | None = None
-    statuses: frozenset[int] = frozenset({200})
-
-
-class Answer:
-    """A response whose status is one that was asked for; its body is read by the caller, once."""
-
-    def __init__(self, transaction: str, response: httpx.Response) -> None:
-        self._transaction = transaction
-        self._response = response
-
-    @property
-    def status_code(self) -> int:
-        """The HTTP status."""
-        return self._response.status_code
-
-    @property
-    def headers(self) -> httpx.Headers:
-        """The response's headers."""
-        return self._response.headers
-
-    @property
-    def content_type(self) -> str:
-        """The Content-Type as it was sent; empty if there was none."""
-        return str(self._response.headers.get("content-type", ""))
-
-    @property
-    def tells_its_end(self) -> bool:
-        """Whether a body that is cut short can be told from a whole one (RFC 9112 §6.3)."""
-        return bool(self.headers.keys() & {"content-length", "transfer-encoding"})
-
-    async def chunks(self) -> AsyncGenerator[bytes]:
-        """Yield the body as it comes, decompressed.
-
-        Raises:
-            ResponseLost: the connection failed before the body's end.
-        """
-        with _border(self._transaction):
-            async for chunk in self._response.aiter_bytes():
-                yield chunk
-
-    async def json(self) -> Any:
-        """Read and decode a body of JSON, DICOM's or plain.
-
-        Raises:
-            InvalidResponse: it is of another media type, too large, or no JSON.
-            ResponseLost: the connection failed before the body's end.
-        """
-        # Orthanc names no media type where a store failed; what is no JSON fails all the same.
-        if self.content_type and media_type_of(self.content_type)[0] not in (DICOM_JSON, JSON):
-            raise InvalidResponse(f"{self._transaction}: the answer is not JSON")
-        content = bytearray()
-        async for chunk in self.chunks():
-            content += chunk
-            if len(content) > _MAX_JSON_BYTES:
-                raise InvalidResponse(f"{self._transaction}: the answer is too large")
-        try:
-            return json.loads(content)
-        except (ValueError, RecursionError):
-            raise InvalidResponse(f"{self._transaction}: the answer is no JSON") from None
 
 
 class Session:
@@ -129,10 +50,10 @@ class Session:
         timeout: httpx.Timeout = DEFAULT_TIMEOUT,
         retry: RetryPolicy | None = None,
     ) -> None:
-        self._base_url = base_url.rstrip("/")
+        self._base_url = _checked(base_url)
         self._retry = retry or RetryPolicy()
         self._http = httpx.AsyncClient(
-            transport=transport or default_transport(),
+            transport=WithoutRefusals(transport or default_transport()),
             auth=auth,
             timeout=timeout,
             trust_env=False,
@@ -145,7 +66,7 @@ class Session:
         """Close every connection."""
         await self._http.aclose()
 
-    def below(self, prefix: str) -> Self:
+    def with_prefix(self, prefix: str) -> Self:
         """Return a session over the same connections, whose paths all start with `prefix`."""
         narrowed = copy.copy(self)
         narrowed._base_url += prefix
@@ -185,18 +106,29 @@ class Session:
         return await self._repeat(request, once)
 
     async def fetch_json(self, request: Request, build: Callable[[Any], T]) -> T:
-        """Send a request and return what `build` makes of the JSON that answers it.
+        """Send a request and return what `build` makes of the JSON that answers it; None stands for a 204.
 
         Raises:
             DICOMwebError: see `send`; InvalidResponse if `build` finds another shape.
         """
 
         async def read(answer: Answer) -> T:
-            decoded = await answer.json()
+            decoded = None if answer.status_code == 204 else await answer.json()
+            if decoded is None and answer.status_code != 204:
+                raise InvalidResponse(f"{request.transaction}: the answer is null")
             with reading_answer(request.transaction):
                 return build(decoded)
 
         return await self.fetch(request, read)
+
+    async def fetch_nothing(self, request: Request) -> None:
+        """Send a request whose answer has nothing to read.
+
+        Raises:
+            DICOMwebError: see `send`.
+        """
+        async with self.send(request):
+            pass
 
     async def _repeat(self, request: Request, once: Callable[[], Awaitable[T]]) -> T:
         started = time.monotonic()
@@ -213,13 +145,14 @@ class Session:
                 await asyncio.sleep(pause)
 
     async def _send_once(self, request: Request) -> httpx.Response:
-        with _border(request.transaction):
+        with translating_httpx_errors(request.transaction):
             response = await self._http.send(self._build(request), stream=True)
-            if response.status_code in (204, 304):
-                await response.aread()  # there is no body; having read its end keeps the connection
+        if response.status_code in request.statuses and response.status_code not in (204, 304):
+            return response
+        # A 204 has no body, but having read its end keeps the connection.
+        await drain(response)
         if response.status_code in request.statuses:
             return response
-        await _drain(response)
         wait = retry_after_seconds(response.headers.get("retry-after"))
         raise status_error(request.transaction, response.status_code, wait)
 
@@ -240,43 +173,13 @@ class Session:
         return built
 
 
-class Transactions:
-    """Some transactions of a client, all over one session.
-
-    Args:
-        session: to the service, or to one partition of it.
-        single_part: whether what is one instance or one frame travels by itself, not as multipart of one part.
-    """
-
-    def __init__(self, session: Session, *, single_part: bool = True) -> None:
-        self._session = session
-        self._single_part = single_part
-
-
-async def _drain(response: httpx.Response) -> None:
-    """Read the rest of a short error answer, so that its connection can be reused: new ones would add to the load."""
-    with suppress(httpx.HTTPError):
-        passed = 0
-        async for chunk in response.aiter_bytes():
-            passed += len(chunk)
-            if passed > _MAX_REFUSAL_BYTES:
-                break
-    await response.aclose()
-
-
-@contextmanager
-def _border(transaction: str) -> Iterator[None]:
-    """Translate httpx's errors, without chaining them: their messages hold the URL."""
+def _checked(base_url: str) -> str:
     try:
-        yield
-    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol) as error:
-        raise RequestNotSent(
-            f"{transaction}: no connection to the service ({type(error).__name__}): check its address and the network"
-        ) from None
-    except httpx.DecodingError:
-        raise InvalidResponse(f"{transaction}: the answer's compression is broken") from None
-    except httpx.HTTPError as error:
-        raise ResponseLost(
-            f"{transaction}: the connection was lost ({type(error).__name__}): its outcome is unknown, look before "
-            "you repeat it"
-        ) from None
+        url = httpx.URL(base_url)
+        is_address = url.scheme in ("http", "https") and url.host and not url.query and not url.fragment
+        is_address = is_address and (url.port is None or 0 < url.port < 65536)
+    except httpx.InvalidURL:
+        is_address = False
+    if not is_address:
+        raise InvalidParameter("base_url must be an http or https address without a query")
+    return base_url.rstrip("/")

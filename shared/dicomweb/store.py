@@ -12,16 +12,20 @@ from typing import TypeVar
 
 from . import media_types
 from .body import Body
+from .checks import check_int
 from .errors import InvalidParameter
 from .media_types import format_media_type
+from .messages import Answer, Request
 from .multipart import closing_delimiter, part_head
 from .resource import Resource
-from .session import Answer, Request, Transactions
 from .store_response import StoreResult, parse_store_response
+from .transactions import Transactions
 
 # 200: all stored. 202: some failed, or all stored with warnings. 204: nothing was in the request, as the service saw
 # it. 409: none stored. Each but 204 has a dataset that says it for each instance.
 _STATUSES = frozenset({200, 202, 204, 409})
+
+_TRANSACTION = "store instance"
 
 K = TypeVar("K")
 
@@ -50,6 +54,7 @@ class StoreTransaction(Transactions):
             What the service says of the instance: look at `StoreResult.outcome_of`, not at the status.
 
         Raises:
+            InvalidParameter: a UID or an expiry that is none.
             Busy, RequestNotSent: not stored, later.
             ResponseLost: perhaps stored; a repetition is answered ALREADY_STORED then.
             InvalidResponse: the answer cannot be read: perhaps stored.
@@ -57,7 +62,7 @@ class StoreTransaction(Transactions):
         """
         content_type, body = (media_types.DICOM, source) if self._single_part else _as_multipart(source)
         request = Request(
-            "store instance",
+            _TRANSACTION,
             "PUT" if replace else "POST",
             Resource(study_instance_uid).path,
             accept=media_types.DICOM_JSON,
@@ -82,14 +87,17 @@ class StoreTransaction(Transactions):
 
         Args:
             sources: each with a key of the caller's, such as its path; taken one by one as the uploads go on.
-            at_once: how many are under way at most.
+            at_once: how many are under way at most; beyond the transport's connections (64) they wait for one, and
+                fail after a while.
             study_instance_uid, replace, expire_after: as in `store_instance`.
 
         Yields:
             The key, and the result or what `store_instance` raised.
+
+        Raises:
+            InvalidParameter: `at_once` is less than 1.
         """
-        if at_once < 1:
-            raise InvalidParameter("at_once must be at least 1")
+        check_int("at_once", at_once, 1)
 
         async def store(key: K, source: Body) -> tuple[K, StoreResult | Exception]:
             try:
@@ -103,7 +111,8 @@ class StoreTransaction(Transactions):
         running: set[asyncio.Task[tuple[K, StoreResult | Exception]]] = set()
         try:
             while True:
-                running |= {asyncio.create_task(store(*each)) for each in islice(waiting, at_once - len(running))}
+                for key, source in islice(waiting, at_once - len(running)):
+                    running.add(asyncio.create_task(store(key, source)))
                 if not running:
                     return
                 done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
@@ -148,4 +157,4 @@ def _expiry(after: timedelta | None) -> dict[str, str]:
 async def _read(answer: Answer) -> StoreResult:
     if answer.status_code == 204:
         return StoreResult(204)
-    return parse_store_response(answer.status_code, await answer.json())
+    return parse_store_response(_TRANSACTION, answer.status_code, await answer.json())

@@ -76,6 +76,7 @@ class StoreResult:
             sop_instance_uid: its UID; without it an answer that names just one instance is taken to be about ours.
         """
         if sop_instance_uid is not None:
+            sop_instance_uid = sop_instance_uid.rstrip(" \0")
             for outcome in self.outcomes:
                 if outcome.sop_instance_uid == sop_instance_uid:
                     return outcome
@@ -91,13 +92,13 @@ def _may_be(only: InstanceOutcome, sop_instance_uid: str | None) -> bool:
     return sop_instance_uid is None or unreadable
 
 
-def parse_store_response(status_code: int, dataset: Any) -> StoreResult:
+def parse_store_response(transaction: str, status_code: int, dataset: Any) -> StoreResult:
     """Read a store response dataset, DICOM JSON already decoded.
 
     Raises:
         InvalidResponse: it is none.
     """
-    with reading_answer("store"):
+    with reading_answer(transaction):
         return StoreResult(status_code, (*_referenced(dataset), *_failed(dataset)))
 
 

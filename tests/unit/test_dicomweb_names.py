@@ -30,6 +30,7 @@ def test_public_names() -> None:
         "NotFound",
         "Operation",
         "Operations",
+        "Page",
         "Part",
         "Partition",
         "Query",

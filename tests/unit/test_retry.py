@@ -85,7 +85,7 @@ def test_what_is_decided_has_no_pause() -> None:
         ("1.5", None),
         ("\xb2", None),
         ("\u0661", None),
-        ("9" * 400, None),
+        ("9" * 400, 1e9),
         ("soon", None),
         ("Wed, 21 Oct 2015 07:28:00 GMT", 0),
         ("Wednesday, 21-Oct-15 07:28:00 GMT", 0),

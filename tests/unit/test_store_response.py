@@ -41,7 +41,7 @@ def test_each_instance_has_its_outcome() -> None:
             item(None, x00081197=element("US", 43264), x00741048=comments("DICOM100: (0010,002f) - x", "no tag")),
         ),
     }
-    result = parse_store_response(202, dataset)
+    result = parse_store_response("store instance", 202, dataset)
     assert result.outcomes == (
         InstanceOutcome(StoreStatus.STORED, "1.1", "1.2.3"),
         InstanceOutcome(StoreStatus.WARNED, "1.2", "1.2.3", StoreReason.ATTRIBUTES_DROPPED, ("00080020",)),
@@ -71,17 +71,23 @@ def test_outcome_of_what_was_sent(result: StoreResult, uid: str | None, status: 
     assert result.outcome_of(uid).status is status
 
 
+def test_is_stored() -> None:
+    """With a warning or without, and in no other case."""
+    stored = [status for status in StoreStatus if InstanceOutcome(status).is_stored]
+    assert stored == [StoreStatus.STORED, StoreStatus.WARNED]
+
+
 @pytest.mark.parametrize("padded", ["1.2", "1.2 ", "1.2\0", "1.2 \0"])
 def test_padding(padded: str) -> None:
     """A UID that the service repeats with its padding is still ours (PS3.5 §9.1)."""
-    result = parse_store_response(200, {"00081199": element("SQ", item(padded))})
+    result = parse_store_response("store instance", 200, {"00081199": element("SQ", item(padded))})
     assert result.outcome_of("1.2").status is StoreStatus.STORED
 
 
 @pytest.mark.parametrize("dataset", [{}, {"00081199": element("SQ")}, {"00081198": {"vr": "SQ", "Value": []}}])
 def test_no_items(dataset: object) -> None:
     """An answer that names nobody has no outcomes, and so stored nothing."""
-    assert parse_store_response(200, dataset).outcomes == ()
+    assert parse_store_response("store instance", 200, dataset).outcomes == ()
 
 
 @pytest.mark.parametrize(
@@ -107,5 +113,5 @@ def test_no_items(dataset: object) -> None:
 def test_malformed(dataset: Any) -> None:
     """What is no store response is InvalidResponse, whatever it is instead, and is not quoted."""
     with pytest.raises(InvalidResponse) as raised:
-        parse_store_response(200, dataset)
-    assert str(raised.value) == "store: the answer is of another shape than expected"
+        parse_store_response("store instance", 200, dataset)
+    assert str(raised.value) == "store instance: the answer is of another shape than expected"

@@ -24,8 +24,8 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     No cookie is kept, no redirect followed, nothing decompressed, no proxy asked. The times of `httpx.Timeout` are
     idle times; between the request's end and the answer's head `read` is one wait, whatever 1xx come. ConnectError,
     ConnectTimeout and PoolTimeout mean that nothing was sent; after any other error the outcome is unknown. An answer
-    below 400 that comes before the whole body was sent is an error; one from 400 on is returned at once, with the
-    extension `upload_complete` False. A body's own error is raised as it is.
+    below 400 that comes before the whole body was sent is an error; one from 400 on is returned at once. A body's own
+    error is raised as it is.
 
     Args:
         max_connections: at once; further requests wait for `pool` seconds at most.
@@ -68,10 +68,12 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
 
     async def _pool(self) -> _Pool:
         loop = asyncio.get_running_loop()
-        if loop not in self._pools:
-            await self._forget(lambda other: other.is_closed())
-            self._pools[loop] = _Pool(self._new_session(), asyncio.Semaphore(self._max_connections))
-        return self._pools[loop]
+        if loop in self._pools:
+            return self._pools[loop]
+        # In its place before anything is awaited: another request may come in meanwhile.
+        pool = self._pools[loop] = _Pool(self._new_session(), asyncio.Semaphore(self._max_connections))
+        await self._forget(lambda other: other.is_closed())
+        return pool
 
     async def _forget(self, is_over: Callable[[asyncio.AbstractEventLoop], bool]) -> None:
         for loop in filter(is_over, tuple(self._pools)):

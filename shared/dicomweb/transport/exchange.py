@@ -50,7 +50,7 @@ class Exchange(httpx.AsyncByteStream):
         self._at_end: Callable[[], None] | None = at_end
         self._connection: Connection | None = None
         self._response: aiohttp.ClientResponse | None = None
-        self._timeout: Exception | None = None
+        self._timed_out: Exception | None = None
 
     async def run(self, session: aiohttp.ClientSession) -> httpx.Response:
         """Send the request and give the answer, whose stream this is.
@@ -74,7 +74,6 @@ class Exchange(httpx.AsyncByteStream):
             self._response.status,
             headers=list(self._response.raw_headers),
             stream=self,
-            extensions={"upload_complete": self._is_sent()},
         )
 
     def connected(self, connection: aiohttp.connector.Connection) -> None:
@@ -149,7 +148,7 @@ class Exchange(httpx.AsyncByteStream):
             return
         await self._upload.ended(self._connection.closed)
         if not self._upload.is_complete:
-            raise self._noted() or httpx.RemoteProtocolError("answered before the whole body was sent")
+            raise self._own_failure() or httpx.RemoteProtocolError("answered before the whole body was sent")
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         self._await_answer()
@@ -188,18 +187,18 @@ class Exchange(httpx.AsyncByteStream):
         self._timer.start(self._timeouts.get("read"), httpx.ReadTimeout)
 
     def _expire(self, error: type[httpx.TimeoutException]) -> None:
-        self._timeout = error("the connection rested for too long")
+        self._timed_out = error("the connection rested for too long")
         if self._connection:
             self._connection.abort()
         self._end_reading()
 
-    def _noted(self) -> Exception | None:
-        return self._timeout or (self._upload.failure if self._upload else None)
+    def _own_failure(self) -> Exception | None:
+        return self._timed_out or (self._upload.failure if self._upload else None)
 
     def _failure_for(self, error: Exception) -> Exception:
         """Return what to raise for an error of aiohttp: its cause, if that was one of ours."""
-        if noted := self._noted():
-            return noted
+        if own := self._own_failure():
+            return own
         told = type(error).__name__
         if not isinstance(error, _LOST):
             return httpx.LocalProtocolError(told)

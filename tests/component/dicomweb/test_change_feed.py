@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -126,6 +127,24 @@ async def test_overlap_finds_what_came_late() -> None:
         assert [change.sequence async for change in changes] == [1, 9, 12]
 
 
+async def test_overlap_before_a_quiet_time() -> None:
+    """What comes late at the end of a quiet window is found as well, though the next change lies far ahead."""
+    feed = LateFeed(0, 59, 119, 1200, late=119, shown_after=2)
+    async with serve(feed) as server, client_of(server.url) as client:
+        changes = client.change_feed.iter(start=START, end=START + timedelta(minutes=1300))
+        assert [change.sequence async for change in changes] == [0, 59, 119, 1200]
+
+
+async def test_an_hour_that_comes_twice() -> None:
+    """Windows are compared as points in time, not by a clock that is put back."""
+    zone = ZoneInfo("Europe/Paris")
+    first, second = datetime(2026, 10, 25, 2, 50, tzinfo=zone), datetime(2026, 10, 25, 2, 10, tzinfo=zone, fold=1)
+    async with serve(answer(200, b"[]", JSON)) as server, client_of(server.url) as client:
+        assert await client.change_feed.page(start=first, end=second) == []
+        with pytest.raises(InvalidParameter):
+            await client.change_feed.page(start=second, end=first)
+
+
 async def test_quiet_years_are_passed_over() -> None:
     """Between two changes that lie years apart no windows are read."""
     year = 366 * 24 * 60
@@ -162,12 +181,12 @@ async def test_forms_of_an_entry(told: dict[str, str]) -> None:
 
 
 async def test_zone_of_a_window() -> None:
-    """A window's times go out with their zone, encoded."""
+    """A window's times go out in UTC, encoded."""
     zone = timezone(timedelta(hours=5, minutes=30))
     async with serve(answer(200, b"[]", JSON)) as server, client_of(server.url) as client:
         await client.change_feed.page(start=datetime(2026, 1, 1, tzinfo=zone), limit=7, offset=3)
     assert server.targets == [
-        "/changefeed?limit=7&offset=3&includeMetadata=false&startTime=2026-01-01T00%3A00%3A00%2B05%3A30"
+        "/changefeed?limit=7&offset=3&includeMetadata=false&startTime=2025-12-31T18%3A30%3A00%2B00%3A00"
     ]
 
 

@@ -102,7 +102,7 @@ async def test_waiting_for_an_operation() -> None:
         lambda client: client.extended_query_tags.delete(""),
         lambda client: client.extended_query_tags.add(),
         lambda client: client.extended_query_tags.add(ExtendedQueryTag("(0010,0040)", "Study")),
-        lambda client: client.extended_query_tags.list(limit=201),
+        lambda client: client.operations.get("-" * 36),
     ],
 )
 async def test_names_that_are_none(call: Callable[[DICOMwebClient], Awaitable[object]]) -> None:

@@ -185,6 +185,13 @@ FAULTS = [
     Fault("424", refusal(424), each(StatusError)),
     Fault("redirect", refusal(307, Location=f"/{SECRET}"), each(StatusError)),
     Fault("304 that nobody asked for", answer(304), each(StatusError)),
+    Fault("503 whose body stalls", script(head(503, {"Content-Length": "9"}), b"<", End.STALL), each(Busy, 3)),
+    Fault("404 whose body is broken gzip", answer(404, HTML, {"Content-Encoding": "gzip"}), each(NotFound)),
+    Fault(
+        "401 once, whose body is cut",
+        (script(head(401, {"Content-Length": "9"}), b"<", End.RESET), answer(204)),
+        {"store": (None, 2), "search": (None, 2), "delete": (None, 2)},
+    ),
     # The body
     Fault("a page of HTML", answer(200, HTML, {"Content-Type": "text/html"}), wrong_form()),
     Fault("nonsense as JSON", answer(200, HTML, JSON), wrong_form()),
@@ -192,6 +199,11 @@ FAULTS = [
     Fault("JSON of another shape", answer(200, json.dumps({"00081199": SECRET}).encode(), JSON), wrong_form()),
     Fault("JSON without end", answer(200, b"[" * 200_000, JSON), wrong_form()),
     Fault("JSON in another encoding", answer(200, b'["\xff\xfe"]', JSON), wrong_form()),
+    Fault(
+        "gzip that was not asked for",
+        answer(200, gzip.compress(b"[]"), {**JSON, "Content-Encoding": "gzip"}),
+        wrong_form(),
+    ),
     Fault("broken gzip", answer(200, HTML, {**JSON, "Content-Encoding": "gzip"}), wrong_form()),
     Fault("cut gzip", answer(200, gzip.compress(b"[]")[:12], {**JSON, "Content-Encoding": "gzip"}), wrong_form()),
     Fault("multipart without boundary", answer(200, HTML, {"Content-Type": "multipart/related"}), wrong_form()),
@@ -220,11 +232,6 @@ FAULTS = [
     # What looks like a fault and is none
     Fault("nothing", answer(204), {"store": (None, 1), "search": (None, 1), "delete": (None, 1)}),
     Fault("nothing where something must be", answer(204), {"retrieve": (StatusError, 1)}),
-    Fault(
-        "gzip that was not asked for",
-        answer(200, gzip.compress(b"[]"), {**JSON, "Content-Encoding": "gzip"}),
-        {"search": (None, 1)},
-    ),
     Fault("early hints", script(head(103) + head(204)), {"search": (None, 1), "delete": (None, 1)}),
     Fault(
         "JSON in drops",

@@ -82,16 +82,6 @@ async def test_requests(level: str) -> None:
     assert (request.method, server.targets[0], request.headers["accept"]) == ("GET", *REQUESTS[level])
 
 
-@pytest.mark.parametrize("frames", [[], [0], [1, -1]])
-async def test_frames_that_are_none(frames: list[int]) -> None:
-    """Frame numbers start at one."""
-    async with serve(answer(204)) as server, client_of(server.url) as client:
-        with pytest.raises(InvalidParameter):
-            async with client.retrieve_frames(frames, **UIDS):
-                pass
-    assert server.connections == 0
-
-
 @pytest.mark.parametrize("length", [True, False], ids=["length", "chunked"])
 async def test_instance(length: bool) -> None:
     """An instance comes as one part with its transfer syntax, byte for byte, whether its length is told or not."""
@@ -129,11 +119,11 @@ async def test_parts_in_chunks(level: str, size: int) -> None:
         context = {
             "study": client.retrieve_study(**STUDY_UIDS),
             "series": client.retrieve_series(**SERIES_UIDS),
-            "frames": client.retrieve_frames([1, 2, 3], **UIDS),
+            "frames": client.retrieve_frames([1, 2, 3, 4], **UIDS),
         }[level]
         async with context as parts:
             assert [await part.read() async for part in parts] == [*INSTANCES, b""]
-    assert [server.requests[0].target.count("/frames/1,2,3")] == [level == "frames"]
+    assert [server.requests[0].target.count("/frames/1,2,3,4")] == [level == "frames"]
 
 
 async def test_parts_left_unread() -> None:
@@ -144,10 +134,11 @@ async def test_parts_left_unread() -> None:
         client.retrieve_study(**STUDY_UIDS) as parts,
     ):
         assert await anext(parts)
-        halfway = await anext(parts)
-        assert await anext(halfway.chunks())
+        halfway = (await anext(parts)).chunks()
+        assert await anext(halfway)
         last = await anext(parts)
-        assert await halfway.read() == b""
+        with pytest.raises(RuntimeError):
+            await anext(halfway)
         assert await last.read() == INSTANCES[2]
         assert await anext(parts, None) is None
 
@@ -342,3 +333,97 @@ async def test_instance_of_another_media_type(media_type: str) -> None:
         with pytest.raises(InvalidResponse):
             async with client.retrieve_instance(**UIDS):
                 pass
+
+
+async def test_a_part_is_never_short_without_a_word() -> None:
+    """A part that was read, was passed over, or whose retrieval is over, gives an error, not an empty or short part."""
+    single = answer(200, INSTANCES[0], SINGLE)
+    async with serve(in_chunks(message(*INSTANCES), 1000), single) as server, client_of(server.url) as client:
+        async with client.retrieve_study(**STUDY_UIDS) as parts:
+            all_parts = [part async for part in parts]
+        async with client.retrieve_instance(**UIDS) as part:
+            pass
+        for gone in (*all_parts, part):
+            with pytest.raises(RuntimeError):
+                await gone.read()
+    async with serve(single) as server, client_of(server.url) as client, client.retrieve_instance(**UIDS) as part:
+        assert await part.read() == INSTANCES[0]
+        with pytest.raises(RuntimeError):
+            await part.read()
+
+
+async def test_reading_on_after_a_time_out() -> None:
+    """A read that was broken off is not the end of the part."""
+    unfinished = script(head(200, {**SINGLE, **CHUNKED}), *chunked(CONTENT), End.STALL)
+    async with serve(unfinished) as server, client_of(server.url) as client, client.retrieve_instance(**UIDS) as part:
+        chunks = part.chunks()
+
+        async def read_on() -> None:
+            async for _ in chunks:
+                pass
+
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(read_on(), 0.2)
+        with pytest.raises(RuntimeError):
+            await read_on()
+
+
+async def test_going_on_after_an_error() -> None:
+    """Who catches the error of a part that was cut does not come to a normal end."""
+    cut = script(head(200, {**MULTIPART, "Content-Length": "9999999"}), message(*INSTANCES)[:80_000], End.FIN)
+    async with serve(cut) as server, client_of(server.url) as client, client.retrieve_study(**STUDY_UIDS) as parts:
+        assert await (await anext(parts)).read() == INSTANCES[0]
+        with pytest.raises(ResponseLost):
+            await (await anext(parts)).read()
+        with pytest.raises(InvalidResponse):
+            await anext(parts)
+
+
+@pytest.mark.parametrize("count", [0, 2, 4])
+async def test_another_number_of_frames(count: int) -> None:
+    """Fewer or more frames than asked for are an error, and a study without any instance is."""
+    bodies = [*INSTANCES, b""][:count]
+    whole = answer(200, message(*bodies) if bodies else b"--a boundary--", MULTIPART)
+    async with serve(whole) as server, client_of(server.url) as client:
+        with pytest.raises(InvalidResponse):
+            async with client.retrieve_frames([1, 2, 3], **UIDS) as parts:
+                assert [await part.read() async for part in parts]
+        if not count:
+            with pytest.raises(InvalidResponse):
+                await read_study(client)
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "unknown"])
+async def test_compressed_instance(coding: str) -> None:
+    """A compressed instance, which nobody asked for, is refused: neither its size nor its end would be certain."""
+    compressed = answer(200, b"DICM", {**SINGLE, "Content-Encoding": coding})
+    async with serve(compressed) as server, client_of(server.url) as client, client.retrieve_instance(**UIDS) as part:
+        with pytest.raises(InvalidResponse):
+            await part.read()
+
+
+@pytest.mark.parametrize("coding", ["identity", "gzip", "chunked, gzip"])
+async def test_instance_that_ends_with_the_connection(coding: str) -> None:
+    """A transfer coding that is not chunked tells no end (RFC 9112 §6.3)."""
+    ended = script(head(200, {**SINGLE, "Transfer-Encoding": coding}), b"DICM", End.FIN)
+    async with serve(ended) as server, client_of(server.url) as client:
+        with pytest.raises((InvalidResponse, ResponseLost)):
+            async with client.retrieve_instance(**UIDS) as part:
+                await part.read()
+
+
+@pytest.mark.parametrize("content_type", ["multipart/related; boundary*=a; boundary*0=b", "multipart/related; =;;"])
+async def test_media_type_that_is_none(content_type: str) -> None:
+    """Parameters that cannot be read are an invalid answer."""
+    async with serve(answer(200, CONTENT, {"Content-Type": content_type})) as server, client_of(server.url) as client:
+        with pytest.raises(InvalidResponse):
+            await read_study(client)
+
+
+@pytest.mark.parametrize("frames", [[], [0], [1, -1], [1.5], [True], ["1"], "12", [None]])
+async def test_frames_that_are_none(frames: list[int]) -> None:
+    """What numbers no frame is refused by us, and nothing is sent."""
+    async with serve(PICTURE) as server, client_of(server.url) as client:
+        with pytest.raises(InvalidParameter):
+            await client.retrieve_frames(frames, **UIDS).__aenter__()
+    assert server.connections == 0

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
+from typing import cast
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -299,3 +301,100 @@ async def test_what_cannot_be_sent_is_the_callers_mistake(request_that_fails: Re
             async with client.send(request_that_fails):
                 pass
     assert_tells_nothing(raised.value)
+
+
+NOT_NAMED: dict[str, Call] = {
+    "delete_study": lambda client: client.delete_study(study_instance_uid=cast(str, None)),
+    "delete_series": lambda client: client.delete_series(**STUDY_UIDS, series_instance_uid=cast(str, None)),
+    "delete_instance": lambda client: client.delete_instance(**SERIES_UIDS, sop_instance_uid=cast(str, None)),
+    "study_metadata": lambda client: client.retrieve_study_metadata(study_instance_uid=cast(str, None)),
+    "retrieve_series": lambda client: client.retrieve_series(
+        **STUDY_UIDS, series_instance_uid=cast(str, None)
+    ).__aenter__(),
+    "number": lambda client: client.delete_study(study_instance_uid=cast(str, 5)),
+}
+
+
+@pytest.mark.parametrize("name", NOT_NAMED)
+async def test_a_uid_that_is_missing_is_no_level_above(name: str) -> None:
+    """A UID of None, that an attribute did not have, is refused: nothing above it is deleted or retrieved instead."""
+    async with serve(answer(204)) as server, client_of(server.url) as client:
+        with pytest.raises(InvalidParameter):
+            await NOT_NAMED[name](client)
+    assert server.connections == 0
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "/v2", "host/v2", "ftp://host/v2", "http://", "http://host:99999/v2", "http://host/v2?x=1", "http://h#f"],
+)
+def test_base_url_that_is_none(url: str) -> None:
+    """A client is not made with an address that no request could go to."""
+    with pytest.raises(InvalidParameter):
+        DICOMwebClient(url)
+
+
+async def test_pages_that_are_capped() -> None:
+    """A service that gives less at a time than was asked for, and says so, is read to its end."""
+    names = [f"{number:03}" for number in range(25)]
+
+    def page(request: Received) -> Script:
+        offset = int(parse_qs(urlsplit(request.target).query).get("offset", ["0"])[0])
+        items = [{"00100010": {"vr": "PN", "Value": [{"Alphabetic": name}]}} for name in names[offset : offset + 10]]
+        more = {"Warning": '299 host: "There are more"'} if offset + 10 < len(names) else {}
+        return answer(200, json.dumps(items).encode(), {**JSON, **more}) if items else answer(204)
+
+    async with serve(page) as server, client_of(server.url) as client:
+        assert [str(study.PatientName) async for study in client.iter_studies()] == names
+
+
+async def test_offset_that_is_ignored() -> None:
+    """A service that gives its first page for ever is an error, not an endless search."""
+    async with serve(found("A", "B")) as server, client_of(server.url) as client:
+        with pytest.raises(InvalidResponse):
+            assert [study async for study in client.iter_studies()]
+    assert len(server.requests) == 2
+
+
+async def test_what_a_search_may_have_missed() -> None:
+    """A page tells by which filters the service could not look everywhere."""
+    page = answer(200, b"[{}]", {**JSON, "erroneous-dicom-attributes": "PatientSex, 00191001"})
+    async with serve(page, answer(204)) as server, client_of(server.url) as client:
+        assert (await client.search_for_studies()).erroneous_attributes == ("PatientSex", "00191001")
+        assert (await client.search_for_studies()).erroneous_attributes == ()
+
+
+async def test_values_that_their_vr_does_not_allow(caplog: pytest.LogCaptureFixture) -> None:
+    """What cannot be a number or a name is kept as text, in a sequence too, and keeps nothing else from being read."""
+    bad = {
+        "00100020": {"vr": "LO", "Value": ["ID1"]},
+        "00200013": {"vr": "IS", "Value": [f"{SECRET}"]},
+        "00101030": {"vr": "DS", "Value": ["1,5"]},
+        "00080020": {"vr": "DA", "Value": [f"{SECRET}"]},
+        "00080016": {"vr": "UI", "Value": None},
+        "00081140": {"vr": "SQ", "Value": [{"00200013": {"vr": "IS", "Value": ["1.5"]}, "00080060": {"vr": "CS"}}]},
+    }
+    content = json.dumps([bad, {"00100020": {"vr": "LO", "Value": ["ID2"]}}]).encode()
+    async with serve(answer(200, content, JSON)) as server, client_of(server.url) as client:
+        first, second = await client.search_for_studies()
+    assert (first.PatientID, second.PatientID) == ("ID1", "ID2")
+    assert (first.InstanceNumber, first["InstanceNumber"].VR, first.PatientWeight) == (SECRET, "UT", "1,5")
+    assert first.ReferencedImageSequence[0].InstanceNumber == "1.5"
+    assert SECRET not in caplog.text
+
+
+async def test_large_answers_let_others_run() -> None:
+    """Other coroutines get their turn between the datasets of a large answer."""
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async with serve(found(*map(str, range(200)))) as server, client_of(server.url) as client:
+        counting = asyncio.create_task(count())
+        await client.search_for_studies()
+        counting.cancel()
+    assert turns > 200

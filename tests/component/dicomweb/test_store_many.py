@@ -89,6 +89,21 @@ async def test_leaving_early_ends_what_is_under_way() -> None:
             await asyncio.gather(*(request.gone.wait() for request in server.requests if request.body != b"0"))
 
 
+async def test_sources_that_break() -> None:
+    """Where the sources themselves end in an error, no upload goes on behind the caller's back."""
+
+    def broken() -> Iterator[tuple[int, Body]]:
+        yield from numbered(3)
+        raise FileNotFoundError
+
+    async with serve(script(End.STALL)) as server, client_of(server.url) as client:
+        before = asyncio.all_tasks()
+        with pytest.raises(FileNotFoundError):
+            assert [outcome async for outcome in client.store_instances(broken())]
+        left = [task for task in asyncio.all_tasks() - before if "store_instances" in repr(task.get_coro())]
+    assert left == []
+
+
 async def test_none_at_once_is_refused() -> None:
     """A bound of nothing would wait for ever."""
     async with client_of("http://127.0.0.1:1/v2") as client:

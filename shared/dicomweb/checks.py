@@ -1,0 +1,32 @@
+"""What is refused before anything is sent; messages name the parameter, never its value."""
+
+from __future__ import annotations
+
+import re
+
+from .errors import InvalidParameter
+
+# PS3.5 §9.1, as the Azure service checks it: digits and dots, ending in a digit, at most 64 characters.
+_UID = re.compile(r"[0-9.]{0,63}[0-9]", re.ASCII)
+
+
+def check_uid(name: str, value: str) -> str:
+    """Return the UID as it stands.
+
+    Raises:
+        InvalidParameter: it is none.
+    """
+    if not isinstance(value, str) or not _UID.fullmatch(value):
+        raise InvalidParameter(f"{name} is not a valid UID: digits and dots, ending in a digit, at most 64 characters")
+    return value
+
+
+def check_int(name: str, value: int, lowest: int, highest: int = 2**63 - 1) -> int:
+    """Return the number as it stands.
+
+    Raises:
+        InvalidParameter: it is no int, or out of its range.
+    """
+    if type(value) is not int or not lowest <= value <= highest:
+        raise InvalidParameter(f"{name} must be an int from {lowest} to {highest}")
+    return value

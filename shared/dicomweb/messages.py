@@ -1,0 +1,118 @@
+"""A request and its answer, and the one border where httpx's errors become ours."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from .body import Body
+from .errors import InvalidResponse, RequestNotSent, ResponseLost
+from .media_types import DICOM_JSON, JSON, media_type_of
+
+_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.LocalProtocolError)
+_MAX_JSON_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request: `transaction` is what errors call it ("retrieve series"), `query` is already encoded.
+
+    `statuses` are the ones that are answers; every other one raises.
+    """
+
+    transaction: str
+    method: str
+    path: str
+    accept: str
+    query: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Body | None = None
+    statuses: frozenset[int] = frozenset({200})
+
+
+class Answer:
+    """A response whose status is one that was asked for; its body is read by the caller, once."""
+
+    def __init__(self, transaction: str, response: httpx.Response) -> None:
+        self._transaction = transaction
+        self._response = response
+
+    @property
+    def status_code(self) -> int:
+        """The HTTP status."""
+        return self._response.status_code
+
+    @property
+    def headers(self) -> httpx.Headers:
+        """The response's headers."""
+        return self._response.headers
+
+    @property
+    def content_type(self) -> str:
+        """The Content-Type as it was sent; empty if there was none."""
+        return str(self._response.headers.get("content-type", ""))
+
+    @property
+    def tells_its_end(self) -> bool:
+        """Whether a body that is cut short can be told from a whole one (RFC 9112 §6.3)."""
+        coding = self.headers.get("transfer-encoding")
+        if coding is None:
+            return "content-length" in self.headers
+        return bool(coding.rpartition(",")[2].strip().lower() == "chunked")
+
+    async def chunks(self) -> AsyncGenerator[bytes]:
+        """Yield the body as it comes.
+
+        Raises:
+            ResponseLost: the connection failed before the body's end.
+            InvalidResponse: it is compressed, which was not asked for: of such a one neither the size nor the end is
+                certain.
+        """
+        if self.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+            raise InvalidResponse(f"{self._transaction}: the answer is compressed, which was not asked for")
+        with translating_httpx_errors(self._transaction):
+            async for chunk in self._response.aiter_raw():
+                yield chunk
+
+    async def json(self) -> Any:
+        """Read and decode a body of JSON, DICOM's or plain.
+
+        Raises:
+            InvalidResponse: it is of another media type, too large, or no JSON.
+            ResponseLost: the connection failed before the body's end.
+        """
+        # Orthanc names no media type where a store failed; what is no JSON fails all the same.
+        if self.content_type and media_type_of(self.content_type)[0] not in (DICOM_JSON, JSON):
+            raise InvalidResponse(f"{self._transaction}: the answer's media type is not JSON")
+        content = bytearray()
+        async for chunk in self.chunks():
+            content += chunk
+            if len(content) > _MAX_JSON_BYTES:
+                raise InvalidResponse(f"{self._transaction}: the answer is too large")
+        try:
+            return json.loads(content)
+        except (ValueError, RecursionError):
+            raise InvalidResponse(f"{self._transaction}: the answer is no JSON") from None
+
+
+@contextmanager
+def translating_httpx_errors(transaction: str) -> Iterator[None]:
+    """Translate httpx's errors, without chaining them: their messages hold the URL."""
+    try:
+        yield
+    except httpx.PoolTimeout:
+        raise RequestNotSent(f"{transaction}: all connections are in use: ask for less at once") from None
+    except _NOT_SENT as error:
+        raise RequestNotSent(
+            f"{transaction}: no connection to the service ({type(error).__name__}): check its address and the network"
+        ) from None
+    except httpx.HTTPError as error:
+        raise ResponseLost(
+            f"{transaction}: the connection was lost ({type(error).__name__}): its outcome is unknown, look before "
+            "you repeat it"
+        ) from None
