@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+import httpx
 import pytest
 
+from shared.dicomweb.transport import AiohttpTransport
+from tests.component.dicomweb.client_under_test import client_of
 from tests.component.dicomweb.transport_plays import LARGE_UPLOAD, MIB, Ask, get, upload, wait_for_ever
 from tests.component.dicomweb.transports_under_test import SUBJECTS, outcome
 from tests.component.scripted_server import End, Read, Script, answer, head, script, serve
@@ -45,3 +48,37 @@ async def test_cancelled_transfers_leave_nothing_open(phase: str) -> None:
         assert server.connections == len(server.requests) == ROUNDS * AT_ONCE
         after = await asyncio.gather(*[outcome(client.get(other.url)) for _ in range(AT_ONCE)])
     assert set(after) == {"204"}
+
+
+async def test_cancelled_inside_a_refusal() -> None:
+    """Who gives up while the rest of a refusal is awaited leaves neither a connection nor a slot behind."""
+    stalls = script(head(404, {"Content-Length": "9"}), b"<", End.STALL)
+    async with (
+        serve(stalls, stalls, answer(204)) as server,
+        client_of(server.url, transport=AiohttpTransport(max_connections=2)) as client,
+    ):
+        for _ in range(2):
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(client.search_for_studies(), 0.1)
+        async with asyncio.timeout(5):
+            await asyncio.gather(*(request.gone.wait() for request in server.requests))
+        assert await client.search_for_studies() == []
+
+
+def test_one_pool_for_the_first_requests_of_a_loop() -> None:
+    """Requests that come first in a second event loop, all at once, share one pool, which is closed in the end."""
+
+    transport = AiohttpTransport()
+
+    async def search(count: int) -> None:
+        async with serve(answer(204)) as server:
+            requests = [httpx.Request("GET", server.url) for _ in range(count)]
+            answers = await asyncio.gather(*map(transport.handle_async_request, requests))
+            assert len(transport._pools) == 1
+            for response in answers:
+                await response.aclose()
+            await transport.aclose()
+        assert transport._pools == {}
+
+    asyncio.run(search(1))
+    asyncio.run(search(5))
