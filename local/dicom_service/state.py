@@ -18,6 +18,7 @@ from local.dicom_service.stored.index import Index, StoredInstance, Target
 from local.dicom_service.web.errors import not_found
 
 MAX_DECODING = 2  # threads at a time: each may hold a decoded frame several times over
+MAX_EXAMINING = 4  # threads at a time: the others are for what is read meanwhile
 DEFAULT_MAX_REQUEST_BYTES = 4 * 1024**3
 
 ImplicitVR = Literal["warn", "reject"]
@@ -61,6 +62,7 @@ class Service:
 
     def __init__(self, data_dir: Path, switches: Switches) -> None:
         self.switches = switches
+        self.examining = CapacityLimiter(MAX_EXAMINING)
         self.decoding = CapacityLimiter(MAX_DECODING)
         with ExitStack() as opened:
             self.files = opened.enter_context(closing(Files(data_dir)))

@@ -12,13 +12,14 @@ from starlette.routing import Route
 from local.dicom_service.faults.counts import Counts
 from local.dicom_service.faults.faults import FAULT, FAULT_NAMES, Fault, Faults
 from local.dicom_service.web.errors import bad_request
+from local.dicom_service.web.json_request import short_body
 
 
 def routes(faults: Faults, counts: Counts) -> list[Route]:
     """Return the routes: faults are put, listed and cleared; requests are counted."""
 
     async def put_fault(request: Request) -> Response:
-        fault = _read(await request.body())
+        fault = _read(await short_body(request))
         faults.standing.append(fault)
         return JSONResponse(_shown(fault), 201)
 

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, NamedTuple
 PIXEL_DATA = 0x7FE00010
 TAGS = (0x7FE00008, 0x7FE00009, PIXEL_DATA)  # Float Pixel Data, Double Float Pixel Data, Pixel Data
 UNDEFINED_LENGTH = 0xFFFFFFFF
-MAX_FRAGMENTS = 10_000_000
+MAX_FRAGMENTS = 200_000  # with the Basic Offset Table
 _ITEM = 0xFFFEE000
 _SEQUENCE_DELIMITER = 0xFFFEE0DD
 

@@ -20,6 +20,8 @@ from shared.dicomweb.multipart import (
     boundary_of,
 )
 
+MAX_PARTS = 10_000
+
 
 class Receiver:
     """Takes one request's body apart into files; `discard` what is left of them in the end."""
@@ -98,7 +100,7 @@ class _Parts:
 
     def __init__(self, new_file: Callable[[], IncomingFile], default_type: str | None) -> None:
         self.complete: list[Path] = []
-        self.begun = False
+        self.begun = 0
         self._new_file = new_file
         self._default_type = default_type
         self._headers: dict[str, str] = {}
@@ -108,10 +110,12 @@ class _Parts:
         """Take the next event of the parser.
 
         Raises:
-            ServiceError: 415, a part is not a DICOM file.
+            ServiceError: 400, it is one part too many; 415, a part is not a DICOM file.
         """
         if isinstance(event, PartBegin):
-            self.begun = True
+            self.begun += 1
+            if self.begun > MAX_PARTS:
+                raise bad_request(f"The request has more than {MAX_PARTS} parts.")
             self._headers = event.headers
         elif isinstance(event, PartData):
             await self._open().write(event.data)

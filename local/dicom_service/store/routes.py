@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from anyio import to_thread
+from anyio import CancelScope, to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -54,9 +54,11 @@ async def store(request: Request) -> Response:
     try:
         asked = await _asked(request)
         paths = await receiver.receive()
-        outcomes = [await to_thread.run_sync(_store_one, service, path, asked) for path in paths]
+        limiter = service.examining
+        outcomes = [await to_thread.run_sync(_store_one, service, path, asked, limiter=limiter) for path in paths]
     finally:
-        receiver.discard()
+        with CancelScope(shield=True):
+            await to_thread.run_sync(receiver.discard)
     if asked.lifetime is not None:
         service.expiry.changed()
     return _respond(request, outcomes, asked.study_instance_uid)

@@ -1,4 +1,4 @@
-"""Requests in JSON."""
+"""Requests whose bodies are held in memory: in JSON, and not long."""
 
 from __future__ import annotations
 
@@ -20,12 +20,21 @@ async def json_body(request: Request) -> Any:
     """
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise ServiceError(415)
+    try:
+        return json.loads(await short_body(request))
+    except (ValueError, RecursionError):
+        raise bad_request("The body is not JSON.") from None
+
+
+async def short_body(request: Request) -> bytes:
+    """Return the body of a request.
+
+    Raises:
+        ServiceError: 413, it is longer than `MAX_BYTES`.
+    """
     content = bytearray()
     async for chunk in request.stream():
         content += chunk
         if len(content) > MAX_BYTES:
             raise ServiceError(413, f"The body is longer than {MAX_BYTES} bytes.")
-    try:
-        return json.loads(content)
-    except (ValueError, RecursionError):
-        raise bad_request("The body is not JSON.") from None
+    return bytes(content)
