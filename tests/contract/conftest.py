@@ -65,8 +65,13 @@ def _missing(item: pytest.Item, target: Target) -> str:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Turn a failure into a line of the table; against another's service there are no tracebacks."""
+    """Turn a failure into a line of the table; against another's service there are no tracebacks.
+
+    A test that skips itself is told as one that was not run.
+    """
     report = yield
+    if report.skipped and call.excinfo is not None:
+        item.config.stash[RUN].not_run[item.path.name, str(call.excinfo.value)] += 1
     if report.failed and call.excinfo is not None:
         item.config.stash[RUN].add(item, call.excinfo.value)
         if item.config.stash[TARGET] is not None:

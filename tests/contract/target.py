@@ -6,6 +6,7 @@
 | DICOM_TOKEN | a bearer token with all rights; without it, azure-identity's DefaultAzureCredential gets one |
 | DICOM_READER_TOKEN | a bearer token that may only read |
 | CONTRACT_EXTENDED_QUERY_TAGS | 1: extended query tags may be added and removed |
+| CONTRACT_EXPIRY | 1: studies are seen to expire, which may take minutes: how soon they do is not documented |
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ FEATURES = {
     "upsert": "the service takes no PUT of studies",
     "reader": "DICOM_READER_TOKEN is not set",
     "extended-query-tags": "CONTRACT_EXTENDED_QUERY_TAGS is not 1",
+    "expiry": "CONTRACT_EXPIRY is not 1",
 }
 
 
@@ -104,6 +106,7 @@ def _features(service: Service) -> frozenset[str]:
         "upsert": refused.status_code == 415,
         "reader": bool(os.environ.get("DICOM_READER_TOKEN")),
         "extended-query-tags": os.environ.get("CONTRACT_EXTENDED_QUERY_TAGS") == "1",
+        "expiry": os.environ.get("CONTRACT_EXPIRY") == "1",
     }
     return frozenset(name for name, is_there in found.items() if is_there)
 

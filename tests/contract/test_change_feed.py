@@ -114,8 +114,8 @@ def test_offset(service: Service, feed: Feed) -> None:
 
 
 def after(timestamp: str) -> str:
-    """Return a time a second later."""
-    return (datetime.fromisoformat(timestamp) + timedelta(seconds=1)).isoformat()
+    """Return the next microsecond: a window that ends later would still be growing on a busy service."""
+    return (datetime.fromisoformat(timestamp) + timedelta(microseconds=1)).isoformat()
 
 
 def test_metadata(service: Service, feed: Feed) -> None:

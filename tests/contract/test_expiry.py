@@ -1,10 +1,12 @@
-"""Expiry headers of Store, the managed service's own. When a study goes is not documented, and not tested."""
+"""Expiry headers of Store, the managed service's own. How soon a study goes once it is due is not documented."""
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
-from tests.contract.differences import equal, expect
+from tests.contract.differences import Difference, equal, expect
 from tests.contract.service import Service
 from tests.contract.sources import AZURE, GUESS
 from tests.dicom_samples import Sample
@@ -14,6 +16,8 @@ pytestmark = pytest.mark.source(f"{AZURE}, Store, expiry headers")
 
 TIME, OPTION, LEVEL = (f"msdicom-expiry-{name}" for name in ("time-milliseconds", "option", "level"))
 AN_HOUR = str(60 * 60 * 1000)
+SOON = "3000"
+PATIENCE_SECONDS = 300
 
 
 @pytest.mark.parametrize(
@@ -41,3 +45,24 @@ def test_bad_values(service: Service, headers: dict[str, str]) -> None:
     sample = Sample()
     expect(service.store(sample, **headers), 400)
     equal("studies", service.search(f"/studies?StudyInstanceUID={sample.study}"), [])
+
+
+@pytest.mark.needs("expiry")
+def test_expired(service: Service) -> None:
+    """A study goes when its time has come, unless a later store to it has no expiry."""
+    kept, gone = Sample(), Sample()
+    expect(service.store(kept, **{TIME: SOON}), 200)
+    service.stored(kept.sibling())
+    expect(service.store(gone, **{TIME: SOON}), 200)
+    wait_until_gone(service, gone)
+    equal("studies", service.search(gone.search_path()), [])
+    expect(service.get(kept.path, STORED_INSTANCE), 200)
+
+
+def wait_until_gone(service: Service, sample: Sample) -> None:
+    """Ask for an instance until it is not found."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while expect(service.get(sample.path, STORED_INSTANCE), 200, 404).status_code == 200:
+        if time.monotonic() > deadline:
+            raise Difference(f"404 within {PATIENCE_SECONDS} seconds", "200")
+        time.sleep(0.2)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import pytest
 
 from tests.contract.differences import equal, expect
@@ -32,6 +34,15 @@ def test_one_frame(service: Service, stored: Sample) -> None:
     response = expect(service.get(f"{stored.path}/frames/2", FRAME), 200)
     equal("Content-Type", response.headers["Content-Type"], f"application/octet-stream; transfer-syntax={EXPLICIT}")
     equal("pixels", response.content, CONTENT[1])
+
+
+def test_many_frames(service: Service) -> None:
+    """Of the hundreds of tiles of a slide any may be asked for, in any order."""
+    tiles = [struct.pack("<HH", number, ~number & 0xFFFF) * 128 for number in range(300)]
+    slide = Sample(elements=pixels(b"".join(tiles), frames=300, rows=16, columns=16, bits=16))
+    service.stored(slide)
+    parts = parts_of(expect(service.get(f"{slide.path}/frames/300,1,128,257,256", FRAMES), 200))
+    equal("same tiles", [tiles.index(content) + 1 for _, content in parts], [300, 1, 128, 257, 256])
 
 
 @pytest.mark.parametrize(("frames", "accept"), [("3,1", FRAMES), ("3%2C1", FRAMES), ("3,1", "*/*")])

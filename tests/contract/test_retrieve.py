@@ -12,7 +12,7 @@ from tests.contract.files import File
 from tests.contract.service import Service
 from tests.contract.sources import AZURE, OPEN_SOURCE
 from tests.dicom_samples import EXPLICIT, Sample, new_uid
-from tests.dicomweb_messages import STORED_INSTANCE, STORED_INSTANCES, parts_of
+from tests.dicomweb_messages import DICOM_JSON, STORED_INSTANCE, STORED_INSTANCES, parts_of, values
 
 pytestmark = pytest.mark.source(f"{AZURE}, Retrieve")
 
@@ -113,6 +113,18 @@ def test_quality(service: Service, single: Sample, accept: str, kind: str) -> No
     """The highest q wins; at equal q the one that takes any transfer syntax."""
     response = expect(service.get(single.path, accept), 200)
     equal("media type", response.headers["Content-Type"].partition(";")[0], kind)
+
+
+@pytest.mark.parametrize("level", ["study_path", "series_path", "path"])
+@pytest.mark.parametrize(("suffix", "accept"), [("", STORED_INSTANCES), ("/metadata", DICOM_JSON)])
+def test_original_version(service: Service, single: Sample, level: str, suffix: str, accept: str) -> None:
+    """Where nothing was updated, the original version that may be asked for is the only one."""
+    path = f"{getattr(single, level)}{suffix}"
+    response = expect(service.get(path, accept, **{"msdicom-request-original": "true"}), 200)
+    if suffix:
+        equal("SOP instances", [values(item, "00080018") for item in response.json()], [[single.sop]])
+    else:
+        equal("same bytes", [content == single.content for _, content in parts_of(response)], [True])
 
 
 def test_several_instances(service: Service, mixed: tuple[Sample, File]) -> None:

@@ -252,6 +252,17 @@ def test_pages(service: Service, archive: tuple[str, list[Sample]], level: str) 
     expect(service.get(f"/{level}?{query}&offset=5"), 204)
 
 
+def test_large_pages(service: Service) -> None:
+    """A page may have 200 results; what is left is on the next."""
+    first = Sample()
+    samples = [first, *(first.sibling() for _ in range(204))]
+    expect(service.store_parts(*samples), 200)
+    pages = [service.search(f"{first.study_path}/instances?limit=200&offset={offset}") for offset in (0, 200)]
+    equal("results by page", [len(page) for page in pages], [200, 5])
+    found = {values(instance, "00080018")[0] for page in pages for instance in page}
+    equal("each is found", found == {sample.sop for sample in samples}, True)
+
+
 @pytest.mark.source(OPEN_SOURCE)
 def test_later_instances(service: Service) -> None:
     """A later instance does not move its study to the front."""

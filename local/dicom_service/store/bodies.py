@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from shared.dicomweb.multipart import (
 )
 
 MAX_PARTS = 10_000
+_CLOSED_QUOTES = re.compile(r'(?:[^"]|"(?:[^"\\]|\\.)*+")*+')  # RFC 9110 §5.6.4
 
 
 class Receiver:
@@ -142,7 +144,7 @@ class _Parts:
 def _multipart(content_type: str) -> tuple[MultipartParser, str | None]:
     """Return a parser for the message, and the type of a first part that names none."""
     media_type, parameters = media_type_of(content_type) if content_type else ("", {})
-    if media_type != RELATED:
+    if media_type != RELATED or not _CLOSED_QUOTES.fullmatch(content_type):
         raise _unsupported_media_type()
     if "start" in parameters:
         raise bad_request("The start parameter of multipart/related is not supported.")
