@@ -93,10 +93,11 @@ async def assert_the_page_holds() -> None:
 
 @pytest.mark.usefixtures("service")
 async def test_the_page_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every block prints what stands under it, and nothing where nothing does."""
+    """Every block prints what stands under it, and nothing where nothing does; and so again on the same day."""
     for name, content in tutorial().items():
         (tmp_path / name).write_bytes(content)
     monkeypatch.setenv("TUTORIAL_FOLDER", str(tmp_path))
+    await assert_the_page_holds()
     await assert_the_page_holds()
 
 
