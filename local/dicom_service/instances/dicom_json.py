@@ -7,7 +7,7 @@ their VR is not known.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from typing import Any
 
 from pydicom import Dataset, charset
 from pydicom.dataelem import RawDataElement
@@ -15,12 +15,14 @@ from pydicom.tag import BaseTag
 
 from local.dicom_service.instances import element_values
 from local.dicom_service.instances.element_values import BULK_VRS, Encoding
-from local.dicom_service.instances.part10 import NotPart10
+from local.dicom_service.instances.metered import CutShort, MeteredFile, TooMuch
+from local.dicom_service.instances.part10 import NotPart10, Part10
 from local.dicom_service.instances.raw_elements import (
     SPECIFIC_CHARACTER_SET,
     elements_of,
     is_signed,
     raw_element,
+    sequence_items,
     value_bytes,
     vr_of,
 )
@@ -37,20 +39,23 @@ class JSONDataset:
     broken_inside: dict[str, str] = field(default_factory=dict)
 
 
-def convert(dataset: Dataset, file: BinaryIO) -> JSONDataset:
-    """Convert a dataset, sequences included; `file` has the values that pydicom put off reading.
+def convert(instance: Part10) -> JSONDataset:
+    """Convert the dataset of an open file, sequences included.
 
     Raises:
-        NotPart10: a sequence cannot be read.
+        NotPart10: a sequence cannot be read, or there is too much to convert.
     """
     result = JSONDataset({})
-    converter = _Converter(file, result.broken_inside)
-    result.attributes = converter.convert(dataset, [charset.default_encoding], result.broken)
+    converter = _Converter(instance.metered, result.broken_inside)
+    try:
+        result.attributes = converter.convert(instance.dataset, [charset.default_encoding], result.broken)
+    except (CutShort, TooMuch):
+        raise NotPart10 from None
     return result
 
 
 class _Converter:
-    def __init__(self, file: BinaryIO, broken_inside: dict[str, str]) -> None:
+    def __init__(self, file: MeteredFile, broken_inside: dict[str, str]) -> None:
         self._file = file
         self._broken_inside = broken_inside
 
@@ -62,7 +67,7 @@ class _Converter:
         for tag, element in elements:
             vr = vr_of(element, signed)
             if vr == "SQ":
-                attributes[f"{tag:08X}"] = self._sequence(_items(dataset, tag), character_sets)
+                attributes[f"{tag:08X}"] = self._sequence(self._items(dataset, tag), character_sets)
             elif vr not in BULK_VRS and tag.element != 0 and isinstance(element, RawDataElement):
                 values = self._values(element, vr, character_sets)
                 attributes[f"{tag:08X}"] = {"vr": vr, "Value": values.json} if values.json else {"vr": vr}
@@ -76,16 +81,15 @@ class _Converter:
 
     def _values(self, element: RawDataElement, vr: str, character_sets: list[str]) -> element_values.Values:
         encoding = Encoding(character_sets, element.is_little_endian)
-        return element_values.read(vr, value_bytes(element, self._file), encoding)
+        data = value_bytes(element, self._file)
+        self._file.count_values(element_values.number_of_values(vr, data))
+        return element_values.read(vr, data, encoding)
 
-
-def _items(dataset: Dataset, tag: BaseTag) -> list[Dataset]:
-    try:
-        element = dataset[tag]
-        # pydicom leaves some sequences of unknown VR as bytes.
-        return list(element.value or ()) if element.VR == "SQ" else []
-    except Exception:  # pydicom raises what its parsing happens to trip over
-        raise NotPart10 from None
+    def _items(self, dataset: Dataset, tag: BaseTag) -> list[Dataset]:
+        try:
+            return sequence_items(dataset, tag, self._file)
+        except Exception:  # pydicom raises what its parsing happens to trip over
+            raise NotPart10 from None
 
 
 def _character_sets(dataset: Dataset) -> list[str]:

@@ -41,6 +41,11 @@ class Encoding:
     little_endian: bool
 
 
+def number_of_values(vr: str, data: bytes) -> int:
+    """Return how many values `read` would return at most, without reading them."""
+    return len(data) // struct.calcsize(_NUMBERS.get(vr, "L")) if vr in (*_NUMBERS, "AT") else data.count(b"\\") + 1
+
+
 def read(vr: str, data: bytes, encoding: Encoding) -> Values:
     """Read the values of an element that is neither a sequence nor bulk data."""
     if vr == "AT":

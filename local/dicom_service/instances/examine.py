@@ -81,18 +81,19 @@ def examine(
     preamble: str,
     mismatch_code: int,
     extended: Iterable[Attribute],
+    max_bytes: int,
 ) -> Instance | Failure:
     """Read a file and decide about it.
 
     `study_instance_uid` is the one in the URL, if any; `extended` are the attributes that are indexed beside the
-    usual ones; the rest are switches.
+    usual ones; a deflated file may have `max_bytes` when it is inflated; the rest are switches.
 
     Raises:
         OSError: the file cannot be read from disk.
     """
     try:
-        with part10.opened(path, preamble_required=preamble == "require") as file:
-            dataset = dicom_json.convert(file.dataset, file.file)
+        with part10.opened(path, preamble_required=preamble == "require", max_bytes=max_bytes) as file:
+            dataset = dicom_json.convert(file)
     except part10.NotPart10:
         return Failure(FailureReason.VALIDATION_FAILURE)
     if failed := _refused(dataset):

@@ -5,6 +5,7 @@ pydicom would take the values apart and put them together again, and could not w
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import BinaryIO
 
 import numpy as np
@@ -15,8 +16,8 @@ from pydicom.filebase import DicomFileLike
 from pydicom.filewriter import write_dataset, write_file_meta_info
 from pydicom.tag import BaseTag
 
-from local.dicom_service.instances.part10 import NotPart10
-from local.dicom_service.instances.raw_elements import elements_of, is_signed, value_bytes, vr_of
+from local.dicom_service.instances.part10 import NotPart10, Part10
+from local.dicom_service.instances.raw_elements import elements_of, is_signed, sequence_items, value_bytes, vr_of
 
 _WORD_BYTES = {
     **dict.fromkeys(("AT", "OW", "SS", "US"), 2),
@@ -25,16 +26,16 @@ _WORD_BYTES = {
 }
 
 
-def convert(dataset: Dataset, file: BinaryIO) -> Dataset:
+def convert(instance: Part10, groups: Container[int] | None = None) -> Dataset:
     """Return a dataset as it was read, its elements not yet converted to values, in Explicit VR Little Endian.
 
-    `file` has the values that pydicom put off reading. Private elements without VR become UN.
+    Only that of some groups, if they are given. Private elements without VR become UN.
 
     Raises:
         NotPart10: a sequence cannot be read.
     """
     try:
-        return _converted(dataset, file, is_signed(dataset))
+        return _converted(instance.dataset, instance, is_signed(instance.dataset), groups)
     except Exception:  # pydicom raises what its parsing happens to trip over
         raise NotPart10 from None
 
@@ -49,16 +50,18 @@ def write(file: BinaryIO, preamble: bytes, meta: FileMetaDataset, dataset: Datas
     write_dataset(output, dataset)
 
 
-def _converted(dataset: Dataset, file: BinaryIO, signed: bool) -> Dataset:
+def _converted(dataset: Dataset, instance: Part10, signed: bool, groups: Container[int] | None = None) -> Dataset:
     signed = signed or is_signed(dataset)
     converted = Dataset()
     for tag, element in elements_of(dataset):
+        if groups is not None and tag.group not in groups:
+            continue
         vr = (element.VR if element is not None else None) or vr_of(element, signed)
         if vr == "SQ":
-            items = [_converted(item, file, signed) for item in dataset[tag].value or ()]
+            items = [_converted(item, instance, signed) for item in sequence_items(dataset, tag, instance.metered)]
             converted[tag] = DataElement(tag, "SQ", Sequence(items))
         elif isinstance(element, RawDataElement):
-            converted[tag] = _raw(tag, vr, value_bytes(element, file), element.is_little_endian)
+            converted[tag] = _raw(tag, vr, value_bytes(element, instance.file), element.is_little_endian)
         elif element is not None:
             converted[tag] = element
     converted.set_original_encoding(False, True, charset.default_encoding)

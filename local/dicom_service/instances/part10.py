@@ -1,6 +1,7 @@
 """A DICOM Part 10 file (PS3.10 §7) → its dataset and the place of its pixel data, which is never read.
 
-Memory is bounded by what lies outside pixel data and other values above `DEFER_BYTES`, save those of sequences.
+Memory is bounded by what lies outside pixel data and other values above `DEFER_BYTES`, save those of sequences;
+and never more than `metered` allows.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import struct
+import sys
 import tempfile
 import warnings
 import zlib
@@ -19,6 +21,7 @@ from typing import Any, BinaryIO, cast
 
 import pydicom
 from pydicom import Dataset, FileDataset, charset
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import FileMetaDataset
 from pydicom.filebase import DicomFileLike
 from pydicom.filereader import read_dataset
@@ -33,8 +36,9 @@ from pydicom.uid import (
 
 from local.dicom_service.instances import element_values, uids
 from local.dicom_service.instances.element_values import Encoding
-from local.dicom_service.instances.raw_elements import raw_element
-from local.dicom_service.retrieve.pixel_data import TAGS, PixelData, end_of
+from local.dicom_service.instances.metered import MeteredFile
+from local.dicom_service.instances.raw_elements import elements_of, raw_element
+from local.dicom_service.retrieve.pixel_data import TAGS, UNDEFINED_LENGTH, PixelData, end_of
 
 _PREFIX = b"DICM"
 _PREFIX_END = 128 + len(_PREFIX)
@@ -58,12 +62,13 @@ class NotPart10(ValueError):
 
 @dataclass(frozen=True)
 class Part10:
-    """A file that was read; `file` stays open while `opened` is entered."""
+    """A file that was read; `file` stays open while `opened` is entered. `metered` is it too, within bounds."""
 
     transfer_syntax_uid: str
     dataset: Dataset
     pixel_data: PixelData | None
     file: BinaryIO
+    metered: MeteredFile
 
 
 def silence_pydicom() -> None:
@@ -75,27 +80,28 @@ def silence_pydicom() -> None:
 
 
 @contextmanager
-def opened(path: Path, *, preamble_required: bool = False) -> Iterator[Part10]:
-    """Read a file's dataset and keep the file open.
+def opened(path: Path, *, preamble_required: bool = False, max_bytes: int | None = None) -> Iterator[Part10]:
+    """Read a file's dataset and keep the file open; `max_bytes` is how large a deflated one may become.
 
     Raises:
-        NotPart10: it cannot be read, is cut short, or has no preamble and prefix (PS3.10 §7.1) where they are required.
+        NotPart10: it cannot be read, is cut short or too much, or has no preamble and prefix (PS3.10 §7.1) where they
+            are required.
     """
     silence_pydicom()
     if preamble_required and _meta_start(path) == 0:
         raise NotPart10
-    with plain_file(path) as file:
+    with plain_file(path, max_bytes) as file:
         instance = _parsed(file)
         is_copy = file.name != str(path)  # which names the encoding that it has itself
         yield replace(instance, transfer_syntax_uid=str(DeflatedExplicitVRLittleEndian)) if is_copy else instance
 
 
 @contextmanager
-def plain_file(path: Path) -> Iterator[BinaryIO]:
+def plain_file(path: Path, max_bytes: int | None = None) -> Iterator[BinaryIO]:
     """Open a file; a deflated one (PS3.5 §A.5) as a temporary explicit VR copy, so that its values have offsets.
 
     Raises:
-        NotPart10: it has no file meta information, or cannot be inflated.
+        NotPart10: it has no file meta information, or cannot be inflated, or to more than `max_bytes`.
     """
     start = _meta_start(path)
     try:
@@ -108,7 +114,7 @@ def plain_file(path: Path) -> Iterator[BinaryIO]:
             yield file
         return
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix="inflated-") as copy:
-        _inflate(path, start, meta, cast(BinaryIO, copy.file))
+        _inflate(path, start, meta, cast(BinaryIO, copy.file), max_bytes or sys.maxsize)
         with Path(copy.name).open("rb") as file:
             yield file
 
@@ -132,7 +138,9 @@ def _file_meta(path: Path, start: int) -> FileMetaDataset:
     with path.open("rb") as file:
         file.seek(start)
         return FileMetaDataset(
-            read_dataset(file, is_implicit_VR=False, is_little_endian=True, stop_when=_is_after_meta)
+            read_dataset(
+                cast(BinaryIO, MeteredFile(file)), is_implicit_VR=False, is_little_endian=True, stop_when=_is_after_meta
+            )
         )
 
 
@@ -140,7 +148,7 @@ def _is_after_meta(tag: BaseTag, vr: str | None, length: int) -> bool:
     return tag.group != 2
 
 
-def _inflate(path: Path, start: int, meta: FileMetaDataset, copy: BinaryIO) -> None:
+def _inflate(path: Path, start: int, meta: FileMetaDataset, copy: BinaryIO, max_bytes: int) -> None:
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     copy.write(b"\0" * 128 + _PREFIX)
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
@@ -149,8 +157,8 @@ def _inflate(path: Path, start: int, meta: FileMetaDataset, copy: BinaryIO) -> N
         write_file_meta_info(DicomFileLike(copy), meta, enforce_standard=False)
         with path.open("rb") as file:
             file.seek(meta_end)
-            while chunk := file.read(_CHUNK_BYTES):
-                _write_inflated(inflater, chunk, copy)
+            while not inflater.eof and (chunk := file.read(_CHUNK_BYTES)):
+                _write_inflated(inflater, chunk, copy, max_bytes)
     except Exception:
         raise NotPart10 from None
     if not inflater.eof:
@@ -158,29 +166,32 @@ def _inflate(path: Path, start: int, meta: FileMetaDataset, copy: BinaryIO) -> N
     copy.flush()
 
 
-def _write_inflated(inflater: zlib._Decompress, chunk: bytes, copy: BinaryIO) -> None:
+def _write_inflated(inflater: zlib._Decompress, chunk: bytes, copy: BinaryIO, max_bytes: int) -> None:
     # A small chunk may inflate a thousandfold: take it out in bounded pieces.
     while chunk:
         copy.write(inflater.decompress(chunk, _CHUNK_BYTES))
+        if copy.tell() > max_bytes:
+            raise NotPart10
         chunk = inflater.unconsumed_tail
 
 
 def _parsed(file: BinaryIO) -> Part10:
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
+    metered = MeteredFile(file)
     try:
-        dataset = pydicom.dcmread(file, defer_size=DEFER_BYTES, stop_before_pixels=True, force=True)
+        dataset = pydicom.dcmread(cast(BinaryIO, metered), defer_size=DEFER_BYTES, stop_before_pixels=True, force=True)
         pixel_data = _pixel_data(file, dataset)
         if pixel_data is not None:
             file.seek(end_of(file, pixel_data, size))
-            _add_rest(file, dataset)
+            _add_rest(metered, dataset)
         transfer_syntax = _transfer_syntax(dataset)
-        is_whole = pixel_data is not None or _is_whole(file, dataset, size)
+        is_whole = _is_whole(file, dataset, pixel_data, size)
     except Exception:
         raise NotPart10 from None
     if not is_whole or not uids.is_valid(transfer_syntax):
         raise NotPart10
-    return Part10(transfer_syntax, dataset, pixel_data, file)
+    return Part10(transfer_syntax, dataset, pixel_data, file, metered)
 
 
 def _transfer_syntax(dataset: FileDataset) -> str:
@@ -243,17 +254,22 @@ def _extended_offsets(dataset: Dataset) -> tuple[int, int] | None:
     return (element.value_tell, element.length) if element is not None else None
 
 
-def _add_rest(file: BinaryIO, dataset: FileDataset) -> None:
+def _add_rest(file: MeteredFile, dataset: FileDataset) -> None:
     implicit, little_endian = dataset.original_encoding
-    dataset.update(read_dataset(file, bool(implicit), bool(little_endian), defer_size=DEFER_BYTES))
+    content = cast(BinaryIO, file)
+    dataset.update(read_dataset(content, bool(implicit), bool(little_endian), defer_size=DEFER_BYTES))
 
 
-def _is_whole(file: BinaryIO, dataset: FileDataset, size: int) -> bool:
-    """Tell whether the file ends where its last element does: pydicom takes one that is cut short."""
-    if not len(dataset):
-        return False
-    last = raw_element(dataset, max(dataset.keys()))
-    if last is not None:
+def _is_whole(file: BinaryIO, dataset: FileDataset, pixel_data: PixelData | None, size: int) -> bool:
+    """Tell whether the file ends where the element read last does: pydicom takes one that is cut short."""
+    last = max((element for _, element in elements_of(dataset) if element is not None), key=_position, default=None)
+    if last is None or (pixel_data is not None and _position(last) < pixel_data.offset):
+        return pixel_data is not None  # whose end was found
+    if isinstance(last, RawDataElement) and last.length != UNDEFINED_LENGTH:
         return last.value_tell + last.length == size
     file.seek(max(0, size - 8))
     return file.read(8) in _SEQUENCE_DELIMITERS
+
+
+def _position(element: RawDataElement | DataElement) -> int:
+    return element.value_tell if isinstance(element, RawDataElement) else element.file_tell or 0

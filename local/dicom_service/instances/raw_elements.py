@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from typing import BinaryIO, cast
 
-from pydicom import Dataset
+from pydicom import Dataset, charset
 from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import DataElement, RawDataElement
+from pydicom.filereader import read_sequence
 from pydicom.tag import BaseTag
 from pydicom.valuerep import VR
 
+from local.dicom_service.instances.metered import CutShort, MeteredFile
+
 SPECIFIC_CHARACTER_SET = BaseTag(0x00080005)
 _PIXEL_REPRESENTATION = BaseTag(0x00280103)
+_UNDEFINED_LENGTH = 0xFFFFFFFF
+_LONGEST_SHORT = 0xFFFE
 _STANDARD_VRS = frozenset(str(vr) for vr in VR if len(vr) == 2)
 
 
@@ -36,12 +41,36 @@ def elements_of(dataset: Dataset) -> list[tuple[BaseTag, RawDataElement | DataEl
     return [(tag, element_at(dataset, tag)) for tag in sorted(dataset.keys())]
 
 
-def value_bytes(element: RawDataElement, file: BinaryIO) -> bytes:
-    """Return the bytes of a value; `file` has those that pydicom put off reading."""
-    if element.value is not None or not element.length:
-        return element.value or b""
-    file.seek(element.value_tell)
-    return file.read(element.length)
+def value_bytes(element: RawDataElement, file: BinaryIO | MeteredFile) -> bytes:
+    """Return the bytes of a value; `file` has those that pydicom put off reading.
+
+    Raises:
+        CutShort: they are fewer than the element has by its length.
+    """
+    value = element.value
+    if value is None and element.length:
+        file.seek(element.value_tell)
+        value = file.read(element.length)
+    if element.length not in (len(value or b""), _UNDEFINED_LENGTH):
+        raise CutShort
+    return value or b""
+
+
+def sequence_items(dataset: Dataset, tag: BaseTag, file: MeteredFile) -> list[Dataset]:
+    """Return the items of a sequence, within the bounds of the file that the dataset was read from.
+
+    Raises:
+        Exception: it cannot be read, or not within the bounds.
+    """
+    element = element_at(dataset, tag)
+    if not isinstance(element, RawDataElement):
+        return list(element.value or ()) if element is not None and element.VR == "SQ" else []
+    if element.VR == "UN" and element.length > _LONGEST_SHORT:
+        return []  # what cannot have had a VR with a short length may well be unknown
+    value = value_bytes(element, file)
+    encoding = [charset.default_encoding]  # the values stay bytes
+    content = cast(BinaryIO, file.inside(value))
+    return list(read_sequence(content, element.is_implicit_VR, element.is_little_endian, len(value), encoding))
 
 
 def vr_of(element: RawDataElement | DataElement | None, signed: bool) -> str:

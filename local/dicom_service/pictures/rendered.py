@@ -69,10 +69,10 @@ def _render(service: Service, target: Target, wanted: _Wanted) -> bytes:
 def _picture(path: Path, stored: StoredInstance, wanted: _Wanted) -> bytes:
     if max(path.stat().st_size, _size(stored.pixel_data)) > MAX_BYTES:
         raise Undecodable
-    with part10.opened(path) as instance:
+    with part10.opened(path, max_bytes=MAX_BYTES) as instance:
         if instance.pixel_data is None:
             raise Undecodable
-        dataset = explicit_vr.convert(instance.dataset, instance.file)  # for the look-up tables
+        dataset = explicit_vr.convert(instance, rendering.GROUPS)
         frame = FrameDecoder(instance, instance.pixel_data).decode(wanted.index, as_rgb=True)
         picture = rendering.picture_of(frame, dataset, wanted.index)
     return rendering.encoded(picture, wanted.media_type, wanted.quality)

@@ -17,6 +17,7 @@ from local.dicom_service.retrieve.accept import JPEG
 
 Picture = NDArray[np.uint8]
 
+GROUPS = frozenset({0x0028, 0x5200})  # the windows and look-up tables, also of frames
 _LARGEST_TABLE = 65536
 _FUNCTIONAL_GROUPS = ("PixelValueTransformationSequence", "FrameVOILUTSequence")
 _WINDOW = ("WindowCenter", "WindowWidth", "VOILUTFunction", "VOILUTSequence")

@@ -75,7 +75,7 @@ def transcoded_file(path: Path, stored: str, asked: str) -> Transcoded:
         FileNotFoundError: it was deleted.
     """
     with _source(path, stored) as source, _scratch(path.parent) as pixels, _result(path.parent) as result:
-        dataset = explicit_vr.convert(source.dataset, source.file)
+        dataset = explicit_vr.convert(source)
         if source.pixel_data is not None:
             _put_pixel_data(dataset, source, source.pixel_data, asked, pixels)
         meta = cast(FileDataset, source.dataset).file_meta

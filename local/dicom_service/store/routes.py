@@ -93,6 +93,7 @@ def _examine(service: Service, path: Path, study: str | None) -> Instance | Fail
         implicit_vr=switches.implicit_vr,
         preamble=switches.preamble,
         mismatch_code=switches.mismatch_code,
+        max_bytes=switches.max_request_bytes,
         extended=extended_query_tags.read_all(service.database),
     )
 

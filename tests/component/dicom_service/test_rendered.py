@@ -351,9 +351,6 @@ HOSTILE = {
             more={**{0x00281101 + n: us(0, 0, 16) for n in range(3)}, 0x00281201: ("OW", b"\0\0")},
         ).content
     ),
-    "a Modality LUT that is cut short": lambda: (
-        image(RAMP, more={0x00283000: ("SQ", look_up_table(1, 2)[:-2])}).content
-    ),
     "RLE, a bomb": lambda: compressed(image(RAMP), RLE, rle_bomb(8_000_000)),
     "RLE, nothing": lambda: compressed(image(RAMP), RLE, b""),
     "RLE, far too large": lambda: compressed(
