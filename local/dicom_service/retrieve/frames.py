@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+from contextlib import ExitStack, nullcontext
 from functools import partial
+from typing import BinaryIO
 
 from anyio import to_thread
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
@@ -40,8 +43,9 @@ async def retrieve_frames(request: Request) -> Response:
     instance, pixels = await to_thread.run_sync(_find, service, target, indexes)
     if (syntax := _transfer_syntax_as_it_is(instance, choice.transfer_syntax)) is not None:
         content_type = f"{choice.media_type}; transfer-syntax={syntax}"
-        parts = await to_thread.run_sync(_cut, service, instance, pixels, indexes, content_type)
-        return streams.response(parts, multipart=choice.multipart)
+        arguments = (service, instance, pixels, indexes, content_type)
+        parts, scratch = await to_thread.run_sync(_cut, *arguments, limiter=service.examining)
+        return streams.response(parts, multipart=choice.multipart, scratch=scratch)
     return await transcoded.respond(service, instance, choice, partial(transcoded_frames, indexes=indexes))
 
 
@@ -71,26 +75,30 @@ def _transfer_syntax_as_it_is(instance: StoredInstance, asked: str) -> str | Non
 
 def _cut(
     service: Service, instance: StoredInstance, pixels: PixelData, indexes: list[int], content_type: str
-) -> list[streams.Part]:
-    path = service.files.path_of(instance.file_name)
-    opener = partial(part10.plain_file, path)
-    if not pixels.encapsulated:
-        return [_native_part(pixels, index, content_type, opener) for index in indexes]
-    try:
-        with path.open("rb") as file:
-            frames = pixel_data.frames(file, pixels, path.stat().st_size)
-    except FileNotFoundError:  # deleted in this moment
-        raise not_found("instance") from None
+) -> tuple[list[streams.Part], ExitStack]:
+    """Return the parts, and what their file is closed with: it is opened, and maybe inflated, once for all of them."""
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(part10.plain_file(service.files.path_of(instance.file_name)))
+        except FileNotFoundError:  # deleted in this moment
+            raise not_found("instance") from None
+        if pixels.encapsulated:
+            return _fragments(file, pixels, indexes, content_type), stack.pop_all()
+        return [_native_part(file, pixels, index, content_type) for index in indexes], stack.pop_all()
+
+
+def _fragments(file: BinaryIO, pixels: PixelData, indexes: list[int], content_type: str) -> list[streams.Part]:
+    frames = pixel_data.frames(file, pixels, file.seek(0, os.SEEK_END))
     if max(indexes) >= len(frames):
         raise not_found("frame")
-    return [streams.Part(content_type, opener, frames[index]) for index in indexes]
+    return [streams.Part(content_type, lambda: nullcontext(file), frames[index]) for index in indexes]
 
 
-def _native_part(pixels: PixelData, index: int, content_type: str, opener: streams.OpenFile) -> streams.Part:
+def _native_part(file: BinaryIO, pixels: PixelData, index: int, content_type: str) -> streams.Part:
     try:
         where, late_bits = pixel_data.native_frame(pixels, index)
     except FrameMissing:
         raise not_found("frame") from None
     is_shifted = late_bits != 0 or pixels.bits_per_frame % 8 != 0
     shift = streams.Shift(late_bits, pixels.bits_per_frame) if is_shifted else None
-    return streams.Part(content_type, opener, [where], shift)
+    return streams.Part(content_type, lambda: nullcontext(file), [where], shift)

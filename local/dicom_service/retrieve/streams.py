@@ -16,6 +16,7 @@ from shared.dicomweb.multipart import closing_delimiter, part_head
 
 CHUNK_BYTES = 256 * 1024
 
+Scratch = AbstractContextManager[object]  # what is closed when the response is over
 OpenFile = Callable[[], AbstractContextManager[BinaryIO]]
 
 
@@ -38,7 +39,7 @@ class Part(NamedTuple):
 class FileResponse(StreamingResponse):
     """A response whose files are closed as soon as it is over, however it ends."""
 
-    def __init__(self, content: AsyncGenerator[bytes, None], content_type: str, scratch: BinaryIO | None) -> None:
+    def __init__(self, content: AsyncGenerator[bytes, None], content_type: str, scratch: Scratch | None) -> None:
         super().__init__(content, headers={"Content-Type": content_type})
         self._content = content
         self._scratch = scratch
@@ -54,7 +55,7 @@ class FileResponse(StreamingResponse):
             await super().stream_response(send)
 
 
-def response(parts: list[Part], *, multipart: bool, scratch: BinaryIO | None = None) -> FileResponse:
+def response(parts: list[Part], *, multipart: bool, scratch: Scratch | None = None) -> FileResponse:
     """Return a response of one part, or a `multipart/related` one of any number; `scratch` is closed after it.
 
     As the service's, the Content-Type of a multipart response has no `type` parameter.
@@ -90,8 +91,8 @@ async def _pieces(part: Part) -> AsyncGenerator[bytes, None]:
         file = await to_thread.run_sync(stack.enter_context, part.open_file())
         for where in part.slices if part.slices is not None else [None]:
             if part.shift is not None and where is not None:
-                data = await to_thread.run_sync(_read, file, where)
-                yield shifted(data, part.shift.late_bits, part.shift.bits_per_frame)
+                for first in range(0, (part.shift.bits_per_frame + 7) // 8, CHUNK_BYTES):
+                    yield await to_thread.run_sync(_read_shifted, file, where, part.shift, first)
                 continue
             async with aclosing(_chunks(file, where)) as chunks:
                 async for chunk in chunks:
@@ -110,6 +111,12 @@ async def _chunks(file: BinaryIO, where: Slice | None) -> AsyncGenerator[bytes, 
         yield chunk
         offset += len(chunk)
         left = None if left is None else left - len(chunk)
+
+
+def _read_shifted(file: BinaryIO, where: Slice, shift: Shift, first: int) -> bytes:
+    """Return up to `CHUNK_BYTES` of a frame, from its byte `first` on: each takes its late bits from the next."""
+    data = _read(file, Slice(where.offset + first, min(CHUNK_BYTES + 1, where.length - first)))
+    return shifted(data, shift.late_bits, min(8 * CHUNK_BYTES, shift.bits_per_frame - 8 * first))
 
 
 def _read(file: BinaryIO, where: Slice) -> bytes:

@@ -21,6 +21,8 @@ from tests.component.dicom_service.support import (
     items,
     opened,
     part10,
+    parts_of,
+    pixels,
     service,
     values,
 )
@@ -150,3 +152,32 @@ ROWS = encoded({0x00280010: ("US", b"\1\0")})
 def test_sequence_that_is_cut_short(service: ServiceClient, content: bytes) -> None:
     """A sequence whose items or elements claim more bytes than there are fails with 43264."""
     assert_refused(service, Sample(elements={0x00081140: ("SQ", content)}).content)
+
+
+def test_deflated_file_is_inflated_once(service: ServiceClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often frames of a deflated file are asked for in one request, it is inflated once."""
+    sample = image(RAMP)
+    assert service.store(deflated(sample)).status_code == 200
+    inflaters = 0
+
+    def counted(bits: int) -> object:
+        nonlocal inflaters
+        inflaters += 1
+        return decompressobj(bits)
+
+    decompressobj = zlib.decompressobj
+    monkeypatch.setattr(zlib, "decompressobj", counted)
+    found = parts_of(service.get(f"{sample.path}/frames/1,1,1", "*/*"))
+    assert [content for _, content in found] == [RAMP.tobytes()] * 3
+    assert inflaters == 1
+
+
+def test_long_frame_of_one_bit_pixels(service: ServiceClient) -> None:
+    """A frame that begins within a byte, and takes many chunks to send, has its bits moved to the first byte."""
+    rows, columns = 2047, 4095  # more than three chunks of pixels
+    bits = np.random.default_rng(0).integers(0, 2, 2 * rows * columns, dtype=np.uint8)
+    data = np.packbits(bits, bitorder="little").tobytes()
+    sample = Sample(elements=pixels(data, frames=2, rows=rows, columns=columns, bits=1))
+    service.store_samples(sample)
+    frame = service.get(f"{sample.path}/frames/2", "application/octet-stream; transfer-syntax=*").content
+    assert frame == np.packbits(bits[rows * columns :], bitorder="little").tobytes()
