@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -50,12 +51,24 @@ def dataset_of(transaction: str, decoded: Any) -> Dataset:
         InvalidResponse: it is none.
     """
     try:
-        # pydicom quotes what it finds invalid, in warnings and in its log.
-        with disable_value_validation(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with _silence():
             return _dataset(decoded)
     except Exception:  # whatever a wrong type runs into inside pydicom
         raise InvalidResponse(f"{transaction}: the answer is not DICOM JSON") from None
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Keep pydicom from quoting what it finds invalid, in warnings and in its log."""
+    log = logging.getLogger("pydicom")
+    was_disabled = log.disabled
+    log.disabled = True
+    try:
+        with disable_value_validation(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.disabled = was_disabled
 
 
 def _dataset(decoded: dict[str, Any]) -> Dataset:
@@ -70,13 +83,17 @@ def _dataset(decoded: dict[str, Any]) -> Dataset:
 
 def _element(tag: str, element: dict[str, Any]) -> DataElement:
     """Read an element that may be invalid, or hold what is."""
-    vr, values = element["vr"], element.get("Value") or []
-    if vr == "SQ":
-        return DataElement(int(tag, 16), vr, Sequence(_dataset(item) for item in values))
+    values = element.get("Value")
+    if element.get("vr") == "SQ" and isinstance(values, list):
+        items = (item if isinstance(item, dict) else {} for item in values)
+        return DataElement(int(tag, 16), "SQ", Sequence(map(_dataset, items)))
     try:
         return next(iter(Dataset.from_json({tag: element})))
     except Exception:
-        text = "\\".join(value if isinstance(value, str) else json.dumps(value) for value in values)
+        if values is None:
+            values = element.get("InlineBinary", element.get("BulkDataURI", ""))
+        several = values if isinstance(values, list) else [values]
+        text = "\\".join(value if isinstance(value, str) else json.dumps(value) for value in several)
         return DataElement(int(tag, 16), "UT", text)
 
 

@@ -141,19 +141,20 @@ class ChangeFeed:
         at = await self._next_change(start, end)
         seen: dict[int, datetime] = {}
         while at is not None and at < end:
-            until = min(at + window, end)
-            begin = at - overlap if start is None else max(at - overlap, start)
+            until = end if window >= end - at else at + window
+            begin = _earlier(at, overlap, start)
             is_quiet = True
             async for change in self._unseen(seen, begin, until, include_metadata):
                 is_quiet = False
                 yield change
             if is_quiet and (at := await self._next_change(until, end)) is not None and overlap:
                 # The next window lies far ahead: the overlap with this one is read now.
-                async for change in self._unseen(seen, max(begin, until - overlap), until, include_metadata):
+                async for change in self._unseen(seen, _earlier(until, overlap, begin), until, include_metadata):
                     yield change
             elif not is_quiet:
                 at = until
-            seen = {sequence: when for sequence, when in seen.items() if when >= until - overlap}
+            still_read = _earlier(until, overlap, start)
+            seen = {sequence: when for sequence, when in seen.items() if when >= still_read}
 
     async def _unseen(
         self, seen: dict[int, datetime], start: datetime, end: datetime, include_metadata: bool
@@ -190,6 +191,12 @@ def _window_in_utc(start: datetime | None, end: datetime | None) -> tuple[dateti
     if start is not None and end is not None and end <= start:
         raise InvalidParameter("end must be later than start")
     return start, end
+
+
+def _earlier(time: datetime, overlap: timedelta, earliest: datetime | None) -> datetime:
+    """Return the time so much earlier, but not before `earliest`."""
+    earliest = earliest or datetime.min.replace(tzinfo=UTC)
+    return earliest if overlap >= time - earliest else time - overlap
 
 
 def _changes(decoded: Any) -> list[Change]:

@@ -76,7 +76,7 @@ class Answer:
         if self.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
             raise InvalidResponse(f"{self._transaction}: the answer is compressed, which was not asked for")
         with translating_httpx_errors(self._transaction):
-            async for chunk in self._response.aiter_raw():
+            async for chunk in self._response.aiter_bytes():
                 yield chunk
 
     async def json(self) -> Any:

@@ -28,7 +28,7 @@ def partition_path(name: str) -> str:
     Raises:
         InvalidParameter: the name has other characters than letters, digits, `_`, `.` and `-`, or more than 64.
     """
-    if not _NAME.fullmatch(name) or not name.strip("."):
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or not name.strip("."):
         raise InvalidParameter("a partition's name has up to 64 letters, digits, _, . and -")
     return f"/partitions/{name}"
 

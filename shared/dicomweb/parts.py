@@ -73,6 +73,10 @@ class _Chunks:
             raise StopAsyncIteration
         return chunk
 
+    async def aclose(self) -> None:
+        """Leave the rest, which is dropped when the next part is asked for."""
+        self._is_over = True
+
 
 async def parts_of(request: Request, answer: Answer) -> AsyncGenerator[Part]:
     """Yield the parts of an answer, multipart or not.

@@ -61,7 +61,7 @@ class Query:
             raise InvalidParameter("an attribute is named by its keyword or by eight hexadecimal digits")
         if len(self.includefield) > 1 and any(name.lower() == "all" for name in self.includefield):
             raise InvalidParameter("includefield: all stands by itself")
-        if len({_tag_of(name) or name for name in self.filters}) < len(self.filters):
+        if len({_tag_of(name) or name.lower() for name in self.filters}) < len(self.filters):
             raise InvalidParameter("an attribute can be a filter once, by keyword or by tag")
 
     def page(self, offset: int, limit: int) -> Query:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Literal
 
@@ -14,6 +15,8 @@ from .messages import Answer, Request
 from .query import MAX_LIMIT, Query
 from .resource import Resource
 from .transactions import Transactions
+
+_MORE = re.compile(r"\b299\b.*\badditional results\b", re.IGNORECASE)
 
 
 class Page(list[Dataset]):
@@ -106,7 +109,7 @@ class SearchTransaction(Transactions):
             if answer.status_code == 204:
                 return Page()
             page = Page(await datasets_of(request.transaction, await answer.json()))
-            page.is_capped = answer.headers.get("warning", "").lstrip().startswith("299")
+            page.is_capped = bool(_MORE.search(answer.headers.get("warning", "")))
             erroneous = answer.headers.get("erroneous-dicom-attributes", "")
             page.erroneous_attributes = tuple(name.strip() for name in erroneous.split(",") if name.strip())
             return page

@@ -176,10 +176,10 @@ class Session:
 def _checked(base_url: str) -> str:
     try:
         url = httpx.URL(base_url)
-        is_address = url.scheme in ("http", "https") and url.host and not url.query and not url.fragment
-        is_address = is_address and (url.port is None or 0 < url.port < 65536)
-    except httpx.InvalidURL:
+        is_address = url.scheme in ("http", "https") and bool(url.host) and (url.port is None or 0 < url.port < 65536)
+    except (httpx.InvalidURL, TypeError):
         is_address = False
-    if not is_address:
-        raise InvalidParameter("base_url must be an http or https address without a query")
+    # Not by the URL's parts: a query or fragment that is empty would take in the paths that are added.
+    if not is_address or not isinstance(base_url, str) or set(base_url) & set("?#@ \t"):
+        raise InvalidParameter("base_url must be an http or https address without query, fragment, user and blanks")
     return base_url.rstrip("/")

@@ -58,8 +58,8 @@ async def test_what_happened_and_what_became_of_it(url: str) -> None:
     assert changes[-1].timestamp.tzinfo is not None
 
 
-@pytest.mark.parametrize("window", [timedelta(microseconds=500), timedelta(milliseconds=20), timedelta(days=1)])
-@pytest.mark.parametrize("overlap", [timedelta(), timedelta(milliseconds=5), timedelta(days=1)])
+@pytest.mark.parametrize("window", [timedelta(microseconds=500), timedelta(milliseconds=20), timedelta.max])
+@pytest.mark.parametrize("overlap", [timedelta(), timedelta(milliseconds=5), timedelta.max])
 async def test_iterator_tells_each_change_once(url: str, window: timedelta, overlap: timedelta) -> None:
     """Whatever the windows and their overlap, each change comes once, in the feed's order."""
     async with client_of(url) as client:

@@ -334,6 +334,16 @@ def test_base_url_that_is_none(url: str) -> None:
         DICOMwebClient(url)
 
 
+async def test_transport_of_ones_own() -> None:
+    """A transport whose answers are in memory already will do."""
+
+    def reply(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, content=b"[{}]", headers=JSON)
+
+    async with client_of("http://service/v2", transport=httpx.MockTransport(reply)) as client:
+        assert len(await client.search_for_studies()) == 1
+
+
 async def test_pages_that_are_capped() -> None:
     """A service that gives less at a time than was asked for, and says so, is read to its end."""
     names = [f"{number:03}" for number in range(25)]
@@ -341,7 +351,11 @@ async def test_pages_that_are_capped() -> None:
     def page(request: Received) -> Script:
         offset = int(parse_qs(urlsplit(request.target).query).get("offset", ["0"])[0])
         items = [{"00100010": {"vr": "PN", "Value": [{"Alphabetic": name}]}} for name in names[offset : offset + 10]]
-        more = {"Warning": '299 host: "There are more"'} if offset + 10 < len(names) else {}
+        more = (
+            {"Warning": '299 host: "There are 5 additional results that can be requested"'}
+            if offset + 10 < len(names)
+            else {}
+        )
         return answer(200, json.dumps(items).encode(), {**JSON, **more}) if items else answer(204)
 
     async with serve(page) as server, client_of(server.url) as client:
@@ -372,6 +386,11 @@ async def test_values_that_their_vr_does_not_allow(caplog: pytest.LogCaptureFixt
         "00101030": {"vr": "DS", "Value": ["1,5"]},
         "00080020": {"vr": "DA", "Value": [f"{SECRET}"]},
         "00080016": {"vr": "UI", "Value": None},
+        "00209165": {"vr": "AT", "Value": [f"{SECRET}"]},
+        "00281201": {"vr": "OW", "InlineBinary": 5},
+        "00401101": {"vr": "SQ", "Value": [None, 5]},
+        "00404034": {"vr": "SQ", "Value": "x"},
+        "00102180": {"Value": "x"},
         "00081140": {"vr": "SQ", "Value": [{"00200013": {"vr": "IS", "Value": ["1.5"]}, "00080060": {"vr": "CS"}}]},
     }
     content = json.dumps([bad, {"00100020": {"vr": "LO", "Value": ["ID2"]}}]).encode()
