@@ -174,6 +174,9 @@ FAULTS = [
     Fault("503, come when you cannot tell", refusal(503, Retry_After=f"{SECRET} \xb2"), each(Busy, 3)),
     Fault("503, come after three digits that are none", refusal(503, Retry_After="\xb2\xb3\xb9"), each(Busy, 3)),
     Fault("504", refusal(504), by_safety(Busy)),
+    Fault("408 with Retry-After", refusal(408, Retry_After="0"), by_safety(Busy)),
+    Fault("500 with Retry-After", refusal(500, Retry_After="0"), by_safety(StatusError)),
+    Fault("502 with Retry-After", refusal(502, Retry_After="0"), by_safety(Busy)),
     Fault("504 with Retry-After", refusal(504, Retry_After="0"), by_safety(Busy)),
     Fault("400", refusal(400), each(StatusError)),
     Fault("401 for ever", refusal(401, WWW_Authenticate=f"Bearer realm={SECRET}"), each(AccessDenied, 2)),
@@ -239,6 +242,11 @@ FAULTS = [
         {"search": (None, 1)},
     ),
     Fault("a reset, a refusal, an answer", (script(End.RESET), SAID_NO, answer(204)), {"search": (None, 3)}),
+    Fault(
+        "401 once, then an instance",
+        (refusal(401), answer(200, ONE_PART + f"\r\n--{SECRET}--".encode(), MULTIPART)),
+        {"retrieve": (None, 2)},
+    ),
     Fault("401 once", (refusal(401), answer(204)), {"store": (None, 2), "search": (None, 2), "delete": (None, 2)}),
     Fault(
         "401 once, then one answer lost",
