@@ -1,0 +1,235 @@
+"""What a message of the queue `dicom-arrivals` says: one of ours, or a storage event of Event Grid (pure).
+
+An event is a hint, the blob itself decides. So what a wrong hint costs is one look at a blob, and little is asked of
+an event: its type and its subject. Of the account nothing is compared but the container: the connection is ours, and
+leads to the one account whose blobs can be read.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+from urllib.parse import unquote
+
+from shared import setting_rules
+
+_OURS = "dicom_dropbox"  # in our own messages: the version of their form
+_VERSION = 1
+
+_STORAGE_EVENTS = "Microsoft.Storage."
+_EVENT_GRID_EVENTS = "Microsoft.EventGrid."  # about the subscription itself, such as its validation
+_BLOB_EVENTS = ("Microsoft.Storage.BlobCreated", "Microsoft.Storage.BlobRenamed")
+_DIRECTORY_RENAMED = "Microsoft.Storage.DirectoryRenamed"
+_UNFINISHED = ("CreateFile", "SftpCreate")  # the file is empty still; another event follows when it is closed
+
+# The leading slash is missing in some of the documented samples.
+_SUBJECT = re.compile(r"/?blobServices/default/containers/([^/]+)/blobs/(.*)", re.DOTALL)
+_BOM = b"\xef\xbb\xbf"
+_LONGEST_NAME = 1024  # UTF-16 code units
+_ETAG = re.compile(r"[!#-~]{1,128}")  # RFC 9110 §8.8.3, without quotation marks; its length is ours
+
+
+class Unreadable(Exception):
+    """A message that is neither ours nor a storage event; the text holds nothing of it."""
+
+
+class Door(StrEnum):
+    """Which way a blob came to be looked at."""
+
+    BLOB = "blob"  # the blob trigger
+    EVENT = "event"  # a storage event
+    DEFERRAL = "deferral"  # put off by ourselves
+    SWEEP = "sweep"  # a listing of the inbox
+    REPLAY = "replay"  # somebody asked for it again
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A blob to look at.
+
+    Args:
+        names: candidates for its name, the likeliest first; our own messages have one.
+        door: which way it came.
+        etag: its version without quotation marks, where the message tells it.
+        container: where it is; None for the inbox.
+    """
+
+    names: tuple[str, ...]
+    door: Door
+    etag: str | None = None
+    container: str | None = None
+
+
+@dataclass(frozen=True)
+class Renamed:
+    """A directory that got a new name: no blob in it has an event of its own.
+
+    Args:
+        prefix: what the names of its blobs begin with.
+        continuation: where an earlier listing of it stopped.
+    """
+
+    prefix: str
+    continuation: str | None = None
+
+
+@dataclass(frozen=True)
+class Nothing:
+    """An event that is no arrival in the inbox."""
+
+
+Item = Arrival | Renamed | Nothing
+
+
+def read_message(body: bytes, inbox: str) -> list[Item]:
+    """Read a message: JSON or base64 of it, an object or a list of them.
+
+    One item that cannot be read makes the whole message unreadable: to do the others twice is harmless.
+
+    Args:
+        body: the text as it stood in the queue.
+        inbox: name of the container whose events count.
+
+    Returns:
+        One item or more for each object; a renamed directory has one for each candidate for its name.
+
+    Raises:
+        Unreadable: it is to be parked.
+    """
+    content = _parse(body)
+    objects = content if isinstance(content, list) else [content]
+    return [item for found in objects for item in _read(found, inbox)]
+
+
+def write_message(item: Arrival | Renamed) -> str:
+    """Return our own message for an item: base64 of ASCII JSON, within the 64 KiB of a queue's message."""
+    content = {_OURS: _VERSION, type(item).__name__.lower(): asdict(item)}
+    return base64.b64encode(json.dumps(content).encode()).decode()
+
+
+def _parse(body: bytes) -> object:
+    try:
+        try:
+            return json.loads(body)
+        except ValueError:
+            return json.loads(base64.b64decode(body.removeprefix(_BOM).strip(), validate=True))
+    except (ValueError, RecursionError):
+        raise Unreadable("the message is neither JSON nor base64 of it") from None
+
+
+def _read(found: object, inbox: str) -> list[Item]:
+    if not isinstance(found, dict):
+        raise Unreadable("the message holds what is no object")
+    return [_read_ours(found)] if _OURS in found else _read_event(found, inbox)
+
+
+def _read_ours(message: Mapping[str, Any]) -> Item:
+    try:
+        item = _ours(message)
+    except (KeyError, TypeError, ValueError):
+        raise Unreadable("the message has a form of ours that is not known here") from None
+    if not _is_sound(item):
+        raise Unreadable("the message has our form, and values that it cannot have")
+    return item
+
+
+def _ours(message: Mapping[str, Any]) -> Arrival | Renamed:
+    if message[_OURS] != _VERSION:
+        raise ValueError("another version")
+    if "renamed" in message:
+        return Renamed(**message["renamed"])
+    fields = message["arrival"]
+    if not isinstance(fields["names"], list):
+        raise TypeError("no list of names")
+    return Arrival(**{**fields, "names": tuple(fields["names"]), "door": Door(fields["door"])})
+
+
+def _is_sound(item: Arrival | Renamed) -> bool:
+    if isinstance(item, Renamed):
+        return _is_name(item.prefix) and isinstance(item.continuation, str | None)
+    return (
+        bool(item.names)
+        and all(map(_is_name, item.names))
+        and (item.etag is None or _etag(item.etag) == item.etag)
+        and (item.container is None or _is_container(item.container))
+    )
+
+
+def _read_event(message: Mapping[str, Any], inbox: str) -> list[Item]:
+    """Read an event in Event Grid's own schema (`eventType`) or CloudEvents 1.0 (`type`)."""
+    kind = message.get("eventType", message.get("type"))
+    if not isinstance(kind, str) or not kind.startswith((_STORAGE_EVENTS, _EVENT_GRID_EVENTS)):
+        raise Unreadable("the message is neither ours nor a storage event")
+    given = message.get("data")
+    data = given if isinstance(given, dict) else {}
+    if kind not in (*_BLOB_EVENTS, _DIRECTORY_RENAMED) or data.get("api") in _UNFINISHED:
+        return [Nothing()]
+    container, subject = _split(message.get("subject"))
+    if container != inbox:
+        return [Nothing()]
+    names = _candidates(container, subject, data)
+    if kind == _DIRECTORY_RENAMED:
+        return [Renamed(name.rstrip("/") + "/") for name in names]
+    return [Arrival(names, Door.EVENT, _etag(data.get("eTag")))]
+
+
+def _split(subject: object) -> tuple[str, str]:
+    """Return the container, and the name as the subject has it. A renamed blob's subject has its new name."""
+    match = _SUBJECT.fullmatch(subject) if isinstance(subject, str) else None
+    if match is None:
+        raise Unreadable("a storage event names no blob")
+    return match[1], match[2]
+
+
+def _candidates(container: str, subject: str, data: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what the blob's name may be: how subjects and URLs are encoded is not documented."""
+    written = (subject, _name_in_url(container, data))
+    names = (name for text in written for name in (text, _unquoted(text)) if _is_name(name))
+    unique = tuple(dict.fromkeys(names))
+    if not unique:
+        raise Unreadable("a storage event names a blob that cannot be")
+    return unique
+
+
+def _name_in_url(container: str, data: Mapping[str, Any]) -> str:
+    """Return the path below the container: by hand, since a `#` or `?` of the name may stand there as it is."""
+    given = (data.get(key) for key in ("destinationUrl", "blobUrl", "url"))
+    url = next((text for text in given if isinstance(text, str)), "")
+    path = url.partition("://")[2].partition("/")[2]
+    found, _, name = path.partition("/")
+    return name if found == container else ""
+
+
+def _unquoted(text: str) -> str:
+    try:
+        return unquote(text, errors="strict")
+    except UnicodeDecodeError:
+        return ""
+
+
+def _is_name(value: object) -> bool:
+    """Say whether a blob can have this name: one with the segments `.` or `..` would lead to another container."""
+    if not isinstance(value, str) or not {".", ".."}.isdisjoint(re.split(r"[/\\]", value)):
+        return False
+    try:
+        return 1 <= len(value.encode("utf-16-le")) // 2 <= _LONGEST_NAME
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return False
+
+
+def _is_container(value: object) -> bool:
+    try:
+        return isinstance(value, str) and bool(setting_rules.container(value))
+    except ValueError:
+        return False
+
+
+def _etag(value: object) -> str | None:
+    """Return a version without the quotation marks that some events have; None for what can be no version."""
+    bare = value.strip('"') if isinstance(value, str) else ""
+    return bare if _ETAG.fullmatch(bare) else None
