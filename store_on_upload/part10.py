@@ -7,9 +7,12 @@ files, blocks while it does, and forgives an end that comes too early.
 
 from __future__ import annotations
 
+import asyncio
 import re
 import zlib
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from enum import StrEnum
 
 from pydicom import uid
 
@@ -36,14 +39,35 @@ _LONG_VRS = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b
 _VR = re.compile(rb"[A-Z]{2}")
 
 
+class Form(StrEnum):
+    """How the file begins."""
+
+    PART10 = "part10"
+    NO_PREAMBLE = "no_preamble"  # File Meta at byte 0
+    NO_META = "no_meta"  # the dataset at byte 0; its transfer syntax is told by looking
+
+
 @dataclass(frozen=True)
 class Header:
-    """What the first bytes tell; a UID is None where it lies beyond them."""
+    """What is known of a file without its pixels; a UID of the dataset is None where it lies beyond the first MiB."""
 
+    form: Form
     transfer_syntax_uid: str
+    dataset_at: int
+    sop_class_uid: str | None
     study_instance_uid: str | None
     series_instance_uid: str | None
     sop_instance_uid: str | None
+    pixel_data_at: int | None = None
+    is_dicomdir: bool = False
+
+
+@dataclass(frozen=True)
+class Need:
+    """The range of the file to read next, in bytes."""
+
+    offset: int
+    length: int
 
 
 class Unfit(Exception):
@@ -74,7 +98,36 @@ class _Element:
         return self.value_at + self.length
 
 
-def read_header(prefix: bytes, size: int) -> Header:
+class HeaderReader:
+    """Reads the header of a file of `size` bytes from the ranges that it asks for."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+
+    def feed(self, offset: int, data: bytes) -> Need | Header:
+        """Take in the bytes at `offset`, and return what is needed next, or the header.
+
+        Raises:
+            Unfit: the file cannot be stored as it is.
+        """
+        return _read_header(data, self._size)
+
+
+async def read_header(prefix: bytes, size: int, fetch: Callable[[int, int], Awaitable[bytes]]) -> Header:
+    """Read the header of a file of `size` bytes, of which `fetch(offset, length)` reads a range.
+
+    Raises:
+        Unfit: the file cannot be stored as it is.
+    """
+    reader = HeaderReader(size)
+    step = await asyncio.to_thread(reader.feed, 0, prefix)
+    while isinstance(step, Need):
+        data = await fetch(step.offset, step.length)
+        step = await asyncio.to_thread(reader.feed, step.offset, data)
+    return step
+
+
+def _read_header(prefix: bytes, size: int) -> Header:
     """Read the header of a file of `size` bytes from its first `PREFIX_BYTES`, or all of it if it is shorter.
 
     Where the dataset cannot be followed, its remaining UIDs are None: other software may understand it.
@@ -90,7 +143,8 @@ def read_header(prefix: bytes, size: int) -> Header:
     transfer_syntax_uid, start = _read_meta(meta)
     walk = _dataset_walk(prefix, size, start, transfer_syntax_uid)
     found = walk.collect(0 if walk.data is not prefix else start)
-    return Header(transfer_syntax_uid, *(found[tag] for tag in _UIDS))
+    study, series, instance = (found[tag] for tag in _UIDS)
+    return Header(Form.PART10, transfer_syntax_uid, start, None, study, series, instance)
 
 
 def _read_meta(walk: _Walk) -> tuple[str, int]:

@@ -95,6 +95,20 @@ class Source:
         if properties.etag != self.etag:
             raise SourceGone
 
+    async def range(self, offset: int, length: int) -> bytes:
+        """Read `length` bytes of this version from `offset` on; all of them are in memory.
+
+        Raises:
+            SourceGone: the version is there no longer.
+        """
+        try:
+            download = await self.blob.download_blob(
+                offset, length, etag=self.etag, match_condition=MatchConditions.IfNotModified
+            )
+            return await download.readall()
+        except (ResourceNotFoundError, ResourceModifiedError):
+            raise SourceGone from None
+
     async def chunks(self, digest: Digest) -> AsyncIterator[bytes]:
         """Yield the whole content of this version, taking it into `digest`; at most some MiB are in memory.
 

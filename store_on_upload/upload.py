@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from datetime import UTC, datetime
 
@@ -50,8 +49,7 @@ async def _judge(dicom: DICOMwebClient, source: Source) -> Receipt:
     if not source.blob.blob_name.lower().endswith(SUFFIX):
         return _receipt(source, None, None, Decision(Verdict.IGNORED, "name"))
     try:
-        # A MiB of tiny elements takes a few tenths of a second.
-        header = await asyncio.to_thread(read_header, source.prefix, source.size)
+        header = await read_header(source.prefix, source.size, source.range)
     except Unfit as unfit:
         return _receipt(source, None, None, rejected(unfit.reason))
     return await _store(dicom, source, header)

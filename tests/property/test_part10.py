@@ -22,7 +22,7 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.errors import InvalidDicomError
 from pydicom.sequence import Sequence
 
-from store_on_upload.part10 import PREFIX_BYTES, Header, Unfit, read_header
+from store_on_upload.part10 import PREFIX_BYTES, Header, HeaderReader, Unfit
 from store_on_upload.source import Digest
 from store_on_upload.verdict import REASONS
 
@@ -38,6 +38,12 @@ Uids = tuple[str | None, ...]
 
 def uids_in(header: Header) -> Uids:
     return (header.study_instance_uid, header.series_instance_uid, header.sop_instance_uid)
+
+
+def read_header(prefix: bytes, size: int) -> Header:
+    header = HeaderReader(size).feed(0, prefix)
+    assert isinstance(header, Header)
+    return header
 
 
 def outcome(prefix: bytes, size: int | None = None) -> Header | str:
@@ -238,7 +244,8 @@ def test_implicit_items_in_an_explicit_file() -> None:
     implicit = b"\x08\x00\x18\x00\x04\0\0\x009.9\0"
     dataset = UNKNOWN + ITEM + implicit + ITEM_END + SEQUENCE_END + IDENTIFIED
     found = outcome(file_of(uid.ExplicitVRLittleEndian, dataset))
-    assert found == Header(uid.ExplicitVRLittleEndian, "1.3", "1.4", "1.2")
+    assert isinstance(found, Header)
+    assert uids_in(found) == ("1.3", "1.4", "1.2")
 
 
 @pytest.mark.parametrize(
@@ -248,7 +255,8 @@ def test_implicit_items_in_an_explicit_file() -> None:
 def test_bottomless_nesting(transfer_syntax_uid: str, opening: bytes) -> None:
     """Sequences nested without end are not followed to the end: the service may judge."""
     found = outcome(file_of(transfer_syntax_uid, opening * 20_000 + IDENTIFIED))
-    assert found == Header(transfer_syntax_uid, None, None, None)
+    assert isinstance(found, Header)
+    assert uids_in(found) == (None, None, None)
 
 
 UIDS = st.from_regex(re.compile(r"[0-9.]{0,63}[0-9]", re.ASCII), fullmatch=True)
@@ -286,7 +294,9 @@ def test_files_that_we_make(
         dataset.file_meta.MediaStorageSOPInstanceUID = uid.UID("1.1")
         pydicom.dcmwrite(buffer, dataset, enforce_file_format=True)
     content = buffer.getvalue()
-    assert outcome(content) == Header(transfer_syntax_uid, *uids)
+    found = outcome(content)
+    assert isinstance(found, Header)
+    assert uids_in(found) == uids
     assert outcome(content[:-3]) == "unfinished"
 
 

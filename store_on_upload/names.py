@@ -1,0 +1,37 @@
+"""What a blob's name says before its content is read."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+
+_UNFINISHED = (".part", ".partial", ".tmp", ".filepart")
+_ARCHIVES = (".zip", ".tar", ".7z", ".gz", ".tgz")
+# A letter's position in a name says nothing; a number behind a dot is a counter or the end of a UID.
+_SUFFIX = re.compile(r"\.(?=[^.]*\D)[^.]+\Z")
+
+
+class NameSays(StrEnum):
+    """What to do with a blob, by its name."""
+
+    OURS = "ours"
+    CONTENT_DECIDES = "content_decides"  # no suffix: `IM0001`, `1.2.840.3`
+    TEMPORARY = "temporary"  # somebody is still writing it, or hides it
+    ARCHIVE = "archive"
+    FOLDER = "folder"
+    OTHER = "other"
+
+
+def what_name_says(name: str, suffixes: tuple[str, ...]) -> NameSays:
+    """Say what kind of blob this is; `suffixes` are ours, each with its dot, in lower case."""
+    path = name.lower()
+    base = path.rpartition("/")[2]
+    if not base:
+        return NameSays.FOLDER
+    if base.endswith(_UNFINISHED) or any(segment.startswith(".") for segment in path.split("/")):
+        return NameSays.TEMPORARY
+    if base.endswith(suffixes):
+        return NameSays.OURS
+    if base.endswith(_ARCHIVES):
+        return NameSays.ARCHIVE
+    return NameSays.OTHER if _SUFFIX.search(base) else NameSays.CONTENT_DECIDES
