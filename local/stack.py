@@ -60,6 +60,7 @@ class Stack:
         auth: ask for function keys, as Azure does.
         poll_seconds: how often blobs and queues are looked at; None leaves it to the functions host.
         lock_seconds: how long the messages of a killed functions host stay hidden; None leaves it to the host.
+        clock_ahead_seconds: how far the app's clock is ahead; that of storage and of the DICOM service is not.
         role: what the app's tokens allow it at the DICOM service; those of `token` allow everything.
         settings: environment variables of the app; they win over those that the stack would set.
         say: receives a line of progress.
@@ -74,6 +75,7 @@ class Stack:
         auth: bool = False,
         poll_seconds: float | None = None,
         lock_seconds: float | None = None,
+        clock_ahead_seconds: float | None = None,
         role: tokens.Role = "owner",
         settings: Mapping[str, str] | None = None,
         say: Callable[[str], None] = lambda line: None,
@@ -86,7 +88,11 @@ class Stack:
         self._token_secret = secrets.token_urlsafe(48)
         self._app = app
         self._auth = auth
-        self._host_options = {"--poll-seconds": poll_seconds, "--lock-seconds": lock_seconds}
+        self._host_options = {
+            "--poll-seconds": poll_seconds,
+            "--lock-seconds": lock_seconds,
+            "--clock-ahead-seconds": clock_ahead_seconds,
+        }
         self._role = role
         self._settings = settings or {}
         self._say = say

@@ -6,11 +6,12 @@ import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 
 from azure.storage.blob import ContentSettings
 from pydicom import Dataset
 
+from shared import clock
 from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient, Query
 from shared.settings import RETENTION_RECORDS
@@ -34,7 +35,7 @@ async def write_report(clients: Clients, now: datetime | None = None) -> Summary
     Raises:
         DICOMwebError: the studies cannot be listed; no report is written then.
     """
-    now = now or datetime.now(UTC)
+    now = now or clock.now()
     summary = Summary()
     await clients.container(RETENTION_RECORDS).upload_blob(
         f"reports/{now:%Y-%m-%dT%H%M%S.%fZ}.jsonl",

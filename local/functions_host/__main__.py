@@ -36,7 +36,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         find_app(app)
         settings = load_settings(
-            app, cors=options.cors, poll_seconds=options.poll_seconds, lock_seconds=options.lock_seconds
+            app,
+            cors=options.cors,
+            poll_seconds=options.poll_seconds,
+            lock_seconds=options.lock_seconds,
+            clock_ahead_seconds=options.clock_ahead_seconds,
         )
         worker = workers.choose(options.worker)
     except LoadError as error:
@@ -64,6 +68,9 @@ def _read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
         type=float,
         default=30.0,
         help="how long a message of a killed host stays hidden; at least 3",
+    )
+    parser.add_argument(
+        "--clock-ahead-seconds", type=float, default=0.0, help="how far the app's own clock, shared.clock, is ahead"
     )
     parser.add_argument("--cors", metavar="ORIGIN,...", help="origins that browsers may call from")
     return parser.parse_args(arguments)

@@ -42,7 +42,8 @@ class QueuePump:
     Args:
         queue: where the messages are.
         handle: gets a message and returns whether it succeeded; raises Unreadable.
-        poison: sets a message aside.
+        poison: sets a message aside; None if there is nowhere to: a message that fails stays hidden until its lock
+            runs out, for ever, as in Azure.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class QueuePump:
         queue: QueueClient,
         settings: PumpSettings,
         handle: Callable[[QueueMessage], Awaitable[bool]],
-        poison: Callable[[QueueMessage], Awaitable[None]],
+        poison: Callable[[QueueMessage], Awaitable[None]] | None,
     ) -> None:
         self._queue = queue
         self._settings = settings
@@ -123,7 +124,7 @@ class QueuePump:
     async def _try(self, message: QueueMessage) -> Callable[[QueueMessage], Awaitable[None]]:
         """Handle a message and return what is to become of it."""
         count = message.dequeue_count or 1
-        if count > self._settings.max_dequeue_count:
+        if self._poison and count > self._settings.max_dequeue_count:
             return self._set_aside
         try:
             succeeded = await self._handle(message)
@@ -138,7 +139,8 @@ class QueuePump:
             succeeded = False
         if succeeded:
             return self._delete
-        return self._set_aside if count >= self._settings.max_dequeue_count else self._release
+        last = self._poison is None or count >= self._settings.max_dequeue_count
+        return self._set_aside if last else self._release
 
     async def _delete(self, message: QueueMessage) -> None:
         with contextlib.suppress(ResourceNotFoundError):  # another host was faster
@@ -152,8 +154,9 @@ class QueuePump:
         await self._queue.update_message(message, visibility_timeout=0)
 
     async def _set_aside(self, message: QueueMessage) -> None:
-        await self._poison(message)
-        await self._delete(message)
+        if self._poison is not None:
+            await self._poison(message)
+            await self._delete(message)
 
 
 class _Lock:

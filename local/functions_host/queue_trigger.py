@@ -16,6 +16,8 @@ from local.functions_host.queue_pump import PumpSettings, QueuePump, Unreadable
 from local.functions_host.settings import HostSettings, QueueSettings, resolve_percent
 from local.functions_host.storage import Account, Accounts, decode_message
 
+_POISON = "-poison"
+
 
 def read_queue_name(function: Function) -> str:
     """Return the name of the queue a function listens to.
@@ -39,8 +41,9 @@ async def listen(
     account = accounts.get(function.trigger.get("connection"))
     name = read_queue_name(function)
     queue = await account.queue(name)
-    calls = QueueCalls(function, account, f"{name}-poison", invoker, settings.queues)
-    listeners.add(function.name, QueuePump(queue, _pump_settings(settings), calls.handle, calls.poison))
+    calls = QueueCalls(function, account, f"{name}{_POISON}", invoker, settings.queues)
+    poison = None if name.endswith(_POISON) else calls.poison
+    listeners.add(function.name, QueuePump(queue, _pump_settings(settings), calls.handle, poison))
 
 
 def _pump_settings(settings: HostSettings) -> PumpSettings:

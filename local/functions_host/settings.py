@@ -47,10 +47,16 @@ class HostSettings:
     cors_origins: tuple[str, ...] = ()
     poll_seconds: float = 1.0
     lock_seconds: float = 30.0
+    clock_ahead_seconds: float = 0.0
 
 
 def load_settings(
-    app: Path, *, cors: str | None = None, poll_seconds: float = 1.0, lock_seconds: float = 30.0
+    app: Path,
+    *,
+    cors: str | None = None,
+    poll_seconds: float = 1.0,
+    lock_seconds: float = 30.0,
+    clock_ahead_seconds: float = 0.0,
 ) -> HostSettings:
     """Read host.json, and fill the environment from local.settings.json.
 
@@ -72,6 +78,7 @@ def load_settings(
             body_limit_bytes=int(os.environ.get("FUNCTIONS_REQUEST_BODY_SIZE_LIMIT", DEFAULT_BODY_LIMIT_BYTES)),
             poll_seconds=poll_seconds,
             lock_seconds=lock_seconds,
+            clock_ahead_seconds=clock_ahead_seconds,
             **_from_host_json(host),
         )
     except (TypeError, ValueError, AttributeError) as error:

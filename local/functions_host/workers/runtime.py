@@ -45,7 +45,7 @@ class RuntimeWorker:
     async def start(self, settings: HostSettings) -> Sequence[Function]:
         """Index the app, and wait for the extension's web server if there is one."""
         self._app = settings.app
-        app_module.enter(settings.app)
+        app_module.enter(settings)
         self._library.start_threadpool_executor()
         answer = await self._library.worker_init_request(
             request(

@@ -50,7 +50,7 @@ class SdkWorker:
     async def start(self, settings: HostSettings) -> Sequence[Function]:
         """Index the app."""
         self._app = settings.app
-        app_module.enter(settings.app)
+        app_module.enter(settings)
         functions = [self._add(function) for function in app_module.load(settings.app)]
         self.streaming = is_streaming()
         if self.streaming:

@@ -6,7 +6,6 @@ import base64
 import json
 import signal
 import time
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,75 +14,15 @@ from typing import Any
 
 import httpx
 import pytest
-from azure.storage.blob import BlobServiceClient, ContainerClient
-from azure.storage.queue import QueueClient, QueueServiceClient
 
 from tests.component.functions_host.running import APPS, WORKERS, Calls, RunningHost, running, wait_for
-
-NEVER = "0 0 0 1 1 *"
-POLL = ("--poll-seconds", "0.2", "--lock-seconds", "3")
-
-
-@dataclass
-class World:
-    """The storage app's surroundings: an Azurite, names of its own, and the notes it leaves."""
-
-    connection: str
-    prefix: str
-    folder: Path
-
-    @property
-    def calls(self) -> Calls:
-        return Calls(self.folder / "calls.jsonl")
-
-    def settings(self, **more: str) -> dict[str, str]:
-        return {
-            "AzureWebJobsStorage": self.connection,
-            "INBOX": self.connection,
-            "EVERY": NEVER,
-            "TEST_PREFIX": self.prefix,
-            "CALLS": str(self.calls.path),
-            "AzureFunctionsWebHost__hostid": self.prefix,
-        } | more
-
-    def container(self, name: str) -> ContainerClient:
-        return BlobServiceClient.from_connection_string(self.connection).get_container_client(name)
-
-    def queue(self, name: str) -> QueueClient:
-        return QueueServiceClient.from_connection_string(self.connection).get_queue_client(name)
-
-    def drop(self, kind: str, name: str, content: bytes = b"content") -> None:
-        with self.container(f"{self.prefix}-{kind}") as container:
-            container.get_blob_client(name).upload_blob(content, overwrite=True)
-
-    def texts(self, queue: str) -> list[str]:
-        """The messages of a queue as they lie there, without taking them."""
-        with self.queue(queue) as client:
-            return [message.content for message in client.peek_messages(max_messages=32)]
-
-    def poisoned(self, name: str) -> list[dict[str, Any]]:
-        """The messages of the blobs' poison queue that are about one blob."""
-        try:
-            texts = self.texts("webjobs-blobtrigger-poison")
-        except Exception:
-            return []
-        contents = [json.loads(base64.b64decode(text)) for text in texts]
-        mine = f"{self.prefix}-clients"
-        return [c for c in contents if (c["ContainerName"], c["BlobName"]) == (mine, name)]
-
-
-def _new_world(connection: str, folder: Path) -> World:
-    world = World(connection, f"t{uuid.uuid4().hex[:12]}", folder)
-    for kind in ("clients", "streams", "events"):
-        with world.container(f"{world.prefix}-{kind}") as container:
-            container.create_container()
-    return world
+from tests.component.functions_host.world import POLL, World, new_world
 
 
 @pytest.fixture
 def world(azurite: str, tmp_path: Path) -> World:
     """Surroundings for a host that a test starts and ends itself."""
-    return _new_world(azurite, tmp_path)
+    return new_world(azurite, tmp_path)
 
 
 @dataclass
@@ -101,7 +40,7 @@ class Shared:
 @pytest.fixture(scope="module", params=WORKERS)
 def app(request: pytest.FixtureRequest, azurite: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
     """The storage app, its short timer firing every second."""
-    world = _new_world(azurite, tmp_path_factory.mktemp(f"storage-{request.param}"))
+    world = new_world(azurite, tmp_path_factory.mktemp(f"storage-{request.param}"))
     settings = world.settings(EVERY="* * * * * *")
     with running(APPS / "storage", world.folder, request.param, *POLL, settings=settings) as host:
         yield Shared(host, world)
