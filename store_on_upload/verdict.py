@@ -35,6 +35,10 @@ REASONS: dict[str, str] = {
     "unreadable": "The DICOM header cannot be read. Export the file again at its source.",
     "unfinished": "The file ends before its data does. Send it again, under its final name, once it is complete.",
     "uids_missing": "The dataset lacks a valid Study, Series or SOP Instance UID. Correct it at its source.",
+    "too_long_for_explicit_vr": "An element's value is longer than 64 KiB, which this file's encoding can hold and "
+    "the one the DICOM service asks for cannot. Have its sender export it in Explicit VR.",
+    "too_large_for_explicit_vr": "The DICOM service asks for another encoding of this file, and more than 64 MiB "
+    "beside its pixel data would have to be written anew. Have its sender export it in Explicit VR.",
     "too_large": "The file is larger than the DICOM service takes in one request.",
     "refused": "The DICOM service does not take the file: a required attribute is missing or invalid, or the "
     "dataset cannot be read. The attributes named, if any, tell which.",
