@@ -1,4 +1,4 @@
-"""The composition root: one DICOM client and one storage client for the whole process."""
+"""The composition root: one DICOM client and one client of each storage service for the whole process."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from typing import Any
 
 from azure.identity.aio import DefaultAzureCredential
 from azure.storage.blob.aio import BlobServiceClient, ContainerClient, ExponentialRetry
+from azure.storage.queue.aio import QueueServiceClient
 
 from shared import settings as app_settings
 from shared.dicomweb import DICOMwebClient
 from shared.entra_auth import EntraAuth
-from shared.settings import Settings
+from shared.settings import ConfigurationError, Settings
+from shared.sources import Sources, read_sources
 
 # Each GET is held in memory as a whole. The first brings what `store_on_upload.part10` reads; less would take two.
 _FIRST_GET_BYTES = 1024 * 1024
@@ -25,6 +27,8 @@ class Clients:
     settings: Settings
     dicom: DICOMwebClient
     storage: BlobServiceClient
+    queues: QueueServiceClient
+    sources: Sources
 
     @property
     def inbox(self) -> ContainerClient:
@@ -47,31 +51,60 @@ def get_clients() -> Clients:
     """
     global _clients
     if _clients is None:
-        _clients = _create(app_settings.load())
+        _clients = _create(*_configuration())
     return _clients
 
 
-def _create(settings: Settings) -> Clients:
+def _configuration() -> tuple[Settings, Sources]:
+    """Read the settings and the sources, and tell what is wrong with either at once."""
+    problems: list[str] = []
+    try:
+        settings = app_settings.load()
+    except ConfigurationError as error:
+        problems += error.problems
+    try:
+        sources = read_sources(app_settings.sources_path())
+    except ConfigurationError as error:
+        problems += error.problems
+    if problems:
+        raise ConfigurationError(problems)
+    return settings, Sources(settings, sources)
+
+
+def _create(settings: Settings, sources: Sources) -> Clients:
     # The credential's chain ends at the managed identity in Azure and at `az login` on a laptop;
     # AZURE_TOKEN_CREDENTIALS names one of them.
     auth = EntraAuth(DefaultAzureCredential, settings.dicom_token_scope)
+    # Of its own for storage: the DICOM client drops one whose token was refused.
+    credential = None if settings.dicom_storage else DefaultAzureCredential()
     return Clients(
         settings=settings,
         dicom=DICOMwebClient(settings.dicom_service_url, auth=auth),
-        storage=_storage(settings),
+        storage=_blobs(settings, credential),
+        queues=_queues(settings, credential),
+        sources=sources,
     )
 
 
-def _storage(settings: Settings) -> BlobServiceClient:
-    # The SDK's default waits 15 s before the first retry; the host's redelivery is there for what takes longer.
-    retry = ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=3)
+def _retry() -> ExponentialRetry:
+    # The SDK's default waits 15 s before the first retry; our own deferral is there for what takes longer.
+    return ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=3)
+
+
+def _blobs(settings: Settings, credential: DefaultAzureCredential | None = None) -> BlobServiceClient:
     options: dict[str, Any] = {
-        "retry_policy": retry,
+        "retry_policy": _retry(),
         "max_single_get_size": _FIRST_GET_BYTES,
         "max_chunk_get_size": _NEXT_GET_BYTES,
     }
     if settings.dicom_storage is not None:
         return BlobServiceClient.from_connection_string(settings.dicom_storage, **options)
-    return BlobServiceClient(
-        str(settings.dicom_storage_blob_service_uri), credential=DefaultAzureCredential(), **options
+    return BlobServiceClient(str(settings.dicom_storage_blob_service_uri), credential=credential, **options)
+
+
+def _queues(settings: Settings, credential: DefaultAzureCredential | None = None) -> QueueServiceClient:
+    if settings.dicom_storage is not None:
+        return QueueServiceClient.from_connection_string(settings.dicom_storage, retry_policy=_retry())
+    return QueueServiceClient(
+        str(settings.dicom_storage_queue_service_uri), credential=credential, retry_policy=_retry()
     )

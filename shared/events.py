@@ -20,15 +20,21 @@ from shared.settings import ConfigurationError
 FIELDS: Final = frozenset(
     {
         "at",  # from `place`
+        "attempts",
         "attributes",  # tags, never values
         "bytes",
+        "door",
         "due",
         "error",  # from `describe`
         "examined",
         "mode",
+        "oldest_pending_seconds",
+        "queued",
         "reason",
         "seconds",
+        "seen",
         "service_code",
+        "source",  # a name of sources.toml
         "status",
         "transaction",
         "verdict",

@@ -12,6 +12,7 @@ LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
 _HOST = re.compile(r"[A-Za-z0-9.-]+|[0-9a-f:]+")
 _API_VERSION = re.compile(r"/v[0-9]+(\.[0-9]+)?(-prerelease)?")
+_SUFFIX = re.compile(r"\.[A-Za-z0-9_-]{1,32}")
 _CONTAINER = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -64,6 +65,19 @@ def container(value: str) -> str:
     if not 3 <= len(value) <= 63 or not _CONTAINER.fullmatch(value):
         raise ValueError("must be a container's name: 3 to 63 small letters, digits and single dashes")
     return value
+
+
+def suffixes(value: object) -> object:
+    """Take suffixes from a text, separated by spaces or commas; require each to be a dot and letters or digits."""
+    if isinstance(value, str):
+        value = tuple(value.lower().replace(",", " ").split())
+    if not isinstance(value, tuple | list) or not value or not all(map(_is_suffix, value)):
+        raise ValueError("must be suffixes such as `.dcm .ima`: a dot, then letters, digits, dashes")
+    return tuple(str(suffix).lower() for suffix in value)
+
+
+def _is_suffix(value: object) -> bool:
+    return isinstance(value, str) and _SUFFIX.fullmatch(value) is not None
 
 
 def schedule(value: str) -> str:

@@ -9,9 +9,19 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from shared import setting_rules
 
@@ -19,13 +29,18 @@ from shared import setting_rules
 STORAGE_CONNECTION = "DICOM_STORAGE"
 DEFAULT_INBOX = "dicom-inbox"
 DEFAULT_SCHEDULE = "0 0 3 * * *"
+DEFAULT_SWEEP_SCHEDULE = "0 */5 * * * *"
 
 # The app's other containers have fixed names: whoever is on call finds them in every installation.
 RECEIPTS = "dicom-receipts"
 QUARANTINE = "dicom-quarantine"
 QUARANTINE_REASONS = "dicom-quarantine-reasons"
+ARCHIVE = "dicom-archive"
+CONTROL = "dicom-control"
 RETENTION_RECORDS = "retention-records"
-OWN_CONTAINERS = frozenset({RECEIPTS, QUARANTINE, QUARANTINE_REASONS, RETENTION_RECORDS})
+OWN_CONTAINERS = frozenset({RECEIPTS, QUARANTINE, QUARANTINE_REASONS, ARCHIVE, CONTROL, RETENTION_RECORDS})
+# The longest that a run may take: functionTimeout of host.json. The sweep never doubts a blob that is younger.
+LONGEST_RUN_SECONDS = 900
 
 
 def _container_to_read(value: str) -> str:
@@ -38,6 +53,29 @@ ServiceAddress = Annotated[str, AfterValidator(setting_rules.service_address)]
 ConnectionString = Annotated[str, AfterValidator(setting_rules.connection_string)]
 Container = Annotated[str, AfterValidator(_container_to_read)]
 Schedule = Annotated[str, AfterValidator(setting_rules.schedule)]
+Suffixes = Annotated[tuple[str, ...], BeforeValidator(setting_rules.suffixes)]
+
+
+class AfterStore(StrEnum):
+    """What becomes of a file once its instance is in the service."""
+
+    KEEP = "keep"
+    ARCHIVE = "archive"
+    DELETE = "delete"
+
+
+class OnConflict(StrEnum):
+    """What is done where the service has other bytes under the same UIDs."""
+
+    QUARANTINE = "quarantine"
+    REPLACE = "replace"
+
+
+class OnPurged(StrEnum):
+    """What is done with an instance of a study that retention has deleted."""
+
+    REJECT = "reject"
+    STORE = "store"
 
 
 class ConfigurationError(Exception):
@@ -71,8 +109,13 @@ class Settings(BaseModel):
         default=None,
         alias="DICOM_STORAGE__blobServiceUri",
         validate_default=True,
-        description="Address of the storage account's blob service, reached by managed identity. "
-        "The blob trigger also needs `DICOM_STORAGE__queueServiceUri`.",
+        description="Address of the storage account's blob service, reached by managed identity.",
+    )
+    dicom_storage_queue_service_uri: str | None = Field(
+        default=None,
+        alias="DICOM_STORAGE__queueServiceUri",
+        validate_default=True,
+        description="Address of the same account's queue service; set it with the one before.",
     )
     dicom_inbox_container: Container = Field(
         default=DEFAULT_INBOX,
@@ -81,6 +124,76 @@ class Settings(BaseModel):
     blob_trigger_source: Literal["EventGrid", "LogsAndContainerScan"] = Field(
         default="EventGrid",
         description="How the platform learns of a new blob; `LogsAndContainerScan` for Azurite, which emits no events.",
+    )
+    inbox_suffixes: Suffixes = Field(
+        default=(".dcm", ".dicom", ".ima"),
+        description="Suffixes of the files to store, separated by spaces, in any case. Names without a suffix, or "
+        "with an all-digit one, are judged by their content; all others are ignored.",
+    )
+    after_store: AfterStore = Field(
+        default=AfterStore.KEEP,
+        description="What becomes of a file once its instance is in the service: `keep`, `archive` (move it to "
+        "`dicom-archive`) or `delete`.",
+    )
+    on_conflict: OnConflict = Field(
+        default=OnConflict.QUARANTINE,
+        description="What is done where the service has other bytes under the same UIDs: `quarantine` the file, or "
+        "`replace` what is stored, whose bytes go to quarantine first.",
+    )
+    on_purged: OnPurged = Field(
+        default=OnPurged.REJECT,
+        description="What is done with an instance of a study that retention has deleted: `reject` or `store`.",
+    )
+    replace_stuck: bool = Field(
+        default=False,
+        description="Whether an instance that has been half stored for an hour is deleted and stored again. The half "
+        "may be another sender's, still on its way.",
+    )
+    give_up_after_days: float = Field(
+        default=14,
+        gt=0,
+        le=365,
+        description="How long a file may fail by itself before it goes to quarantine. Time in which the service, its "
+        "token, the storage or a stop was at fault does not count.",
+    )
+    max_instance_bytes: int = Field(
+        default=4 * 1024**3,
+        ge=1,
+        le=4 * 1024**3,
+        description="The largest file to store; the service takes at most 4 GiB.",
+    )
+    settle_after_seconds: int = Field(
+        default=0,
+        ge=0,
+        le=86_400,
+        description="How long an empty or unfinished file must be unchanged before it is rejected. Set it (60 or "
+        "more) on accounts with a hierarchical namespace or SFTP, where a file is seen before it is complete.",
+    )
+    ingest_concurrency: int = Field(
+        default=16,
+        ge=1,
+        le=64,
+        description="How many files one process stores at the same time; each takes some 10 MiB of memory at most.",
+    )
+    sweep_schedule: Schedule = Field(
+        default=DEFAULT_SWEEP_SCHEDULE,
+        description="When the inbox is swept for files that were missed: NCRONTAB, UTC.",
+    )
+    sweep_min_age_seconds: int = Field(
+        default=LONGEST_RUN_SECONDS,
+        ge=LONGEST_RUN_SECONDS,
+        le=86_400,
+        description="How old a file must be before the sweep looks after it; never less than the longest run.",
+    )
+    sources_path: str | None = Field(
+        default=None,
+        description="Path of the file that has rules for parts of the inbox; not set: `sources.toml` beside "
+        "`host.json`, if there is one.",
+    )
+    approval_key: str | None = Field(
+        default=None,
+        min_length=16,
+        description="What the header `x-approval-key` must hold for a replay. Not set: none is allowed.",
     )
     purge_schedule: Schedule = Field(
         default=DEFAULT_SCHEDULE,
@@ -111,6 +224,14 @@ class Settings(BaseModel):
         storage_is_wrong = "dicom_storage" not in info.data
         if not storage_is_wrong and (info.data["dicom_storage"] is None) == (value is None):
             raise ValueError("set exactly one of this and DICOM_STORAGE")
+        return None if value is None else setting_rules.address(value)
+
+    @field_validator("dicom_storage_queue_service_uri")
+    @classmethod
+    def _goes_with_blob_service(cls, value: str | None, info: ValidationInfo) -> str | None:
+        blob_service = info.data.get("dicom_storage_blob_service_uri")
+        if blob_service is not None and value is None:
+            raise ValueError("must be set where DICOM_STORAGE__blobServiceUri is")
         return None if value is None else setting_rules.address(value)
 
 
@@ -146,12 +267,19 @@ def _problems(error: ValidationError) -> list[str]:
     return problems
 
 
+def sources_path(environment: Mapping[str, str] | None = None) -> str | None:
+    """Return SOURCES_PATH alone, so that the file is read, and its mistakes are told, whatever else is wrong."""
+    environment = os.environ if environment is None else environment
+    return environment.get("SOURCES_PATH", "").strip() or None
+
+
 @dataclass(frozen=True)
 class TriggerSettings:
     """What the triggers' declarations need at import; a wrong value gives way to the default, `load` reports it."""
 
     inbox_container: str
     blob_source: str
+    sweep_schedule: str
     purge_schedule: str
 
 
@@ -169,5 +297,6 @@ def trigger_settings(environment: Mapping[str, str] | None = None) -> TriggerSet
     return TriggerSettings(
         inbox_container=read("DICOM_INBOX_CONTAINER", _container_to_read, DEFAULT_INBOX),
         blob_source="LogsAndContainerScan" if by_scan else "EventGrid",
+        sweep_schedule=read("SWEEP_SCHEDULE", setting_rules.schedule, DEFAULT_SWEEP_SCHEDULE),
         purge_schedule=read("PURGE_SCHEDULE", setting_rules.schedule, DEFAULT_SCHEDULE),
     )

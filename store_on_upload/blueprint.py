@@ -1,15 +1,22 @@
-"""The triggers of ingest."""
+"""The triggers of ingest: three doors that lead to one handler, and what the platform has set aside."""
 
 from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
 
 import azure.functions as func
 from azurefunctions.extensions.bindings.blob import BlobClient
 
-from shared.clients import get_clients
 from shared.events import failed
 from shared.settings import STORAGE_CONNECTION, trigger_settings
 
-from .upload import handle_blob
+from . import poison
+from .arrivals import Arrival, Door
+from .ingest import Ingest, get_ingest
+from .messages import handle_message
+from .queues import ARRIVALS, ARRIVALS_POISON, BLOB_POISON
+from .sweep import sweep
+from .upload import handle
 
 blueprint = func.Blueprint()
 _triggers = trigger_settings()
@@ -23,8 +30,41 @@ _triggers = trigger_settings()
     source=func.BlobSource(_triggers.blob_source),
 )
 async def store_on_upload(blob: BlobClient) -> None:
-    """Bring a new blob to its verdict; an exception makes the host try again, five times in all."""
+    """Bring a new blob to its verdict."""
+    arrival = Arrival((blob.blob_name,), Door.BLOB)
+    await _run("ingest_failed", lambda ingest: handle(ingest, arrival))
+
+
+@blueprint.queue_trigger(arg_name="message", queue_name=ARRIVALS, connection=STORAGE_CONNECTION)
+async def store_on_arrival(message: func.QueueMessage) -> None:
+    """Bring the blobs that a message names to their verdicts: a storage event, or one of our own."""
+    body = message.get_body()
+    await _run("ingest_failed", lambda ingest: handle_message(ingest, body))
+
+
+@blueprint.queue_trigger(arg_name="message", queue_name=ARRIVALS_POISON, connection=STORAGE_CONNECTION)
+async def poisoned_arrival(message: func.QueueMessage) -> None:
+    """Deal with a message of the queue that failed five times."""
+    body = message.get_body()
+    await _run("poison_failed", lambda ingest: poison.handle_poisoned_arrival(ingest, body))
+
+
+@blueprint.queue_trigger(arg_name="message", queue_name=BLOB_POISON, connection=STORAGE_CONNECTION)
+async def poisoned_blob(message: func.QueueMessage) -> None:
+    """Deal with a message of a blob trigger that failed five times, ours or another app's."""
+    body = message.get_body()
+    await _run("poison_failed", lambda ingest: poison.handle_poisoned_blob(ingest, body))
+
+
+@blueprint.timer_trigger(arg_name="timer", schedule=_triggers.sweep_schedule, run_on_startup=False, use_monitor=True)
+async def sweep_inbox(timer: func.TimerRequest) -> None:
+    """Send on what was missed."""
+    await _run("sweep_failed", sweep)
+
+
+async def _run(failure: str, work: Callable[[Ingest], Awaitable[None]]) -> None:
+    """Do a trigger's work; an exception makes the host try again, five times in all (a timer's: not)."""
     try:
-        await handle_blob(get_clients(), blob.blob_name)
+        await work(get_ingest())
     except Exception as error:
-        raise failed("blob_failed", error) from None
+        raise failed(failure, error) from None

@@ -3,40 +3,72 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 from shared.dicomweb import DICOMwebClient, NotFound, Query
 
 from .part10 import Header
-from .source import Digest, HashedBody
-from .verdict import Decision, NotYet, Verdict
+from .receipt import Document
+from .source import Digest, HashedBody, Version
+from .verdict import NotYet
 
-Uids = tuple[str, str, str]  # study, series, SOP instance
+
+@dataclass(frozen=True)
+class Uids:
+    """Which instance."""
+
+    study_instance_uid: str
+    series_instance_uid: str
+    sop_instance_uid: str
 
 
-async def compare_with_stored(
-    dicom: DICOMwebClient, body: HashedBody, header: Header, stored_sop_instance_uid: str | None
-) -> Decision:
+def has_stored_these_bytes(standing: Document | None, version: Version, sha256: str, sop_instance_uid: str) -> bool:
+    """Say whether a receipt of the same name shows that these very bytes went into the service.
+
+    Then nothing needs to be downloaded: that an instance of these UIDs is there still, the service has just said.
+    """
+    return standing is not None and any(
+        one.verdict is not None
+        and one.verdict.is_in_service
+        and (one.size_bytes, one.sha256, one.sop_instance_uid) == (version.size, sha256, sop_instance_uid)
+        for one in standing.versions
+    )
+
+
+async def is_same_as_stored(dicom: DICOMwebClient, uids: Uids, body: HashedBody) -> bool:
     """Compare what the service has with what was sent, the preamble apart; neither is held in memory.
 
+    Where they differ, the instance as it was first stored is compared too: if that is the same, the service has
+    corrected it since.
+
     Raises:
-        NotYet: the stored instance cannot be found: it was deleted, or several share its UID.
+        NotYet: the stored instance is gone.
         DICOMwebError: it cannot be retrieved.
     """
-    study, series, instance = _uids_of(header) or await _search(dicom, stored_sop_instance_uid)
-    digest = Digest()
+    ours = await body.complete_sha256()
     try:
-        async with dicom.retrieve_instance(
-            study_instance_uid=study, series_instance_uid=series, sop_instance_uid=instance
-        ) as part:
-            async for chunk in _with_preamble(body.preamble, part.chunks()):
-                digest.update(chunk)
+        for original in (False, True):
+            if await _sha256_of_stored(dicom, uids, body.preamble, original) == ours:
+                return True
     except NotFound:
-        raise NotYet("the stored instance has gone") from None
-    same = digest.sha256 == (await body.complete_digest()).sha256
-    return Decision(Verdict.DUPLICATE) if same else Decision(Verdict.CONFLICT, "other_bytes")
+        raise NotYet("not_confirmed") from None
+    return False
 
 
-async def _with_preamble(preamble: bytes, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _sha256_of_stored(dicom: DICOMwebClient, uids: Uids, preamble: bytes, original: bool) -> str:
+    digest = Digest()
+    async with dicom.retrieve_instance(
+        study_instance_uid=uids.study_instance_uid,
+        series_instance_uid=uids.series_instance_uid,
+        sop_instance_uid=uids.sop_instance_uid,
+        original=original,
+    ) as part:
+        async for chunk in with_preamble(preamble, part.chunks()):
+            digest.update(chunk)
+    return digest.sha256
+
+
+async def with_preamble(preamble: bytes, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """Put our preamble in the place of the stored one: it is no part of the instance, and the service may blank it."""
     yield preamble
     to_skip = len(preamble)
@@ -45,18 +77,19 @@ async def _with_preamble(preamble: bytes, chunks: AsyncIterator[bytes]) -> Async
         to_skip = max(0, to_skip - len(chunk))
 
 
-def _uids_of(header: Header) -> Uids | None:
+async def find_uids(dicom: DICOMwebClient, header: Header, named_by_service: str | None) -> Uids:
+    """Return the instance's UIDs: from its header, or by a search where the header could not be followed.
+
+    Raises:
+        NotYet: several instances share the UID, or there is none.
+        DICOMwebError: the service cannot be asked.
+    """
     if header.study_instance_uid and header.series_instance_uid and header.sop_instance_uid:
-        return header.study_instance_uid, header.series_instance_uid, header.sop_instance_uid
-    return None
-
-
-async def _search(dicom: DICOMwebClient, sop_instance_uid: str | None) -> Uids:
-    """Find an instance of which only the UID is known, for files whose header we could not follow."""
-    if sop_instance_uid is None:
-        raise NotYet("the stored instance is not named")
-    found = await dicom.search_for_instances(Query({"SOPInstanceUID": sop_instance_uid}, limit=2))
+        return Uids(header.study_instance_uid, header.series_instance_uid, header.sop_instance_uid)
+    if named_by_service is None:
+        raise NotYet("not_confirmed")
+    found = await dicom.search_for_instances(Query({"SOPInstanceUID": named_by_service}, limit=2))
     if len(found) != 1:
-        raise NotYet("the stored instance cannot be told from others with its UID")
+        raise NotYet("not_confirmed")
     [only] = found
-    return str(only.StudyInstanceUID), str(only.SeriesInstanceUID), str(only.SOPInstanceUID)
+    return Uids(str(only.StudyInstanceUID), str(only.SeriesInstanceUID), str(only.SOPInstanceUID))

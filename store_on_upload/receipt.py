@@ -1,52 +1,132 @@
-"""Receipts: one JSON blob for each blob of the inbox, under the same name, in a container of their own.
+"""What a receipt holds: one JSON document for each blob of the inbox (pure; `docs/receipts.md` is its schema).
 
-The same name, since two listings in the same order can then be joined without a request per blob.
+A document is about the newest version of the blob; the verdicts on earlier versions stand in its list `earlier`.
 """
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from collections import Counter
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any
 
-from azure.core import MatchConditions
-from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
-from azure.storage.blob import ContentSettings
-from azure.storage.blob.aio import BlobClient
+from shared.settings import AfterStore
 
-from shared.clients import Clients
-from shared.settings import RECEIPTS
-
-from .source import Source
-from .verdict import REASONS, Verdict
+from .verdict import REASONS, Decision, Verdict
 
 SCHEMA = 1
-_MAX_EARLIER = 50
+# Older ones are only counted. A nightly re-run of the same files comes to this in more than a year.
+MAX_EARLIER = 500
+
+
+class State(StrEnum):
+    """How far a version has come."""
+
+    QUEUED = "queued"  # the sweep has sent it on
+    DEFERRED = "deferred"  # waits for its next attempt
+    FINAL = "final"  # has its verdict
+
+
+class Disposition(StrEnum):
+    """What becomes of the file after its verdict."""
+
+    KEEP = "keep"
+    ARCHIVE = "archive"
+    DELETE = "delete"
+    QUARANTINE = "quarantine"
 
 
 @dataclass(frozen=True)
 class Receipt:
-    """What became of one version of a blob."""
+    """What became of one version of a blob, or is to become of it.
+
+    Args:
+        blob: its name.
+        etag: the version, without quotation marks, as listings have it.
+        size_bytes: of the file.
+        uploaded_at: when this version was written; as all times, as `timestamp` has it.
+        state: how far it has come.
+        verdict: None until the state is final.
+        reason: a key of `REASONS`.
+        failure: of a `gave_up`, the reason of the last failed attempt.
+        service_code: WarningReason or FailureReason of the DICOM service.
+        attributes: tags that the service named; never their values.
+        sha256: of the file; None where the content was never read to its end.
+        sent_bytes, sent_sha256: of what was sent; None where nothing was, or not to its end.
+        changes: what was changed on the way: `part10` (a head was put in front), `explicit_vr` (transcoded).
+        attempts: runs that began with the file.
+        poisonings: how often the platform set its message aside.
+        due_at: when the next attempt is due; None where the state is final.
+        failing_seconds: how long it has failed by itself.
+        failed_at: when it last failed, and if that was by itself (`failed_by_itself`).
+        stuck_since: since when the service says that the instance is being stored.
+        source, partition, after_store, on_conflict: the policy applied.
+        decided_at: when the verdict was given.
+    """
 
     blob: str
-    etag: str  # without quotation marks, as listings have it
+    etag: str
     size_bytes: int
-    sha256: str | None  # None where the content was never read to its end
-    verdict: Verdict
+    uploaded_at: str
+    state: State = State.FINAL
+    verdict: Verdict | None = None
     reason: str | None = None
+    failure: str | None = None
     service_code: int | None = None
     attributes: tuple[str, ...] = ()
     study_instance_uid: str | None = None
     series_instance_uid: str | None = None
     sop_instance_uid: str | None = None
-    uploaded_at: str = ""  # both as `timestamp` has it
-    decided_at: str = ""
+    sha256: str | None = None
+    sent_bytes: int | None = None
+    sent_sha256: str | None = None
+    changes: tuple[str, ...] = ()
+    attempts: int = 0
+    poisonings: int = 0
+    due_at: str | None = None
+    failing_seconds: float = 0
+    failed_at: str | None = None
+    failed_by_itself: bool = False
+    stuck_since: str | None = None
+    source: str | None = None
+    partition: str | None = None
+    after_store: str | None = None
+    on_conflict: str | None = None
+    decided_at: str | None = None
+
+    @property
+    def is_final(self) -> bool:
+        """Whether it has its verdict."""
+        return self.state is State.FINAL
+
+    @property
+    def disposition(self) -> Disposition:
+        """What becomes of the file; one that was changed on its way is archived, whatever the policy says."""
+        if self.verdict is None or self.verdict is Verdict.IGNORED:
+            return Disposition.KEEP
+        if self.verdict.quarantines:
+            return Disposition.QUARANTINE
+        return Disposition.ARCHIVE if self.changes else Disposition(self.after_store or AfterStore.KEEP)
+
+    def decided(self, decision: Decision, now: datetime, **found: Any) -> Receipt:
+        """Return it with its verdict, and what was found out on the way."""
+        return replace(
+            self,
+            **found,
+            state=State.FINAL,
+            verdict=decision.verdict,
+            reason=decision.reason,
+            service_code=decision.service_code,
+            attributes=decision.attributes,
+            due_at=None,
+            decided_at=timestamp(now),
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return it as `docs/receipts.md` has it."""
         advice = {"advice": REASONS[self.reason]} if self.reason else {}
-        return {"schema": SCHEMA, "state": "final", **asdict(self), **advice}
+        return {"schema": SCHEMA, **asdict(self), **advice}
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> Receipt:
@@ -56,7 +136,106 @@ class Receipt:
             KeyError, TypeError, ValueError: it is something else.
         """
         fields = {name: document[name] for name in cls.__dataclass_fields__ if name in document}
-        return cls(**fields | {"verdict": Verdict(fields["verdict"]), "attributes": tuple(fields["attributes"])})
+        fields["state"] = State(fields["state"])
+        fields["verdict"] = None if fields["verdict"] is None else Verdict(fields["verdict"])
+        for name in ("attributes", "changes"):
+            fields[name] = tuple(fields[name])
+        return cls(**fields)
+
+
+@dataclass(frozen=True)
+class Document:
+    """A receipt with those of earlier versions, as one blob holds them.
+
+    Args:
+        newest: of the version that stands.
+        earlier: final receipts of other versions, the oldest first.
+        dropped: verdict → how many older ones are no longer listed.
+        blob_etag: the version of the receipt's own blob, with its quotation marks; None = not written yet.
+    """
+
+    newest: Receipt
+    earlier: tuple[Receipt, ...] = ()
+    dropped: dict[str, int] = field(default_factory=dict)
+    blob_etag: str | None = None
+
+    def of_version(self, etag: str) -> Receipt | None:
+        """Return the receipt of a version, standing or earlier."""
+        return next((one for one in (self.newest, *reversed(self.earlier)) if one.etag == etag), None)
+
+    @property
+    def versions(self) -> tuple[Receipt, ...]:
+        """Every version that is listed, the standing one last."""
+        return (*self.earlier, self.newest)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as `docs/receipts.md` has it."""
+        earlier = [receipt.to_json() for receipt in self.earlier]
+        return self.newest.to_json() | {"earlier": earlier, "earlier_dropped": self.dropped}
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any], blob_etag: str | None = None) -> Document:
+        """Read what `to_json` gave.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is something else.
+        """
+        earlier = tuple(Receipt.from_json(one) for one in document["earlier"])
+        return cls(Receipt.from_json(document), earlier, dict(document["earlier_dropped"]), blob_etag)
+
+    def with_newest(self, receipt: Receipt, now: datetime) -> Document:
+        """Return it with another version's receipt in front; the one that stood, closed, becomes an earlier one."""
+        return self._with_earlier([*self.earlier, closed(self.newest, now)], receipt)
+
+    def with_one_of_an_older_version(self, receipt: Receipt) -> Document:
+        """Return it with the verdict on a version that has been overwritten since, filed behind the one that stands."""
+        return self._with_earlier([*self.earlier, receipt], self.newest)
+
+    def _with_earlier(self, earlier: list[Receipt], newest: Receipt) -> Document:
+        # A version that comes up again (a replay, a late run) has one entry: its latest.
+        kept = list({one.etag: one for one in earlier if one.etag != newest.etag}.values())
+        excess, listed = kept[: -MAX_EARLIER or None], kept[-MAX_EARLIER:]
+        if len(kept) <= MAX_EARLIER:
+            excess = []
+        counts = Counter(str(one.verdict) for one in excess)
+        dropped = {name: self.dropped.get(name, 0) + counts[name] for name in {*self.dropped, *counts}}
+        return replace(self, newest=newest, earlier=tuple(listed), dropped=dropped)
+
+
+def closed(receipt: Receipt, now: datetime) -> Receipt:
+    """Return the receipt of a version that is no longer there: what had no verdict yet will not get one."""
+    return receipt if receipt.is_final else receipt.decided(Decision(Verdict.IGNORED, "gone"), now)
+
+
+def merge(standing: Document, receipt: Receipt, *, is_current: bool, now: datetime) -> Document:
+    """Return the document with a receipt taken in; the same one where what stands is to stand.
+
+    The first verdict on a version counts, but for a `duplicate` of what this very version's other run has stored, and
+    for what was quarantined and is replayed. Of two versions the newer one's receipt stands.
+
+    Args:
+        standing: what is written.
+        receipt: of some version.
+        is_current: whether the blob still has that version.
+        now: the time.
+    """
+    same = standing.of_version(receipt.etag)
+    if same is not None and same.is_final and not _overrules(receipt, same):
+        return standing
+    if standing.newest.etag == receipt.etag:
+        return replace(standing, newest=receipt)
+    if is_current or (same is None and standing.newest.uploaded_at < receipt.uploaded_at):
+        return standing.with_newest(receipt, now)
+    return standing.with_one_of_an_older_version(closed(receipt, now))
+
+
+def _overrules(receipt: Receipt, standing: Receipt) -> bool:
+    if not receipt.is_final or standing.verdict is None:
+        return False
+    if standing.verdict.quarantines:  # only a replay comes to a second verdict
+        return True
+    stored = (Verdict.STORED, Verdict.STORED_WITH_WARNINGS, Verdict.REPLACED)
+    return standing.verdict is Verdict.DUPLICATE and receipt.verdict in stored
 
 
 def timestamp(when: datetime) -> str:
@@ -64,71 +243,6 @@ def timestamp(when: datetime) -> str:
     return when.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-async def standing_receipt(clients: Clients, source: Source) -> Receipt | None:
-    """Return the receipt of this version of a blob, if there is one: the standing one, or one of its earlier ones.
-
-    Raises:
-        KeyError, TypeError, ValueError: there is one that cannot be read.
-    """
-    try:
-        download = await clients.container(RECEIPTS).get_blob_client(source.blob.blob_name).download_blob()
-        document: dict[str, Any] = json.loads(await download.readall())
-    except ResourceNotFoundError:
-        return None
-    versions = [document, *document.get("earlier", [])]
-    return next((Receipt.from_json(one) for one in versions if one["etag"] == source.bare_etag), None)
-
-
-async def write_receipt(clients: Clients, receipt: Receipt) -> Receipt:
-    """Write a receipt, and return the one that stands: the first verdict on a version is the one that counts.
-
-    An event may come twice, and a blob may be overwritten. The newer version's receipt stands, and the older one goes
-    into its `earlier` list, whichever was judged first.
-
-    Raises:
-        ResourceModifiedError: somebody else changed it in the same moment.
-    """
-    blob = clients.container(RECEIPTS).get_blob_client(receipt.blob)
-    try:
-        await upload_json(blob, receipt.to_json() | {"earlier": []}, match_condition=MatchConditions.IfMissing)
-        return receipt
-    except ResourceExistsError:
-        return await _add_to(blob, receipt, is_current=await _is_current(clients, receipt))
-
-
-async def _is_current(clients: Clients, receipt: Receipt) -> bool:
-    """Say whether the blob still has the version that was judged; times, to the second, would leave ties."""
-    try:
-        properties = await clients.inbox.get_blob_client(receipt.blob).get_blob_properties()
-    except ResourceNotFoundError:
-        return False
-    return str(properties.etag).strip('"') == receipt.etag
-
-
-async def _add_to(blob: BlobClient, receipt: Receipt, *, is_current: bool) -> Receipt:
-    download = await blob.download_blob()
-    document: dict[str, Any] = json.loads(await download.readall())
-    if document["etag"] == receipt.etag:
-        return Receipt.from_json(document)
-    newest, older = receipt.to_json(), document
-    if not is_current and document.get("uploaded_at", "") >= receipt.uploaded_at:
-        newest, older = document, newest
-    earlier = [*document.pop("earlier", []), older][-_MAX_EARLIER:]
-    # A concurrent change makes this fail; the host then tries again from the start.
-    await upload_json(
-        blob,
-        newest | {"earlier": earlier},
-        etag=download.properties.etag,
-        match_condition=MatchConditions.IfNotModified,
-    )
-    return receipt
-
-
-async def upload_json(blob: BlobClient, document: dict[str, Any], **conditions: Any) -> None:
-    """Write a blob of JSON, over one that is there unless the conditions forbid it."""
-    await blob.upload_blob(
-        json.dumps(document, indent=1).encode(),
-        overwrite=True,
-        content_settings=ContentSettings(content_type="application/json"),
-        **conditions,
-    )
+def parse_timestamp(text: str) -> datetime:
+    """Read what `timestamp` gave."""
+    return datetime.fromisoformat(text)

@@ -1,15 +1,16 @@
-"""A blob of the inbox, held to the version that was first read."""
+"""One version of a blob, held to it: whatever is read of it later is of that version, or fails."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
 
 from azure.core import MatchConditions
-from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
+from azure.core.exceptions import HttpResponseError, ResourceModifiedError, ResourceNotFoundError
+from azure.storage.blob import BlobProperties
 from azure.storage.blob.aio import BlobClient
 
 from shared.dicomweb import Body
@@ -17,10 +18,12 @@ from shared.dicomweb import Body
 from .part10 import PREFIX_BYTES
 
 PREAMBLE_BYTES = 128
+# A conditional read of a blob that has gone may be answered either way.
+_GONE = (ResourceNotFoundError, ResourceModifiedError)
 
 
 class SourceGone(Exception):
-    """The blob was deleted or overwritten meanwhile; a newer version has a trigger of its own."""
+    """The blob was deleted or overwritten meanwhile; a newer version has an event of its own."""
 
 
 class Digest:
@@ -42,28 +45,55 @@ class Digest:
 
 
 @dataclass(frozen=True)
-class Source:
-    """One version of a blob: its first bytes, and the rest on demand.
+class Version:
+    """Which version of which blob.
 
     Args:
-        prefix: the first `PREFIX_BYTES`, or all of it.
-        etag: the version, with its quotation marks.
+        blob: where it is.
+        name: of the inbox's blob; that of a file in quarantine may have a suffix.
+        etag: of the inbox's blob, without quotation marks, as listings have it.
         size: in bytes.
-        last_modified: when this version was written, to the second.
+        last_modified: when it was written, to the second.
+        condition: the ETag by which the blob itself is held to this version, with its quotation marks.
         metadata: what the producer said of it.
+        is_being_copied: whether it is the target of a copy that is under way.
     """
 
     blob: BlobClient
-    prefix: bytes
+    name: str
     etag: str
     size: int
     last_modified: datetime
+    condition: str
     metadata: dict[str, str]
+    is_being_copied: bool = False
+
+    @classmethod
+    def of(cls, blob: BlobClient, properties: BlobProperties, size: int) -> Version:
+        """Return the version that the properties are of."""
+        return cls(
+            blob,
+            blob.blob_name,
+            str(properties.etag).strip('"'),
+            size,
+            properties.last_modified,
+            f'"{str(properties.etag).strip(chr(34))}"',
+            properties.metadata or {},
+            properties.copy.status == "pending",
+        )
 
     @property
-    def bare_etag(self) -> str:
-        """The version without quotation marks, as listings have it."""
-        return self.etag.strip('"')
+    def is_folder(self) -> bool:
+        """Whether it only stands for a folder, as tools for Data Lake make them."""
+        return self.size == 0 and self.metadata.get("hdi_isfolder", "").lower() == "true"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A version's first bytes, and the rest on demand."""
+
+    version: Version
+    prefix: bytes  # the first `PREFIX_BYTES`, or all of it
 
     @classmethod
     async def open(cls, blob: BlobClient) -> Source:
@@ -71,90 +101,140 @@ class Source:
 
         Raises:
             SourceGone: there is no such blob any more.
+            AzureError: storage failed.
         """
         try:
             download = await blob.download_blob()
             prefix = await download.read(PREFIX_BYTES)
-        except (ResourceNotFoundError, ResourceModifiedError):
+        except _GONE:
             raise SourceGone from None
-        properties = download.properties
-        return cls(
-            blob, prefix, str(properties.etag), download.size, properties.last_modified, properties.metadata or {}
-        )
+        return cls(Version.of(blob, download.properties, download.size), prefix)
 
-    async def check(self) -> None:
-        """Return if this version is still there.
-
-        Raises:
-            SourceGone: it is not.
-        """
-        try:
-            properties = await self.blob.get_blob_properties()
-        except ResourceNotFoundError:
-            raise SourceGone from None
-        if properties.etag != self.etag:
-            raise SourceGone
-
-    async def range(self, offset: int, length: int) -> bytes:
-        """Read `length` bytes of this version from `offset` on; all of them are in memory.
+    async def read(self, offset: int, length: int) -> bytes:
+        """Return a range of this version.
 
         Raises:
             SourceGone: the version is there no longer.
+            AzureError: storage failed.
         """
+        if offset + length <= len(self.prefix):
+            return self.prefix[offset : offset + length]
+        version = self.version
         try:
-            download = await self.blob.download_blob(
-                offset, length, etag=self.etag, match_condition=MatchConditions.IfNotModified
+            download = await version.blob.download_blob(
+                offset, length, etag=version.condition, match_condition=MatchConditions.IfNotModified
             )
             return await download.readall()
-        except (ResourceNotFoundError, ResourceModifiedError):
+        except _GONE:
             raise SourceGone from None
 
-    async def chunks(self, digest: Digest) -> AsyncIterator[bytes]:
-        """Yield the whole content of this version, taking it into `digest`; at most some MiB are in memory.
+    async def chunks_from(self, offset: int = 0) -> AsyncGenerator[bytes]:
+        """Yield this version's content from a byte on; at most some MiB are in memory.
 
         Raises:
             SourceGone: the version is there no longer.
+            AzureError: storage failed.
         """
-        digest.update(self.prefix)
-        yield self.prefix
-        if self.size == len(self.prefix):
+        if offset < len(self.prefix):
+            yield self.prefix[offset:] if offset else self.prefix
+            offset = len(self.prefix)
+        if offset == self.version.size:
             return
-        async with aclosing(self._rest()) as rest:
+        async with aclosing(self._rest(offset)) as rest:
             async for chunk in rest:
-                digest.update(chunk)
                 yield chunk
 
-    async def _rest(self) -> AsyncGenerator[bytes]:
+    async def _rest(self, offset: int) -> AsyncGenerator[bytes]:
+        version = self.version
         try:
-            download = await self.blob.download_blob(
-                offset=len(self.prefix), etag=self.etag, match_condition=MatchConditions.IfNotModified
+            download = await version.blob.download_blob(
+                offset, etag=version.condition, match_condition=MatchConditions.IfNotModified
             )
             async for chunk in download.chunks():
                 yield chunk
-        except (ResourceNotFoundError, ResourceModifiedError):
+        except _GONE:
             raise SourceGone from None
+
+    def sha256_of_prefix(self) -> str | None:
+        """Return the hash of the whole content where it is at hand; None if it is longer."""
+        return hashlib.sha256(self.prefix).hexdigest() if len(self.prefix) == self.version.size else None
+
+    async def sha256(self) -> str:
+        """Return the hash of the whole content, read once more."""
+        digest = Digest()
+        async with aclosing(self.chunks_from()) as chunks:
+            async for chunk in chunks:
+                digest.update(chunk)
+        return digest.sha256
 
 
 class HashedBody(Body):
-    """A source as a request body; `digest` covers the latest attempt."""
+    """A request body, hashed as it passes.
 
-    def __init__(self, source: Source) -> None:
-        super().__init__(self._open, source.size)
-        self._source = source
-        self.digest = Digest()
+    Args:
+        content: what is sent.
+    """
+
+    def __init__(self, content: Body) -> None:
+        super().__init__(self._open, content.length)
+        self._content = content
+        self._digest = Digest()  # of the latest attempt
+        self.preamble = b""  # the bytes in front of `DICM` (PS3.10 §7.1), once they have passed
+
+    async def _open(self) -> AsyncGenerator[bytes]:
+        self._digest = digest = Digest()
+        async with aclosing(aiter(self._content)) as chunks:
+            async for chunk in chunks:
+                if digest.size < PREAMBLE_BYTES:
+                    self.preamble = (self.preamble[: digest.size] + chunk)[:PREAMBLE_BYTES]
+                digest.update(chunk)
+                yield chunk
 
     @property
-    def preamble(self) -> bytes:
-        """The bytes in front of `DICM` (PS3.10 §7.1)."""
-        return self._source.prefix[:PREAMBLE_BYTES]
+    def sha256(self) -> str | None:
+        """The hash; None unless all of it has passed."""
+        return self._digest.sha256 if self._digest.size == self.length else None
 
-    def _open(self) -> AsyncIterator[bytes]:
-        self.digest = Digest()
-        return self._source.chunks(self.digest)
-
-    async def complete_digest(self) -> Digest:
-        """Return the hash of the whole content, read once more where the service did not wait for all of it."""
-        if self.digest.size != self.length:
+    async def complete_sha256(self) -> str:
+        """Return the hash of the whole, read once more where the service did not wait for all of it."""
+        if self.sha256 is None:
             async for _ in self:
                 pass
-        return self.digest
+        return self._digest.sha256
+
+
+def body_of(source: Source, head: bytes = b"") -> Body:
+    """Return a file as a request body, with what must precede it."""
+
+    async def chunks() -> AsyncGenerator[bytes]:
+        if head:
+            yield head
+        async with aclosing(source.chunks_from()) as content:
+            async for chunk in content:
+                yield chunk
+
+    return Body(chunks, len(head) + source.version.size)
+
+
+async def find_version(blob: BlobClient) -> Version | None:
+    """Return the version that a blob has now; None if there is no such blob.
+
+    Raises:
+        AzureError: storage failed.
+    """
+    try:
+        properties = await blob.get_blob_properties()
+    except ResourceNotFoundError:
+        return None
+    return Version.of(blob, properties, properties.size)
+
+
+async def version_of(blob: BlobClient) -> str | None:
+    """Return the ETag that a blob has now, without quotation marks; None if there is no such blob."""
+    version = await find_version(blob)
+    return version.etag if version else None
+
+
+def is_leased(error: HttpResponseError) -> bool:
+    """Say whether a lease or a snapshot forbids what was tried; a stale ETag is answered with the same status."""
+    return getattr(error, "error_code", None) in ("LeaseIdMissing", "SnapshotsPresent")

@@ -1,107 +1,192 @@
-"""One blob → one verdict: look at it, store it, confirm it, write the receipt, then deal with the file."""
+"""One blob → one verdict, whichever door it came through: look, store, confirm, write the receipt, deal with the file.
+
+What fails and may pass is put off (`waiting`), not raised: the host would try again five times at once, and then set
+the blob's message aside.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import time
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 
-from shared.clients import Clients
-from shared.dicomweb import DICOMwebClient, StatusError
+from shared import clock
+from shared.dicomweb import Busy, DICOMwebError
 from shared.events import event
+from shared.settings import LONGEST_RUN_SECONDS, QUARANTINE
 
-from .duplicate import compare_with_stored
-from .part10 import Header, Unfit, read_header
-from .quarantine import move_to_quarantine
-from .receipt import Receipt, standing_receipt, timestamp, write_receipt
-from .source import Digest, HashedBody, Source, SourceGone
-from .verdict import AlreadyStored, Decision, Verdict, judge, rejected
+from .arrivals import Arrival, Door
+from .deferral import OUTAGE, STOPPED, setback_of
+from .examine import examine
+from .finishing import finish
+from .ingest import Ingest
+from .part10 import Header
+from .quarantine import original_of
+from .receipt import Document, Receipt
+from .receipts import read_receipt
+from .source import Source, SourceGone
+from .storing import Job, store
+from .verdict import Decision, NotYet
+from .waiting import begun, close_gone, defer, put_off, report_failure, send_later
 
-SUFFIX = ".dcm"
+# What the host would end from outside, we end ourselves, a little earlier.
+_LONGEST_ATTEMPT_SECONDS = LONGEST_RUN_SECONDS - 60
+# A younger blob's first event finds no receipt, and does not look for one. One that comes twice within this time is
+# known to the process (`handled`), or to the service, which says that it has the instance already.
+_YOUNG_SECONDS = 300
 
 
-async def handle_blob(clients: Clients, name: str) -> None:
-    """Bring one blob of the inbox to its verdict and deal with the file; harmless when repeated.
+@dataclass(frozen=True)
+class _Run:
+    """One attempt at one version.
 
-    A version that already has a receipt is not stored again, so an instance deleted on purpose does not come back.
+    Args:
+        ingest: what it works with.
+        arrival: how it came.
+        source: the file.
+        standing: the receipts of its name, where they were read.
+        receipt: as the attempt begins with it.
+        started: of `time.monotonic`.
+    """
+
+    ingest: Ingest
+    arrival: Arrival
+    source: Source
+    standing: Document | None
+    receipt: Receipt
+    started: float
+
+
+async def handle(ingest: Ingest, arrival: Arrival) -> None:
+    """Bring one blob to its verdict and deal with the file, or put it off; harmless when repeated.
+
+    A version that has its receipt is not stored again, so an instance deleted on purpose does not come back.
 
     Raises:
-        DICOMwebError, Failed, AzureError: no verdict yet, or the file is not dealt with; it stays in the inbox, and
-            the host tries again.
+        AzureError, Failed: not even putting it off was possible; the host tries again, and the sweep finds the blob.
     """
+    async with ingest.handled.alone(arrival.names[0]):
+        if await ingest.stop.is_on():
+            await put_off(ingest, arrival, STOPPED)
+        elif ingest.circuit.is_blocked:
+            await put_off(ingest, arrival, OUTAGE)
+        else:
+            async with ingest.gate.entered():
+                await _attempt(ingest, arrival)
+
+
+async def _attempt(ingest: Ingest, arrival: Arrival) -> None:
     try:
-        source = await Source.open(clients.inbox.get_blob_client(name))
-        receipt = await standing_receipt(clients, source) or await _decide(clients, source)
-        if receipt.verdict.quarantines:
-            await move_to_quarantine(clients, source, receipt)
+        run = await _begin(ingest, arrival)
     except SourceGone:
-        # Deleted, or overwritten: then the new version has a trigger of its own.
-        event("blob_gone")
+        return await close_gone(ingest, arrival)
+    except Exception as error:  # of a version that is not known yet, no receipt can be written
+        report_failure(error)
+        return await send_later(ingest, arrival)
+    return None if run is None else await _bring_to_an_end(run)
 
 
-async def _decide(clients: Clients, source: Source) -> Receipt:
+async def _bring_to_an_end(run: _Run) -> None:
+    ingest, arrival, version = run.ingest, run.arrival, run.source.version
+    try:
+        async with asyncio.timeout(_LONGEST_ATTEMPT_SECONDS):
+            receipt = await _decide(run)
+    except SourceGone:
+        return await close_gone(ingest, arrival)
+    except Exception as error:
+        report_failure(error)
+        return await defer(ingest, arrival, version, run.receipt, setback_of(error), run.standing)
+    return await finish(ingest, arrival, version, receipt, run.standing, run.started)
+
+
+async def _begin(ingest: Ingest, arrival: Arrival) -> _Run | None:
+    """Open the blob and see what is known of it; None if this version is dealt with already.
+
+    Raises:
+        SourceGone: there is no such blob.
+        AzureError, Failed: storage failed, or what it holds cannot be read.
+    """
     started = time.monotonic()
-    receipt = await write_receipt(clients, await _judge(clients.dicom, source))
-    _report(receipt, time.monotonic() - started)
+    source = await _open(ingest, arrival)
+    version = source.version
+    if (version.name, version.etag) in ingest.handled and arrival.door is not Door.REPLAY:
+        return None
+    standing = await read_receipt(ingest.clients, version.name) if _may_have_a_receipt(arrival, source) else None
+    receipt = begun(ingest, arrival, version, standing)
+    if not receipt.is_final:
+        receipt = replace(receipt, attempts=receipt.attempts + 1)
+    return _Run(ingest, arrival, source, standing, receipt, started)
+
+
+async def _open(ingest: Ingest, arrival: Arrival) -> Source:
+    """Open the blob by the first of its possible names under which there is one."""
+    clients = ingest.clients
+    container = arrival.container or clients.settings.dicom_inbox_container
+    for name in arrival.names:
+        try:
+            source = await Source.open(clients.container(container).get_blob_client(name))
+        except SourceGone:
+            continue
+        if container == QUARANTINE:
+            return replace(source, version=await original_of(clients, source.version))
+        return source
+    raise SourceGone
+
+
+def _may_have_a_receipt(arrival: Arrival, source: Source) -> bool:
+    age = (clock.now() - source.version.last_modified).total_seconds()
+    return arrival.door not in (Door.BLOB, Door.EVENT) or age > _YOUNG_SECONDS
+
+
+async def _decide(run: _Run) -> Receipt:
+    """Return the receipt with the verdict: the one that stands, or a new one.
+
+    Raises:
+        NotYet: none can be given now.
+        SourceGone: the version is there no longer.
+        DICOMwebError, AzureError: the service or the storage failed.
+    """
+    if run.receipt.is_final:
+        return run.receipt
+    settings = run.ingest.clients.settings
+    policy = run.ingest.clients.sources.policy_for(run.source.version.name)
+    found = await examine(run.source, policy, settings.max_instance_bytes)
+    if isinstance(found, Decision):
+        return run.receipt.decided(found, clock.now(), sha256=run.source.sha256_of_prefix())
+    async with run.ingest.gate.large(run.source.version.size):
+        return await _store(run, found)
+
+
+async def _store(run: _Run, header: Header) -> Receipt:
+    """Store, and let the circuit and the gate know how the service took it."""
+    ingest = run.ingest
+    if not ingest.circuit.admits():
+        raise NotYet("outage", is_outage=True)
+    try:
+        receipt = await store(Job(ingest, run.source, header, run.receipt, run.standing, run.arrival.door))
+    except (DICOMwebError, NotYet) as error:
+        _note_failure(ingest, run.source.version.name, error)
+        raise
+    except BaseException:
+        ingest.circuit.abandoned()
+        raise
+    _note_success(ingest)
     return receipt
 
 
-async def _judge(dicom: DICOMwebClient, source: Source) -> Receipt:
-    if not source.blob.blob_name.lower().endswith(SUFFIX):
-        return _receipt(source, None, None, Decision(Verdict.IGNORED, "name"))
-    try:
-        header = await read_header(source.prefix, source.size, source.range)
-    except Unfit as unfit:
-        return _receipt(source, None, None, rejected(unfit.reason))
-    return await _store(dicom, source, header)
+def _note_failure(ingest: Ingest, name: str, error: DICOMwebError | NotYet) -> None:
+    if isinstance(error, NotYet) and error.reason == "being_stored":
+        return _note_success(ingest)  # an answer as good as any
+    if isinstance(error, Busy):
+        ingest.gate.overloaded()
+    setback = setback_of(error)
+    after = setback.retry_after_seconds
+    if ingest.circuit.failed(name, is_outage=setback.is_outage, retry_after_seconds=after):
+        event("outage_begins", reason=setback.reason)
+    return None
 
 
-async def _store(dicom: DICOMwebClient, source: Source, header: Header) -> Receipt:
-    body = HashedBody(source)
-    try:
-        result = await dicom.store_instance(body)
-        decision = judge(result, header.sop_instance_uid)
-    except AlreadyStored as stored:
-        decision = await compare_with_stored(dicom, body, header, stored.sop_instance_uid)
-    except StatusError as error:
-        if error.status_code != 413:
-            raise
-        decision = rejected("too_large")
-    return _receipt(source, header, body.digest, decision)
-
-
-def _receipt(source: Source, header: Header | None, digest: Digest | None, decision: Decision) -> Receipt:
-    return Receipt(
-        blob=source.blob.blob_name,
-        etag=source.bare_etag,
-        size_bytes=source.size,
-        sha256=_sha256(source, digest),
-        verdict=decision.verdict,
-        reason=decision.reason,
-        service_code=decision.service_code,
-        attributes=decision.attributes,
-        study_instance_uid=header.study_instance_uid if header else None,
-        series_instance_uid=header.series_instance_uid if header else None,
-        sop_instance_uid=header.sop_instance_uid if header else None,
-        uploaded_at=timestamp(source.last_modified),
-        decided_at=timestamp(datetime.now(UTC)),
-    )
-
-
-def _sha256(source: Source, digest: Digest | None) -> str | None:
-    """Return the hash of the whole content, if all of it has been seen."""
-    if digest is None:
-        digest = Digest()
-        digest.update(source.prefix)
-    return digest.sha256 if digest.size == source.size else None
-
-
-def _report(receipt: Receipt, seconds: float) -> None:
-    event(
-        "blob_decided",
-        verdict=receipt.verdict,
-        reason=receipt.reason,
-        service_code=receipt.service_code,
-        attributes=receipt.attributes or None,
-        bytes=receipt.size_bytes,
-        seconds=round(seconds, 3),
-    )
+def _note_success(ingest: Ingest) -> None:
+    ingest.gate.passed()
+    if ingest.circuit.passed():
+        event("outage_ends")

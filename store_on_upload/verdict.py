@@ -1,6 +1,6 @@
-"""The verdicts on a blob, and how a store's answer becomes one (a table).
+"""The verdicts on a blob, their reasons, and how a store's answer becomes one (tables).
 
-Every blob gets exactly one. Codes of reasons are stable: receipts, quarantine and documentation name them.
+Every version of a blob gets exactly one. Codes of reasons are stable: receipts, quarantine and documents name them.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from shared.dicomweb import InstanceOutcome, StoreReason, StoreResult, StoreStatus
+from shared.dicomweb import InstanceOutcome, StoreReason, StoreStatus
 from shared.events import Failed
 
 
@@ -18,33 +18,67 @@ class Verdict(StrEnum):
     STORED = "stored"
     STORED_WITH_WARNINGS = "stored_with_warnings"
     DUPLICATE = "duplicate"  # there already, with the same bytes
+    REPLACED = "replaced"  # there already with other bytes, which gave way
     CONFLICT = "conflict"  # there already, with other bytes
     REJECTED = "rejected"
-    IGNORED = "ignored"  # not one of ours by its name
+    IGNORED = "ignored"  # none of ours
+    GAVE_UP = "gave_up"  # failed by itself for too long
 
     @property
     def quarantines(self) -> bool:
         """Whether the file leaves the inbox for the quarantine."""
-        return self in (Verdict.CONFLICT, Verdict.REJECTED)
+        return self in (Verdict.CONFLICT, Verdict.REJECTED, Verdict.GAVE_UP)
+
+    @property
+    def is_in_service(self) -> bool:
+        """Whether the DICOM service has the instance."""
+        return self in (Verdict.STORED, Verdict.STORED_WITH_WARNINGS, Verdict.DUPLICATE, Verdict.REPLACED)
 
 
-# Code → what a person should know and do.
+# Code → what a person should know and do. First those of verdicts.
 REASONS: dict[str, str] = {
     "empty": "The blob has no content. Send the file again.",
-    "not_dicom": "This is no DICOM Part 10 file: `DICM` is not at byte 128. Export it as DICOM and send it again.",
+    "not_dicom": "This is no DICOM file: neither is `DICM` at byte 128, nor does it begin with a dataset. Export it "
+    "as DICOM and send it again.",
+    "archive": "This is an archive. Unpack it first, and send the files in it.",
     "unreadable": "The DICOM header cannot be read. Export the file again at its source.",
     "unfinished": "The file ends before its data does. Send it again, under its final name, once it is complete.",
     "uids_missing": "The dataset lacks a valid Study, Series or SOP Instance UID. Correct it at its source.",
+    "too_large": "The file is larger than the app or the DICOM service takes. See the setting MAX_INSTANCE_BYTES.",
     "too_long_for_explicit_vr": "An element's value is longer than 64 KiB, which this file's encoding can hold and "
     "the one the DICOM service asks for cannot. Have its sender export it in Explicit VR.",
-    "too_large_for_explicit_vr": "The DICOM service asks for another encoding of this file, and more than 64 MiB "
-    "beside its pixel data would have to be written anew. Have its sender export it in Explicit VR.",
-    "too_large": "The file is larger than the DICOM service takes in one request.",
     "refused": "The DICOM service does not take the file: a required attribute is missing or invalid, or the "
     "dataset cannot be read. The attributes named, if any, tell which.",
+    "purged": "Retention has deleted this study. If it is to come back, set ON_PURGED to `store` and replay the file.",
     "other_bytes": "An instance with the same UIDs and other content is stored already, and was left as it is. "
     "Compare the two, then delete the stored one or give this one UIDs of its own.",
-    "name": "The name does not end in `.dcm`.",
+    "other_patient": "An instance with the same UIDs and another patient's id or birth date is stored already. It "
+    "is never replaced: find out whose it is.",
+    "kept_failing": "The file failed by itself for GIVE_UP_AFTER_DAYS, while others went through. `failure` tells "
+    "how. Look at the DICOM service's log, then replay it.",
+    "crashed": "The app ended abnormally each time that it handled this file. Look at its memory, then replay it.",
+    "name": "The name is none of ours: see the setting INBOX_SUFFIXES.",
+    "temporary": "A temporary name. The file is looked at once it has its final one.",
+    "folder": "A folder's marker, not a file.",
+    "dicomdir": "A DICOMDIR lists the files of a medium, and holds no instance.",
+    "no_dicom_content": "A name without a suffix, and no DICOM in it.",
+    "gone": "The blob was deleted or overwritten by its producer before it had a verdict.",
+    # Then those of what is only put off: `reason` of a receipt that is not final.
+    "swept": "The file had been missed: the sweep has sent it on.",
+    "service_unreachable": "The DICOM service or its token cannot be had. It is tried again.",
+    "service_busy": "The DICOM service is busy or down. It is tried again.",
+    "outage": "The DICOM service is down, or does not let the app in. All files wait; one is tried each minute.",
+    "too_slow": "The file could not be sent within 14 minutes. It is tried again.",
+    "access_denied": "The DICOM service does not let the app in: see its role. It is tried again.",
+    "service_failed": "The DICOM service did not answer as it should. It is tried again.",
+    "storage_failed": "The storage account did not answer as it should. It is tried again.",
+    "being_stored": "Another store of the instance is under way, or has died midway. If it stays so: see the setting "
+    "REPLACE_STUCK.",
+    "not_confirmed": "The DICOM service did not confirm the instance. It is tried again.",
+    "unsettled": "The file is empty or unfinished, and may still be written to: see SETTLE_AFTER_SECONDS.",
+    "stopped": "A blob named STOP in dicom-control stops ingest. Delete it to go on.",
+    "app_failed": "The app failed: its log has the event blob_failed. It is tried again.",
+    "poisoned": "The app could not finish with the file five times in a row. It is tried again, three times in all.",
 }
 
 
@@ -66,7 +100,28 @@ class Decision:
 
 
 class NotYet(Failed):
-    """No verdict can be given now: the service has neither taken nor refused the instance."""
+    """No verdict can be given now: the service has neither taken nor refused the instance.
+
+    Args:
+        reason: a key of `REASONS`.
+        service_code: FailureReason, as the service gave it.
+        is_outage: it is not the file's fault, so that the time does not count against it.
+        retry_after_seconds: how long it is of no use to try again.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        service_code: int | None = None,
+        *,
+        is_outage: bool = False,
+        retry_after_seconds: float | None = None,
+    ) -> None:
+        super().__init__(f"no verdict yet: {reason}" + (f", service code {service_code}" if service_code else ""))
+        self.reason = reason
+        self.service_code = service_code
+        self.is_outage = is_outage
+        self.retry_after_seconds = retry_after_seconds
 
 
 class AlreadyStored(Exception):
@@ -82,19 +137,18 @@ def rejected(reason: str) -> Decision:
     return Decision(Verdict.REJECTED, reason)
 
 
-def judge(result: StoreResult, sop_instance_uid: str | None) -> Decision:
-    """Read a store's answer for our one instance.
+def ignored(reason: str) -> Decision:
+    """Return the verdict on a blob that is none of ours."""
+    return Decision(Verdict.IGNORED, reason)
 
-    Args:
-        result: the answer.
-        sop_instance_uid: the dataset's own; None where it was not found near the file's start: an answer that
-            names one instance is then about ours.
+
+def judge(outcome: InstanceOutcome) -> Decision:
+    """Read what a store's answer says of our one instance.
 
     Raises:
         AlreadyStored: failure 45070.
         NotYet: our instance is not named, or the failure passes.
     """
-    outcome = result.outcome_of(sop_instance_uid)
     match outcome.status:
         case StoreStatus.STORED:
             return Decision(Verdict.STORED)
@@ -103,7 +157,7 @@ def judge(result: StoreResult, sop_instance_uid: str | None) -> Decision:
         case StoreStatus.FAILED:
             return _judge_failure(outcome)
         case StoreStatus.NOT_NAMED | StoreStatus.NOT_RECEIVED:
-            raise NotYet(f"the answer is no word about our instance: {outcome.status.value}")
+            raise NotYet("not_confirmed")
 
 
 def _judge_failure(outcome: InstanceOutcome) -> Decision:
@@ -112,6 +166,8 @@ def _judge_failure(outcome: InstanceOutcome) -> Decision:
             raise AlreadyStored(outcome.sop_instance_uid)
         case StoreReason.INVALID | StoreReason.OTHER_STUDY:
             return Decision(Verdict.REJECTED, "refused", outcome.reason, outcome.failed_attributes)
+        case StoreReason.BEING_STORED:
+            raise NotYet("being_stored", outcome.reason)
         case _:
-            # 272 and 45071 pass; of a code we do not know, that is the safe thing to believe.
-            raise NotYet(f"the service failed with reason {outcome.reason}")
+            # 272 passes; of a code we do not know, that is the safe thing to believe.
+            raise NotYet("service_failed", outcome.reason)

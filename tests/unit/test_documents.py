@@ -30,7 +30,8 @@ def test_the_configuration_table_is_the_settings() -> None:
     """Names, defaults and meanings, in the same order."""
     expected = {}
     for name, field in Settings.model_fields.items():
-        default = "required" if field.is_required() else f"`{field.default}`" if field.default else "not set"
+        value = " ".join(field.default) if isinstance(field.default, tuple) else field.default
+        default = "required" if field.is_required() else "not set" if value is None else f"`{value}`"
         expected[setting_name(name)] = [default, field.description]
     table = rows("README.md", "Configuration")
     assert table == expected
@@ -59,7 +60,7 @@ def test_every_event_is_documented_with_its_fields() -> None:
     table = rows("docs/logging.md", "")
     folders = ("shared", "store_on_upload", "query_api", "purge_study")
     code = "".join(file.read_text() for folder in folders for file in (ROOT / folder).rglob("*.py"))
-    named = set(re.findall(r'(?:event|failed)\(\s*"(\w+)"', code))
+    named = set(re.findall(r'(?:event|failed|_run)\(\s*"(\w+)"', code))
     assert set(table) == named
     documented = {field for cells in table.values() for field in re.findall(r"`(\w+)`", cells[-1])}
     assert documented <= FIELDS

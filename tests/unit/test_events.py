@@ -39,15 +39,21 @@ def test_fields_are_few() -> None:
     """The list of fields grows by decision: each new one must be free of patients, files and addresses."""
     assert {
         "at",
+        "attempts",
         "attributes",
         "bytes",
+        "door",
         "due",
         "error",
         "examined",
         "mode",
+        "oldest_pending_seconds",
+        "queued",
         "reason",
         "seconds",
+        "seen",
         "service_code",
+        "source",
         "status",
         "transaction",
         "verdict",
@@ -57,7 +63,7 @@ def test_fields_are_few() -> None:
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (NotYet("the service failed with reason 272"), "NotYet: the service failed with reason 272"),
+        (NotYet("service_failed", 272), "NotYet: no verdict yet: service_failed, service code 272"),
         (Failed("later"), "Failed: later"),
         (InvalidParameter("limit must be between 1 and 200"), "InvalidParameter: limit must be between 1 and 200"),
         (ConfigurationError(["A: wrong"]), "ConfigurationError: the app's settings need attention: A: wrong"),

@@ -93,16 +93,16 @@ def test_with_an_unknown_uid(outcomes: list[InstanceOutcome], expected: Decision
 
 def judged(result: StoreResult, uid: str | None, expected: Decision | type[Exception]) -> None:
     if isinstance(expected, Decision):
-        assert judge(result, uid) == expected
+        assert judge(result.outcome_of(uid)) == expected
     else:
         with pytest.raises(expected):
-            judge(result, uid)
+            judge(result.outcome_of(uid))
 
 
 def test_stored_instance_is_named() -> None:
     """The UID of the instance that is there already comes along, to compare the two."""
     with pytest.raises(AlreadyStored) as raised:
-        judge(StoreResult(409, (failed(StoreReason.ALREADY_STORED, OTHER),)), None)
+        judge(StoreResult(409, (failed(StoreReason.ALREADY_STORED, OTHER),)).outcome_of(None))
     assert raised.value.sop_instance_uid == OTHER
 
 
@@ -110,7 +110,7 @@ def test_reasons() -> None:
     """A reason that the code gives is one that people are told about, and every text ends as a sentence."""
     folder = Path(verdict_module.__file__).parent
     code = "".join(file.read_text() for file in folder.glob("*.py"))
-    given = re.findall(r'(?:Unfit|rejected|Decision\(Verdict\.[A-Z]+,)\(?\s*"(\w+)"', code)
+    given = re.findall(r'(?:Unfit|rejected|ignored|NotYet|Setback|Decision\(Verdict\.[A-Z]+,)\(?\s*"(\w+)"', code)
     assert {"empty", "refused", "name"} <= set(given) <= set(REASONS)
     assert all(text.endswith(".") for text in REASONS.values())
 
@@ -118,4 +118,4 @@ def test_reasons() -> None:
 @pytest.mark.parametrize("verdict", Verdict)
 def test_what_leaves_the_inbox(verdict: Verdict) -> None:
     """What the service does not have goes to the quarantine; what is not ours stays."""
-    assert verdict.quarantines == (verdict in (Verdict.CONFLICT, Verdict.REJECTED))
+    assert verdict.quarantines + verdict.is_in_service + (verdict is Verdict.IGNORED) == 1

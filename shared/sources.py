@@ -1,0 +1,148 @@
+"""Who drops files: rules for parts of the inbox, from the optional file `sources.toml`.
+
+    [[source]]
+    name = "mri"                    # as it stands in the log: a word, nothing of a patient's
+    prefix = "siteA/mri/"           # of the blobs' names; the longest that fits counts
+    partition = "site-a"
+    suffixes = [".dcm"]
+    after_store = "archive"
+    on_conflict = "quarantine"
+    settle_after_seconds = 60
+
+What a source does not say, the settings say.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from shared.dicomweb import InvalidParameter
+from shared.dicomweb.partitions import partition_path
+from shared.settings import AfterStore, ConfigurationError, OnConflict, Settings, Suffixes
+
+DEFAULT_PATH = Path(__file__).resolve().parent.parent / "sources.toml"
+
+
+def _partition(value: str) -> str:
+    try:
+        partition_path(value)
+    except InvalidParameter as error:
+        raise ValueError(str(error)) from None
+    return value
+
+
+class Source(BaseModel):
+    """One entry of the file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")
+    prefix: str = Field(max_length=1024)
+    partition: Annotated[str, AfterValidator(_partition)] | None = None
+    suffixes: Suffixes | None = None
+    after_store: AfterStore | None = None
+    on_conflict: OnConflict | None = None
+    settle_after_seconds: int | None = Field(default=None, ge=0, le=86_400)
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    source: tuple[Source, ...] = ()
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What holds for a blob.
+
+    Args:
+        source: the name of its source; None where none fits.
+        partition: of the DICOM service; None for a service without partitions.
+        suffixes: of the names that are stored, with their dots, in small letters.
+        after_store: what becomes of the file.
+        on_conflict: what is done where the service has other bytes.
+        settle_after_seconds: how long an unfinished file must be unchanged before it is rejected.
+    """
+
+    source: str | None
+    partition: str | None
+    suffixes: tuple[str, ...]
+    after_store: AfterStore
+    on_conflict: OnConflict
+    settle_after_seconds: int
+
+
+class Sources:
+    """The sources of an installation, the longest prefix first."""
+
+    def __init__(self, settings: Settings, sources: tuple[Source, ...] = ()) -> None:
+        self._settings = settings
+        self._sources = sorted(sources, key=lambda source: len(source.prefix), reverse=True)
+
+    def policy_for(self, name: str) -> Policy:
+        """Return what holds for a blob of this name."""
+        source = next((source for source in self._sources if name.startswith(source.prefix)), None)
+        said = source.model_dump(exclude_none=True) if source else {}
+        settings = self._settings
+        return Policy(
+            source=said.get("name"),
+            partition=said.get("partition"),
+            suffixes=said.get("suffixes", settings.inbox_suffixes),
+            after_store=said.get("after_store", settings.after_store),
+            on_conflict=said.get("on_conflict", settings.on_conflict),
+            settle_after_seconds=said.get("settle_after_seconds", settings.settle_after_seconds),
+        )
+
+    @property
+    def partitions(self) -> frozenset[str | None]:
+        """Every partition that a blob can go to; None stands for the service without one."""
+        by_default = {self.policy_for("\0").partition}
+        return frozenset(by_default | {source.partition for source in self._sources})
+
+
+def read_sources(path: str | None) -> tuple[Source, ...]:
+    """Read the file; no file at the default place means no sources.
+
+    Raises:
+        ConfigurationError: it is missing where a path is set, or something in it is wrong: all that is.
+    """
+    file = DEFAULT_PATH if path is None else Path(path)
+    if path is None and not file.exists():
+        return ()
+    try:
+        return _checked(_File.model_validate(tomllib.loads(file.read_text("utf-8"))).source)
+    except (OSError, UnicodeDecodeError):
+        raise ConfigurationError(["SOURCES_PATH: the file cannot be read"]) from None
+    except tomllib.TOMLDecodeError:
+        raise ConfigurationError(["sources.toml: it is no TOML"]) from None
+    except ValidationError as error:
+        raise ConfigurationError(_problems(error)) from None
+
+
+def _checked(sources: tuple[Source, ...]) -> tuple[Source, ...]:
+    problems = [
+        f"sources.toml: two sources have the same {field}"
+        for field in ("name", "prefix")
+        if len({getattr(source, field) for source in sources}) < len(sources)
+    ]
+    if problems:
+        raise ConfigurationError(problems)
+    return sources
+
+
+def _problems(error: ValidationError) -> list[str]:
+    return [
+        f"sources.toml: {_place(problem['loc'])}: {problem['msg'].removeprefix('Value error, ')}"
+        for problem in error.errors(include_url=False, include_input=False, include_context=False)
+    ]
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    """Say where in the file: `source 2, after_store`; the first source is number 1."""
+    parts: list[Any] = [part + 1 if isinstance(part, int) else part for part in location]
+    return " ".join(map(str, parts[:2])) + (f", {parts[2]}" if len(parts) > 2 else "")

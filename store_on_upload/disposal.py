@@ -1,0 +1,45 @@
+"""What becomes of the file once its receipt is written; always of the version that was judged, never of a newer one."""
+
+from __future__ import annotations
+
+from shared.clients import Clients
+from shared.settings import ARCHIVE, QUARANTINE
+
+from .moving import copy_verified, delete_version
+from .quarantine import copy_to_quarantine, delete_reason, write_reason
+from .receipt import Disposition, Receipt
+from .source import Version
+
+
+async def dispose(clients: Clients, version: Version, receipt: Receipt) -> None:
+    """Deal with a file as its receipt says; harmless when repeated.
+
+    Raises:
+        Leased: the file may not be deleted now.
+        Failed: a copy is not what it should be, or not there in time.
+        SourceGone: the version is there no longer.
+        AzureError: storage failed.
+    """
+    if version.blob.container_name == QUARANTINE:
+        return await _dispose_of_replayed(clients, version, receipt)
+    match receipt.disposition:
+        case Disposition.KEEP:
+            return None
+        case Disposition.QUARANTINE:
+            await copy_to_quarantine(clients, version, receipt)
+        case Disposition.ARCHIVE:
+            await copy_verified(clients, version, ARCHIVE)
+        case Disposition.DELETE:
+            pass
+    return await delete_version(version)
+
+
+async def _dispose_of_replayed(clients: Clients, version: Version, receipt: Receipt) -> None:
+    """Take a file that has passed out of quarantine; where files are kept, the archive is the place left for it."""
+    name = version.blob.blob_name
+    if receipt.disposition is Disposition.QUARANTINE:
+        return await write_reason(clients, name, receipt)
+    if receipt.disposition is not Disposition.DELETE:
+        await copy_verified(clients, version, ARCHIVE)
+    await delete_version(version)
+    return await delete_reason(clients, name)

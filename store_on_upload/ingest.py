@@ -1,0 +1,60 @@
+"""What ingest works with: the process's clients, and what it knows beyond a single blob."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shared.clients import Clients, get_clients
+from shared.dicomweb import DICOMwebClient
+
+from .circuit import Circuit
+from .gate import Gate
+from .handled import Handled
+from .queues import Queues
+from .stop_switch import StopSwitch
+from .tombstones import Tombstones
+
+
+@dataclass(frozen=True)
+class Ingest:
+    """One for the whole process."""
+
+    clients: Clients
+    queues: Queues
+    circuit: Circuit
+    gate: Gate
+    stop: StopSwitch
+    tombstones: Tombstones
+    handled: Handled
+
+    @classmethod
+    def over(cls, clients: Clients) -> Ingest:
+        """Return a new one."""
+        return cls(
+            clients=clients,
+            queues=Queues(clients.queues),
+            circuit=Circuit(),
+            gate=Gate(clients.settings.ingest_concurrency),
+            stop=StopSwitch(clients),
+            tombstones=Tombstones(clients),
+            handled=Handled(),
+        )
+
+    def dicom(self, partition: str | None) -> DICOMwebClient:
+        """Return the client for a partition of the service, or for a service without partitions."""
+        return self.clients.dicom if partition is None else self.clients.dicom.partition(partition)
+
+
+_ingest: Ingest | None = None
+
+
+def get_ingest() -> Ingest:
+    """Return the process's own; the first caller creates it, inside the running event loop.
+
+    Raises:
+        ConfigurationError: settings or sources are missing or wrong.
+    """
+    global _ingest
+    if _ingest is None:
+        _ingest = Ingest.over(get_clients())
+    return _ingest

@@ -1,0 +1,114 @@
+"""Copying a version to another container, so that the original may go: copy, verify, and only then say so."""
+
+from __future__ import annotations
+
+import asyncio
+
+from azure.core import MatchConditions
+from azure.core.exceptions import (
+    HttpResponseError,
+    ResourceExistsError,
+    ResourceModifiedError,
+    ResourceNotFoundError,
+)
+from azure.storage.blob import BlobProperties
+from azure.storage.blob.aio import BlobClient
+
+from shared.clients import Clients
+from shared.events import Failed
+
+from .source import SourceGone, Version, is_leased, version_of
+
+_COPY_POLL_SECONDS = 0.5
+_COPY_POLLS = 600  # five minutes in all
+_LONGEST_NAME = 1024
+SOURCE_ETAG = "source_etag"  # metadata of a copy: which version of the inbox's blob it is
+
+
+class Leased(Failed):
+    """A lease or a snapshot keeps the original where it is; nothing is forced."""
+
+
+async def copy_verified(clients: Clients, version: Version, container: str) -> str:
+    """Copy a version under its name, or `<name>~<etag>` where another version has that; return the copy's name.
+
+    May be repeated: a whole copy of this version that is there already is found, and taken.
+
+    Raises:
+        Failed: the copy is not what it should be, or not there in time.
+        SourceGone: the version is there no longer.
+        AzureError: storage failed.
+    """
+    for name in (version.name, with_suffix(version.name, f"~{version.etag}")):
+        copy = clients.container(container).get_blob_client(name)
+        try:
+            await _start(copy, version)
+        except ResourceExistsError:
+            properties = await copy.get_blob_properties()
+            if properties.metadata.get(SOURCE_ETAG) != version.etag:
+                continue  # another version of the file lies there under this name
+            await _clear_if_failed(copy, properties)
+        await _verify(copy, version)
+        return name
+    raise Failed("move: both names for the copy are taken by other versions")
+
+
+def with_suffix(name: str, suffix: str) -> str:
+    """Append to a blob's name, shortened where it would be longer than Azure allows."""
+    return name[: _LONGEST_NAME - len(suffix)] + suffix
+
+
+async def _start(copy: BlobClient, version: Version) -> None:
+    # Copy Blob within one account: no size limit, no SAS, and the bytes do not pass through us.
+    try:
+        await copy.start_copy_from_url(
+            version.blob.url,
+            # Naming any metadata means that none is copied.
+            metadata={**version.metadata, SOURCE_ETAG: version.etag},
+            source_etag=version.condition,
+            source_match_condition=MatchConditions.IfNotModified,
+            match_condition=MatchConditions.IfMissing,
+        )
+    except (ResourceNotFoundError, ResourceModifiedError):
+        # Of the source, or of the container that we copy to? Both answer the same.
+        if await version_of(version.blob) != version.condition.strip('"'):
+            raise SourceGone from None
+        raise
+
+
+async def _clear_if_failed(copy: BlobClient, properties: BlobProperties) -> None:
+    """Make room for another attempt where an earlier copy came to nothing."""
+    if properties.copy.status in ("failed", "aborted"):
+        await copy.delete_blob(etag=properties.etag, match_condition=MatchConditions.IfNotModified)
+        raise Failed("move: an earlier copy had failed; it was removed")
+
+
+async def _verify(copy: BlobClient, version: Version) -> None:
+    for _ in range(_COPY_POLLS):
+        properties = await copy.get_blob_properties()
+        if properties.copy.status != "pending":
+            return _check(properties, version)
+        await asyncio.sleep(_COPY_POLL_SECONDS)
+    raise Failed("move: the copy is not complete yet")
+
+
+def _check(properties: BlobProperties, version: Version) -> None:
+    if properties.copy.status != "success" or properties.size != version.size:
+        raise Failed("move: the copy is not like its original")
+
+
+async def delete_version(version: Version) -> None:
+    """Delete this version and no other; it is no error if it is already gone.
+
+    Raises:
+        Leased: it may not be deleted now.
+        AzureError: storage failed.
+    """
+    try:
+        await version.blob.delete_blob(etag=version.condition, match_condition=MatchConditions.IfNotModified)
+    except (ResourceNotFoundError, ResourceModifiedError):
+        return
+    except HttpResponseError as error:
+        if is_leased(error):
+            raise Leased("the blob is leased or has snapshots; it stays in the inbox until they go") from None
+        raise

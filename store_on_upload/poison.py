@@ -1,0 +1,72 @@
+"""What the platform has set aside after five failed runs: ours is tried again, other apps' is handed on."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+from shared.events import event
+
+from .arrivals import Arrival, Door, Nothing, Renamed, Unreadable, read_message
+from .ingest import Ingest
+from .waiting import poisoned
+
+_OURS = ".store_on_upload"  # how the id of our function ends, after the host's prefix
+
+
+async def handle_poisoned_arrival(ingest: Ingest, body: bytes) -> None:
+    """Deal with a message of `dicom-arrivals-poison`.
+
+    Raises:
+        AzureError, Failed: not possible now.
+    """
+    try:
+        items = read_message(body, ingest.clients.settings.dicom_inbox_container)
+    except Unreadable:
+        return await park(ingest, body)
+    for item in items:
+        match item:
+            case Arrival():
+                await poisoned(ingest, item)
+            case Renamed():
+                await ingest.queues.send(item, 60)
+            case Nothing():
+                pass
+    return None
+
+
+async def handle_poisoned_blob(ingest: Ingest, body: bytes) -> None:
+    """Deal with a message of `webjobs-blobtrigger-poison`, which all apps of a storage account share.
+
+    Raises:
+        AzureError, Failed: not possible now.
+    """
+    message = _parse(body)
+    inbox = ingest.clients.settings.dicom_inbox_container
+    is_ours = message.get("ContainerName") == inbox and str(message.get("FunctionId")).endswith(_OURS)
+    if is_ours and isinstance(message.get("BlobName"), str):
+        return await poisoned(ingest, Arrival((message["BlobName"],), Door.DEFERRAL))
+    event("foreign_poison_moved")
+    return await ingest.queues.set_aside_foreign(body.decode("utf-8", "replace"))
+
+
+async def park(ingest: Ingest, body: bytes) -> None:
+    """Set a message aside that nobody can read, and say so.
+
+    Raises:
+        AzureError: storage failed.
+    """
+    event("arrival_parked")
+    await ingest.queues.park(body.decode("utf-8", "replace"))
+
+
+def _parse(body: bytes) -> dict[str, Any]:
+    for read in (bytes, base64.b64decode):
+        try:
+            message = json.loads(read(body))
+        except ValueError:
+            continue
+        if isinstance(message, dict):
+            return message
+    return {}

@@ -1,0 +1,110 @@
+"""Where receipts are kept: a blob each, under the inbox blob's own name, in `dicom-receipts`.
+
+The same name, since two listings in the same order can then be joined without a request per blob.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from azure.core import MatchConditions
+from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
+from azure.storage.blob import ContentSettings
+from azure.storage.blob.aio import BlobClient
+
+from shared import clock
+from shared.clients import Clients
+from shared.events import Failed
+from shared.settings import RECEIPTS
+
+from .receipt import Document, Receipt, merge
+from .source import version_of
+
+# Metadata of a receipt, so that a listing tells the sweep all that it needs.
+ETAG, STATE, DUE, DISPOSITION = "etag", "state", "due", "disposition"
+_MAX_TRIES = 8
+
+
+class Unreadable(Failed):
+    """A receipt that is there cannot be read; nobody but us should write to that container."""
+
+
+async def read_receipt(clients: Clients, name: str) -> Document | None:
+    """Return the receipt of a blob; None if there is none.
+
+    Raises:
+        Unreadable: there is one, but of another form.
+        AzureError: storage failed.
+    """
+    try:
+        download = await _blob(clients, name).download_blob()
+        content = await download.readall()
+    except ResourceNotFoundError:
+        return None
+    try:
+        return Document.from_json(json.loads(content), str(download.properties.etag))
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise Unreadable("the receipt cannot be read: delete it, and the blob is looked at anew") from None
+
+
+async def write_receipt(clients: Clients, receipt: Receipt, standing: Document | None = None) -> Receipt:
+    """Take a receipt in, and return the one of that version that counts in the end.
+
+    Args:
+        clients: of the process.
+        receipt: of one version.
+        standing: what was read before, if anything was; the write is conditional on it.
+
+    Raises:
+        Failed: others change it all the time.
+        AzureError: storage failed.
+    """
+    document = Document(receipt)
+    for _ in range(_MAX_TRIES):
+        if standing is not None:
+            document = await _merged(clients, standing, receipt)
+            if document is standing:
+                break
+        try:
+            await _write(clients, document)
+            break
+        except (ResourceExistsError, ResourceModifiedError):
+            standing = await read_receipt(clients, receipt.blob)
+            document = document if standing else Document(receipt)
+    else:
+        raise Failed("the receipt is changed by others all the time")
+    return document.of_version(receipt.etag) or receipt
+
+
+async def _merged(clients: Clients, standing: Document, receipt: Receipt) -> Document:
+    is_current = standing.newest.etag == receipt.etag or receipt.etag == await version_of(
+        clients.inbox.get_blob_client(receipt.blob)
+    )
+    return merge(standing, receipt, is_current=is_current, now=clock.now())
+
+
+async def _write(clients: Clients, document: Document) -> None:
+    if document.blob_etag is None:
+        condition: dict[str, Any] = {"match_condition": MatchConditions.IfMissing}
+    else:
+        condition = {"etag": document.blob_etag, "match_condition": MatchConditions.IfNotModified}
+    newest = document.newest
+    metadata = {ETAG: newest.etag, STATE: newest.state, DISPOSITION: newest.disposition}
+    if newest.due_at:
+        metadata[DUE] = newest.due_at
+    await upload_json(_blob(clients, newest.blob), document.to_json(), metadata=metadata, **condition)
+
+
+def _blob(clients: Clients, name: str) -> BlobClient:
+    return clients.container(RECEIPTS).get_blob_client(name)
+
+
+async def upload_json(blob: BlobClient, document: dict[str, Any], **options: Any) -> None:
+    """Write a blob of JSON, over one that is there unless the conditions forbid it."""
+    await blob.upload_blob(
+        json.dumps(document, indent=1).encode(),
+        overwrite=True,
+        content_settings=ContentSettings(content_type="application/json"),
+        **options,
+    )

@@ -1,0 +1,168 @@
+"""Storing one file, and what the service's answer comes to, questions asked back included."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shared import clock
+from shared.dicomweb import DICOMwebClient, StatusError, StoreReason, StoreResult
+from shared.settings import OnConflict, OnPurged
+
+from .arrivals import Door
+from .completing import missing_head
+from .duplicate import find_uids, has_stored_these_bytes, is_same_as_stored
+from .ingest import Ingest
+from .part10 import Header, Unfit
+from .receipt import Document, Receipt
+from .receipts import read_receipt
+from .replacement import replace_stored
+from .source import HashedBody, Source, body_of
+from .stuck import clear_if_stuck
+from .transcode import may_be_about_implicit_vr, to_explicit_vr
+from .verdict import AlreadyStored, Decision, Verdict, judge, rejected
+
+
+@dataclass(frozen=True)
+class Job:
+    """One file on its way into the service.
+
+    Args:
+        ingest: what it works with.
+        source: the file.
+        header: its header.
+        receipt: as the run began with it.
+        standing: the receipts of its name, where they were read.
+        door: which way it came.
+    """
+
+    ingest: Ingest
+    source: Source
+    header: Header
+    receipt: Receipt
+    standing: Document | None
+    door: Door
+
+    @property
+    def dicom(self) -> DICOMwebClient:
+        """The client of the file's partition."""
+        return self.ingest.dicom(self.receipt.partition)
+
+    @property
+    def is_replay(self) -> bool:
+        """Whether a verdict that was given already is to be given anew."""
+        return self.door is Door.REPLAY
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """What was sent: the file as it is, or changed."""
+
+    body: HashedBody
+    changes: tuple[str, ...] = ()
+
+
+async def store(job: Job) -> Receipt:
+    """Store a file and return its receipt, final.
+
+    Raises:
+        NotYet: no verdict can be given now.
+        DICOMwebError: the service failed.
+        SourceGone: the version is there no longer.
+        AzureError: storage failed.
+    """
+    try:
+        if await _is_purged(job):
+            return _decided(job, rejected("purged"))
+        return await _store(job, _as_it_is(job))
+    except Unfit as unfit:  # it would have to be changed, and cannot be
+        return _decided(job, rejected(unfit.reason))
+
+
+async def _is_purged(job: Job) -> bool:
+    study = job.header.study_instance_uid
+    if job.ingest.clients.settings.on_purged is OnPurged.STORE or study is None:
+        return False
+    return await job.ingest.tombstones.has(
+        job.receipt.partition, study, look_again=job.door in (Door.SWEEP, Door.REPLAY)
+    )
+
+
+def _as_it_is(job: Job) -> _Sent:
+    head = missing_head(job.header)
+    return _Sent(HashedBody(body_of(job.source, head)), ("part10",) if head else ())
+
+
+async def _in_explicit_vr(job: Job) -> _Sent:
+    source = job.source
+    body = await to_explicit_vr(job.header, source.version.size, source.read, source.chunks_from)
+    return _Sent(HashedBody(body), ("explicit_vr",))
+
+
+async def _store(job: Job, sent: _Sent) -> Receipt:
+    try:
+        result = await _ask(job, sent)
+        outcome = result.outcome_of(job.header.sop_instance_uid)
+        if not sent.changes and may_be_about_implicit_vr(job.header, outcome):
+            return await _store(job, await _in_explicit_vr(job))
+        return await _with_hashes(job, sent, judge(outcome))
+    except AlreadyStored as stored:
+        return await _judge_stored(job, sent, stored.sop_instance_uid)
+    except StatusError as error:
+        if error.status_code != 413:
+            raise
+        return await _with_hashes(job, sent, rejected("too_large"))
+
+
+async def _ask(job: Job, sent: _Sent) -> StoreResult:
+    """Store; the remains of a store that died midway are cleared away first, where that is allowed."""
+    result = await job.dicom.store_instance(sent.body)
+    outcome = result.outcome_of(job.header.sop_instance_uid)
+    if outcome.reason != StoreReason.BEING_STORED or not job.ingest.clients.settings.replace_stuck:
+        return result
+    uids = await find_uids(job.dicom, job.header, outcome.sop_instance_uid)
+    if not await clear_if_stuck(job.dicom, uids, job.receipt):
+        return result
+    return await job.dicom.store_instance(sent.body)
+
+
+async def _judge_stored(job: Job, sent: _Sent, named_by_service: str | None) -> Receipt:
+    """Decide on a file under whose UIDs the service has an instance already."""
+    version = job.source.version
+    standing = job.standing or await read_receipt(job.ingest.clients, version.name)
+    earlier = standing.of_version(version.etag) if standing else None
+    if earlier and earlier.is_final and not job.is_replay:
+        return earlier  # this version's event came twice
+    uids = await find_uids(job.dicom, job.header, named_by_service)
+    sha256 = await sent.body.complete_sha256() if not sent.changes else await job.source.sha256()
+    is_known = has_stored_these_bytes(standing, version, sha256, uids.sop_instance_uid)
+    if is_known or await is_same_as_stored(job.dicom, uids, sent.body):
+        decision = Decision(Verdict.DUPLICATE)
+    elif job.receipt.on_conflict == OnConflict.REPLACE:
+        decision = await replace_stored(job.ingest, job.source, job.receipt.partition, uids, sent.body)
+    else:
+        decision = Decision(Verdict.CONFLICT, "other_bytes")
+    return await _with_hashes(job, sent, decision)
+
+
+async def _with_hashes(job: Job, sent: _Sent, decision: Decision) -> Receipt:
+    """Return the receipt of a verdict on what was sent."""
+    file_sha256 = await job.source.sha256() if sent.changes else sent.body.sha256
+    is_changed = sent.changes and decision.verdict.is_in_service
+    return _decided(
+        job,
+        decision,
+        sha256=file_sha256,
+        sent_bytes=sent.body.length,
+        sent_sha256=sent.body.sha256,
+        changes=sent.changes if is_changed else (),
+    )
+
+
+def _decided(job: Job, decision: Decision, **found: object) -> Receipt:
+    header = job.header
+    uids = {
+        "study_instance_uid": header.study_instance_uid,
+        "series_instance_uid": header.series_instance_uid,
+        "sop_instance_uid": header.sop_instance_uid,
+    }
+    return job.receipt.decided(decision, clock.now(), **uids, **found)

@@ -1,0 +1,50 @@
+"""Which studies retention has deleted: for each a blob in `retention-records`, by which it does not come back.
+
+Its name is `tombstones/<partition>/<study>.json`; a service without partitions has `Microsoft.Default`.
+"""
+
+from __future__ import annotations
+
+import time
+
+from shared.clients import Clients
+from shared.settings import RETENTION_RECORDS
+
+DEFAULT_PARTITION = "Microsoft.Default"
+# The instances of a study come together: one look serves them all.
+_KEPT_SECONDS = 60.0
+_KEPT_STUDIES = 1000
+
+
+def tombstone_name(partition: str | None, study_instance_uid: str) -> str:
+    """Return the name of a study's tombstone."""
+    return f"tombstones/{partition or DEFAULT_PARTITION}/{study_instance_uid}.json"
+
+
+class Tombstones:
+    """Knows the tombstones, each look kept for a minute."""
+
+    def __init__(self, clients: Clients) -> None:
+        self._container = clients.container(RETENTION_RECORDS)
+        self._known: dict[str, tuple[float, bool]] = {}
+
+    async def has(self, partition: str | None, study_instance_uid: str, *, look_again: bool = False) -> bool:
+        """Say whether retention has deleted a study.
+
+        Args:
+            partition: of the study.
+            study_instance_uid: its UID.
+            look_again: whatever is known already, ask the storage.
+
+        Raises:
+            AzureError: it cannot be told.
+        """
+        name = tombstone_name(partition, study_instance_uid)
+        seen_at, is_there = self._known.get(name, (-_KEPT_SECONDS, False))
+        if look_again or time.monotonic() - seen_at > _KEPT_SECONDS:
+            is_there = await self._container.get_blob_client(name).exists()
+            self._known.pop(name, None)
+            self._known[name] = (time.monotonic(), is_there)
+            if len(self._known) > _KEPT_STUDIES:
+                del self._known[next(iter(self._known))]
+        return is_there

@@ -1,0 +1,186 @@
+"""Blobs that have no verdict yet: first the receipt says so, then a message brings them back.
+
+In this order: if the process dies in between, the sweep sees a receipt that is overdue.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import replace
+
+from azure.core.exceptions import AzureError
+
+from shared import clock
+from shared.events import describe, event, place
+from shared.settings import QUARANTINE
+
+from .arrivals import Arrival, Door
+from .deferral import Setback, deferred, delay_seconds, given_up, should_give_up
+from .finishing import finish
+from .ingest import Ingest
+from .quarantine import original_of
+from .receipt import Document, Receipt, State, closed, timestamp
+from .receipts import read_receipt, write_receipt
+from .source import Version, find_version, version_of
+
+# For a blob of which so little is known that no receipt can be written.
+_BLIND_DELAY_SECONDS = 60.0
+# The platform sets a message aside after five failed runs; so many times that is not the last word.
+MAX_POISONINGS = 3
+
+
+def begun(ingest: Ingest, arrival: Arrival, version: Version, standing: Document | None) -> Receipt:
+    """Return the receipt that a run begins with: the one of this version, or a new one; with today's policy.
+
+    A replay begins anew: the verdict that stands is the one it asks to have reconsidered.
+    """
+    known = standing.of_version(version.etag) if standing else None
+    if known is not None and known.is_final and arrival.door is not Door.REPLAY:
+        return known
+    if known is None or known.is_final:
+        known = Receipt(version.name, version.etag, version.size, timestamp(version.last_modified))
+    policy = ingest.clients.sources.policy_for(version.name)
+    return replace(
+        known,
+        state=State.DEFERRED,
+        source=policy.source,
+        partition=policy.partition,
+        after_store=policy.after_store,
+        on_conflict=policy.on_conflict,
+    )
+
+
+async def put_off(ingest: Ingest, arrival: Arrival, setback: Setback) -> None:
+    """Put a blob off without reading it: while ingest is stopped, or the service is down.
+
+    Raises:
+        AzureError, Failed: not possible.
+    """
+    try:
+        version = await find_arrived(ingest, arrival)
+        if version is None:
+            return await close_gone(ingest, arrival)
+        standing = await read_receipt(ingest.clients, version.name)
+        receipt = begun(ingest, arrival, version, standing)
+    except AzureError as error:
+        report_failure(error)
+        return await send_later(ingest, arrival)
+    if receipt.is_final:
+        return await finish(ingest, arrival, version, receipt, standing, time.monotonic())
+    return await defer(ingest, arrival, version, receipt, setback, standing)
+
+
+async def defer(
+    ingest: Ingest,
+    arrival: Arrival,
+    version: Version,
+    receipt: Receipt,
+    setback: Setback,
+    standing: Document | None,
+) -> None:
+    """Put a blob off, or give it up where it has failed by itself for too long.
+
+    Raises:
+        AzureError, Failed: not possible.
+    """
+    if ingest.circuit.is_open:
+        setback = replace(setback, is_outage=True)
+    now = clock.now()
+    delay = delay_seconds(receipt.attempts, setback)
+    later = deferred(receipt, setback, now, delay)
+    if should_give_up(later, ingest.clients.settings.give_up_after_days):
+        final = given_up(later, "kept_failing", now)
+        return await finish(ingest, arrival, version, final, standing, time.monotonic())
+    return await wait(ingest, arrival, version, later, delay, standing)
+
+
+async def wait(
+    ingest: Ingest, arrival: Arrival, version: Version, later: Receipt, delay: float, standing: Document | None
+) -> None:
+    """Write a receipt that is not final, and send the message that brings the blob back when it is due.
+
+    Raises:
+        AzureError, Failed: the message could not be sent.
+    """
+    if arrival.door is not Door.REPLAY:  # what is in quarantine keeps its verdict until it has another
+        try:
+            written = await write_receipt(ingest.clients, later, standing)
+        except AzureError as error:
+            report_failure(error)
+        else:
+            if written.is_final:  # another run was faster
+                return None
+    event("blob_deferred", reason=later.reason, attempts=later.attempts, seconds=round(delay))
+    door = Door.REPLAY if arrival.door is Door.REPLAY else Door.DEFERRAL
+    again = Arrival((version.blob.blob_name,), door, version.etag, arrival.container)
+    return await ingest.queues.send(again, delay)
+
+
+async def send_later(ingest: Ingest, arrival: Arrival) -> None:
+    """Have a blob looked at again of which nothing is known.
+
+    Raises:
+        AzureError: not possible.
+    """
+    door = Door.REPLAY if arrival.door is Door.REPLAY else Door.DEFERRAL
+    await ingest.queues.send(replace(arrival, door=door), _BLIND_DELAY_SECONDS)
+
+
+async def poisoned(ingest: Ingest, arrival: Arrival) -> None:
+    """Deal with a blob whose message the platform has set aside: try again, but not for ever.
+
+    Raises:
+        AzureError, Failed: not possible.
+    """
+    version = await find_arrived(ingest, arrival)
+    if version is None:
+        return await close_gone(ingest, arrival)
+    standing = await read_receipt(ingest.clients, version.name)
+    receipt = begun(ingest, arrival, version, standing)
+    if receipt.is_final:
+        return await send_later(ingest, arrival)
+    receipt = replace(receipt, poisonings=receipt.poisonings + 1)
+    now, setback = clock.now(), Setback("poisoned", is_outage=False)
+    delay = delay_seconds(receipt.poisonings + 1, setback)
+    later = deferred(receipt, setback, now, delay)
+    if receipt.poisonings >= MAX_POISONINGS:
+        final = given_up(later, "crashed", now)
+        return await finish(ingest, arrival, version, final, standing, time.monotonic())
+    return await wait(ingest, arrival, version, later, delay, standing)
+
+
+async def find_arrived(ingest: Ingest, arrival: Arrival) -> Version | None:
+    """Return the version of an arrival's blob, without reading it; None if there is no such blob.
+
+    Raises:
+        AzureError: storage failed.
+    """
+    clients = ingest.clients
+    container = clients.container(arrival.container or clients.settings.dicom_inbox_container)
+    for name in arrival.names:
+        if version := await find_version(container.get_blob_client(name)):
+            return await original_of(clients, version) if arrival.container == QUARANTINE else version
+    return None
+
+
+async def close_gone(ingest: Ingest, arrival: Arrival) -> None:
+    """Close the receipt of a blob that its producer has taken away before it had a verdict, if there is one.
+
+    Raises:
+        AzureError, Failed: storage failed.
+    """
+    event("blob_gone")
+    if arrival.door not in (Door.DEFERRAL, Door.SWEEP):
+        return
+    for name in arrival.names:
+        standing = await read_receipt(ingest.clients, name)
+        if standing is None or standing.newest.is_final:
+            continue
+        if await version_of(ingest.clients.inbox.get_blob_client(name)) is None:
+            await write_receipt(ingest.clients, closed(standing.newest, clock.now()), standing)
+
+
+def report_failure(error: Exception) -> None:
+    """Log why a blob has no verdict yet."""
+    event("blob_failed", level=logging.WARNING, error=describe(error), at=place(error))
