@@ -109,7 +109,7 @@ def test_stored_instance_is_named() -> None:
 def test_reasons() -> None:
     """A reason that the code gives is one that people are told about, and every text ends as a sentence."""
     folder = Path(verdict_module.__file__).parent
-    code = "".join(file.read_text() for file in folder.glob("*.py"))
+    code = "".join(file.read_text() for file in folder.rglob("*.py"))
     given = re.findall(r'(?:Unfit|rejected|ignored|NotYet|Setback|Decision\(Verdict\.[A-Z]+,)\(?\s*"(\w+)"', code)
     assert {"empty", "refused", "name"} <= set(given) <= set(REASONS)
     assert all(text.endswith(".") for text in REASONS.values())

@@ -1,0 +1,135 @@
+"""The reader: which ranges of a file it takes to know its header."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Generator
+from dataclasses import dataclass
+
+from .deflated import inflated
+from .elements import NotFollowed, encoding_of
+from .ending import pass_pixel_data
+from .opening import Form, Opening, check_encoding, read_opening
+from .walk import SERIES_INSTANCE_UID, SOP_CLASS_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID, Walk
+from .window import PREFIX_BYTES, Need, Unfit, Window, at_hand
+
+_UIDS = (STUDY_INSTANCE_UID, SERIES_INSTANCE_UID, SOP_INSTANCE_UID)
+
+
+@dataclass(frozen=True)
+class Header:
+    """What is known of a file without its pixels.
+
+    Args:
+        transfer_syntax_uid: File Meta's; for `Form.NO_META`, the one that the dataset was found to be in.
+        dataset_at: the byte where the dataset begins.
+        sop_class_uid: the dataset's own, as the other UIDs: None where it was not found within the first MiB.
+        pixel_data_at: the byte where the element begins that holds the pixels, if it was reached in a file that is not
+            deflated.
+        is_dicomdir: whether it is a directory of a medium (PS3.10 §8.6), which has no UIDs of its own.
+    """
+
+    form: Form
+    transfer_syntax_uid: str
+    dataset_at: int
+    sop_class_uid: str | None
+    study_instance_uid: str | None
+    series_instance_uid: str | None
+    sop_instance_uid: str | None
+    pixel_data_at: int | None = None
+    is_dicomdir: bool = False
+
+
+async def read_header(prefix: bytes, size: int, fetch: Callable[[int, int], Awaitable[bytes]]) -> Header:
+    """Read the header of a file of `size` bytes.
+
+    Args:
+        prefix: its first `PREFIX_BYTES`, or all of it if it is shorter.
+        size: in bytes.
+        fetch: reads a range, given its offset and length in bytes.
+
+    Raises:
+        Unfit: it is empty, no DICOM file, cut short, or its dataset lacks a valid UID.
+    """
+    reader = HeaderReader(size)
+    # In a thread: a MiB of tiny elements takes a few tenths of a second.
+    step = await asyncio.to_thread(reader.feed, 0, prefix)
+    while isinstance(step, Need):
+        data = await fetch(step.offset, step.length)
+        step = await asyncio.to_thread(reader.feed, step.offset, data)
+    return step
+
+
+class HeaderReader:
+    """Reads the header of a file of `size` bytes: ranges in, header out. The first one begins at byte 0.
+
+    Where the dataset cannot be followed, what is not known by then is None: other software may understand it.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._window = Window(size)
+        self._need: Need | None = Need(0, self._window.limit)
+        self._steps = self._read()
+
+    def feed(self, offset: int, data: bytes) -> Need | Header:
+        """Take in the bytes at `offset`, all that were asked for or the first of them.
+
+        Returns:
+            The range to read next, of `PREFIX_BYTES` at most; or the header.
+
+        Raises:
+            Unfit: the file cannot be stored as it is.
+            ValueError: these bytes were not asked for, or there are none.
+        """
+        need, self._need = self._need, None
+        if need is None or offset != need.offset or (need.length and not data):
+            raise ValueError("not the bytes that were asked for")
+        self._window.add(data[: need.length])
+        try:
+            self._need = next(self._steps)
+        except StopIteration as end:
+            header: Header = end.value
+            return header
+        return self._need
+
+    def _read(self) -> Generator[Need, None, Header]:
+        window = self._window
+        opening = yield from at_hand(window, lambda: read_opening(window), lambda: 0)
+        at = opening.dataset_at
+        if opening.is_deflated:
+            window, at = (yield from at_hand(window, lambda: inflated(self._window, at), lambda: at)), 0
+        walk = Walk(window, at, encoding_of(opening.transfer_syntax_uid))
+        try:
+            yield from _walk(window, walk, opening)
+        except NotFollowed:
+            return _header(opening, walk, is_all=False)
+        return _header(opening, walk, is_all=window.size <= PREFIX_BYTES)
+
+
+def _walk(window: Window, walk: Walk, opening: Opening) -> Generator[Need, None, None]:
+    yield from at_hand(window, lambda: check_encoding(window, walk.at, walk.encoding), lambda: walk.at)
+    while pixel_data := (yield from at_hand(window, walk.run, lambda: walk.at)):
+        if opening.form is Form.NO_META:
+            raise Unfit("unreadable")  # in which of the compressed transfer syntaxes, nothing tells
+        yield from pass_pixel_data(window, walk, pixel_data)
+
+
+def _header(opening: Opening, walk: Walk, *, is_all: bool) -> Header:
+    """Return the header; `is_all` says that the whole dataset was walked over, all of it within the first MiB."""
+    # Tags ascend (PS3.5 §7.1): no UID follows the pixels.
+    is_all = is_all or (walk.pixel_data_at is not None and walk.pixel_data_at < PREFIX_BYTES)
+    uids = [walk.uids.get(tag, "" if is_all else None) for tag in _UIDS]
+    if "" in uids and not opening.is_dicomdir:
+        raise Unfit("uids_missing")
+    study, series, instance = (None if opening.is_dicomdir else one for one in uids)
+    return Header(
+        form=opening.form,
+        transfer_syntax_uid=opening.transfer_syntax_uid,
+        dataset_at=opening.dataset_at,
+        sop_class_uid=walk.uids.get(SOP_CLASS_UID) or None,
+        study_instance_uid=study,
+        series_instance_uid=series,
+        sop_instance_uid=instance,
+        pixel_data_at=None if opening.is_deflated else walk.pixel_data_at,
+        is_dicomdir=opening.is_dicomdir,
+    )

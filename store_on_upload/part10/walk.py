@@ -1,0 +1,138 @@
+"""The walk over a dataset: from element to element, past every value but those of the UIDs."""
+
+from __future__ import annotations
+
+import re
+
+from .elements import (
+    HEAD_BYTES,
+    IMPLICIT,
+    ITEM,
+    ITEM_END,
+    SEQUENCE_END,
+    UNDEFINED,
+    Element,
+    Encoding,
+    NotFollowed,
+)
+from .window import PREFIX_BYTES, Window
+
+SOP_CLASS_UID = 0x00080016
+SOP_INSTANCE_UID = 0x00080018
+STUDY_INSTANCE_UID = 0x0020000D
+SERIES_INSTANCE_UID = 0x0020000E
+_UIDS = frozenset((SOP_CLASS_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID, SERIES_INSTANCE_UID))
+# Float Pixel Data, Double Float Pixel Data, Pixel Data (PS3.3 §C.7.6.24, §C.7.6.25, §C.7.6.3).
+_PIXEL_DATA = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
+
+_VALID_UID = re.compile(rb"[0-9.]{0,63}[0-9]")
+_MAX_UID_BYTES = 128  # some pad a UID; nobody this much
+_MAX_DEPTH = 32
+
+
+class Walk:
+    """A position in a dataset, and what was found before it.
+
+    Each method goes on from `at` when it is called again, after it has raised `Beyond` and more is at hand.
+    """
+
+    def __init__(self, window: Window, at: int, encoding: Encoding) -> None:
+        self.at = at
+        self.uids: dict[int, str] = {}  # of the dataset itself, by tag; empty where invalid
+        self.pixel_data_at: int | None = None
+        self.encoding = encoding
+        self._window = window
+        # The sequences and items of undefined length around `at`: whether it is an item, and its encoding.
+        self._around: list[tuple[bool, Encoding]] = []
+
+    def run(self) -> Element | None:
+        """Go on to encapsulated Pixel Data, and return it, or else to the end of the dataset.
+
+        Raises:
+            Unfit: an element ends beyond the file.
+            Beyond: more must be at hand.
+            NotFollowed: these bytes are no element, or are nested too deep.
+        """
+        while True:
+            if self._around:
+                self._step_inside()
+            elif self._is_over():
+                return None
+            elif element := self._step():
+                return element
+
+    def pass_fragments(self) -> None:
+        """Go on from the first item of encapsulated Pixel Data to what is behind its delimiter (PS3.5 §A.4).
+
+        Raises:
+            Unfit, Beyond, NotFollowed: as `run`.
+        """
+        while (item := self._window.element(self.at, self.encoding)).tag == ITEM and item.length != UNDEFINED:
+            self.at = item.end
+        if item.tag != SEQUENCE_END:
+            raise NotFollowed
+        self.at = item.value_at
+
+    def _step(self) -> Element | None:
+        try:
+            element = self._window.element(self.at, self.encoding)
+        except NotFollowed:
+            if not self._is_zeros():
+                raise
+            self.at = self._window.size
+            return None
+        if element.tag in _UIDS:
+            self._note_uid(element)
+        elif element.tag in _PIXEL_DATA:
+            self.pixel_data_at = self.at
+            if element.length == UNDEFINED:
+                return element
+        self._pass(element)
+        return None
+
+    def _step_inside(self) -> None:
+        is_item, encoding = self._around[-1]
+        element = self._window.element(self.at, encoding)
+        if element.tag == (ITEM_END if is_item else SEQUENCE_END):
+            self._around.pop()
+            self.at = element.value_at
+        elif is_item:
+            self._pass(element)
+        elif element.tag != ITEM:
+            raise NotFollowed
+        elif element.length == UNDEFINED:
+            self._around.append((True, encoding))
+            self.at = element.value_at
+        else:
+            self.at = element.end
+
+    def _pass(self, element: Element) -> None:
+        if element.length != UNDEFINED:
+            self.at = element.end
+            return
+        encoding = self._around[-1][1] if self._around else self.encoding
+        if len(self._around) > 2 * _MAX_DEPTH:
+            raise NotFollowed
+        # UN of undefined length holds items in implicit VR, whatever surrounds it (PS3.5 §6.2.2).
+        self._around.append((False, IMPLICIT if element.vr == b"UN" else encoding))
+        self.at = element.value_at
+
+    def _note_uid(self, element: Element) -> None:
+        if element.end > PREFIX_BYTES:
+            return
+        value = b""
+        if element.length <= _MAX_UID_BYTES:
+            value = self._window.take(element.value_at, element.length).rstrip(b" \0")
+        self.uids[element.tag] = value.decode() if _VALID_UID.fullmatch(value) else ""
+
+    def _is_over(self) -> bool:
+        """Say whether the dataset ends here, be it that a line break follows, as some senders add one, or zeros."""
+        left = self._window.size - self.at
+        if left >= HEAD_BYTES or not left:
+            return not left
+        return self._window.take(self.at, left) in (b"\n", b"\r\n") or self._is_zeros()
+
+    def _is_zeros(self) -> bool:
+        """Say whether nothing but zeros follows; a single one could be the first byte of an element."""
+        left = self._window.size - self.at
+        return left > 1 and self._window.reaches_end and not self._window.take(self.at, left).strip(b"\0")

@@ -1,0 +1,154 @@
+"""The part of a file that is at hand, and the next one to ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import TypeVar
+
+from .elements import HEAD_BYTES, ITEM_GROUP, UNDEFINED, Element, Encoding, NotFollowed, is_long, is_vr
+
+# Elements before the UIDs rarely take more than a few KiB. What lies beyond is left to the service to judge.
+PREFIX_BYTES = 1024 * 1024
+# Behind a value that was passed over, most often a few elements follow, and then the pixels.
+_RANGE_BYTES = 64 * 1024
+_MAX_RANGES = 16
+
+_T = TypeVar("_T")
+
+
+class Unfit(Exception):
+    """The file cannot be stored as it is; `reason` is a key of `verdict.REASONS`."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Beyond(Exception):
+    """The bytes up to `end` are needed, and not at hand."""
+
+    def __init__(self, end: int) -> None:
+        super().__init__()
+        self.end = end
+
+
+@dataclass(frozen=True)
+class Need:
+    """The range of the file to read next, in bytes."""
+
+    offset: int
+    length: int
+
+
+class Window:
+    """The bytes at hand of a file of `size` bytes: some first part of the range that ends at `limit`.
+
+    Where a range ends depends on what the file holds, and never on the pieces that it comes in.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.limit = min(size, PREFIX_BYTES)
+        self._data = b""
+        self._start = 0
+        self._range_at = 0
+        self._ranges_left = _MAX_RANGES
+
+    @classmethod
+    def of(cls, data: bytes, size: int) -> Window:
+        """Return a window that stays as it is: on the first bytes of something of `size` bytes."""
+        window = cls(size)
+        window._data, window.limit, window._ranges_left = data, len(data), 0
+        return window
+
+    @property
+    def reaches_end(self) -> bool:
+        """Whether the range is the last of the file."""
+        return self.limit == self.size
+
+    def ask(self, at: int, end: int) -> Need:
+        """Return what to read next, so that the bytes from `at` to `end` will be at hand; earlier ones are dropped.
+
+        Raises:
+            NotFollowed: enough ranges have been read.
+        """
+        if at < self._range_at or end > self.limit:
+            self._begin_range(at, end)
+        self._data = self._data[at - self._start :] if at >= self._start else b""
+        self._start = at
+        offset = at + len(self._data)
+        return Need(offset, self.limit - offset)
+
+    def _begin_range(self, at: int, end: int) -> None:
+        if not self._ranges_left:
+            raise NotFollowed
+        self._data = b""
+        self._range_at = at
+        self._ranges_left -= 1
+        self.limit = min(self.size, max(end, at + _RANGE_BYTES))
+
+    def add(self, data: bytes) -> None:
+        """Take in the next bytes of what was asked for."""
+        self._data = self._data + data if self._data else data
+
+    def take(self, at: int, length: int) -> bytes:
+        """Return some bytes.
+
+        Raises:
+            Unfit: the file ends before they do.
+            Beyond: they are not at hand.
+        """
+        offset = at - self._start
+        if offset < 0 or offset + length > len(self._data):
+            raise self._lacking(at + length)
+        return self._data[offset : offset + length]
+
+    def element(self, at: int, encoding: Encoding) -> Element:
+        """Read the beginning of the element at `at`, and see that the element ends within the file.
+
+        Raises:
+            Unfit, Beyond: as `take`.
+            NotFollowed: these bytes are no element in this encoding.
+        """
+        offset = at - self._start
+        if offset < 0 or offset + HEAD_BYTES > len(self._data):
+            raise self._lacking(at + HEAD_BYTES)
+        group, number, length = encoding.head.unpack_from(self._data, offset)
+        if encoding.implicit or group == ITEM_GROUP:
+            element = Element(group << 16 | number, b"", length, at + HEAD_BYTES)
+        else:
+            element = self._explicit(group << 16 | number, at, encoding)
+        # Group 0000 is for messages (PS3.7 §6.3.1): here these are zeros that stand for nothing.
+        if not group:
+            raise NotFollowed
+        if element.length != UNDEFINED and element.end > self.size:
+            raise Unfit("unfinished")
+        return element
+
+    def _explicit(self, tag: int, at: int, encoding: Encoding) -> Element:
+        offset = at - self._start
+        vr = self._data[offset + 4 : offset + 6]
+        if not is_vr(vr):
+            raise NotFollowed
+        if not is_long(vr):
+            return Element(tag, vr, encoding.short.unpack_from(self._data, offset + 6)[0], at + 8)
+        length = encoding.long.unpack(self.take(at + 8, 4))[0]
+        return Element(tag, vr, length, at + 12)
+
+    def _lacking(self, end: int) -> Exception:
+        return Unfit("unfinished") if end > self.size else Beyond(end)
+
+
+def at_hand(window: Window, step: Callable[[], _T], position: Callable[[], int]) -> Generator[Need, None, _T]:
+    """Take a step, asking for more as long as it raises `Beyond`, from the position that it has come to.
+
+    Raises:
+        NotFollowed: enough ranges have been read, or the step raises it.
+        Unfit: the step raises it.
+    """
+    while True:
+        try:
+            return step()
+        except Beyond as beyond:
+            yield window.ask(position(), beyond.end)
