@@ -47,6 +47,8 @@ REASONS: dict[str, str] = {
     "too_large": "The file is larger than the app or the DICOM service takes. See the setting MAX_INSTANCE_BYTES.",
     "too_long_for_explicit_vr": "An element's value is longer than 64 KiB, which this file's encoding can hold and "
     "the one the DICOM service asks for cannot. Have its sender export it in Explicit VR.",
+    "too_large_for_explicit_vr": "The DICOM service asks for another encoding of this file, and more than 64 MiB "
+    "beside its pixel data would have to be written anew. Have its sender export it in Explicit VR.",
     "refused": "The DICOM service does not take the file: a required attribute is missing or invalid, or the "
     "dataset cannot be read. The attributes named, if any, tell which.",
     "purged": "Retention has deleted this study. If it is to come back, set ON_PURGED to `store` and replay the file.",
