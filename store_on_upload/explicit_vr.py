@@ -123,13 +123,13 @@ class ExplicitVR:
         self._window, self._window_at = window, at
         position = 0
         while position < len(window):
-            written, undecided = len(self._out), len(self._root.undecided)
+            written = len(self._out)
             try:
                 if self._is_padding(position):
                     return self._size
                 position = self._element(position, self._size - at, self._root)
             except _BeyondWindow:
-                del self._out[written:], self._root.undecided[undecided:]
+                del self._out[written:]  # the next window writes the same again, and more
                 break
             if len(self._out) > MAX_BYTES:
                 raise Unfit("too_large_for_explicit_vr")

@@ -182,6 +182,7 @@ REFUSED = {
         element(0x0040A730, element(0xFFFEE000, element(0x0040A160, b"Text", 5))) + b"\0\0",
         element(0xFFFEE00D, b""),
         element(0xFFFEE000, b"") * 2,
+        element(0x0040A730, element(0xFFFEE000, b"") + element(0xFFFEE0DD, b"")) + element(0x00880140, b""),
         bytes(16) + element(0x00100010, b"Doe "),
     ],
 }
