@@ -57,12 +57,14 @@ class Arrival:
         door: which way it came.
         etag: its version without quotation marks, where the message tells it.
         container: where it is; None for the inbox.
+        tries: how often it was sent on without a receipt that counts.
     """
 
     names: tuple[str, ...]
     door: Door
     etag: str | None = None
     container: str | None = None
+    tries: int = 0
 
 
 @dataclass(frozen=True)
@@ -157,6 +159,7 @@ def _is_sound(item: Arrival | Renamed) -> bool:
         and all(map(_is_name, item.names))
         and (item.etag is None or _etag(item.etag) == item.etag)
         and (item.container is None or _is_container(item.container))
+        and isinstance(item.tries, int)
     )
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import time
+from dataclasses import replace
 
-from shared.events import event
+from azure.core.exceptions import AzureError
+
+from shared.events import Failed, describe, event, place
 
 from .arrivals import Arrival, Door
+from .deferral import Setback, delay_seconds
 from .disposal import dispose
 from .ingest import Ingest
 from .moving import Leased
@@ -34,7 +39,7 @@ async def finish(
         started: when the run began, of `time.monotonic`.
 
     Raises:
-        Failed, AzureError: one of them could not be done.
+        Failed, AzureError: the receipt could not be written, or the file not dealt with nor put off.
     """
     is_written = standing is not None and standing.of_version(receipt.etag) == receipt
     if not is_written:
@@ -43,11 +48,25 @@ async def finish(
     try:
         await dispose(ingest.clients, version, receipt)
     except SourceGone:
-        pass  # somebody else was first, or a newer version has come
+        ingest.handled.add(version.name, version.etag)  # somebody else was first, or a newer version has come
     except Leased:
         event("file_leased")  # the sweep comes back to it
-        return
-    ingest.handled.add(version.name, version.etag)
+    except (AzureError, Failed) as error:
+        event("disposal_failed", level=logging.WARNING, error=describe(error), at=place(error))
+        await send_later(ingest, arrival)
+    else:
+        ingest.handled.add(version.name, version.etag)
+
+
+async def send_later(ingest: Ingest, arrival: Arrival) -> None:
+    """Have a blob looked at again whose receipt does not tell that it waits.
+
+    Raises:
+        AzureError: not possible.
+    """
+    door = Door.REPLAY if arrival.door is Door.REPLAY else Door.DEFERRAL
+    later = replace(arrival, door=door, tries=arrival.tries + 1)
+    await ingest.queues.send(later, delay_seconds(later.tries, Setback("storage_failed", is_outage=True)))
 
 
 def _report(receipt: Receipt, door: Door, seconds: float) -> None:

@@ -18,7 +18,7 @@ from shared.settings import LONGEST_RUN_SECONDS, QUARANTINE
 from .arrivals import Arrival, Door
 from .deferral import OUTAGE, STOPPED, setback_of
 from .examine import examine
-from .finishing import finish
+from .finishing import finish, send_later
 from .ingest import Ingest
 from .part10 import Header
 from .quarantine import original_of
@@ -27,7 +27,7 @@ from .receipts import read_receipt
 from .source import Source, SourceGone
 from .storing import Job, store
 from .verdict import Decision, NotYet
-from .waiting import begun, close_gone, defer, put_off, report_failure, send_later
+from .waiting import begun, close_gone, defer, put_off, report_failure
 
 # What the host would end from outside, we end ourselves, a little earlier.
 _LONGEST_ATTEMPT_SECONDS = LONGEST_RUN_SECONDS - 60
@@ -91,12 +91,12 @@ async def _bring_to_an_end(run: _Run) -> None:
     try:
         async with asyncio.timeout(_LONGEST_ATTEMPT_SECONDS):
             receipt = await _decide(run)
+        await finish(ingest, arrival, version, receipt, run.standing, run.started)
     except SourceGone:
-        return await close_gone(ingest, arrival)
-    except Exception as error:
+        await close_gone(ingest, arrival)
+    except Exception as error:  # what was stored already, the next run finds
         report_failure(error)
-        return await defer(ingest, arrival, version, run.receipt, setback_of(error), run.standing)
-    return await finish(ingest, arrival, version, receipt, run.standing, run.started)
+        await defer(ingest, arrival, version, run.receipt, setback_of(error), run.standing)
 
 
 async def _begin(ingest: Ingest, arrival: Arrival) -> _Run | None:

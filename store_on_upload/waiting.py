@@ -17,15 +17,13 @@ from shared.settings import QUARANTINE
 
 from .arrivals import Arrival, Door
 from .deferral import Setback, deferred, delay_seconds, given_up, should_give_up
-from .finishing import finish
+from .finishing import finish, send_later
 from .ingest import Ingest
 from .quarantine import original_of
 from .receipt import Document, Receipt, State, closed, timestamp
 from .receipts import read_receipt, write_receipt
 from .source import Version, find_version, version_of
 
-# For a blob of which so little is known that no receipt can be written.
-_BLIND_DELAY_SECONDS = 60.0
 # The platform sets a message aside after five failed runs; so many times that is not the last word.
 MAX_POISONINGS = 3
 
@@ -84,6 +82,8 @@ async def defer(
     Raises:
         AzureError, Failed: not possible.
     """
+    if receipt.is_final:
+        return await send_later(ingest, arrival)
     if ingest.circuit.is_open:
         setback = replace(setback, is_outage=True)
     now = clock.now()
@@ -115,16 +115,6 @@ async def wait(
     door = Door.REPLAY if arrival.door is Door.REPLAY else Door.DEFERRAL
     again = Arrival((version.blob.blob_name,), door, version.etag, arrival.container)
     return await ingest.queues.send(again, delay)
-
-
-async def send_later(ingest: Ingest, arrival: Arrival) -> None:
-    """Have a blob looked at again of which nothing is known.
-
-    Raises:
-        AzureError: not possible.
-    """
-    door = Door.REPLAY if arrival.door is Door.REPLAY else Door.DEFERRAL
-    await ingest.queues.send(replace(arrival, door=door), _BLIND_DELAY_SECONDS)
 
 
 async def poisoned(ingest: Ingest, arrival: Arrival) -> None:

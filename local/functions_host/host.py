@@ -82,7 +82,10 @@ class Host:
             return None  # needs no storage
         host_account = await self._accounts.host_account()
         for function in _of(functions, QUEUE_TRIGGER):
-            await queue_trigger.listen(function, self._accounts, self._invoker, self._settings, self._listeners)
+            try:
+                await queue_trigger.listen(function, self._accounts, self._invoker, self._settings, self._listeners)
+            except NoAccount as error:  # as for blob triggers
+                say(function.name, "listener failed", str(error))
         for timer in due:
             self._start_timer(timer, host_account)
         if not sources:

@@ -88,14 +88,24 @@ class DropBox:
             return None
 
     def receipt(self, name: str, etag: str) -> dict[str, Any]:
-        """Return the receipt of one version of a blob, once it is there."""
+        """Return the receipt of one version of a blob, once it has its verdict."""
 
         def look() -> dict[str, Any] | None:
             content = self.blob("dicom-receipts", name)
             receipt: dict[str, Any] | None = json.loads(content) if content else None
-            return receipt if receipt and receipt["etag"] == etag else None
+            return receipt if receipt and receipt["etag"] == etag and receipt["state"] == "final" else None
 
-        return wait_for(look, f"no receipt for {name}")
+        return wait_for(look, f"no verdict on {name}")
+
+    def waiting(self, name: str) -> dict[str, Any]:
+        """Return a blob's receipt once it says that the blob is put off."""
+
+        def look() -> dict[str, Any] | None:
+            content = self.blob("dicom-receipts", name)
+            receipt: dict[str, Any] | None = json.loads(content) if content else None
+            return receipt if receipt and receipt["state"] == "deferred" else None
+
+        return wait_for(look, f"{name} is not put off")
 
     def settle(self, name: str, content: bytes) -> dict[str, Any]:
         """Drop a file and return its receipt."""

@@ -44,7 +44,7 @@ def test_ingest_names_every_problem_and_no_value(box: DropBox) -> None:
     """All at once, so that they are mended at once; the file stays in the inbox."""
     instance = make_instance()
     box.drop("early.dcm", instance.content)
-    error = error_of(box, "blob_failed")
+    error = error_of(box, "ingest_failed")
     for name in ("DICOM_SERVICE_URL", "PURGE_MODE", "PURGE_AFTER_DAYS"):
         assert name in error
     assert "CANARY" not in box.log()

@@ -35,4 +35,4 @@ def test_a_reader_stores_nothing(box: DropBox) -> None:
     refused = wait_for(lambda: next(iter(box.events("blob_failed")), None), "no event blob_failed")
     assert "403" in str(refused)
     assert box.blob("dicom-inbox", "refused.dcm") == instance.content
-    assert box.blob("dicom-receipts", "refused.dcm") is None
+    assert box.waiting("refused.dcm")["reason"] == "access_denied"

@@ -167,15 +167,18 @@ def test_two_bad_versions_of_one_name_lie_side_by_side(box: DropBox) -> None:
 def test_a_quarantine_that_is_not_there_is_no_reason_to_forget_the_file(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    """The trigger fails, and the file stays in the inbox, until the container is back."""
+    """The file stays in the inbox until the container is back, and then goes there."""
     with Stack(tmp_path_factory.mktemp("no quarantine"), auth=True, poll_seconds=0.1) as stack:
         box = DropBox(stack)
         box.storage.delete_container("dicom-quarantine")
         assert box.settle("text.dcm", b"no DICOM")["verdict"] == "rejected"
-        [failure, *_] = wait_for(lambda: box.events("blob_failed") or None, "nothing failed")
+        [failure, *_] = wait_for(lambda: box.events("disposal_failed") or None, "nothing failed")
         assert failure["error"] == "ResourceNotFoundError"
         assert box.blob("dicom-inbox", "text.dcm") == b"no DICOM"
         assert not box.events("blob_gone")
+        box.storage.create_container("dicom-quarantine")
+        wait_for(lambda: box.blob("dicom-quarantine", "text.dcm"), "it did not go to quarantine")
+        wait_for(lambda: is_gone(box, "text.dcm"), "it is still in the inbox")
 
 
 def test_the_datasets_uid_is_the_one_that_is_confirmed(box: DropBox) -> None:

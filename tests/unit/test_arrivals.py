@@ -277,7 +277,7 @@ def test_what_is_neither_ours_nor_a_storage_event(message: object) -> None:
 def test_our_own_form() -> None:
     """Messages outlive a deployment: a form once written is read for good."""
     written = write_message(Arrival(("a.dcm",), Door.REPLAY, "0x1", "dicom-quarantine"))
-    fields = '{"names": ["a.dcm"], "door": "replay", "etag": "0x1", "container": "dicom-quarantine"}'
+    fields = '{"names": ["a.dcm"], "door": "replay", "etag": "0x1", "container": "dicom-quarantine", "tries": 0}'
     assert base64.b64decode(written) == f'{{"dicom_dropbox": 1, "arrival": {fields}}}'.encode()
     least = b'{"dicom_dropbox": 1, "arrival": {"names": ["a.dcm"], "door": "sweep"}}'
     assert read_message(least, INBOX) == [Arrival(("a.dcm",), Door.SWEEP)]
