@@ -43,7 +43,7 @@ async def finish(
     """
     is_written = standing is not None and standing.of_version(receipt.etag) == receipt
     if not is_written:
-        receipt = await write_receipt(ingest.clients, receipt, standing)
+        receipt = await write_receipt(ingest.clients, receipt, standing, is_replay=arrival.door is Door.REPLAY)
         _report(receipt, arrival.door, time.monotonic() - started)
     try:
         await dispose(ingest.clients, version, receipt)

@@ -207,7 +207,9 @@ def closed(receipt: Receipt, now: datetime) -> Receipt:
     return receipt if receipt.is_final else receipt.decided(Decision(Verdict.IGNORED, "gone"), now)
 
 
-def merge(standing: Document, receipt: Receipt, *, is_current: bool, now: datetime) -> Document:
+def merge(
+    standing: Document, receipt: Receipt, *, is_current: bool, now: datetime, is_replay: bool = False
+) -> Document:
     """Return the document with a receipt taken in; the same one where what stands is to stand.
 
     The first verdict on a version counts, but for a `duplicate` of what this very version's other run has stored, and
@@ -218,9 +220,10 @@ def merge(standing: Document, receipt: Receipt, *, is_current: bool, now: dateti
         receipt: of some version.
         is_current: whether the blob still has that version.
         now: the time.
+        is_replay: whether a verdict that was given already is to be replaced.
     """
     same = standing.of_version(receipt.etag)
-    if same is not None and same.is_final and not _overrules(receipt, same):
+    if same is not None and same.is_final and not (_overrules(receipt, same) or (is_replay and receipt.is_final)):
         return standing
     if standing.newest.etag == receipt.etag:
         return replace(standing, newest=receipt)
@@ -230,10 +233,6 @@ def merge(standing: Document, receipt: Receipt, *, is_current: bool, now: dateti
 
 
 def _overrules(receipt: Receipt, standing: Receipt) -> bool:
-    if not receipt.is_final or standing.verdict is None:
-        return False
-    if standing.verdict.quarantines:  # only a replay comes to a second verdict
-        return True
     stored = (Verdict.STORED, Verdict.STORED_WITH_WARNINGS, Verdict.REPLACED)
     return standing.verdict is Verdict.DUPLICATE and receipt.verdict in stored
 

@@ -48,13 +48,16 @@ async def read_receipt(clients: Clients, name: str) -> Document | None:
         raise Unreadable("the receipt cannot be read: delete it, and the blob is looked at anew") from None
 
 
-async def write_receipt(clients: Clients, receipt: Receipt, standing: Document | None = None) -> Receipt:
+async def write_receipt(
+    clients: Clients, receipt: Receipt, standing: Document | None = None, *, is_replay: bool = False
+) -> Receipt:
     """Take a receipt in, and return the one of that version that counts in the end.
 
     Args:
         clients: of the process.
         receipt: of one version.
         standing: what was read before, if anything was; the write is conditional on it.
+        is_replay: whether a verdict that was given already is to be replaced.
 
     Raises:
         Failed: others change it all the time.
@@ -63,7 +66,7 @@ async def write_receipt(clients: Clients, receipt: Receipt, standing: Document |
     document = Document(receipt)
     for _ in range(_MAX_TRIES):
         if standing is not None:
-            document = await _merged(clients, standing, receipt)
+            document = await _merged(clients, standing, receipt, is_replay)
             if document is standing:
                 break
         try:
@@ -77,11 +80,11 @@ async def write_receipt(clients: Clients, receipt: Receipt, standing: Document |
     return document.of_version(receipt.etag) or receipt
 
 
-async def _merged(clients: Clients, standing: Document, receipt: Receipt) -> Document:
+async def _merged(clients: Clients, standing: Document, receipt: Receipt, is_replay: bool) -> Document:
     is_current = standing.newest.etag == receipt.etag or receipt.etag == await version_of(
         clients.inbox.get_blob_client(receipt.blob)
     )
-    return merge(standing, receipt, is_current=is_current, now=clock.now())
+    return merge(standing, receipt, is_current=is_current, now=clock.now(), is_replay=is_replay)
 
 
 async def _write(clients: Clients, document: Document) -> None:

@@ -52,7 +52,8 @@ def test_a_short_outage_is_waited_out(box: DropBox, proxy: TcpProxy) -> None:
     assert (lookup.status_code, lookup.json()["code"]) == (502, "service-response-lost")
     assert box.get("/health/live").status_code == 200
     proxy.down = False
-    assert box.receipt(name, etag)["verdict"] == "stored"
+    # A request may have gone through whose answer was lost.
+    assert box.receipt(name, etag)["verdict"] in ("stored", "duplicate")
     failures = box.events("blob_failed")
     assert all(failure["error"].startswith(("RequestNotSent: ", "ResponseLost: ")) for failure in failures)
     assert name not in json.dumps(failures)
