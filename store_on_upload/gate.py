@@ -6,8 +6,12 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
+from .patience import patience
+
 # A transfer of this size or more takes long: such ones may not fill all places, so that small files pass them by.
 LARGE_BYTES = 64 * 1024 * 1024
+_PATIENCE_SECONDS = 60.0
+_PATIENCE_FOR_LARGE_SECONDS = 180.0
 
 
 class Gate:
@@ -34,9 +38,14 @@ class Gate:
 
     @asynccontextmanager
     async def entered(self) -> AsyncGenerator[None]:
-        """Wait for a place, and hold it."""
+        """Wait for a place, and hold it.
+
+        Raises:
+            NotYet: there is none in a minute.
+        """
         async with self._changed:
-            await self._changed.wait_for(lambda: self._inside < self.places)
+            async with patience(_PATIENCE_SECONDS):
+                await self._changed.wait_for(lambda: self._inside < self.places)
             self._inside += 1
         try:
             yield
@@ -46,14 +55,19 @@ class Gate:
 
     @asynccontextmanager
     async def large(self, size: int) -> AsyncGenerator[None]:
-        """Let a large transfer wait outside, its place given back meanwhile, until there is room for one more."""
+        """Let a large transfer wait outside, its place given back meanwhile, until there is room for one more.
+
+        Raises:
+            NotYet: there is none in three minutes.
+        """
         if size < LARGE_BYTES:
             yield
             return
         self._inside -= 1
         await self._wake()
         try:
-            await self._large.acquire()
+            async with patience(_PATIENCE_FOR_LARGE_SECONDS):
+                await self._large.acquire()
         finally:
             self._inside += 1  # one too many for a moment at most
         try:

@@ -10,7 +10,10 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
+from .patience import patience
+
 _KEPT = 10_000
+_PATIENCE_SECONDS = 60.0
 
 
 class Handled:
@@ -31,12 +34,20 @@ class Handled:
 
     @asynccontextmanager
     async def alone(self, name: str) -> AsyncGenerator[None]:
-        """Have a blob for oneself in this process."""
+        """Have a blob for oneself in this process.
+
+        Raises:
+            NotYet: another run has it, and does not end within a minute.
+        """
         lock, waiting = self._in_hand.get(name, (asyncio.Lock(), 0))
         self._in_hand[name] = (lock, waiting + 1)
         try:
-            async with lock:
+            async with patience(_PATIENCE_SECONDS):
+                await lock.acquire()
+            try:
                 yield
+            finally:
+                lock.release()
         finally:
             lock, waiting = self._in_hand[name]
             if waiting == 1:

@@ -95,14 +95,15 @@ def _as_it_is(job: Job) -> _Sent:
 async def _in_explicit_vr(job: Job) -> _Sent:
     source = job.source
     body = await to_explicit_vr(job.header, source.version.size, source.read, source.chunks_from)
-    return _Sent(HashedBody(body), ("explicit_vr",))
+    completed = ("part10",) if missing_head(job.header) else ()
+    return _Sent(HashedBody(body), (*completed, "explicit_vr"))
 
 
 async def _store(job: Job, sent: _Sent) -> Receipt:
     try:
         result = await _ask(job, sent)
         outcome = result.outcome_of(job.header.sop_instance_uid)
-        if not sent.changes and may_be_about_implicit_vr(job.header, outcome):
+        if "explicit_vr" not in sent.changes and may_be_about_implicit_vr(job.header, outcome):
             return await _store(job, await _in_explicit_vr(job))
         return await _with_hashes(job, sent, judge(outcome))
     except AlreadyStored as stored:

@@ -30,7 +30,7 @@ from .verdict import Decision, NotYet
 from .waiting import begun, close_gone, defer, put_off, report_failure
 
 # What the host would end from outside, we end ourselves, a little earlier.
-_LONGEST_ATTEMPT_SECONDS = LONGEST_RUN_SECONDS - 60
+_LONGEST_ATTEMPT_SECONDS = LONGEST_RUN_SECONDS - 180
 # A younger blob's first event finds no receipt, and does not look for one. One that comes twice within this time is
 # known to the process (`handled`), or to the service, which says that it has the instance already.
 _YOUNG_SECONDS = 300
@@ -65,14 +65,16 @@ async def handle(ingest: Ingest, arrival: Arrival) -> None:
     Raises:
         AzureError, Failed: not even putting it off was possible; the host tries again, and the sweep finds the blob.
     """
-    async with ingest.handled.alone(arrival.names[0]):
-        if await ingest.stop.is_on():
-            await put_off(ingest, arrival, STOPPED)
-        elif ingest.circuit.is_blocked:
-            await put_off(ingest, arrival, OUTAGE)
-        else:
-            async with ingest.gate.entered():
-                await _attempt(ingest, arrival)
+    if await ingest.stop.is_on():
+        return await put_off(ingest, arrival, STOPPED)
+    if ingest.circuit.is_blocked:
+        return await put_off(ingest, arrival, OUTAGE)
+    try:
+        async with ingest.handled.alone(arrival.names[0]), ingest.gate.entered():
+            await _attempt(ingest, arrival)
+    except NotYet as no_room:
+        await put_off(ingest, arrival, setback_of(no_room))
+    return None
 
 
 async def _attempt(ingest: Ingest, arrival: Arrival) -> None:
