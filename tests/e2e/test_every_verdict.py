@@ -1,0 +1,174 @@
+"""Each row of the verdicts' table, on the whole local stack, with what becomes of the file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from local.samples import with_other_pixels
+from local.stack import Stack
+from store_on_upload.tombstones import tombstone_name
+from tests.e2e.drop_box import DropBox, make_instance, wait_for
+
+SOURCES = """
+[[source]]
+name = "archiving"
+prefix = "archive/"
+after_store = "archive"
+
+[[source]]
+name = "deleting"
+prefix = "delete/"
+after_store = "delete"
+
+[[source]]
+name = "replacing"
+prefix = "replace/"
+on_conflict = "replace"
+
+[[source]]
+name = "settling"
+prefix = "settle/"
+settle_after_seconds = 86400
+"""
+MAX_BYTES = 100_000
+
+
+@pytest.fixture(scope="module")
+def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DropBox]:
+    """A stack with sources of different habits, small files only, and little patience."""
+    folder = tmp_path_factory.mktemp("verdicts")
+    sources = folder / "sources.toml"
+    sources.write_text(SOURCES)
+    settings = {
+        "SOURCES_PATH": str(sources),
+        "MAX_INSTANCE_BYTES": str(MAX_BYTES),
+        "GIVE_UP_AFTER_DAYS": "0.00003",  # less than three seconds
+    }
+    with Stack(folder, auth=True, poll_seconds=0.1, settings=settings) as stack:
+        yield DropBox(stack)
+
+
+def outcome(receipt: dict[str, object]) -> tuple[object, object]:
+    return receipt["verdict"], receipt["reason"]
+
+
+def leaves_for(box: DropBox, container: str, name: str, content: bytes) -> None:
+    """See that a file goes from the inbox to a container, unchanged."""
+    wait_for(lambda: True if box.blob("dicom-inbox", name) is None else None, f"{name} is still in the inbox")
+    assert box.blob(container, name) == content
+
+
+def test_stored(box: DropBox) -> None:
+    """Kept in the inbox, archived or deleted, as its source has it; the line in the log names the source."""
+    for name in ("keep.dcm", "archive/a.dcm", "delete/d.dcm"):
+        content = make_instance().content
+        assert outcome(box.settle(name, content)) == ("stored", None)
+        if name.startswith("archive"):
+            leaves_for(box, "dicom-archive", name, content)
+        if name.startswith("delete"):
+            wait_for(lambda name=name: True if box.blob("dicom-inbox", name) is None else None, name)  # type: ignore[misc]
+            assert box.blob("dicom-archive", name) is None
+    assert box.blob("dicom-inbox", "keep.dcm") is not None
+    sources = {event.get("source") for event in box.events("blob_decided")}
+    assert {"archiving", "deleting"} <= sources
+
+
+def test_stored_with_warnings(box: DropBox) -> None:
+    """With the tag that the service warned of."""
+    content = make_instance(StudyDate="20200102").content.replace(b"20200102", b"notadate")
+    receipt = box.settle("warned.dcm", content)
+    assert outcome(receipt) == ("stored_with_warnings", None)
+    assert receipt["attributes"] == ["00080020"]
+
+
+def test_duplicate_and_conflict(box: DropBox) -> None:
+    """The same bytes, and other ones."""
+    instance = make_instance()
+    box.settle("first.dcm", instance.content)
+    assert outcome(box.settle("second.dcm", instance.content)) == ("duplicate", None)
+    other = with_other_pixels(instance.content)
+    assert outcome(box.settle("other.dcm", other)) == ("conflict", "other_bytes")
+    leaves_for(box, "dicom-quarantine", "other.dcm", other)
+
+
+REJECTED = {
+    "no_dicom.dcm": (b"a letter", "not_dicom"),
+    "empty.dcm": (b"", "empty"),
+    "unfinished.dcm": (make_instance().content[:-10], "unfinished"),
+    "no_uid.dcm": (make_instance(StudyInstanceUID=None).content, "uids_missing"),
+    "refused.dcm": (make_instance(PatientID="1\0 2").content, "refused"),
+    "too_large.dcm": (make_instance(Rows=512, Columns=512, PixelData=bytes(512 * 512)).content, "too_large"),
+    "study.zip": (b"PK\x03\x04", "archive"),
+    "packed.dcm": (b"PK\x03\x04 and so on", "archive"),
+}
+
+
+@pytest.mark.parametrize("name", REJECTED)
+def test_rejected(box: DropBox, name: str) -> None:
+    """Into quarantine, with advice."""
+    content, reason = REJECTED[name]
+    receipt = box.settle(name, content)
+    assert outcome(receipt) == ("rejected", reason)
+    assert receipt["advice"]
+    leaves_for(box, "dicom-quarantine", name, content)
+    written = json.loads(box.blob("dicom-quarantine-reasons", f"{name}.json") or b"{}")
+    assert written["advice"] == receipt["advice"]
+
+
+def test_what_retention_deleted_is_rejected(box: DropBox) -> None:
+    """An instance of a study with a tombstone does not come back by being dropped again."""
+    instance = make_instance()
+    tombstone = box.storage.get_blob_client("retention-records", tombstone_name(None, instance.study))
+    tombstone.upload_blob(b"{}")
+    assert outcome(box.settle("purged.dcm", instance.content)) == ("rejected", "purged")
+    assert box.get(instance.path).status_code == 404
+
+
+IGNORED = {
+    "readme.txt": "name",
+    "scan.dcm.part": "temporary",
+    "scan.dcm.filepart": "temporary",
+    ".hidden.dcm": "temporary",
+    "folder/": "folder",
+    "LICENSE": "no_dicom_content",
+}
+
+
+@pytest.mark.parametrize("name", IGNORED)
+def test_ignored(box: DropBox, name: str) -> None:
+    """Left where it is, with a receipt."""
+    assert outcome(box.settle(name, b"something")) == ("ignored", IGNORED[name])
+    assert box.blob("dicom-inbox", name) == b"something"
+
+
+def test_gave_up(box: DropBox) -> None:
+    """A file that fails by itself, while others pass, goes to quarantine when its time is over."""
+    instance = make_instance()
+    fault = {"kind": "store", "fault": "stuck_creation", "requests": 1}
+    inject(box, fault)
+    receipt = box.settle("stuck.dcm", instance.content)
+    assert outcome(receipt) == ("gave_up", "kept_failing")
+    assert (receipt["failure"], receipt["service_code"]) == ("being_stored", 45071)
+    assert receipt["attempts"] >= 2
+    leaves_for(box, "dicom-quarantine", "stuck.dcm", instance.content)
+    assert outcome(box.settle("others pass.dcm", make_instance().content)) == ("stored", None)
+
+
+def test_deferred(box: DropBox) -> None:
+    """A file that may still be written to waits, and says until when."""
+    box.drop("settle/growing.dcm", make_instance().content[:-10])
+    receipt = box.waiting("settle/growing.dcm")
+    assert (receipt["reason"], receipt["verdict"]) == ("unsettled", None)
+    assert receipt["due_at"] > receipt["uploaded_at"]
+    etag = box.drop("settle/growing.dcm", make_instance().content)
+    assert box.receipt("settle/growing.dcm", etag)["verdict"] == "stored"
+
+
+def inject(box: DropBox, fault: dict[str, object]) -> None:
+    """Have the DICOM service fail."""
+    url = box.stack.dicom_url.removesuffix("/v2") + "/admin/faults"
+    httpx.post(url, json=fault, trust_env=False).raise_for_status()
