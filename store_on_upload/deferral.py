@@ -72,13 +72,16 @@ def setback_of(error: Exception) -> Setback:
     return Setback("app_failed", is_outage=False)
 
 
-def delay_seconds(attempts: int, setback: Setback, jitter: Callable[[], float] = random.random) -> float:
+def delay_seconds(deferrals: int, setback: Setback, jitter: Callable[[], float] = random.random) -> float:
     """Return how long to wait before the next attempt: growing, with up to half of it more by chance.
+
+    It grows with the number of deferrals, not of attempts: in an outage there are none, and all would come back at
+    once, again and again.
 
     A Retry-After is never cut short, up to a day.
     """
     longest = _LONGEST_DELAY_IN_OUTAGE_SECONDS if setback.is_outage else _LONGEST_DELAY_SECONDS
-    grown = min(_FIRST_DELAY_SECONDS * _GROWTH ** min(max(attempts - 1, 0), 20), longest)
+    grown = min(_FIRST_DELAY_SECONDS * _GROWTH ** min(max(deferrals - 1, 0), 20), longest)
     asked = min(setback.retry_after_seconds or 0, _LONGEST_RETRY_AFTER_SECONDS)
     return max(grown, asked) * (1 + jitter() / 2)
 
@@ -95,6 +98,7 @@ def deferred(receipt: Receipt, setback: Setback, now: datetime, delay: float) ->
     return replace(
         receipt,
         state=State.DEFERRED,
+        deferrals=receipt.deferrals + 1,
         reason=setback.reason,
         service_code=setback.service_code,
         due_at=timestamp(now + timedelta(seconds=delay)),

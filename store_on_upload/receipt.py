@@ -56,6 +56,7 @@ class Receipt:
         sent_bytes, sent_sha256: of what was sent; None where nothing was, or not to its end.
         changes: what was changed on the way: `part10` (a head was put in front), `explicit_vr` (transcoded).
         attempts: runs that began with the file.
+        deferrals: how often it was put off, whether it was tried before or not.
         poisonings: how often the platform set its message aside.
         due_at: when the next attempt is due; None where the state is final.
         failing_seconds: how long it has failed by itself.
@@ -83,6 +84,7 @@ class Receipt:
     sent_sha256: str | None = None
     changes: tuple[str, ...] = ()
     attempts: int = 0
+    deferrals: int = 0
     poisonings: int = 0
     due_at: str | None = None
     failing_seconds: float = 0

@@ -87,7 +87,7 @@ async def defer(
     if ingest.circuit.is_open:
         setback = replace(setback, is_outage=True)
     now = clock.now()
-    delay = delay_seconds(receipt.attempts, setback)
+    delay = delay_seconds(receipt.deferrals + 1, setback)
     later = deferred(receipt, setback, now, delay)
     if should_give_up(later, ingest.clients.settings.give_up_after_days):
         final = given_up(later, "kept_failing", now)
