@@ -14,7 +14,7 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -61,6 +61,7 @@ class Stack:
         poll_seconds: how often blobs and queues are looked at; None leaves it to the functions host.
         lock_seconds: how long the messages of a killed functions host stay hidden; None leaves it to the host.
         clock_ahead_seconds: how far the app's clock is ahead; that of storage and of the DICOM service is not.
+        dicom_options: of `python -m local.dicom_service`, such as `--partitions`.
         role: what the app's tokens allow it at the DICOM service; those of `token` allow everything.
         settings: environment variables of the app; they win over those that the stack would set.
         say: receives a line of progress.
@@ -76,6 +77,7 @@ class Stack:
         poll_seconds: float | None = None,
         lock_seconds: float | None = None,
         clock_ahead_seconds: float | None = None,
+        dicom_options: Sequence[str] = (),
         role: tokens.Role = "owner",
         settings: Mapping[str, str] | None = None,
         say: Callable[[str], None] = lambda line: None,
@@ -93,6 +95,7 @@ class Stack:
             "--lock-seconds": lock_seconds,
             "--clock-ahead-seconds": clock_ahead_seconds,
         }
+        self._dicom_options = dicom_options
         self._role = role
         self._settings = settings or {}
         self._say = say
@@ -214,6 +217,7 @@ class Stack:
 
     def _dicom_service(self) -> Part:
         options = ["--port", str(self.ports.dicom), "--data", str(self.folder / "dicom")]
+        options += self._dicom_options
         return self._module("dicom-service", "local.dicom_service", *options, LOCAL_TOKEN_SECRET=self._token_secret)
 
     def _functions_host(self) -> Part:

@@ -132,7 +132,7 @@ async def poisoned(ingest: Ingest, arrival: Arrival) -> None:
         return await send_later(ingest, arrival)
     receipt = replace(receipt, poisonings=receipt.poisonings + 1)
     now, setback = clock.now(), Setback("poisoned", is_outage=False)
-    delay = delay_seconds(receipt.poisonings + 1, setback)
+    delay = delay_seconds(receipt.poisonings, setback)
     later = deferred(receipt, setback, now, delay)
     if receipt.poisonings >= MAX_POISONINGS:
         final = given_up(later, "crashed", now)
