@@ -10,11 +10,11 @@ from azurefunctions.extensions.bindings.blob import BlobClient
 from shared.events import failed
 from shared.settings import STORAGE_CONNECTION, trigger_settings
 
-from . import poison
-from .arrivals import Arrival, Door
+from .doors import poison
+from .doors.arrivals import Arrival, Door
+from .doors.messages import handle_message
+from .doors.queues import ARRIVALS, ARRIVALS_POISON, BLOB_POISON
 from .ingest import Ingest, get_ingest
-from .messages import handle_message
-from .queues import ARRIVALS, ARRIVALS_POISON, BLOB_POISON
 from .sweep import sweep
 from .upload import handle
 

@@ -7,9 +7,9 @@ from datetime import timedelta
 from shared import clock
 from shared.sources import Policy
 
+from .files.source import Source
 from .names import NameSays, what_name_says
 from .part10 import Header, Unfit, read_header
-from .source import Source
 from .verdict import Decision, NotYet, ignored, rejected
 
 _BY_NAME: dict[NameSays, Decision] = {

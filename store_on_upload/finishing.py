@@ -10,14 +10,14 @@ from azure.core.exceptions import AzureError
 
 from shared.events import Failed, describe, event, place
 
-from .arrivals import Arrival, Door
-from .deferral import Setback, delay_seconds
-from .disposal import dispose
+from .doors.arrivals import Arrival, Door
+from .files.disposal import dispose
+from .files.moving import Leased
+from .files.source import SourceGone, Version
 from .ingest import Ingest
-from .moving import Leased
-from .receipt import Document, Receipt
-from .receipts import write_receipt
-from .source import SourceGone, Version
+from .receipts.container import write_receipt
+from .receipts.receipt import Document, Receipt
+from .waiting.deferral import Setback, delay_seconds
 
 
 async def finish(

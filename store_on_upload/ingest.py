@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from shared.clients import Clients, get_clients
 from shared.dicomweb import DICOMwebClient
 
-from .circuit import Circuit
-from .gate import Gate
-from .handled import Handled
-from .queues import Queues
-from .stop_switch import StopSwitch
-from .tombstones import Tombstones
+from .doors.queues import Queues
+from .storing.tombstones import Tombstones
+from .waiting.circuit import Circuit
+from .waiting.gate import Gate
+from .waiting.handled import Handled
+from .waiting.stop_switch import StopSwitch
 
 
 @dataclass(frozen=True)

@@ -15,19 +15,19 @@ from shared.dicomweb import Busy, DICOMwebError
 from shared.events import event
 from shared.settings import LONGEST_RUN_SECONDS, QUARANTINE
 
-from .arrivals import Arrival, Door
-from .deferral import OUTAGE, STOPPED, setback_of
+from .doors.arrivals import Arrival, Door
 from .examine import examine
+from .files.quarantine import original_of
+from .files.source import Source, SourceGone
 from .finishing import finish, send_later
 from .ingest import Ingest
 from .part10 import Header
-from .quarantine import original_of
-from .receipt import Document, Receipt
-from .receipts import read_receipt
-from .source import Source, SourceGone
-from .storing import Job, store
+from .receipts.container import read_receipt
+from .receipts.receipt import Document, Receipt
+from .storing.store import Job, store
 from .verdict import Decision, NotYet
-from .waiting import begun, close_gone, defer, put_off, report_failure
+from .waiting.deferral import OUTAGE, STOPPED, setback_of
+from .waiting.put_off import begun, close_gone, defer, put_off, report_failure
 
 # What the host would end from outside, we end ourselves, a little earlier.
 _LONGEST_ATTEMPT_SECONDS = LONGEST_RUN_SECONDS - 180

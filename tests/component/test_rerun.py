@@ -15,10 +15,10 @@ from azure.storage.blob import ContainerClient
 from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient
 from shared.settings import RECEIPTS
-from store_on_upload.arrivals import Arrival, Door
+from store_on_upload.doors.arrivals import Arrival, Door
 from store_on_upload.ingest import Ingest
-from store_on_upload.receipt import Document
-from store_on_upload.receipts import read_receipt
+from store_on_upload.receipts.container import read_receipt
+from store_on_upload.receipts.receipt import Document
 from store_on_upload.upload import handle
 from tests.component.dicom_service.support import running
 from tests.dicom_samples import Sample

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from shared.dicomweb import Body, DICOMwebClient, StoreStatus
-from store_on_upload.completing import missing_head
 from store_on_upload.part10 import Form, Header
-from store_on_upload.transcode import may_be_about_implicit_vr
+from store_on_upload.transcoding.completing import missing_head
+from store_on_upload.transcoding.transcode import may_be_about_implicit_vr
 from tests.component.dicom_service.support import running
 from tests.dicom_samples import EXPLICIT, IMPLICIT, TEST_FILES, Sample, pixels
 from tests.implicit_vr import Blob, header, read_file, transcoded

@@ -8,7 +8,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from store_on_upload.source import Digest
+from store_on_upload.files.source import Digest
 
 
 @given(content=st.binary(max_size=400), cuts=st.lists(st.integers(0, 400), max_size=6))

@@ -16,10 +16,10 @@ from pydicom import uid
 from pydicom.errors import InvalidDicomError
 
 from shared.dicomweb import InstanceOutcome, StoreReason, StoreStatus
-from store_on_upload import explicit_vr, transcode
-from store_on_upload.explicit_vr import ExplicitVR, element_head
 from store_on_upload.part10 import Form, Header, Unfit
-from store_on_upload.transcode import may_be_about_implicit_vr, to_explicit_vr
+from store_on_upload.transcoding import explicit_vr, transcode
+from store_on_upload.transcoding.explicit_vr import ExplicitVR, element_head
+from store_on_upload.transcoding.transcode import may_be_about_implicit_vr, to_explicit_vr
 from store_on_upload.verdict import REASONS
 from tests.dicom_samples import IMPLICIT, TEST_FILES
 from tests.implicit_vr import Blob, element, header, read_dataset, read_file, sequence, transcoded

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from store_on_upload.arrivals import Arrival, Door, Nothing, Renamed, Unreadable, read_message, write_message
+from store_on_upload.doors.arrivals import Arrival, Door, Nothing, Renamed, Unreadable, read_message, write_message
 
 INBOX = "dicom-inbox"
 ACCOUNT = (

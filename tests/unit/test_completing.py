@@ -9,8 +9,8 @@ import pydicom
 import pytest
 from pydicom import uid
 
-from store_on_upload.completing import IMPLEMENTATION_CLASS_UID, missing_head
 from store_on_upload.part10 import Form, Header, Unfit
+from store_on_upload.transcoding.completing import IMPLEMENTATION_CLASS_UID, missing_head
 from tests.implicit_vr import header
 
 DATASET_ALONE = Header(Form.NO_META, uid.ExplicitVRLittleEndian, 0, "1.2.840.10008.5.1.4.1.1.2", "1.2", "1.3", "1.45")

@@ -15,7 +15,7 @@ FUNCTION_FOLDERS = ("store_on_upload", "query_api", "purge_study")
 OWN = {
     "shared/dicomweb": set[str](),
     "shared": {"shared"},
-    "store_on_upload": {"shared"},
+    "store_on_upload": {"shared", "store_on_upload"},
     "query_api": {"shared"},
     "purge_study": {"shared"},
     "function_app.py": {"shared", *FUNCTION_FOLDERS},

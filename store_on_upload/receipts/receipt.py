@@ -12,8 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from shared.settings import AfterStore
-
-from .verdict import REASONS, Decision, Verdict
+from store_on_upload.verdict import REASONS, Decision, Verdict
 
 SCHEMA = 1
 # Older ones are only counted. A nightly re-run of the same files comes to this in more than a year.

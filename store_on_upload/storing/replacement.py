@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from store_on_upload.files.source import HashedBody, Source
+from store_on_upload.ingest import Ingest
+from store_on_upload.verdict import Decision, Verdict
+
 from .duplicate import Uids
-from .ingest import Ingest
-from .source import HashedBody, Source
-from .verdict import Decision, Verdict
 
 
 async def replace_stored(

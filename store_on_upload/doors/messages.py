@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from store_on_upload.ingest import Ingest
+from store_on_upload.upload import handle
+
 from .arrivals import Arrival, Nothing, Renamed, Unreadable, read_message
-from .ingest import Ingest
 from .poison import park
 from .renamed import send_blobs_under
-from .upload import handle
 
 
 async def handle_message(ingest: Ingest, body: bytes) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from shared.dicomweb import DICOMwebClient
+from store_on_upload.receipts.receipt import Receipt
 
 from .duplicate import Uids
-from .receipt import Receipt
 
 
 async def clear_if_stuck(dicom: DICOMwebClient, uids: Uids, receipt: Receipt) -> bool:

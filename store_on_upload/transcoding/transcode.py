@@ -13,10 +13,10 @@ from contextlib import aclosing
 from pydicom.uid import ImplicitVRLittleEndian
 
 from shared.dicomweb import Body, InstanceOutcome, StoreReason, StoreStatus
+from store_on_upload.part10 import PREFIX_BYTES, Header, Unfit
 
 from .completing import explicit_vr_head
 from .explicit_vr import MAX_BYTES, ExplicitVR, Range
-from .part10 import PREFIX_BYTES, Header, Unfit
 
 Read = Callable[[int, int], Awaitable[bytes]]  # offset and length → these bytes
 ChunksFrom = Callable[[int], AsyncGenerator[bytes]]  # offset → all bytes from there on

@@ -14,8 +14,7 @@ from azure.storage.blob import BlobProperties
 from azure.storage.blob.aio import BlobClient
 
 from shared.dicomweb import Body
-
-from .part10 import PREFIX_BYTES
+from store_on_upload.part10 import PREFIX_BYTES
 
 PREAMBLE_BYTES = 128
 # A conditional read of a blob that has gone may be answered either way.

@@ -12,7 +12,8 @@ from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from .part10 import Unfit
+from store_on_upload.part10 import Unfit
+
 from .vr import LONG_VRS, UNDEFINED, US_OR_SS, creator_of, vr_of
 
 MAX_BYTES = 64 * 1024 * 1024  # what may be held of one file

@@ -9,10 +9,10 @@ from azure.core.exceptions import ResourceNotFoundError
 
 from shared.clients import Clients
 from shared.settings import QUARANTINE, QUARANTINE_REASONS
+from store_on_upload.receipts.container import upload_json
+from store_on_upload.receipts.receipt import Receipt, parse_timestamp
 
 from .moving import copy_verified, with_suffix
-from .receipt import Receipt, parse_timestamp
-from .receipts import upload_json
 from .source import SourceGone, Version
 
 

@@ -6,11 +6,10 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from shared.dicomweb import DICOMwebClient, NotFound, Query
-
-from .part10 import Header
-from .receipt import Document
-from .source import Digest, HashedBody, Version
-from .verdict import NotYet
+from store_on_upload.files.source import Digest, HashedBody, Version
+from store_on_upload.part10 import Header
+from store_on_upload.receipts.receipt import Document
+from store_on_upload.verdict import NotYet
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ from shared import clock
 from shared.clients import Clients
 from shared.events import Failed
 from shared.settings import RECEIPTS
+from store_on_upload.files.source import version_of
 
 from .receipt import Document, Receipt, merge
-from .source import version_of
 
 # Metadata of a receipt, so that a listing tells the sweep all that it needs.
 ETAG, STATE, DUE, DISPOSITION = "etag", "state", "due", "disposition"

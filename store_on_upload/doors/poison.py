@@ -7,10 +7,10 @@ import json
 from typing import Any
 
 from shared.events import event
+from store_on_upload.ingest import Ingest
+from store_on_upload.waiting.put_off import poisoned
 
 from .arrivals import Arrival, Door, Nothing, Renamed, Unreadable, read_message
-from .ingest import Ingest
-from .waiting import poisoned
 
 _OURS = ".store_on_upload"  # how the id of our function ends, after the host's prefix
 

@@ -11,8 +11,9 @@ from dataclasses import replace
 
 from pydicom.uid import ExplicitVRLittleEndian
 
+from store_on_upload.part10 import Form, Header, Unfit
+
 from .explicit_vr import element_head
-from .part10 import Form, Header, Unfit
 from .vr import LONG_VRS
 
 Elements = dict[int, tuple[bytes, bytes]]  # tag → VR and value

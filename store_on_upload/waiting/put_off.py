@@ -14,15 +14,15 @@ from azure.core.exceptions import AzureError
 from shared import clock
 from shared.events import describe, event, place
 from shared.settings import QUARANTINE
+from store_on_upload.doors.arrivals import Arrival, Door
+from store_on_upload.files.quarantine import original_of
+from store_on_upload.files.source import Version, find_version, version_of
+from store_on_upload.finishing import finish, send_later
+from store_on_upload.ingest import Ingest
+from store_on_upload.receipts.container import read_receipt, write_receipt
+from store_on_upload.receipts.receipt import Document, Receipt, State, closed, timestamp
 
-from .arrivals import Arrival, Door
 from .deferral import Setback, deferred, delay_seconds, given_up, should_give_up
-from .finishing import finish, send_later
-from .ingest import Ingest
-from .quarantine import original_of
-from .receipt import Document, Receipt, State, closed, timestamp
-from .receipts import read_receipt, write_receipt
-from .source import Version, find_version, version_of
 
 # The platform sets a message aside after five failed runs; so many times that is not the last word.
 MAX_POISONINGS = 3

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from shared.clients import Clients
 from shared.settings import ARCHIVE, QUARANTINE
+from store_on_upload.receipts.receipt import Disposition, Receipt
 
 from .moving import copy_verified, delete_version
 from .quarantine import copy_to_quarantine, delete_reason, write_reason
-from .receipt import Disposition, Receipt
 from .source import Version
 
 

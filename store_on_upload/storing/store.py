@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from shared import clock
 from shared.dicomweb import DICOMwebClient, StatusError, StoreReason, StoreResult
 from shared.settings import OnConflict, OnPurged
+from store_on_upload.doors.arrivals import Door
+from store_on_upload.files.source import HashedBody, Source, body_of
+from store_on_upload.ingest import Ingest
+from store_on_upload.part10 import Header, Unfit
+from store_on_upload.receipts.container import read_receipt
+from store_on_upload.receipts.receipt import Document, Receipt
+from store_on_upload.transcoding.completing import missing_head
+from store_on_upload.transcoding.transcode import may_be_about_implicit_vr, to_explicit_vr
+from store_on_upload.verdict import AlreadyStored, Decision, Verdict, judge, rejected
 
-from .arrivals import Door
-from .completing import missing_head
 from .duplicate import find_uids, has_stored_these_bytes, is_same_as_stored
-from .ingest import Ingest
-from .part10 import Header, Unfit
-from .receipt import Document, Receipt
-from .receipts import read_receipt
 from .replacement import replace_stored
-from .source import HashedBody, Source, body_of
 from .stuck import clear_if_stuck
-from .transcode import may_be_about_implicit_vr, to_explicit_vr
-from .verdict import AlreadyStored, Decision, Verdict, judge, rejected
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,8 @@ from shared.dicomweb import (
     StatusError,
     StoreReason,
 )
-
-from .receipt import Receipt, State, parse_timestamp, timestamp
-from .verdict import Decision, NotYet, Verdict
+from store_on_upload.receipts.receipt import Receipt, State, parse_timestamp, timestamp
+from store_on_upload.verdict import Decision, NotYet, Verdict
 
 _FIRST_DELAY_SECONDS = 5.0
 _GROWTH = 3.0
