@@ -12,6 +12,7 @@ from .storing.tombstones import Tombstones
 from .waiting.circuit import Circuit
 from .waiting.gate import Gate
 from .waiting.handled import Handled
+from .waiting.memory import Memory
 from .waiting.stop_switch import StopSwitch
 
 
@@ -23,6 +24,7 @@ class Ingest:
     queues: Queues
     circuit: Circuit
     gate: Gate
+    memory: Memory
     stop: StopSwitch
     tombstones: Tombstones
     handled: Handled
@@ -35,6 +37,7 @@ class Ingest:
             queues=Queues(clients.queues),
             circuit=Circuit(),
             gate=Gate(clients.settings.ingest_concurrency),
+            memory=Memory(),
             stop=StopSwitch(clients),
             tombstones=Tombstones(clients),
             handled=Handled(),

@@ -34,6 +34,8 @@ _LONGEST_ATTEMPT_SECONDS = LONGEST_RUN_SECONDS - 180
 # A younger blob's first event finds no receipt, and does not look for one. One that comes twice within this time is
 # known to the process (`handled`), or to the service, which says that it has the instance already.
 _YOUNG_SECONDS = 300
+# Why a store has no verdict yet, where the service did not do as it should; else it has answered, and we wait for more.
+_NO_GOOD_ANSWER = ("not_confirmed", "service_failed")
 
 
 @dataclass(frozen=True)
@@ -177,8 +179,8 @@ async def _store(run: _Run, header: Header) -> Receipt:
 
 
 def _note_failure(ingest: Ingest, name: str, error: DICOMwebError | NotYet) -> None:
-    if isinstance(error, NotYet) and error.reason == "being_stored":
-        return _note_success(ingest)  # an answer as good as any
+    if isinstance(error, NotYet) and error.reason not in _NO_GOOD_ANSWER:
+        return _note_success(ingest)
     if isinstance(error, Busy):
         ingest.gate.overloaded()
     setback = setback_of(error)

@@ -14,7 +14,7 @@ from store_on_upload.part10 import Header, Unfit
 from store_on_upload.receipts.container import read_receipt
 from store_on_upload.receipts.receipt import Document, Receipt
 from store_on_upload.transcoding.completing import missing_head
-from store_on_upload.transcoding.transcode import may_be_about_implicit_vr, to_explicit_vr
+from store_on_upload.transcoding.transcode import may_be_about_implicit_vr, most_bytes_held, to_explicit_vr
 from store_on_upload.verdict import AlreadyStored, Decision, Verdict, judge, rejected
 
 from .duplicate import find_uids, has_stored_these_bytes, is_same_as_stored
@@ -104,7 +104,8 @@ async def _store(job: Job, sent: _Sent) -> Receipt:
         result = await _ask(job, sent)
         outcome = result.outcome_of(job.header.sop_instance_uid)
         if "explicit_vr" not in sent.changes and may_be_about_implicit_vr(job.header, outcome):
-            return await _store(job, await _in_explicit_vr(job))
+            async with job.ingest.memory.reserved(most_bytes_held(job.source.version.size)):
+                return await _store(job, await _in_explicit_vr(job))
         return await _with_hashes(job, sent, judge(outcome))
     except AlreadyStored as stored:
         return await _judge_stored(job, sent, stored.sop_instance_uid)

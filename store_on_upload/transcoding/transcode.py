@@ -67,6 +67,14 @@ async def to_explicit_vr(header: Header, size: int, read: Read, chunks_from: Chu
     return Body(lambda: _chunks(pieces, chunks_from), dataset.length)
 
 
+def most_bytes_held(size: int) -> int:
+    """Return how much memory `to_explicit_vr` takes at most for a file of `size` bytes: a window, and what is written.
+
+    So much for the bytes alone; it is never more than twice `MAX_BYTES`.
+    """
+    return 2 * min(size, MAX_BYTES)
+
+
 def _larger(window_bytes: int) -> int:
     """Return the size of a window for an element that did not fit."""
     if window_bytes >= MAX_BYTES:
