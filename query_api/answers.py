@@ -1,81 +1,25 @@
-"""What callers get: the service's answer passed through, or a problem (RFC 9457) in our own words."""
+"""What callers get: the service's answer, passed through."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack
-from math import ceil
 from typing import Final
 
 from starlette.requests import ClientDisconnect
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from shared.dicomweb import (
-    AccessDenied,
-    Answer,
-    Busy,
-    DICOMwebError,
-    InvalidParameter,
-    InvalidResponse,
-    NotAcceptable,
-    NotFound,
-    RequestNotSent,
-    ResponseLost,
-    StatusError,
-    media_types,
-)
+from shared.dicomweb import Answer, InvalidResponse, media_types
 from shared.dicomweb.media_types import media_type_of
 from shared.events import describe, event, place
-from shared.settings import ConfigurationError
+from shared.problems import NOT_KEPT
 
 # What the service says of its answer that the caller needs; its own headers (dates, versions, tokens) stay behind.
 _PASSED_HEADERS: Final = ("content-type", "etag", "warning", "erroneous-dicom-attributes")
 
-# Patients' data: no cache on the way may keep it, and the caller's own asks before it uses it again.
-_NOT_KEPT: Final = {"cache-control": "private, no-cache"}
 _BINARY_KINDS: Final = ("multipart/related", media_types.DICOM, media_types.OCTET_STREAM)
-
-# Error → status, stable code, what it means. The first that fits counts; subclasses stand before their bases.
-PROBLEMS: Final[tuple[tuple[type[Exception], int, str, str], ...]] = (
-    (InvalidParameter, 400, "invalid-parameter", "A parameter is not valid."),
-    (ConfigurationError, 503, "not-configured", "The app is not configured; its log says what is missing."),
-    (NotFound, 404, "not-found", "The DICOM service has nothing under these identifiers."),
-    (NotAcceptable, 406, "not-acceptable", "The DICOM service does not have it in the form asked for."),
-    (AccessDenied, 502, "service-denied-access", "The DICOM service does not let the app in."),
-    (Busy, 503, "service-busy", "The DICOM service is busy; try again later."),
-    (RequestNotSent, 503, "service-unreachable", "The DICOM service cannot be reached."),
-    (ResponseLost, 502, "service-response-lost", "The DICOM service did not answer to the end."),
-    (
-        InvalidResponse,
-        502,
-        "invalid-service-response",
-        "The DICOM service answered something that cannot be understood.",
-    ),
-    (DICOMwebError, 502, "service-failed", "The DICOM service failed."),
-)
-
-
-def problem(error: Exception) -> Response:
-    """Return the answer that stands for an error; the service's own words never reach the caller."""
-    status, code, title = _classify(error)
-    headers = dict(_NOT_KEPT)
-    if isinstance(error, StatusError) and error.retry_after_seconds is not None and status == 503:
-        headers["Retry-After"] = str(ceil(error.retry_after_seconds))
-    body = {"type": "about:blank", "status": status, "code": code, "title": title}
-    if isinstance(error, InvalidParameter):
-        body["detail"] = str(error)
-    return JSONResponse(body, status_code=status, headers=headers, media_type="application/problem+json")
-
-
-def _classify(error: Exception) -> tuple[int, str, str]:
-    if isinstance(error, StatusError) and error.status_code == 400:
-        return 400, "invalid-request", "The DICOM service does not take this request."
-    for kind, status, code, title in PROBLEMS:
-        if isinstance(error, kind):
-            return status, code, title
-    return 500, "internal", "The app failed; its log has the event."
 
 
 class PassedThrough(StreamingResponse):
@@ -109,7 +53,7 @@ def without_body(answer: Answer) -> Response:
     if answer.status_code == 304:
         return Response(status_code=304, headers=_headers(answer))
     # What the Standard now asks for (CP-2473), and what clients that parse every answer need.
-    return Response(b"[]", media_type=media_types.DICOM_JSON, headers=_NOT_KEPT)
+    return Response(b"[]", media_type=media_types.DICOM_JSON, headers=NOT_KEPT)
 
 
 async def pass_through(upstream: AsyncExitStack, answer: Answer, accept: str) -> Response:
@@ -154,4 +98,4 @@ def _headers(answer: Answer) -> Mapping[str, str]:
     headers = {name: answer.headers[name] for name in _PASSED_HEADERS if name in answer.headers}
     if "content-length" in answer.headers:
         headers["content-length"] = answer.headers["content-length"]
-    return headers | _NOT_KEPT
+    return headers | NOT_KEPT

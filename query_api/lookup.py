@@ -13,8 +13,9 @@ from starlette.responses import Response
 from shared.clients import get_clients
 from shared.dicomweb import Answer, InvalidResponse, NotFound, Request
 from shared.events import describe, event, place
+from shared.problems import problem
 
-from .answers import pass_through, problem, without_body
+from .answers import pass_through, without_body
 
 # Turns the caller's request into the request to the service.
 Translate = Callable[[HttpRequest], Request]

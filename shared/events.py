@@ -15,6 +15,7 @@ from typing import Final
 import pydicom
 
 from shared.dicomweb import DICOMwebError, InvalidParameter
+from shared.problems import Refused
 from shared.settings import ConfigurationError
 
 FIELDS: Final = frozenset(
@@ -49,7 +50,7 @@ class Failed(Exception):
     """A trigger failed and the host shall try again; the text is ours, without anything of a patient's in it."""
 
 
-_OURS = (ConfigurationError, DICOMwebError, Failed, InvalidParameter)
+_OURS = (ConfigurationError, DICOMwebError, Failed, InvalidParameter, Refused)
 
 
 def event(name: str, *, level: int = logging.INFO, **fields: object) -> None:

@@ -1,4 +1,4 @@
-"""The triggers of ingest: three doors that lead to one handler, and what the platform has set aside."""
+"""The triggers of ingest: three doors that lead to one handler, what the platform has set aside, and two requests."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import azure.functions as func
 from azurefunctions.extensions.bindings.blob import BlobClient
+from azurefunctions.extensions.http.fastapi import Request, Response
 
 from shared.events import failed
 from shared.settings import STORAGE_CONNECTION, trigger_settings
@@ -15,6 +16,9 @@ from .doors.arrivals import Arrival, Door
 from .doors.messages import handle_message
 from .doors.queues import ARRIVALS, ARRIVALS_POISON, BLOB_POISON
 from .ingest import Ingest, get_ingest
+from .requests.answering import answer
+from .requests.receipt_lookup import look_up_receipt
+from .requests.replay_request import replay_quarantine
 from .sweep import sweep
 from .upload import handle
 
@@ -60,6 +64,19 @@ async def poisoned_blob(message: func.QueueMessage) -> None:
 async def sweep_inbox(timer: func.TimerRequest) -> None:
     """Send on what was missed."""
     await _run("sweep_failed", sweep)
+
+
+# The name is a query: paths stand in the platform's logs, and names hold patients' in practice.
+@blueprint.route("receipts", methods=["GET"])
+async def receipts(req: Request) -> Response:
+    """Answer with a blob's receipt."""
+    return await answer("look up receipt", lambda: look_up_receipt(req))
+
+
+@blueprint.route("quarantine/replay", methods=["POST"])
+async def quarantine_replay(req: Request) -> Response:
+    """Send files in quarantine through the handler again."""
+    return await answer("replay quarantine", lambda: replay_quarantine(req))
 
 
 async def _run(failure: str, work: Callable[[Ingest], Awaitable[None]]) -> None:

@@ -153,11 +153,11 @@ def _ours(message: Mapping[str, Any]) -> Arrival | Renamed:
 
 def _is_sound(item: Arrival | Renamed) -> bool:
     if isinstance(item, Renamed):
-        return _is_name(item.prefix) and isinstance(item.continuation, str | None)
+        return is_name(item.prefix) and isinstance(item.continuation, str | None)
     return (
         bool(item.names)
-        and all(map(_is_name, item.names))
-        and (item.etag is None or _etag(item.etag) == item.etag)
+        and all(map(is_name, item.names))
+        and (item.etag is None or bare_etag(item.etag) == item.etag)
         and (item.container is None or _is_container(item.container))
         and isinstance(item.tries, int)
     )
@@ -178,7 +178,7 @@ def _read_event(message: Mapping[str, Any], inbox: str) -> list[Item]:
     names = _candidates(container, subject, data)
     if kind == _DIRECTORY_RENAMED:
         return [Renamed(name.rstrip("/") + "/") for name in names]
-    return [Arrival(names, Door.EVENT, _etag(data.get("eTag")))]
+    return [Arrival(names, Door.EVENT, bare_etag(data.get("eTag")))]
 
 
 def _split(subject: object) -> tuple[str, str]:
@@ -192,7 +192,7 @@ def _split(subject: object) -> tuple[str, str]:
 def _candidates(container: str, subject: str, data: Mapping[str, Any]) -> tuple[str, ...]:
     """Return what the blob's name may be: how subjects and URLs are encoded is not documented."""
     written = (subject, _name_in_url(container, data))
-    names = (name for text in written for name in (text, _unquoted(text)) if _is_name(name))
+    names = (name for text in written for name in (text, _unquoted(text)) if is_name(name))
     unique = tuple(dict.fromkeys(names))
     if not unique:
         raise Unreadable("a storage event names a blob that cannot be")
@@ -215,7 +215,7 @@ def _unquoted(text: str) -> str:
         return ""
 
 
-def _is_name(value: object) -> bool:
+def is_name(value: object) -> bool:
     """Say whether a blob can have this name: one with the segments `.` or `..` would lead to another container."""
     if not isinstance(value, str) or not {".", ".."}.isdisjoint(re.split(r"[/\\]", value)):
         return False
@@ -232,7 +232,7 @@ def _is_container(value: object) -> bool:
         return False
 
 
-def _etag(value: object) -> str | None:
+def bare_etag(value: object) -> str | None:
     """Return a version without the quotation marks that some events have; None for what can be no version."""
     bare = value.strip('"') if isinstance(value, str) else ""
     return bare if _ETAG.fullmatch(bare) else None

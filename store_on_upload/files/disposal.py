@@ -37,9 +37,9 @@ async def dispose(clients: Clients, version: Version, receipt: Receipt) -> None:
 async def _dispose_of_replayed(clients: Clients, version: Version, receipt: Receipt) -> None:
     """Take a file that has passed out of quarantine; where files are kept, the archive is the place left for it."""
     name = version.blob.blob_name
-    if receipt.disposition is Disposition.QUARANTINE:
+    if not receipt.is_in_service:
         return await write_reason(clients, name, receipt)
     if receipt.disposition is not Disposition.DELETE:
         await copy_verified(clients, version, ARCHIVE)
     await delete_version(version)
-    return await delete_reason(clients, name)
+    return await delete_reason(clients, name, version.etag)

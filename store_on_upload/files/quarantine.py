@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from azure.core.exceptions import ResourceNotFoundError
+from azure.core import MatchConditions
+from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
+from azure.storage.blob.aio import BlobClient
 
 from shared.clients import Clients
 from shared.settings import QUARANTINE, QUARANTINE_REASONS
@@ -13,7 +15,7 @@ from store_on_upload.receipts.container import upload_json
 from store_on_upload.receipts.receipt import Receipt, parse_timestamp
 
 from .moving import copy_verified, with_suffix
-from .source import SourceGone, Version
+from .source import SourceGone, Version, version_of
 
 
 async def copy_to_quarantine(clients: Clients, version: Version, receipt: Receipt) -> None:
@@ -35,8 +37,7 @@ def reason_name(quarantine_name: str) -> str:
 
 async def write_reason(clients: Clients, quarantine_name: str, receipt: Receipt) -> None:
     """Write why a file is in quarantine: its receipt."""
-    reason = clients.container(QUARANTINE_REASONS).get_blob_client(reason_name(quarantine_name))
-    await upload_json(reason, receipt.to_json())
+    await upload_json(_reason(clients, quarantine_name), receipt.to_json())
 
 
 async def original_of(clients: Clients, version: Version) -> Version:
@@ -58,16 +59,39 @@ async def read_reason(clients: Clients, quarantine_name: str) -> Receipt | None:
     Raises:
         AzureError: storage failed.
     """
-    blob = clients.container(QUARANTINE_REASONS).get_blob_client(reason_name(quarantine_name))
     try:
-        return Receipt.from_json(json.loads(await (await blob.download_blob()).readall()))
+        download = await _reason(clients, quarantine_name).download_blob()
+        return Receipt.from_json(json.loads(await download.readall()))
     except ResourceNotFoundError:
         return None
 
 
-async def delete_reason(clients: Clients, quarantine_name: str) -> None:
-    """Delete the reason of a file that has left the quarantine."""
+async def delete_reason(clients: Clients, quarantine_name: str, etag: str) -> None:
+    """Delete the reason of a version that has left the quarantine; not that of another one in its place.
+
+    Raises:
+        AzureError: storage failed.
+    """
+    blob = _reason(clients, quarantine_name)
     try:
-        await clients.container(QUARANTINE_REASONS).get_blob_client(reason_name(quarantine_name)).delete_blob()
-    except ResourceNotFoundError:
+        download = await blob.download_blob()
+        reason = Receipt.from_json(json.loads(await download.readall()))
+        if reason.etag == etag:
+            await blob.delete_blob(etag=download.properties.etag, match_condition=MatchConditions.IfNotModified)
+    except (ResourceNotFoundError, ResourceModifiedError):
         return
+
+
+async def delete_reason_without_file(clients: Clients, quarantine_name: str) -> None:
+    """Delete what is left where the process died when a file had just been taken out of quarantine.
+
+    Raises:
+        AzureError: storage failed.
+    """
+    reason = await read_reason(clients, quarantine_name)
+    if reason and await version_of(clients.container(QUARANTINE).get_blob_client(quarantine_name)) is None:
+        await delete_reason(clients, quarantine_name, reason.etag)
+
+
+def _reason(clients: Clients, quarantine_name: str) -> BlobClient:
+    return clients.container(QUARANTINE_REASONS).get_blob_client(reason_name(quarantine_name))

@@ -17,6 +17,7 @@ from store_on_upload.verdict import REASONS, Decision, Verdict
 SCHEMA = 1
 # Older ones are only counted. A nightly re-run of the same files comes to this in more than a year.
 MAX_EARLIER = 500
+MAX_SUPERSEDED = 20
 
 
 class State(StrEnum):
@@ -63,6 +64,7 @@ class Receipt:
         stuck_since: since when the service says that the instance is being stored.
         source, partition, after_store, on_conflict: the policy applied.
         decided_at: when the verdict was given.
+        superseded: verdicts that replays have replaced, the oldest first: `verdict`, `reason`, `decided_at`.
     """
 
     blob: str
@@ -95,11 +97,17 @@ class Receipt:
     after_store: str | None = None
     on_conflict: str | None = None
     decided_at: str | None = None
+    superseded: tuple[dict[str, str | None], ...] = ()
 
     @property
     def is_final(self) -> bool:
         """Whether it has its verdict."""
         return self.state is State.FINAL
+
+    @property
+    def is_in_service(self) -> bool:
+        """Whether the DICOM service has got the instance."""
+        return self.verdict is not None and self.verdict.is_in_service
 
     @property
     def disposition(self) -> Disposition:
@@ -124,6 +132,11 @@ class Receipt:
             decided_at=timestamp(now),
         )
 
+    def superseding(self, earlier: Receipt) -> Receipt:
+        """Return it with the verdict that it replaces in its list."""
+        verdict = {"verdict": earlier.verdict, "reason": earlier.reason, "decided_at": earlier.decided_at}
+        return replace(self, superseded=(*earlier.superseded, verdict)[-MAX_SUPERSEDED:])
+
     def to_json(self) -> dict[str, Any]:
         """Return it as `docs/receipts.md` has it."""
         advice = {"advice": REASONS[self.reason]} if self.reason else {}
@@ -139,7 +152,7 @@ class Receipt:
         fields = {name: document[name] for name in cls.__dataclass_fields__ if name in document}
         fields["state"] = State(fields["state"])
         fields["verdict"] = None if fields["verdict"] is None else Verdict(fields["verdict"])
-        for name in ("attributes", "changes"):
+        for name in ("attributes", "changes", "superseded"):
             fields[name] = tuple(fields[name])
         return cls(**fields)
 
@@ -214,18 +227,21 @@ def merge(
     """Return the document with a receipt taken in; the same one where what stands is to stand.
 
     The first verdict on a version counts, but for a `duplicate` of what this very version's other run has stored, and
-    for what was quarantined and is replayed. Of two versions the newer one's receipt stands.
+    for what did not get into the service and is replayed. Of two versions the newer one's receipt stands.
 
     Args:
         standing: what is written.
         receipt: of some version.
         is_current: whether the blob still has that version.
         now: the time.
-        is_replay: whether a verdict that was given already is to be replaced.
+        is_replay: whether a verdict by which the file is not in the service is to be replaced.
     """
     same = standing.of_version(receipt.etag)
-    if same is not None and same.is_final and not (_overrules(receipt, same) or (is_replay and receipt.is_final)):
-        return standing
+    if same is not None and same.is_final:
+        is_reconsidered = is_replay and receipt.is_final and not same.is_in_service
+        if not (is_reconsidered or _overrules(receipt, same)):
+            return standing
+        receipt = receipt.superseding(same) if is_reconsidered else receipt
     if standing.newest.etag == receipt.etag:
         return replace(standing, newest=receipt)
     if is_current or (same is None and standing.newest.uploaded_at < receipt.uploaded_at):

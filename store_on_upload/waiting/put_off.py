@@ -15,7 +15,7 @@ from shared import clock
 from shared.events import describe, event, place
 from shared.settings import QUARANTINE
 from store_on_upload.doors.arrivals import Arrival, Door
-from store_on_upload.files.quarantine import original_of
+from store_on_upload.files.quarantine import delete_reason_without_file, original_of
 from store_on_upload.files.source import Version, find_version, version_of
 from store_on_upload.finishing import finish, send_later
 from store_on_upload.ingest import Ingest
@@ -26,18 +26,24 @@ from .deferral import Setback, deferred, delay_seconds, given_up, should_give_up
 
 # The platform sets a message aside after five failed runs; so many times that is not the last word.
 MAX_POISONINGS = 3
+# A replay that fails by itself so often, over some ten hours, ends: the file stays in quarantine.
+MAX_REPLAY_TRIES = 9
+# By then the delay is as long as it gets in an outage.
+_TRIES_OF_OUTAGES = 5
 
 
 def begun(ingest: Ingest, arrival: Arrival, version: Version, standing: Document | None) -> Receipt:
     """Return the receipt that a run begins with: the one of this version, or a new one; with today's policy.
 
-    A replay begins anew: the verdict that stands is the one it asks to have reconsidered.
+    A replay begins anew: the verdict that stands is the one it asks to have reconsidered. But once the instance has got
+    into the service, only the file is left to be dealt with.
     """
     known = standing.of_version(version.etag) if standing else None
-    if known is not None and known.is_final and arrival.door is not Door.REPLAY:
+    if known is not None and known.is_final and (arrival.door is not Door.REPLAY or known.is_in_service):
         return known
     if known is None or known.is_final:
-        known = Receipt(version.name, version.etag, version.size, timestamp(version.last_modified))
+        uploaded_at = timestamp(version.last_modified)
+        known = Receipt(version.name, version.etag, version.size, uploaded_at, deferrals=arrival.tries)
     policy = ingest.clients.sources.policy_for(version.name)
     return replace(
         known,
@@ -77,7 +83,7 @@ async def defer(
     setback: Setback,
     standing: Document | None,
 ) -> None:
-    """Put a blob off, or give it up where it has failed by itself for too long.
+    """Put a blob off, or give it up where it has failed by itself for too long; so with a replay.
 
     Raises:
         AzureError, Failed: not possible.
@@ -89,6 +95,8 @@ async def defer(
     now = clock.now()
     delay = delay_seconds(receipt.deferrals + 1, setback)
     later = deferred(receipt, setback, now, delay)
+    if arrival.door is Door.REPLAY:
+        return await _replay_later(ingest, arrival, later, delay)
     if should_give_up(later, ingest.clients.settings.give_up_after_days):
         final = given_up(later, "kept_failing", now)
         return await finish(ingest, arrival, version, final, standing, time.monotonic())
@@ -103,18 +111,29 @@ async def wait(
     Raises:
         AzureError, Failed: the message could not be sent.
     """
-    if arrival.door is not Door.REPLAY:  # what is in quarantine keeps its verdict until it has another
-        try:
-            written = await write_receipt(ingest.clients, later, standing)
-        except AzureError as error:
-            report_failure(error)
-        else:
-            if written.is_final:  # another run was faster
-                return None
+    try:
+        written = await write_receipt(ingest.clients, later, standing)
+    except AzureError as error:
+        report_failure(error)
+    else:
+        if written.is_final:  # another run was faster
+            return None
     event("blob_deferred", reason=later.reason, attempts=later.attempts, seconds=round(delay))
-    door = Door.REPLAY if arrival.door is Door.REPLAY else Door.DEFERRAL
-    again = Arrival((version.blob.blob_name,), door, version.etag, arrival.container)
+    again = Arrival((version.blob.blob_name,), Door.DEFERRAL, version.etag, arrival.container)
     return await ingest.queues.send(again, delay)
+
+
+async def _replay_later(ingest: Ingest, arrival: Arrival, later: Receipt, delay: float) -> None:
+    """Put a replay off: what is in quarantine keeps its verdict until it has another, so the message alone tells.
+
+    Raises:
+        AzureError: the message could not be sent.
+    """
+    if later.failed_by_itself and later.deferrals >= MAX_REPLAY_TRIES:
+        return event("replay_ended", level=logging.WARNING, reason=later.reason)
+    event("blob_deferred", reason=later.reason, attempts=later.attempts, seconds=round(delay))
+    tries = later.deferrals if later.failed_by_itself else min(later.deferrals, _TRIES_OF_OUTAGES)
+    return await ingest.queues.send(replace(arrival, tries=tries), delay)
 
 
 async def poisoned(ingest: Ingest, arrival: Arrival) -> None:
@@ -123,6 +142,8 @@ async def poisoned(ingest: Ingest, arrival: Arrival) -> None:
     Raises:
         AzureError, Failed: not possible.
     """
+    if arrival.door is Door.REPLAY:
+        return event("replay_ended", level=logging.WARNING, reason="poisoned")
     version = await find_arrived(ingest, arrival)
     if version is None:
         return await close_gone(ingest, arrival)
@@ -161,6 +182,9 @@ async def close_gone(ingest: Ingest, arrival: Arrival) -> None:
         AzureError, Failed: storage failed.
     """
     event("blob_gone")
+    if arrival.container == QUARANTINE:
+        for name in arrival.names:
+            await delete_reason_without_file(ingest.clients, name)
     if arrival.door not in (Door.DEFERRAL, Door.SWEEP):
         return
     for name in arrival.names:

@@ -10,8 +10,9 @@ import pytest
 from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
-from query_api.answers import pass_through, problem, without_body
+from query_api.answers import pass_through, without_body
 from shared.dicomweb import Busy, InvalidResponse, Request, media_types
+from shared.problems import problem
 from tests.component.dicomweb.client_under_test import client_of
 from tests.component.scripted_server import Script, answer, serve
 

@@ -6,8 +6,8 @@ import re
 import tomllib
 from pathlib import Path
 
-from query_api.answers import PROBLEMS
 from shared.events import FIELDS
+from shared.problems import PROBLEMS
 from shared.settings import Settings, setting_name
 from store_on_upload.verdict import REASONS, Verdict
 

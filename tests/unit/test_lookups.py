@@ -9,7 +9,6 @@ import pytest
 from starlette.requests import Request as HttpRequest
 
 from query_api import retrieve, search
-from query_api.answers import problem
 from shared.dicomweb import (
     InvalidParameter,
     InvalidResponse,
@@ -18,6 +17,7 @@ from shared.dicomweb import (
     ResponseLost,
 )
 from shared.dicomweb.errors import status_error
+from shared.problems import problem
 from shared.settings import ConfigurationError
 
 SECRET = "CANARY"

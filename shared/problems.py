@@ -1,0 +1,86 @@
+"""What callers are told when there is no answer to pass on: a problem (RFC 9457) in our own words."""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import Final
+
+from starlette.responses import JSONResponse, Response
+
+from shared.dicomweb import (
+    AccessDenied,
+    Busy,
+    DICOMwebError,
+    InvalidParameter,
+    InvalidResponse,
+    NotAcceptable,
+    NotFound,
+    RequestNotSent,
+    ResponseLost,
+    StatusError,
+)
+from shared.settings import ConfigurationError
+
+# Patients' data: no cache on the way may keep it, and the caller's own asks before it uses it again.
+NOT_KEPT: Final = {"cache-control": "private, no-cache"}
+
+
+class Refused(Exception):
+    """A request is not granted, for a reason of our own; nothing in it is the caller's.
+
+    Args:
+        status: of the answer.
+        code: a stable word.
+        title: what it means.
+        retry_after_seconds: how long it is of no use to ask again.
+    """
+
+    def __init__(self, status: int, code: str, title: str, retry_after_seconds: float | None = None) -> None:
+        super().__init__(code)
+        self.status = status
+        self.code = code
+        self.title = title
+        self.retry_after_seconds = retry_after_seconds
+
+
+# Error → status, stable code, what it means. The first that fits counts; subclasses stand before their bases.
+PROBLEMS: Final[tuple[tuple[type[Exception], int, str, str], ...]] = (
+    (InvalidParameter, 400, "invalid-parameter", "A parameter is not valid."),
+    (ConfigurationError, 503, "not-configured", "The app is not configured; its log says what is missing."),
+    (NotFound, 404, "not-found", "The DICOM service has nothing under these identifiers."),
+    (NotAcceptable, 406, "not-acceptable", "The DICOM service does not have it in the form asked for."),
+    (AccessDenied, 502, "service-denied-access", "The DICOM service does not let the app in."),
+    (Busy, 503, "service-busy", "The DICOM service is busy; try again later."),
+    (RequestNotSent, 503, "service-unreachable", "The DICOM service cannot be reached."),
+    (ResponseLost, 502, "service-response-lost", "The DICOM service did not answer to the end."),
+    (
+        InvalidResponse,
+        502,
+        "invalid-service-response",
+        "The DICOM service answered something that cannot be understood.",
+    ),
+    (DICOMwebError, 502, "service-failed", "The DICOM service failed."),
+)
+
+
+def problem(error: Exception) -> Response:
+    """Return the answer that stands for an error; the service's own words never reach the caller."""
+    status, code, title = _classify(error)
+    headers = dict(NOT_KEPT)
+    if isinstance(error, StatusError | Refused) and error.retry_after_seconds is not None and status == 503:
+        headers["Retry-After"] = str(ceil(error.retry_after_seconds))
+    body = {"type": "about:blank", "status": status, "code": code, "title": title}
+    if isinstance(error, InvalidParameter):
+        body["detail"] = str(error)
+    return JSONResponse(body, status_code=status, headers=headers, media_type="application/problem+json")
+
+
+def _classify(error: Exception) -> tuple[int, str, str]:
+    if isinstance(error, Refused):
+        return error.status, error.code, error.title
+    if isinstance(error, StatusError) and error.status_code == 400:
+        return 400, "invalid-request", "The DICOM service does not take this request."
+    for kind, status, code, title in PROBLEMS:
+        if isinstance(error, kind):
+            return status, code, title
+    return 500, "internal", "The app failed; its log has the event."

@@ -1,0 +1,76 @@
+"""Did a file arrive? Its receipt, over HTTP."""
+
+from __future__ import annotations
+
+from math import ceil
+
+from azure.core.exceptions import HttpResponseError
+from starlette.requests import Request as HttpRequest
+from starlette.responses import JSONResponse, Response
+
+from shared import clock
+from shared.clients import Clients, get_clients
+from shared.dicomweb import InvalidParameter
+from store_on_upload.doors.arrivals import bare_etag, is_name
+from store_on_upload.receipts.container import Unreadable, read_receipt
+from store_on_upload.receipts.receipt import Document, Receipt, parse_timestamp
+
+from .answering import refused
+
+_PARAMETERS = frozenset({"name", "etag"})
+_HOSTS_PARAMETER = "code"  # the function key may come in the query
+_NO_SUCH_NAME = "name must be that of a blob: 1 to 1024 characters, without `.` or `..` between slashes"
+
+
+async def look_up_receipt(http: HttpRequest) -> Response:
+    """Answer with a blob's receipt: 200 with its verdict, 202 while there is none yet.
+
+    Raises:
+        InvalidParameter: the query is not what it should be.
+        ConfigurationError: the app is not configured.
+        Refused: there is no receipt, or it cannot be read.
+        AzureError: storage failed.
+    """
+    name, etag = _asked(http)
+    document = await _read(get_clients(), name)
+    found = document if document is None or etag is None else document.of_version(etag)
+    if found is None:
+        raise refused("no-receipt")
+    newest = found.newest if isinstance(found, Document) else found
+    if newest.is_final:
+        return JSONResponse(found.to_json())
+    return JSONResponse(found.to_json(), 202, {"Retry-After": str(_seconds_to_go(newest))})
+
+
+def _asked(http: HttpRequest) -> tuple[str, str | None]:
+    """Return the blob's name, and the version where one is asked for."""
+    pairs = [pair for pair in http.query_params.multi_items() if pair[0].lower() != _HOSTS_PARAMETER]
+    given = dict(pairs)
+    if len(given) < len(pairs) or not given.keys() <= _PARAMETERS:
+        raise InvalidParameter("only name and etag are known, each once")
+    name, etag = given.get("name", ""), given.get("etag")
+    if not is_name(name):
+        raise InvalidParameter(_NO_SUCH_NAME)
+    if etag is None:
+        return name, None
+    if (version := bare_etag(etag)) is None:
+        raise InvalidParameter("etag must be that of a blob")
+    return name, version
+
+
+async def _read(clients: Clients, name: str) -> Document | None:
+    try:
+        return await read_receipt(clients, name)
+    except Unreadable:
+        raise refused("unreadable-receipt") from None
+    except HttpResponseError as error:
+        if error.status_code == 400:  # characters that no blob's name can have
+            raise InvalidParameter(_NO_SUCH_NAME) from None
+        raise
+
+
+def _seconds_to_go(receipt: Receipt) -> int:
+    """Return the time to the next attempt; one that is overdue may come any moment."""
+    if receipt.due_at is None:
+        return 1
+    return max(1, ceil((parse_timestamp(receipt.due_at) - clock.now()).total_seconds()))
