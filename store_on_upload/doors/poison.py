@@ -47,8 +47,9 @@ async def handle_poisoned_blob(ingest: Ingest, body: bytes) -> None:
     is_ours = message.get("ContainerName") == inbox and str(message.get("FunctionId")).endswith(_OURS)
     if is_ours and isinstance(message.get("BlobName"), str):
         return await poisoned(ingest, Arrival((message["BlobName"],), Door.DEFERRAL))
+    await ingest.queues.set_aside_foreign(body.decode("utf-8", "replace"))
     event("foreign_poison_moved")
-    return await ingest.queues.set_aside_foreign(body.decode("utf-8", "replace"))
+    return None
 
 
 async def park(ingest: Ingest, body: bytes) -> None:
@@ -57,8 +58,8 @@ async def park(ingest: Ingest, body: bytes) -> None:
     Raises:
         AzureError: storage failed.
     """
-    event("arrival_parked")
     await ingest.queues.park(body.decode("utf-8", "replace"))
+    event("arrival_parked")
 
 
 def _parse(body: bytes) -> dict[str, Any]:
