@@ -43,8 +43,10 @@ async def finish(
     """
     is_written = standing is not None and standing.of_version(receipt.etag) == receipt
     if not is_written:
-        receipt = await write_receipt(ingest.clients, receipt, standing, is_replay=arrival.door is Door.REPLAY)
-        _report(receipt, arrival.door, time.monotonic() - started)
+        written = await write_receipt(ingest.clients, receipt, standing, is_replay=arrival.door is Door.REPLAY)
+        if written == receipt:  # otherwise another run of this version was first, and has said so
+            _report(receipt, arrival.door, time.monotonic() - started)
+        receipt = written
     try:
         await dispose(ingest.clients, version, receipt)
     except SourceGone:
