@@ -115,24 +115,32 @@ def read_sources(path: str | None) -> tuple[Source, ...]:
     if path is None and not file.exists():
         return ()
     try:
-        return _checked(_File.model_validate(tomllib.loads(file.read_text("utf-8"))).source)
+        return _checked(tomllib.loads(file.read_text("utf-8")))
     except (OSError, UnicodeDecodeError):
         raise ConfigurationError(["SOURCES_PATH: the file cannot be read"]) from None
     except tomllib.TOMLDecodeError:
         raise ConfigurationError(["sources.toml: it is no TOML"]) from None
+
+
+def _checked(content: dict[str, Any]) -> tuple[Source, ...]:
+    repeated = _repeated(content.get("source"))
+    try:
+        sources = _File.model_validate(content).source
     except ValidationError as error:
-        raise ConfigurationError(_problems(error)) from None
-
-
-def _checked(sources: tuple[Source, ...]) -> tuple[Source, ...]:
-    problems = [
-        f"sources.toml: two sources have the same {field}"
-        for field in ("name", "prefix")
-        if len({getattr(source, field) for source in sources}) < len(sources)
-    ]
-    if problems:
-        raise ConfigurationError(problems)
+        raise ConfigurationError([*_problems(error), *repeated]) from None
+    if repeated:
+        raise ConfigurationError(repeated)
     return sources
+
+
+def _repeated(sources: object) -> list[str]:
+    entries = [entry for entry in sources if isinstance(entry, dict)] if isinstance(sources, list) else []
+    problems = []
+    for key in ("name", "prefix"):
+        values = [entry[key] for entry in entries if isinstance(entry.get(key), str)]
+        if len(set(values)) < len(values):
+            problems.append(f"sources.toml: two sources have the same {key}")
+    return problems
 
 
 def _problems(error: ValidationError) -> list[str]:
