@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 
 from azure.core import MatchConditions
 from azure.core.exceptions import (
@@ -54,8 +55,11 @@ async def copy_verified(clients: Clients, version: Version, container: str) -> s
 
 
 def with_suffix(name: str, suffix: str) -> str:
-    """Append to a blob's name, shortened where it would be longer than Azure allows."""
-    return name[: _LONGEST_NAME - len(suffix)] + suffix
+    """Append to a blob's name; where it gets too long, a hash of it takes the place of its end: no two become one."""
+    if len(name) + len(suffix) <= _LONGEST_NAME:
+        return name + suffix
+    ending = f"~{hashlib.sha256(name.encode()).hexdigest()[:16]}{suffix}"
+    return name[: _LONGEST_NAME - len(ending)] + ending
 
 
 async def _start(copy: BlobClient, version: Version) -> None:
