@@ -27,6 +27,9 @@ _LONGEST_DELAY_SECONDS = 4 * 3600.0
 _LONGEST_DELAY_IN_OUTAGE_SECONDS = 900.0
 _LONGEST_RETRY_AFTER_SECONDS = 24 * 3600.0
 
+# There is no such service at the address; its encryption key or its data lake cannot be reached. No file's fault.
+_SERVICE_IS_SET_UP_WRONGLY = (404, 424)
+
 
 @dataclass(frozen=True)
 class Setback:
@@ -61,6 +64,8 @@ def setback_of(error: Exception) -> Setback:
             return Setback("access_denied", is_outage=True)
         case Busy():
             return Setback("service_busy", is_outage=True, retry_after_seconds=error.retry_after_seconds)
+        case StatusError(status_code=status) if status in _SERVICE_IS_SET_UP_WRONGLY:
+            return Setback("service_failed", is_outage=True, retry_after_seconds=error.retry_after_seconds)
         case DICOMwebError():
             after = error.retry_after_seconds if isinstance(error, StatusError) else None
             return Setback("service_failed", is_outage=False, retry_after_seconds=after)
