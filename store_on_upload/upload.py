@@ -164,6 +164,8 @@ async def _decide(run: _Run) -> Receipt:
 async def _store(run: _Run, header: Header) -> Receipt:
     """Store, and let the circuit and the gate know how the service took it."""
     ingest = run.ingest
+    if await ingest.stop.is_on():  # it may have waited for a place since it was asked first
+        raise NotYet("stopped", is_outage=True)
     if not ingest.circuit.admits():
         raise NotYet("outage", is_outage=True)
     try:
