@@ -226,8 +226,9 @@ def merge(
 ) -> Document:
     """Return the document with a receipt taken in; the same one where what stands is to stand.
 
-    The first verdict on a version counts, but for a `duplicate` of what this very version's other run has stored, and
-    for what did not get into the service and is replayed. Of two versions the newer one's receipt stands.
+    The first verdict on a version counts, but for a `duplicate` of what this very version's other run has stored, for
+    one that was closed as `gone` while it was being stored, and for what did not get into the service and is replayed.
+    Of two versions the newer one's receipt stands.
 
     Args:
         standing: what is written.
@@ -250,8 +251,11 @@ def merge(
 
 
 def _overrules(receipt: Receipt, standing: Receipt) -> bool:
-    stored = (Verdict.STORED, Verdict.STORED_WITH_WARNINGS, Verdict.REPLACED)
-    return standing.verdict is Verdict.DUPLICATE and receipt.verdict in stored
+    if receipt.verdict is None or not receipt.verdict.is_in_service:
+        return False
+    if standing.verdict is Verdict.DUPLICATE:
+        return receipt.verdict is not Verdict.DUPLICATE
+    return standing.reason == "gone"
 
 
 def timestamp(when: datetime) -> str:
