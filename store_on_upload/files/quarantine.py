@@ -11,7 +11,7 @@ from azure.storage.blob.aio import BlobClient
 
 from shared.clients import Clients
 from shared.settings import QUARANTINE, QUARANTINE_REASONS
-from store_on_upload.receipts.container import upload_json
+from store_on_upload.receipts.container import Unreadable, upload_json
 from store_on_upload.receipts.receipt import Receipt, parse_timestamp
 
 from .moving import copy_verified, with_suffix
@@ -45,6 +45,7 @@ async def original_of(clients: Clients, version: Version) -> Version:
 
     Raises:
         SourceGone: it has no reason beside it, so it is about to go, or has not come to rest yet.
+        Unreadable: its reason is something else.
         AzureError: storage failed.
     """
     reason = await read_reason(clients, version.blob.blob_name)
@@ -57,13 +58,17 @@ async def read_reason(clients: Clients, quarantine_name: str) -> Receipt | None:
     """Return why a file is in quarantine; None if nothing is written.
 
     Raises:
+        Unreadable: there is something else.
         AzureError: storage failed.
     """
     try:
-        download = await _reason(clients, quarantine_name).download_blob()
-        return Receipt.from_json(json.loads(await download.readall()))
+        content = await (await _reason(clients, quarantine_name).download_blob()).readall()
     except ResourceNotFoundError:
         return None
+    try:
+        return Receipt.from_json(json.loads(content))
+    except (KeyError, TypeError, ValueError):
+        raise Unreadable("the reason beside a file in quarantine cannot be read") from None
 
 
 async def delete_reason(clients: Clients, quarantine_name: str, etag: str) -> None:

@@ -12,11 +12,12 @@ from dataclasses import replace
 from azure.core.exceptions import AzureError
 
 from shared import clock
-from shared.events import describe, event, place
+from shared.clients import Clients
+from shared.events import Failed, describe, event, place
 from shared.settings import QUARANTINE
 from store_on_upload.doors.arrivals import Arrival, Door
 from store_on_upload.files.quarantine import delete_reason_without_file, original_of
-from store_on_upload.files.source import Version, find_version, version_of
+from store_on_upload.files.source import SourceGone, Version, find_version, version_of
 from store_on_upload.finishing import finish, send_later
 from store_on_upload.ingest import Ingest
 from store_on_upload.receipts.container import read_receipt, write_receipt
@@ -67,7 +68,7 @@ async def put_off(ingest: Ingest, arrival: Arrival, setback: Setback) -> None:
             return await close_gone(ingest, arrival)
         standing = await read_receipt(ingest.clients, version.name)
         receipt = begun(ingest, arrival, version, standing)
-    except AzureError as error:
+    except (AzureError, Failed) as error:
         report_failure(error)
         return await send_later(ingest, arrival)
     if receipt.is_final:
@@ -171,8 +172,17 @@ async def find_arrived(ingest: Ingest, arrival: Arrival) -> Version | None:
     container = clients.container(arrival.container or clients.settings.dicom_inbox_container)
     for name in arrival.names:
         if version := await find_version(container.get_blob_client(name)):
-            return await original_of(clients, version) if arrival.container == QUARANTINE else version
+            return await _found_in(clients, version, arrival.container)
     return None
+
+
+async def _found_in(clients: Clients, version: Version, container: str | None) -> Version | None:
+    if container != QUARANTINE:
+        return version
+    try:
+        return await original_of(clients, version)
+    except SourceGone:
+        return None
 
 
 async def close_gone(ingest: Ingest, arrival: Arrival) -> None:
