@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from azure.identity.aio import DefaultAzureCredential
@@ -29,15 +29,19 @@ class Clients:
     storage: BlobServiceClient
     queues: QueueServiceClient
     sources: Sources
+    # Making one costs more than a small request's other work.
+    _containers: dict[str, ContainerClient] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def inbox(self) -> ContainerClient:
         """The container that files are dropped into."""
-        return self.storage.get_container_client(self.settings.dicom_inbox_container)
+        return self.container(self.settings.dicom_inbox_container)
 
     def container(self, name: str) -> ContainerClient:
         """Return a container of the inbox's account."""
-        return self.storage.get_container_client(name)
+        if name not in self._containers:
+            self._containers[name] = self.storage.get_container_client(name)
+        return self._containers[name]
 
 
 _clients: Clients | None = None
