@@ -44,7 +44,7 @@ async def finish(
     is_written = standing is not None and standing.of_version(receipt.etag) == receipt
     if not is_written:
         written = await write_receipt(ingest.clients, receipt, standing, is_replay=arrival.door is Door.REPLAY)
-        if written == receipt:  # otherwise another run of this version was first, and has said so
+        if written.is_that_of(receipt):  # otherwise another run of this version was first, and has said so
             _report(receipt, arrival.door, time.monotonic() - started)
         receipt = written
     try:

@@ -132,6 +132,10 @@ class Receipt:
             decided_at=timestamp(now),
         )
 
+    def is_that_of(self, run: Receipt) -> bool:
+        """Say whether this is the receipt that a run has given, whatever it has superseded."""
+        return replace(self, superseded=run.superseded) == run
+
     def superseding(self, earlier: Receipt) -> Receipt:
         """Return it with the verdict that it replaces in its list."""
         verdict = {"verdict": earlier.verdict, "reason": earlier.reason, "decided_at": earlier.decided_at}
@@ -240,7 +244,7 @@ def merge(
     same = standing.of_version(receipt.etag)
     if same is not None and same.is_final:
         is_reconsidered = is_replay and receipt.is_final and not same.is_in_service
-        if not (is_reconsidered or _overrules(receipt, same)):
+        if same.is_that_of(receipt) or not (is_reconsidered or _overrules(receipt, same)):
             return standing
         receipt = receipt.superseding(same) if is_reconsidered else receipt
     if standing.newest.etag == receipt.etag:

@@ -64,8 +64,8 @@ class Gate:
             yield
             return
         self._inside -= 1
-        await self._wake()
         try:
+            await self._wake()
             async with patience(_PATIENCE_FOR_LARGE_SECONDS):
                 await self._large.acquire()
         finally:
