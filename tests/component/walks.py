@@ -1,0 +1,136 @@
+"""The ways that a file can take through the app, each with what must be true at its end, whatever failed meanwhile."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from shared.settings import ARCHIVE, DEFAULT_INBOX, QUARANTINE, RETENTION_RECORDS
+from store_on_upload.doors.arrivals import Arrival
+from store_on_upload.storing.tombstones import tombstone_name
+from tests.component.app_process import Work
+from tests.component.drops import Drop
+from tests.dicom_samples import IMPLICIT, Sample, pixels
+
+STORED = ("stored", "duplicate")  # which one depends on whether the store whose answer was lost had happened
+_MIB = 1024 * 1024
+_DICOM_RETRIES = 3
+
+
+@dataclass(frozen=True)
+class Walk:
+    """One way, and its end.
+
+    Args:
+        prepare: does all that comes before the run that is looked at, and returns what that run is to do.
+        verdicts: one of them it ends with.
+        place: the one container that its file is in then; None if that is gone.
+        in_service: whether the service has its instance, or another one under the same UIDs.
+        settings: of the app.
+        make: what is dropped.
+        earlier: how many versions of the same name had come to their verdicts before.
+    """
+
+    prepare: Callable[[Drop], Work]
+    verdicts: tuple[str, ...] = STORED
+    place: str | None = DEFAULT_INBOX
+    in_service: bool = True
+    settings: Mapping[str, str] = field(default_factory=dict)
+    make: Callable[[], Sample] = Sample
+    earlier: int = 0
+
+    def check(self, drop: Drop) -> None:
+        """See that nothing was lost, doubled, or left lying about."""
+        receipt = drop.receipt()
+        assert (receipt["state"], receipt["verdict"] in self.verdicts) == ("final", True), drop.name
+        assert len(receipt["earlier"]) == self.earlier
+        places = drop.places()
+        assert set(places) == ({self.place} if self.place else set()), drop.name
+        hashes = {hashlib.sha256(content).hexdigest() for content in places.values()}
+        assert hashes <= {receipt["sha256"]}
+        reasons = drop.reasons()
+        assert [reason["verdict"] for reason in reasons] == (
+            [receipt["verdict"]] if self.place == QUARANTINE else []
+        ), drop.name
+        stored = [hashlib.sha256(content).hexdigest() for content in drop.stored()]
+        if receipt["verdict"] in STORED:
+            assert stored == [receipt["sent_sha256"]]
+        else:
+            assert len(stored) == self.in_service
+            assert receipt["sha256"] not in stored
+
+
+def _dropped(drop: Drop) -> Arrival:
+    drop.world.drop(drop.name, drop.sample.content)
+    return drop.arrival
+
+
+def _no_dicom(drop: Drop) -> Arrival:
+    drop.world.drop(drop.name, b"a letter")
+    return drop.arrival
+
+
+def _other_bytes(drop: Drop) -> Arrival:
+    drop.world.service.store_samples(drop.sample)
+    return _dropped(Drop(drop.world, drop.name, _changed(drop.sample)))
+
+
+def _other_version(drop: Drop) -> Arrival:
+    drop.world.bring_to_an_end({}, _dropped(drop))
+    return _dropped(Drop(drop.world, drop.name, _changed(drop.sample)))
+
+
+def _changed(sample: Sample) -> Sample:
+    return sample.sibling(sop=sample.sop, elements={**sample.elements, 0x00200011: ("IS", b"7")})
+
+
+def _service_is_down(drop: Drop) -> Arrival:
+    arrival = _dropped(drop)
+    drop.world.is_down(_DICOM_RETRIES)
+    return arrival
+
+
+def _deferred_before(drop: Drop) -> bytes:
+    drop.world.run({"AFTER_STORE": "archive"}, _service_is_down(drop))
+    [message] = drop.world.queue.receive_messages()
+    drop.world.queue.delete_message(message)
+    return bytes(message.content.encode())
+
+
+def _purged_and_let_in_again(drop: Drop) -> Arrival:
+    tombstone = drop.world.storage.get_blob_client(RETENTION_RECORDS, tombstone_name(None, drop.sample.study))
+    tombstone.upload_blob(b"{}")
+    drop.world.bring_to_an_end({}, _dropped(drop))
+    tombstone.delete_blob()
+    return drop.replay
+
+
+def _refused_again(drop: Drop) -> Arrival:
+    drop.world.bring_to_an_end({}, _no_dicom(drop))
+    return drop.replay
+
+
+def _in_implicit_vr() -> Sample:
+    return Sample(transfer_syntax=IMPLICIT)
+
+
+def _large() -> Sample:
+    return Sample(elements=pixels(bytes(3 * _MIB // 2), rows=1024, columns=1536))
+
+
+WALKS = {
+    "stored and kept": Walk(_dropped),
+    "stored and archived": Walk(_dropped, place=ARCHIVE, settings={"AFTER_STORE": "archive"}),
+    "stored and deleted": Walk(_dropped, place=None, settings={"AFTER_STORE": "delete"}),
+    "read in several pieces": Walk(_dropped, place=None, settings={"AFTER_STORE": "delete"}, make=_large),
+    "transcoded": Walk(_dropped, place=ARCHIVE, make=_in_implicit_vr),
+    "rejected": Walk(_no_dicom, ("rejected",), QUARANTINE, in_service=False),
+    "in conflict": Walk(_other_bytes, ("conflict",), QUARANTINE),
+    "in conflict with its earlier version": Walk(_other_version, ("conflict",), QUARANTINE, earlier=1),
+    "put off": Walk(_service_is_down, place=ARCHIVE, settings={"AFTER_STORE": "archive"}),
+    "put off before": Walk(_deferred_before, place=ARCHIVE, settings={"AFTER_STORE": "archive"}),
+    "replayed, stored and kept": Walk(_purged_and_let_in_again, place=ARCHIVE),
+    "replayed, stored and deleted": Walk(_purged_and_let_in_again, place=None, settings={"AFTER_STORE": "delete"}),
+    "replayed, and rejected again": Walk(_refused_again, ("rejected",), QUARANTINE, in_service=False),
+}

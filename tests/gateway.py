@@ -1,0 +1,166 @@
+"""A way to HTTP services that counts the requests on it, and does something to one of them."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import threading
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Self
+from urllib.parse import urlsplit
+
+_CHUNK_BYTES = 64 * 1024
+_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+_CONNECTION = re.compile(rb"\r\nconnection:[^\r]*", re.IGNORECASE)
+
+
+_Server = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+class Moment(StrEnum):
+    """When a request is struck."""
+
+    BEFORE = "before"  # the service never sees it
+    DURING = "during"  # it sees half of the body
+    AFTER = "after"  # it has carried it out; its answer is lost
+
+
+@dataclass(frozen=True)
+class Step:
+    """A request that came by."""
+
+    number: int  # from 1 on
+    method: str
+    body_bytes: int
+
+
+@dataclass
+class Fault:
+    """What happens to one request, or to several in a row.
+
+    Args:
+        at: the first one's number.
+        moment: when.
+        status: what is answered instead; None cuts the connection.
+        times: how many requests.
+        strike: called first; whoever waits for an answer then gets none, and the connection stays until he goes.
+    """
+
+    at: int
+    moment: Moment
+    status: int | None = None
+    times: int = 1
+    strike: Callable[[], None] | None = None
+
+    def is_for(self, number: int, moment: Moment) -> bool:
+        """Say whether a request is meant, at this moment."""
+        return moment is self.moment and self.at <= number < self.at + self.times
+
+
+class Gateway:
+    """Listens once for each target, and passes requests on, each over a connection of its own.
+
+    Args:
+        targets: addresses of services.
+    """
+
+    def __init__(self, *targets: str) -> None:
+        self._targets = [urlsplit(target) for target in targets]
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self.urls: Sequence[str] = []
+        self.steps: list[Step] = []
+        self._fault: Fault | None = None
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self.urls = asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def begin(self, fault: Fault | None = None) -> None:
+        """Count from 1 again, with another fault or none."""
+        self.steps, self._fault = [], fault
+
+    async def _listen(self) -> list[str]:
+        self._servers = [
+            await asyncio.start_server(self._server_for(target.hostname or "", target.port or 0), "127.0.0.1", 0)
+            for target in self._targets
+        ]
+        ports = [server.sockets[0].getsockname()[1] for server in self._servers]
+        return [f"http://127.0.0.1:{port}{target.path}" for port, target in zip(ports, self._targets, strict=True)]
+
+    async def _end(self) -> None:
+        for server in self._servers:
+            server.close()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
+    def _server_for(
+        self, host: str, port: int
+    ) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            try:
+                with suppress(OSError, asyncio.IncompleteReadError):
+                    await self._pass_on(reader, writer, host, port)
+            finally:
+                writer.close()
+
+        return serve
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str, port: int) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        found = _LENGTH.search(head)
+        step = Step(len(self.steps) + 1, head.split(b" ", 1)[0].decode(), int(found[1]) if found else 0)
+        self.steps.append(step)
+        fault = self._fault
+        if fault and fault.is_for(step.number, Moment.BEFORE):
+            await _skip(reader, step.body_bytes if fault.status else 0)
+            return await _strike(fault, reader, writer)
+        service_reader, service_writer = await asyncio.open_connection(host, port)
+        try:
+            # The end of the connection is the end of the answer, which thus needs no parser.
+            service_writer.write(_CONNECTION.sub(b"", head[:-2]) + b"Connection: close\r\n\r\n")
+            if fault and fault.is_for(step.number, Moment.DURING):
+                await _copy(reader, service_writer, step.body_bytes // 2)
+                return await _strike(fault, reader, writer)
+            with suppress(ConnectionError):  # a service may refuse a body before its end
+                await _copy(reader, service_writer, step.body_bytes)
+            answer = await service_reader.read()
+        finally:
+            service_writer.close()
+        if fault and fault.is_for(step.number, Moment.AFTER):
+            return await _strike(fault, reader, writer)
+        writer.write(answer)
+        return await writer.drain()
+
+
+async def _strike(fault: Fault, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    if fault.strike:
+        await asyncio.to_thread(fault.strike)
+        await reader.read()
+    if fault.status:
+        head = f"HTTP/1.1 {fault.status} Told to\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        writer.write(head.encode())
+        await writer.drain()
+
+
+async def _skip(reader: asyncio.StreamReader, length: int) -> None:
+    await reader.readexactly(length)
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, length: int) -> None:
+    while length and (chunk := await reader.read(min(length, _CHUNK_BYTES))):
+        writer.write(chunk)
+        await writer.drain()
+        length -= len(chunk)
