@@ -64,7 +64,7 @@ class Receipt:
         stuck_since: since when the service says that the instance is being stored.
         source, partition, after_store, on_conflict: the policy applied.
         decided_at: when the verdict was given.
-        superseded: verdicts that replays have replaced, the oldest first: `verdict`, `reason`, `decided_at`.
+        superseded: other verdicts that replays have replaced, the oldest first: `verdict`, `reason`, `decided_at`.
     """
 
     blob: str
@@ -137,7 +137,9 @@ class Receipt:
         return replace(self, superseded=run.superseded) == run
 
     def superseding(self, earlier: Receipt) -> Receipt:
-        """Return it with the verdict that it replaces in its list."""
+        """Return it with the verdict that it replaces in its list, if that was another one."""
+        if (earlier.verdict, earlier.reason) == (self.verdict, self.reason):
+            return replace(self, superseded=earlier.superseded)
         verdict = {"verdict": earlier.verdict, "reason": earlier.reason, "decided_at": earlier.decided_at}
         return replace(self, superseded=(*earlier.superseded, verdict)[-MAX_SUPERSEDED:])
 
@@ -246,7 +248,7 @@ def merge(
         is_reconsidered = is_replay and receipt.is_final and not same.is_in_service
         if same.is_that_of(receipt) or not (is_reconsidered or _overrules(receipt, same)):
             return standing
-        receipt = receipt.superseding(same) if is_reconsidered else receipt
+        receipt = receipt.superseding(same) if is_reconsidered else replace(receipt, superseded=same.superseded)
     if standing.newest.etag == receipt.etag:
         return replace(standing, newest=receipt)
     if is_current or (same is None and standing.newest.uploaded_at < receipt.uploaded_at):
