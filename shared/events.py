@@ -24,6 +24,7 @@ FIELDS: Final = frozenset(
         "attempts",
         "attributes",  # tags, never values
         "bytes",
+        "complete",
         "door",
         "due",
         "error",  # from `describe`

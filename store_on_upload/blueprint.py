@@ -19,7 +19,7 @@ from .ingest import Ingest, get_ingest
 from .requests.answering import answer
 from .requests.receipt_lookup import look_up_receipt
 from .requests.replay_request import replay_quarantine
-from .sweep import sweep
+from .sweeping.sweep import sweep
 from .upload import handle
 
 blueprint = func.Blueprint()

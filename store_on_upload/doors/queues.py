@@ -36,6 +36,18 @@ class Queues:
         """
         await self._put(ARRIVALS, write_message(item), delay_seconds)
 
+    async def waiting(self, name: str = ARRIVALS) -> int:
+        """Return about how many messages a queue holds, those that are hidden until later included.
+
+        Raises:
+            AzureError: storage failed.
+        """
+        try:
+            properties = await self._service.get_queue_client(name).get_queue_properties()
+        except ResourceNotFoundError:
+            return 0
+        return int(properties.approximate_message_count or 0)
+
     async def park(self, content: str) -> None:
         """Set a message aside that cannot be read."""
         await self._put(PARKED, content)

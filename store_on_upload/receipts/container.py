@@ -17,12 +17,12 @@ from shared import clock
 from shared.clients import Clients
 from shared.events import Failed
 from shared.settings import RECEIPTS
+from store_on_upload.files.listing import Row
 from store_on_upload.files.source import version_of
 
+from .known import DISPOSITION, DUE, ETAG, STATE, Known
 from .receipt import Document, Receipt, merge
 
-# Metadata of a receipt, so that a listing tells the sweep all that it needs.
-ETAG, STATE, DUE, DISPOSITION = "etag", "state", "due", "disposition"
 _MAX_TRIES = 8
 
 
@@ -78,6 +78,32 @@ async def write_receipt(
     else:
         raise Failed("the receipt is changed by others all the time")
     return document.of_version(receipt.etag) or receipt
+
+
+async def write_if_unchanged(clients: Clients, document: Document) -> bool:
+    """Write a document unless somebody has written another one since it was read; return whether it was written.
+
+    Raises:
+        AzureError: storage failed.
+    """
+    try:
+        await _write(clients, document)
+    except (ResourceExistsError, ResourceModifiedError):
+        return False
+    return True
+
+
+async def look_up(clients: Clients, name: str) -> Known | None:
+    """Return what a receipt says without reading it; None if there is none, or if it does not say enough.
+
+    Raises:
+        AzureError: storage failed.
+    """
+    try:
+        properties = await _blob(clients, name).get_blob_properties()
+    except ResourceNotFoundError:
+        return None
+    return Known.of_row(Row.of(properties))
 
 
 async def _merged(clients: Clients, standing: Document, receipt: Receipt, is_replay: bool) -> Document:

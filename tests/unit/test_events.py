@@ -42,6 +42,7 @@ def test_fields_are_few() -> None:
         "attempts",
         "attributes",
         "bytes",
+        "complete",
         "door",
         "due",
         "error",

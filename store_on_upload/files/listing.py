@@ -1,0 +1,92 @@
+"""A container's blobs, page by page, with what the sweep needs of each; a listing can be gone on with later.
+
+Where to go on is a continuation token, which only storage can make: on Azure it is opaque.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from azure.core.exceptions import HttpResponseError
+from azure.storage.blob import BlobProperties
+from azure.storage.blob.aio import ContainerClient
+
+PAGE_SIZE = 5000  # the most that storage gives at once
+
+
+class TokenRefused(Exception):
+    """Storage does not know the place any more where a listing is to go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What a listing says of a blob.
+
+    Args:
+        name: of the blob.
+        etag: its version, without quotation marks: a listing has none, all other answers have.
+        size: in bytes.
+        last_modified: when the version was written, to the second.
+        metadata: of the blob.
+        is_leased: whether it may not be deleted.
+    """
+
+    name: str
+    etag: str
+    size: int
+    last_modified: datetime
+    metadata: dict[str, str]
+    is_leased: bool = False
+
+    @classmethod
+    def of(cls, properties: BlobProperties) -> Row:
+        """Return what matters of a blob's properties, which are some kilobytes."""
+        return cls(
+            str(properties.name),
+            str(properties.etag).strip('"'),
+            properties.size,
+            properties.last_modified,
+            properties.metadata or {},
+            properties.lease.status == "locked",
+        )
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it only stands for a folder; with a hierarchical namespace every folder is listed so."""
+        return self.size == 0 and self.metadata.get("hdi_isfolder", "").lower() == "true"
+
+
+class Listing:
+    """The pages of a container, from its beginning or from a token on.
+
+    Attributes:
+        token: of the page that comes next; None before the first page, and after the last.
+        is_at_end: whether there is none.
+    """
+
+    def __init__(self, container: ContainerClient, token: str | None = None) -> None:
+        self.token = token
+        self.is_at_end = False
+        self._is_resumed = token is not None
+        blobs: Any = container.list_blobs(include=["metadata"], results_per_page=PAGE_SIZE)
+        self._pages = blobs.by_page(token)
+
+    async def next_page(self) -> list[Row]:
+        """Return the next page, which may be empty: one request.
+
+        Raises:
+            TokenRefused: the listing cannot go on where it was to.
+            AzureError: storage failed.
+        """
+        try:
+            page = [Row.of(properties) async for properties in await anext(self._pages)]
+        except HttpResponseError as error:
+            if self._is_resumed and error.status_code == 400:
+                raise TokenRefused from None
+            raise
+        self._is_resumed = False
+        self.token = self._pages.continuation_token or None
+        self.is_at_end = self.token is None
+        return page

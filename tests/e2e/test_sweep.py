@@ -1,0 +1,52 @@
+"""No event comes: the sweep alone brings each blob to its verdict, on the whole stack."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from local.stack import Stack
+from tests.e2e.drop_box import DropBox, make_instance, wait_for
+
+SOURCES = """
+[[source]]
+name = "deleting"
+prefix = "deleted/"
+after_store = "delete"
+"""
+
+
+@pytest.fixture(scope="module")
+def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DropBox]:
+    folder = tmp_path_factory.mktemp("sweep")
+    (folder / "sources.toml").write_text(SOURCES)
+    settings = {"SOURCES_PATH": str(folder / "sources.toml"), "AzureWebJobs.store_on_upload.Disabled": "true"}
+    with Stack(folder, auth=True, poll_seconds=0.1, settings=settings, clock_ahead_seconds=1000) as stack:
+        yield DropBox(stack)
+
+
+def names_in_inbox(box: DropBox) -> list[str]:
+    return list(box.storage.get_container_client("dicom-inbox").list_blob_names())
+
+
+def test_blobs_whose_events_never_came(box: DropBox) -> None:
+    """Each is stored, also one that is deleted then; what is no DICOM is refused; the next sweep finds nothing."""
+    instances = [make_instance() for _ in range(3)]
+    names = ["kept.dcm", "deleted/1.dcm", "deleted/ü \U0001f600.dcm"]
+    etags = {name: box.drop(name, instance.content) for name, instance in zip(names, instances, strict=True)}
+    etags["refused.dcm"] = box.drop("refused.dcm", b"no DICOM")
+    box.fire("sweep_inbox")
+    receipts = {name: box.receipt(name, etag) for name, etag in etags.items()}
+    assert {name: receipt["verdict"] for name, receipt in receipts.items()} == {
+        **dict.fromkeys(names, "stored"),
+        "refused.dcm": "rejected",
+    }
+    assert [event["door"] for event in box.events("blob_decided")] == ["sweep"] * 4
+    wait_for(lambda: True if names_in_inbox(box) == ["kept.dcm"] else None, "a file stays in the inbox")
+    for instance in instances:
+        assert box.get(instance.path, headers={"Accept": "application/dicom"}).content == instance.content
+    seen = len(box.events("sweep"))
+    box.fire("sweep_inbox")
+    last = wait_for(lambda: box.events("sweep")[seen:] or None, "no second sweep")[-1]
+    assert (last["seen"], last["queued"], last["oldest_pending_seconds"], last["complete"]) == (1, 0, 0, True)
