@@ -56,6 +56,12 @@ REASONS: dict[str, str] = {
     "Compare the two, then delete the stored one or give this one UIDs of its own.",
     "other_patient": "An instance with the same UIDs and another patient's id or birth date is stored already. It "
     "is never replaced: find out whose it is.",
+    "stored_since": "An instance with the same UIDs and other content was stored after this file had come, or at the "
+    "same moment, and was left as it is. If this one is to replace it, drop it again.",
+    "no_replacement": "An instance with the same UIDs and other content is stored already, and the DICOM service "
+    "offers no PUT to replace it with. Delete the stored one and replay this one, or set ON_CONFLICT to `quarantine`.",
+    "gave_way": "This was stored in the DICOM service, until a file with the same UIDs and other content replaced it. "
+    "`replaced_by` names that file. To put this one back, drop it into the inbox anew.",
     "kept_failing": "The file failed by itself for GIVE_UP_AFTER_DAYS, while others went through. `failure` tells "
     "how. Look at the DICOM service's log, then replay it.",
     "crashed": "The app ended abnormally each time that it handled this file. Look at its memory, then replay it.",
@@ -77,12 +83,28 @@ REASONS: dict[str, str] = {
     "storage_failed": "The storage account did not answer as it should. It is tried again.",
     "being_stored": "Another store of the instance is under way, or has died midway. If it stays so: see the setting "
     "REPLACE_STUCK.",
+    "being_replaced": "Another file is just taking the place of the stored instance. It is tried again.",
     "not_confirmed": "The DICOM service did not confirm the instance. It is tried again.",
     "unsettled": "The file is empty or unfinished, and may still be written to: see SETTLE_AFTER_SECONDS.",
     "stopped": "A blob named STOP in dicom-control stops ingest. Delete it to go on.",
     "app_failed": "The app failed: its log has the event blob_failed. It is tried again.",
     "poisoned": "The app could not finish with the file five times in a row. It is tried again, three times in all.",
 }
+
+
+@dataclass(frozen=True)
+class Replaced:
+    """What gave way to another instance, and where it is now.
+
+    Args:
+        size_bytes: of it, as the service gave it.
+        sha256: of the same.
+        kept_as: its name in quarantine.
+    """
+
+    size_bytes: int
+    sha256: str
+    kept_as: str
 
 
 @dataclass(frozen=True)
@@ -94,12 +116,14 @@ class Decision:
         reason: a key of `REASONS`, for a verdict that needs one.
         service_code: WarningReason or FailureReason, as the service gave it.
         attributes: tags that the service named; never their values.
+        replaced: what gave way, for a verdict `replaced`.
     """
 
     verdict: Verdict
     reason: str | None = None
     service_code: int | None = None
     attributes: tuple[str, ...] = ()
+    replaced: Replaced | None = None
 
 
 class NotYet(Failed):
@@ -138,6 +162,11 @@ class AlreadyStored(Exception):
 def rejected(reason: str) -> Decision:
     """Return the verdict on a file that will never be stored as it is."""
     return Decision(Verdict.REJECTED, reason)
+
+
+def conflict(reason: str) -> Decision:
+    """Return the verdict on a file whose place another one has."""
+    return Decision(Verdict.CONFLICT, reason)
 
 
 def ignored(reason: str) -> Decision:

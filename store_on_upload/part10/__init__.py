@@ -6,7 +6,7 @@ files, blocks while it does, and forgives an end that comes too early.
 """
 
 from .opening import Form
-from .reader import Header, HeaderReader, read_header
+from .reader import Header, HeaderReader, Patient, read_header
 from .window import PREFIX_BYTES, Need, Unfit
 
-__all__ = ["PREFIX_BYTES", "Form", "Header", "HeaderReader", "Need", "Unfit", "read_header"]
+__all__ = ["PREFIX_BYTES", "Form", "Header", "HeaderReader", "Need", "Patient", "Unfit", "read_header"]

@@ -4,16 +4,39 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .deflated import inflated
 from .elements import NotFollowed, encoding_of
 from .ending import pass_pixel_data
 from .opening import Form, Opening, check_encoding, read_opening
-from .walk import SERIES_INSTANCE_UID, SOP_CLASS_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID, Walk
+from .walk import (
+    PATIENT_BIRTH_DATE,
+    PATIENT_ID,
+    SERIES_INSTANCE_UID,
+    SOP_CLASS_UID,
+    SOP_INSTANCE_UID,
+    SPECIFIC_CHARACTER_SET,
+    STUDY_INSTANCE_UID,
+    Walk,
+)
 from .window import PREFIX_BYTES, Need, Unfit, Window, at_hand
 
 _UIDS = (STUDY_INSTANCE_UID, SERIES_INSTANCE_UID, SOP_INSTANCE_UID)
+_PATIENT = (PATIENT_ID, PATIENT_BIRTH_DATE, SPECIFIC_CHARACTER_SET)
+
+
+@dataclass(frozen=True)
+class Patient:
+    """Whose an instance is, by its bytes as they stand in the dataset; empty where the element is missing.
+
+    Args:
+        patient_id: in the encoding that `character_set` names (PS3.3 §C.12.1.1.2).
+    """
+
+    patient_id: bytes = field(repr=False)
+    birth_date: bytes = field(repr=False)
+    character_set: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -27,6 +50,7 @@ class Header:
         pixel_data_at: the byte where the element begins that holds the pixels, if it was reached in a file that is not
             deflated.
         is_dicomdir: whether it is a directory of a medium (PS3.10 §8.6), which has no UIDs of its own.
+        patient: None where it cannot be told: not within the first MiB, or values longer than any that is valid.
     """
 
     form: Form
@@ -38,6 +62,7 @@ class Header:
     sop_instance_uid: str | None
     pixel_data_at: int | None = None
     is_dicomdir: bool = False
+    patient: Patient | None = None
 
 
 async def read_header(prefix: bytes, size: int, fetch: Callable[[int, int], Awaitable[bytes]]) -> Header:
@@ -132,4 +157,13 @@ def _header(opening: Opening, walk: Walk, *, is_all: bool) -> Header:
         sop_instance_uid=instance,
         pixel_data_at=None if opening.is_deflated else walk.pixel_data_at,
         is_dicomdir=opening.is_dicomdir,
+        patient=_patient(walk) if study else None,
     )
+
+
+def _patient(walk: Walk) -> Patient | None:
+    """Return whose it is; the walk has come to the study's UID, which stands behind."""
+    values = [walk.patient.get(tag, b"") for tag in _PATIENT]
+    if None in values:
+        return None
+    return Patient(*(value or b"" for value in values))

@@ -1,4 +1,4 @@
-"""The walk over a dataset: from element to element, past every value but those of the UIDs."""
+"""The walk over a dataset: from element to element, past every value but those of the UIDs, and of whose it is."""
 
 from __future__ import annotations
 
@@ -22,11 +22,16 @@ SOP_INSTANCE_UID = 0x00080018
 STUDY_INSTANCE_UID = 0x0020000D
 SERIES_INSTANCE_UID = 0x0020000E
 _UIDS = frozenset((SOP_CLASS_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID, SERIES_INSTANCE_UID))
+SPECIFIC_CHARACTER_SET = 0x00080005
+PATIENT_ID = 0x00100020
+PATIENT_BIRTH_DATE = 0x00100030
+_PATIENT = frozenset((SPECIFIC_CHARACTER_SET, PATIENT_ID, PATIENT_BIRTH_DATE))
 # Float Pixel Data, Double Float Pixel Data, Pixel Data (PS3.3 §C.7.6.24, §C.7.6.25, §C.7.6.3).
 _PIXEL_DATA = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
 
 _VALID_UID = re.compile(rb"[0-9.]{0,63}[0-9]")
 _MAX_UID_BYTES = 128  # some pad a UID; nobody this much
+_MAX_PATIENT_BYTES = 1024  # 64 characters of four bytes at most, and escape sequences between them
 _MAX_DEPTH = 32
 
 
@@ -39,6 +44,7 @@ class Walk:
     def __init__(self, window: Window, at: int, encoding: Encoding) -> None:
         self.at = at
         self.uids: dict[int, str] = {}  # of the dataset itself, by tag; empty where invalid
+        self.patient: dict[int, bytes | None] = {}  # values that say whose it is, by tag; None where not read
         self.pixel_data_at: int | None = None
         self.encoding = encoding
         self._window = window
@@ -83,6 +89,8 @@ class Walk:
             return None
         if element.tag in _UIDS:
             self._note_uid(element)
+        elif element.tag in _PATIENT:
+            self._note_patient(element)
         elif element.tag in _PIXEL_DATA:
             self.pixel_data_at = self.at
             if element.length == UNDEFINED:
@@ -124,6 +132,10 @@ class Walk:
         if element.length <= _MAX_UID_BYTES:
             value = self._window.take(element.value_at, element.length).rstrip(b" \0")
         self.uids[element.tag] = value.decode() if _VALID_UID.fullmatch(value) else ""
+
+    def _note_patient(self, element: Element) -> None:
+        is_near = element.end <= PREFIX_BYTES and element.length <= _MAX_PATIENT_BYTES
+        self.patient[element.tag] = self._window.take(element.value_at, element.length) if is_near else None
 
     def _is_over(self) -> bool:
         """Say whether the dataset ends here, be it that a line break follows, as some senders add one, or zeros."""

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from shared.settings import AfterStore
-from store_on_upload.verdict import REASONS, Decision, Verdict
+from store_on_upload.verdict import REASONS, Decision, Replaced, Verdict
 
 SCHEMA = 1
 # Older ones are only counted. A nightly re-run of the same files comes to this in more than a year.
@@ -55,6 +55,7 @@ class Receipt:
         sha256: of the file; None where the content was never read to its end.
         sent_bytes, sent_sha256: of what was sent; None where nothing was, or not to its end.
         changes: what was changed on the way: `part10` (a head was put in front), `explicit_vr` (transcoded).
+        replaced: what gave way to it, for a verdict `replaced`.
         attempts: runs that began with the file.
         deferrals: how often it was put off, whether it was tried before or not.
         poisonings: how often the platform set its message aside.
@@ -84,6 +85,7 @@ class Receipt:
     sent_bytes: int | None = None
     sent_sha256: str | None = None
     changes: tuple[str, ...] = ()
+    replaced: Replaced | None = None
     attempts: int = 0
     deferrals: int = 0
     poisonings: int = 0
@@ -128,6 +130,7 @@ class Receipt:
             reason=decision.reason,
             service_code=decision.service_code,
             attributes=decision.attributes,
+            replaced=decision.replaced,
             due_at=None,
             decided_at=timestamp(now),
         )
@@ -160,6 +163,8 @@ class Receipt:
         fields["verdict"] = None if fields["verdict"] is None else Verdict(fields["verdict"])
         for name in ("attributes", "changes", "superseded"):
             fields[name] = tuple(fields[name])
+        if replaced := fields.get("replaced"):
+            fields["replaced"] = Replaced(**replaced)
         return cls(**fields)
 
 

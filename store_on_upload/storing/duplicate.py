@@ -76,6 +76,13 @@ async def with_preamble(preamble: bytes, chunks: AsyncIterator[bytes]) -> AsyncI
         to_skip = max(0, to_skip - len(chunk))
 
 
+def uids_of(header: Header) -> Uids | None:
+    """Return the instance's UIDs; None where the header could not be followed to the last of them."""
+    if header.study_instance_uid and header.series_instance_uid and header.sop_instance_uid:
+        return Uids(header.study_instance_uid, header.series_instance_uid, header.sop_instance_uid)
+    return None
+
+
 async def find_uids(dicom: DICOMwebClient, header: Header, named_by_service: str | None) -> Uids:
     """Return the instance's UIDs: from its header, or by a search where the header could not be followed.
 
@@ -83,8 +90,8 @@ async def find_uids(dicom: DICOMwebClient, header: Header, named_by_service: str
         NotYet: several instances share the UID, or there is none.
         DICOMwebError: the service cannot be asked.
     """
-    if header.study_instance_uid and header.series_instance_uid and header.sop_instance_uid:
-        return Uids(header.study_instance_uid, header.series_instance_uid, header.sop_instance_uid)
+    if uids := uids_of(header):
+        return uids
     if named_by_service is None:
         raise NotYet("not_confirmed")
     found = await dicom.search_for_instances(Query({"SOPInstanceUID": named_by_service}, limit=2))

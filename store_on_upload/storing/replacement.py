@@ -1,21 +1,109 @@
-"""ON_CONFLICT=replace: other bytes take the place of what is stored, which goes to quarantine first."""
+"""ON_CONFLICT=replace: other bytes take the place of what is stored, which goes to quarantine first.
+
+Only what was stored before the file came gives way. Of two files that come at the same moment neither replaces the
+other, and a late run of an older file does not undo a newer one.
+"""
 
 from __future__ import annotations
 
-from store_on_upload.files.source import HashedBody, Source
-from store_on_upload.ingest import Ingest
-from store_on_upload.verdict import Decision, Verdict
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from datetime import timedelta
 
+from shared.clients import Clients
+from shared.dicomweb import ChangeAction, DICOMwebClient, StatusError
+from store_on_upload.files.source import HashedBody, Version
+from store_on_upload.part10 import Header
+from store_on_upload.verdict import AlreadyStored, Decision, Replaced, Verdict, conflict, judge
+
+from .claim import Claim, Replacement, claimed
 from .duplicate import Uids
+from .keeping import discard_kept, keep_stored, write_why_kept
+from .patient import is_same_patient
+from .tombstones import DEFAULT_PARTITION
+
+# Two clocks are compared: the storage's, which tells when the file came, to the second, and the DICOM service's.
+_CLOCKS_MAY_DIFFER = timedelta(seconds=2)
+_NO_SUCH_METHOD = (405, 501)
 
 
-async def replace_stored(
-    ingest: Ingest, source: Source, partition: str | None, uids: Uids, body: HashedBody
-) -> Decision:
-    """Replace what is stored under these UIDs by what was to be stored.
+@dataclass(frozen=True)
+class Successor:
+    """A file that is to take the place of what is stored under its UIDs.
+
+    Args:
+        clients: of the process.
+        dicom: the client of its partition.
+        partition: of the service; None for a service without partitions.
+        version: of the inbox's blob.
+        header: its own.
+        uids: of the instance.
+        body: what is to be stored.
+    """
+
+    clients: Clients
+    dicom: DICOMwebClient
+    partition: str | None
+    version: Version
+    header: Header
+    uids: Uids
+    body: HashedBody
+
+
+async def replace_stored(successor: Successor) -> Decision:
+    """Replace what is stored by PUT, if it may be; harmless when repeated.
 
     Raises:
         NotYet: it cannot be done now.
+        Failed: the copy of what is stored is not as it should be.
         DICOMwebError, AzureError: the service or the storage failed.
     """
-    return Decision(Verdict.CONFLICT, "other_bytes")
+    async with claimed(successor.clients, successor.partition, successor.uids) as claim:
+        if await _is_stored_since(successor):
+            return conflict("stored_since")
+        return await _replace(successor, claim)
+
+
+async def _replace(successor: Successor, claim: Claim) -> Decision:
+    clients, version, uids = successor.clients, successor.version, successor.uids
+    replaced, stored = await keep_stored(clients, successor.dicom, uids, version)
+    if stored is None or not is_same_patient(stored.patient, successor.header.patient):
+        await discard_kept(clients, replaced)
+        return conflict("other_patient")
+    await write_why_kept(clients, uids, version, replaced)
+    if await _is_stored_since(successor):  # by somebody else's PUT, while it was copied
+        return conflict("stored_since")
+    await claim.note(Replacement(version.name, version.etag, replaced))
+    decision = await _put(successor, replaced)
+    if decision.verdict is not Verdict.REPLACED:
+        await claim.note(None)
+        await discard_kept(clients, replaced)
+    return decision
+
+
+async def _put(successor: Successor, replaced: Replaced) -> Decision:
+    try:
+        result = await successor.dicom.store_instance(successor.body, replace=True)
+        decision = judge(result.outcome_of(successor.uids.sop_instance_uid))
+    except AlreadyStored:
+        return conflict("no_replacement")
+    except StatusError as error:
+        if error.status_code not in _NO_SUCH_METHOD:
+            raise
+        return conflict("no_replacement")
+    if decision.verdict.is_in_service:
+        return replace(decision, verdict=Verdict.REPLACED, replaced=replaced)
+    return decision
+
+
+async def _is_stored_since(successor: Successor) -> bool:
+    """Say whether the instance was stored or changed since the file came, or at the same moment."""
+    start = successor.version.last_modified - _CLOCKS_MAY_DIFFER
+    identity = (successor.partition or DEFAULT_PARTITION, successor.uids)
+    async with aclosing(successor.dicom.change_feed.iter(start=start)) as changes:
+        async for change in changes:
+            uids = Uids(change.study_instance_uid, change.series_instance_uid, change.sop_instance_uid)
+            changed = (change.partition_name or DEFAULT_PARTITION, uids)
+            if changed == identity and change.action is not ChangeAction.DELETE:
+                return True
+    return False

@@ -15,11 +15,12 @@ from store_on_upload.receipts.container import read_receipt
 from store_on_upload.receipts.receipt import Document, Receipt
 from store_on_upload.transcoding.completing import missing_head
 from store_on_upload.transcoding.transcode import may_be_about_implicit_vr, most_bytes_held, to_explicit_vr
-from store_on_upload.verdict import AlreadyStored, Decision, Verdict, judge, rejected
+from store_on_upload.verdict import AlreadyStored, Decision, Verdict, conflict, judge, rejected
 
-from .duplicate import find_uids, has_stored_these_bytes, is_same_as_stored
-from .replacement import replace_stored
-from .stuck import clear_if_stuck
+from .claim import claimed, read_replacement
+from .duplicate import Uids, find_uids, has_stored_these_bytes, is_same_as_stored, uids_of
+from .replacement import Successor, replace_stored
+from .stuck import clear_remains, is_stuck
 
 
 @dataclass(frozen=True)
@@ -119,12 +120,16 @@ async def _ask(job: Job, sent: _Sent) -> StoreResult:
     """Store; the remains of a store that died midway are cleared away first, where that is allowed."""
     result = await job.dicom.store_instance(sent.body)
     outcome = result.outcome_of(job.header.sop_instance_uid)
-    if outcome.reason != StoreReason.BEING_STORED or not job.ingest.clients.settings.replace_stuck:
+    uids = uids_of(job.header)
+    if outcome.reason != StoreReason.BEING_STORED or uids is None or not _may_clear_remains(job):
         return result
-    uids = await find_uids(job.dicom, job.header, outcome.sop_instance_uid)
-    if not await clear_if_stuck(job.dicom, uids, job.receipt):
-        return result
-    return await job.dicom.store_instance(sent.body)
+    # One run alone, and until its own store has ended: that would look like remains to another one.
+    async with claimed(job.ingest.clients, job.receipt.partition, uids):
+        return await job.dicom.store_instance(sent.body) if await clear_remains(job.dicom, uids) else result
+
+
+def _may_clear_remains(job: Job) -> bool:
+    return job.ingest.clients.settings.replace_stuck and is_stuck(job.receipt, clock.now())
 
 
 async def _judge_stored(job: Job, sent: _Sent, named_by_service: str | None) -> Receipt:
@@ -135,15 +140,28 @@ async def _judge_stored(job: Job, sent: _Sent, named_by_service: str | None) -> 
     if earlier and earlier.is_final and not job.is_replay:
         return earlier  # this version's event came twice
     uids = await find_uids(job.dicom, job.header, named_by_service)
+    if decision := await _find_same(job, sent, uids, standing):
+        return await _with_hashes(job, sent, decision)
+    if job.receipt.on_conflict != OnConflict.REPLACE:
+        return await _with_hashes(job, sent, conflict("other_bytes"))
+    clients, partition = job.ingest.clients, job.receipt.partition
+    successor = Successor(clients, job.dicom, partition, version, job.header, uids, sent.body)
+    return await _with_hashes(job, sent, await replace_stored(successor))
+
+
+async def _find_same(job: Job, sent: _Sent, uids: Uids, standing: Document | None) -> Decision | None:
+    """Return the verdict on a file whose bytes the service has already; None if it has others."""
+    version = job.source.version
+    latest = await read_replacement(job.ingest.clients, job.receipt.partition, uids)
     sha256 = await sent.body.complete_sha256() if not sent.changes else await job.source.sha256()
-    is_known = has_stored_these_bytes(standing, version, sha256, uids.sop_instance_uid)
-    if is_known or await is_same_as_stored(job.dicom, uids, sent.body):
-        decision = Decision(Verdict.DUPLICATE)
-    elif job.receipt.on_conflict == OnConflict.REPLACE:
-        decision = await replace_stored(job.ingest, job.source, job.receipt.partition, uids, sent.body)
-    else:
-        decision = Decision(Verdict.CONFLICT, "other_bytes")
-    return await _with_hashes(job, sent, decision)
+    # What receipts know to be stored may have been replaced since.
+    is_known = latest is None and has_stored_these_bytes(standing, version, sha256, uids.sop_instance_uid)
+    if not is_known and not await is_same_as_stored(job.dicom, uids, sent.body):
+        return None
+    if latest and (latest.blob, latest.etag) == (version.name, version.etag):
+        # An earlier run of this very version has replaced what was there, and then died, or lost the answer.
+        return Decision(Verdict.REPLACED, replaced=latest.replaced)
+    return Decision(Verdict.DUPLICATE)
 
 
 async def _with_hashes(job: Job, sent: _Sent, decision: Decision) -> Receipt:

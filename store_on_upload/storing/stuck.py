@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
-from shared.dicomweb import DICOMwebClient
-from store_on_upload.receipts.receipt import Receipt
+from contextlib import suppress
+from dataclasses import asdict
+from datetime import datetime, timedelta
+
+from shared.dicomweb import DICOMwebClient, NotFound
+from store_on_upload.receipts.receipt import Receipt, parse_timestamp
 
 from .duplicate import Uids
 
+_LONG = timedelta(hours=1)
 
-async def clear_if_stuck(dicom: DICOMwebClient, uids: Uids, receipt: Receipt) -> bool:
-    """Delete the remains of an instance that has been half stored for an hour; return whether that was done.
+
+def is_stuck(receipt: Receipt, now: datetime) -> bool:
+    """Say whether each attempt of the last hour, or of longer, was answered that the instance is being stored."""
+    return receipt.stuck_since is not None and now - parse_timestamp(receipt.stuck_since) >= _LONG
+
+
+async def clear_remains(dicom: DICOMwebClient, uids: Uids) -> bool:
+    """Delete what is left of an instance that was never stored to its end; return False if there is a whole one.
 
     Raises:
         DICOMwebError: the service cannot be asked.
     """
-    return False
+    try:
+        await dicom.retrieve_instance_metadata(**asdict(uids))
+    except NotFound:
+        pass
+    else:
+        return False
+    with suppress(NotFound):  # gone meanwhile
+        await dicom.delete_instance(**asdict(uids))
+    return True

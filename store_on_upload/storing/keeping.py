@@ -1,0 +1,114 @@
+"""What is stored, copied to quarantine before other bytes take its place: streamed, read back, and never overwritten.
+
+The copy's name is that of the file that replaces it, and which version of it: `<name>~replaced-by-<etag>`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import asdict
+
+from azure.core.exceptions import ResourceNotFoundError
+from azure.storage.blob.aio import BlobClient
+
+from shared import clock
+from shared.clients import Clients
+from shared.dicomweb import DICOMwebClient, NotFound
+from shared.events import Failed
+from shared.settings import QUARANTINE, QUARANTINE_REASONS
+from store_on_upload.files.moving import with_suffix
+from store_on_upload.files.quarantine import delete_reason, reason_name
+from store_on_upload.files.source import Digest, Source, Version, find_version
+from store_on_upload.part10 import Header, Unfit, read_header
+from store_on_upload.receipts.container import upload_json
+from store_on_upload.receipts.receipt import Receipt, timestamp
+from store_on_upload.verdict import NotYet, Replaced, conflict
+
+from .duplicate import Uids
+
+SHA256 = "sha256"  # metadata of a copy: it was read back, and this is its hash
+
+
+def kept_name(version: Version) -> str:
+    """Return the name in quarantine of what a version replaces."""
+    return with_suffix(version.name, f"~replaced-by-{version.etag}")
+
+
+async def keep_stored(
+    clients: Clients, dicom: DICOMwebClient, uids: Uids, version: Version
+) -> tuple[Replaced, Header | None]:
+    """Copy what is stored to quarantine, unless an earlier run has; return the copy, and its header if it has one.
+
+    Raises:
+        NotYet: what is stored is gone, or did not come whole.
+        Failed: the copy is not what was retrieved.
+        DICOMwebError, AzureError: the service or the storage failed.
+    """
+    blob = clients.container(QUARANTINE).get_blob_client(kept_name(version))
+    kept = await find_version(blob)
+    # A copy without its hash was left by a run that died before it had replaced anything.
+    if kept is None or SHA256 not in kept.metadata:
+        await _copy(dicom, uids, blob)
+    source = await Source.open(blob)
+    replaced = Replaced(source.version.size, source.version.metadata[SHA256], blob.blob_name)
+    return replaced, await _header_of(source)
+
+
+async def _copy(dicom: DICOMwebClient, uids: Uids, blob: BlobClient) -> None:
+    digest = Digest()
+    try:
+        async with dicom.retrieve_instance(**asdict(uids)) as part:
+            await blob.upload_blob(_passing(digest, part.chunks()), overwrite=True)
+    except NotFound:
+        raise NotYet("not_confirmed") from None
+    copy = await Source.open(blob)
+    if (copy.version.size, await copy.sha256()) != (digest.size, digest.sha256):
+        raise Failed("replace: the copy is not what was retrieved")
+    await _header_of(copy)  # a single part that was cut short looks like a whole one
+    await blob.set_blob_metadata({SHA256: digest.sha256})
+
+
+async def _passing(digest: Digest, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    async for chunk in chunks:
+        digest.update(chunk)
+        yield chunk
+
+
+async def _header_of(copy: Source) -> Header | None:
+    try:
+        return await read_header(copy.prefix, copy.version.size, copy.read)
+    except Unfit as unfit:
+        if unfit.reason in ("empty", "unfinished"):
+            raise NotYet("not_confirmed") from None
+        return None
+
+
+async def write_why_kept(clients: Clients, uids: Uids, version: Version, replaced: Replaced) -> None:
+    """Write beside the copy what it is: a receipt of its own, with the file that took its place.
+
+    Raises:
+        AzureError: storage failed.
+    """
+    now = clock.now()
+    about = Receipt(
+        blob=replaced.kept_as,
+        etag=replaced.sha256,  # of no blob of the inbox: the content stands for the version
+        size_bytes=replaced.size_bytes,
+        uploaded_at=timestamp(now),
+    ).decided(conflict("gave_way"), now, sha256=replaced.sha256, **asdict(uids))
+    by = {"replaced_by": {"blob": version.name, "etag": version.etag}}
+    reason = clients.container(QUARANTINE_REASONS).get_blob_client(reason_name(replaced.kept_as))
+    await upload_json(reason, about.to_json() | by)
+
+
+async def discard_kept(clients: Clients, replaced: Replaced) -> None:
+    """Delete a copy of what was not replaced after all, and is stored still.
+
+    Raises:
+        AzureError: storage failed.
+    """
+    await delete_reason(clients, replaced.kept_as)
+    try:
+        await clients.container(QUARANTINE).get_blob_client(replaced.kept_as).delete_blob()
+    except ResourceNotFoundError:
+        return
