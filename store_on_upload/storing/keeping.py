@@ -107,7 +107,7 @@ async def discard_kept(clients: Clients, replaced: Replaced) -> None:
     Raises:
         AzureError: storage failed.
     """
-    await delete_reason(clients, replaced.kept_as)
+    await delete_reason(clients, replaced.kept_as, replaced.sha256)
     try:
         await clients.container(QUARANTINE).get_blob_client(replaced.kept_as).delete_blob()
     except ResourceNotFoundError:

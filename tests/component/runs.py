@@ -1,0 +1,145 @@
+"""Runs of ingest over a real storage account and a real stand-in of the DICOM service, one process's or several."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import httpx
+import pytest
+from azure.core.exceptions import ResourceNotFoundError
+
+from local.dicom_service.change_feed import timestamps
+from shared.clients import Clients
+from shared.dicomweb import Body, DICOMwebClient
+from shared.settings import QUARANTINE, QUARANTINE_REASONS, OnConflict, Settings
+from shared.sources import Source, Sources
+from store_on_upload.doors.arrivals import Arrival, Door
+from store_on_upload.ingest import Ingest
+from store_on_upload.receipts.container import read_receipt
+from store_on_upload.receipts.receipt import Receipt
+from store_on_upload.storing.duplicate import Uids
+from store_on_upload.upload import handle
+from tests.dicom_samples import Sample
+
+_MOST_RUNS = 50
+
+
+@dataclass(frozen=True)
+class Place:
+    """A storage account and a DICOM service, with what an operator could see of both."""
+
+    clients: Clients
+    root: str
+
+    def process(self) -> Ingest:
+        """Return what one process of the app works with: it knows nothing of any other's."""
+        return Ingest.over(self.clients)
+
+    def with_settings(self, *, partition: str | None = None, **changes: Any) -> Place:
+        """Return the same place, with the app's settings changed, and all files going to one partition."""
+        settings: Settings = self.clients.settings.model_copy(update=changes)
+        sources = (Source(name="all", prefix="", partition=partition),) if partition else ()
+        return replace(self, clients=replace(self.clients, settings=settings, sources=Sources(settings, sources)))
+
+    async def drop(self, name: str, content: bytes) -> str:
+        """Upload a file, over one of the same name; return its ETag."""
+        uploaded = await self.clients.inbox.upload_blob(name, content, overwrite=True)
+        return str((await uploaded.get_blob_properties()).etag).strip('"')
+
+    async def settled(self, name: str, ingest: Ingest | None = None) -> Receipt:
+        """Run a blob until it has its verdict, each time as if its message had come back at once."""
+        ingest = ingest or self.process()
+        await handle(ingest, Arrival((name,), Door.BLOB))
+        for _ in range(_MOST_RUNS):
+            receipt = await self.receipt(name)
+            if receipt.is_final:
+                return receipt
+            await handle(ingest, Arrival((name,), Door.DEFERRAL))
+            await asyncio.sleep(0.02)
+        raise AssertionError(f"still waiting: {receipt.reason}")
+
+    async def receipt(self, name: str) -> Receipt:
+        """Return the receipt of what a blob is now."""
+        document = await read_receipt(self.clients, name)
+        assert document is not None
+        return document.newest
+
+    async def put(self, sample: Sample, content: bytes | None = None, *, partition: str | None = None) -> None:
+        """Store an instance, or replace it, behind the app's back."""
+        dicom = self.clients.dicom.partition(partition) if partition else self.clients.dicom
+        body = Body.from_bytes(sample.content if content is None else content)
+        assert (await dicom.store_instance(body, replace=True)).outcome_of(sample.sop).is_stored
+
+    async def stored(self, sample: Sample, partition: str | None = None) -> bytes:
+        """Return what the service has."""
+        dicom = self.clients.dicom.partition(partition) if partition else self.clients.dicom
+        assert len(await dicom.search_for_instances(study_instance_uid=sample.study)) == 1
+        async with dicom.retrieve_instance(**asdict(uids(sample))) as part:
+            return b"".join([chunk async for chunk in part.chunks()])
+
+    async def quarantined(self, prefix: str) -> dict[str, bytes]:
+        """Return what lies in quarantine, by name."""
+        container = self.clients.container(QUARANTINE)
+        names = [name async for name in container.list_blob_names(name_starts_with=prefix)]
+        return {name: await (await container.download_blob(name)).readall() for name in names}
+
+    async def reason(self, name: str) -> dict[str, Any] | None:
+        """Return why a file is in quarantine."""
+        try:
+            download = await self.clients.container(QUARANTINE_REASONS).download_blob(f"{name}.json")
+        except ResourceNotFoundError:
+            return None
+        found: dict[str, Any] = json.loads(await download.readall())
+        return found
+
+    async def inject(self, **fault: Any) -> None:
+        """Have the service fail."""
+        async with httpx.AsyncClient(trust_env=False) as http:
+            (await http.post(f"{self.root}/admin/faults", json=fault)).raise_for_status()
+
+    async def heal(self) -> None:
+        """Take back all faults."""
+        async with httpx.AsyncClient(trust_env=False) as http:
+            (await http.delete(f"{self.root}/admin/faults")).raise_for_status()
+
+
+@asynccontextmanager
+async def place_at(clients: Clients, root: str, **changes: Any) -> AsyncIterator[Place]:
+    """Put the clients in front of a service; what waits in the queue afterwards is dropped."""
+    async with DICOMwebClient(f"{root}/v2") as dicom:
+        place = Place(replace(clients, dicom=dicom), root)
+        try:
+            yield place.with_settings(**changes) if changes else place
+        finally:
+            await place.heal()
+            queue = clients.queues.get_queue_client("dicom-arrivals")
+            with suppress(ResourceNotFoundError):
+                await queue.clear_messages()
+
+
+@contextmanager
+def an_hour_ago(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Set the service's clock an hour back meanwhile, so that what is stored is older than any file that comes."""
+    now = timestamps.now
+    with monkeypatch.context() as patch:
+        patch.setattr(timestamps, "now", lambda: now() - 3600 * timestamps.TICKS_PER_SECOND)
+        yield
+
+
+def other(sample: Sample, text: bytes = b"other") -> bytes:
+    """Return other bytes under the same UIDs, of the same patient."""
+    changed = {**sample.elements, 0x00204000: ("LT", text)}
+    return replace(sample, elements=changed).content
+
+
+def uids(sample: Sample) -> Uids:
+    """Return a sample's UIDs."""
+    return Uids(sample.study, sample.series, sample.sop)
+
+
+REPLACE = {"on_conflict": OnConflict.REPLACE}

@@ -1,0 +1,380 @@
+"""ON_CONFLICT=replace, over real storage and a real stand-in: what gives way, when, and what is kept of it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import inspect
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from azure.storage.blob.aio import BlobClient, BlobLeaseClient
+
+from shared.clients import Clients
+from shared.dicomweb import DICOMwebClient
+from store_on_upload import upload
+from store_on_upload.doors.arrivals import Arrival, Door
+from store_on_upload.files.source import Source
+from store_on_upload.receipts.receipt import Receipt
+from store_on_upload.storing import claim, keeping, replacement, store
+from store_on_upload.upload import handle
+from store_on_upload.verdict import NotYet
+from tests.component.dicom_service.support import running
+from tests.component.runs import REPLACE, Place, an_hour_ago, other, place_at, uids
+from tests.dicom_samples import IMPLICIT, Sample
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with running(tmp_path_factory.mktemp("dicom")) as root:
+        yield root
+
+
+@pytest.fixture
+async def place(clients: Clients, service: str) -> AsyncIterator[Place]:
+    async with place_at(clients, service, **REPLACE) as place:
+        yield place
+
+
+@pytest.fixture
+def long_ago(monkeypatch: pytest.MonkeyPatch, place: Place) -> Callable[[Sample], Awaitable[None]]:
+    """Store a sample an hour ago."""
+
+    async def store(sample: Sample) -> None:
+        with an_hour_ago(monkeypatch):
+            await place.put(sample)
+
+    return store
+
+
+LongAgo = Callable[[Sample], Awaitable[None]]
+
+
+def outcome(receipt: Receipt) -> tuple[str | None, str | None]:
+    return receipt.verdict, receipt.reason
+
+
+async def test_what_is_replaced_is_kept_and_told_of(place: Place, long_ago: LongAgo) -> None:
+    """The new bytes are stored; the old ones are in quarantine with a reason; the receipt tells of both."""
+    sample = Sample()
+    await long_ago(sample)
+    etag = await place.drop("replaced.dcm", other(sample))
+    receipt = await place.settled("replaced.dcm")
+    assert outcome(receipt) == ("replaced", None)
+    assert await place.stored(sample) == other(sample)
+    name = f"replaced.dcm~replaced-by-{etag}"
+    assert await place.quarantined("replaced.dcm") == {name: sample.content}
+    sha256 = hashlib.sha256(sample.content).hexdigest()
+    assert receipt.to_json()["replaced"] == {"size_bytes": len(sample.content), "sha256": sha256, "kept_as": name}
+    assert Receipt.from_json(json.loads(json.dumps(receipt.to_json()))) == receipt
+    reason = await place.reason(name)
+    assert reason is not None
+    assert (reason["reason"], reason["replaced_by"]) == ("gave_way", {"blob": "replaced.dcm", "etag": etag})
+    assert (reason["sha256"], reason["sop_instance_uid"]) == (sha256, sample.sop)
+
+
+async def test_each_version_of_a_file_replaces_the_one_before(
+    place: Place, long_ago: LongAgo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that gave way is kept, each under a name of its own."""
+    sample = Sample()
+    await long_ago(sample)
+    contents = [other(sample, b"one"), other(sample, b"two")]
+    for content in contents:
+        await place.drop("again.dcm", content)
+        with an_hour_ago(monkeypatch):
+            assert outcome(await place.settled("again.dcm")) == ("replaced", None)
+    assert sorted((await place.quarantined("again.dcm")).values()) == sorted([sample.content, contents[0]])
+    assert await place.stored(sample) == contents[1]
+
+
+async def test_a_receipt_is_no_proof_once_another_file_has_replaced_what_it_stored(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first bytes come again under the first name: they are stored no longer, so they replace in their turn."""
+    sample = Sample()
+    with an_hour_ago(monkeypatch):
+        for name, content in (("a.dcm", sample.content), ("b.dcm", other(sample)), ("a.dcm", sample.content)):
+            await place.drop(name, content)
+            receipt = await place.settled(name)
+    assert outcome(receipt) == ("replaced", None)
+    assert await place.stored(sample) == sample.content
+
+
+async def test_what_was_stored_after_the_file_came_stays(place: Place) -> None:
+    """A late run of an older file does not undo what is newer."""
+    sample = Sample()
+    await place.drop("late.dcm", other(sample))
+    await place.put(sample)
+    assert outcome(await place.settled("late.dcm")) == ("conflict", "stored_since")
+    assert await place.stored(sample) == sample.content
+    assert await place.quarantined("late.dcm") == {"late.dcm": other(sample)}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {0x00100020: ("LO", b"ID2")},
+        {0x00100030: ("DA", b"19700101")},
+        {0x00100030: ("DA", b"notadate")},  # the service leaves it out of its metadata
+    ],
+)
+async def test_another_patients_instance_stays(
+    place: Place, long_ago: LongAgo, changed: dict[int, tuple[str, bytes] | None]
+) -> None:
+    """The copy that was made to look at it goes again."""
+    sample = Sample()
+    await long_ago(sample)
+    theirs = replace(sample, elements=changed)
+    await place.drop("whose.dcm", theirs.content)
+    receipt = await place.settled("whose.dcm")
+    assert outcome(receipt) == ("conflict", "other_patient")
+    assert await place.stored(sample) == sample.content
+    assert await place.quarantined("whose.dcm~replaced") == {}
+    assert "ID2" not in json.dumps(receipt.to_json())
+
+
+async def test_a_stored_birth_date_that_is_invalid_is_seen(place: Place, long_ago: LongAgo) -> None:
+    """It is not in the service's metadata, but in its file: to replace it by none would change it."""
+    sample = Sample(elements={0x00100030: ("DA", b"notadate")})
+    await long_ago(sample)
+    await place.drop("invalid.dcm", replace(sample, elements={}).content)
+    assert outcome(await place.settled("invalid.dcm")) == ("conflict", "other_patient")
+
+
+async def test_padding_and_encoding_are_no_other_patient(place: Place, long_ago: LongAgo) -> None:
+    """An empty birth date is like none, and a file in implicit VR has the same patient."""
+    sample = Sample(elements={0x00100020: ("LO", b"ID1 \0")})
+    await long_ago(sample)
+    ours = replace(sample, transfer_syntax=IMPLICIT, elements={0x00100030: ("DA", b"")})
+    await place.drop("padded.dcm", ours.content)
+    receipt = await place.settled("padded.dcm")
+    assert outcome(receipt) == ("replaced", None)
+    assert receipt.service_code == 45063  # of the PUT
+
+
+async def test_a_service_without_put(clients: Clients, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is replaced, and no copy is left."""
+    sample = Sample()
+    with running(tmp_path, put_upsert=False) as root:
+        async with place_at(clients, root, **REPLACE) as place:
+            with an_hour_ago(monkeypatch):
+                await place.drop("first.dcm", sample.content)
+                assert outcome(await place.settled("first.dcm")) == ("stored", None)
+            await place.drop("no put.dcm", other(sample))
+            assert outcome(await place.settled("no put.dcm")) == ("conflict", "no_replacement")
+            assert await place.stored(sample) == sample.content
+            assert await place.quarantined("no put.dcm") == {"no put.dcm": other(sample)}
+            assert await place.reason("no put.dcm") is not None
+
+
+async def test_in_a_partition(clients: Clients, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same instance of another partition neither gives way nor counts as one stored since."""
+    sample = Sample()
+    with running(tmp_path, partitions=True) as root:
+        async with place_at(clients, root, partition="a", **REPLACE) as place:
+            with an_hour_ago(monkeypatch):
+                await place.put(sample, partition="a")
+            await place.drop("partitioned.dcm", other(sample))
+            await place.put(sample, partition="b")
+            assert outcome(await place.settled("partitioned.dcm")) == ("replaced", None)
+            assert await place.stored(sample, "a") == other(sample)
+            assert await place.stored(sample, "b") == sample.content
+
+
+class Killed(BaseException):
+    """The process is no more: nothing catches it."""
+
+
+STEPS = {
+    "look into the change feed": (replacement, "_is_stored_since"),
+    "keep": (replacement, "keep_stored"),
+    "upload the copy": (BlobClient, "upload_blob"),
+    "read it back": (Source, "sha256"),
+    "mark it as whole": (BlobClient, "set_blob_metadata"),
+    "compare the patients": (replacement, "is_same_patient"),
+    "write the reason": (replacement, "write_why_kept"),
+    "write the replacement down": (claim.Claim, "note"),
+    "put": (DICOMwebClient, "store_instance"),
+    "read the answer": (replacement, "judge"),
+    "write the receipt": (upload, "finish"),
+}
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("step", STEPS)
+async def test_killed_at_any_step(
+    place: Place, long_ago: LongAgo, monkeypatch: pytest.MonkeyPatch, step: str, when: str
+) -> None:
+    """The next run says `replaced`; the old bytes are kept once, the new ones stored once."""
+    sample, name = Sample(), f"killed {when} {step}.dcm"
+    await long_ago(sample)
+    await place.drop(name, other(sample))
+    owner, method = STEPS[step]
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, method, dying(getattr(owner, method), when, name))
+        patch.setattr(BlobLeaseClient, "release", no_release)
+        with pytest.raises(Killed):
+            await handle(place.process(), Arrival((name,), Door.BLOB))
+    await let_claim_end(place, sample)
+    receipt = await place.settled(name)
+    assert outcome(receipt) == ("replaced", None)
+    assert receipt.replaced is not None
+    assert await place.stored(sample) == other(sample)
+    assert await place.quarantined(name) == {receipt.replaced.kept_as: sample.content}
+    assert await place.reason(receipt.replaced.kept_as) is not None
+
+
+def dying(call: Any, when: str, name: str) -> Any:
+    """Return a call that is the last one of its process, if it belongs to the replacement."""
+
+    def is_ours(about: Any, options: dict[str, Any]) -> bool:
+        if call.__name__ == "store_instance":
+            return bool(options.get("replace"))
+        return not isinstance(about, BlobClient) or about.blob_name.startswith(f"{name}~replaced")
+
+    async def die(about: Any, *args: Any, **options: Any) -> Any:
+        if when == "after" or not is_ours(about, options):
+            found = await call(about, *args, **options)
+        if is_ours(about, options):
+            raise Killed
+        return found
+
+    def die_at_once(*args: Any) -> None:
+        raise Killed
+
+    return die if inspect.iscoroutinefunction(call) else die_at_once
+
+
+async def no_release(lease: BlobLeaseClient) -> None:
+    """A dead process releases nothing."""
+
+
+async def let_claim_end(place: Place, sample: Sample) -> None:
+    """Do at once what a minute does."""
+    blob = claim_of(place, sample)
+    if await blob.exists() and (await blob.get_blob_properties()).lease.state == "leased":
+        await BlobLeaseClient(blob).break_lease(lease_break_period=0)
+
+
+def claim_of(place: Place, sample: Sample) -> BlobClient:
+    return claim._blob(place.clients, None, uids(sample))
+
+
+async def test_one_run_at_a_time(place: Place, long_ago: LongAgo) -> None:
+    """While another process has the instance the file waits, and neither the file nor the service is to blame."""
+    sample = Sample()
+    await long_ago(sample)
+    await place.drop("claimed.dcm", other(sample))
+    ingest = place.process()
+    async with claim.claimed(place.clients, None, uids(sample)):
+        lease = (await claim_of(place, sample).get_blob_properties()).lease
+        assert (lease.state, lease.duration) == ("leased", "fixed")
+        await handle(ingest, Arrival(("claimed.dcm",), Door.BLOB))
+        waiting = await place.receipt("claimed.dcm")
+    assert (waiting.reason, waiting.failed_by_itself, ingest.circuit.is_open) == ("being_replaced", False, False)
+    assert await place.stored(sample) == sample.content
+    assert outcome(await place.settled("claimed.dcm", ingest)) == ("replaced", None)
+
+
+async def test_a_claim_is_renewed(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It lasts for longer than its lease was asked for."""
+    monkeypatch.setattr(claim, "_RENEW_AFTER_SECONDS", 0.05)
+    monkeypatch.setattr(claim, "_SAFE_SECONDS", 1.0)
+    renewed = asyncio.Event()
+    renew, renewals = BlobLeaseClient.renew, list[float]()
+
+    async def noted(lease: BlobLeaseClient) -> None:
+        await renew(lease)
+        renewals.append(asyncio.get_running_loop().time())
+        if renewals[-1] - renewals[0] > 1.2:
+            renewed.set()
+
+    monkeypatch.setattr(BlobLeaseClient, "renew", noted)
+    async with claim.claimed(place.clients, None, uids(Sample())):
+        await renewed.wait()
+
+
+async def test_a_claim_that_cannot_be_renewed_ends_the_work(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anybody else may have it."""
+    monkeypatch.setattr(claim, "_RENEW_AFTER_SECONDS", 0.01)
+    monkeypatch.setattr(claim, "_SAFE_SECONDS", 0.5)
+    sample = Sample()
+
+    async def work() -> None:
+        async with claim.claimed(place.clients, None, uids(sample)):
+            await let_claim_end(place, sample)
+            await asyncio.Event().wait()
+
+    with pytest.raises(NotYet, match="being_replaced"):
+        await work()
+
+
+async def test_a_timeout_inside_is_not_taken_for_a_lost_claim(place: Place) -> None:
+    """It is the run's own, which is over."""
+    with pytest.raises(TimeoutError):
+        async with claim.claimed(place.clients, None, uids(Sample())), asyncio.timeout(0):
+            await asyncio.Event().wait()
+
+
+FAULTS: dict[str, dict[str, Any]] = {
+    "the answer to the PUT is lost": {"fault": "drop_after_commit", "kind": "store"},
+    "the copy's transfer ends short": {"fault": "truncate", "kind": "retrieve"},
+    "the copy's transfer breaks off": {"fault": "cut", "kind": "retrieve", "bytes": 200},
+    "the PUT is refused for now": {"fault": "status", "kind": "store", "status": 500, "requests": 3},
+    "the change feed cannot be read": {"fault": "status", "kind": "changefeed", "status": 500, "requests": 3},
+    "the stored instance is gone meanwhile": {"fault": "status", "kind": "retrieve", "status": 404},
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_a_fault_in_the_middle(
+    place: Place, long_ago: LongAgo, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    """What is kept is whole, and the file replaces in the end."""
+    sample, name = Sample(), f"{fault}.dcm"
+    await long_ago(sample)
+    await place.drop(name, other(sample))
+    replace_stored = replacement.replace_stored
+
+    async def faulty(successor: replacement.Successor) -> Any:
+        await place.inject(**FAULTS[fault])
+        monkeypatch.setattr(store, "replace_stored", replace_stored)
+        return await replace_stored(successor)
+
+    monkeypatch.setattr(store, "replace_stored", faulty)
+    receipt = await place.settled(name)
+    assert outcome(receipt) == ("replaced", None)
+    assert await place.stored(sample) == other(sample)
+    assert list((await place.quarantined(name)).values()) == [sample.content]
+
+
+async def test_what_somebody_else_puts_while_the_copy_is_made_stays(
+    place: Place, long_ago: LongAgo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The change feed is looked at again just before the PUT."""
+    sample = Sample()
+    await long_ago(sample)
+    await place.drop("overtaken.dcm", other(sample))
+
+    async def overtaken(*args: Any) -> Any:
+        kept = await keeping.keep_stored(*args)
+        await place.put(sample, other(sample, b"somebody else's"))
+        return kept
+
+    monkeypatch.setattr(replacement, "keep_stored", overtaken)
+    assert outcome(await place.settled("overtaken.dcm")) == ("conflict", "stored_since")
+    assert await place.stored(sample) == other(sample, b"somebody else's")
+
+
+async def test_what_replaced_is_replaced_in_turn_by_its_own_event_only_once(place: Place, long_ago: LongAgo) -> None:
+    """The same event, five times at once, in five processes."""
+    sample = Sample()
+    await long_ago(sample)
+    await place.drop("five.dcm", other(sample))
+    receipts = await asyncio.gather(*(place.settled("five.dcm") for _ in range(5)))
+    assert {outcome(receipt) for receipt in receipts} == {("replaced", None)}
+    assert list((await place.quarantined("five.dcm")).values()) == [sample.content]
