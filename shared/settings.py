@@ -192,6 +192,7 @@ class Settings(BaseModel):
     )
     approval_key: str | None = Field(
         default=None,
+        repr=False,
         min_length=16,
         description="What the header `x-approval-key` must hold for a replay. Not set: none is allowed.",
     )

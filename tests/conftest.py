@@ -18,6 +18,7 @@ from local.stack import Stack
 settings.register_profile("suite", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("suite")
 
+APPROVAL_KEY = "approved by the tests"
 ALLOWED_SKIPS = Path(__file__).with_name("allowed_skips.txt")
 
 
@@ -46,7 +47,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
     Its logs are `stack.folder / "*.log"`.
     """
-    with Stack(tmp_path_factory.mktemp("stack"), auth=True, poll_seconds=0.1) as running:
+    settings = {"APPROVAL_KEY": APPROVAL_KEY}
+    with Stack(tmp_path_factory.mktemp("stack"), auth=True, poll_seconds=0.1, settings=settings) as running:
         yield running
 
 

@@ -6,9 +6,10 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 
-from azure.core.exceptions import AzureError
+from azure.core.exceptions import AzureError, HttpResponseError
 from starlette.responses import Response
 
+from shared.dicomweb import InvalidParameter
 from shared.events import describe, event, place
 from shared.problems import Refused, problem
 
@@ -28,12 +29,19 @@ REFUSALS: dict[str, tuple[int, str]] = {
     "storage-failed": (503, "The storage account did not answer as it should; try again later."),
 }
 _RETRY_AFTER_SECONDS = 30
+NO_NAME = "name must be that of a blob: 1 to 1024 characters, without `.` or `..` between slashes"
 
 
 def refused(code: str) -> Refused:
     """Return the exception that stands for a refusal of the table."""
     status, title = REFUSALS[code]
     return Refused(status, code, title, _RETRY_AFTER_SECONDS)
+
+
+def _in_our_words(failure: Exception) -> Exception:
+    if isinstance(failure, HttpResponseError) and failure.status_code == 400:
+        return InvalidParameter(NO_NAME)  # it has characters that storage does not take
+    return refused("storage-failed") if isinstance(failure, AzureError) else failure
 
 
 async def answer(transaction: str, respond: Callable[[], Awaitable[Response]]) -> Response:
@@ -49,7 +57,7 @@ async def answer(transaction: str, respond: Callable[[], Awaitable[Response]]) -
         response = await respond()
     except Exception as failure:
         error = failure
-        response = problem(refused("storage-failed") if isinstance(failure, AzureError) else failure)
+        response = problem(_in_our_words(failure))
     event(
         "request",
         level=logging.ERROR if response.status_code >= 500 else logging.INFO,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from math import ceil
 
-from azure.core.exceptions import HttpResponseError
 from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, Response
 
@@ -15,11 +14,10 @@ from store_on_upload.doors.arrivals import bare_etag, is_name
 from store_on_upload.receipts.container import Unreadable, read_receipt
 from store_on_upload.receipts.receipt import Document, Receipt, parse_timestamp
 
-from .answering import refused
+from .answering import NO_NAME, refused
 
 _PARAMETERS = frozenset({"name", "etag"})
 _HOSTS_PARAMETER = "code"  # the function key may come in the query
-_NO_SUCH_NAME = "name must be that of a blob: 1 to 1024 characters, without `.` or `..` between slashes"
 
 
 async def look_up_receipt(http: HttpRequest) -> Response:
@@ -50,7 +48,7 @@ def _asked(http: HttpRequest) -> tuple[str, str | None]:
         raise InvalidParameter("only name and etag are known, each once")
     name, etag = given.get("name", ""), given.get("etag")
     if not is_name(name):
-        raise InvalidParameter(_NO_SUCH_NAME)
+        raise InvalidParameter(NO_NAME)
     if etag is None:
         return name, None
     if (version := bare_etag(etag)) is None:
@@ -63,10 +61,6 @@ async def _read(clients: Clients, name: str) -> Document | None:
         return await read_receipt(clients, name)
     except Unreadable:
         raise refused("unreadable-receipt") from None
-    except HttpResponseError as error:
-        if error.status_code == 400:  # characters that no blob's name can have
-            raise InvalidParameter(_NO_SUCH_NAME) from None
-        raise
 
 
 def _seconds_to_go(receipt: Receipt) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 from dataclasses import asdict
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from starlette.requests import Request as HttpRequest
@@ -32,15 +32,15 @@ class ReplayRequest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
 
     name: Annotated[str, AfterValidator(_blob_name)] | None = None
-    all: Literal[True] | None = None
+    all: bool = False
     dry_run: bool = True
     continuation: str | None = Field(default=None, max_length=256)
 
     @model_validator(mode="after")
     def _is_one_of_two(self) -> Self:
-        if (self.name is None) == (self.all is None):
+        if (self.name is None) != self.all:
             raise ValueError("one of name and all")
-        if self.continuation is not None and self.all is None:
+        if self.continuation is not None and not self.all:
             raise ValueError("only all has a continuation")
         return self
 

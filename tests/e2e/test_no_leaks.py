@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import httpx
 import pytest
 
 from local import samples
 from local.stack import Stack
+from tests.conftest import APPROVAL_KEY
 from tests.e2e.drop_box import DropBox, make_instance, wait_for
 
 CANARY = "CANARY"
@@ -47,6 +49,9 @@ def drive_lookups(box: DropBox) -> None:
         f"/studies/{CANARY_UID}.9/metadata",
         f"/studies/{CANARY_UID}.1/series/1/instances/{CANARY_UID}/frames/{CANARY}",
         f"/{CANARY}?{CANARY}={CANARY}",
+        f"/receipts?name={CANARY}/stored.dcm",
+        f"/receipts?name={CANARY}/nothing.dcm",
+        f"/receipts?name={CANARY}/nothing.dcm&{CANARY}={CANARY}",
     ):
         statuses.add(box.get(path, headers={"Accept": "application/dicom+json", "X-Canary": CANARY}).status_code)
     statuses.add(box.get(f"/studies?PatientName={CANARY}", key=CANARY).status_code)
@@ -54,10 +59,25 @@ def drive_lookups(box: DropBox) -> None:
     assert box.events("lookup")
 
 
+def drive_replays(box: DropBox) -> None:
+    """Replay a canary, and ask in ways that are refused."""
+    for approval, body, status in (
+        (APPROVAL_KEY, {"name": f"{CANARY}/conflict.dcm", "dry_run": False}, 200),
+        (APPROVAL_KEY, {"name": f"{CANARY}/nothing.dcm"}, 404),
+        (APPROVAL_KEY, {CANARY: CANARY}, 400),
+        (CANARY, {"name": CANARY}, 403),
+    ):
+        headers = {"x-functions-key": box.stack.function_key, "x-approval-key": approval}
+        url = f"{box.stack.app_url}/quarantine/replay"
+        assert httpx.post(url, json=body, headers=headers, trust_env=False).status_code == status
+    wait_for(lambda: [e for e in box.events("blob_decided") if e["door"] == "replay"] or None, "no replay")
+
+
 def test_no_canary_is_in_any_log(box: DropBox) -> None:
     """Of the app, its host, the DICOM service and the token endpoint: they are what a platform would collect."""
     drive_ingest(box)
     drive_lookups(box)
+    drive_replays(box)
     box.fire("purge_study")
     wait_for(lambda: box.events("retention_report") or None, "no report")
     logs: list[Path] = [log for log in box.stack.folder.glob("*.log") if "azurite" not in log.name]
@@ -67,3 +87,4 @@ def test_no_canary_is_in_any_log(box: DropBox) -> None:
         assert CANARY not in text, log.name
         assert CANARY_UID not in text, log.name
         assert box.stack.function_key not in text, log.name
+        assert APPROVAL_KEY not in text, log.name
