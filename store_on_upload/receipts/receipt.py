@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from shared.settings import AfterStore
 from store_on_upload.verdict import REASONS, Decision, Replaced, Verdict
 
@@ -158,14 +160,13 @@ class Receipt:
         Raises:
             KeyError, TypeError, ValueError: it is something else.
         """
-        fields = {name: document[name] for name in cls.__dataclass_fields__ if name in document}
-        fields["state"] = State(fields["state"])
-        fields["verdict"] = None if fields["verdict"] is None else Verdict(fields["verdict"])
-        for name in ("attributes", "changes", "superseded"):
-            fields[name] = tuple(fields[name])
-        if replaced := fields.get("replaced"):
-            fields["replaced"] = Replaced(**replaced)
-        return cls(**fields)
+        if document["schema"] != SCHEMA:
+            raise ValueError("a receipt of another schema")
+        return _RECEIPT.validate_python(document)
+
+
+_RECEIPT = TypeAdapter(Receipt)
+_DROPPED = TypeAdapter(dict[str, int])
 
 
 @dataclass(frozen=True)
@@ -206,7 +207,8 @@ class Document:
             KeyError, TypeError, ValueError: it is something else.
         """
         earlier = tuple(Receipt.from_json(one) for one in document["earlier"])
-        return cls(Receipt.from_json(document), earlier, dict(document["earlier_dropped"]), blob_etag)
+        dropped = _DROPPED.validate_python(document["earlier_dropped"])
+        return cls(Receipt.from_json(document), earlier, dropped, blob_etag)
 
     def with_newest(self, receipt: Receipt, now: datetime) -> Document:
         """Return it with another version's receipt in front; the one that stood, closed, becomes an earlier one."""
@@ -218,7 +220,8 @@ class Document:
 
     def _with_earlier(self, earlier: list[Receipt], newest: Receipt) -> Document:
         # A version that comes up again (a replay, a late run) has one entry: its latest.
-        kept = list({one.etag: one for one in earlier if one.etag != newest.etag}.values())
+        latest = {one.etag: one for one in earlier if one.etag != newest.etag}.values()
+        kept = sorted(latest, key=lambda one: one.uploaded_at)
         excess, listed = kept[: -MAX_EARLIER or None], kept[-MAX_EARLIER:]
         if len(kept) <= MAX_EARLIER:
             excess = []
