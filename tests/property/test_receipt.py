@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from store_on_upload.receipts import receipt as receipt_module
 from store_on_upload.receipts.receipt import MAX_SUPERSEDED, Document, Receipt, State, merge, timestamp
-from store_on_upload.verdict import REASONS, Decision, Verdict
+from store_on_upload.verdict import REASONS, Decision, Replaced, Verdict
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 VERSIONS = st.integers(0, 4)
@@ -37,7 +37,12 @@ WAITING = st.builds(
 )
 DECIDED = st.builds(
     lambda version, verdict, attempts: receipt_of(version, attempts=attempts).decided(
-        Decision(verdict, "refused" if verdict.quarantines else None), NOW
+        Decision(
+            verdict,
+            "refused" if verdict.quarantines else None,
+            replaced=Replaced(7, "ab", "a.dcm~0x1") if verdict is Verdict.REPLACED else None,
+        ),
+        NOW,
     ),
     VERSIONS,
     st.sampled_from(Verdict),
@@ -130,7 +135,7 @@ def test_older_versions_are_counted(verdicts: list[Verdict]) -> None:
 def test_superseded_verdicts_are_bounded() -> None:
     """A file that is replayed every day has the latest of its verdicts in its receipt."""
     days = [
-        receipt_of(0, attempts=day).decided(Decision(Verdict.REJECTED, "refused"), NOW)
+        receipt_of(0, attempts=day).decided(Decision(Verdict.REJECTED, ("refused", "purged")[day % 2]), NOW)
         for day in range(MAX_SUPERSEDED + 5)
     ]
     document = document_of(*((one, True, True) for one in days))
