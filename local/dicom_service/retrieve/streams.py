@@ -88,7 +88,8 @@ async def _multipart(parts: list[Part], boundary: bytes) -> AsyncGenerator[bytes
 
 async def _pieces(part: Part) -> AsyncGenerator[bytes, None]:
     with ExitStack() as stack:
-        file = await to_thread.run_sync(stack.enter_context, part.open_file())
+        # Opened and entered in one: a request that ends in between would leave the file open.
+        file = await to_thread.run_sync(lambda: stack.enter_context(part.open_file()))
         for where in part.slices if part.slices is not None else [None]:
             if part.shift is not None and where is not None:
                 for first in range(0, (part.shift.bits_per_frame + 7) // 8, CHUNK_BYTES):
