@@ -36,10 +36,16 @@ def main() -> None:
     venv = parser.parse_args().venv.absolute()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _end)
-    # Two makes at once: the second waits. A lock on a folder leaves no file, and ends with the process.
-    fcntl.flock(os.open(ROOT, os.O_RDONLY), fcntl.LOCK_EX)
+    _keep_others_from(venv)
     _python(venv)
+    _keep_others_from(NODE)
     _azurite(venv)
+
+
+def _keep_others_from(folder: Path) -> None:
+    """Wait while another make sets up `folder`. A lock on a folder leaves no file, and ends with the process."""
+    folder.mkdir(parents=True, exist_ok=True)
+    fcntl.flock(os.open(folder, os.O_RDONLY), fcntl.LOCK_EX)
 
 
 def _python(venv: Path) -> None:

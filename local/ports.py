@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import random
 import socket
+from collections.abc import Iterator
 
 HOST = "127.0.0.1"
 # Below the range that Linux and macOS draw the ports of outgoing connections from (32768 and 49152 up).
 _RANGE = range(20_000, 32_000)
+# Each process begins somewhere else and goes on from there. A port that is handed out stays free until its server is
+# up: none is handed out twice, and test runs side by side hardly ever meet.
+_BEGIN = random.randrange(len(_RANGE))  # noqa: S311 - no secret
+_PORTS: Iterator[int] = itertools.cycle([*_RANGE[_BEGIN:], *_RANGE[:_BEGIN]])
 
 
 def is_free(port: int) -> bool:
@@ -31,7 +37,7 @@ def free_ports(count: int) -> int:
         RuntimeError: none were found in a thousand tries.
     """
     for _ in range(1000):
-        first = random.choice(_RANGE)  # noqa: S311 - no secret
-        if all(is_free(port) for port in range(first, first + count)):
-            return first
+        ports = list(itertools.islice(_PORTS, count))
+        if ports[-1] - ports[0] == count - 1 and all(map(is_free, ports)):
+            return ports[0]
     raise RuntimeError(f"no {count} consecutive free ports found")

@@ -138,3 +138,22 @@ def test_node_that_will_not_do(project: Path, tmp_path: Path, node: str) -> None
     expected = ["requirements-dev.txt", "local/node/requirements.txt", "azurite by the wheel's npm"]
     assert set_up(project, tmp_path) == expected
     assert set_up(project, tmp_path) == []
+
+
+def test_two_environments_at_once(project: Path, tmp_path: Path) -> None:
+    """Each installs its packages while the other is at it too; Azurite, which both use, is installed once."""
+    script(tmp_path / "node", "echo v20.0.0")
+    npm(tmp_path / "npm", "azurite", project)
+    python, others = project / "venv/bin/python", project / "other/bin/python"
+    python.write_text(f"""{python.read_text()}
+touch "$0.busy"
+for turn in $(seq 2000); do [ -e {python}.busy ] && [ -e {others}.busy ] && exit; sleep 0.01; done
+exit 1""")
+    shutil.copytree(project / "venv", project / "other")
+    command = [sys.executable, "-I", str(project / "local/bootstrap.py"), "--venv"]
+    environment = {**ENVIRONMENT, "PATH": f"{tmp_path}:/usr/bin:/bin"}
+    with subprocess.Popen([*command, str(project / "other")], env=environment) as other:
+        subprocess.run([*command, str(project / "venv")], env=environment, check=True)
+    assert other.returncode == 0
+    installed = (project / "installed").read_text().splitlines()
+    assert sorted(installed) == ["azurite", "requirements-dev.txt", "requirements-dev.txt"]
