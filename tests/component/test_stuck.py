@@ -1,0 +1,148 @@
+"""REPLACE_STUCK=true, over real storage and a real stand-in: remains of a store that died give way after an hour."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from shared import clock
+from shared.clients import Clients
+from shared.dicomweb import DICOMwebClient
+from store_on_upload.doors.arrivals import Arrival, Door
+from store_on_upload.storing import store
+from store_on_upload.storing.stuck import clear_remains
+from store_on_upload.upload import handle
+from store_on_upload.waiting.deferral import OUTAGE
+from store_on_upload.waiting.put_off import put_off
+from tests.component.dicom_service.support import running
+from tests.component.runs import Place, other, place_at
+from tests.dicom_samples import Sample
+
+SetClockAhead = Callable[[timedelta], None]
+HOUR = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with running(tmp_path_factory.mktemp("dicom")) as root:
+        yield root
+
+
+@pytest.fixture
+async def place(clients: Clients, service: str) -> AsyncIterator[Place]:
+    async with place_at(clients, service, replace_stuck=True) as place:
+        yield place
+
+
+@pytest.fixture
+def ahead(monkeypatch: pytest.MonkeyPatch) -> SetClockAhead:
+    """Set the app's clock ahead of the time at which the test began, whatever time that takes."""
+    began = datetime.now(UTC).replace(microsecond=0)
+
+    def set_clock(by: timedelta) -> None:
+        monkeypatch.setattr(clock, "now", lambda: began + by)
+
+    set_clock(timedelta())
+    return set_clock
+
+
+async def leave_remains(place: Place, name: str, content: bytes) -> None:
+    """Let a file's first store die midway, and its second attempt find what it left."""
+    await place.inject(fault="stuck_creation", kind="store")
+    await place.drop(name, content)
+    await handle(place.process(), Arrival((name,), Door.BLOB))
+    assert await reason_after_another_run(place, name) == "being_stored"
+
+
+async def reason_after_another_run(place: Place, name: str) -> str | None:
+    await handle(place.process(), Arrival((name,), Door.DEFERRAL))
+    receipt = await place.receipt(name)
+    return receipt.reason if receipt.verdict is None else receipt.verdict
+
+
+async def test_after_an_hour_the_remains_give_way(place: Place, ahead: SetClockAhead) -> None:
+    """Not a second earlier."""
+    sample = Sample()
+    await leave_remains(place, "stuck.dcm", sample.content)
+    ahead(HOUR - timedelta(seconds=1))
+    assert await reason_after_another_run(place, "stuck.dcm") == "being_stored"
+    ahead(HOUR)
+    assert await reason_after_another_run(place, "stuck.dcm") == "stored"
+    assert await place.stored(sample) == sample.content
+
+
+async def test_by_default_they_never_do(place: Place, ahead: SetClockAhead) -> None:
+    """They may be another sender's, still on its way."""
+    place = place.with_settings(replace_stuck=False)
+    await leave_remains(place, "off.dcm", Sample().content)
+    ahead(5 * HOUR)
+    assert await reason_after_another_run(place, "off.dcm") == "being_stored"
+
+
+async def test_the_hour_begins_anew_where_something_else_came_between(place: Place, ahead: SetClockAhead) -> None:
+    """During an outage the service does not say that the instance is being stored."""
+    await leave_remains(place, "outage.dcm", Sample().content)
+    ahead(30 * MINUTE)
+    await put_off(place.process(), Arrival(("outage.dcm",), Door.DEFERRAL), OUTAGE)
+    for minutes, expected in ((61, "being_stored"), (120, "being_stored"), (121, "stored")):
+        ahead(minutes * MINUTE)
+        assert await reason_after_another_run(place, "outage.dcm") == expected
+
+
+async def test_an_instance_that_has_become_whole_stays(
+    place: Place, ahead: SetClockAhead, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its sender came to an end while we were about to clear it away: its metadata tells."""
+    sample = Sample()
+    await leave_remains(place, "whole.dcm", other(sample))
+
+    async def clear_late(dicom: DICOMwebClient, uids: Any) -> bool:
+        await clear_remains(dicom, uids)
+        await place.put(sample)
+        return await clear_remains(dicom, uids)
+
+    monkeypatch.setattr(store, "clear_remains", clear_late)
+    ahead(HOUR)
+    assert await reason_after_another_run(place, "whole.dcm") == "being_stored"
+    assert await place.stored(sample) == sample.content
+    assert await reason_after_another_run(place, "whole.dcm") == "conflict"
+
+
+async def test_killed_between_clearing_and_storing(
+    place: Place, ahead: SetClockAhead, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next run stores, without waiting for anything."""
+
+    class Killed(BaseException):
+        pass
+
+    async def clear_and_die(*args: Any) -> bool:
+        await clear_remains(*args)
+        raise Killed
+
+    sample = Sample()
+    await leave_remains(place, "killed.dcm", sample.content)
+    ahead(HOUR)
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "clear_remains", clear_and_die)
+        with pytest.raises(Killed):
+            await handle(place.process(), Arrival(("killed.dcm",), Door.DEFERRAL))
+    assert await reason_after_another_run(place, "killed.dcm") == "stored"
+
+
+async def test_two_files_that_wait_for_the_same_remains(place: Place, ahead: SetClockAhead) -> None:
+    """Neither clears away what the other one is storing: one is stored, the other is the same or a conflict."""
+    sample = Sample()
+    await leave_remains(place, "one.dcm", sample.content)
+    await place.drop("two.dcm", other(sample))
+    await handle(place.process(), Arrival(("two.dcm",), Door.BLOB))
+    ahead(HOUR)
+    await place.inject(fault="delay", kind="delete", seconds=0.3, requests=None)
+    verdicts = [one.verdict for one in await asyncio.gather(place.settled("one.dcm"), place.settled("two.dcm"))]
+    assert sorted(map(str, verdicts)) == ["conflict", "stored"]
+    await place.stored(sample)
