@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 from shared.events import FIELDS
 from shared.problems import PROBLEMS
 from shared.settings import Settings, setting_name
-from store_on_upload.verdict import REASONS, Verdict
+from shared.sources import Source, read_sources
+from store_on_upload.doors import queues
+from store_on_upload.receipts.receipt import Document, Receipt, State
+from store_on_upload.requests.answering import REFUSALS
+from store_on_upload.requests.replay_request import ReplayRequest
+from store_on_upload.verdict import REASONS, Replaced, Verdict
 
 ROOT = Path(__file__).parents[2]
 
@@ -40,12 +47,71 @@ def test_the_configuration_table_is_the_settings() -> None:
 
 def test_every_verdict_is_in_the_readme() -> None:
     """And no other."""
-    assert list(rows("README.md", "Verdicts")) == [verdict.value for verdict in Verdict]
+    for document in ("README.md", "docs/ingest.md"):
+        assert list(rows(document, "Verdicts")) == [verdict.value for verdict in Verdict]
 
 
 def test_every_reason_is_documented_in_its_own_words() -> None:
     """The advice in a receipt is the advice in the document."""
-    assert {code: cells[0] for code, cells in rows("docs/receipts.md", "Reasons").items()} == REASONS
+    assert {code: cells[0] for code, cells in rows("docs/ingest.md", "Reasons").items()} == REASONS
+
+
+def block(document: str, language: str) -> str:
+    """Return a document's first block of code in a language."""
+    return (ROOT / document).read_text().partition(f"```{language}\n")[2].partition("```")[0]
+
+
+def test_the_receipt_in_the_document_is_one() -> None:
+    """It can be read, and written again it is the same, field by field and in the same order."""
+    example = json.loads(block("docs/receipts.md", "json"))
+    written = json.loads(json.dumps(Document.from_json(example).to_json()))
+    assert written == example
+    assert list(written) == list(example)
+
+
+def test_every_field_of_a_receipt_is_documented() -> None:
+    """In the order in which they stand in one that has a reason."""
+    receipt = Receipt("a.dcm", "0x1", 1, "2026-11-24T14:39:58Z", reason="empty")
+    assert list(rows("docs/receipts.md", "Fields")) == list(Document(receipt).to_json())
+
+
+def test_the_parts_of_a_receipt_are_documented() -> None:
+    """Of what gave way to a file, and of the verdicts that a replay has replaced, each field; and each state."""
+    table = rows("docs/receipts.md", "Fields")
+    receipt = Receipt("a.dcm", "0x1", 1, "2026-11-24T14:39:58Z", verdict=Verdict.CONFLICT)
+    [superseded] = replace(receipt, verdict=Verdict.STORED).superseding(receipt).superseded
+    for field, names in (
+        ("superseded", superseded),
+        ("replaced", Replaced.__dataclass_fields__),
+        ("state", list(State)),
+    ):
+        assert set(names) <= set(re.findall(r"`(\w+)`", table[field][0]))
+
+
+def test_every_refusal_is_documented_with_its_status() -> None:
+    """All codes that a request about receipts or the quarantine may be answered with, but those of lookups."""
+    told = {code: cells[0] for code, cells in rows("docs/receipts.md", "Over HTTP").items()}
+    assert told == {code: str(status) for code, (status, _) in REFUSALS.items()}
+
+
+def test_the_body_of_a_replay_is_documented() -> None:
+    """Each field that it may have."""
+    named = {re.sub(r"\W.*", "", field.lstrip('"')) for field in rows("docs/ingest.md", "Replay")}
+    assert named == set(ReplayRequest.model_fields)
+
+
+def test_the_sources_in_the_document_can_be_read(tmp_path: Path) -> None:
+    """And each setting that a source can have stands in them."""
+    file = tmp_path / "sources.toml"
+    file.write_text(block("docs/ingest.md", "toml"))
+    sources = read_sources(str(file))
+    assert {field for source in sources for field in source.model_fields_set} == set(Source.model_fields)
+
+
+def test_every_queue_is_documented() -> None:
+    """All that the app writes to or reads."""
+    constants = (value for name, value in vars(queues).items() if name.isupper() and isinstance(value, str))
+    assert set(rows("docs/ingest.md", "Queues")) == set(constants)
 
 
 def test_every_problem_is_documented_with_its_status() -> None:
@@ -55,13 +121,22 @@ def test_every_problem_is_documented_with_its_status() -> None:
     assert told == {**given, "invalid-request": "400", "internal": "500"}
 
 
+def events_of(*folders: str) -> set[str]:
+    """Return the names of the events that the code of some folders writes."""
+    code = "".join(file.read_text() for folder in folders for file in (ROOT / folder).rglob("*.py"))
+    return set(re.findall(r'(?:event|failed|_run)\(\s*"(\w+)"', code))
+
+
+def test_whoever_is_on_call_finds_every_event_of_ingest() -> None:
+    """What it means, and what to do."""
+    assert set(rows("docs/ingest.md", "At three in the morning")) == events_of("store_on_upload")
+
+
 def test_every_event_is_documented_with_its_fields() -> None:
     """All events that the code names, and no field that may not be logged."""
     table = rows("docs/logging.md", "")
     folders = ("shared", "store_on_upload", "query_api", "purge_study")
-    code = "".join(file.read_text() for folder in folders for file in (ROOT / folder).rglob("*.py"))
-    named = set(re.findall(r'(?:event|failed|_run)\(\s*"(\w+)"', code))
-    assert set(table) == named
+    assert set(table) == events_of(*folders)
     documented = {field for cells in table.values() for field in re.findall(r"`(\w+)`", cells[-1])}
     assert documented <= FIELDS
 
