@@ -122,6 +122,7 @@ class DropBox:
             f"{self.stack.host_url}/admin/functions/{function}",
             json={"input": ""},
             headers={"x-functions-key": self.stack.master_key},
+            timeout=30,
             trust_env=False,
         ).raise_for_status()
 
@@ -146,8 +147,9 @@ class DropBox:
         return (self.stack.folder / "app.log").read_text()
 
     def events(self, name: str) -> list[dict[str, Any]]:
-        """Return the app's events of one name, in order."""
-        lines = [line[line.index("{") :] for line in self.log().splitlines() if '"event": ' in line]
+        """Return the app's events of one name, in order; a line that is still being written is none yet."""
+        written = self.log().rpartition("\n")[0]
+        lines = [line[line.index("{") :] for line in written.splitlines() if '"event": ' in line]
         return [event for event in map(json.loads, lines) if event["event"] == name]
 
 
