@@ -60,10 +60,12 @@ class Circuit:
         """
         self._failed.add(key)
         begins = not self.is_open and (is_outage or len(self._failed) >= _FAILURES_TO_OPEN)
-        if self.is_open or begins:
-            pause = max(self._pause, retry_after_seconds or 0)
-            self._open_until = self.clock() + pause
+        asked_until = self.clock() + (retry_after_seconds or 0)
+        if begins or self._probing:
+            self._open_until = max(self.clock() + self._pause, asked_until)
             self._pause = min(self._pause * 2, _LONGEST_PAUSE_SECONDS)
+        elif self._open_until is not None:  # it was on its way already when the outage began
+            self._open_until = max(self._open_until, asked_until)
         self._probing = False
         return begins
 
