@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-# Options for pytest: make test ARGS="-k purge"
+# Options for pytest, such as make test ARGS="-k purge", or of another command: make reconcile ARGS=--names
 ARGS ?=
 # The DICOM service for make contract and make tutorial, with its version; without it, the stand-in.
 URL ?=
@@ -16,6 +16,7 @@ help:
 	@echo "make up      run the app, storage and the DICOM service on this machine; Ctrl-C ends them"
 	@echo "make down    end what 'make up' runs"
 	@echo "make token   print a bearer token for the DICOM service of 'make up'; ROLE=reader for one that only reads"
+	@echo "make reconcile   does it all add up? For what your settings lead to, or 'make up'; ARGS=--names names what does not"
 	@echo "make test    run every test; ARGS=... goes to pytest"
 	@echo "make contract URL=https://.../v2   hold a DICOM service of yours against what its stand-in does"
 	@echo "make check   lint, format, types, and whether the lock files are in step"
@@ -38,6 +39,9 @@ down: set-up
 token: set-up
 	@exec $(RUN) -m local.token --role $(ROLE)
 
+reconcile: set-up
+	@exec $(RUN) -m local.reconcile $(ARGS)
+
 test: set-up
 	@exec $(RUN) -m pytest $(ARGS)
 
@@ -59,5 +63,5 @@ set-up:
 	  echo "This needs Python 3.11 or newer: name one with PYTHON=, such as make demo PYTHON=python3.13" >&2; exit 1; }
 	@exec $(PYTHON) -I local/bootstrap.py --venv $(VENV)
 
-.PHONY: help demo tutorial up down token test contract check lock set-up
+.PHONY: help demo tutorial up down token reconcile test contract check lock set-up
 .NOTPARALLEL:

@@ -24,7 +24,7 @@ from local import identity, tokens
 from local.azurite import Azurite
 from local.ports import HOST, free_ports
 from local.process import Part, PartFailed, stop
-from shared.settings import OWN_CONTAINERS
+from shared.settings import OWN_CONTAINERS, Settings, setting_name
 
 ROOT = Path(__file__).resolve().parent.parent
 READY_SECONDS = 60.0  # the longest wait for a part; a machine's very first start reads everything from disk
@@ -187,6 +187,11 @@ class Stack:
     def environment(self) -> dict[str, str]:
         """Return the app's environment."""
         return {**os.environ, **self._own_settings(), **self._settings}
+
+    def app_settings(self) -> dict[str, str]:
+        """Return the app's settings alone, whosever they are."""
+        names = self._own_settings().keys() | set(map(setting_name, Settings.model_fields))
+        return {name: value for name, value in self.environment().items() if name in names}
 
     def overridden(self) -> list[str]:
         """Return the names of the app's settings that are not the stack's own."""

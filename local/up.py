@@ -118,9 +118,9 @@ def _announce(stack: Stack, *, auth: bool) -> None:
 
 
 def _write_access(stack: Stack, path: Path) -> None:
-    """Write what `make token` needs, for the eyes of this user only."""
+    """Write what `make token` and `make reconcile` need, for the eyes of this user only."""
     path.unlink(missing_ok=True)
-    access = {"endpoint": stack.identity_url, "header": stack.identity_header}
+    access = {"endpoint": stack.identity_url, "header": stack.identity_header, "settings": stack.app_settings()}
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         json.dump(access, file)
 

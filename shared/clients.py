@@ -22,13 +22,14 @@ _NEXT_GET_BYTES = 4 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Clients:
-    """What the functions work with."""
+    """What the functions work with; `credentials` are closed with it."""
 
     settings: Settings
     dicom: DICOMwebClient
     storage: BlobServiceClient
     queues: QueueServiceClient
     sources: Sources
+    credentials: tuple[EntraAuth | DefaultAzureCredential, ...] = ()
     # Making one costs more than a small request's other work.
     _containers: dict[str, ContainerClient] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -42,6 +43,14 @@ class Clients:
         if name not in self._containers:
             self._containers[name] = self.storage.get_container_client(name)
         return self._containers[name]
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self.dicom.aclose()
+        await self.storage.close()
+        await self.queues.close()
+        for credential in self.credentials:
+            await (credential.aclose() if isinstance(credential, EntraAuth) else credential.close())
 
 
 _clients: Clients | None = None
@@ -87,6 +96,7 @@ def _create(settings: Settings, sources: Sources) -> Clients:
         storage=_blobs(settings, credential),
         queues=_queues(settings, credential),
         sources=sources,
+        credentials=(auth,) if credential is None else (auth, credential),
     )
 
 

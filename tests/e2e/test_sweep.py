@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
 
-from local.stack import Stack
+from local.stack import ROOT, Stack, no_proxy
 from tests.e2e.drop_box import DropBox, make_instance, wait_for
 
 SOURCES = """
@@ -50,3 +53,26 @@ def test_blobs_whose_events_never_came(box: DropBox) -> None:
     box.fire("sweep_inbox")
     last = wait_for(lambda: box.events("sweep")[seen:] or None, "no second sweep")[-1]
     assert (last["seen"], last["queued"], last["oldest_pending_seconds"], last["complete"]) == (1, 0, 0, True)
+
+
+def reconcile(box: DropBox, *options: str, **settings: str) -> tuple[int, str, str]:
+    """Run the operator's command; return its exit code and output."""
+    command = [sys.executable, "-m", "store_on_upload.reconcile", *options]
+    environment = {**box.stack.environment(), **no_proxy(), **settings}
+    ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    return ended.returncode, ended.stdout, ended.stderr
+
+
+def test_it_all_adds_up_and_the_command_says_so(box: DropBox) -> None:
+    """And says it where it does not; a name is told only to who asks."""
+    code, output, errors = reconcile(box, "--json")
+    assert (code, json.loads(output)["differences"], errors) == (0, {}, "")
+    box.storage.get_blob_client("dicom-receipts", "DOE^JANE.dcm").upload_blob(b"nonsense")
+    code, output, errors = reconcile(box)
+    assert (code, errors) == (1, "")
+    assert "receipt_invalid" in output
+    assert "DOE" not in output
+    assert "DOE^JANE.dcm" in reconcile(box, "--names")[1]
+    code, output, errors = reconcile(box, DICOM_SERVICE_URL="")
+    assert (code, output) == (2, "")
+    assert errors.startswith("It cannot be told: ConfigurationError: ")

@@ -174,6 +174,10 @@ def test_up_token_down(machine: Machine) -> None:
     roles = [jwt.decode(each, options={"verify_signature": False})["roles"] for each in (token, reading)]
     assert roles == [["owner"], ["reader"]]
 
+    adding_up = machine.run([*MAKE, "reconcile"])
+    assert (adding_up.returncode, adding_up.stderr) == (0, "")
+    assert re.search(r"^differences +0$", adding_up.stdout, re.MULTILINE)
+
     second = machine.run(UP)
     assert (second.returncode, second.stdout) == (2, "")
     assert re.fullmatch(r"A stack runs in \S+: end it with `make down`.*\n", second.stderr)

@@ -1,0 +1,78 @@
+"""Each file in quarantine, held against the reason beside it and its receipt; and each reason, against its file."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from azure.core.exceptions import ResourceNotFoundError
+
+from shared.settings import QUARANTINE, QUARANTINE_REASONS
+from store_on_upload.files.listing import Listing, Row
+from store_on_upload.files.quarantine import reason_name
+from store_on_upload.receipts.container import Unreadable, read_receipt
+
+from .checking import Check, for_each
+from .report import Difference
+
+
+async def check_quarantine(check: Check) -> None:
+    """Count files without a reason or a receipt, and reasons without a file.
+
+    Raises:
+        AzureError: storage failed.
+    """
+    files, reasons = (Listing(check.clients.container(name)) for name in (QUARANTINE, QUARANTINE_REASONS))
+    while not files.is_at_end:
+        page = [row for row in await files.next_page() if not row.is_folder]
+        check.report.in_quarantine += len(page)
+        await for_each(page, lambda row: _check_file(check, row))
+        check.report.say(f"quarantine: {check.report.in_quarantine:,} files")
+    while not reasons.is_at_end:
+        page = [row for row in await reasons.next_page() if not row.is_folder]
+        await for_each(page, lambda row: _check_reason(check, row))
+
+
+async def _check_file(check: Check, row: Row) -> None:
+    if check.is_recent(row.last_modified):
+        return
+    reason = await _read_reason(check, reason_name(row.name))
+    if reason is None:
+        check.report.add(Difference.WITHOUT_REASON, row.name)
+    elif not await _is_known(check, row.name, reason):
+        check.report.add(Difference.QUARANTINED_WITHOUT_RECEIPT, row.name)
+
+
+async def _check_reason(check: Check, row: Row) -> None:
+    name = row.name.removesuffix(".json")
+    if reason_name(name) != row.name:
+        return check.report.add(Difference.REASON_WITHOUT_FILE, row.name)
+    files: Any = check.clients.container(QUARANTINE).list_blob_names(name_starts_with=name)
+    async for file in files:  # a long name is shortened in its reason's
+        if reason_name(file) == row.name:
+            return None
+    return None if check.is_recent(row.last_modified) else check.report.add(Difference.REASON_WITHOUT_FILE, name)
+
+
+async def _read_reason(check: Check, name: str) -> dict[str, Any] | None:
+    """Return a reason; None if there is none, or nothing that could be one."""
+    blob = check.clients.container(QUARANTINE_REASONS).get_blob_client(name)
+    try:
+        reason = json.loads(await (await blob.download_blob()).readall())
+    except (ResourceNotFoundError, ValueError):
+        return None
+    return reason if isinstance(reason, dict) else None
+
+
+async def _is_known(check: Check, name: str, reason: dict[str, Any]) -> bool:
+    """Say whether a receipt tells of a file; one that was replaced is told of by the one that took its place."""
+    by = reason.get("replaced_by")
+    about = reason if by is None else by
+    try:
+        document = await read_receipt(check.clients, about["blob"])
+        receipt = document.of_version(about["etag"]) if document else None
+    except (Unreadable, KeyError, TypeError):
+        return False
+    if receipt is None:
+        return False
+    return by is None or (receipt.replaced is not None and receipt.replaced.kept_as == name)

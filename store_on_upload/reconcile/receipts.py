@@ -1,0 +1,124 @@
+"""Each receipt, held against what it says: the instance is in the service, the file in quarantine or the archive."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from shared.settings import ARCHIVE, QUARANTINE, RECEIPTS
+from store_on_upload.files.listing import Listing, Row
+from store_on_upload.files.moving import SOURCE_ETAG, with_suffix
+from store_on_upload.files.source import version_of
+from store_on_upload.receipts.container import Unreadable, read_receipt
+from store_on_upload.receipts.known import Known
+from store_on_upload.receipts.receipt import Disposition, Document, Receipt, parse_timestamp
+
+from .checking import Check, for_each
+from .report import Difference
+from .service import Stored, Study, check_instances
+
+
+@dataclass
+class _Expected:
+    """What the receipts of a page say is in the service."""
+
+    instances: dict[Study, list[Stored]] = field(default_factory=lambda: defaultdict(list))
+
+
+async def check_receipts(check: Check) -> None:
+    """Count the verdicts, and what they promise and is not there.
+
+    Raises:
+        AzureError, DICOMwebError: storage or the service failed.
+    """
+    listing = Listing(check.clients.container(RECEIPTS))
+    seen = 0
+    while not listing.is_at_end:
+        page = await listing.next_page()
+        expected = _Expected()
+
+        async def check_row(row: Row, expected: _Expected = expected) -> None:
+            await _check_row(check, row, expected)
+
+        await for_each(page, check_row)
+        await for_each(list(expected.instances.items()), lambda item: check_instances(check, *item))
+        seen += len(page)
+        check.report.say(f"receipts: {seen:,}")
+
+
+async def _check_row(check: Check, row: Row, expected: _Expected) -> None:
+    try:
+        document = await read_receipt(check.clients, row.name)
+    except Unreadable:
+        return check.report.add(Difference.RECEIPT_INVALID, row.name)
+    if document is None:  # it was deleted just now
+        return None
+    if not _is_sound(document, row):
+        check.report.add(Difference.RECEIPT_INVALID, row.name)
+    for verdict, count in document.dropped.items():
+        check.report.verdicts[verdict] += count
+    for receipt in document.versions:
+        await _check_version(check, receipt, expected, is_newest=receipt is document.newest)
+    return None
+
+
+def _is_sound(document: Document, row: Row) -> bool:
+    """Say whether a receipt is about this blob, has each version once, and waits for none but the newest."""
+    etags = [one.etag for one in document.versions]
+    return (
+        all(one.blob == row.name for one in document.versions)
+        and len(set(etags)) == len(etags)
+        and all(one.is_final for one in document.earlier)
+        and Known.of_row(row) is not None
+    )
+
+
+async def _check_version(check: Check, receipt: Receipt, expected: _Expected, *, is_newest: bool) -> None:
+    report = check.report
+    if receipt.verdict is None or receipt.decided_at is None:
+        report.pending += 1
+        if receipt.due_at is None or check.now - parse_timestamp(receipt.due_at) > check.grace:
+            report.add(Difference.OVERDUE, receipt.blob)
+        return
+    report.verdicts[receipt.verdict] += 1
+    if receipt.is_in_service:
+        _expect(check, receipt, expected)
+    if receipt.replaced is not None:
+        await _check_kept(check, receipt, receipt.replaced.kept_as)
+    container = {Disposition.QUARANTINE: QUARANTINE, Disposition.ARCHIVE: ARCHIVE}.get(receipt.disposition)
+    if container and not check.is_recent(parse_timestamp(receipt.decided_at)):
+        await _check_moved(check, receipt, container, is_newest=is_newest)
+
+
+def _expect(check: Check, receipt: Receipt, expected: _Expected) -> None:
+    study, series, sop = receipt.study_instance_uid, receipt.series_instance_uid, receipt.sop_instance_uid
+    if study is None or series is None or sop is None:
+        check.report.unnamed += 1
+    else:
+        expected.instances[Study(receipt.partition, study)].append(Stored(series, sop, receipt.blob))
+
+
+async def _check_kept(check: Check, receipt: Receipt, kept_as: str) -> None:
+    if await check.find(QUARANTINE, kept_as) is None:
+        check.report.add(Difference.NOT_IN_QUARANTINE, receipt.blob)
+
+
+async def _check_moved(check: Check, receipt: Receipt, container: str, *, is_newest: bool) -> None:
+    """Look for the copy of a file that was to be moved; while the original is there, nothing is lost."""
+    if await _is_moved(check, receipt, container):
+        return
+    if await version_of(check.clients.inbox.get_blob_client(receipt.blob)) == receipt.etag:
+        return
+    if not is_newest:
+        check.report.overwritten += 1
+        return
+    kinds = {QUARANTINE: Difference.NOT_IN_QUARANTINE, ARCHIVE: Difference.NOT_IN_ARCHIVE}
+    check.report.add(kinds[container], receipt.blob)
+
+
+async def _is_moved(check: Check, receipt: Receipt, container: str) -> bool:
+    for name in (receipt.blob, with_suffix(receipt.blob, f"~{receipt.etag}")):
+        copy = await check.find(container, name)
+        if copy and copy.metadata.get(SOURCE_ETAG) == receipt.etag and not copy.is_being_copied:
+            return True
+    return False
