@@ -30,6 +30,13 @@ def service(tmp_path: Path) -> Iterator[ServiceClient]:
         yield client
 
 
+@pytest.fixture(scope="module")
+def untagged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceClient]:
+    """A service that no test adds tags to, for requests that are refused."""
+    with opened(tmp_path_factory.mktemp("untagged")) as client:
+        yield client
+
+
 def add(service: ServiceClient, *tags: dict[str, str]) -> httpx.Response:
     """Ask for tags."""
     return service.http.post(TAGS, json=list(tags))
@@ -81,10 +88,10 @@ def test_adding_a_tag_answers_with_an_operation(service: ServiceClient) -> None:
     }
 
 
-def test_unknown_operations_are_not_found(service: ServiceClient) -> None:
+def test_unknown_operations_are_not_found(untagged: ServiceClient) -> None:
     """An id that no operation has is 404."""
     for unknown in ("0" * 32, "nonsense"):
-        assert service.http.get(f"/operations/{unknown}").status_code == 404
+        assert untagged.http.get(f"/operations/{unknown}").status_code == 404
 
 
 def test_tags_are_listed(service: ServiceClient) -> None:
@@ -140,21 +147,21 @@ def test_bad_pages(service: ServiceClient, query: str) -> None:
         ([{"path": f"00111{n:03X}", "vr": "LO", "privateCreator": "A", "level": "Study"} for n in range(129)], "128"),
     ],
 )
-def test_bad_tags(service: ServiceClient, body: Any, part: str) -> None:
+def test_bad_tags(untagged: ServiceClient, body: Any, part: str) -> None:
     """A body that is not understood is 400 with a sentence, and adds nothing."""
-    response = service.http.post(TAGS, json=body)
+    response = untagged.http.post(TAGS, json=body)
     assert response.status_code == 400
     assert part in response.text
-    assert service.http.get(TAGS).json() == []
+    assert untagged.http.get(TAGS).json() == []
 
 
-def test_bad_bodies(service: ServiceClient) -> None:
+def test_bad_bodies(untagged: ServiceClient) -> None:
     """Other than JSON is 415, what is none is 400, and too much is 413."""
     json_type = {"Content-Type": "application/json; charset=utf-8"}
-    assert service.http.post(TAGS, content=b"[]").status_code == 415
-    assert service.http.post(TAGS, content=b"[{", headers=json_type).status_code == 400
-    assert service.http.post(TAGS, content=b"[" * 500_000, headers=json_type).status_code == 400
-    assert service.http.post(TAGS, content=b" " * 2_000_000, headers=json_type).status_code == 413
+    assert untagged.http.post(TAGS, content=b"[]").status_code == 415
+    assert untagged.http.post(TAGS, content=b"[{", headers=json_type).status_code == 400
+    assert untagged.http.post(TAGS, content=b"[" * 500_000, headers=json_type).status_code == 400
+    assert untagged.http.post(TAGS, content=b" " * 2_000_000, headers=json_type).status_code == 413
 
 
 def test_there_is_room_for_128_tags(service: ServiceClient) -> None:
@@ -177,14 +184,14 @@ def test_a_tag_is_added_once(service: ServiceClient) -> None:
     assert len(service.http.get(TAGS).json()) == 1
 
 
-def test_tags_that_are_not_there(service: ServiceClient) -> None:
+def test_tags_that_are_not_there(untagged: ServiceClient) -> None:
     """Whatever is asked of a tag that was not added is 404; what is no tag at all is 400."""
     for name, status in (("00100040", 404), ("PatientSex", 404), ("Nonsense", 400), ("0010", 400)):
         path = f"{TAGS}/{name}"
-        assert service.http.get(path).status_code == status
-        assert service.http.get(f"{path}/errors").status_code == status
-        assert service.http.delete(path).status_code == status
-        assert service.http.patch(path, json={"queryStatus": "Enabled"}).status_code == status
+        assert untagged.http.get(path).status_code == status
+        assert untagged.http.get(f"{path}/errors").status_code == status
+        assert untagged.http.delete(path).status_code == status
+        assert untagged.http.patch(path, json={"queryStatus": "Enabled"}).status_code == status
 
 
 @pytest.mark.parametrize(
