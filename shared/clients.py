@@ -18,6 +18,8 @@ from shared.sources import Sources, read_sources
 # Each GET is held in memory as a whole. The first brings what `store_on_upload.part10` reads; less would take two.
 _FIRST_GET_BYTES = 1024 * 1024
 _NEXT_GET_BYTES = 4 * 1024 * 1024
+# What is uploaded goes in blocks of this size; a larger body would hold up all else while it is sent.
+_PUT_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,8 @@ def _blobs(settings: Settings, credential: DefaultAzureCredential | None = None)
         "retry_policy": _retry(),
         "max_single_get_size": _FIRST_GET_BYTES,
         "max_chunk_get_size": _NEXT_GET_BYTES,
+        "max_single_put_size": _PUT_BYTES,
+        "max_block_size": _PUT_BYTES,
     }
     if settings.dicom_storage is not None:
         return BlobServiceClient.from_connection_string(settings.dicom_storage, **options)

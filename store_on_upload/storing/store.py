@@ -73,10 +73,14 @@ async def store(job: Job) -> Receipt:
     """
     try:
         if await _is_purged(job):
-            return _decided(job, rejected("purged"))
+            return _not_sent(job, "purged")
         return await _store(job, _as_it_is(job))
     except Unfit as unfit:  # it would have to be changed, and cannot be
-        return _decided(job, rejected(unfit.reason))
+        return _not_sent(job, unfit.reason)
+
+
+def _not_sent(job: Job, reason: str) -> Receipt:
+    return _decided(job, rejected(reason), sha256=job.source.sha256_of_prefix())
 
 
 async def _is_purged(job: Job) -> bool:

@@ -24,7 +24,7 @@ from store_on_upload.upload import handle
 from store_on_upload.verdict import NotYet
 from tests.component.dicom_service.support import running
 from tests.component.runs import REPLACE, Place, an_hour_ago, other, place_at, uids
-from tests.dicom_samples import IMPLICIT, Sample
+from tests.dicom_samples import IMPLICIT, Sample, pixels
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +74,19 @@ async def test_what_is_replaced_is_kept_and_told_of(place: Place, long_ago: Long
     assert reason is not None
     assert (reason["reason"], reason["replaced_by"]) == ("gave_way", {"blob": "replaced.dcm", "etag": etag})
     assert (reason["sha256"], reason["sop_instance_uid"]) == (sha256, sample.sop)
+
+
+async def test_what_is_large_is_kept_in_blocks(place: Place, long_ago: LongAgo) -> None:
+    """As it comes, so that it is never in memory as a whole."""
+    sample = Sample(elements=pixels(bytes(9_000_000), rows=3000, columns=3000))
+    await long_ago(sample)
+    await place.drop("large.dcm", other(sample))
+    receipt = await place.settled("large.dcm")
+    assert receipt.replaced is not None
+    assert await place.quarantined("large.dcm") == {receipt.replaced.kept_as: sample.content}
+    kept = place.clients.container("dicom-quarantine").get_blob_client(receipt.replaced.kept_as)
+    blocks, _ = await kept.get_block_list()
+    assert max(block.size for block in blocks) <= 1024 * 1024
 
 
 async def test_each_version_of_a_file_replaces_the_one_before(

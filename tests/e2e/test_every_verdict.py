@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 
 import httpx
 import pytest
@@ -93,6 +95,35 @@ def test_duplicate_and_conflict(box: DropBox) -> None:
     other = with_other_pixels(instance.content)
     assert outcome(box.settle("other.dcm", other)) == ("conflict", "other_bytes")
     leaves_for(box, "dicom-quarantine", "other.dcm", other)
+
+
+def test_replaced(box: DropBox) -> None:
+    """By a file that came some seconds after what is there was stored; the old bytes are in quarantine."""
+    old = make_instance()
+    box.settle("replace/old.dcm", old.content)
+    stored_at = storage_time(box)
+    wait_for(lambda: storage_time(box) > stored_at + timedelta(seconds=3) or None, "time stands still")
+    uids = {"StudyInstanceUID": old.study, "SeriesInstanceUID": old.series, "SOPInstanceUID": old.sop}
+    theirs = make_instance(**uids, PatientID="P2").content
+    assert outcome(box.settle("replace/theirs.dcm", theirs)) == ("conflict", "other_patient")
+    leaves_for(box, "dicom-quarantine", "replace/theirs.dcm", theirs)
+    new = with_other_pixels(old.content)
+    etag = box.drop("replace/new.dcm", new)
+    receipt = box.receipt("replace/new.dcm", etag)
+    assert outcome(receipt) == ("replaced", None)
+    name, sha256 = f"replace/new.dcm~replaced-by-{etag}", hashlib.sha256(old.content).hexdigest()
+    assert receipt["replaced"] == {"kept_as": name, "size_bytes": len(old.content), "sha256": sha256}
+    assert box.blob("dicom-quarantine", name) == old.content
+    reason = json.loads(box.blob("dicom-quarantine-reasons", f"{name}.json") or b"{}")
+    assert reason["replaced_by"] == {"blob": "replace/new.dcm", "etag": etag}
+    assert box.get(old.path, headers={"Accept": "application/dicom"}).content == new
+
+
+def storage_time(box: DropBox) -> datetime:
+    """Return the storage account's clock, by which files come."""
+    written = box.storage.get_blob_client("dicom-control", "clock").upload_blob(b"", overwrite=True)
+    when: datetime = written["last_modified"]
+    return when
 
 
 REJECTED = {

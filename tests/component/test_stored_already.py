@@ -1,0 +1,122 @@
+"""What the service has already, compared with a file: in partitions, by a search, and where it cannot be retrieved."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+
+from shared.clients import Clients
+from store_on_upload.doors.arrivals import Arrival, Door
+from store_on_upload.storing import store
+from store_on_upload.upload import handle
+from tests.component.dicom_service.support import running
+from tests.component.runs import REPLACE, Place, an_hour_ago, other, place_at, uids
+from tests.dicom_samples import Sample
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with running(tmp_path_factory.mktemp("dicom")) as root:
+        yield root
+
+
+@pytest.fixture(scope="module")
+def partitioned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with running(tmp_path_factory.mktemp("dicom"), partitions=True) as root:
+        yield root
+
+
+@pytest.fixture
+async def place(clients: Clients, service: str) -> AsyncIterator[Place]:
+    async with place_at(clients, service) as place:
+        yield place
+
+
+def far_behind() -> Sample:
+    """Return an instance whose study and series are not known from its first MiB."""
+    return Sample(elements={0x00090010: ("LO", b"FAR BEHIND"), 0x00091001: ("OB", bytes(1_200_000))})
+
+
+@pytest.mark.parametrize("sample", [Sample(), far_behind()], ids=["near", "far behind"])
+async def test_in_a_partition(clients: Clients, partitioned: str, sample: Sample) -> None:
+    """What the file's own partition has is compared; that another one has other bytes does not matter."""
+    async with place_at(clients, partitioned, partition="ours") as place:
+        await place.put(sample, partition="ours")
+        await place.put(sample, other(sample), partition="theirs")
+        await place.drop("same.dcm", sample.content)
+        assert (await place.settled("same.dcm")).verdict == "duplicate"
+        await place.drop("other.dcm", other(sample))
+        assert (await place.settled("other.dcm")).verdict == "conflict"
+        assert await place.stored(sample, "theirs") == other(sample)
+
+
+async def test_uids_that_lie_far_behind_are_searched_for(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The instance is found by the UID that the service names; whose it is cannot be told, so it is not replaced."""
+    sample = far_behind()
+    with an_hour_ago(monkeypatch):
+        await place.put(sample)
+    await place.drop("far same.dcm", sample.content)
+    assert (await place.settled("far same.dcm")).verdict == "duplicate"
+    place = place.with_settings(**REPLACE)
+    await place.drop("far other.dcm", other(sample))
+    receipt = await place.settled("far other.dcm")
+    assert (receipt.verdict, receipt.reason) == ("conflict", "other_patient")
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ({"fault": "status", "status": 404}, "not_confirmed"),
+        ({"fault": "status", "status": 406}, "service_failed"),
+        ({"fault": "status", "status": 500, "requests": 3}, "service_failed"),
+        ({"fault": "status", "status": 503, "requests": 3}, "service_busy"),
+        ({"fault": "cut", "bytes": 100}, "service_failed"),
+    ],
+)
+async def test_what_cannot_be_retrieved_now(place: Place, fault: dict[str, Any], reason: str) -> None:
+    """No verdict is given on what was not seen: the file waits, and is a duplicate once it can be compared."""
+    sample, name = Sample(), f"{fault}.dcm"
+    await place.put(sample)
+    await place.drop(name, sample.content)
+    await place.inject(kind="retrieve", **fault)
+    await handle(place.process(), Arrival((name,), Door.BLOB))
+    waiting = await place.receipt(name)
+    assert (waiting.state, waiting.reason) == ("deferred", reason)
+    assert (await place.settled(name)).verdict == "duplicate"
+
+
+async def test_what_comes_short_once_is_looked_at_again(place: Place) -> None:
+    """An answer that ends too early, and does not say so, makes no conflict by itself."""
+    sample = Sample()
+    await place.put(sample)
+    await place.drop("short.dcm", sample.content)
+    await place.inject(kind="retrieve", fault="truncate")
+    assert (await place.settled("short.dcm")).verdict == "duplicate"
+
+
+@pytest.mark.parametrize("replacing", [False, True])
+async def test_what_is_deleted_meanwhile_makes_room(
+    place: Place, monkeypatch: pytest.MonkeyPatch, replacing: bool
+) -> None:
+    """Between the service's word that it is there and our look at it, it goes: the file is stored in its stead."""
+    sample, name = Sample(), f"makes room {replacing}.dcm"
+    place = place.with_settings(**REPLACE) if replacing else place
+    with an_hour_ago(monkeypatch):
+        await place.put(sample)
+    await place.drop(name, other(sample))
+    step = "replace_stored" if replacing else "is_same_as_stored"
+    then = getattr(store, step)
+
+    async def deleted(*args: Any) -> Any:
+        monkeypatch.setattr(store, step, then)
+        await place.clients.dicom.delete_instance(**asdict(uids(sample)))
+        return await then(*args)
+
+    monkeypatch.setattr(store, step, deleted)
+    receipt = await place.settled(name)
+    assert (receipt.verdict, receipt.attempts) == ("stored", 2)
+    assert await place.stored(sample) == other(sample)
+    assert await place.quarantined(name) == {}
