@@ -15,7 +15,7 @@ from .files.disposal import dispose
 from .files.moving import Leased
 from .files.source import SourceGone, Version
 from .ingest import Ingest
-from .receipts.container import write_receipt
+from .receipts.container import take_in
 from .receipts.receipt import Document, Receipt
 from .waiting.deferral import Setback, delay_seconds
 
@@ -43,10 +43,10 @@ async def finish(
     """
     is_written = standing is not None and standing.of_version(receipt.etag) == receipt
     if not is_written:
-        written = await write_receipt(ingest.clients, receipt, standing, is_replay=arrival.door is Door.REPLAY)
-        if written.is_that_of(receipt):  # otherwise another run of this version was first, and has said so
+        is_replay = arrival.door is Door.REPLAY
+        receipt, is_new = await take_in(ingest.clients, receipt, standing, is_replay=is_replay)
+        if is_new:  # otherwise another run of this version was first, and has said so
             _report(receipt, arrival.door, time.monotonic() - started)
-        receipt = written
     try:
         await dispose(ingest.clients, version, receipt)
     except SourceGone:

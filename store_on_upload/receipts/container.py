@@ -51,7 +51,15 @@ async def read_receipt(clients: Clients, name: str) -> Document | None:
 async def write_receipt(
     clients: Clients, receipt: Receipt, standing: Document | None = None, *, is_replay: bool = False
 ) -> Receipt:
-    """Take a receipt in, and return the one of that version that counts in the end.
+    """Take a receipt in, and return the one of that version that counts in the end; see `take_in`."""
+    counts, _ = await take_in(clients, receipt, standing, is_replay=is_replay)
+    return counts
+
+
+async def take_in(
+    clients: Clients, receipt: Receipt, standing: Document | None = None, *, is_replay: bool = False
+) -> tuple[Receipt, bool]:
+    """Take a receipt in; return the one of that version that counts in the end, and whether this has written it.
 
     Args:
         clients: of the process.
@@ -67,17 +75,12 @@ async def write_receipt(
     for _ in range(_MAX_TRIES):
         if standing is not None:
             document = await _merged(clients, standing, receipt, is_replay)
-            if document is standing:
-                break
-        try:
-            await _write(clients, document)
-            break
-        except (ResourceExistsError, ResourceModifiedError):
-            standing = await read_receipt(clients, receipt.blob)
-            document = document if standing else Document(receipt)
-    else:
-        raise Failed("the receipt is changed by others all the time")
-    return document.of_version(receipt.etag) or receipt
+        is_new = document is not standing
+        if not is_new or await write_if_unchanged(clients, document):
+            return document.of_version(receipt.etag) or receipt, is_new
+        standing = await read_receipt(clients, receipt.blob)
+        document = document if standing else Document(receipt)
+    raise Failed("the receipt is changed by others all the time")
 
 
 async def write_if_unchanged(clients: Clients, document: Document) -> bool:

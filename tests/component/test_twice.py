@@ -1,0 +1,81 @@
+"""What comes twice, to one process or to two: one verdict, one line in the log."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+
+import pytest
+
+from shared.clients import Clients
+from shared.dicomweb import DICOMwebClient
+from store_on_upload.doors.arrivals import Arrival, Door
+from store_on_upload.ingest import Ingest
+from store_on_upload.receipts.container import read_receipt
+from store_on_upload.upload import handle
+from tests.component.dicom_service.support import running
+from tests.dicom_samples import Sample, new_uid
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with running(tmp_path_factory.mktemp("dicom")) as root:
+        yield root
+
+
+@pytest.fixture
+async def processes(clients: Clients, service: str) -> AsyncIterator[tuple[Ingest, Ingest]]:
+    """Two instances of the app, which know nothing of each other."""
+    async with DICOMwebClient(f"{service}/v2") as dicom:
+        yield Ingest.over(replace(clients, dicom=dicom)), Ingest.over(replace(clients, dicom=dicom))
+
+
+@pytest.mark.parametrize("verdict", ["stored", "rejected", "ignored"])
+@pytest.mark.parametrize("door", [Door.BLOB, Door.SWEEP])
+async def test_one_line_for_a_verdict(
+    processes: tuple[Ingest, Ingest], caplog: pytest.LogCaptureFixture, verdict: str, door: Door
+) -> None:
+    """However often and wherever its event is handled afterwards."""
+    caplog.set_level(logging.INFO, "dicom_dropbox")
+    one, other = processes
+    name = await dropped(one, verdict)
+    for ingest in (one, other, one, other):
+        await handle(ingest, Arrival((name,), door))
+    assert decided(caplog) == [verdict]
+    assert await versions_of(one, name) == [verdict]
+
+
+@pytest.mark.parametrize("verdict", ["stored", "rejected", "ignored"])
+async def test_at_the_same_moment(
+    processes: tuple[Ingest, Ingest], caplog: pytest.LogCaptureFixture, verdict: str
+) -> None:
+    """Five events each in two processes: one verdict; what the slower one found stored is put right by the other."""
+    caplog.set_level(logging.INFO, "dicom_dropbox")
+    name = await dropped(processes[0], verdict)
+    await asyncio.gather(*(handle(ingest, Arrival((name,), Door.BLOB)) for ingest in processes for _ in range(5)))
+    assert decided(caplog) in ([verdict], ["duplicate", verdict])
+    assert await versions_of(processes[0], name) == [verdict]
+
+
+async def dropped(ingest: Ingest, verdict: str) -> str:
+    """Drop a blob that is to have a verdict, and return its name."""
+    suffix = ".txt" if verdict == "ignored" else ".dcm"
+    name = f"{new_uid()}{suffix}"
+    content = Sample().content if verdict == "stored" else b"no DICOM" * 50
+    await ingest.clients.inbox.upload_blob(name, content)
+    return name
+
+
+def decided(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Return the verdicts that were logged, in their order."""
+    lines = [json.loads(record.message) for record in caplog.records if record.name == "dicom_dropbox"]
+    return [line["verdict"] for line in lines if line["event"] == "blob_decided"]
+
+
+async def versions_of(ingest: Ingest, name: str) -> list[str]:
+    document = await read_receipt(ingest.clients, name)
+    assert document is not None
+    return [str(one.verdict) for one in document.versions]
