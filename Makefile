@@ -17,6 +17,7 @@ help:
 	@echo "make down    end what 'make up' runs"
 	@echo "make token   print a bearer token for the DICOM service of 'make up'; ROLE=reader for one that only reads"
 	@echo "make reconcile   does it all add up? For what your settings lead to, or 'make up'; ARGS=--names names what does not"
+	@echo "make soak    ten thousand files among failures and kills, each accounted for; some 20 minutes; ARGS=--count=1000"
 	@echo "make test    run every test; ARGS=... goes to pytest"
 	@echo "make contract URL=https://.../v2   hold a DICOM service of yours against what its stand-in does"
 	@echo "make check   lint, format, types, and whether the lock files are in step"
@@ -42,6 +43,9 @@ token: set-up
 reconcile: set-up
 	@exec $(RUN) -m local.reconcile $(ARGS)
 
+soak: set-up
+	@exec $(RUN) -m local.soak $(ARGS)
+
 test: set-up
 	@exec $(RUN) -m pytest $(ARGS)
 
@@ -63,5 +67,5 @@ set-up:
 	  echo "This needs Python 3.11 or newer: name one with PYTHON=, such as make demo PYTHON=python3.13" >&2; exit 1; }
 	@exec $(PYTHON) -I local/bootstrap.py --venv $(VENV)
 
-.PHONY: help demo tutorial up down token reconcile test contract check lock set-up
+.PHONY: help demo tutorial up down token reconcile soak test contract check lock set-up
 .NOTPARALLEL:

@@ -90,6 +90,12 @@ def stop(parts: Iterable[Part], *, grace_seconds: float = 10.0) -> None:
             part._process.wait()
 
 
+def kill(part: Part) -> None:
+    """End a part's process group by SIGKILL, as a crash would."""
+    _signal(part, signal.SIGKILL)
+    part._process.wait()
+
+
 def _signal(part: Part, number: signal.Signals) -> None:
     try:
         os.killpg(part.pid, number)

@@ -23,7 +23,7 @@ from typing import Self
 from local import identity, tokens
 from local.azurite import Azurite
 from local.ports import HOST, free_ports
-from local.process import Part, PartFailed, stop
+from local.process import Part, PartFailed, kill, stop
 from shared.settings import OWN_CONTAINERS, Settings, setting_name
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -157,10 +157,7 @@ class Stack:
         self._wait(azurite, self._azurite.is_ready, check)
         self._create_containers()
         self._say("Starting the app ...")
-        app = self._add(self._functions_host())
-        self._wait(app, lambda: _status(self.ports.app, "/api/health/live") == HTTPStatus.OK, check)
-        if _status(self.ports.app, "/api/health/ready") != HTTPStatus.OK:
-            self._say(f"The app answers, but is not ready: see the events not_ready in {app.log}.")
+        self._start_app(check)
 
     def start_dicom_service(self, check: Callable[[], None] = lambda: None) -> None:
         """Start the DICOM service and the token endpoint alone, and return when both answer; otherwise as `start`."""
@@ -168,6 +165,23 @@ class Stack:
         service = self._add(self._dicom_service())
         self._wait(endpoint, lambda: _status(self.ports.identity, "/") is not None, check)
         self._wait(service, lambda: _status(self.ports.dicom, "/health/check") == HTTPStatus.OK, check)
+
+    def restart_app(self, *, clock_ahead_seconds: float | None = None) -> None:
+        """Kill the app with SIGKILL, in the middle of whatever it does, and start it again.
+
+        Args:
+            clock_ahead_seconds: how far its clock is ahead from now on; None leaves it as it is.
+
+        Raises:
+            PartFailed: it is not ready in time, or ended before.
+        """
+        app = self.part("app")
+        app.check()
+        kill(app)
+        self._parts.remove(app)
+        if clock_ahead_seconds is not None:
+            self._host_options["--clock-ahead-seconds"] = clock_ahead_seconds
+        self._start_app(lambda: None)
 
     def check(self) -> None:
         """Raise PartFailed if a part has ended."""
@@ -210,6 +224,12 @@ class Stack:
             "FUNCTIONS_WORKER_RUNTIME": "python",
             "PYTHON_ENABLE_INIT_INDEXING": "1",
         }
+
+    def _start_app(self, check: Callable[[], None]) -> None:
+        app = self._add(self._functions_host())
+        self._wait(app, lambda: _status(self.ports.app, "/api/health/live") == HTTPStatus.OK, check)
+        if _status(self.ports.app, "/api/health/ready") != HTTPStatus.OK:
+            self._say(f"The app answers, but is not ready: see the events not_ready in {app.log}.")
 
     def _add(self, part: Part) -> Part:
         self._parts.append(part)

@@ -1,0 +1,64 @@
+"""The producer's side of a soak: files are dropped, and the app is told of most of them, of some more than once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from random import Random
+
+from azure.storage.blob import ContainerClient
+from azure.storage.queue import QueueClient
+
+from local.soak.plan import Drop
+from local.stack import Stack
+from shared.settings import DEFAULT_INBOX
+
+QUEUE = "dicom-arrivals"
+# How often an event comes → share. One that is lost is the sweep's to notice.
+_EVENTS = {1: 92, 0: 4, 2: 2, 5: 2}
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """A file that is in the inbox, or was.
+
+    Args:
+        drop: what it is.
+        etag: its version, without quotation marks.
+    """
+
+    drop: Drop
+    etag: str
+
+
+def drop_all(stack: Stack, drops: Iterable[Drop], random: Random, dropped: list[Dropped]) -> None:
+    """Drop files one after the other, and send their events.
+
+    Args:
+        stack: that runs.
+        drops: the files.
+        random: for the events.
+        dropped: grows by each file.
+    """
+    connection = stack.connection_string
+    with (
+        ContainerClient.from_connection_string(connection, DEFAULT_INBOX) as inbox,
+        QueueClient.from_connection_string(connection, QUEUE) as queue,
+    ):
+        for drop in drops:
+            written = inbox.upload_blob(drop.name, drop.content, overwrite=True)
+            dropped.append(Dropped(drop, str(written.get_blob_properties().etag).strip('"')))
+            for _ in range(random.choices(list(_EVENTS), list(_EVENTS.values()))[0]):
+                queue.send_message(_event(drop.name), time_to_live=-1)
+
+
+def _event(name: str) -> str:
+    """Return what Event Grid says of a new blob, as far as the app reads it."""
+    return json.dumps(
+        {
+            "eventType": "Microsoft.Storage.BlobCreated",
+            "subject": f"/blobServices/default/containers/{DEFAULT_INBOX}/blobs/{name}",
+            "data": {"api": "PutBlob"},
+        }
+    )
