@@ -65,23 +65,20 @@ async def read_reason(clients: Clients, quarantine_name: str) -> Receipt | None:
         content = await (await _reason(clients, quarantine_name).download_blob()).readall()
     except ResourceNotFoundError:
         return None
-    try:
-        return Receipt.from_json(json.loads(content))
-    except (KeyError, TypeError, ValueError):
-        raise Unreadable("the reason beside a file in quarantine cannot be read") from None
+    return _parse(content)
 
 
 async def delete_reason(clients: Clients, quarantine_name: str, etag: str) -> None:
     """Delete the reason of a version that has left the quarantine; not that of another one in its place.
 
     Raises:
+        Unreadable: there is something else.
         AzureError: storage failed.
     """
     blob = _reason(clients, quarantine_name)
     try:
         download = await blob.download_blob()
-        reason = Receipt.from_json(json.loads(await download.readall()))
-        if reason.etag == etag:
+        if _parse(await download.readall()).etag == etag:
             await blob.delete_blob(etag=download.properties.etag, match_condition=MatchConditions.IfNotModified)
     except (ResourceNotFoundError, ResourceModifiedError):
         return
@@ -96,6 +93,13 @@ async def delete_reason_without_file(clients: Clients, quarantine_name: str) -> 
     reason = await read_reason(clients, quarantine_name)
     if reason and await version_of(clients.container(QUARANTINE).get_blob_client(quarantine_name)) is None:
         await delete_reason(clients, quarantine_name, reason.etag)
+
+
+def _parse(content: bytes) -> Receipt:
+    try:
+        return Receipt.from_json(json.loads(content))
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise Unreadable("the reason beside a file in quarantine cannot be read") from None
 
 
 def _reason(clients: Clients, quarantine_name: str) -> BlobClient:

@@ -16,6 +16,7 @@ from store_on_upload.files.moving import SOURCE_ETAG
 from store_on_upload.files.quarantine import read_reason
 from store_on_upload.files.source import find_version
 from store_on_upload.ingest import Ingest
+from store_on_upload.receipts.container import Unreadable
 from store_on_upload.receipts.receipt import timestamp
 
 # So many at most are sent in one call, which then ends well within the platform's 230 seconds.
@@ -46,11 +47,18 @@ async def replay_one(ingest: Ingest, name: str, *, dry_run: bool) -> Replay | No
         AzureError: storage failed.
     """
     version = await find_version(ingest.clients.container(QUARANTINE).get_blob_client(name))
-    if version is None or not _can_be_replayed(version.metadata) or await read_reason(ingest.clients, name) is None:
+    if version is None or not _can_be_replayed(version.metadata) or not await _has_reason(ingest.clients, name):
         return None
     if not dry_run:
         await _send(ingest, name)
     return Replay(dry_run, found=1, sent=0 if dry_run else 1)
+
+
+async def _has_reason(clients: Clients, name: str) -> bool:
+    try:
+        return await read_reason(clients, name) is not None
+    except Unreadable:
+        return False
 
 
 async def replay_all(ingest: Ingest, *, dry_run: bool, continuation: str | None = None) -> Replay:

@@ -13,7 +13,7 @@ from azure.core.exceptions import ResourceNotFoundError
 
 from shared import clock
 from shared.clients import Clients
-from shared.dicomweb import DICOMwebClient, NotFound
+from shared.dicomweb import DICOMwebClient, ResponseLost
 from shared.settings import ARCHIVE, QUARANTINE, QUARANTINE_REASONS, RETENTION_RECORDS, OnPurged
 from shared.sources import Sources
 from store_on_upload.doors.arrivals import Arrival, Door, Renamed
@@ -266,19 +266,17 @@ async def test_a_replay_that_keeps_failing_by_itself_ends(ingest: Ingest, caplog
     stored, _, _ = await a_conflict(ingest, "h.dcm")
     await delete(ingest, stored)
     before = await document_of(ingest, "h.dcm")
-    arrival, queues, runs = Arrival(("h.dcm",), Door.REPLAY, container=QUARANTINE), Recorded(), 0
 
-    class Broken(DICOMwebClient):
+    class Failing(DICOMwebClient):
         async def store_instance(self, *_: Any, **__: Any) -> Any:
-            raise NotFound("store", 404)  # as good as any that is no outage
+            raise ResponseLost("store")
 
-    async with Broken("http://127.0.0.1:1/v2") as broken:
-        waiting: list[Arrival] = [arrival]
-        while waiting:
+    async with Failing("http://127.0.0.1:1/v2") as failing:
+        waiting, runs = [Arrival(("h.dcm",), Door.REPLAY, container=QUARANTINE)], 0
+        while waiting and runs <= MAX_REPLAY_TRIES:
             queues = Recorded()
-            await handle(replace(Ingest.over(replace(ingest.clients, dicom=broken)), queues=queues), waiting.pop())
-            waiting = [item for item, _ in queues.sent]
-            runs += 1
+            await handle(replace(Ingest.over(replace(ingest.clients, dicom=failing)), queues=queues), waiting.pop())
+            waiting, runs = [item for item, _ in queues.sent], runs + 1
     assert runs == MAX_REPLAY_TRIES
     assert "replay_ended" in caplog.text
     assert await document_of(ingest, "h.dcm") == before
@@ -368,10 +366,12 @@ async def test_all_by_portions(ingest: Ingest, monkeypatch: pytest.MonkeyPatch) 
 
 
 async def test_what_cannot_be_replayed(ingest: Ingest) -> None:
-    """No such file; one that did not come from the inbox; one without a reason, which does not rest yet."""
+    """No such file; one that did not come from the inbox; one without a reason, or with none that can be read."""
     await ingest.clients.container(QUARANTINE).upload_blob("by hand.dcm", b"")
     _, _, etag = await a_conflict(ingest, "m.dcm")
     await delete_reason(ingest.clients, "m.dcm", etag)
-    for name in ("nothing.dcm", "by hand.dcm", "m.dcm"):
+    await a_conflict(ingest, "n.dcm")
+    await ingest.clients.container(QUARANTINE_REASONS).upload_blob("n.dcm.json", b"{}", overwrite=True)
+    for name in ("nothing.dcm", "by hand.dcm", "m.dcm", "n.dcm"):
         assert await replay_one(ingest, name, dry_run=False) is None
     assert await run_messages(ingest) == 0
