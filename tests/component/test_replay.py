@@ -24,6 +24,7 @@ from store_on_upload.files.quarantine import delete_reason, read_reason
 from store_on_upload.ingest import Ingest
 from store_on_upload.receipts.container import read_receipt
 from store_on_upload.receipts.receipt import Document, Receipt, timestamp
+from store_on_upload.reconcile import reconcile
 from store_on_upload.requests import replay
 from store_on_upload.requests.replay import replay_all, replay_one
 from store_on_upload.storing.tombstones import tombstone_name
@@ -163,7 +164,7 @@ async def test_still_in_conflict(ingest: Ingest, monkeypatch: pytest.MonkeyPatch
 
 
 async def test_one_of_two_versions(ingest: Ingest) -> None:
-    """The second of a name is `<name>~<etag>` in quarantine, and is replayed by that; the first stays."""
+    """The second of a name is `<name>~<etag>` in quarantine, and is replayed by that; the first stays. It adds up."""
     stored, first, first_etag = await a_conflict(ingest, "c.dcm")
     _, _, second_etag = await a_conflict(ingest, "c.dcm", stored)
     names = ["c.dcm", f"c.dcm~{second_etag}"]
@@ -175,6 +176,9 @@ async def test_one_of_two_versions(ingest: Ingest) -> None:
     document = await document_of(ingest, "c.dcm")
     assert outcomes(document.newest) == [CONFLICT, ("stored", None)]
     assert [(one.etag, *outcomes(one)) for one in document.earlier] == [(first_etag, CONFLICT)]
+    report = await reconcile(ingest.clients, names=True, grace_seconds=0)
+    assert report.in_quarantine == 1
+    assert not [name for names in report.names.values() for name in names if name.startswith("c.dcm")]
 
 
 async def test_the_inbox_has_a_newer_version(ingest: Ingest) -> None:
