@@ -116,7 +116,7 @@ class Decision:
         reason: a key of `REASONS`, for a verdict that needs one.
         service_code: WarningReason or FailureReason, as the service gave it.
         attributes: tags that the service named; never their values.
-        replaced: what gave way, for a verdict `replaced`.
+        replaced: what gave way, and is kept in quarantine; for a `conflict`, what was about to.
     """
 
     verdict: Verdict

@@ -44,14 +44,30 @@ async def keep_stored(
         Failed: the copy is not what was retrieved.
         DICOMwebError, AzureError: the service or the storage failed.
     """
-    blob = clients.container(QUARANTINE).get_blob_client(kept_name(version))
-    kept = await find_version(blob)
-    # A copy without its hash was left by a run that died before it had replaced anything.
-    if kept is None or SHA256 not in kept.metadata:
+    blob = _kept_blob(clients, version)
+    if await find_kept(clients, version) is None:
         await _copy(dicom, uids, blob)
     source = await Source.open(blob)
-    replaced = Replaced(source.version.size, source.version.metadata[SHA256], blob.blob_name)
-    return replaced, await _header_of(source)
+    return _replaced(source.version), await _header_of(source)
+
+
+async def find_kept(clients: Clients, version: Version) -> Replaced | None:
+    """Return the copy of what a version replaces, or was about to; None if there is no whole one.
+
+    Raises:
+        AzureError: storage failed.
+    """
+    kept = await find_version(_kept_blob(clients, version))
+    # One without its hash was left by a run that died before it had replaced anything.
+    return None if kept is None or SHA256 not in kept.metadata else _replaced(kept)
+
+
+def _kept_blob(clients: Clients, version: Version) -> BlobClient:
+    return clients.container(QUARANTINE).get_blob_client(kept_name(version))
+
+
+def _replaced(kept: Version) -> Replaced:
+    return Replaced(kept.size, kept.metadata[SHA256], kept.name)
 
 
 async def _copy(dicom: DICOMwebClient, uids: Uids, blob: BlobClient) -> None:

@@ -16,9 +16,9 @@ from store_on_upload.files.source import HashedBody, Version
 from store_on_upload.part10 import Header
 from store_on_upload.verdict import AlreadyStored, Decision, Replaced, Verdict, conflict, judge
 
-from .claim import Claim, Replacement, claimed
+from .claim import Claim, Replacement, claimed, read_replacement
 from .duplicate import Uids
-from .keeping import discard_kept, keep_stored, write_why_kept
+from .keeping import discard_kept, find_kept, keep_stored, write_why_kept
 from .patient import is_same_patient
 from .tombstones import DEFAULT_PARTITION
 
@@ -60,8 +60,23 @@ async def replace_stored(successor: Successor) -> Decision:
     """
     async with claimed(successor.clients, successor.partition, successor.uids) as claim:
         if await _is_stored_since(successor):
-            return conflict("stored_since")
+            return await _overtaken(successor)
         return await _replace(successor, claim)
+
+
+async def _overtaken(successor: Successor) -> Decision:
+    """Return the verdict on a file after which something was stored; a copy that an earlier run made stays.
+
+    It may be that an earlier run has stored the file, and died, and that a newer one has replaced it since.
+    """
+    clients, version, uids = successor.clients, successor.version, successor.uids
+    kept = await find_kept(clients, version)
+    if kept is not None:
+        await write_why_kept(clients, uids, version, kept)
+    latest = await read_replacement(clients, successor.partition, uids)
+    if latest is None or latest.replaced.sha256 != await successor.body.complete_sha256():
+        return replace(conflict("stored_since"), replaced=kept)
+    return Decision(Verdict.DUPLICATE if kept is None else Verdict.REPLACED, replaced=kept)
 
 
 async def _replace(successor: Successor, claim: Claim) -> Decision:
@@ -72,7 +87,7 @@ async def _replace(successor: Successor, claim: Claim) -> Decision:
         return conflict("other_patient")
     await write_why_kept(clients, uids, version, replaced)
     if await _is_stored_since(successor):  # by somebody else's PUT, while it was copied
-        return conflict("stored_since")
+        return await _overtaken(successor)
     await claim.note(Replacement(version.name, version.etag, replaced))
     decision = await _put(successor, replaced)
     if decision.verdict is not Verdict.REPLACED:

@@ -379,8 +379,36 @@ async def test_what_somebody_else_puts_while_the_copy_is_made_stays(
         return kept
 
     monkeypatch.setattr(replacement, "keep_stored", overtaken)
-    assert outcome(await place.settled("overtaken.dcm")) == ("conflict", "stored_since")
+    receipt = await place.settled("overtaken.dcm")
+    assert outcome(receipt) == ("conflict", "stored_since")
     assert await place.stored(sample) == other(sample, b"somebody else's")
+    assert receipt.replaced is not None  # the copy may be the last one: it stays, and the receipt tells of it
+    assert (await place.quarantined("overtaken.dcm"))[receipt.replaced.kept_as] == sample.content
+
+
+@pytest.mark.parametrize("there_before", [False, True])
+async def test_a_file_whose_run_died_and_that_was_replaced_since_is_no_conflict(
+    place: Place, monkeypatch: pytest.MonkeyPatch, there_before: bool
+) -> None:
+    """It was stored, or had replaced: its bytes, kept by the newer file's run, tell."""
+    sample, old, new = Sample(), f"died {there_before}.dcm", f"newer {there_before}.dcm"
+    with an_hour_ago(monkeypatch):
+        if there_before:
+            await place.put(sample)
+        with monkeypatch.context() as patch:
+            owner, method = STEPS["write the receipt"]
+            patch.setattr(owner, method, dying(getattr(owner, method), "before", old))
+            await place.drop(old, other(sample))
+            with pytest.raises(Killed):
+                await handle(place.process(), Arrival((old,), Door.BLOB))
+    await place.drop(new, other(sample, b"newer"))
+    assert outcome(await place.settled(new)) == ("replaced", None)
+    receipt = await place.settled(old)
+    assert outcome(receipt) == ("replaced" if there_before else "duplicate", None)
+    assert (receipt.replaced is not None) == there_before
+    assert await place.stored(sample) == other(sample, b"newer")
+    kept = {*(await place.quarantined(old)).values(), *(await place.quarantined(new)).values()}
+    assert kept == ({sample.content, other(sample)} if there_before else {other(sample)})
 
 
 async def test_what_replaced_is_replaced_in_turn_by_its_own_event_only_once(place: Place, long_ago: LongAgo) -> None:

@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom import Dataset, dcmwrite, uid
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import FileMetaDataset
+from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 
-from store_on_upload.part10 import PREFIX_BYTES, Form, Header, Need, Unfit, read_header
+from store_on_upload.part10 import PREFIX_BYTES, Form, Header, Need, Patient, Unfit, read_header
 from tests.property.part10_reading import (
     CUT_SHORT,
     ENCAPSULATED,
@@ -24,6 +26,7 @@ from tests.property.part10_reading import (
     NOT_AS_ANNOUNCED,
     SEQUENCE_END,
     UID_KEYWORDS,
+    UNDEFINED,
     WHOLE,
     Sparse,
     element,
@@ -63,6 +66,48 @@ def test_same_uids_as_pydicom(name: str) -> None:
         assert "TransferSyntaxUID" not in dataset.file_meta
     else:
         assert (found, None in uids_by_pydicom(dataset)) == ("uids_missing", True)
+
+
+@pytest.mark.parametrize("name", FOLLOWED)
+def test_same_patient_as_pydicom(name: str) -> None:
+    """The bytes of both values and of the character set are those that pydicom has, nothing where there are none."""
+    dataset, found = read_by_pydicom(name), outcome(FILES[name])
+    assert dataset is not None
+    assert isinstance(found, Header)
+    if found.is_dicomdir:
+        assert found.patient is None
+        return
+    elements = (raw_bytes(dataset, tag) for tag in (0x00100020, 0x00100030, 0x00080005))
+    assert found.patient == Patient(*elements)
+
+
+def raw_bytes(dataset: Dataset, tag: int) -> bytes:
+    """Return an element's value as it stands in the file, in whatever state pydicom keeps it."""
+    if tag not in dataset:
+        return b""
+    element: object = dataset.get_item(tag)
+    value = element.value if isinstance(element, RawDataElement) else None
+    if value is None:  # read already, as the character set is
+        values = dataset[tag].value
+        text = "\\".join(values) if isinstance(values, MultiValue | list) else str(values or "")
+        return text.encode("ascii").ljust(len(text) + len(text) % 2)
+    return bytes(value)
+
+
+@pytest.mark.parametrize(
+    ("content", "is_told"),
+    [
+        (element(0x00100020, "LO", b"P" * 1024), True),
+        (element(0x00100020, "LO", b"P" * 1026), False),  # longer than any that is valid
+        (element(0x00091001, "OB", b"") + element(0x00100020, "LO", b"P1"), True),
+        (element(0x00100020, "SQ", UNDEFINED) + SEQUENCE_END + element(0x00100030, "DA", b""), False),
+    ],
+)
+def test_a_patient_that_cannot_be_told(content: bytes, is_told: bool) -> None:
+    """Then there is none, rather than a wrong one."""
+    found = outcome(file_of(uid.ExplicitVRLittleEndian, IDENTIFIED[:24] + content + IDENTIFIED[24:]))
+    assert isinstance(found, Header)
+    assert (found.patient is not None) == is_told
 
 
 @pytest.mark.parametrize(
