@@ -24,7 +24,8 @@ def main() -> int:
     """Soak, and say what came of it."""
     options = _read_options()
     console = Console()
-    console.print(f"{options.count} files; the same once more: make soak ARGS='--count={options.count} --seed={options.seed}'", highlight=False)
+    again = f"make soak ARGS='--count={options.count} --seed={options.seed}'"
+    console.print(f"{options.count} files; the same once more: {again}", highlight=False)
     started = time.monotonic()
     with (
         tempfile.TemporaryDirectory(prefix="soak-", ignore_cleanup_errors=True) as folder,
