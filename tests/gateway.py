@@ -32,7 +32,8 @@ class Moment(StrEnum):
 class Step:
     """A request that came by."""
 
-    number: int  # from 1 on
+    number: int  # from 1 on, of all targets together
+    target: int  # from 0 on
     method: str
     body_bytes: int
 
@@ -47,6 +48,8 @@ class Fault:
         status: what is answered instead; None cuts the connection.
         times: how many requests.
         strike: called first; whoever waits for an answer then gets none, and the connection stays until he goes.
+        meanwhile: called instead of all that, before the request is passed on as if nothing had happened.
+        target: requests to this one of the gateway's targets alone; None means all.
     """
 
     at: int
@@ -54,10 +57,13 @@ class Fault:
     status: int | None = None
     times: int = 1
     strike: Callable[[], None] | None = None
+    meanwhile: Callable[[], None] | None = None
+    target: int | None = None
 
-    def is_for(self, number: int, moment: Moment) -> bool:
+    def is_for(self, step: Step, moment: Moment) -> bool:
         """Say whether a request is meant, at this moment."""
-        return moment is self.moment and self.at <= number < self.at + self.times
+        is_meant = self.target in (None, step.target) and self.at <= step.number < self.at + self.times
+        return is_meant and moment is self.moment
 
 
 class Gateway:
@@ -92,8 +98,7 @@ class Gateway:
 
     async def _listen(self) -> list[str]:
         self._servers = [
-            await asyncio.start_server(self._server_for(target.hostname or "", target.port or 0), "127.0.0.1", 0)
-            for target in self._targets
+            await asyncio.start_server(self._server_for(target), "127.0.0.1", 0) for target in range(len(self._targets))
         ]
         ports = [server.sockets[0].getsockname()[1] for server in self._servers]
         return [f"http://127.0.0.1:{port}{target.path}" for port, target in zip(ports, self._targets, strict=True)]
@@ -106,32 +111,35 @@ class Gateway:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
 
-    def _server_for(
-        self, host: str, port: int
-    ) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
+    def _server_for(self, target: int) -> _Server:
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             try:
                 with suppress(OSError, asyncio.IncompleteReadError):
-                    await self._pass_on(reader, writer, host, port)
+                    await self._pass_on(reader, writer, target)
             finally:
                 writer.close()
 
         return serve
 
-    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str, port: int) -> None:
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: int) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
         found = _LENGTH.search(head)
-        step = Step(len(self.steps) + 1, head.split(b" ", 1)[0].decode(), int(found[1]) if found else 0)
+        method = head.split(b" ", 1)[0].decode()
+        step = Step(len(self.steps) + 1, target, method, int(found[1]) if found else 0)
         self.steps.append(step)
         fault = self._fault
-        if fault and fault.is_for(step.number, Moment.BEFORE):
+        if fault and fault.meanwhile and fault.is_for(step, fault.moment):
+            await asyncio.to_thread(fault.meanwhile)
+            fault = None
+        if fault and fault.is_for(step, Moment.BEFORE):
             await _skip(reader, step.body_bytes if fault.status else 0)
             return await _strike(fault, reader, writer)
-        service_reader, service_writer = await asyncio.open_connection(host, port)
+        address = self._targets[target]
+        service_reader, service_writer = await asyncio.open_connection(address.hostname, address.port)
         try:
             # The end of the connection is the end of the answer, which thus needs no parser.
             service_writer.write(_CONNECTION.sub(b"", head[:-2]) + b"Connection: close\r\n\r\n")
-            if fault and fault.is_for(step.number, Moment.DURING):
+            if fault and fault.is_for(step, Moment.DURING):
                 await _copy(reader, service_writer, step.body_bytes // 2)
                 return await _strike(fault, reader, writer)
             with suppress(ConnectionError):  # a service may refuse a body before its end
@@ -139,7 +147,7 @@ class Gateway:
             answer = await service_reader.read()
         finally:
             service_writer.close()
-        if fault and fault.is_for(step.number, Moment.AFTER):
+        if fault and fault.is_for(step, Moment.AFTER):
             return await _strike(fault, reader, writer)
         writer.write(answer)
         return await writer.drain()
