@@ -6,6 +6,7 @@ The copy's name is that of the file that replaces it, and which version of it: `
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import asdict
 
 from azure.core.exceptions import ResourceNotFoundError
@@ -52,14 +53,19 @@ async def keep_stored(
 
 
 async def find_kept(clients: Clients, version: Version) -> Replaced | None:
-    """Return the copy of what a version replaces, or was about to; None if there is no whole one.
+    """Return the copy of what a version replaces, or was about to; None if there is none.
+
+    One that was not read back is deleted: it was left by a run that died before it had replaced anything.
 
     Raises:
         AzureError: storage failed.
     """
-    kept = await find_version(_kept_blob(clients, version))
-    # One without its hash was left by a run that died before it had replaced anything.
-    return None if kept is None or SHA256 not in kept.metadata else _replaced(kept)
+    blob = _kept_blob(clients, version)
+    kept = await find_version(blob)
+    if kept is None or SHA256 in kept.metadata:
+        return None if kept is None else _replaced(kept)
+    await _delete(blob)
+    return None
 
 
 def _kept_blob(clients: Clients, version: Version) -> BlobClient:
@@ -77,11 +83,18 @@ async def _copy(dicom: DICOMwebClient, uids: Uids, blob: BlobClient) -> None:
             await blob.upload_blob(_passing(digest, part.chunks()), overwrite=True)
     except NotFound:
         raise NotYet("not_confirmed") from None
-    copy = await Source.open(blob)
+    try:
+        await _check(await Source.open(blob), digest)
+    except (Failed, NotYet):
+        await _delete(blob)
+        raise
+    await blob.set_blob_metadata({SHA256: digest.sha256})
+
+
+async def _check(copy: Source, digest: Digest) -> None:
     if (copy.version.size, await copy.sha256()) != (digest.size, digest.sha256):
         raise Failed("replace: the copy is not what was retrieved")
     await _header_of(copy)  # a single part that was cut short looks like a whole one
-    await blob.set_blob_metadata({SHA256: digest.sha256})
 
 
 async def _passing(digest: Digest, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -124,7 +137,9 @@ async def discard_kept(clients: Clients, replaced: Replaced) -> None:
         AzureError: storage failed.
     """
     await delete_reason(clients, replaced.kept_as, replaced.sha256)
-    try:
-        await clients.container(QUARANTINE).get_blob_client(replaced.kept_as).delete_blob()
-    except ResourceNotFoundError:
-        return
+    await _delete(clients.container(QUARANTINE).get_blob_client(replaced.kept_as))
+
+
+async def _delete(blob: BlobClient) -> None:
+    with suppress(ResourceNotFoundError):
+        await blob.delete_blob()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from shared import clock
 from shared.dicomweb import DICOMwebClient, StatusError, StoreReason, StoreResult
+from shared.events import event
 from shared.settings import OnConflict, OnPurged
 from store_on_upload.doors.arrivals import Door
 from store_on_upload.files.source import HashedBody, Source, body_of
@@ -129,7 +130,10 @@ async def _ask(job: Job, sent: _Sent) -> StoreResult:
         return result
     # One run alone, and until its own store has ended: that would look like remains to another one.
     async with claimed(job.ingest.clients, job.receipt.partition, uids):
-        return await job.dicom.store_instance(sent.body) if await clear_remains(job.dicom, uids) else result
+        if not await clear_remains(job.dicom, uids):
+            return result
+        event("remains_deleted")
+        return await job.dicom.store_instance(sent.body)
 
 
 def _may_clear_remains(job: Job) -> bool:

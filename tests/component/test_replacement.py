@@ -365,6 +365,24 @@ async def test_a_fault_in_the_middle(
     assert list((await place.quarantined(name)).values()) == [sample.content]
 
 
+async def test_a_copy_that_is_not_whole_is_not_left_lying(
+    place: Place, long_ago: LongAgo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A transfer that ended too early, and did not say so: the file waits, and the half is gone."""
+    sample, name = Sample(), "half.dcm"
+    await long_ago(sample)
+    await place.drop(name, other(sample))
+
+    async def halved(*args: Any) -> Any:
+        await place.inject(fault="truncate", kind="retrieve")
+        return await replacement.replace_stored(*args)
+
+    monkeypatch.setattr(store, "replace_stored", halved)
+    await handle(place.process(), Arrival((name,), Door.BLOB))
+    assert (await place.receipt(name)).reason == "not_confirmed"
+    assert await place.quarantined(name) == {}
+
+
 async def test_what_somebody_else_puts_while_the_copy_is_made_stays(
     place: Place, long_ago: LongAgo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -384,6 +402,25 @@ async def test_what_somebody_else_puts_while_the_copy_is_made_stays(
     assert await place.stored(sample) == other(sample, b"somebody else's")
     assert receipt.replaced is not None  # the copy may be the last one: it stays, and the receipt tells of it
     assert (await place.quarantined("overtaken.dcm"))[receipt.replaced.kept_as] == sample.content
+
+
+async def test_a_copy_that_was_not_read_back_does_not_stay(
+    place: Place, long_ago: LongAgo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run died over it, and something newer has come since: it is not known to be whole, and not needed."""
+    sample, name = Sample(), "not read back.dcm"
+    await long_ago(sample)
+    await place.drop(name, other(sample))
+    owner, method = STEPS["read it back"]
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, method, dying(getattr(owner, method), "before", name))
+        with pytest.raises(Killed):
+            await handle(place.process(), Arrival((name,), Door.BLOB))
+    assert len(await place.quarantined(name)) == 1
+    await place.put(sample, other(sample, b"newer"))
+    receipt = await place.settled(name)
+    assert (outcome(receipt), receipt.replaced) == (("conflict", "stored_since"), None)
+    assert await place.quarantined(name) == {name: other(sample)}
 
 
 @pytest.mark.parametrize("there_before", [False, True])
