@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -205,8 +205,7 @@ def test_killed_in_the_middle_of_stores(tmp_path: Path) -> None:
             storing = [threading.Thread(target=_store_until_killed, args=(process.root, confirmed)) for _ in range(4)]
             for thread in storing:
                 thread.start()
-            time.sleep(random.uniform(0.15, 0.5))
-            process.stop(signal.SIGKILL)
+            kill_at_some_moment(process, lambda: bool(confirmed))
             for thread in storing:
                 thread.join()
     with started(data, "--no-auth") as process:
@@ -221,6 +220,14 @@ def test_killed_in_the_middle_of_stores(tmp_path: Path) -> None:
         assert process.stop() == 0
     assert confirmed
     assert_files_are_rows(data)
+
+
+def kill_at_some_moment(process: Process, is_well_under_way: Callable[[], bool]) -> None:
+    """Kill in the middle of things, but not before a slow machine has done one of them."""
+    time.sleep(random.uniform(0.15, 0.5))
+    while not is_well_under_way():
+        time.sleep(0.01)
+    process.stop(signal.SIGKILL)
 
 
 def assert_files_are_rows(data: Path) -> None:
@@ -242,8 +249,7 @@ def test_killed_in_the_middle_of_puts(tmp_path: Path) -> None:
             putting = [threading.Thread(target=each.put_until_killed, args=(process.root,)) for each in replaced]
             for thread in putting:
                 thread.start()
-            time.sleep(random.uniform(0.2, 0.5))
-            process.stop(signal.SIGKILL)
+            kill_at_some_moment(process, lambda: any(each.is_confirmed for each in replaced))
             for thread in putting:
                 thread.join()
     with started(data, "--no-auth") as process:
