@@ -66,7 +66,7 @@ def _parse(body: bytes) -> dict[str, Any]:
     for read in (bytes, base64.b64decode):
         try:
             message = json.loads(read(body))
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(message, dict):
             return message

@@ -1,0 +1,171 @@
+"""What the platform has set aside: ours is tried again, and not for ever; what is not ours is handed on as it is."""
+
+from __future__ import annotations
+
+import base64
+import json
+from contextlib import suppress
+
+import pytest
+from azure.core.exceptions import ResourceExistsError
+
+from shared.clients import Clients
+from store_on_upload.doors.arrivals import Arrival, Door, Renamed, write_message
+from store_on_upload.doors.poison import handle_poisoned_arrival, handle_poisoned_blob
+from store_on_upload.doors.queues import ARRIVALS, FOREIGN_POISON, PARKED
+from store_on_upload.files.quarantine import read_reason
+from store_on_upload.ingest import Ingest
+from store_on_upload.receipts.container import read_receipt, write_receipt
+from store_on_upload.receipts.receipt import Receipt
+from store_on_upload.upload import handle
+from store_on_upload.verdict import Verdict
+from store_on_upload.waiting.put_off import MAX_POISONINGS
+from tests.dicom_samples import Sample, new_uid
+
+
+@pytest.fixture
+async def ingest(clients: Clients) -> Ingest:
+    """The app, whose DICOM service does not answer, and its queues, empty."""
+    for name in (ARRIVALS, PARKED, FOREIGN_POISON):
+        queue = clients.queues.get_queue_client(name)
+        with suppress(ResourceExistsError):
+            await queue.create_queue()
+        await queue.clear_messages()
+    return Ingest.over(clients)
+
+
+def blob_message(name: str, **changes: object) -> bytes:
+    """Return what the host writes for a blob that it could not have handled."""
+    message = {
+        "Type": "BlobTrigger",
+        "FunctionId": "Host.Functions.store_on_upload",
+        "BlobType": "BlockBlob",
+        "ContainerName": "dicom-inbox",
+        "BlobName": name,
+        "ETag": '"0x1"',
+    }
+    return json.dumps({key: value for key, value in (message | changes).items() if value is not None}).encode()
+
+
+async def messages(ingest: Ingest, queue: str) -> list[str]:
+    """Return the messages that can be seen in a queue."""
+    found = await ingest.clients.queues.get_queue_client(queue).peek_messages(32)
+    return [message.content for message in found]
+
+
+async def count_of(ingest: Ingest, queue: str) -> int:
+    """Return how many messages a queue has, those hidden for a while included."""
+    properties = await ingest.clients.queues.get_queue_client(queue).get_queue_properties()
+    return int(properties.approximate_message_count or 0)
+
+
+async def receipt_of(ingest: Ingest, name: str) -> Receipt:
+    document = await read_receipt(ingest.clients, name)
+    assert document is not None
+    return document.newest
+
+
+@pytest.mark.parametrize("door", ["blob", "queue"])
+async def test_it_is_tried_again_and_not_for_ever(ingest: Ingest, door: str) -> None:
+    """Twice it is put off; the third time is the last, and the file goes to quarantine with its reason."""
+    name = f"{new_uid()}.dcm"
+    await ingest.clients.inbox.upload_blob(name, Sample().content)
+
+    async def poisoned() -> Receipt:
+        if door == "blob":
+            await handle_poisoned_blob(ingest, blob_message(name))
+        else:
+            await handle_poisoned_arrival(ingest, write_message(Arrival((name,), Door.DEFERRAL)).encode())
+        return await receipt_of(ingest, name)
+
+    for number in range(1, MAX_POISONINGS):
+        waiting = await poisoned()
+        assert (waiting.verdict, waiting.reason, waiting.poisonings) == (None, "poisoned", number)
+        assert await count_of(ingest, ARRIVALS) == number
+    last = await poisoned()
+    assert (last.verdict, last.reason, last.poisonings) == (Verdict.GAVE_UP, "crashed", MAX_POISONINGS)
+    assert last.failure == "poisoned"
+    assert await read_reason(ingest.clients, name) == last
+    assert await ingest.clients.container("dicom-quarantine").get_blob_client(name).exists()
+    assert not await ingest.clients.inbox.get_blob_client(name).exists()
+    assert await count_of(ingest, ARRIVALS) == MAX_POISONINGS - 1
+
+
+async def test_attempts_between_them_do_not_forget(ingest: Ingest) -> None:
+    """A run that ends well in between, put off, counts no poisoning and takes none back."""
+    name = f"{new_uid()}.dcm"
+    await ingest.clients.inbox.upload_blob(name, Sample().content)
+    await handle_poisoned_blob(ingest, blob_message(name))
+    await handle(ingest, Arrival((name,), Door.DEFERRAL))
+    waiting = await receipt_of(ingest, name)
+    assert (waiting.reason, waiting.poisonings) == ("service_unreachable", 1)
+
+
+async def test_one_that_has_its_verdict(ingest: Ingest) -> None:
+    """The verdict stands; what is left to do with the file is tried again."""
+    name = f"{new_uid()}.dcm"
+    await ingest.clients.inbox.upload_blob(name, b"no DICOM" * 40)
+    await handle(ingest, Arrival((name,), Door.BLOB))
+    decided = await receipt_of(ingest, name)
+    uploaded = await ingest.clients.inbox.upload_blob(name, b"no DICOM" * 40)
+    etag = str((await uploaded.get_blob_properties()).etag).strip('"')
+    await write_receipt(ingest.clients, Receipt(name, etag, 320, "2100-01-01T00:00:00Z", verdict=Verdict.STORED))
+    await handle_poisoned_blob(ingest, blob_message(name))
+    assert (await receipt_of(ingest, name)).verdict is Verdict.STORED
+    assert await count_of(ingest, ARRIVALS) == 1
+    assert decided.verdict is Verdict.REJECTED
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        blob_message("x.dcm", FunctionId="Host.Functions.somebody_elses"),
+        blob_message("x.dcm", FunctionId="Host.Functions.not_store_on_upload"),
+        blob_message("x.dcm", ContainerName="theirs"),
+        blob_message("x.dcm", FunctionId=None),
+        blob_message("x.dcm", BlobName=None),
+        blob_message("x.dcm", BlobName=7),
+        base64.b64encode(blob_message("x.dcm", ContainerName="theirs")),
+        b"no JSON",
+        b"[1, 2]",
+        b"{}",
+        "kein JSON: äöü 🫀".encode(),
+        b"",
+        b"[" * 60_000,
+    ],
+    ids=lambda body: body[:20],
+)
+async def test_what_is_not_ours_is_handed_on(ingest: Ingest, body: bytes) -> None:
+    """As it came, whatever it is, and nothing else is done about it."""
+    await handle_poisoned_blob(ingest, body)
+    assert await messages(ingest, FOREIGN_POISON) == [body.decode()]
+    assert await count_of(ingest, ARRIVALS) == 0
+
+
+async def test_it_may_be_in_base64(ingest: Ingest) -> None:
+    """As hosts write it by default."""
+    name = f"{new_uid()}.dcm"
+    await ingest.clients.inbox.upload_blob(name, Sample().content)
+    await handle_poisoned_blob(ingest, base64.b64encode(blob_message(name)))
+    assert (await receipt_of(ingest, name)).poisonings == 1
+
+
+async def test_a_blob_that_has_gone_leaves_nothing(ingest: Ingest) -> None:
+    """Neither a receipt nor a message."""
+    name = f"{new_uid()}.dcm"
+    await handle_poisoned_blob(ingest, blob_message(name))
+    assert await read_receipt(ingest.clients, name) is None
+    assert await count_of(ingest, ARRIVALS) == 0
+
+
+@pytest.mark.parametrize("body", [b"no JSON", b'{"a": 1}', b'{"dicom_dropbox": 99}', b"bm8gSlNPTg=="])
+async def test_an_unreadable_arrival_is_parked(ingest: Ingest, body: bytes) -> None:
+    """As it came."""
+    await handle_poisoned_arrival(ingest, body)
+    assert await messages(ingest, PARKED) == [body.decode()]
+
+
+async def test_a_folder_that_was_renamed_is_listed_again(ingest: Ingest) -> None:
+    """Its message goes back into the queue."""
+    await handle_poisoned_arrival(ingest, write_message(Renamed("a/", None)).encode())
+    assert await count_of(ingest, ARRIVALS) == 1
