@@ -1,0 +1,145 @@
+"""The header of what may be no DICOM file at all: a verdict, or a need for more; nothing else, and little is kept."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from store_on_upload.part10 import PREFIX_BYTES, Header, HeaderReader, Unfit
+from tests.property.part10_reading import (
+    ENCAPSULATED,
+    FILES,
+    FOLLOWED,
+    IDENTIFIED,
+    ITEM,
+    ITEM_END,
+    NATIVE,
+    PIXEL_DATA,
+    SEQUENCE,
+    SEQUENCE_END,
+    UNDEFINED,
+    element,
+    element_starts,
+    file_of,
+    fragment,
+    outcome,
+    read,
+    read_by_pydicom,
+)
+
+# The range at hand; what a deflated dataset begins with; and what is remembered of it.
+MOST_BYTES_KEPT = 2 * PREFIX_BYTES + 64 * 1024
+MOST_RANGES = 20
+SMALL = [name for name in FOLLOWED if len(FILES[name]) < 3000]
+
+PIECES = st.sampled_from([1 << 30, 1 << 30, 1021, 65_537])
+# Files are larger than what is at hand of them: zeros follow.
+SIZES = st.sampled_from([0, 0, 0, 1 << 21, 1 << 32])
+BYTES_OF_DICOM = st.sampled_from(
+    [
+        IDENTIFIED,
+        SEQUENCE,
+        ITEM,
+        ITEM_END,
+        SEQUENCE_END,
+        ENCAPSULATED,
+        fragment(b"abcd"),
+        fragment(1 << 20),
+        element(PIXEL_DATA, "OW", 1 << 20),
+        element(PIXEL_DATA, "OW", UNDEFINED),
+        element(0x00091001, "UN", UNDEFINED),
+        element(0x00091001, "UN", 0xFFFFFFFE),
+        element(0x00080018, "UI", b"1.2\0"),
+        element(0x00080018, "UI", b"\xff" * 64),
+        element(0x0020000D, "UI", 0),
+        element(0x00100020, "LO", b"x" * 2000),
+        b"DICM",
+        bytes(128) + b"DICM",
+        b"\xff" * 16,
+        bytes(16),
+    ]
+)
+SOUP = st.lists(BYTES_OF_DICOM | st.binary(max_size=40), max_size=30).map(b"".join)
+
+
+def is_read(content: bytes, piece: int = 1 << 30, size: int = 0) -> None:
+    """Read it: whatever comes of it is a header or a known reason (`read` sees to that), soon and from little."""
+    reading = read(content, size=max(size, len(content)), piece=piece, kept=True)
+    assert reading.most_bytes_kept <= MOST_BYTES_KEPT
+    if piece > PREFIX_BYTES:
+        assert len(reading.needs) <= MOST_RANGES
+        assert all(need.length <= PREFIX_BYTES for need in reading.needs)
+
+
+@settings(max_examples=300)
+@given(content=st.binary(max_size=600), piece=PIECES, size=SIZES)
+def test_arbitrary_bytes(content: bytes, piece: int, size: int) -> None:
+    """As a whole file, and behind what makes a file of them."""
+    is_read(content, piece, size)
+    is_read(bytes(128) + b"DICM" + content, piece, size)
+
+
+@settings(max_examples=300)
+@given(dataset=SOUP, transfer_syntax_uid=st.sampled_from([*NATIVE, "1.2.840.10008.1.2.1.99", "1.2.3"]), size=SIZES)
+def test_parts_of_dicom_in_any_order(dataset: bytes, transfer_syntax_uid: str, size: int) -> None:
+    """What delimits, nests and measures, where it does not belong."""
+    is_read(file_of(transfer_syntax_uid, dataset), size=size)
+    is_read(dataset, size=size)
+
+
+@settings(max_examples=300)
+@given(data=st.data(), piece=PIECES, size=SIZES)
+def test_mutated_files(data: st.DataObject, piece: int, size: int) -> None:
+    """Real files, with bytes changed, taken out, put in and repeated, most of them where the header is."""
+    content = bytearray(FILES[data.draw(st.sampled_from(sorted(FILES)))][:200_000])
+    for _ in range(data.draw(st.integers(1, 6))):
+        at = data.draw(st.integers(0, min(len(content), 2500)) | st.integers(0, len(content)))
+        removed = data.draw(st.sampled_from([0, 1, 2, 4, 100]))
+        content[at : at + removed] = data.draw(st.binary(max_size=8) | BYTES_OF_DICOM)
+    is_read(bytes(content), piece, size)
+
+
+@settings(max_examples=150)
+@given(name=st.sampled_from(sorted(FILES)), other=st.sampled_from(sorted(FILES)), data=st.data())
+def test_two_files_in_one(name: str, other: str, data: st.DataObject) -> None:
+    """The beginning of one, the end of another."""
+    one, two = FILES[name], FILES[other]
+    content = one[: data.draw(st.integers(0, len(one)))] + two[data.draw(st.integers(0, len(two))) :]
+    is_read(content[:300_000], size=len(content))
+
+
+def is_whole_only_between_elements(name: str, length: int) -> None:
+    """See that a file that was cut counts as whole only where the cut cannot be told from an end."""
+    dataset = read_by_pydicom(name)
+    assert dataset is not None
+    found = outcome(FILES[name][:length])
+    if isinstance(found, Header):
+        assert length in (*element_starts(dataset).values(), len(FILES[name]))
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_cut_at_every_length(name: str) -> None:
+    """Of small files, each length."""
+    for length in range(len(FILES[name]) + 1):
+        is_whole_only_between_elements(name, length)
+
+
+@settings(max_examples=300)
+@given(name=st.sampled_from(FOLLOWED), data=st.data())
+def test_cut_anywhere(name: str, data: st.DataObject) -> None:
+    """Of all files, lengths here and there."""
+    is_whole_only_between_elements(name, data.draw(st.integers(0, len(FILES[name]))))
+
+
+@pytest.mark.parametrize("answered", [b"", b"x"])
+def test_bytes_that_nobody_asked_for(answered: bytes) -> None:
+    """No bytes at all where there are some to come, others than those asked for, or any after the end."""
+    reader = HeaderReader(1000)
+    with pytest.raises(ValueError, match="not the bytes"):
+        reader.feed(0 if not answered else 7, answered)
+    ended = HeaderReader(3)
+    with pytest.raises(Unfit):
+        ended.feed(0, b"abc")
+    with pytest.raises(ValueError, match="not the bytes"):
+        ended.feed(0, b"abc")
