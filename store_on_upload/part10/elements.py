@@ -56,12 +56,12 @@ IMPLICIT = Encoding(True, Struct("<HHL"), Struct("<H"), Struct("<L"))
 EXPLICIT = Encoding(False, *IMPLICIT[1:])
 BIG_ENDIAN = Encoding(False, Struct(">HHL"), Struct(">H"), Struct(">L"))
 
-_ENCODINGS = {uid.ImplicitVRLittleEndian: IMPLICIT, uid.ExplicitVRBigEndian: BIG_ENDIAN}
+_ENCODINGS: dict[str, Encoding] = {uid.ImplicitVRLittleEndian: IMPLICIT, uid.ExplicitVRBigEndian: BIG_ENDIAN}
 
 
 def encoding_of(transfer_syntax_uid: str) -> Encoding:
     """Return how a transfer syntax encodes what is no pixel: all but two in explicit VR, little endian (PS3.5 §A)."""
-    return _ENCODINGS.get(uid.UID(transfer_syntax_uid), EXPLICIT)
+    return _ENCODINGS.get(transfer_syntax_uid, EXPLICIT)
 
 
 def is_vr(two: bytes) -> bool:
