@@ -19,6 +19,7 @@ from tests.property.part10_reading import (
     SEQUENCE,
     SEQUENCE_END,
     UNDEFINED,
+    Sparse,
     element,
     element_starts,
     file_of,
@@ -31,11 +32,16 @@ from tests.property.part10_reading import (
 # The range at hand; what a deflated dataset begins with; and what is remembered of it.
 MOST_BYTES_KEPT = 2 * PREFIX_BYTES + 64 * 1024
 MOST_RANGES = 20
-SMALL = [name for name in FOLLOWED if len(FILES[name]) < 3000]
+# One of each transfer syntax.
+SMALL = {
+    str(dataset.file_meta.TransferSyntaxUID): name
+    for name in FOLLOWED
+    if len(FILES[name]) < 3000 and (dataset := read_by_pydicom(name))
+}
 
-PIECES = st.sampled_from([1 << 30, 1 << 30, 1021, 65_537])
+PIECES = st.sampled_from([PREFIX_BYTES, PREFIX_BYTES, 300_001])
 # Files are larger than what is at hand of them: zeros follow.
-SIZES = st.sampled_from([0, 0, 0, 1 << 21, 1 << 32])
+SIZES = st.sampled_from([0, 0, 0, 0, 1 << 21, 1 << 32])
 BYTES_OF_DICOM = st.sampled_from(
     [
         IDENTIFIED,
@@ -63,16 +69,16 @@ BYTES_OF_DICOM = st.sampled_from(
 SOUP = st.lists(BYTES_OF_DICOM | st.binary(max_size=40), max_size=30).map(b"".join)
 
 
-def is_read(content: bytes, piece: int = 1 << 30, size: int = 0) -> None:
+def is_read(content: bytes, piece: int = PREFIX_BYTES, size: int = 0) -> None:
     """Read it: whatever comes of it is a header or a known reason (`read` sees to that), soon and from little."""
     reading = read(content, size=max(size, len(content)), piece=piece, kept=True)
     assert reading.most_bytes_kept <= MOST_BYTES_KEPT
-    if piece > PREFIX_BYTES:
+    assert all(need.length <= PREFIX_BYTES for need in reading.needs)
+    if piece == PREFIX_BYTES:
         assert len(reading.needs) <= MOST_RANGES
-        assert all(need.length <= PREFIX_BYTES for need in reading.needs)
 
 
-@settings(max_examples=300)
+@settings(max_examples=200)
 @given(content=st.binary(max_size=600), piece=PIECES, size=SIZES)
 def test_arbitrary_bytes(content: bytes, piece: int, size: int) -> None:
     """As a whole file, and behind what makes a file of them."""
@@ -80,7 +86,7 @@ def test_arbitrary_bytes(content: bytes, piece: int, size: int) -> None:
     is_read(bytes(128) + b"DICM" + content, piece, size)
 
 
-@settings(max_examples=300)
+@settings(max_examples=200)
 @given(dataset=SOUP, transfer_syntax_uid=st.sampled_from([*NATIVE, "1.2.840.10008.1.2.1.99", "1.2.3"]), size=SIZES)
 def test_parts_of_dicom_in_any_order(dataset: bytes, transfer_syntax_uid: str, size: int) -> None:
     """What delimits, nests and measures, where it does not belong."""
@@ -88,7 +94,7 @@ def test_parts_of_dicom_in_any_order(dataset: bytes, transfer_syntax_uid: str, s
     is_read(dataset, size=size)
 
 
-@settings(max_examples=300)
+@settings(max_examples=200)
 @given(data=st.data(), piece=PIECES, size=SIZES)
 def test_mutated_files(data: st.DataObject, piece: int, size: int) -> None:
     """Real files, with bytes changed, taken out, put in and repeated, most of them where the header is."""
@@ -100,7 +106,7 @@ def test_mutated_files(data: st.DataObject, piece: int, size: int) -> None:
     is_read(bytes(content), piece, size)
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(name=st.sampled_from(sorted(FILES)), other=st.sampled_from(sorted(FILES)), data=st.data())
 def test_two_files_in_one(name: str, other: str, data: st.DataObject) -> None:
     """The beginning of one, the end of another."""
@@ -109,16 +115,30 @@ def test_two_files_in_one(name: str, other: str, data: st.DataObject) -> None:
     is_read(content[:300_000], size=len(content))
 
 
+@pytest.mark.parametrize("values", [1, 10, 1000])
+def test_many_large_values(values: int) -> None:
+    """They are passed over, a range each; after so many of them, what is not known yet is left to the service."""
+    large = [part for number in range(values) for part in (element(0x00090000 + number, "OB", 1 << 20), 1 << 20)]
+    reading = read(Sparse((file_of(NATIVE[1], b""), *large, IDENTIFIED)), piece=PREFIX_BYTES, kept=True)
+    assert isinstance(reading.outcome, Header)
+    assert len(reading.needs) <= min(values + 1, MOST_RANGES)
+    assert reading.most_bytes_kept <= MOST_BYTES_KEPT
+
+
 def is_whole_only_between_elements(name: str, length: int) -> None:
     """See that a file that was cut counts as whole only where the cut cannot be told from an end."""
-    dataset = read_by_pydicom(name)
+    content, dataset = FILES[name][:length], read_by_pydicom(name)
     assert dataset is not None
-    found = outcome(FILES[name][:length])
-    if isinstance(found, Header):
-        assert length in (*element_starts(dataset).values(), len(FILES[name]))
+    if isinstance(outcome(content), Header):
+        starts = element_starts(dataset).values()
+        # Where a VR was unknown, pydicom has put in its own, whose head is shorter.
+        ends = {*starts, *(start - 4 for start in starts), len(FILES[name])}
+        # Some end their files with a line feed or zeros, as a cut within a tag may look.
+        behind = content[max(end for end in ends if end <= length) :]
+        assert behind in (b"", b"\n") or not any(behind)
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", SMALL.values())
 def test_cut_at_every_length(name: str) -> None:
     """Of small files, each length."""
     for length in range(len(FILES[name]) + 1):
