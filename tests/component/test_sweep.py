@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from azure.core.exceptions import ResourceNotFoundError
 from azure.core.pipeline.transport import AioHttpTransport
-from azure.storage.blob.aio import BlobServiceClient
+from azure.storage.blob.aio import BlobLeaseClient, BlobServiceClient
 
 from local.azurite import Azurite
 from shared import clock
@@ -447,3 +447,15 @@ def counted(ingest: Ingest, refuse_marker: str | None = None) -> Any:
             yield Ingest.over(replace(ingest.clients, storage=storage)), asked
 
     return watching()
+
+
+async def test_a_listing_tells_what_the_sdk_tells(ingest: Ingest) -> None:
+    """Of each blob the same, whatever its name and metadata."""
+    await drop(ingest, *ODD_NAMES, "with spaces & <brackets>?#%41.dcm", metadata={"hdi_isfolder": "true", "x": "a b"})
+    await drop(ingest, "empty", content=b"")
+    await ingest.clients.inbox.get_blob_client("z").acquire_lease()
+    told = [Row.of(blob) async for blob in ingest.clients.inbox.list_blobs(include=["metadata"])]
+    assert await listing.Listing(ingest.clients.inbox).next_page() == told
+    assert [row.name for row in told if row.is_leased] == ["z"]
+    lease = ingest.clients.inbox.get_blob_client("z")
+    await BlobLeaseClient(lease).break_lease(0)

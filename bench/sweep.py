@@ -1,0 +1,71 @@
+"""A pass of the sweep over an inbox where all is stored, beside what the SDK takes to list the same."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import resource
+import time
+from collections.abc import Awaitable, Callable
+
+from bench.listing_server import listing_server
+from shared.clients import Clients, _blobs, _queues
+from shared.dicomweb import DICOMwebClient
+from shared.settings import RECEIPTS, load
+from shared.sources import Sources
+from store_on_upload.ingest import Ingest
+from store_on_upload.sweeping import sweep as sweeping
+
+_SERVICE = "http://127.0.0.1:1/v2"
+
+
+async def list_names(clients: Clients) -> None:
+    """List both containers by the SDK, which reads the names alone."""
+    for container in (clients.inbox, clients.container(RECEIPTS)):
+        async for _ in container.list_blob_names(results_per_page=5000):
+            pass
+
+
+async def list_blobs(clients: Clients) -> None:
+    """List both containers by the SDK, which reads all that is said of each blob."""
+    for container in (clients.inbox, clients.container(RECEIPTS)):
+        async for _ in container.list_blobs(include=["metadata"], results_per_page=5000):
+            pass
+
+
+async def sweep(clients: Clients) -> None:
+    """Make a whole pass."""
+    await sweeping.sweep(Ingest.over(clients))
+
+
+async def seconds(work: Callable[[Clients], Awaitable[None]], clients: Clients) -> float:
+    """Return how long it takes."""
+    began = time.perf_counter()
+    await work(clients)
+    return time.perf_counter() - began
+
+
+async def main(blobs: int) -> None:
+    """Print the table: seconds for so many blobs, and for a million at that rate."""
+    sweeping._BUDGET_SECONDS = 3600  # all in one run
+    print("| | seconds | for a million | to the names alone | peak of memory, MiB |\n|---|---|---|---|---|")
+    with listing_server(blobs) as connection:
+        settings = load({"DICOM_SERVICE_URL": _SERVICE, "DICOM_STORAGE": connection})
+        async with (
+            _blobs(settings) as storage,
+            _queues(settings) as queues,
+            DICOMwebClient(_SERVICE) as dicom,
+        ):
+            clients = Clients(settings, dicom, storage, queues, Sources(settings))
+            first = 0.0
+            for name, work in (("list names", list_names), ("sweep", sweep), ("list blobs", list_blobs)):
+                took = await seconds(work, clients)
+                first = first or took
+                peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+                print(f"| {name} | {took:.1f} | {took / blobs * 1e6:.0f} | {took / first:.2f} | {peak:.0f} |")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--blobs", type=int, default=100_000, help="in the inbox, each with its receipt")
+    asyncio.run(main(parser.parse_args().blobs))
