@@ -31,7 +31,8 @@ class Difference(StrEnum):
 
 MEANINGS: dict[Difference, str] = {
     Difference.WITHOUT_RECEIPT: "a blob of the inbox that no receipt knows of: the sweep queues it; does it run?",
-    Difference.OVERDUE: "a receipt without a verdict whose next attempt should have been: the sweep sends it on",
+    Difference.OVERDUE: "a receipt without a verdict whose next attempt should have been: the sweep sends it on; if "
+    "its blob is gone as well, delete the receipt",
     Difference.RECEIPT_INVALID: "a receipt that cannot be read, or is about another blob: delete it",
     Difference.NOT_IN_SERVICE: "the receipt says stored, and the DICOM service does not have it: deleted by somebody?",
     Difference.NOT_IN_QUARANTINE: "a refused or replaced file that is not in quarantine: deleted by somebody?",

@@ -14,6 +14,7 @@ from shared.settings import Settings, setting_name
 from shared.sources import Source, read_sources
 from store_on_upload.doors import queues
 from store_on_upload.receipts.receipt import Document, Receipt, State
+from store_on_upload.reconcile.report import MEANINGS
 from store_on_upload.requests.answering import REFUSALS
 from store_on_upload.requests.replay_request import ReplayRequest
 from store_on_upload.verdict import REASONS, Replaced, Verdict
@@ -112,6 +113,12 @@ def test_every_queue_is_documented() -> None:
     """All that the app writes to or reads."""
     constants = (value for name, value in vars(queues).items() if name.isupper() and isinstance(value, str))
     assert set(rows("docs/ingest.md", "Queues")) == set(constants)
+
+
+def test_every_difference_is_documented_in_its_own_words() -> None:
+    """What the command prints is what the document says."""
+    told = {kind: cells[0][:1].lower() + cells[0][1:] for kind, cells in rows("docs/ingest.md", "Reconcile").items()}
+    assert told == {str(kind): meaning for kind, meaning in MEANINGS.items()}
 
 
 def test_every_problem_is_documented_with_its_status() -> None:
