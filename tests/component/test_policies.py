@@ -1,0 +1,103 @@
+"""What `sources.toml` says of a part of the inbox holds for the files dropped there."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from shared.clients import Clients
+from shared.dicomweb import DICOMwebClient
+from shared.sources import Sources, read_sources
+from store_on_upload.doors.arrivals import Arrival, Door
+from store_on_upload.ingest import Ingest
+from store_on_upload.receipts.container import read_receipt
+from store_on_upload.receipts.receipt import Receipt
+from store_on_upload.upload import handle
+from tests.component.dicom_service.support import running
+from tests.dicom_samples import Sample, new_uid
+
+FILE = """
+[[source]]
+name = "site-a"
+prefix = "A/"
+partition = "site-a"
+suffixes = [".img"]
+after_store = "archive"
+
+[[source]]
+name = "site-b"
+prefix = "B/"
+partition = "site-b"
+on_conflict = "replace"
+settle_after_seconds = 600
+"""
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with running(tmp_path_factory.mktemp("dicom"), partitions=True) as root:
+        yield root
+
+
+@pytest.fixture
+async def ingest(clients: Clients, service: str, tmp_path: Path) -> AsyncIterator[Ingest]:
+    (tmp_path / "sources.toml").write_text(FILE)
+    sources = Sources(clients.settings, read_sources(str(tmp_path / "sources.toml")))
+    async with DICOMwebClient(f"{service}/v2") as dicom:
+        yield Ingest.over(replace(clients, dicom=dicom, sources=sources))
+
+
+async def handled(ingest: Ingest, name: str, content: bytes) -> Receipt:
+    await ingest.clients.inbox.upload_blob(name, content, overwrite=True)
+    await handle(ingest, Arrival((name,), Door.BLOB))
+    document = await read_receipt(ingest.clients, name)
+    assert document is not None
+    return document.newest
+
+
+async def is_in(ingest: Ingest, container: str, name: str) -> bool:
+    return await ingest.clients.container(container).get_blob_client(name).exists()
+
+
+async def test_partition_and_suffixes_and_the_file_afterwards(ingest: Ingest) -> None:
+    """Only the suffixes of this source are its own, its files go to its partition, and then to the archive."""
+    sample, name = Sample(), f"A/{new_uid()}"
+    receipt = await handled(ingest, f"{name}.img", sample.content)
+    assert (receipt.verdict, receipt.source, receipt.partition) == ("stored", "site-a", "site-a")
+    assert await is_in(ingest, "dicom-archive", f"{name}.img")
+    assert not await is_in(ingest, "dicom-inbox", f"{name}.img")
+    assert (await handled(ingest, f"{name}.dcm", sample.content)).reason == "name"
+    stored = ingest.dicom("site-a").retrieve_instance(
+        study_instance_uid=sample.study, series_instance_uid=sample.series, sop_instance_uid=sample.sop
+    )
+    async with stored as part:
+        assert b"".join([chunk async for chunk in part.chunks()]) == sample.content
+
+
+async def test_conflicts(ingest: Ingest) -> None:
+    """One source's files may replace others, though not at the same moment; the other's never. Partitions are apart."""
+    sample = Sample()
+    other = replace(sample, elements={0x00080050: ("SH", b"OTHER")})
+    found = []
+    for site, suffix in (("A", "img"), ("B", "dcm")):
+        for one in (sample, other):
+            receipt = await handled(ingest, f"{site}/{new_uid()}.{suffix}", one.content)
+            found.append((receipt.verdict, receipt.reason))
+    assert found == [("stored", None), ("conflict", "other_bytes"), ("stored", None), ("conflict", "stored_since")]
+
+
+async def test_settling(ingest: Ingest) -> None:
+    """Where files are seen before they are complete, half a one waits; where not, it is refused at once."""
+    half = Sample().content[:-5]
+    waiting = await handled(ingest, f"B/{new_uid()}.dcm", half)
+    assert (waiting.verdict, waiting.reason, waiting.failed_by_itself) == (None, "unsettled", False)
+    assert (await handled(ingest, f"A/{new_uid()}.img", half)).reason == "unfinished"
+
+
+async def test_no_source(ingest: Ingest) -> None:
+    """A service with partitions refuses what names none, and the file waits; it is never in the wrong one."""
+    receipt = await handled(ingest, f"C/{new_uid()}.dcm", Sample().content)
+    assert (receipt.verdict, receipt.reason, receipt.partition) == (None, "service_failed", None)
