@@ -113,7 +113,8 @@ async def _begin(ingest: Ingest, arrival: Arrival) -> _Run | None:
     started = time.monotonic()
     source = await _open(ingest, arrival)
     version = source.version
-    if (version.name, version.etag) in ingest.handled and arrival.door is not Door.REPLAY:
+    # The sweep and a replay have seen that there is something left to do.
+    if (version.name, version.etag) in ingest.handled and arrival.door not in (Door.SWEEP, Door.REPLAY):
         return None
     standing = await read_receipt(ingest.clients, version.name) if _may_have_a_receipt(arrival, source) else None
     receipt = begun(ingest, arrival, version, standing)

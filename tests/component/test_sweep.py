@@ -33,6 +33,7 @@ from store_on_upload.sweeping import requeue
 from store_on_upload.sweeping import sweep as sweep_module
 from store_on_upload.sweeping.overdue import Step, Times
 from store_on_upload.sweeping.sweep import sweep
+from store_on_upload.upload import handle
 from store_on_upload.verdict import Decision, Verdict
 from store_on_upload.waiting.stop_switch import STOP
 
@@ -247,6 +248,18 @@ async def test_what_is_ignored_is_looked_at_once(
         assert receipt.verdict is Verdict.IGNORED
     later(24 * HOUR)
     assert (await swept(ingest, caplog))[0] == []
+
+
+async def test_a_receipt_that_was_deleted_is_given_anew(ingest: Ingest, caplog: pytest.LogCaptureFixture) -> None:
+    """To have a file looked at again, whatever the process remembers of it."""
+    await drop(ingest, "notes.txt")
+    await handle(ingest, Arrival(("notes.txt",), Door.EVENT))
+    await ingest.clients.container(RECEIPTS).delete_blob("notes.txt")
+    assert (await swept(ingest, caplog))[0] == ["notes.txt"]
+    await handle(ingest, Arrival(("notes.txt",), Door.SWEEP))
+    receipt = await standing(ingest, "notes.txt")
+    assert receipt is not None
+    assert receipt.verdict is Verdict.IGNORED
 
 
 async def test_a_verdict_given_meanwhile_stands(ingest: Ingest) -> None:
