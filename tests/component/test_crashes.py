@@ -35,6 +35,7 @@ def test_killed_at_each_request(world: World, name: str) -> None:
             killed.append(drop)
             assert kill_at(walk, drop, Fault(number, Moment.DURING))
     assert len(killed) > 4
+    world.let_claims_end()
     world.bring_to_an_end(walk.settings, *(drop.work for drop in killed))
     for drop in killed:
         walk.check(drop)

@@ -6,11 +6,14 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+import pytest
+
 from shared.settings import ARCHIVE, DEFAULT_INBOX, QUARANTINE, RETENTION_RECORDS
 from store_on_upload.doors.arrivals import Arrival, Door, write_message
 from store_on_upload.storing.tombstones import tombstone_name
 from tests.component.app_process import Work
 from tests.component.drops import Drop
+from tests.component.runs import an_hour_ago
 from tests.dicom_samples import IMPLICIT, Sample, pixels
 
 STORED = ("stored", "duplicate")  # which one depends on whether the store whose answer was lost had happened
@@ -61,6 +64,20 @@ class Walk:
             assert receipt["sha256"] not in stored
 
 
+@dataclass(frozen=True)
+class Replacing(Walk):
+    """The way of a file that takes the place of what is stored, whose only copy is then in quarantine."""
+
+    def check(self, drop: Drop) -> None:
+        """See that the old bytes are kept once, the new ones stored once, and that the receipt tells of both."""
+        receipt = drop.receipt()
+        assert (receipt["state"], receipt["verdict"]) == ("final", "replaced"), drop.name
+        assert drop.world.blobs(QUARANTINE, drop.name) == {receipt["replaced"]["kept_as"]: drop.sample.content}
+        assert [reason["reason"] for reason in drop.reasons()] == ["gave_way"]
+        assert [hashlib.sha256(content).hexdigest() for content in drop.stored()] == [receipt["sent_sha256"]]
+        assert list(drop.world.blobs(DEFAULT_INBOX, drop.name)) == [drop.name]
+
+
 def _dropped(drop: Drop) -> Arrival:
     drop.world.drop(drop.name, drop.sample.content)
     return drop.arrival
@@ -74,6 +91,11 @@ def _no_dicom(drop: Drop) -> Arrival:
 def _other_bytes(drop: Drop) -> Arrival:
     drop.world.service.store_samples(drop.sample)
     return _dropped(Drop(drop.world, drop.name, _changed(drop.sample)))
+
+
+def _newer_bytes(drop: Drop) -> Arrival:
+    with pytest.MonkeyPatch.context() as patch, an_hour_ago(patch):
+        return _other_bytes(drop)
 
 
 def _other_version(drop: Drop) -> Arrival:
@@ -125,6 +147,7 @@ WALKS = {
     "transcoded": Walk(_dropped, place=ARCHIVE, make=_in_implicit_vr),
     "rejected": Walk(_no_dicom, ("rejected",), QUARANTINE, in_service=False),
     "in conflict": Walk(_other_bytes, ("conflict",), QUARANTINE),
+    "replacing": Replacing(_newer_bytes, settings={"ON_CONFLICT": "replace"}),
     "in conflict with its earlier version": Walk(_other_version, ("conflict",), QUARANTINE, earlier=1),
     "put off": Walk(_service_is_down, place=ARCHIVE, settings={"AFTER_STORE": "archive"}),
     "put off before": Walk(_deferred_before, place=ARCHIVE, settings={"AFTER_STORE": "archive"}),
