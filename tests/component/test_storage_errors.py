@@ -44,6 +44,16 @@ def test_a_failure_of_each_request(world: World, name: str) -> None:
         walk.check(drop)
 
 
+def test_a_failure_of_each_request_of_a_replacement(world: World) -> None:
+    """It has many more requests than any other way; what is carried out, and then said to have failed, is the worst."""
+    walk, fault = WALKS["replacing"], "500 after the effect"
+    drops = list(walk_with(world, walk, f"replacing/{fault}", fault))
+    world.let_claims_end()
+    world.bring_to_an_end(walk.settings, *(drop.work for drop in drops))
+    for drop in drops:
+        walk.check(drop)
+
+
 def walk_with(world: World, walk: Walk, name: str, fault: str) -> Iterator[Drop]:
     """Yield a drop for each request that failed, and one for which none did."""
     for number in count(1):
