@@ -25,13 +25,17 @@ from shared.settings import (
 )
 from store_on_upload.doors.arrivals import Arrival, Door
 from store_on_upload.doors.queues import ARRIVALS_POISON, BLOB_POISON, PARKED
+from store_on_upload.files.source import find_version
 from store_on_upload.ingest import Ingest
 from store_on_upload.receipts.container import read_receipt, write_receipt
 from store_on_upload.receipts.receipt import Receipt, State, timestamp
 from store_on_upload.reconcile import Difference, Report, reconcile
 from store_on_upload.reconcile.report import MEANINGS
+from store_on_upload.storing.duplicate import Uids
+from store_on_upload.storing.keeping import kept_name, write_why_kept
 from store_on_upload.storing.tombstones import tombstone_name
 from store_on_upload.upload import handle
+from store_on_upload.verdict import Replaced, Verdict
 from tests.component.dicom_service.support import running
 from tests.dicom_samples import Sample
 
@@ -256,6 +260,24 @@ async def test_what_retention_deleted_is_no_difference(ingest: Ingest, monkeypat
     await delete_instance(ingest, sample)
     report = await later(ingest, monkeypatch)
     assert (report.differences, report.purged) == ({}, 1)
+
+
+async def test_what_was_replaced_is_in_quarantine(ingest: Ingest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Known by the receipt of the file that took its place; deleted there, it is missed."""
+    clients, sample = ingest.clients, Sample()
+    stored = await land(ingest, "newer.dcm", sample.content)
+    version = await find_version(clients.inbox.get_blob_client("newer.dcm"))
+    assert version is not None
+    kept = Replaced(1, "00", kept_name(version))
+    await clients.container(QUARANTINE).upload_blob(kept.kept_as, b"x")
+    await write_why_kept(clients, Uids(sample.study, sample.series, sample.sop), version, kept)
+    assert (await later(ingest, monkeypatch)).differences == {Difference.QUARANTINED_WITHOUT_RECEIPT: 1}
+    await clients.container(RECEIPTS).delete_blob("newer.dcm")
+    await write_receipt(clients, replace(stored, verdict=Verdict.REPLACED, replaced=kept))
+    assert (await later(ingest, monkeypatch)).differences == {}
+    await clients.container(QUARANTINE).delete_blob(kept.kept_as)
+    report = await later(ingest, monkeypatch)
+    assert report.differences == {Difference.NOT_IN_QUARANTINE: 1, Difference.REASON_WITHOUT_FILE: 1}
 
 
 async def test_what_was_overwritten_before_it_could_be_moved_is_no_loss(
