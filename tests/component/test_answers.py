@@ -120,6 +120,8 @@ async def test_an_answer(clients: Clients, caplog: pytest.LogCaptureFixture, sai
     assert await where_is(clients, receipt.blob) == expected.where
     assert run.requests == ["POST"]
     assert run.circuit_is_open is expected.opens_circuit
+    most = clients.settings.ingest_concurrency
+    assert run.places == (most // 2 if expected.reason == "service_busy" else most)
     if expected.verdict is None:
         assert receipt.failed_by_itself is expected.is_own_fault
         assert receipt.due_at
@@ -184,6 +186,7 @@ class Handled:
     receipt: Receipt
     requests: list[str]
     circuit_is_open: bool
+    places: int
 
 
 async def handled(clients: Clients, content: bytes, choose: Callable[[Received], Script] | None) -> Handled:
@@ -198,7 +201,8 @@ async def handled(clients: Clients, content: bytes, choose: Callable[[Received],
     document = await read_receipt(clients, name)
     assert document is not None
     assert document.earlier == ()
-    return Handled(document.newest, [request.method for request in server.requests], ingest.circuit.is_open)
+    requests = [request.method for request in server.requests]
+    return Handled(document.newest, requests, ingest.circuit.is_open, ingest.gate.places)
 
 
 async def where_is(clients: Clients, name: str) -> tuple[str, ...]:

@@ -10,7 +10,6 @@ import pytest
 from store_on_upload.verdict import NotYet
 from store_on_upload.waiting import gate as gate_module
 from store_on_upload.waiting.gate import LARGE_BYTES, Gate
-from store_on_upload.waiting.memory import Memory
 
 TWO_GB = 2 * 1024**3
 
@@ -125,21 +124,3 @@ async def test_waiting_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     await files.start(2)
     assert files.inside == 2
     await files.end()
-
-
-async def test_memory_is_handed_out_and_returned() -> None:
-    """Never more than there is, and who waits has it once it is returned."""
-    memory = Memory(100)
-    held: list[int] = []
-    most = 0
-
-    async def use(size: int) -> None:
-        nonlocal most
-        async with memory.reserved(size):
-            held.append(size)
-            most = max(most, sum(held))
-            await everything_that_can_run()
-            held.remove(size)
-
-    await asyncio.gather(*(use(size) for size in [60, 30, 100, 1, 99, 50, 50, 50]))
-    assert (held, most) == ([], 100)
