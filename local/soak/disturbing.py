@@ -25,7 +25,7 @@ class Disturber:
     def __init__(self, stack: Stack, random: Random) -> None:
         self._stack = stack
         self._random = random
-        self._service = httpx.Client(base_url=stack.dicom_url.removesuffix("/v2"), trust_env=False)
+        self._service = httpx.Client(base_url=stack.dicom_url.removesuffix("/v2"), timeout=60, trust_env=False)
         self.faults = 0
         self.kills = 0
 

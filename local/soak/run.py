@@ -25,6 +25,7 @@ _ALL_IS_DUE_SECONDS = 48 * 3600.0
 _POLL_SECONDS = 0.1
 _LOCK_SECONDS = 3.0
 _LOOK_EVERY_SECONDS = 1.0
+_LONGEST_ANSWER_SECONDS = 120.0  # everything is busy
 # While files are dropped; the rest has no faults, only the last kill.
 _SHARE_IN_TROUBLE = 0.8
 _SWEEP_EVERY_SECONDS = 10.0
@@ -115,6 +116,7 @@ class _Soak:
             f"{self._stack.host_url}/admin/functions/sweep_inbox",
             json={"input": ""},
             headers={"x-functions-key": self._stack.master_key},
+            timeout=_LONGEST_ANSWER_SECONDS,
             trust_env=False,
         ).raise_for_status()
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, TypeVar
@@ -17,6 +18,12 @@ from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
 
 from local.stack import Stack
+from shared import clients as shared_clients
+from shared.clients import Clients
+from shared.dicomweb import DICOMwebClient
+from shared.settings import load
+from shared.sources import Sources
+from store_on_upload.reconcile import Report, reconcile
 
 WAIT_SECONDS = 60.0
 T = TypeVar("T")
@@ -142,6 +149,30 @@ class DropBox:
         for _ in range(times):
             client.send_message(json.dumps(message))
 
+    def adds_up(self) -> Report:
+        """Return what `make reconcile` finds once there is no difference and nothing waits; of what is under way, too.
+
+        Every blob of the inbox, receipt, file in quarantine and archive, and stored instance is looked at.
+        """
+
+        def look() -> Report | None:
+            report = asyncio.run(self._reconcile())
+            found.append(f"{report.pending} wait, {dict(report.differences)}")
+            return None if report.differences or report.pending else report
+
+        found: list[str] = []
+        return wait_for(look, lambda: found[-1])
+
+    async def _reconcile(self) -> Report:
+        settings = load(self.stack.environment())
+        dicom = DICOMwebClient(settings.dicom_service_url, auth=_Bearer(self.stack.token()))
+        storage, queues = shared_clients._blobs(settings), shared_clients._queues(settings)
+        clients = Clients(settings, dicom, storage, queues, Sources(settings))
+        try:
+            return await reconcile(clients, grace_seconds=0)
+        finally:
+            await clients.aclose()
+
     def log(self) -> str:
         """Return all that the app and its host have written."""
         return (self.stack.folder / "app.log").read_text()
@@ -153,10 +184,19 @@ class DropBox:
         return [event for event in map(json.loads, lines) if event["event"] == name]
 
 
-def wait_for(look: Callable[[], T | None], otherwise: str) -> T:
+class _Bearer(httpx.Auth):
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response]:
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        yield request
+
+
+def wait_for(look: Callable[[], T | None], otherwise: str | Callable[[], str]) -> T:
     """Return what `look` returns once it is something."""
     deadline = time.monotonic() + WAIT_SECONDS
     while (found := look()) is None:
-        assert time.monotonic() < deadline, otherwise
+        assert time.monotonic() < deadline, otherwise if isinstance(otherwise, str) else otherwise()
         time.sleep(0.05)
     return found

@@ -38,6 +38,7 @@ def test_an_answer_that_is_lost_after_the_commit_ends_as_a_duplicate(box: DropBo
     assert proxy.lose_answers == 0
     assert receipt["verdict"] == "duplicate"
     assert box.get(instance.path, headers={"Accept": "application/dicom"}).content == instance.content
+    assert box.adds_up().verdicts == {"duplicate": 1}
 
 
 def test_a_short_outage_is_waited_out(box: DropBox, proxy: TcpProxy) -> None:
@@ -57,6 +58,7 @@ def test_a_short_outage_is_waited_out(box: DropBox, proxy: TcpProxy) -> None:
     failures = box.events("blob_failed")
     assert all(failure["error"].startswith(("RequestNotSent: ", "ResponseLost: ")) for failure in failures)
     assert name not in json.dumps(failures)
+    box.adds_up()
 
 
 def test_an_answer_that_is_cut_is_seen_to_be_cut(box: DropBox, proxy: TcpProxy) -> None:

@@ -39,6 +39,7 @@ def test_sigkill_in_the_middle_of_ingest(tmp_path: Path) -> None:
             assert box.receipt(name, etags[name])["verdict"] in ("stored", "duplicate")
             assert box.get(instance.path).content == instance.content
             assert len(box.get(f"/instances?SOPInstanceUID={instance.sop}").json()) == 1
+        assert box.adds_up().versions == len(instances)
 
 
 def receipts(box: DropBox, names: dict[str, str]) -> int:
