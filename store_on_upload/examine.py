@@ -40,13 +40,13 @@ async def examine(source: Source, policy: Policy, max_instance_bytes: int) -> He
         return decision
     if version.is_being_copied:
         raise NotYet("unsettled", is_outage=True)
-    if version.size > max_instance_bytes:
-        return rejected("too_large")
     try:
         header = await read_header(source.prefix, version.size, source.read)
     except Unfit as unfit:
         return _judge_unfit(source, policy, unfit.reason, said)
-    return ignored("dicomdir") if header.is_dicomdir else header
+    if header.is_dicomdir:
+        return ignored("dicomdir")
+    return rejected("too_large") if version.size > max_instance_bytes else header
 
 
 def _judge_unfit(source: Source, policy: Policy, reason: str, said: NameSays) -> Decision:

@@ -17,6 +17,8 @@ from shared.dicomweb import Body
 from store_on_upload.part10 import PREFIX_BYTES
 
 PREAMBLE_BYTES = 128
+# A producer may have declared a Content-Encoding. It is no concern of ours: sizes and ranges are of what is stored.
+_DECOMPRESS = False
 # A conditional read of a blob that has gone may be answered either way.
 _GONE = (ResourceNotFoundError, ResourceModifiedError)
 
@@ -103,7 +105,7 @@ class Source:
             AzureError: storage failed.
         """
         try:
-            download = await blob.download_blob()
+            download = await blob.download_blob(decompress=_DECOMPRESS)
             prefix = await download.read(PREFIX_BYTES)
         except _GONE:
             raise SourceGone from None
@@ -121,7 +123,11 @@ class Source:
         version = self.version
         try:
             download = await version.blob.download_blob(
-                offset, length, etag=version.condition, match_condition=MatchConditions.IfNotModified
+                offset,
+                length,
+                etag=version.condition,
+                match_condition=MatchConditions.IfNotModified,
+                decompress=_DECOMPRESS,
             )
             return await download.readall()
         except _GONE:
@@ -147,7 +153,7 @@ class Source:
         version = self.version
         try:
             download = await version.blob.download_blob(
-                offset, etag=version.condition, match_condition=MatchConditions.IfNotModified
+                offset, etag=version.condition, match_condition=MatchConditions.IfNotModified, decompress=_DECOMPRESS
             )
             async for chunk in download.chunks():
                 yield chunk

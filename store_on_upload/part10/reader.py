@@ -46,7 +46,8 @@ class Header:
     Args:
         transfer_syntax_uid: File Meta's; for `Form.NO_META`, the one that the dataset was found to be in.
         dataset_at: the byte where the dataset begins.
-        sop_class_uid: the dataset's own, as the other UIDs: None where it was not found within the first MiB.
+        sop_class_uid: the dataset's own, as the other UIDs: None where it was not found, be it that it is invalid and
+            lies beyond the first MiB, or that the header could not be followed so far.
         pixel_data_at: the byte where the element begins that holds the pixels, if it was reached in a file that is not
             deflated.
         is_dicomdir: whether it is a directory of a medium (PS3.10 §8.6), which has no UIDs of its own.

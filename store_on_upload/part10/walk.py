@@ -126,12 +126,13 @@ class Walk:
         self.at = element.value_at
 
     def _note_uid(self, element: Element) -> None:
-        if element.end > PREFIX_BYTES:
-            return
         value = b""
         if element.length <= _MAX_UID_BYTES:
             value = self._window.take(element.value_at, element.length).rstrip(b" \0")
-        self.uids[element.tag] = value.decode() if _VALID_UID.fullmatch(value) else ""
+        if _VALID_UID.fullmatch(value):
+            self.uids[element.tag] = value.decode()
+        elif element.end <= PREFIX_BYTES:  # one that lies further behind is left to the service to judge
+            self.uids[element.tag] = ""
 
     def _note_patient(self, element: Element) -> None:
         is_near = element.end <= PREFIX_BYTES and element.length <= _MAX_PATIENT_BYTES

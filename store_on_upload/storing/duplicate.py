@@ -21,15 +21,16 @@ class Uids:
     sop_instance_uid: str
 
 
-def has_stored_these_bytes(standing: Document | None, version: Version, sha256: str, sop_instance_uid: str) -> bool:
-    """Say whether a receipt of the same name shows that these very bytes went into the service.
+def has_stored_these_bytes(
+    standing: Document | None, version: Version, sha256: str, sop_instance_uid: str, partition: str | None
+) -> bool:
+    """Say whether a receipt of the same name shows that these very bytes went into this partition of the service.
 
     Then nothing needs to be downloaded: that an instance of these UIDs is there still, the service has just said.
     """
+    ours = (version.size, sha256, sop_instance_uid, partition)
     return standing is not None and any(
-        one.verdict is not None
-        and one.verdict.is_in_service
-        and (one.size_bytes, one.sha256, one.sop_instance_uid) == (version.size, sha256, sop_instance_uid)
+        one.is_in_service and (one.size_bytes, one.sha256, one.sop_instance_uid, one.partition) == ours
         for one in standing.versions
     )
 

@@ -160,10 +160,11 @@ async def _judge_stored(job: Job, sent: _Sent, named_by_service: str | None) -> 
 async def _find_same(job: Job, sent: _Sent, uids: Uids, standing: Document | None) -> Decision | None:
     """Return the verdict on a file whose bytes the service has already; None if it has others."""
     version = job.source.version
-    latest = await read_replacement(job.ingest.clients, job.receipt.partition, uids)
+    partition = job.receipt.partition
+    latest = await read_replacement(job.ingest.clients, partition, uids)
     sha256 = await sent.body.complete_sha256() if not sent.changes else await job.source.sha256()
     # What receipts know to be stored may have been replaced since.
-    is_known = latest is None and has_stored_these_bytes(standing, version, sha256, uids.sop_instance_uid)
+    is_known = latest is None and has_stored_these_bytes(standing, version, sha256, uids.sop_instance_uid, partition)
     if not is_known and not await is_same_as_stored(job.dicom, uids, sent.body):
         return None
     if latest and (latest.blob, latest.etag) == (version.name, version.etag):

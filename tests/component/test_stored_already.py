@@ -36,8 +36,9 @@ async def place(clients: Clients, service: str) -> AsyncIterator[Place]:
 
 
 def far_behind() -> Sample:
-    """Return an instance whose study and series are not known from its first MiB."""
-    return Sample(elements={0x00090010: ("LO", b"FAR BEHIND"), 0x00091001: ("OB", bytes(1_200_000))})
+    """Return an instance whose study and series lie behind more large values than are passed over."""
+    values = {0x00091000 + number: ("OB", bytes(70_000)) for number in range(40)}
+    return Sample(elements={0x00090010: ("LO", b"FAR BEHIND"), **values})
 
 
 @pytest.mark.parametrize("sample", [Sample(), far_behind()], ids=["near", "far behind"])

@@ -1,0 +1,86 @@
+"""Blobs unlike what most producers drop: oddly declared, oddly built, or under rules that have changed since."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from azure.storage.blob import ContentSettings
+
+from shared.clients import Clients
+from shared.settings import RETENTION_RECORDS
+from store_on_upload.storing.tombstones import tombstone_name
+from tests.component.dicom_service.support import running
+from tests.component.runs import Place, other, place_at
+from tests.dicom_samples import Sample
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with running(tmp_path_factory.mktemp("dicom")) as root:
+        yield root
+
+
+@pytest.fixture
+async def place(clients: Clients, root: str) -> AsyncIterator[Place]:
+    async with place_at(clients, root) as place:
+        yield place
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br"])
+@pytest.mark.parametrize("value_bytes", [10, 6_000_000])
+async def test_a_content_encoding_that_is_not_true(place: Place, encoding: str, value_bytes: int) -> None:
+    """What the blob holds is stored, as it is, in one piece or several."""
+    sample, name = Sample(elements={0x00420011: ("OB", bytes(value_bytes))}), f"{encoding} {value_bytes}.dcm"
+    await declared(place, name, sample.content, encoding)
+    assert (await place.settled(name)).verdict == "stored"
+    assert await place.stored(sample) == sample.content
+
+
+async def test_a_content_encoding_that_is_true(place: Place) -> None:
+    """A compressed file is an archive, and stays one."""
+    content, name = gzip.compress(Sample().content), "packed.dcm"
+    await declared(place, name, content, "gzip")
+    receipt = await place.settled(name)
+    assert (receipt.verdict, receipt.reason, receipt.size_bytes) == ("rejected", "archive", len(content))
+
+
+async def declared(place: Place, name: str, content: bytes, encoding: str) -> None:
+    """Drop a file and say how it is encoded, be that true or not."""
+    settings = ContentSettings(content_encoding=encoding)
+    await place.clients.inbox.upload_blob(name, content, content_settings=settings)
+
+
+async def test_a_purged_study_whose_uid_lies_far_behind(place: Place) -> None:
+    """A large private value in front of its UIDs does not let an instance back in."""
+    sample = Sample(elements={0x00090010: ("LO", b"LARGE"), 0x00091001: ("OB", bytes(1_200_000))})
+    tombstone = place.clients.container(RETENTION_RECORDS).get_blob_client(tombstone_name(None, sample.study))
+    await tombstone.upload_blob(b"{}")
+    await place.drop("far.dcm", sample.content)
+    receipt = await place.settled("far.dcm")
+    assert (receipt.verdict, receipt.reason, receipt.study_instance_uid) == ("rejected", "purged", sample.study)
+
+
+@pytest.mark.parametrize(
+    ("name", "outcome"), [("BACKUP", ("ignored", "no_dicom_content")), ("a.dcm", ("rejected", "not_dicom"))]
+)
+async def test_large_and_no_dicom(place: Place, name: str, outcome: tuple[str, str]) -> None:
+    """Without a suffix the content decides, however much of it there is."""
+    await place.drop(name, b"letters" * 1000)
+    receipt = await place.with_settings(max_instance_bytes=5000).settled(name)
+    assert (receipt.verdict, receipt.reason) == outcome
+
+
+async def test_a_name_that_goes_to_another_partition_than_before(clients: Clients, tmp_path: Path) -> None:
+    """That its bytes were stored in one says nothing about what another one has."""
+    sample = Sample()
+    with running(tmp_path, partitions=True) as root:
+        async with place_at(clients, root, partition="before") as place:
+            await place.drop("moved.dcm", sample.content)
+            assert (await place.settled("moved.dcm")).verdict == "stored"
+            await place.put(sample, other(sample), partition="now")
+            place = place.with_settings(partition="now")
+            await place.drop("moved.dcm", sample.content)
+            assert (await place.settled("moved.dcm")).verdict == "conflict"
