@@ -48,11 +48,9 @@ async def read_receipt(clients: Clients, name: str) -> Document | None:
         raise Unreadable("the receipt cannot be read: delete it, and the blob is looked at anew") from None
 
 
-async def write_receipt(
-    clients: Clients, receipt: Receipt, standing: Document | None = None, *, is_replay: bool = False
-) -> Receipt:
+async def write_receipt(clients: Clients, receipt: Receipt, standing: Document | None = None) -> Receipt:
     """Take a receipt in, and return the one of that version that counts in the end; see `take_in`."""
-    counts, _ = await take_in(clients, receipt, standing, is_replay=is_replay)
+    counts, _ = await take_in(clients, receipt, standing)
     return counts
 
 
@@ -71,15 +69,12 @@ async def take_in(
         Failed: others change it all the time.
         AzureError: storage failed.
     """
-    document = Document(receipt)
     for _ in range(_MAX_TRIES):
-        if standing is not None:
-            document = await _merged(clients, standing, receipt, is_replay)
+        document = Document(receipt) if standing is None else await _merged(clients, standing, receipt, is_replay)
         is_new = document is not standing
         if not is_new or await write_if_unchanged(clients, document):
             return document.of_version(receipt.etag) or receipt, is_new
         standing = await read_receipt(clients, receipt.blob)
-        document = document if standing else Document(receipt)
     raise Failed("the receipt is changed by others all the time")
 
 
@@ -110,9 +105,8 @@ async def look_up(clients: Clients, name: str) -> Known | None:
 
 
 async def _merged(clients: Clients, standing: Document, receipt: Receipt, is_replay: bool) -> Document:
-    is_current = standing.newest.etag == receipt.etag or receipt.etag == await version_of(
-        clients.inbox.get_blob_client(receipt.blob)
-    )
+    blob = clients.inbox.get_blob_client(receipt.blob)
+    is_current = standing.newest.etag == receipt.etag or await version_of(blob) == receipt.etag
     return merge(standing, receipt, is_current=is_current, now=clock.now(), is_replay=is_replay)
 
 

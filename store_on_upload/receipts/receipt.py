@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from shared.settings import AfterStore
+from shared.sources import Policy
 from store_on_upload.verdict import REASONS, Decision, Replaced, Verdict
 
 SCHEMA = 1
@@ -122,6 +123,16 @@ class Receipt:
             return Disposition.QUARANTINE
         return Disposition.ARCHIVE if self.changes else Disposition(self.after_store or AfterStore.KEEP)
 
+    def under(self, policy: Policy) -> Receipt:
+        """Return it with a policy applied."""
+        return replace(
+            self,
+            source=policy.source,
+            partition=policy.partition,
+            after_store=policy.after_store,
+            on_conflict=policy.on_conflict,
+        )
+
     def decided(self, decision: Decision, now: datetime, **found: Any) -> Receipt:
         """Return it with its verdict, and what was found out on the way."""
         return replace(
@@ -222,9 +233,7 @@ class Document:
         # A version that comes up again (a replay, a late run) has one entry: its latest.
         latest = {one.etag: one for one in earlier if one.etag != newest.etag}.values()
         kept = sorted(latest, key=lambda one: one.uploaded_at)
-        excess, listed = kept[: -MAX_EARLIER or None], kept[-MAX_EARLIER:]
-        if len(kept) <= MAX_EARLIER:
-            excess = []
+        excess, listed = kept[:-MAX_EARLIER], kept[-MAX_EARLIER:]
         counts = Counter(str(one.verdict) for one in excess)
         dropped = {name: self.dropped.get(name, 0) + counts[name] for name in {*self.dropped, *counts}}
         return replace(self, newest=newest, earlier=tuple(listed), dropped=dropped)
@@ -265,7 +274,7 @@ def merge(
 
 
 def _overrules(receipt: Receipt, standing: Receipt) -> bool:
-    if receipt.verdict is None or not receipt.verdict.is_in_service:
+    if not receipt.is_in_service:
         return False
     if standing.verdict is Verdict.DUPLICATE:
         return receipt.verdict is not Verdict.DUPLICATE

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from shared.dicomweb import DICOMwebClient, NotFound, Query
 from store_on_upload.files.source import Digest, HashedBody, Version
@@ -57,12 +57,7 @@ async def is_same_as_stored(dicom: DICOMwebClient, uids: Uids, body: HashedBody)
 
 async def _sha256_of_stored(dicom: DICOMwebClient, uids: Uids, preamble: bytes, original: bool) -> str:
     digest = Digest()
-    async with dicom.retrieve_instance(
-        study_instance_uid=uids.study_instance_uid,
-        series_instance_uid=uids.series_instance_uid,
-        sop_instance_uid=uids.sop_instance_uid,
-        original=original,
-    ) as part:
+    async with dicom.retrieve_instance(**asdict(uids), original=original) as part:
         async for chunk in with_preamble(preamble, part.chunks()):
             digest.update(chunk)
     return digest.sha256

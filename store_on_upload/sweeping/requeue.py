@@ -59,17 +59,8 @@ async def _mark(ingest: Ingest, row: Row, known: Known | None, times: Times) -> 
 
 
 def _receipt(ingest: Ingest, row: Row) -> Receipt:
-    policy = ingest.clients.sources.policy_for(row.name)
-    return Receipt(
-        row.name,
-        row.etag,
-        row.size,
-        timestamp(row.last_modified),
-        source=policy.source,
-        partition=policy.partition,
-        after_store=policy.after_store,
-        on_conflict=policy.on_conflict,
-    )
+    receipt = Receipt(row.name, row.etag, row.size, timestamp(row.last_modified))
+    return receipt.under(ingest.clients.sources.policy_for(row.name))
 
 
 def _queued(receipt: Receipt) -> Receipt:

@@ -1,6 +1,6 @@
 """What a file lacks to be one of PS3.10, put in front of its own bytes (PS3.10 §7.1).
 
-A receipt whose `sent.changes` names `part10` is about a file that was sent like this.
+A receipt whose `changes` name `part10` is about a file that was sent like this.
 """
 
 from __future__ import annotations

@@ -48,9 +48,8 @@ class _Dataset:
     depth: int = 0
     creators: dict[int, str] = field(default_factory=dict)
     signed: bool | None = None  # by its own PixelRepresentation
-    undecided: array[int] = field(
-        default_factory=lambda: array("Q")
-    )  # where VRs stand that PixelRepresentation decides
+    # Where VRs stand that PixelRepresentation decides; an array, since there may be very many.
+    undecided: array[int] = field(default_factory=lambda: array("Q"))
 
     def take(self, tag: int, value: bytes) -> None:
         """Note what an element says of the VRs of others."""

@@ -1,6 +1,6 @@
 """A file in Implicit VR Little Endian, sent in Explicit VR Little Endian: for services that refuse the former.
 
-A receipt whose `sent.changes` names `explicit_vr` is about a file that was sent like this. The same file always gives
+A receipt whose `changes` name `explicit_vr` is about a file that was sent like this. The same file always gives
 the same bytes.
 """
 

@@ -45,15 +45,7 @@ def begun(ingest: Ingest, arrival: Arrival, version: Version, standing: Document
     if known is None or known.is_final:
         uploaded_at = timestamp(version.last_modified)
         known = Receipt(version.name, version.etag, version.size, uploaded_at, deferrals=arrival.tries)
-    policy = ingest.clients.sources.policy_for(version.name)
-    return replace(
-        known,
-        state=State.DEFERRED,
-        source=policy.source,
-        partition=policy.partition,
-        after_store=policy.after_store,
-        on_conflict=policy.on_conflict,
-    )
+    return replace(known, state=State.DEFERRED).under(ingest.clients.sources.policy_for(version.name))
 
 
 async def put_off(ingest: Ingest, arrival: Arrival, setback: Setback) -> None:
