@@ -14,9 +14,8 @@ from azure.storage.blob import BlobProperties
 from azure.storage.blob.aio import BlobClient
 
 from shared.dicomweb import Body
-from store_on_upload.part10 import PREFIX_BYTES
+from store_on_upload.part10 import PREAMBLE_BYTES, PREFIX_BYTES
 
-PREAMBLE_BYTES = 128
 # A producer may have declared a Content-Encoding. It is no concern of ours: sizes and ranges are of what is stored.
 _DECOMPRESS = False
 # A conditional read of a blob that has gone may be answered either way.

@@ -5,8 +5,8 @@ have? They are read from the dataset, since the copies in File Meta can differ. 
 files, blocks while it does, and forgives an end that comes too early.
 """
 
-from .opening import Form
+from .opening import PREAMBLE_BYTES, Form
 from .reader import Header, HeaderReader, Patient, read_header
 from .window import PREFIX_BYTES, Need, Unfit
 
-__all__ = ["PREFIX_BYTES", "Form", "Header", "HeaderReader", "Need", "Patient", "Unfit", "read_header"]
+__all__ = ["PREAMBLE_BYTES", "PREFIX_BYTES", "Form", "Header", "HeaderReader", "Need", "Patient", "Unfit", "read_header"]

@@ -11,8 +11,8 @@ from pydicom import uid
 from .elements import BIG_ENDIAN, EXPLICIT, IMPLICIT, UNDEFINED, VRS, Encoding, NotFollowed
 from .window import PREFIX_BYTES, Beyond, Unfit, Window
 
-_PREAMBLE_BYTES = 128
-_MAGIC = b"DICM"
+PREAMBLE_BYTES = 128
+MAGIC = b"DICM"  # behind the preamble
 _META_GROUP = 0x0002
 _MEDIA_STORAGE_SOP_CLASS_UID = 0x00020002
 _TRANSFER_SYNTAX_UID = 0x00020010
@@ -64,8 +64,8 @@ def read_opening(window: Window) -> Opening:
     if not window.size:
         raise Unfit("empty")
     head = window.take(0, min(window.size, _LOOK_BYTES))
-    if head[_PREAMBLE_BYTES : _PREAMBLE_BYTES + len(_MAGIC)] == _MAGIC:
-        return _read_meta(window, Form.PART10, _PREAMBLE_BYTES + len(_MAGIC))
+    if head[PREAMBLE_BYTES : PREAMBLE_BYTES + len(MAGIC)] == MAGIC:
+        return _read_meta(window, Form.PART10, PREAMBLE_BYTES + len(MAGIC))
     if head.startswith(_ARCHIVES) or head[_TAR_AT : _TAR_AT + len(_TAR)] == _TAR:
         raise Unfit("archive")
     if head[:2] == b"\x02\x00":

@@ -11,14 +11,15 @@ from dataclasses import replace
 
 from pydicom.uid import ExplicitVRLittleEndian
 
-from store_on_upload.part10 import Form, Header, Unfit
+from store_on_upload.part10 import PREAMBLE_BYTES, Form, Header, Unfit
+from store_on_upload.part10.elements import is_long
+from store_on_upload.part10.opening import MAGIC
 
 from .explicit_vr import element_head
-from .vr import LONG_VRS
 
 Elements = dict[int, tuple[bytes, bytes]]  # tag → VR and value
 
-PREAMBLE = b"\0" * 128 + b"DICM"
+PREAMBLE = bytes(PREAMBLE_BYTES) + MAGIC
 
 # What writes these files, by a UID of ours (PS3.5 §B.2).
 IMPLEMENTATION_CLASS_UID = "2.25.299076686888173368500795102176510599814"
@@ -98,7 +99,7 @@ def _elements(meta: bytes) -> Iterator[tuple[int, tuple[bytes, bytes]]]:
     while at < len(meta):
         group, element, vr, length = struct.unpack_from("<HH2sH", meta, at)
         at += 8
-        if vr in LONG_VRS:
+        if is_long(vr):
             [length] = struct.unpack_from("<L", meta, at)
             at += 4
         yield group << 16 | element, (vr, meta[at : at + length])

@@ -13,24 +13,29 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from store_on_upload.part10 import Unfit
+from store_on_upload.part10.elements import (
+    HEAD_BYTES,
+    IMPLICIT,
+    ITEM,
+    ITEM_END,
+    ITEM_GROUP,
+    SEQUENCE_END,
+    UNDEFINED,
+    is_long,
+)
 
-from .vr import LONG_VRS, UNDEFINED, US_OR_SS, creator_of, vr_of
+from .vr import US_OR_SS, creator_of, vr_of
 
 MAX_BYTES = 64 * 1024 * 1024  # what may be held of one file
 STREAMED_FROM_BYTES = 1024 * 1024
 
 _MAX_DEPTH = 32
 _LONGEST_SHORT = 0xFFFE
-_ITEM = 0xFFFEE000
-_ITEM_END = 0xFFFEE00D
-_SEQUENCE_END = 0xFFFEE0DD
 _PIXEL_REPRESENTATION = 0x00280103
 
-_IMPLICIT_HEAD = struct.Struct("<HHL")
 _SHORT_HEAD = struct.Struct("<HH2sH")
 _LONG_HEAD = struct.Struct("<HH2sHL")
-_LENGTH = struct.Struct("<L")
-_ITEM_BYTES = _IMPLICIT_HEAD.pack(0xFFFE, 0xE000, 0)[:4]
+_ITEM_BYTES = IMPLICIT.head.pack(ITEM_GROUP, ITEM & 0xFFFF, 0)[:4]
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,7 @@ def element_head(tag: int, vr: bytes, length: int) -> bytes:
     Raises:
         Unfit: a value of this VR cannot be so long.
     """
-    if vr in LONG_VRS:
+    if is_long(vr):
         return _LONG_HEAD.pack(tag >> 16, tag & 0xFFFF, vr, 0, length)
     if length > _LONGEST_SHORT:
         raise Unfit("too_long_for_explicit_vr")
@@ -142,10 +147,10 @@ class ExplicitVR:
     def _is_padding(self, position: int) -> bool:
         """Say whether what is left is no element: no tag is zero, and no element shorter than its header."""
         left = self._size - self._window_at - position
-        if left >= _IMPLICIT_HEAD.size and any(self._window[position : position + 4]):
+        if left >= HEAD_BYTES and any(self._window[position : position + 4]):
             return False
         if self._window[position:].strip(b"\0\r\n"):
-            raise Unfit("unfinished" if left < _IMPLICIT_HEAD.size else "unreadable")
+            raise Unfit("unfinished" if left < HEAD_BYTES else "unreadable")
         if left > len(self._window) - position:
             raise _BeyondWindow
         return True
@@ -155,14 +160,14 @@ class ExplicitVR:
     def _element(self, position: int, end: int, dataset: _Dataset) -> int:
         """Write one element and return the position behind it."""
         tag, length = self._head(position, end)
-        position += _IMPLICIT_HEAD.size
+        position += HEAD_BYTES
         if length != UNDEFINED and position + length > end:
             raise self._cut_at(end)
         vr = vr_of(tag, length, dataset.creators)
         if vr == b"SQ" and self._holds_items(position, length):
             self._out += element_head(tag, vr, length)
             return self._sequence(position, length, end, dataset)
-        if length == UNDEFINED or tag >> 16 == 0xFFFE:
+        if length == UNDEFINED or tag >> 16 == ITEM_GROUP:
             raise Unfit("unreadable")
         if tag & 0xFFFF or length != 4:
             self._plain(tag, b"UN" if vr == b"SQ" else vr, position, length, dataset)
@@ -178,7 +183,7 @@ class ExplicitVR:
             dataset.undecided.append(len(self._out) + 4)
             vr = b"US"
         self._out += element_head(tag, vr, length)
-        if not dataset.depth and vr in LONG_VRS and length >= STREAMED_FROM_BYTES:
+        if not dataset.depth and is_long(vr) and length >= STREAMED_FROM_BYTES:
             self._ranges.append((len(self._out), Range(self._window_at + position, length)))
             return
         value = self._bytes(position, length)
@@ -193,11 +198,11 @@ class ExplicitVR:
         stop = self._end_of(position, length, end)
         while position < stop:
             tag, item_length = self._head(position, stop)
-            self._out += self._bytes(position, _IMPLICIT_HEAD.size)
-            position += _IMPLICIT_HEAD.size
-            if tag == _SEQUENCE_END and length == UNDEFINED:
+            self._out += self._bytes(position, HEAD_BYTES)
+            position += HEAD_BYTES
+            if tag == SEQUENCE_END and length == UNDEFINED:
                 return position
-            if tag != _ITEM:
+            if tag != ITEM:
                 raise Unfit("unreadable")
             position = self._item(position, item_length, stop, dataset)
         return self._close(position, length, start)
@@ -207,10 +212,10 @@ class ExplicitVR:
         item = _Dataset(parent.depth + 1)
         stop = self._end_of(position, length, end)
         while position < stop:
-            if length == UNDEFINED and self._head(position, stop)[0] == _ITEM_END:
-                self._out += self._bytes(position, _IMPLICIT_HEAD.size)
+            if length == UNDEFINED and self._head(position, stop)[0] == ITEM_END:
+                self._out += self._bytes(position, HEAD_BYTES)
                 self._decide(item, parent)
-                return position + _IMPLICIT_HEAD.size
+                return position + HEAD_BYTES
             position = self._element(position, stop, item)
         self._decide(item, parent)
         return self._close(position, length, start)
@@ -226,7 +231,7 @@ class ExplicitVR:
         """Correct the length of a sequence or an item, in front of `start`."""
         if length == UNDEFINED:
             raise self._cut_at(position)  # without its delimiter
-        _LENGTH.pack_into(self._out, start - _LENGTH.size, len(self._out) - start)
+        IMPLICIT.long.pack_into(self._out, start - IMPLICIT.long.size, len(self._out) - start)
         return position
 
     def _cut_at(self, end: int) -> Unfit:
@@ -242,11 +247,11 @@ class ExplicitVR:
                 self._out[at : at + 2] = b"SS"
 
     def _head(self, position: int, end: int) -> tuple[int, int]:
-        if position + _IMPLICIT_HEAD.size > end:
+        if position + HEAD_BYTES > end:
             raise self._cut_at(end)
-        if position + _IMPLICIT_HEAD.size > len(self._window):
+        if position + HEAD_BYTES > len(self._window):
             raise _BeyondWindow
-        group, element, length = _IMPLICIT_HEAD.unpack_from(self._window, position)
+        group, element, length = IMPLICIT.head.unpack_from(self._window, position)
         return group << 16 | element, length
 
     def _bytes(self, position: int, length: int) -> bytes:

@@ -7,11 +7,9 @@ from functools import lru_cache
 
 from pydicom.datadict import dictionary_VR, private_dictionary_VR
 
-# PS3.5 §7.1.2: these have two reserved bytes and a length of four.
-LONG_VRS = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
-US_OR_SS = b"US or SS"  # PixelRepresentation decides
+from store_on_upload.part10.elements import UNDEFINED
 
-UNDEFINED = 0xFFFFFFFF
+US_OR_SS = b"US or SS"  # PixelRepresentation decides
 
 _UNKNOWN = b"UN"
 _LONGEST_CREATOR = 64
