@@ -9,4 +9,14 @@ from .opening import PREAMBLE_BYTES, Form
 from .reader import Header, HeaderReader, Patient, read_header
 from .window import PREFIX_BYTES, Need, Unfit
 
-__all__ = ["PREAMBLE_BYTES", "PREFIX_BYTES", "Form", "Header", "HeaderReader", "Need", "Patient", "Unfit", "read_header"]
+__all__ = [
+    "PREAMBLE_BYTES",
+    "PREFIX_BYTES",
+    "Form",
+    "Header",
+    "HeaderReader",
+    "Need",
+    "Patient",
+    "Unfit",
+    "read_header",
+]
