@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum, IntEnum
@@ -18,6 +19,9 @@ _WARNING_REASON = "00081196"
 _FAILURE_REASON = "00081197"
 _FAILED_ATTRIBUTES_SEQUENCE = "00741048"
 _ERROR_COMMENT = "00000902"
+_RETRIEVE_URL = "00081190"
+
+_INSTANCE = re.compile(r"/studies/([0-9.]{1,64})/series/([0-9.]{1,64})/instances/[0-9.]{1,64}/?\Z")
 
 
 class StoreStatus(Enum):
@@ -47,7 +51,7 @@ class InstanceOutcome:
     """What the service says of one instance.
 
     `reason` is a `StoreReason` where we know it. `failed_attributes` are tags of eight hexadecimal digits: comments of
-    the service quote values, so they are dropped.
+    the service quote values, so they are dropped. Study and series are those of the instance's URL, where it has one.
     """
 
     status: StoreStatus
@@ -55,6 +59,8 @@ class InstanceOutcome:
     sop_class_uid: str | None = None
     reason: int | None = None
     failed_attributes: tuple[str, ...] = ()
+    study_instance_uid: str | None = None
+    series_instance_uid: str | None = None
 
     @property
     def is_stored(self) -> bool:
@@ -116,6 +122,7 @@ def _failed(dataset: Mapping[str, Any]) -> Iterator[InstanceOutcome]:
 
 def _outcome(item: Mapping[str, Any], status: StoreStatus, reason: Any) -> InstanceOutcome:
     sop_instance_uid = _first(item, _REFERENCED_SOP_INSTANCE_UID)
+    url = _INSTANCE.search(str(_first(item, _RETRIEVE_URL) or ""))
     return InstanceOutcome(
         status=status,
         # Stored padding of a UID is no part of it (PS3.5 §9.1).
@@ -123,6 +130,8 @@ def _outcome(item: Mapping[str, Any], status: StoreStatus, reason: Any) -> Insta
         sop_class_uid=_first(item, _REFERENCED_SOP_CLASS_UID),
         reason=None if reason is None else _reason(int(reason)),
         failed_attributes=tuple(_failed_tags(item)),
+        study_instance_uid=url[1] if url else None,
+        series_instance_uid=url[2] if url else None,
     )
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 
 from shared import clock
-from shared.dicomweb import DICOMwebClient, StatusError, StoreReason, StoreResult
+from shared.dicomweb import DICOMwebClient, InstanceOutcome, StatusError, StoreReason, StoreResult
 from shared.events import event
 from shared.settings import OnConflict, OnPurged
 from store_on_upload.doors.arrivals import Door
@@ -48,6 +48,10 @@ class Job:
     def dicom(self) -> DICOMwebClient:
         """The client of the file's partition."""
         return self.ingest.dicom(self.receipt.partition)
+
+    def of(self, uids: Uids) -> Job:
+        """Return it with the instance's UIDs, where the header did not tell them."""
+        return replace(self, header=replace(self.header, **asdict(uids)))
 
     @property
     def is_replay(self) -> bool:
@@ -112,13 +116,29 @@ async def _store(job: Job, sent: _Sent) -> Receipt:
         if "explicit_vr" not in sent.changes and may_be_about_implicit_vr(job.header, outcome):
             async with job.ingest.memory.reserved(most_bytes_held(job.source.version.size)):
                 return await _store(job, await _in_explicit_vr(job))
-        return await _with_hashes(job, sent, judge(outcome))
+        return await _judge_answer(job, sent, outcome)
     except AlreadyStored as stored:
         return await _judge_stored(job, sent, stored.sop_instance_uid)
     except StatusError as error:
         if error.status_code != 413:
             raise
         return await _with_hashes(job, sent, rejected("too_large"))
+
+
+async def _judge_answer(job: Job, sent: _Sent, outcome: InstanceOutcome) -> Receipt:
+    decision = judge(outcome)
+    if job.header.study_instance_uid is None and (uids := _uids_told(outcome)):
+        job = job.of(uids)
+        if await _is_purged(job):  # which study it is of, its header did not tell
+            await job.dicom.delete_instance(**asdict(uids))
+            decision = rejected("purged")
+    return await _with_hashes(job, sent, decision)
+
+
+def _uids_told(outcome: InstanceOutcome) -> Uids | None:
+    """Return the UIDs of what was stored, as the service tells them."""
+    study, series, instance = outcome.study_instance_uid, outcome.series_instance_uid, outcome.sop_instance_uid
+    return Uids(study, series, instance) if outcome.is_stored and study and series and instance else None
 
 
 async def _ask(job: Job, sent: _Sent) -> StoreResult:
@@ -148,6 +168,7 @@ async def _judge_stored(job: Job, sent: _Sent, named_by_service: str | None) -> 
     if earlier and earlier.is_final and not job.is_replay:
         return earlier  # this version's event came twice
     uids = await find_uids(job.dicom, job.header, named_by_service)
+    job = job.of(uids)
     if decision := await _find_same(job, sent, uids, standing):
         return await _with_hashes(job, sent, decision)
     if job.receipt.on_conflict != OnConflict.REPLACE:

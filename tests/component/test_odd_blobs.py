@@ -53,14 +53,34 @@ async def declared(place: Place, name: str, content: bytes, encoding: str) -> No
     await place.clients.inbox.upload_blob(name, content, content_settings=settings)
 
 
-async def test_a_purged_study_whose_uid_lies_far_behind(place: Place) -> None:
-    """A large private value in front of its UIDs does not let an instance back in."""
-    sample = Sample(elements={0x00090010: ("LO", b"LARGE"), 0x00091001: ("OB", bytes(1_200_000))})
+def behind_large_values(count: int) -> Sample:
+    """Return an instance whose study and series come after private values of a MiB each."""
+    values = {0x00091000 + number: ("OB", bytes(1_100_000)) for number in range(count)}
+    return Sample(elements={0x00090010: ("LO", b"LARGE"), **values})
+
+
+@pytest.mark.parametrize("values", [1, 20], ids=["passed over", "too many to be passed over"])
+async def test_uids_behind_large_values(place: Place, values: int) -> None:
+    """The receipt has them, of the file that is stored and of its duplicate."""
+    sample = behind_large_values(values)
+    for name, verdict in ((f"{values} first.dcm", "stored"), (f"{values} again.dcm", "duplicate")):
+        await place.drop(name, sample.content)
+        receipt = await place.settled(name)
+        named = (receipt.study_instance_uid, receipt.series_instance_uid, receipt.sop_instance_uid)
+        assert (receipt.verdict, *named) == (verdict, sample.study, sample.series, sample.sop)
+
+
+@pytest.mark.parametrize("values", [1, 20], ids=["passed over", "too many to be passed over"])
+async def test_a_purged_study_whose_uid_lies_behind_large_values(place: Place, values: int) -> None:
+    """It does not come back, be it that only the service can tell which study it is."""
+    sample, name = behind_large_values(values), f"{values} purged.dcm"
     tombstone = place.clients.container(RETENTION_RECORDS).get_blob_client(tombstone_name(None, sample.study))
     await tombstone.upload_blob(b"{}")
-    await place.drop("far.dcm", sample.content)
-    receipt = await place.settled("far.dcm")
+    await place.drop(name, sample.content)
+    receipt = await place.settled(name)
     assert (receipt.verdict, receipt.reason, receipt.study_instance_uid) == ("rejected", "purged", sample.study)
+    assert await place.clients.dicom.search_for_instances(study_instance_uid=sample.study) == []
+    assert await place.quarantined(name) == {name: sample.content}
 
 
 @pytest.mark.parametrize(

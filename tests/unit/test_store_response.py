@@ -11,6 +11,7 @@ from shared.dicomweb import InstanceOutcome, InvalidResponse, StoreReason, Store
 from shared.dicomweb.store_response import parse_store_response
 
 SECRET = "CANARY"
+ROOT = "https://host/v2/partitions/a"
 
 
 def element(vr: str, *values: object) -> dict[str, object]:
@@ -32,8 +33,15 @@ def test_each_instance_has_its_outcome() -> None:
         "00081190": element("UR", "https://host/v2/studies/1"),
         "00081199": element(
             "SQ",
-            item("1.1", x00741048=element("SQ")),
-            item("1.2", x00081196=element("US", 1), x00741048=comments("DICOM100: (0008,0020) - " + SECRET)),
+            item(
+                "1.1", x00741048=element("SQ"), x00081190=element("UR", f"{ROOT}/studies/2.1/series/3.1/instances/1.1")
+            ),
+            item(
+                "1.2",
+                x00081196=element("US", 1),
+                x00741048=comments("DICOM100: (0008,0020) - " + SECRET),
+                x00081190=element("UR", f"{ROOT}/studies/2.1"),
+            ),
         ),
         "00081198": element(
             "SQ",
@@ -43,7 +51,7 @@ def test_each_instance_has_its_outcome() -> None:
     }
     result = parse_store_response("store instance", 202, dataset)
     assert result.outcomes == (
-        InstanceOutcome(StoreStatus.STORED, "1.1", "1.2.3"),
+        InstanceOutcome(StoreStatus.STORED, "1.1", "1.2.3", study_instance_uid="2.1", series_instance_uid="3.1"),
         InstanceOutcome(StoreStatus.WARNED, "1.2", "1.2.3", StoreReason.ATTRIBUTES_DROPPED, ("00080020",)),
         InstanceOutcome(StoreStatus.FAILED, "1.3", "1.2.3", StoreReason.ALREADY_STORED),
         InstanceOutcome(StoreStatus.FAILED, None, None, StoreReason.INVALID, ("0010002F",)),
