@@ -6,8 +6,11 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from random import Random
+from typing import Any
 
-from azure.storage.blob import ContainerClient
+from azure.core import MatchConditions
+from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
+from azure.storage.blob import BlobClient, ContainerClient
 from azure.storage.queue import QueueClient
 
 from local.soak.plan import Drop
@@ -26,10 +29,12 @@ class Dropped:
     Args:
         drop: what it is.
         etag: its version, without quotation marks.
+        overwrote: the version that was in the inbox still, and is nowhere now unless the app had copied it.
     """
 
     drop: Drop
     etag: str
+    overwrote: str | None = None
 
 
 def drop_all(stack: Stack, drops: Iterable[Drop], random: Random, dropped: list[Dropped]) -> None:
@@ -47,10 +52,25 @@ def drop_all(stack: Stack, drops: Iterable[Drop], random: Random, dropped: list[
         QueueClient.from_connection_string(connection, QUEUE) as queue,
     ):
         for drop in drops:
-            written = inbox.upload_blob(drop.name, drop.content, overwrite=True)
-            dropped.append(Dropped(drop, str(written.get_blob_properties().etag).strip('"')))
+            dropped.append(put(inbox.get_blob_client(drop.name), drop))
             for _ in range(random.choices(list(_EVENTS), list(_EVENTS.values()))[0]):
                 queue.send_message(_event(drop.name), time_to_live=-1)
+
+
+def put(blob: BlobClient, drop: Drop) -> Dropped:
+    """Upload a file, and find out for certain what it overwrites: the app may be about to take that away."""
+    while True:
+        found = str(blob.get_blob_properties().etag) if blob.exists() else None
+        if_same: dict[str, Any] = {"etag": found, "match_condition": MatchConditions.IfNotModified} if found else {}
+        try:
+            written = blob.upload_blob(drop.content, overwrite=found is not None, **if_same)
+        except (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError):
+            continue
+        return Dropped(drop, _bare(written["etag"]), _bare(found) if found else None)
+
+
+def _bare(etag: str) -> str:
+    return etag.strip('"')
 
 
 def _event(name: str) -> str:
