@@ -10,6 +10,8 @@ import asyncio
 import time
 from dataclasses import dataclass, replace
 
+from azure.core.exceptions import HttpResponseError
+
 from shared import clock
 from shared.dicomweb import Busy, DICOMwebError
 from shared.events import event
@@ -24,7 +26,7 @@ from .ingest import Ingest
 from .part10 import Header
 from .receipts.container import read_receipt
 from .receipts.receipt import Document, Receipt
-from .storing.store import Job, store
+from .storing.store import Job, refuse_purged, store
 from .verdict import Decision, NotYet
 from .waiting.deferral import OUTAGE, STOPPED, setback_of
 from .waiting.put_off import begun, close_gone, defer, put_off, report_failure
@@ -86,8 +88,15 @@ async def _attempt(ingest: Ingest, arrival: Arrival) -> None:
         return await close_gone(ingest, arrival)
     except Exception as error:  # of a version that is not known yet, no receipt can be written
         report_failure(error)
+        if _is_refusal(error):
+            return await put_off(ingest, arrival, setback_of(error))
         return await send_later(ingest, arrival)
     return None if run is None else await _bring_to_an_end(run)
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Say whether storage withholds the content, as of a blob in the archive tier; it may still tell the version."""
+    return isinstance(error, HttpResponseError) and error.status_code in (403, 409)
 
 
 async def _bring_to_an_end(run: _Run) -> None:
@@ -167,10 +176,13 @@ async def _store(run: _Run, header: Header) -> Receipt:
     ingest = run.ingest
     if await ingest.stop.is_on():  # it may have waited for a place since it was asked first
         raise NotYet("stopped", is_outage=True)
+    job = Job(ingest, run.source, header, run.receipt, run.standing, run.arrival.door)
+    if refused := await refuse_purged(job):  # the service is not asked: this tells nothing of it
+        return refused
     if not ingest.circuit.admits():
         raise NotYet("outage", is_outage=True)
     try:
-        receipt = await store(Job(ingest, run.source, header, run.receipt, run.standing, run.arrival.door))
+        receipt = await store(job)
     except (DICOMwebError, NotYet) as error:
         _note_failure(ingest, run.source.version.name, error)
         raise
@@ -187,8 +199,8 @@ def _note_failure(ingest: Ingest, name: str, error: DICOMwebError | NotYet) -> N
     if isinstance(error, Busy):
         ingest.gate.overloaded()
     setback = setback_of(error)
-    after = setback.retry_after_seconds
-    if ingest.circuit.failed(name, is_outage=setback.is_outage, retry_after_seconds=after):
+    asked = setback.asked_seconds
+    if ingest.circuit.failed(name, is_outage=setback.is_outage, retry_after_seconds=asked):
         event("outage_begins", reason=setback.reason)
     return None
 

@@ -80,7 +80,8 @@ REASONS: dict[str, str] = {
     "too_slow": "The file could not be sent within 12 minutes. It is tried again.",
     "access_denied": "The DICOM service does not let the app in: see its role. It is tried again.",
     "service_failed": "The DICOM service did not answer as it should. It is tried again.",
-    "storage_failed": "The storage account did not answer as it should. It is tried again.",
+    "storage_failed": "The storage account did not answer as it should. It is tried again. If it stays so for one "
+    "file, see whether it is in the archive tier.",
     "being_stored": "Another store of the instance is under way, or has died midway. If it stays so: see the setting "
     "REPLACE_STUCK.",
     "being_replaced": "Another file is just taking the place of the stored instance. It is tried again.",

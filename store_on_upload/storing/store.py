@@ -67,6 +67,15 @@ class _Sent:
     changes: tuple[str, ...] = ()
 
 
+async def refuse_purged(job: Job) -> Receipt | None:
+    """Return the receipt, final, of an instance of a study that retention deleted; None for any other.
+
+    Raises:
+        AzureError: storage failed.
+    """
+    return _not_sent(job, "purged") if await _is_purged(job) else None
+
+
 async def store(job: Job) -> Receipt:
     """Store a file and return its receipt, final.
 
@@ -77,8 +86,6 @@ async def store(job: Job) -> Receipt:
         AzureError: storage failed.
     """
     try:
-        if await _is_purged(job):
-            return _not_sent(job, "purged")
         return await _store(job, _as_it_is(job))
     except Unfit as unfit:  # it would have to be changed, and cannot be
         return _not_sent(job, unfit.reason)

@@ -48,6 +48,11 @@ class Setback:
     retry_after_seconds: float | None = None
     service_code: int | None = None
 
+    @property
+    def asked_seconds(self) -> float:
+        """How long to leave the service alone, as it asks: never cut short, up to a day."""
+        return min(self.retry_after_seconds or 0, _LONGEST_RETRY_AFTER_SECONDS)
+
 
 STOPPED = Setback("stopped", is_outage=True)
 OUTAGE = Setback("outage", is_outage=True)
@@ -81,13 +86,10 @@ def delay_seconds(deferrals: int, setback: Setback, jitter: Callable[[], float] 
 
     It grows with the number of deferrals, not of attempts: in an outage there are none, and all would come back at
     once, again and again.
-
-    A Retry-After is never cut short, up to a day.
     """
     longest = _LONGEST_DELAY_IN_OUTAGE_SECONDS if setback.is_outage else _LONGEST_DELAY_SECONDS
     grown = min(_FIRST_DELAY_SECONDS * _GROWTH ** min(max(deferrals - 1, 0), 20), longest)
-    asked = min(setback.retry_after_seconds or 0, _LONGEST_RETRY_AFTER_SECONDS)
-    return max(grown, asked) * (1 + jitter() / 2)
+    return max(grown, setback.asked_seconds) * (1 + jitter() / 2)
 
 
 def deferred(receipt: Receipt, setback: Setback, now: datetime, delay: float) -> Receipt:

@@ -101,18 +101,21 @@ async def wait(
 ) -> None:
     """Write a receipt that is not final, and send the message that brings the blob back when it is due.
 
+    Where the receipt cannot be written, the message alone tells how often the blob was put off.
+
     Raises:
-        AzureError, Failed: the message could not be sent.
+        AzureError: the message could not be sent.
     """
+    again = Arrival((version.blob.blob_name,), Door.DEFERRAL, version.etag, arrival.container)
     try:
         written = await write_receipt(ingest.clients, later, standing)
-    except AzureError as error:
+    except (AzureError, Failed) as error:
         report_failure(error)
+        again = replace(again, tries=later.deferrals)
     else:
         if written.is_final:  # another run was faster
             return None
     event("blob_deferred", reason=later.reason, attempts=later.attempts, seconds=round(delay))
-    again = Arrival((version.blob.blob_name,), Door.DEFERRAL, version.etag, arrival.container)
     return await ingest.queues.send(again, delay)
 
 

@@ -1,0 +1,147 @@
+"""Blobs that are put off where not all that it takes is to be had: no receipt, no content, no word of the service."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from shared import clock
+from shared.clients import Clients
+from shared.settings import DEFAULT_INBOX, RECEIPTS, RETENTION_RECORDS
+from store_on_upload.doors.arrivals import Arrival, Door, Renamed, read_message, write_message
+from store_on_upload.doors.queues import Queues
+from store_on_upload.ingest import Ingest
+from store_on_upload.storing.tombstones import tombstone_name
+from store_on_upload.sweeping.sweep import sweep
+from store_on_upload.upload import handle
+from tests.component.dicom_service.support import running
+from tests.component.runs import Place, place_at
+from tests.dicom_samples import Sample, new_uid
+
+
+class Sent(Queues):
+    """Keeps what would go into the queue, and tells how long it would wait there."""
+
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+        self.delays: list[float] = []
+
+    async def send(self, item: Arrival | Renamed, delay_seconds: float = 0) -> None:
+        """Keep a message."""
+        self.messages.append(write_message(item))
+        self.delays.append(delay_seconds)
+
+    async def waiting(self, name: str = "") -> int:
+        """Return how many there are."""
+        return len(self.messages)
+
+    def last(self) -> Arrival:
+        """Return what the latest one says."""
+        [item] = read_message(self.messages[-1].encode(), DEFAULT_INBOX)
+        assert isinstance(item, Arrival)
+        return item
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with running(tmp_path_factory.mktemp("dicom")) as root:
+        yield root
+
+
+@pytest.fixture
+async def place(clients: Clients, service: str) -> AsyncIterator[Place]:
+    async with place_at(clients, service) as place:
+        yield place
+
+
+def process(place: Place) -> tuple[Ingest, Sent]:
+    sent = Sent()
+    return replace(place.process(), queues=sent), sent
+
+
+async def dropped(place: Place, sample: Sample | None = None) -> str:
+    name = f"{new_uid()}.dcm"
+    await place.drop(name, (sample or Sample()).content)
+    return name
+
+
+async def test_no_receipt_can_be_written(place: Place) -> None:
+    """The file comes back, each time later: it is stored anew each time."""
+    place.clients._containers[RECEIPTS] = place.clients.storage.get_container_client("no-such-container")
+    ingest, sent = process(place)
+    await handle(ingest, Arrival((await dropped(place),), Door.BLOB))
+    for _ in range(4):
+        await handle(ingest, sent.last())
+    assert [least <= delay for least, delay in zip((5, 15, 45, 135, 405), sent.delays, strict=True)] == [True] * 5
+
+
+async def test_a_receipt_that_cannot_be_read(place: Place) -> None:
+    """No run ends in an exception, which the host would repeat at once; without the receipt, the blob is decided on."""
+    ingest, sent = process(place)
+    name = await dropped(place)
+    receipts = place.clients.container(RECEIPTS)
+    await receipts.upload_blob(name, b"{}")
+    await handle(ingest, Arrival((name,), Door.BLOB))
+    for _ in range(3):
+        await handle(ingest, sent.last())
+    assert sent.delays[-1] >= 45
+    await receipts.delete_blob(name)
+    await handle(ingest, sent.last())
+    assert (await place.receipt(name)).verdict in ("stored", "duplicate")
+
+
+async def test_a_blob_in_the_archive_tier(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its receipt says that it waits, and the sweep leaves it to that; once it can be read, it is stored."""
+    ingest, sent = process(place)
+    name = await dropped(place)
+    blob = place.clients.inbox.get_blob_client(name)
+    await blob.set_standard_blob_tier("Archive")
+    await handle(ingest, Arrival((name,), Door.BLOB))
+    for _ in range(5):
+        await handle(ingest, sent.last())
+    waiting = await place.receipt(name)
+    assert (waiting.state, waiting.reason, waiting.deferrals) == ("deferred", "storage_failed", 6)
+    with monkeypatch.context() as patch:
+        patch.setattr(clock, "now", lambda: datetime.now(UTC) + timedelta(seconds=1200))
+        sent.messages.clear()
+        await sweep(ingest)
+    assert not any(name in read_message(message.encode(), DEFAULT_INBOX)[0].names for message in sent.messages)  # type: ignore[union-attr]  # arrivals all
+    await blob.set_standard_blob_tier("Hot")
+    await handle(ingest, Arrival((name,), Door.DEFERRAL))
+    assert (await place.receipt(name)).verdict == "stored"
+
+
+async def test_what_is_not_sent_tells_nothing_of_the_service(place: Place) -> None:
+    """A file of a purged study ends no outage."""
+    ingest, _ = process(place)
+    sample = Sample()
+    name = await dropped(place, sample)
+    await place.clients.container(RETENTION_RECORDS).upload_blob(tombstone_name(None, sample.study), b"{}")
+    now = 0.0
+    ingest.circuit.clock = lambda: now
+    ingest.circuit.failed("another file", is_outage=True)
+    now = 3600.0
+    await handle(ingest, Arrival((name,), Door.BLOB))
+    assert (await place.receipt(name)).reason == "purged"
+    assert ingest.circuit.is_open
+    await handle(ingest, Arrival((await dropped(place),), Door.BLOB))
+    assert not ingest.circuit.is_open
+
+
+async def test_a_retry_after_of_years(place: Place) -> None:
+    """It is a mistake of somebody's: it is honoured for a day, and then the service is asked again."""
+    ingest, sent = process(place)
+    now = 0.0
+    ingest.circuit.clock = lambda: now
+    await place.inject(fault="status", status=503, retry_after="99999999", requests=1)
+    name = await dropped(place)
+    await handle(ingest, Arrival((name,), Door.BLOB))
+    assert 86_400 <= sent.delays[-1] <= 2 * 86_400
+    now = 86_399.0
+    assert ingest.circuit.is_blocked
+    now = 86_401.0
+    await handle(ingest, sent.last())
+    assert (await place.receipt(name)).verdict == "stored"
