@@ -41,22 +41,23 @@ async def retrieve(client: DICOMwebClient, size_bytes: int) -> None:
 async def measure(url: str, transfer: Callable[[DICOMwebClient, int], Awaitable[None]], size_bytes: int) -> str:
     """Return a row: the name, the memory before, the growth at its peak in MiB, and the rate in MiB/s."""
     async with DICOMwebClient(url) as client:
-        before = _reset_peak_bytes()
+        before = reset_peak_bytes()
         started = time.perf_counter()
         await transfer(client, size_bytes)
         seconds = time.perf_counter() - started
-        growth = _status_bytes("VmHWM") - before
+        growth = status_bytes("VmHWM") - before
     size = size_bytes / MIB
     return f"| {transfer.__name__} {size:.0f} MiB | {before / MIB:.0f} | {growth / MIB:.1f} | {size / seconds:.0f} |"
 
 
-def _reset_peak_bytes() -> int:
+def reset_peak_bytes() -> int:
     """Let the kernel forget the peak so far (proc(5), clear_refs), and return what is in use."""
     Path("/proc/self/clear_refs").write_text("5")
-    return _status_bytes("VmRSS")
+    return status_bytes("VmRSS")
 
 
-def _status_bytes(name: str) -> int:
+def status_bytes(name: str) -> int:
+    """Return a figure of this process, such as VmRSS or VmHWM (proc(5), status)."""
     found = re.search(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text())
     assert found
     return int(found[1]) * 1024

@@ -8,8 +8,10 @@ DICOM Data Reader read and search.
 from __future__ import annotations
 
 import time
+from collections.abc import Generator
 from typing import Any, Literal, get_args
 
+import httpx
 import jwt
 
 DICOM_AUDIENCE = "https://dicom.healthcareapis.azure.com"
@@ -44,3 +46,15 @@ def verify(token: str, secret: str, *, audience: str = DICOM_AUDIENCE) -> dict[s
         token, secret, algorithms=["HS256"], audience=audience, issuer=ISSUER, options={"require": ["exp"]}
     )
     return claims
+
+
+class Bearer(httpx.Auth):
+    """Adds one token to each request, whatever becomes of it."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response]:
+        """Sign a request."""
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        yield request

@@ -68,7 +68,7 @@ def _drop(kind: str, name: str, number: int, random: Random, instances: list[Dro
     if kind == "no DICOM":
         return Drop(name, f"letter {number}".encode(), None)
     if kind == "new":
-        return Drop(name, *_instance(number))
+        return Drop(name, *small_instance(number))
     earlier = random.choice(instances)
     changed = with_other_pixels(earlier.content)
     match kind:
@@ -81,7 +81,7 @@ def _drop(kind: str, name: str, number: int, random: Random, instances: list[Dro
     return Drop(earlier.name, changed, earlier.sop_instance_uid)
 
 
-def _instance(number: int) -> tuple[bytes, str]:
+def small_instance(number: int) -> tuple[bytes, str]:
     """Return a file and its SOP Instance UID; files differ in nothing but their UIDs."""
     study = number // _INSTANCES_PER_STUDY
     uids = [_uid(1, study), _uid(2, study), _uid(3, number)]

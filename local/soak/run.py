@@ -28,7 +28,9 @@ _LOOK_EVERY_SECONDS = 1.0
 _LONGEST_ANSWER_SECONDS = 120.0  # everything is busy
 # While files are dropped; the rest has no faults, only the last kill.
 _SHARE_IN_TROUBLE = 0.8
-_SWEEP_EVERY_SECONDS = 10.0
+# To the sweep every file looks forgotten: each time, all that only wait for their turn come once more.
+_SWEEP_EVERY_SECONDS = 60.0
+_LAST_SWEEPS_EVERY_SECONDS = 10.0
 
 Say = Callable[[str], None]
 
@@ -92,7 +94,7 @@ class _Soak:
         while done < wanted:
             disturber.fail()
             time.sleep(self._random.uniform(0, 2 * calm_seconds))
-            self._sweep()
+            self._sweep(_SWEEP_EVERY_SECONDS)
             done = len(self._dropped) - pending(self._storage, self._dropped)
             if done > disturber.kills * wanted / kills:
                 disturber.kill()
@@ -105,11 +107,11 @@ class _Soak:
         self._swept_at = 0
         while left := pending(self._storage, self._dropped):
             self._say(f"{left} of {len(self._dropped)} files wait")
-            self._sweep()
+            self._sweep(_LAST_SWEEPS_EVERY_SECONDS)
             time.sleep(_LOOK_EVERY_SECONDS)
 
-    def _sweep(self) -> None:
-        if time.monotonic() - self._swept_at < _SWEEP_EVERY_SECONDS:
+    def _sweep(self, every_seconds: float) -> None:
+        if time.monotonic() - self._swept_at < every_seconds:
             return
         self._swept_at = time.monotonic()
         httpx.post(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, TypeVar
@@ -18,6 +18,7 @@ from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
 
 from local.stack import Stack
+from local.tokens import Bearer
 from shared import clients as shared_clients
 from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient
@@ -165,7 +166,7 @@ class DropBox:
 
     async def _reconcile(self) -> Report:
         settings = load(self.stack.environment())
-        dicom = DICOMwebClient(settings.dicom_service_url, auth=_Bearer(self.stack.token()))
+        dicom = DICOMwebClient(settings.dicom_service_url, auth=Bearer(self.stack.token()))
         storage, queues = shared_clients._blobs(settings), shared_clients._queues(settings)
         clients = Clients(settings, dicom, storage, queues, Sources(settings))
         try:
@@ -182,15 +183,6 @@ class DropBox:
         written = self.log().rpartition("\n")[0]
         lines = [line[line.index("{") :] for line in written.splitlines() if '"event": ' in line]
         return [event for event in map(json.loads, lines) if event["event"] == name]
-
-
-class _Bearer(httpx.Auth):
-    def __init__(self, token: str) -> None:
-        self._token = token
-
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response]:
-        request.headers["Authorization"] = f"Bearer {self._token}"
-        yield request
 
 
 def wait_for(look: Callable[[], T | None], otherwise: str | Callable[[], str]) -> T:
