@@ -40,6 +40,10 @@ class Clients:
         """The container that files are dropped into."""
         return self.container(self.settings.dicom_inbox_container)
 
+    def dicom_in(self, partition: str | None) -> DICOMwebClient:
+        """Return the client for a partition of the service, or for a service without partitions."""
+        return self.dicom if partition is None else self.dicom.partition(partition)
+
     def container(self, name: str) -> ContainerClient:
         """Return a container of the inbox's account."""
         if name not in self._containers:

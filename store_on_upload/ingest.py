@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from shared.clients import Clients, get_clients
-from shared.dicomweb import DICOMwebClient
 
 from .doors.queues import Queues
 from .storing.tombstones import Tombstones
@@ -42,10 +41,6 @@ class Ingest:
             tombstones=Tombstones(clients),
             handled=Handled(),
         )
-
-    def dicom(self, partition: str | None) -> DICOMwebClient:
-        """Return the client for a partition of the service, or for a service without partitions."""
-        return self.clients.dicom if partition is None else self.clients.dicom.partition(partition)
 
 
 _ingest: Ingest | None = None

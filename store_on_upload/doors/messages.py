@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from shared.events import event
 from store_on_upload.ingest import Ingest
 from store_on_upload.upload import handle
 
-from .arrivals import Arrival, Nothing, Renamed, Unreadable, read_message
-from .poison import park
+from .arrivals import Arrival, Item, Nothing, Renamed, Unreadable, read_message
 from .renamed import send_blobs_under
 
 
@@ -16,11 +16,7 @@ async def handle_message(ingest: Ingest, body: bytes) -> None:
     Raises:
         AzureError, Failed: not possible now; to do it all again is harmless.
     """
-    try:
-        items = read_message(body, ingest.clients.settings.dicom_inbox_container)
-    except Unreadable:
-        return await park(ingest, body)
-    for item in items:
+    for item in await read_or_park(ingest, body):
         match item:
             case Arrival():
                 await handle(ingest, item)
@@ -28,4 +24,17 @@ async def handle_message(ingest: Ingest, body: bytes) -> None:
                 await send_blobs_under(ingest, item)
             case Nothing():
                 pass
-    return None
+
+
+async def read_or_park(ingest: Ingest, body: bytes) -> list[Item]:
+    """Read a message; one that nobody can read is set aside, and has no items.
+
+    Raises:
+        AzureError: storage failed.
+    """
+    try:
+        return read_message(body, ingest.clients.settings.dicom_inbox_container)
+    except Unreadable:
+        await ingest.queues.park(body.decode("utf-8", "replace"))
+        event("arrival_parked")
+        return []

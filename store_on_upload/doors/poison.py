@@ -10,8 +10,10 @@ from shared.events import event
 from store_on_upload.ingest import Ingest
 from store_on_upload.waiting.put_off import poisoned
 
-from .arrivals import Arrival, Door, Nothing, Renamed, Unreadable, read_message
+from .arrivals import Arrival, Door, Nothing, Renamed
+from .messages import read_or_park
 
+_AGAIN_AFTER_SECONDS = 60
 _OURS = ".store_on_upload"  # how the id of our function ends, after the host's prefix
 
 
@@ -21,19 +23,14 @@ async def handle_poisoned_arrival(ingest: Ingest, body: bytes) -> None:
     Raises:
         AzureError, Failed: not possible now.
     """
-    try:
-        items = read_message(body, ingest.clients.settings.dicom_inbox_container)
-    except Unreadable:
-        return await park(ingest, body)
-    for item in items:
+    for item in await read_or_park(ingest, body):
         match item:
             case Arrival():
                 await poisoned(ingest, item)
             case Renamed():
-                await ingest.queues.send(item, 60)
+                await ingest.queues.send(item, _AGAIN_AFTER_SECONDS)
             case Nothing():
                 pass
-    return None
 
 
 async def handle_poisoned_blob(ingest: Ingest, body: bytes) -> None:
@@ -50,16 +47,6 @@ async def handle_poisoned_blob(ingest: Ingest, body: bytes) -> None:
     await ingest.queues.set_aside_foreign(body.decode("utf-8", "replace"))
     event("foreign_poison_moved")
     return None
-
-
-async def park(ingest: Ingest, body: bytes) -> None:
-    """Set a message aside that nobody can read, and say so.
-
-    Raises:
-        AzureError: storage failed.
-    """
-    await ingest.queues.park(body.decode("utf-8", "replace"))
-    event("arrival_parked")
 
 
 def _parse(body: bytes) -> dict[str, Any]:

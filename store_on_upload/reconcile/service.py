@@ -39,7 +39,7 @@ async def check_instances(check: Check, study: Study, stored: Sequence[Stored]) 
         DICOMwebError: the service failed.
         AzureError: storage did.
     """
-    dicom = check.clients.dicom if study.partition is None else check.clients.dicom.partition(study.partition)
+    dicom = check.clients.dicom_in(study.partition)
     found = await _search(dicom, study) if len(stored) >= _WORTH_A_SEARCH else set()
     for instance in stored:
         if instance.sop_instance_uid in found or await _is_there(dicom, study, instance):

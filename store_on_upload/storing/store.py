@@ -47,7 +47,7 @@ class Job:
     @property
     def dicom(self) -> DICOMwebClient:
         """The client of the file's partition."""
-        return self.ingest.dicom(self.receipt.partition)
+        return self.ingest.clients.dicom_in(self.receipt.partition)
 
     def of(self, uids: Uids) -> Job:
         """Return it with the instance's UIDs, where the header did not tell them."""

@@ -93,10 +93,10 @@ async def defer(
     if should_give_up(later, ingest.clients.settings.give_up_after_days):
         final = given_up(later, "kept_failing", now)
         return await finish(ingest, arrival, version, final, standing, time.monotonic())
-    return await wait(ingest, arrival, version, later, delay, standing)
+    return await _wait(ingest, arrival, version, later, delay, standing)
 
 
-async def wait(
+async def _wait(
     ingest: Ingest, arrival: Arrival, version: Version, later: Receipt, delay: float, standing: Document | None
 ) -> None:
     """Write a receipt that is not final, and send the message that brings the blob back when it is due.
@@ -154,7 +154,7 @@ async def poisoned(ingest: Ingest, arrival: Arrival) -> None:
     if receipt.poisonings >= MAX_POISONINGS:
         final = given_up(later, "crashed", now)
         return await finish(ingest, arrival, version, final, standing, time.monotonic())
-    return await wait(ingest, arrival, version, later, delay, standing)
+    return await _wait(ingest, arrival, version, later, delay, standing)
 
 
 async def find_arrived(ingest: Ingest, arrival: Arrival) -> Version | None:

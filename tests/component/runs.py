@@ -71,13 +71,13 @@ class Place:
 
     async def put(self, sample: Sample, content: bytes | None = None, *, partition: str | None = None) -> None:
         """Store an instance, or replace it, behind the app's back."""
-        dicom = self.clients.dicom.partition(partition) if partition else self.clients.dicom
+        dicom = self.clients.dicom_in(partition)
         body = Body.from_bytes(sample.content if content is None else content)
         assert (await dicom.store_instance(body, replace=True)).outcome_of(sample.sop).is_stored
 
     async def stored(self, sample: Sample, partition: str | None = None) -> bytes:
         """Return what the service has."""
-        dicom = self.clients.dicom.partition(partition) if partition else self.clients.dicom
+        dicom = self.clients.dicom_in(partition)
         assert len(await dicom.search_for_instances(study_instance_uid=sample.study)) == 1
         async with dicom.retrieve_instance(**asdict(uids(sample))) as part:
             return b"".join([chunk async for chunk in part.chunks()])

@@ -70,7 +70,7 @@ async def test_partition_and_suffixes_and_the_file_afterwards(ingest: Ingest) ->
     assert await is_in(ingest, "dicom-archive", f"{name}.img")
     assert not await is_in(ingest, "dicom-inbox", f"{name}.img")
     assert (await handled(ingest, f"{name}.dcm", sample.content)).reason == "name"
-    stored = ingest.dicom("site-a").retrieve_instance(
+    stored = ingest.clients.dicom_in("site-a").retrieve_instance(
         study_instance_uid=sample.study, series_instance_uid=sample.series, sop_instance_uid=sample.sop
     )
     async with stored as part:
