@@ -53,7 +53,8 @@ class Disturber:
             {"fault": "status", "status": pick.choice((401, 403))},
             {"fault": "drop_after_commit", "kind": "store"},
             {"fault": "cut", "bytes": pick.randint(0, 200)},
-            {"fault": "truncate"},
+            # Of a store alone: a retrieval that is short, and says that it is whole, looks like another instance.
+            {"fault": "truncate", "kind": "store"},
             {"fault": "delay", "seconds": 0.2},
             {"fault": "throttle", "per_second": 20},
         ]
