@@ -28,7 +28,7 @@ from shared import setting_rules
 # Of all settings the host reads these itself, when it indexes the functions: they must be right at import.
 STORAGE_CONNECTION = "DICOM_STORAGE"
 DEFAULT_INBOX = "dicom-inbox"
-DEFAULT_SCHEDULE = "0 0 3 * * *"
+DEFAULT_PURGE_SCHEDULE = "0 0 3 * * *"
 DEFAULT_SWEEP_SCHEDULE = "0 */5 * * * *"
 
 # The app's other containers have fixed names: whoever is on call finds them in every installation.
@@ -197,7 +197,7 @@ class Settings(BaseModel):
         description="What the header `x-approval-key` must hold for a replay. Not set: none is allowed.",
     )
     purge_schedule: Schedule = Field(
-        default=DEFAULT_SCHEDULE,
+        default=DEFAULT_PURGE_SCHEDULE,
         description="When the retention report is made: NCRONTAB, UTC.",
     )
     purge_mode: Literal["report"] = Field(
@@ -299,5 +299,5 @@ def trigger_settings(environment: Mapping[str, str] | None = None) -> TriggerSet
         inbox_container=read("DICOM_INBOX_CONTAINER", _container_to_read, DEFAULT_INBOX),
         blob_source="LogsAndContainerScan" if by_scan else "EventGrid",
         sweep_schedule=read("SWEEP_SCHEDULE", setting_rules.schedule, DEFAULT_SWEEP_SCHEDULE),
-        purge_schedule=read("PURGE_SCHEDULE", setting_rules.schedule, DEFAULT_SCHEDULE),
+        purge_schedule=read("PURGE_SCHEDULE", setting_rules.schedule, DEFAULT_PURGE_SCHEDULE),
     )

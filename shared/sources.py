@@ -1,15 +1,6 @@
 """Who drops files: rules for parts of the inbox, from the optional file `sources.toml`.
 
-    [[source]]
-    name = "mri"                    # as it stands in the log: a word, nothing of a patient's
-    prefix = "siteA/mri/"           # of the blobs' names; the longest that fits counts
-    partition = "site-a"
-    suffixes = [".dcm"]
-    after_store = "archive"
-    on_conflict = "quarantine"
-    settle_after_seconds = 60
-
-What a source does not say, the settings say.
+`docs/ingest.md` has an example. What a source does not say, the settings say.
 """
 
 from __future__ import annotations
@@ -37,7 +28,7 @@ def _partition(value: str) -> str:
 
 
 class Source(BaseModel):
-    """One entry of the file."""
+    """One entry of the file; its name stands in the log: a word, nothing of a patient's."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -97,12 +88,6 @@ class Sources:
             on_conflict=said.get("on_conflict", settings.on_conflict),
             settle_after_seconds=said.get("settle_after_seconds", settings.settle_after_seconds),
         )
-
-    @property
-    def partitions(self) -> frozenset[str | None]:
-        """Every partition that a blob can go to; None stands for the service without one."""
-        by_default = {self.policy_for("\0").partition}
-        return frozenset(by_default | {source.partition for source in self._sources})
 
 
 def read_sources(path: str | None) -> tuple[Source, ...]:

@@ -5,6 +5,7 @@ Where to go on is a continuation token, which only storage can make: on Azure it
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -76,7 +77,12 @@ class Row:
     @property
     def is_folder(self) -> bool:
         """Whether it only stands for a folder; with a hierarchical namespace every folder is listed so."""
-        return self.size == 0 and self.metadata.get("hdi_isfolder", "").lower() == "true"
+        return is_folder(self.size, self.metadata)
+
+
+def is_folder(size: int, metadata: Mapping[str, str]) -> bool:
+    """Say whether a blob only stands for a folder, as tools for Data Lake make them."""
+    return size == 0 and metadata.get("hdi_isfolder", "").lower() == "true"
 
 
 class Listing:

@@ -16,6 +16,8 @@ from azure.storage.blob.aio import BlobClient
 from shared.dicomweb import Body
 from store_on_upload.part10 import PREAMBLE_BYTES, PREFIX_BYTES
 
+from .listing import is_folder
+
 # A producer may have declared a Content-Encoding. It is no concern of ours: sizes and ranges are of what is stored.
 _DECOMPRESS = False
 # A conditional read of a blob that has gone may be answered either way.
@@ -84,8 +86,8 @@ class Version:
 
     @property
     def is_folder(self) -> bool:
-        """Whether it only stands for a folder, as tools for Data Lake make them."""
-        return self.size == 0 and self.metadata.get("hdi_isfolder", "").lower() == "true"
+        """Whether it only stands for a folder."""
+        return is_folder(self.size, self.metadata)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
+
 from shared.settings import RECEIPTS
 from store_on_upload.files.listing import Listing, Row
 from store_on_upload.receipts.container import Unreadable, read_receipt
@@ -25,17 +28,13 @@ async def check_inbox(check: Check) -> None:
     while not inbox.is_at_end:
         page = await inbox.next_page()
         found = await receipts.find([row.name for row in page])
-        known = found.known
-
-        async def check_row(row: Row, known: dict[str, Known | None] = known) -> None:
-            await _check_row(check, row, known.get(row.name))
-
-        await for_each(page, check_row)
+        await for_each(page, partial(_check_row, check, found.known))
         seen += len(page)
         check.report.say(f"inbox: {seen:,} blobs")
 
 
-async def _check_row(check: Check, row: Row, listed: Known | None) -> None:
+async def _check_row(check: Check, listing: Mapping[str, Known | None], row: Row) -> None:
+    listed = listing.get(row.name)
     known = listed if listed and listed.etag == row.etag else await _read(check, row)
     report = check.report
     if known is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from functools import partial
 
 from shared.settings import ARCHIVE, QUARANTINE, RECEIPTS
 from store_on_upload.files.listing import Listing, Row
@@ -17,12 +17,7 @@ from .checking import Check, for_each
 from .report import Difference
 from .service import Stored, Study, check_instances
 
-
-@dataclass
-class _Expected:
-    """What the receipts of a page say is in the service."""
-
-    instances: dict[Study, list[Stored]] = field(default_factory=lambda: defaultdict(list))
+Expected = defaultdict[Study, list[Stored]]  # what the receipts of a page say is in the service
 
 
 async def check_receipts(check: Check) -> None:
@@ -35,18 +30,14 @@ async def check_receipts(check: Check) -> None:
     seen = 0
     while not listing.is_at_end:
         page = await listing.next_page()
-        expected = _Expected()
-
-        async def check_row(row: Row, expected: _Expected = expected) -> None:
-            await _check_row(check, row, expected)
-
-        await for_each(page, check_row)
-        await for_each(list(expected.instances.items()), lambda item: check_instances(check, *item))
+        expected: Expected = defaultdict(list)
+        await for_each(page, partial(_check_row, check, expected))
+        await for_each(list(expected.items()), lambda item: check_instances(check, *item))
         seen += len(page)
         check.report.say(f"receipts: {seen:,}")
 
 
-async def _check_row(check: Check, row: Row, expected: _Expected) -> None:
+async def _check_row(check: Check, expected: Expected, row: Row) -> None:
     try:
         document = await read_receipt(check.clients, row.name)
     except Unreadable:
@@ -73,7 +64,7 @@ def _is_sound(document: Document, row: Row) -> bool:
     )
 
 
-async def _check_version(check: Check, receipt: Receipt, expected: _Expected, *, is_newest: bool) -> None:
+async def _check_version(check: Check, receipt: Receipt, expected: Expected, *, is_newest: bool) -> None:
     report = check.report
     if receipt.verdict is None or receipt.decided_at is None:
         report.pending += 1
@@ -90,12 +81,12 @@ async def _check_version(check: Check, receipt: Receipt, expected: _Expected, *,
         await _check_moved(check, receipt, container, is_newest=is_newest)
 
 
-def _expect(check: Check, receipt: Receipt, expected: _Expected) -> None:
+def _expect(check: Check, receipt: Receipt, expected: Expected) -> None:
     study, series, sop = receipt.study_instance_uid, receipt.series_instance_uid, receipt.sop_instance_uid
     if study is None or series is None or sop is None:
         check.report.unnamed += 1
     else:
-        expected.instances[Study(receipt.partition, study)].append(Stored(series, sop, receipt.blob))
+        expected[Study(receipt.partition, study)].append(Stored(series, sop, receipt.blob))
 
 
 async def _check_kept(check: Check, receipt: Receipt, kept_as: str) -> None:

@@ -53,14 +53,12 @@ def test_the_longest_prefix_counts(tmp_path: Path, name: str, expected: Policy) 
     """Wherever it stands in the file; what a source does not say, the settings say, not a shorter prefix."""
     sources = Sources(SETTINGS, read_sources(written(tmp_path, FILE)))
     assert sources.policy_for(name) == expected
-    assert sources.partitions == {None, "site-a"}
 
 
 def test_without_a_file() -> None:
     """The settings hold for all."""
     assert read_sources(None) == ()
     assert Sources(SETTINGS).policy_for("any/name.dcm") == DEFAULT
-    assert Sources(SETTINGS).partitions == {None}
 
 
 def test_a_name_that_no_prefix_fits(tmp_path: Path) -> None:
