@@ -60,9 +60,9 @@ def drop_all(stack: Stack, drops: Iterable[Drop], random: Random, dropped: list[
 def put(blob: BlobClient, drop: Drop) -> Dropped:
     """Upload a file, and find out for certain what it overwrites: the app may be about to take that away."""
     while True:
-        found = str(blob.get_blob_properties().etag) if blob.exists() else None
-        if_same: dict[str, Any] = {"etag": found, "match_condition": MatchConditions.IfNotModified} if found else {}
         try:
+            found = str(blob.get_blob_properties().etag) if blob.exists() else None
+            if_same: dict[str, Any] = {"etag": found, "match_condition": MatchConditions.IfNotModified} if found else {}
             written = blob.upload_blob(drop.content, overwrite=found is not None, **if_same)
         except (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError):
             continue
