@@ -61,10 +61,15 @@ class Job:
 
 @dataclass(frozen=True)
 class _Sent:
-    """What was sent: the file as it is, or changed."""
+    """What is sent: the file as it is, or changed; of one that is changed the own hash is known before."""
 
     body: HashedBody
     changes: tuple[str, ...] = ()
+    sha256_unchanged: str | None = None
+
+    async def sha256_of_file(self) -> str:
+        """Return the hash of the file, read once more where the service did not wait for all of it."""
+        return self.sha256_unchanged or await self.body.complete_sha256()
 
 
 async def refuse_purged(job: Job) -> Receipt | None:
@@ -86,7 +91,7 @@ async def store(job: Job) -> Receipt:
         AzureError: storage failed.
     """
     try:
-        return await _store(job, _as_it_is(job))
+        return await _store(job, await _as_it_is(job))
     except Unfit as unfit:  # it would have to be changed, and cannot be
         return _not_sent(job, unfit.reason)
 
@@ -104,16 +109,22 @@ async def _is_purged(job: Job) -> bool:
     )
 
 
-def _as_it_is(job: Job) -> _Sent:
+async def _as_it_is(job: Job) -> _Sent:
     head = missing_head(job.header)
-    return _Sent(HashedBody(body_of(job.source, head)), ("part10",) if head else ())
+    body = HashedBody(body_of(job.source, head))
+    return await _changed(job, body, "part10") if head else _Sent(body)
+
+
+async def _changed(job: Job, body: HashedBody, *changes: str) -> _Sent:
+    # Afterwards the file may be gone: what is stored by then would have no receipt.
+    return _Sent(body, changes, await job.source.sha256())
 
 
 async def _in_explicit_vr(job: Job) -> _Sent:
     source = job.source
     body = await to_explicit_vr(job.header, source.version.size, source.read, source.chunks_from)
     completed = ("part10",) if missing_head(job.header) else ()
-    return _Sent(HashedBody(body), (*completed, "explicit_vr"))
+    return await _changed(job, HashedBody(body), *completed, "explicit_vr")
 
 
 async def _store(job: Job, sent: _Sent) -> Receipt:
@@ -129,7 +140,7 @@ async def _store(job: Job, sent: _Sent) -> Receipt:
     except StatusError as error:
         if error.status_code != 413:
             raise
-        return await _with_hashes(job, sent, rejected("too_large"))
+        return _with_hashes(job, sent, rejected("too_large"))
 
 
 async def _judge_answer(job: Job, sent: _Sent, outcome: InstanceOutcome) -> Receipt:
@@ -139,7 +150,7 @@ async def _judge_answer(job: Job, sent: _Sent, outcome: InstanceOutcome) -> Rece
         if await _is_purged(job):  # which study it is of, its header did not tell
             await job.dicom.delete_instance(**asdict(uids))
             decision = rejected("purged")
-    return await _with_hashes(job, sent, decision)
+    return _with_hashes(job, sent, decision)
 
 
 def _uids_told(outcome: InstanceOutcome) -> Uids | None:
@@ -177,12 +188,12 @@ async def _judge_stored(job: Job, sent: _Sent, named_by_service: str | None) -> 
     uids = await find_uids(job.dicom, job.header, named_by_service)
     job = job.of(uids)
     if decision := await _find_same(job, sent, uids, standing):
-        return await _with_hashes(job, sent, decision)
+        return _with_hashes(job, sent, decision)
     if job.receipt.on_conflict != OnConflict.REPLACE:
-        return await _with_hashes(job, sent, conflict("other_bytes"))
+        return _with_hashes(job, sent, conflict("other_bytes"))
     clients, partition = job.ingest.clients, job.receipt.partition
     successor = Successor(clients, job.dicom, partition, version, job.header, uids, sent.body)
-    return await _with_hashes(job, sent, await replace_stored(successor))
+    return _with_hashes(job, sent, await replace_stored(successor))
 
 
 async def _find_same(job: Job, sent: _Sent, uids: Uids, standing: Document | None) -> Decision | None:
@@ -190,7 +201,7 @@ async def _find_same(job: Job, sent: _Sent, uids: Uids, standing: Document | Non
     version = job.source.version
     partition = job.receipt.partition
     latest = await read_replacement(job.ingest.clients, partition, uids)
-    sha256 = await sent.body.complete_sha256() if not sent.changes else await job.source.sha256()
+    sha256 = await sent.sha256_of_file()
     # What receipts know to be stored may have been replaced since.
     is_known = latest is None and has_stored_these_bytes(standing, version, sha256, uids.sop_instance_uid, partition)
     if not is_known and not await is_same_as_stored(job.dicom, uids, sent.body):
@@ -201,14 +212,13 @@ async def _find_same(job: Job, sent: _Sent, uids: Uids, standing: Document | Non
     return Decision(Verdict.DUPLICATE)
 
 
-async def _with_hashes(job: Job, sent: _Sent, decision: Decision) -> Receipt:
+def _with_hashes(job: Job, sent: _Sent, decision: Decision) -> Receipt:
     """Return the receipt of a verdict on what was sent."""
-    file_sha256 = await job.source.sha256() if sent.changes else sent.body.sha256
     is_changed = sent.changes and decision.verdict.is_in_service
     return _decided(
         job,
         decision,
-        sha256=file_sha256,
+        sha256=sent.sha256_unchanged or sent.body.sha256,
         sent_bytes=sent.body.length,
         sent_sha256=sent.body.sha256,
         changes=sent.changes if is_changed else (),

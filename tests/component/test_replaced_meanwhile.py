@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import count
@@ -11,7 +13,7 @@ import pytest
 from shared.settings import ARCHIVE, DEFAULT_INBOX, QUARANTINE, RECEIPTS
 from tests.component.drops import Drop, World
 from tests.component.walks import STORED
-from tests.dicom_samples import Sample, pixels
+from tests.dicom_samples import IMPLICIT, Sample, pixels
 from tests.gateway import Fault, Moment
 
 _MIB = 1024 * 1024
@@ -76,14 +78,27 @@ def test_a_bad_file_is_replaced_by_a_good_one(world: World) -> None:
         assert world.blobs(DEFAULT_INBOX, drop.name) == {drop.name: drop.sample.content}
 
 
-def test_a_file_is_deleted(world: World) -> None:
-    """It is stored or not, and if it is, its receipt says so."""
+AS_SENT: dict[str, Callable[[Sample], bytes]] = {
+    "as it is": lambda sample: sample.content,
+    "completed": lambda sample: sample.content[132:],
+    "transcoded": lambda sample: dataclasses.replace(sample, transfer_syntax=IMPLICIT).content,
+}
+
+
+@pytest.mark.parametrize("sent", AS_SENT)
+def test_a_file_is_deleted(world: World, sent: str) -> None:
+    """It is stored or not, and if it is, its receipt says so, with the file's hash."""
 
     def delete(drop: Drop) -> None:
         world.storage.get_blob_client(DEFAULT_INBOX, drop.name).delete_blob()
 
-    for drop in each_request(world, "archive", "deleted", lambda drop: drop.sample.content, delete):
+    def content(drop: Drop) -> bytes:
+        return AS_SENT[sent](drop.sample)
+
+    for drop in each_request(world, "archive", f"deleted {sent}", content, delete):
         receipts = world.blobs(RECEIPTS, drop.name)
         assert bool(receipts) == bool(drop.stored())
-        assert not receipts or drop.receipt()["verdict"] in STORED
+        if receipts:
+            assert drop.receipt()["verdict"] in STORED
+            assert drop.receipt()["sha256"] == hashlib.sha256(content(drop)).hexdigest()
         assert not world.blobs(DEFAULT_INBOX, drop.name)
