@@ -100,7 +100,7 @@ def read_sources(path: str | None) -> tuple[Source, ...]:
     if path is None and not file.exists():
         return ()
     try:
-        return _checked(tomllib.loads(file.read_text("utf-8")))
+        return _checked(tomllib.loads(file.read_text("utf-8-sig")))
     except (OSError, UnicodeDecodeError):
         raise ConfigurationError(["SOURCES_PATH: the file cannot be read"]) from None
     except tomllib.TOMLDecodeError:

@@ -128,6 +128,12 @@ def test_a_file_that_is_set_must_be_there(tmp_path: Path) -> None:
         read_sources(str(tmp_path / "elsewhere.toml"))
 
 
+def test_a_byte_order_mark(tmp_path: Path) -> None:
+    """Some editors put one in front; it is no mistake."""
+    content = b'\xef\xbb\xbf[[source]]\nname = "a"\nprefix = "a/"\n'
+    assert [source.name for source in read_sources(written(tmp_path, content))] == ["a"]
+
+
 def test_an_empty_file(tmp_path: Path) -> None:
     """It names no source."""
     assert read_sources(written(tmp_path, "")) == ()
