@@ -1,8 +1,8 @@
-"""What component tests of the app's folders share: its clients, on a real storage account."""
+"""What component tests of the app's folders share: a DICOM service, and the app's clients on a real storage account."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
@@ -10,6 +10,14 @@ from shared.clients import Clients, _blobs, _queues
 from shared.dicomweb import DICOMwebClient
 from shared.settings import OWN_CONTAINERS, load
 from shared.sources import Sources
+from tests.component.dicom_service.support import running
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a DICOM service, empty at first, that the tests of a module share."""
+    with running(tmp_path_factory.mktemp("dicom")) as root:
+        yield root
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -17,7 +17,6 @@ from store_on_upload.ingest import Ingest
 from store_on_upload.storing.tombstones import tombstone_name
 from store_on_upload.sweeping.sweep import sweep
 from store_on_upload.upload import handle
-from tests.component.dicom_service.support import running
 from tests.component.runs import Place, place_at
 from tests.dicom_samples import Sample, new_uid
 
@@ -43,12 +42,6 @@ class Sent(Queues):
         [item] = read_message(self.messages[-1].encode(), DEFAULT_INBOX)
         assert isinstance(item, Arrival)
         return item
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running(tmp_path_factory.mktemp("dicom")) as root:
-        yield root
 
 
 @pytest.fixture

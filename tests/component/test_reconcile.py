@@ -36,7 +36,6 @@ from store_on_upload.storing.keeping import kept_name, write_why_kept
 from store_on_upload.storing.tombstones import tombstone_name
 from store_on_upload.upload import handle
 from store_on_upload.verdict import Replaced, Verdict
-from tests.component.dicom_service.support import running
 from tests.dicom_samples import Sample
 
 QUEUES = (ARRIVALS_POISON, BLOB_POISON, PARKED)
@@ -48,12 +47,6 @@ def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """An account of this module's own: what is looked at is all of it."""
     with Azurite(tmp_path_factory.mktemp("reconcile")) as running_one:
         yield running_one.connection_string
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running(tmp_path_factory.mktemp("dicom")) as root:
-        yield root
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import inspect
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
@@ -25,12 +25,6 @@ from store_on_upload.verdict import NotYet
 from tests.component.dicom_service.support import running
 from tests.component.runs import REPLACE, Place, an_hour_ago, other, place_at, uids
 from tests.dicom_samples import IMPLICIT, Sample, pixels
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running(tmp_path_factory.mktemp("dicom")) as root:
-        yield root
 
 
 @pytest.fixture

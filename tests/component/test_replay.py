@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -30,14 +30,7 @@ from store_on_upload.requests.replay import replay_all, replay_one
 from store_on_upload.storing.tombstones import tombstone_name
 from store_on_upload.upload import handle
 from store_on_upload.waiting.put_off import MAX_REPLAY_TRIES, poisoned
-from tests.component.dicom_service.support import running
 from tests.dicom_samples import Sample, new_uid
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running(tmp_path_factory.mktemp("dicom")) as root:
-        yield f"{root}/v2"
 
 
 @pytest.fixture
@@ -46,7 +39,7 @@ async def ingest(clients: Clients, service: str) -> AsyncIterator[Ingest]:
     for container in (QUARANTINE, QUARANTINE_REASONS):
         async for name in clients.container(container).list_blob_names():
             await clients.container(container).delete_blob(name)
-    async with DICOMwebClient(service) as dicom:
+    async with DICOMwebClient(f"{service}/v2") as dicom:
         ingest = Ingest.over(replace(clients, dicom=dicom))
         await ingest.queues.send(Renamed("nothing/"))  # the queue is there from now on
         await clients.queues.get_queue_client(ARRIVALS).clear_messages()

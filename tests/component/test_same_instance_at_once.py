@@ -8,14 +8,13 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 
 from shared.clients import Clients
 from shared.settings import OnConflict
 from store_on_upload.receipts.receipt import Receipt
-from tests.component.dicom_service.support import running
 from tests.component.runs import Place, an_hour_ago, other, place_at
 from tests.dicom_samples import Sample
 
@@ -23,12 +22,6 @@ from tests.dicom_samples import Sample
 SEEDS = range(int(os.environ.get("RACE_SEEDS", "6")))
 POLICIES = list(OnConflict)
 LONGEST_DELAY_SECONDS = 0.15
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running(tmp_path_factory.mktemp("dicom")) as root:
-        yield root
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -26,7 +26,6 @@ from store_on_upload.upload import handle
 from store_on_upload.verdict import Verdict
 from store_on_upload.waiting import stop_switch
 from store_on_upload.waiting.stop_switch import STOP, StopSwitch
-from tests.component.dicom_service.support import running
 from tests.component.scripted_server import Received, Script, answer, serve
 from tests.component.watched_storage import Watch, watched
 from tests.dicom_samples import Sample, new_uid
@@ -50,12 +49,6 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr(stop_switch, "time", clock)
     return clock
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running(tmp_path_factory.mktemp("dicom")) as root:
-        yield root
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -14,7 +13,6 @@ from shared.sources import Sources
 from store_on_upload.doors.arrivals import Arrival, Door
 from store_on_upload.ingest import Ingest
 from store_on_upload.upload import handle
-from tests.component.dicom_service.support import running
 from tests.component.watched_storage import Watch, watched
 from tests.dicom_samples import Sample
 
@@ -22,12 +20,6 @@ READ, RECEIPT, DELETE = "GET dicom-inbox", "PUT dicom-receipts", "DELETE dicom-i
 ARCHIVE = ["COPY dicom-archive", "HEAD dicom-archive"]
 # The reason beside the file is what an operator reads; it costs one request more than an archived file.
 QUARANTINE = ["COPY dicom-quarantine", "HEAD dicom-quarantine", "PUT dicom-quarantine-reasons"]
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running(tmp_path_factory.mktemp("dicom")) as root:
-        yield root
 
 
 @pytest.mark.parametrize(

@@ -18,12 +18,6 @@ from tests.dicom_samples import Sample
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running(tmp_path_factory.mktemp("dicom")) as root:
-        yield root
-
-
-@pytest.fixture(scope="module")
 def partitioned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with running(tmp_path_factory.mktemp("dicom"), partitions=True) as root:
         yield root

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,19 +18,12 @@ from store_on_upload.storing.stuck import clear_remains
 from store_on_upload.upload import handle
 from store_on_upload.waiting.deferral import OUTAGE
 from store_on_upload.waiting.put_off import put_off
-from tests.component.dicom_service.support import running
 from tests.component.runs import Place, other, place_at
 from tests.dicom_samples import Sample
 
 SetClockAhead = Callable[[timedelta], None]
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running(tmp_path_factory.mktemp("dicom")) as root:
-        yield root
 
 
 @pytest.fixture
