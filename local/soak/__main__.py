@@ -16,6 +16,7 @@ from local.soak.account import Account
 from local.soak.run import soak
 
 _FILES_PER_KILL = 800
+_FILES_PER_FAULT = 50
 _CALM_SECONDS = 15.0
 _SHOWN = 50
 
@@ -35,6 +36,7 @@ def main() -> int:
             options.folder or Path(folder),
             count=options.count,
             kills=max(2, options.count // _FILES_PER_KILL),
+            faults=max(6, options.count // _FILES_PER_FAULT),
             calm_seconds=_CALM_SECONDS,
             seed=options.seed,
             say=status.update if console.is_terminal else _print,

@@ -35,13 +35,14 @@ _LAST_SWEEPS_EVERY_SECONDS = 10.0
 Say = Callable[[str], None]
 
 
-def soak(folder: Path, *, count: int, kills: int, calm_seconds: float, seed: int, say: Say) -> Account:
+def soak(folder: Path, *, count: int, kills: int, faults: int, calm_seconds: float, seed: int, say: Say) -> Account:
     """Drop files, let much go wrong, wait until all have their verdicts, and account for each.
 
     Args:
         folder: where data and logs go.
         count: of the files.
         kills: how often the app is killed, spread over the files.
+        faults: of the service at most; then what still waits is brought to its end without any more.
         calm_seconds: between two faults of the service, twice as long at most.
         seed: of all chance but that of the processes themselves.
         say: receives a line of progress.
@@ -61,7 +62,7 @@ def soak(folder: Path, *, count: int, kills: int, calm_seconds: float, seed: int
         clock_ahead_seconds=_FILES_ARE_OLD_SECONDS,
         settings=settings,
     ) as stack:
-        return _Soak(stack, random, say).run(count, kills, calm_seconds)
+        return _Soak(stack, random, say).run(count, kills, faults, calm_seconds)
 
 
 class _Soak:
@@ -73,7 +74,7 @@ class _Soak:
         self._dropped: list[Dropped] = []
         self._swept_at = time.monotonic()
 
-    def run(self, count: int, kills: int, calm_seconds: float) -> Account:
+    def run(self, count: int, kills: int, faults: int, calm_seconds: float) -> Account:
         drops = plan(count, self._random)
         with QueueClient.from_connection_string(self._stack.connection_string, QUEUE) as queue:
             _create(queue)
@@ -81,17 +82,17 @@ class _Soak:
         producer = threading.Thread(target=drop_all, args=(self._stack, drops, events, self._dropped), daemon=True)
         producer.start()
         with self._storage:
-            self._disturb(count, kills, calm_seconds)
+            self._disturb(count, kills, faults, calm_seconds)
             producer.join()
             self._wait_for_all()
         self._say("Comparing what was dropped with receipts, containers and the DICOM service ...")
         return settle(self._stack, self._dropped)
 
-    def _disturb(self, count: int, kills: int, calm_seconds: float) -> None:
-        """Go on until most files have their verdicts."""
+    def _disturb(self, count: int, kills: int, faults: int, calm_seconds: float) -> None:
+        """Go on until most files have their verdicts, or enough has gone wrong: an outage would never end."""
         disturber = Disturber(self._stack, self._random)
         done, wanted = 0, count * _SHARE_IN_TROUBLE
-        while done < wanted:
+        while done < wanted and disturber.faults < faults:
             disturber.fail()
             time.sleep(self._random.uniform(0, 2 * calm_seconds))
             self._sweep(_SWEEP_EVERY_SECONDS)

@@ -10,8 +10,8 @@ FILES = 150
 
 
 def test_a_short_soak(tmp_path: Path) -> None:
-    """Failures of the service, two kills and a third one, lost and repeated events: every file is accounted for."""
-    account = soak(tmp_path, count=FILES, kills=2, calm_seconds=1, seed=7, say=print)
+    """Failures of the service, kills, lost and repeated events: every file is accounted for."""
+    account = soak(tmp_path, count=FILES, kills=2, faults=8, calm_seconds=1, seed=7, say=print)
     assert account.differences == []
     assert account.verdicts["stored"] > FILES / 2
     assert {"duplicate", "conflict other_bytes", "rejected not_dicom"} <= account.verdicts.keys()
