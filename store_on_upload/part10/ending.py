@@ -65,7 +65,9 @@ def _ends_whole(tail: bytes, encoding: Encoding) -> bool:
 
 
 def _is_whole(elements: bytes, encoding: Encoding) -> bool:
+    walk = Walk(Window.of(elements, len(elements)), 0, encoding)
+    walk.pixel_data_at = 0  # they are in front of these elements
     try:
-        return Walk(Window.of(elements, len(elements)), 0, encoding).run() is None
+        return walk.run() is None
     except (NotFollowed, Unfit):
         return False

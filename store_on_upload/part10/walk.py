@@ -146,6 +146,7 @@ class Walk:
         return self._window.take(self.at, left) in (b"\n", b"\r\n") or self._is_zeros()
 
     def _is_zeros(self) -> bool:
-        """Say whether nothing but zeros follows; a single one could be the first byte of an element."""
+        """Say whether nothing but zeros follows; a single one may begin an element, though none that follows pixels."""
         left = self._window.size - self.at
-        return left > 1 and self._window.reaches_end and not self._window.take(self.at, left).strip(b"\0")
+        least = 2 if self.pixel_data_at is None else 1
+        return left >= least and self._window.reaches_end and not self._window.take(self.at, left).strip(b"\0")

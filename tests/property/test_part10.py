@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import warnings
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
@@ -219,6 +220,22 @@ def test_files_that_we_make(
     assert uids_in(found) == uids
     assert outcome(content, piece=50) == found
     assert outcome(content[:-3]) == "unfinished"
+
+
+PIXELS: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
+    "native": (uid.ExplicitVRLittleEndian, lambda value: element(0x7FE00010, "OW", value)),
+    "encapsulated": (uid.JPEGBaseline8Bit, lambda value: ENCAPSULATED + fragment(value) + SEQUENCE_END),
+}
+
+
+@pytest.mark.parametrize("kind", PIXELS)
+@pytest.mark.parametrize("length", [64, 2 * PREFIX_BYTES])
+def test_a_zero_behind_the_pixels(kind: str, length: int) -> None:
+    """A single one is padding there, since no element that can follow begins so; elsewhere it may begin one."""
+    transfer_syntax_uid, pixels = PIXELS[kind]
+    content = file_of(transfer_syntax_uid, IDENTIFIED + pixels(bytes(length)))
+    assert isinstance(outcome(content + b"\0"), Header)
+    assert outcome(file_of(transfer_syntax_uid, IDENTIFIED) + b"\0") == "unfinished"
 
 
 def test_implicit_items_in_an_explicit_file() -> None:
