@@ -15,11 +15,11 @@ from azure.core.exceptions import HttpResponseError
 from shared import clock
 from shared.dicomweb import Busy, DICOMwebError
 from shared.events import event
-from shared.settings import LONGEST_RUN_SECONDS, QUARANTINE
+from shared.settings import LONGEST_RUN_SECONDS
 
+from .beginning import begun, open_arrived
 from .doors.arrivals import Arrival, Door
 from .examine import examine
-from .files.quarantine import original_of
 from .files.source import Source, SourceGone
 from .finishing import finish, send_later
 from .ingest import Ingest
@@ -29,7 +29,7 @@ from .receipts.receipt import Document, Receipt
 from .storing.store import Job, refuse_purged, store
 from .verdict import Decision, NotYet
 from .waiting.deferral import OUTAGE, STOPPED, setback_of
-from .waiting.put_off import begun, close_gone, defer, put_off, report_failure
+from .waiting.put_off import close_gone, defer, put_off, report_failure
 
 # What the host would end from outside, we end ourselves, a little earlier.
 _LONGEST_ATTEMPT_SECONDS = LONGEST_RUN_SECONDS - 180
@@ -120,7 +120,7 @@ async def _begin(ingest: Ingest, arrival: Arrival) -> _Run | None:
         AzureError, Failed: storage failed, or what it holds cannot be read.
     """
     started = time.monotonic()
-    source = await _open(ingest, arrival)
+    source = await open_arrived(ingest, arrival)
     version = source.version
     # The sweep and a replay have seen that there is something left to do.
     if (version.name, version.etag) in ingest.handled and arrival.door not in (Door.SWEEP, Door.REPLAY):
@@ -130,21 +130,6 @@ async def _begin(ingest: Ingest, arrival: Arrival) -> _Run | None:
     if not receipt.is_final:
         receipt = replace(receipt, attempts=receipt.attempts + 1)
     return _Run(ingest, arrival, source, standing, receipt, started)
-
-
-async def _open(ingest: Ingest, arrival: Arrival) -> Source:
-    """Open the blob by the first of its possible names under which there is one."""
-    clients = ingest.clients
-    container = arrival.container or clients.settings.dicom_inbox_container
-    for name in arrival.names:
-        try:
-            source = await Source.open(clients.container(container).get_blob_client(name))
-        except SourceGone:
-            continue
-        if container == QUARANTINE:
-            return replace(source, version=await original_of(clients, source.version))
-        return source
-    raise SourceGone
 
 
 def _may_have_a_receipt(arrival: Arrival, source: Source) -> bool:

@@ -12,16 +12,16 @@ from dataclasses import replace
 from azure.core.exceptions import AzureError
 
 from shared import clock
-from shared.clients import Clients
 from shared.events import Failed, describe, event, place
 from shared.settings import QUARANTINE
+from store_on_upload.beginning import begun, find_arrived
 from store_on_upload.doors.arrivals import Arrival, Door
-from store_on_upload.files.quarantine import delete_reason_without_file, original_of
-from store_on_upload.files.source import SourceGone, Version, find_version, version_of
+from store_on_upload.files.quarantine import delete_reason_without_file
+from store_on_upload.files.source import Version, version_of
 from store_on_upload.finishing import finish, send_later
 from store_on_upload.ingest import Ingest
 from store_on_upload.receipts.container import read_receipt, write_receipt
-from store_on_upload.receipts.receipt import Document, Receipt, State, closed, timestamp
+from store_on_upload.receipts.receipt import Document, Receipt, closed
 
 from .deferral import Setback, deferred, delay_seconds, given_up, should_give_up
 
@@ -31,21 +31,6 @@ MAX_POISONINGS = 3
 MAX_REPLAY_TRIES = 9
 # By then the delay is as long as it gets in an outage.
 _TRIES_OF_OUTAGES = 5
-
-
-def begun(ingest: Ingest, arrival: Arrival, version: Version, standing: Document | None) -> Receipt:
-    """Return the receipt that a run begins with: the one of this version, or a new one; with today's policy.
-
-    A replay begins anew: the verdict that stands is the one it asks to have reconsidered. But once the instance has got
-    into the service, only the file is left to be dealt with.
-    """
-    known = standing.of_version(version.etag) if standing else None
-    if known is not None and known.is_final and (arrival.door is not Door.REPLAY or known.is_in_service):
-        return known
-    if known is None or known.is_final:
-        uploaded_at = timestamp(version.last_modified)
-        known = Receipt(version.name, version.etag, version.size, uploaded_at, deferrals=arrival.tries)
-    return replace(known, state=State.DEFERRED).under(ingest.clients.sources.policy_for(version.name))
 
 
 async def put_off(ingest: Ingest, arrival: Arrival, setback: Setback) -> None:
@@ -155,29 +140,6 @@ async def poisoned(ingest: Ingest, arrival: Arrival) -> None:
         final = given_up(later, "crashed", now)
         return await finish(ingest, arrival, version, final, standing, time.monotonic())
     return await _wait(ingest, arrival, version, later, delay, standing)
-
-
-async def find_arrived(ingest: Ingest, arrival: Arrival) -> Version | None:
-    """Return the version of an arrival's blob, without reading it; None if there is no such blob.
-
-    Raises:
-        AzureError: storage failed.
-    """
-    clients = ingest.clients
-    container = clients.container(arrival.container or clients.settings.dicom_inbox_container)
-    for name in arrival.names:
-        if version := await find_version(container.get_blob_client(name)):
-            return await _found_in(clients, version, arrival.container)
-    return None
-
-
-async def _found_in(clients: Clients, version: Version, container: str | None) -> Version | None:
-    if container != QUARANTINE:
-        return version
-    try:
-        return await original_of(clients, version)
-    except SourceGone:
-        return None
 
 
 async def close_gone(ingest: Ingest, arrival: Arrival) -> None:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
 
 import httpx
-import pytest
 from azure.storage.blob import ContainerClient
 
 from shared.clients import Clients
@@ -20,18 +18,11 @@ from store_on_upload.ingest import Ingest
 from store_on_upload.receipts.container import read_receipt
 from store_on_upload.receipts.receipt import Document
 from store_on_upload.upload import handle
-from tests.component.dicom_service.support import running
 from tests.dicom_samples import Sample
 
 # All of the thousand take a minute: RERUN_FILES=1000.
 FILES = int(os.environ.get("RERUN_FILES", "250"))
 AT_ONCE = 16
-
-
-@pytest.fixture
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running(tmp_path_factory.mktemp("dicom")) as root:
-        yield root
 
 
 async def test_all_files_again(clients: Clients, service: str) -> None:

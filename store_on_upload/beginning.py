@@ -1,0 +1,73 @@
+"""The beginning of a blob's walk: which version of which blob has arrived, and what its receipt begins with."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from azure.storage.blob.aio import BlobClient
+
+from shared.clients import Clients
+from shared.settings import QUARANTINE
+
+from .doors.arrivals import Arrival, Door
+from .files.quarantine import original_of
+from .files.source import Source, SourceGone, Version, find_version
+from .ingest import Ingest
+from .receipts.receipt import Document, Receipt, State, timestamp
+
+
+async def open_arrived(ingest: Ingest, arrival: Arrival) -> Source:
+    """Open an arrival's blob.
+
+    Raises:
+        SourceGone: there is no such blob.
+        AzureError, Failed: storage failed, or what it holds cannot be read.
+    """
+    for blob in _candidates(ingest.clients, arrival):
+        try:
+            source = await Source.open(blob)
+        except SourceGone:
+            continue
+        return replace(source, version=await _as_dropped(ingest.clients, source.version))
+    raise SourceGone
+
+
+async def find_arrived(ingest: Ingest, arrival: Arrival) -> Version | None:
+    """Return the version of an arrival's blob, without reading it; None if there is no such blob.
+
+    Raises:
+        AzureError, Failed: storage failed, or what it holds cannot be read.
+    """
+    for blob in _candidates(ingest.clients, arrival):
+        if version := await find_version(blob):
+            try:
+                return await _as_dropped(ingest.clients, version)
+            except SourceGone:
+                return None
+    return None
+
+
+def _candidates(clients: Clients, arrival: Arrival) -> list[BlobClient]:
+    """Return where the blob may be: the first of its possible names under which there is one counts."""
+    container = clients.container(arrival.container or clients.settings.dicom_inbox_container)
+    return [container.get_blob_client(name) for name in arrival.names]
+
+
+async def _as_dropped(clients: Clients, version: Version) -> Version:
+    """Return a version as it was in the inbox, also where the file is in quarantine by now."""
+    return await original_of(clients, version) if version.blob.container_name == QUARANTINE else version
+
+
+def begun(ingest: Ingest, arrival: Arrival, version: Version, standing: Document | None) -> Receipt:
+    """Return the receipt that a run begins with: the one of this version, or a new one; with today's policy.
+
+    A replay begins anew: the verdict that stands is the one it asks to have reconsidered. But once the instance has got
+    into the service, only the file is left to be dealt with.
+    """
+    known = standing.of_version(version.etag) if standing else None
+    if known is not None and known.is_final and (arrival.door is not Door.REPLAY or known.is_in_service):
+        return known
+    if known is None or known.is_final:
+        uploaded_at = timestamp(version.last_modified)
+        known = Receipt(version.name, version.etag, version.size, uploaded_at, deferrals=arrival.tries)
+    return replace(known, state=State.DEFERRED).under(ingest.clients.sources.policy_for(version.name))
