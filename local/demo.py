@@ -200,12 +200,7 @@ class Demo:
             self._console.print(f"{len(response.content):>9,} B  byte for byte  {drop.name}")
 
     def _report_retention(self) -> None:
-        httpx.post(
-            f"{self._stack.host_url}/admin/functions/purge_study",
-            json={"input": ""},
-            headers={"x-functions-key": self._stack.master_key},
-            trust_env=False,
-        ).raise_for_status()
+        self._stack.fire("purge_study")
         lines = self._retention_report().splitlines()
         for line in map(json.loads, lines):
             self._console.print(f"due: …{line['study_instance_uid'][-24:]:24}  {line['why']}")

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
-import httpx
 from azure.core.exceptions import ResourceExistsError
 from azure.storage.blob import BlobServiceClient
 from azure.storage.queue import QueueClient
@@ -25,7 +24,6 @@ _ALL_IS_DUE_SECONDS = 48 * 3600.0
 _POLL_SECONDS = 0.1
 _LOCK_SECONDS = 3.0
 _LOOK_EVERY_SECONDS = 1.0
-_LONGEST_ANSWER_SECONDS = 120.0  # everything is busy
 # While files are dropped; the rest has no faults, only the last kill.
 _SHARE_IN_TROUBLE = 0.8
 # To the sweep every file looks forgotten: each time, all that only wait for their turn come once more.
@@ -115,13 +113,7 @@ class _Soak:
         if time.monotonic() - self._swept_at < every_seconds:
             return
         self._swept_at = time.monotonic()
-        httpx.post(
-            f"{self._stack.host_url}/admin/functions/sweep_inbox",
-            json={"input": ""},
-            headers={"x-functions-key": self._stack.master_key},
-            timeout=_LONGEST_ANSWER_SECONDS,
-            trust_env=False,
-        ).raise_for_status()
+        self._stack.fire("sweep_inbox")
 
 
 def _create(queue: QueueClient) -> None:

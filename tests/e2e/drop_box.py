@@ -124,16 +124,6 @@ class DropBox:
         headers = {"x-functions-key": self.stack.function_key if key is None else key, **options.pop("headers", {})}
         return httpx.get(self.stack.app_url + path, headers=headers, timeout=30, trust_env=False, **options)
 
-    def fire(self, function: str) -> None:
-        """Fire a function that is not an HTTP one."""
-        httpx.post(
-            f"{self.stack.host_url}/admin/functions/{function}",
-            json={"input": ""},
-            headers={"x-functions-key": self.stack.master_key},
-            timeout=30,
-            trust_env=False,
-        ).raise_for_status()
-
     def repeat_event(self, name: str, etag: str, times: int) -> None:
         """Tell the host of a blob again, `times` at once, as Event Grid and dying hosts do."""
         queues = QueueServiceClient.from_connection_string(self.stack.connection_string)

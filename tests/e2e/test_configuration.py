@@ -53,7 +53,7 @@ def test_ingest_names_every_problem_and_no_value(box: DropBox) -> None:
 
 def test_deleting_is_refused(box: DropBox) -> None:
     """`PURGE_MODE=delete` fails the timer with a sentence that says so."""
-    box.fire("purge_study")
+    box.stack.fire("purge_study")
     assert "`delete` is refused" in error_of(box, "retention_failed")
 
 

@@ -72,7 +72,7 @@ class Place:
         """Kill the app, start it a day later, and let the sweep send on all that is due by then."""
         self.days += 1
         self.box.stack.restart_app(clock_ahead_seconds=self.days * A_DAY)
-        self.box.fire("sweep_inbox")
+        self.box.stack.fire("sweep_inbox")
 
     def all_is_well(self, *names: str) -> None:
         """See that the files have passed, and that all dropped so far adds up."""

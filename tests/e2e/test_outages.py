@@ -78,7 +78,7 @@ def test_an_answer_that_is_cut_is_seen_to_be_cut(box: DropBox, proxy: TcpProxy) 
 def test_a_report_that_cannot_be_made_is_not_written(box: DropBox, proxy: TcpProxy) -> None:
     """Half a list of what is due would look like a whole one."""
     proxy.down = True
-    box.fire("purge_study")
+    box.stack.fire("purge_study")
     [failure] = wait_for(lambda: box.events("retention_failed") or None, "nothing failed")
     proxy.down = False
     assert failure["error"].startswith("ResponseLost: search studies")

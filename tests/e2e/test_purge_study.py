@@ -23,7 +23,7 @@ def test_the_timer_reports_what_is_due_and_deletes_nothing(box: DropBox) -> None
     due, recent, undated = (make_instance(StudyDate=day) for day in ("20200102", "29990101", ""))
     for number, instance in enumerate((due, recent, undated)):
         box.settle(f"{number}.dcm", instance.content)
-    box.fire("purge_study")
+    box.stack.fire("purge_study")
     [event] = wait_for(lambda: box.events("retention_report") or None, "no report")
     assert (event["mode"], event["due"]) == ("report", 1)
     records = box.storage.get_container_client("retention-records")

@@ -39,7 +39,7 @@ def test_blobs_whose_events_never_came(box: DropBox) -> None:
     names = ["kept.dcm", "deleted/1.dcm", "deleted/ü \U0001f600.dcm"]
     etags = {name: box.drop(name, instance.content) for name, instance in zip(names, instances, strict=True)}
     etags["refused.dcm"] = box.drop("refused.dcm", b"no DICOM")
-    box.fire("sweep_inbox")
+    box.stack.fire("sweep_inbox")
     receipts = {name: box.receipt(name, etag) for name, etag in etags.items()}
     assert {name: receipt["verdict"] for name, receipt in receipts.items()} == {
         **dict.fromkeys(names, "stored"),
@@ -50,7 +50,7 @@ def test_blobs_whose_events_never_came(box: DropBox) -> None:
     for instance in instances:
         assert box.get(instance.path, headers={"Accept": "application/dicom"}).content == instance.content
     seen = len(box.events("sweep"))
-    box.fire("sweep_inbox")
+    box.stack.fire("sweep_inbox")
     last = wait_for(lambda: box.events("sweep")[seen:] or None, "no second sweep")[-1]
     assert (last["seen"], last["queued"], last["oldest_pending_seconds"], last["complete"]) == (1, 0, 0, True)
 
