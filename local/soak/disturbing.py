@@ -53,8 +53,7 @@ class Disturber:
             {"fault": "status", "status": pick.choice((401, 403))},
             {"fault": "drop_after_commit", "kind": "store"},
             {"fault": "cut", "bytes": pick.randint(0, 200)},
-            # Of a store alone: a retrieval that is short, and says that it is whole, looks like another instance.
-            {"fault": "truncate", "kind": "store"},
+            {"fault": "truncate"},
             {"fault": "delay", "seconds": 0.2},
             {"fault": "throttle", "per_second": 20},
         ]

@@ -42,15 +42,25 @@ class RetrieveTransaction(Transactions):
 
     @asynccontextmanager
     async def retrieve_instance(
-        self, *, study_instance_uid: str, series_instance_uid: str, sop_instance_uid: str, original: bool = False
+        self,
+        *,
+        study_instance_uid: str,
+        series_instance_uid: str,
+        sop_instance_uid: str,
+        original: bool = False,
+        multipart: bool = False,
     ) -> AsyncIterator[Part]:
         """Give one instance as it is stored, a Part 10 file.
+
+        Args:
+            multipart: have it travel as multipart of one part, whose end is marked: a short answer is then seen to be
+                one, even if it was sent as a whole one.
 
         Raises:
             NotFound: there is none under these UIDs.
         """
         resource = Resource.instance(study_instance_uid, series_instance_uid, sop_instance_uid)
-        accept = media_types.INSTANCE if self._single_part else media_types.INSTANCES
+        accept = media_types.INSTANCE if self._single_part and not multipart else media_types.INSTANCES
         async with self._retrieve(_request(resource, accept, original=original)) as parts:
             yield await _first(parts, "retrieve instance")
 

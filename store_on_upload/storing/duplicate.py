@@ -57,7 +57,8 @@ async def is_same_as_stored(dicom: DICOMwebClient, uids: Uids, body: HashedBody)
 
 async def _sha256_of_stored(dicom: DICOMwebClient, uids: Uids, preamble: bytes, original: bool) -> str:
     digest = Digest()
-    async with dicom.retrieve_instance(**asdict(uids), original=original) as part:
+    # Multipart, since half of an instance would be taken for another one.
+    async with dicom.retrieve_instance(**asdict(uids), original=original, multipart=True) as part:
         async for chunk in with_preamble(preamble, part.chunks()):
             digest.update(chunk)
     return digest.sha256

@@ -41,7 +41,7 @@ async def keep_stored(
     """Copy what is stored to quarantine, unless an earlier run has; return the copy, and its header if it has one.
 
     Raises:
-        NotYet: what is stored is gone, or did not come whole.
+        NotYet: what is stored is gone.
         Failed: the copy is not what was retrieved.
         DICOMwebError, AzureError: the service or the storage failed.
     """
@@ -79,13 +79,14 @@ def _replaced(kept: Version) -> Replaced:
 async def _copy(dicom: DICOMwebClient, uids: Uids, blob: BlobClient) -> None:
     digest = Digest()
     try:
-        async with dicom.retrieve_instance(**asdict(uids)) as part:
+        # Multipart, since half of an instance would be taken for all of it.
+        async with dicom.retrieve_instance(**asdict(uids), multipart=True) as part:
             await blob.upload_blob(_passing(digest, part.chunks()), overwrite=True)
     except NotFound:
         raise NotYet("not_confirmed") from None
     try:
         await _check(await Source.open(blob), digest)
-    except (Failed, NotYet):
+    except Failed:
         await _delete(blob)
         raise
     await blob.set_blob_metadata({SHA256: digest.sha256})
@@ -94,7 +95,6 @@ async def _copy(dicom: DICOMwebClient, uids: Uids, blob: BlobClient) -> None:
 async def _check(copy: Source, digest: Digest) -> None:
     if (copy.version.size, await copy.sha256()) != (digest.size, digest.sha256):
         raise Failed("replace: the copy is not what was retrieved")
-    await _header_of(copy)  # a single part that was cut short looks like a whole one
 
 
 async def _passing(digest: Digest, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -106,9 +106,7 @@ async def _passing(digest: Digest, chunks: AsyncIterator[bytes]) -> AsyncIterato
 async def _header_of(copy: Source) -> Header | None:
     try:
         return await read_header(copy.prefix, copy.version.size, copy.read)
-    except Unfit as unfit:
-        if unfit.reason in ("empty", "unfinished"):
-            raise NotYet("not_confirmed") from None
+    except Unfit:
         return None
 
 

@@ -373,7 +373,7 @@ async def test_a_copy_that_is_not_whole_is_not_left_lying(
 
     monkeypatch.setattr(store, "replace_stored", halved)
     await handle(place.process(), Arrival((name,), Door.BLOB))
-    assert (await place.receipt(name)).reason == "not_confirmed"
+    assert (await place.receipt(name)).reason == "service_failed"
     assert await place.quarantined(name) == {}
 
 
