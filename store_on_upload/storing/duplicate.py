@@ -28,11 +28,12 @@ def has_stored_these_bytes(
 
     Then nothing needs to be downloaded: that an instance of these UIDs is there still, the service has just said.
     """
-    ours = (version.size, sha256, sop_instance_uid, partition)
-    return standing is not None and any(
-        one.is_in_service and (one.size_bytes, one.sha256, one.sop_instance_uid, one.partition) == ours
-        for one in standing.versions
-    )
+    stored = [] if standing is None else [one for one in standing.versions if one.is_in_service]
+    ours = [one for one in stored if (one.sop_instance_uid, one.partition) == (sop_instance_uid, partition)]
+    # Of other bytes under the same name, those that came later count: somebody had made room for them.
+    latest = max((one.decided_at or "" for one in ours), default=None)
+    found = {(one.size_bytes, one.sha256) for one in ours if one.decided_at == latest}
+    return found == {(version.size, sha256)}
 
 
 async def is_same_as_stored(dicom: DICOMwebClient, uids: Uids, body: HashedBody) -> bool:

@@ -61,6 +61,17 @@ async def test_uids_that_lie_far_behind_are_searched_for(place: Place, monkeypat
     assert (receipt.verdict, receipt.reason) == ("conflict", "other_patient")
 
 
+async def test_bytes_that_had_to_make_room_for_others_under_the_same_name(place: Place) -> None:
+    """An earlier receipt says that they were stored, and a later one that the service has others now."""
+    sample, name, verdicts = Sample(), "made room.dcm", []
+    for content in (sample.content, other(sample), other(sample), sample.content):
+        await place.drop(name, content)
+        verdicts.append((await place.settled(name)).verdict)
+        if len(verdicts) == 1:
+            await place.clients.dicom.delete_instance(**asdict(uids(sample)))
+    assert verdicts == ["stored", "stored", "duplicate", "conflict"]
+
+
 @pytest.mark.parametrize(
     ("fault", "reason"),
     [
