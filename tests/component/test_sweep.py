@@ -364,6 +364,7 @@ async def test_a_place_that_storage_has_forgotten_means_to_begin_anew(
 async def test_a_note_that_cannot_be_read_means_to_begin_anew(
     ingest: Ingest, content: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """Whoever wrote it: it only saves listing."""
     await ingest.clients.container(CONTROL).upload_blob(sweep_progress.PROGRESS, content)
     await drop(ingest, "one.dcm")
     assert (await swept(ingest, caplog))[0] == ["one.dcm"]

@@ -98,22 +98,21 @@ class DropBox:
     def receipt(self, name: str, etag: str) -> dict[str, Any]:
         """Return the receipt of one version of a blob, once it has its verdict."""
 
-        def look() -> dict[str, Any] | None:
-            content = self.blob("dicom-receipts", name)
-            receipt: dict[str, Any] | None = json.loads(content) if content else None
-            return receipt if receipt and receipt["etag"] == etag and receipt["state"] == "final" else None
-
-        return wait_for(look, f"no verdict on {name}")
+        return self._receipt_where(name, f"no verdict on {name}", etag=etag, state="final")
 
     def waiting(self, name: str) -> dict[str, Any]:
         """Return a blob's receipt once it says that the blob is put off."""
 
-        def look() -> dict[str, Any] | None:
-            content = self.blob("dicom-receipts", name)
-            receipt: dict[str, Any] | None = json.loads(content) if content else None
-            return receipt if receipt and receipt["state"] == "deferred" else None
+        return self._receipt_where(name, f"{name} is not put off", state="deferred")
 
-        return wait_for(look, f"{name} is not put off")
+    def _receipt_where(self, name: str, otherwise: str, **fields: str) -> dict[str, Any]:
+        """Return a blob's receipt once it says this."""
+
+        def look() -> dict[str, Any] | None:
+            receipt: dict[str, Any] = json.loads(self.blob("dicom-receipts", name) or b"{}")
+            return receipt if fields.items() <= receipt.items() else None
+
+        return wait_for(look, otherwise)
 
     def settle(self, name: str, content: bytes) -> dict[str, Any]:
         """Drop a file and return its receipt."""
