@@ -41,14 +41,14 @@ async def finish(
     Raises:
         Failed, AzureError: the receipt could not be written, or the file not dealt with nor put off.
     """
-    is_written = standing is not None and standing.of_version(receipt.etag) == receipt
-    if not is_written:
+    is_new = standing is None or standing.of_version(receipt.etag) != receipt
+    if is_new:
         is_replay = arrival.door is Door.REPLAY
         receipt, is_new = await take_in(ingest.clients, receipt, standing, is_replay=is_replay)
         if is_new:  # otherwise another run of this version was first, and has said so
             _report(receipt, arrival.door, time.monotonic() - started)
     try:
-        await dispose(ingest.clients, version, receipt)
+        await dispose(ingest.clients, version, receipt, is_repeated=not is_new)
     except SourceGone:
         ingest.handled.add(version.name, version.etag)  # somebody else was first, or a newer version has come
     except Leased:

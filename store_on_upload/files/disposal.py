@@ -11,8 +11,14 @@ from .quarantine import copy_to_quarantine, delete_reason, write_reason
 from .source import Version
 
 
-async def dispose(clients: Clients, version: Version, receipt: Receipt) -> None:
+async def dispose(clients: Clients, version: Version, receipt: Receipt, *, is_repeated: bool = False) -> None:
     """Deal with a file as its receipt says; harmless when repeated.
+
+    Args:
+        clients: of the process.
+        version: of the file.
+        receipt: its own, final.
+        is_repeated: whether an earlier run may have begun with it.
 
     Raises:
         Leased: the file may not be deleted now.
@@ -21,25 +27,25 @@ async def dispose(clients: Clients, version: Version, receipt: Receipt) -> None:
         AzureError: storage failed.
     """
     if version.blob.container_name == QUARANTINE:
-        return await _dispose_of_replayed(clients, version, receipt)
+        return await _dispose_of_replayed(clients, version, receipt, is_repeated)
     match receipt.disposition:
         case Disposition.KEEP:
             return None
         case Disposition.QUARANTINE:
-            await copy_to_quarantine(clients, version, receipt)
+            await copy_to_quarantine(clients, version, receipt, is_repeated=is_repeated)
         case Disposition.ARCHIVE:
-            await copy_verified(clients, version, ARCHIVE)
+            await copy_verified(clients, version, ARCHIVE, is_repeated=is_repeated)
         case Disposition.DELETE:
             pass
     return await delete_version(version)
 
 
-async def _dispose_of_replayed(clients: Clients, version: Version, receipt: Receipt) -> None:
+async def _dispose_of_replayed(clients: Clients, version: Version, receipt: Receipt, is_repeated: bool) -> None:
     """Take a file that has passed out of quarantine; where files are kept, the archive is the place left for it."""
     name = version.blob.blob_name
     if not receipt.is_in_service:
         return await write_reason(clients, name, receipt)
     if receipt.disposition is not Disposition.DELETE:
-        await copy_verified(clients, version, ARCHIVE)
+        await copy_verified(clients, version, ARCHIVE, is_repeated=is_repeated)
     await delete_version(version)
     return await delete_reason(clients, name, version.etag)

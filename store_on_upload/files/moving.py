@@ -30,17 +30,25 @@ class Leased(Failed):
     """A lease or a snapshot keeps the original where it is; nothing is forced."""
 
 
-async def copy_verified(clients: Clients, version: Version, container: str) -> str:
+async def copy_verified(clients: Clients, version: Version, container: str, *, is_repeated: bool = False) -> str:
     """Copy a version under its name, or `<name>~<etag>` where another version has that; return the copy's name.
 
     May be repeated: a whole copy of this version that is there already is found, and taken.
+
+    Args:
+        clients: of the process.
+        version: what is copied.
+        container: where to.
+        is_repeated: whether it may have been begun before; the other version may have gone since.
 
     Raises:
         Failed: the copy is not what it should be, or not there in time.
         SourceGone: the version is there no longer.
         AzureError: storage failed.
     """
-    for name in (version.name, with_suffix(version.name, f"~{version.etag}")):
+    own = with_suffix(version.name, f"~{version.etag}")
+    is_there = is_repeated and await version_of(clients.container(container).get_blob_client(own)) is not None
+    for name in (own,) if is_there else (version.name, own):
         copy = clients.container(container).get_blob_client(name)
         try:
             await _start(copy, version)

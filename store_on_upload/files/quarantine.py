@@ -18,7 +18,7 @@ from .moving import copy_verified, with_suffix
 from .source import SourceGone, Version, version_of
 
 
-async def copy_to_quarantine(clients: Clients, version: Version, receipt: Receipt) -> None:
+async def copy_to_quarantine(clients: Clients, version: Version, receipt: Receipt, *, is_repeated: bool) -> None:
     """Copy the file, verify the copy, write its reason: each step may be repeated.
 
     Raises:
@@ -26,7 +26,7 @@ async def copy_to_quarantine(clients: Clients, version: Version, receipt: Receip
         SourceGone: the version that was judged is there no longer.
         AzureError: storage failed.
     """
-    name = await copy_verified(clients, version, QUARANTINE)
+    name = await copy_verified(clients, version, QUARANTINE, is_repeated=is_repeated)
     await write_reason(clients, name, receipt)
 
 

@@ -271,6 +271,32 @@ async def test_the_name_of_the_copy_is_taken(world: World, end: End) -> None:
         assert await world.content("dicom-quarantine-reasons", reason_name(f"{name}~{etag}"))
 
 
+@pytest.mark.parametrize("end", [ENDS["archive"], ENDS["quarantine"]])
+async def test_the_name_of_the_copy_gets_free(world: World, end: End) -> None:
+    """After a run that died when it had copied the file under another one: the next run makes no second copy."""
+    assert end.copy_in
+
+    async def dies_at(request: int) -> bool:
+        assert end.copy_in
+        name, sample = new_name(), Sample()
+        await world.drop(name, b"what an earlier version left", end.copy_in)
+        etag = await world.drop(name, content_for(end, sample))
+        world.watch.step_in(request, killed, is_after=True)
+        with suppress(Killed):
+            await handle(world.app(end.after_store), Arrival((name,), Door.BLOB))
+        stepped_in = world.watch.stepped_in
+        world.watch.leave()
+        await world.producer.container(end.copy_in).delete_blob(name)
+        had_begun = await world.names(end.copy_in, name)
+        await handle(world.app(end.after_store), Arrival((name,), Door.SWEEP))
+        assert await world.names(end.copy_in, name) == (had_begun or [name])
+        assert had_begun in ([], [with_suffix(name, f"~{etag}")])
+        assert await world.names("dicom-inbox", name) == []
+        return stepped_in
+
+    assert await at_each_request(dies_at) >= FEWEST_REQUESTS
+
+
 async def test_both_names_of_the_copy_are_taken(world: World) -> None:
     """The file stays in the inbox, with its verdict, and a message brings it back."""
     name, sample = new_name(), Sample()

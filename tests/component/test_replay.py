@@ -304,7 +304,7 @@ async def test_a_process_that_dies_between_two_steps(
     await delete(ingest, stored)
     arrival = Arrival((f"{step}.dcm",), Door.REPLAY, container=QUARANTINE)
 
-    async def die(*_: object) -> None:
+    async def die(*_: object, **__: object) -> None:
         raise Killed
 
     with monkeypatch.context() as patched:
