@@ -22,7 +22,7 @@ from .source import SourceGone, Version, is_leased, version_of
 
 _COPY_POLL_SECONDS = 0.5
 _COPY_POLLS = 600  # five minutes in all
-_LONGEST_NAME = 1024
+LONGEST_NAME = 1024
 SOURCE_ETAG = "source_etag"  # metadata of a copy: which version of the inbox's blob it is
 
 
@@ -64,10 +64,10 @@ async def copy_verified(clients: Clients, version: Version, container: str, *, i
 
 def with_suffix(name: str, suffix: str) -> str:
     """Append to a blob's name; where it gets too long, a hash of it takes the place of its end: no two become one."""
-    if len(name) + len(suffix) <= _LONGEST_NAME:
+    if len(name) + len(suffix) <= LONGEST_NAME:
         return name + suffix
     ending = f"~{hashlib.sha256(name.encode()).hexdigest()[:16]}{suffix}"
-    return name[: _LONGEST_NAME - len(ending)] + ending
+    return name[: LONGEST_NAME - len(ending)] + ending
 
 
 async def _start(copy: BlobClient, version: Version) -> None:

@@ -205,6 +205,11 @@ class Document:
         """Every version that is listed, the standing one last."""
         return (*self.earlier, self.newest)
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether there were more versions than are listed."""
+        return bool(self.dropped)
+
     def to_json(self) -> dict[str, Any]:
         """Return it as `docs/receipts.md` has it."""
         earlier = [receipt.to_json() for receipt in self.earlier]

@@ -11,6 +11,7 @@ from shared.settings import LONGEST_RUN_SECONDS
 from store_on_upload.doors.queues import ARRIVALS_POISON, BLOB_POISON, PARKED, Queues
 from store_on_upload.storing.tombstones import Tombstones
 
+from .archived import check_archive
 from .checking import Check
 from .inbox import check_inbox
 from .quarantined import check_quarantine
@@ -41,6 +42,7 @@ async def reconcile(
     await check_receipts(check)
     await check_inbox(check)
     await check_quarantine(check)
+    await check_archive(check)
     await _check_queues(check)
     return report
 

@@ -74,5 +74,5 @@ async def _is_known(check: Check, name: str, reason: dict[str, Any]) -> bool:
     except (Unreadable, KeyError, TypeError):
         return False
     if receipt is None:
-        return False
+        return document is not None and document.is_cut
     return by is None or (receipt.replaced is not None and receipt.replaced.kept_as == name)

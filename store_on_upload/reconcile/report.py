@@ -25,6 +25,7 @@ class Difference(StrEnum):
     WITHOUT_REASON = "without_reason"
     REASON_WITHOUT_FILE = "reason_without_file"
     QUARANTINED_WITHOUT_RECEIPT = "quarantined_without_receipt"
+    ARCHIVED_WITHOUT_RECEIPT = "archived_without_receipt"
     POISONED = "poisoned"
     PARKED = "parked"
 
@@ -41,6 +42,8 @@ MEANINGS: dict[Difference, str] = {
     Difference.WITHOUT_REASON: "a file in quarantine without the reason beside it",
     Difference.REASON_WITHOUT_FILE: "a reason in quarantine without its file",
     Difference.QUARANTINED_WITHOUT_RECEIPT: "a file in quarantine that no receipt knows of",
+    Difference.ARCHIVED_WITHOUT_RECEIPT: "a file in the archive that no receipt knows of: to be looked at anew, it "
+    "has to be dropped again",
     Difference.POISONED: "messages that the platform has set aside: do the poison queues' handlers run?",
     Difference.PARKED: "messages that could not be read: see the queue dicom-arrivals-parked",
 }

@@ -27,7 +27,7 @@ from store_on_upload.doors.arrivals import Arrival, Door
 from store_on_upload.doors.queues import ARRIVALS_POISON, BLOB_POISON, PARKED
 from store_on_upload.files.source import find_version
 from store_on_upload.ingest import Ingest
-from store_on_upload.receipts.container import read_receipt, write_receipt
+from store_on_upload.receipts.container import read_receipt, write_if_unchanged, write_receipt
 from store_on_upload.receipts.receipt import Receipt, State, timestamp
 from store_on_upload.reconcile import Difference, Report, reconcile
 from store_on_upload.reconcile.report import MEANINGS
@@ -157,6 +157,7 @@ EXPECTED = {
     Difference.WITHOUT_REASON: ["unexplained.dcm"],
     Difference.QUARANTINED_WITHOUT_RECEIPT: ["foreign.dcm"],
     Difference.NOT_IN_ARCHIVE: ["archive.dcm"],
+    Difference.ARCHIVED_WITHOUT_RECEIPT: ["forgotten.dcm"],
     Difference.NOT_DISPOSED: ["leased.dcm"],
 }
 
@@ -212,6 +213,11 @@ async def delete_from_archive(ingest: Ingest, files: dict[str, Sample]) -> None:
     await ingest.clients.container(ARCHIVE).delete_blob("archive.dcm")
 
 
+async def forget_what_is_archived(ingest: Ingest, files: dict[str, Sample]) -> None:
+    await land(with_policy(ingest, "archive"), "forgotten.dcm", Sample().content)
+    await ingest.clients.container(RECEIPTS).delete_blob("forgotten.dcm")
+
+
 async def lease_what_is_to_be_deleted(ingest: Ingest, files: dict[str, Sample]) -> None:
     inbox = ingest.clients.inbox
     await inbox.upload_blob("leased.dcm", Sample().content)
@@ -235,6 +241,7 @@ DEEDS: list[Callable[[Ingest, dict[str, Sample]], Awaitable[None]]] = [
     delete_from_quarantine,
     put_into_quarantine,
     delete_from_archive,
+    forget_what_is_archived,
     lease_what_is_to_be_deleted,
     poison,
 ]
@@ -271,6 +278,27 @@ async def test_what_was_replaced_is_in_quarantine(ingest: Ingest, monkeypatch: p
     await clients.container(QUARANTINE).delete_blob(kept.kept_as)
     report = await later(ingest, monkeypatch)
     assert report.differences == {Difference.NOT_IN_QUARANTINE: 1, Difference.REASON_WITHOUT_FILE: 1}
+
+
+@pytest.mark.parametrize("container", [ARCHIVE, QUARANTINE])
+async def test_versions_of_one_name(ingest: Ingest, monkeypatch: pytest.MonkeyPatch, container: str) -> None:
+    """Each has a copy; none is missed once it is too old to be listed in its receipt."""
+    for _ in range(3):
+        content = Sample().content if container == ARCHIVE else b"no DICOM"
+        await land(with_policy(ingest, "archive"), "f.dcm", content)
+    clients = ingest.clients
+    assert (await later(ingest, monkeypatch)).differences == {}
+    standing = await read_receipt(clients, "f.dcm")
+    assert standing is not None
+    oldest = standing.earlier[0]
+    unlisted = replace(standing, earlier=standing.earlier[1:])
+    await write_if_unchanged(clients, unlisted)
+    kind = {ARCHIVE: Difference.ARCHIVED_WITHOUT_RECEIPT, QUARANTINE: Difference.QUARANTINED_WITHOUT_RECEIPT}
+    assert (await later(ingest, monkeypatch)).differences == {kind[container]: 1}
+    rewritten = await read_receipt(clients, "f.dcm")
+    assert rewritten is not None
+    await write_if_unchanged(clients, replace(rewritten, dropped={str(oldest.verdict): 1}))
+    assert (await later(ingest, monkeypatch)).differences == {}
 
 
 async def test_what_was_overwritten_before_it_could_be_moved_is_no_loss(
