@@ -46,7 +46,7 @@ async def finish(
         is_replay = arrival.door is Door.REPLAY
         receipt, is_new = await take_in(ingest.clients, receipt, standing, is_replay=is_replay)
         if is_new:  # otherwise another run of this version was first, and has said so
-            _report(receipt, arrival.door, time.monotonic() - started)
+            report(receipt, arrival.door, time.monotonic() - started)
     try:
         await dispose(ingest.clients, version, receipt, is_repeated=not is_new)
     except SourceGone:
@@ -71,7 +71,8 @@ async def send_later(ingest: Ingest, arrival: Arrival) -> None:
     await ingest.queues.send(later, delay_seconds(later.tries, Setback("storage_failed", is_outage=True)))
 
 
-def _report(receipt: Receipt, door: Door, seconds: float) -> None:
+def report(receipt: Receipt, door: Door, seconds: float) -> None:
+    """Log that a blob has its verdict, and how it came to it."""
     event(
         "blob_decided",
         verdict=receipt.verdict,

@@ -18,9 +18,9 @@ from store_on_upload.beginning import begun, find_arrived
 from store_on_upload.doors.arrivals import Arrival, Door
 from store_on_upload.files.quarantine import delete_reason_without_file
 from store_on_upload.files.source import Version, version_of
-from store_on_upload.finishing import finish, send_later
+from store_on_upload.finishing import finish, report, send_later
 from store_on_upload.ingest import Ingest
-from store_on_upload.receipts.container import read_receipt, write_receipt
+from store_on_upload.receipts.container import read_receipt, take_in, write_receipt
 from store_on_upload.receipts.receipt import Document, Receipt, closed
 
 from .deferral import Setback, deferred, delay_seconds, given_up, should_give_up
@@ -149,6 +149,7 @@ async def close_gone(ingest: Ingest, arrival: Arrival) -> None:
         AzureError, Failed: storage failed.
     """
     event("blob_gone")
+    started = time.monotonic()
     if arrival.container == QUARANTINE:
         for name in arrival.names:
             await delete_reason_without_file(ingest.clients, name)
@@ -159,7 +160,9 @@ async def close_gone(ingest: Ingest, arrival: Arrival) -> None:
         if standing is None or standing.newest.is_final:
             continue
         if await version_of(ingest.clients.inbox.get_blob_client(name)) is None:
-            await write_receipt(ingest.clients, closed(standing.newest, clock.now()), standing)
+            receipt, is_new = await take_in(ingest.clients, closed(standing.newest, clock.now()), standing)
+            if is_new:
+                report(receipt, arrival.door, time.monotonic() - started)
 
 
 def report_failure(error: Exception) -> None:

@@ -16,6 +16,8 @@ from store_on_upload.doors.arrivals import Arrival, Door
 from store_on_upload.ingest import Ingest
 from store_on_upload.receipts.container import read_receipt
 from store_on_upload.upload import handle
+from store_on_upload.waiting.deferral import STOPPED
+from store_on_upload.waiting.put_off import put_off
 from tests.dicom_samples import Sample, new_uid
 
 
@@ -51,6 +53,20 @@ async def test_at_the_same_moment(
     await asyncio.gather(*(handle(ingest, Arrival((name,), Door.BLOB)) for ingest in processes for _ in range(5)))
     assert decided(caplog) in ([verdict], ["duplicate", verdict])
     assert await versions_of(processes[0], name) == [verdict]
+
+
+async def test_a_blob_that_is_deleted_while_it_waits(
+    processes: tuple[Ingest, Ingest], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its receipt is closed, and its end is told, once."""
+    caplog.set_level(logging.INFO, "dicom_dropbox")
+    name = await dropped(processes[0], "stored")
+    await put_off(processes[0], Arrival((name,), Door.BLOB), STOPPED)
+    await processes[0].clients.inbox.delete_blob(name)
+    for ingest in processes:
+        await handle(ingest, Arrival((name,), Door.DEFERRAL))
+    assert decided(caplog) == ["ignored"]
+    assert await versions_of(processes[0], name) == ["ignored"]
 
 
 async def dropped(ingest: Ingest, verdict: str) -> str:
