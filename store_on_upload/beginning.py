@@ -1,8 +1,8 @@
-"""The beginning of a blob's walk: which version of which blob has arrived, and what its receipt begins with."""
+"""The beginning of a blob's walk: which version of which blob has arrived, and what is known of it."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from azure.storage.blob.aio import BlobClient
 
@@ -13,7 +13,29 @@ from .doors.arrivals import Arrival, Door
 from .files.quarantine import original_of
 from .files.source import Source, SourceGone, Version, find_version
 from .ingest import Ingest
+from .receipts.container import read_receipt
 from .receipts.receipt import Document, Receipt, State, timestamp
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run over a version of a blob, whether the blob is read in it or put off at once.
+
+    Args:
+        ingest: what it works with.
+        arrival: how the blob came.
+        version: of the blob.
+        standing: the receipts of its name, where they were read.
+        receipt: as the run begins with it.
+        started: when it began, of `time.monotonic`.
+    """
+
+    ingest: Ingest
+    arrival: Arrival
+    version: Version
+    standing: Document | None
+    receipt: Receipt
+    started: float
 
 
 async def open_arrived(ingest: Ingest, arrival: Arrival) -> Source:
@@ -58,7 +80,24 @@ async def _as_dropped(clients: Clients, version: Version) -> Version:
     return await original_of(clients, version) if version.blob.container_name == QUARANTINE else version
 
 
-def begun(ingest: Ingest, arrival: Arrival, version: Version, standing: Document | None) -> Receipt:
+async def begin(ingest: Ingest, arrival: Arrival, version: Version, started: float, *, is_new: bool = False) -> Run:
+    """Return a run over a version of a blob.
+
+    Args:
+        ingest: what it works with.
+        arrival: how the blob came.
+        version: of the blob.
+        started: when the run began, of `time.monotonic`.
+        is_new: whether no receipt is looked for, since there can be none.
+
+    Raises:
+        AzureError, Failed: storage failed, or the receipt cannot be read.
+    """
+    standing = None if is_new else await read_receipt(ingest.clients, version.name)
+    return Run(ingest, arrival, version, standing, _first_receipt(ingest, arrival, version, standing), started)
+
+
+def _first_receipt(ingest: Ingest, arrival: Arrival, version: Version, standing: Document | None) -> Receipt:
     """Return the receipt that a run begins with: the one of this version, or a new one; with today's policy.
 
     A replay begins anew: the verdict that stands is the one it asks to have reconsidered. But once the instance has got

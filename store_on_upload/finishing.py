@@ -10,43 +10,30 @@ from azure.core.exceptions import AzureError
 
 from shared.events import Failed, describe, event, place
 
+from .beginning import Run
 from .doors.arrivals import Arrival, Door
 from .files.disposal import dispose
 from .files.moving import Leased
-from .files.source import SourceGone, Version
+from .files.source import SourceGone
 from .ingest import Ingest
 from .receipts.container import take_in
-from .receipts.receipt import Document, Receipt
+from .receipts.receipt import Receipt
 from .waiting.deferral import Setback, delay_seconds
 
 
-async def finish(
-    ingest: Ingest,
-    arrival: Arrival,
-    version: Version,
-    receipt: Receipt,
-    standing: Document | None,
-    started: float,
-) -> None:
-    """Write a final receipt, if it is not written yet, then deal with the file.
-
-    Args:
-        ingest: what it works with.
-        arrival: how the blob came.
-        version: of the blob.
-        receipt: final.
-        standing: the receipts of its name, where they were read.
-        started: when the run began, of `time.monotonic`.
+async def finish(run: Run, receipt: Receipt) -> None:
+    """Write a run's final receipt, if it is not written yet, then deal with the file.
 
     Raises:
         Failed, AzureError: the receipt could not be written, or the file not dealt with nor put off.
     """
+    ingest, arrival, version, standing = run.ingest, run.arrival, run.version, run.standing
     is_new = standing is None or standing.of_version(receipt.etag) != receipt
     if is_new:
         is_replay = arrival.door is Door.REPLAY
         receipt, is_new = await take_in(ingest.clients, receipt, standing, is_replay=is_replay)
         if is_new:  # otherwise another run of this version was first, and has said so
-            report(receipt, arrival.door, time.monotonic() - started)
+            report(receipt, arrival.door, time.monotonic() - run.started)
     try:
         await dispose(ingest.clients, version, receipt, is_repeated=not is_new)
     except SourceGone:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from azure.core.exceptions import HttpResponseError
 
@@ -17,15 +17,14 @@ from shared.dicomweb import Busy, DICOMwebError
 from shared.events import event
 from shared.settings import LONGEST_RUN_SECONDS
 
-from .beginning import begun, open_arrived
+from .beginning import Run, begin, open_arrived
 from .doors.arrivals import Arrival, Door
 from .examine import examine
-from .files.source import Source, SourceGone
+from .files.source import Source, SourceGone, Version
 from .finishing import finish, send_later
 from .ingest import Ingest
 from .part10 import Header
-from .receipts.container import read_receipt
-from .receipts.receipt import Document, Receipt
+from .receipts.receipt import Receipt
 from .storing.store import Job, refuse_purged, store
 from .verdict import Decision, NotYet
 from .waiting.deferral import OUTAGE, STOPPED, setback_of
@@ -38,27 +37,6 @@ _LONGEST_ATTEMPT_SECONDS = LONGEST_RUN_SECONDS - 180
 _YOUNG_SECONDS = 300
 # Why a store has no verdict yet, where the service did not do as it should; else it has answered, and we wait for more.
 _NO_GOOD_ANSWER = ("not_confirmed", "service_failed")
-
-
-@dataclass(frozen=True)
-class _Run:
-    """One attempt at one version.
-
-    Args:
-        ingest: what it works with.
-        arrival: how it came.
-        source: the file.
-        standing: the receipts of its name, where they were read.
-        receipt: as the attempt begins with it.
-        started: of `time.monotonic`.
-    """
-
-    ingest: Ingest
-    arrival: Arrival
-    source: Source
-    standing: Document | None
-    receipt: Receipt
-    started: float
 
 
 async def handle(ingest: Ingest, arrival: Arrival) -> None:
@@ -83,7 +61,7 @@ async def handle(ingest: Ingest, arrival: Arrival) -> None:
 
 async def _attempt(ingest: Ingest, arrival: Arrival) -> None:
     try:
-        run = await _begin(ingest, arrival)
+        begun = await _begin(ingest, arrival)
     except SourceGone:
         return await close_gone(ingest, arrival)
     except Exception as error:  # of a version that is not known yet, no receipt can be written
@@ -91,7 +69,7 @@ async def _attempt(ingest: Ingest, arrival: Arrival) -> None:
         if _is_refusal(error):
             return await put_off(ingest, arrival, setback_of(error))
         return await send_later(ingest, arrival)
-    return None if run is None else await _bring_to_an_end(run)
+    return None if begun is None else await _bring_to_an_end(*begun)
 
 
 def _is_refusal(error: Exception) -> bool:
@@ -99,20 +77,19 @@ def _is_refusal(error: Exception) -> bool:
     return isinstance(error, HttpResponseError) and error.status_code in (403, 409)
 
 
-async def _bring_to_an_end(run: _Run) -> None:
-    ingest, arrival, version = run.ingest, run.arrival, run.source.version
+async def _bring_to_an_end(run: Run, source: Source) -> None:
     try:
         async with asyncio.timeout(_LONGEST_ATTEMPT_SECONDS):
-            receipt = await _decide(run)
-        await finish(ingest, arrival, version, receipt, run.standing, run.started)
+            receipt = await _decide(run, source)
+        await finish(run, receipt)
     except SourceGone:
-        await close_gone(ingest, arrival)
+        await close_gone(run.ingest, run.arrival)
     except Exception as error:  # what was stored already, the next run finds
         report_failure(error)
-        await defer(ingest, arrival, version, run.receipt, setback_of(error), run.standing)
+        await defer(run, setback_of(error))
 
 
-async def _begin(ingest: Ingest, arrival: Arrival) -> _Run | None:
+async def _begin(ingest: Ingest, arrival: Arrival) -> tuple[Run, Source] | None:
     """Open the blob and see what is known of it; None if this version is dealt with already.
 
     Raises:
@@ -125,19 +102,18 @@ async def _begin(ingest: Ingest, arrival: Arrival) -> _Run | None:
     # The sweep and a replay have seen that there is something left to do.
     if (version.name, version.etag) in ingest.handled and arrival.door not in (Door.SWEEP, Door.REPLAY):
         return None
-    standing = await read_receipt(ingest.clients, version.name) if _may_have_a_receipt(arrival, source) else None
-    receipt = begun(ingest, arrival, version, standing)
-    if not receipt.is_final:
-        receipt = replace(receipt, attempts=receipt.attempts + 1)
-    return _Run(ingest, arrival, source, standing, receipt, started)
+    run = await begin(ingest, arrival, version, started, is_new=_is_new(arrival, version))
+    if not run.receipt.is_final:
+        run = replace(run, receipt=replace(run.receipt, attempts=run.receipt.attempts + 1))
+    return run, source
 
 
-def _may_have_a_receipt(arrival: Arrival, source: Source) -> bool:
-    age = (clock.now() - source.version.last_modified).total_seconds()
-    return arrival.door not in (Door.BLOB, Door.EVENT) or age > _YOUNG_SECONDS
+def _is_new(arrival: Arrival, version: Version) -> bool:
+    age = (clock.now() - version.last_modified).total_seconds()
+    return arrival.door in (Door.BLOB, Door.EVENT) and age <= _YOUNG_SECONDS
 
 
-async def _decide(run: _Run) -> Receipt:
+async def _decide(run: Run, source: Source) -> Receipt:
     """Return the receipt with the verdict: the one that stands, or a new one.
 
     Raises:
@@ -148,20 +124,20 @@ async def _decide(run: _Run) -> Receipt:
     if run.receipt.is_final:
         return run.receipt
     settings = run.ingest.clients.settings
-    policy = run.ingest.clients.sources.policy_for(run.source.version.name)
-    found = await examine(run.source, policy, settings.max_instance_bytes)
+    policy = run.ingest.clients.sources.policy_for(source.version.name)
+    found = await examine(source, policy, settings.max_instance_bytes)
     if isinstance(found, Decision):
-        return run.receipt.decided(found, clock.now(), sha256=run.source.sha256_of_prefix())
-    async with run.ingest.gate.large(run.source.version.size):
-        return await _store(run, found)
+        return run.receipt.decided(found, clock.now(), sha256=source.sha256_of_prefix())
+    async with run.ingest.gate.large(source.version.size):
+        return await _store(run, source, found)
 
 
-async def _store(run: _Run, header: Header) -> Receipt:
+async def _store(run: Run, source: Source, header: Header) -> Receipt:
     """Store, and let the circuit and the gate know how the service took it."""
     ingest = run.ingest
     if await ingest.stop.is_on():  # it may have waited for a place since it was asked first
         raise NotYet("stopped", is_outage=True)
-    job = Job(ingest, run.source, header, run.receipt, run.standing, run.arrival.door)
+    job = Job(ingest, source, header, run.receipt, run.standing, run.arrival.door)
     if refused := await refuse_purged(job):  # the service is not asked: this tells nothing of it
         return refused
     if not ingest.circuit.admits():
@@ -169,7 +145,7 @@ async def _store(run: _Run, header: Header) -> Receipt:
     try:
         receipt = await store(job)
     except (DICOMwebError, NotYet) as error:
-        _note_failure(ingest, run.source.version.name, error)
+        _note_failure(ingest, source.version.name, error)
         raise
     except BaseException:
         ingest.circuit.abandoned()

@@ -14,14 +14,14 @@ from azure.core.exceptions import AzureError
 from shared import clock
 from shared.events import Failed, describe, event, place
 from shared.settings import QUARANTINE
-from store_on_upload.beginning import begun, find_arrived
+from store_on_upload.beginning import Run, begin, find_arrived
 from store_on_upload.doors.arrivals import Arrival, Door
 from store_on_upload.files.quarantine import delete_reason_without_file
-from store_on_upload.files.source import Version, version_of
+from store_on_upload.files.source import version_of
 from store_on_upload.finishing import finish, report, send_later
 from store_on_upload.ingest import Ingest
 from store_on_upload.receipts.container import read_receipt, take_in, write_receipt
-from store_on_upload.receipts.receipt import Document, Receipt, closed
+from store_on_upload.receipts.receipt import Receipt, closed
 
 from .deferral import Setback, deferred, delay_seconds, given_up, should_give_up
 
@@ -43,47 +43,37 @@ async def put_off(ingest: Ingest, arrival: Arrival, setback: Setback) -> None:
         version = await find_arrived(ingest, arrival)
         if version is None:
             return await close_gone(ingest, arrival)
-        standing = await read_receipt(ingest.clients, version.name)
-        receipt = begun(ingest, arrival, version, standing)
+        run = await begin(ingest, arrival, version, time.monotonic())
     except (AzureError, Failed) as error:
         report_failure(error)
         return await send_later(ingest, arrival)
-    if receipt.is_final:
-        return await finish(ingest, arrival, version, receipt, standing, time.monotonic())
-    return await defer(ingest, arrival, version, receipt, setback, standing)
+    if run.receipt.is_final:
+        return await finish(run, run.receipt)
+    return await defer(run, setback)
 
 
-async def defer(
-    ingest: Ingest,
-    arrival: Arrival,
-    version: Version,
-    receipt: Receipt,
-    setback: Setback,
-    standing: Document | None,
-) -> None:
+async def defer(run: Run, setback: Setback) -> None:
     """Put a blob off, or give it up where it has failed by itself for too long; so with a replay.
 
     Raises:
         AzureError, Failed: not possible.
     """
+    ingest, receipt = run.ingest, run.receipt
     if receipt.is_final:
-        return await send_later(ingest, arrival)
+        return await send_later(ingest, run.arrival)
     if ingest.circuit.is_open:
         setback = replace(setback, is_outage=True)
     now = clock.now()
     delay = delay_seconds(receipt.deferrals + 1, setback)
     later = deferred(receipt, setback, now, delay)
-    if arrival.door is Door.REPLAY:
-        return await _replay_later(ingest, arrival, later, delay)
+    if run.arrival.door is Door.REPLAY:
+        return await _replay_later(ingest, run.arrival, later, delay)
     if should_give_up(later, ingest.clients.settings.give_up_after_days):
-        final = given_up(later, "kept_failing", now)
-        return await finish(ingest, arrival, version, final, standing, time.monotonic())
-    return await _wait(ingest, arrival, version, later, delay, standing)
+        return await finish(run, given_up(later, "kept_failing", now))
+    return await _wait(run, later, delay)
 
 
-async def _wait(
-    ingest: Ingest, arrival: Arrival, version: Version, later: Receipt, delay: float, standing: Document | None
-) -> None:
+async def _wait(run: Run, later: Receipt, delay: float) -> None:
     """Write a receipt that is not final, and send the message that brings the blob back when it is due.
 
     Where the receipt cannot be written, the message alone tells how often the blob was put off.
@@ -91,9 +81,10 @@ async def _wait(
     Raises:
         AzureError: the message could not be sent.
     """
-    again = Arrival((version.blob.blob_name,), Door.DEFERRAL, version.etag, arrival.container)
+    ingest, version = run.ingest, run.version
+    again = Arrival((version.blob.blob_name,), Door.DEFERRAL, version.etag, run.arrival.container)
     try:
-        written = await write_receipt(ingest.clients, later, standing)
+        written = await write_receipt(ingest.clients, later, run.standing)
     except (AzureError, Failed) as error:
         report_failure(error)
         again = replace(again, tries=later.deferrals)
@@ -128,18 +119,16 @@ async def poisoned(ingest: Ingest, arrival: Arrival) -> None:
     version = await find_arrived(ingest, arrival)
     if version is None:
         return await close_gone(ingest, arrival)
-    standing = await read_receipt(ingest.clients, version.name)
-    receipt = begun(ingest, arrival, version, standing)
-    if receipt.is_final:
+    run = await begin(ingest, arrival, version, time.monotonic())
+    if run.receipt.is_final:
         return await send_later(ingest, arrival)
-    receipt = replace(receipt, poisonings=receipt.poisonings + 1)
+    receipt = replace(run.receipt, poisonings=run.receipt.poisonings + 1)
     now, setback = clock.now(), Setback("poisoned", is_outage=False)
     delay = delay_seconds(receipt.poisonings, setback)
     later = deferred(receipt, setback, now, delay)
     if receipt.poisonings >= MAX_POISONINGS:
-        final = given_up(later, "crashed", now)
-        return await finish(ingest, arrival, version, final, standing, time.monotonic())
-    return await _wait(ingest, arrival, version, later, delay, standing)
+        return await finish(run, given_up(later, "crashed", now))
+    return await _wait(run, later, delay)
 
 
 async def close_gone(ingest: Ingest, arrival: Arrival) -> None:
