@@ -24,6 +24,7 @@ _COPY_POLL_SECONDS = 0.5
 _COPY_POLLS = 600  # five minutes in all
 LONGEST_NAME = 1024
 SOURCE_ETAG = "source_etag"  # metadata of a copy: which version of the inbox's blob it is
+_MOST_METADATA_BYTES = 8192  # names and values of a blob, in storage
 
 
 class Leased(Failed):
@@ -70,13 +71,24 @@ def with_suffix(name: str, suffix: str) -> str:
     return name[: LONGEST_NAME - len(ending)] + ending
 
 
+def metadata_of_copy(version: Version) -> dict[str, str]:
+    """Return what a copy of a version has as metadata: naming any means that none is copied.
+
+    The producer's own go along, unless they leave no room for ours: the file matters more.
+    """
+    ours = {SOURCE_ETAG: version.etag}
+    producers = {name: value for name, value in version.metadata.items() if name.lower() != SOURCE_ETAG}
+    whole = producers | ours
+    size = sum(len(name) + len(value) for name, value in whole.items())
+    return whole if size <= _MOST_METADATA_BYTES else ours
+
+
 async def _start(copy: BlobClient, version: Version) -> None:
     # Copy Blob within one account: no size limit, no SAS, and the bytes do not pass through us.
     try:
         await copy.start_copy_from_url(
             version.blob.url,
-            # Naming any metadata means that none is copied.
-            metadata={**version.metadata, SOURCE_ETAG: version.etag},
+            metadata=metadata_of_copy(version),
             source_etag=version.condition,
             source_match_condition=MatchConditions.IfNotModified,
             match_condition=MatchConditions.IfMissing,
