@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from azure.core.exceptions import ResourceNotFoundError
 
+from local.azurite import Azurite
 from shared import clock
 from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient, ResponseLost
@@ -31,6 +32,13 @@ from store_on_upload.storing.tombstones import tombstone_name
 from store_on_upload.upload import handle
 from store_on_upload.waiting.put_off import MAX_REPLAY_TRIES, poisoned
 from tests.dicom_samples import Sample, new_uid
+
+
+@pytest.fixture(scope="module")
+def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An account of this module's own: whether it adds up is asked of all of it."""
+    with Azurite(tmp_path_factory.mktemp("replay")) as running:
+        yield running.connection_string
 
 
 @pytest.fixture
