@@ -19,8 +19,7 @@ from bench.transfer_memory import MIB, reset_peak_bytes, status_bytes
 from local.soak.plan import small_instance
 from local.stack import Stack
 from local.tokens import Bearer
-from shared import clients as shared_clients
-from shared.clients import Clients
+from shared.clients import Clients, blob_service, queue_service
 from shared.dicomweb import DICOMwebClient
 from shared.settings import load
 from shared.sources import Sources
@@ -83,7 +82,7 @@ async def main(folder: Path, large_mib: int) -> None:
             upload_large(inbox, "large.dcm", 10 * SMALL_ONES, large_mib * MIB)
         settings = load(stack.environment())
         dicom = DICOMwebClient(settings.dicom_service_url, auth=Bearer(stack.token()))
-        storage, queues = shared_clients._blobs(settings), shared_clients._queues(settings)
+        storage, queues = blob_service(settings), queue_service(settings)
         clients = Clients(settings, dicom, storage, queues, Sources(settings))
         try:
             await measure(clients, rounds["first"])

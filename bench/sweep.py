@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from bench.listing_server import listing_server
-from shared.clients import Clients, _blobs, _queues
+from shared.clients import Clients, blob_service, queue_service
 from shared.dicomweb import DICOMwebClient
 from shared.settings import RECEIPTS, load
 from shared.sources import Sources
@@ -52,8 +52,8 @@ async def main(blobs: int) -> None:
     with listing_server(blobs) as connection:
         settings = load({"DICOM_SERVICE_URL": _SERVICE, "DICOM_STORAGE": connection})
         async with (
-            _blobs(settings) as storage,
-            _queues(settings) as queues,
+            blob_service(settings) as storage,
+            queue_service(settings) as queues,
             DICOMwebClient(_SERVICE) as dicom,
         ):
             clients = Clients(settings, dicom, storage, queues, Sources(settings))

@@ -99,8 +99,8 @@ def _create(settings: Settings, sources: Sources) -> Clients:
     return Clients(
         settings=settings,
         dicom=DICOMwebClient(settings.dicom_service_url, auth=auth),
-        storage=_blobs(settings, credential),
-        queues=_queues(settings, credential),
+        storage=blob_service(settings, credential),
+        queues=queue_service(settings, credential),
         sources=sources,
         credentials=(auth,) if credential is None else (auth, credential),
     )
@@ -111,7 +111,8 @@ def _retry() -> ExponentialRetry:
     return ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=3)
 
 
-def _blobs(settings: Settings, credential: DefaultAzureCredential | None = None) -> BlobServiceClient:
+def blob_service(settings: Settings, credential: DefaultAzureCredential | None = None) -> BlobServiceClient:
+    """Return the client of the inbox account's blobs: by its connection string where that is set, else by address."""
     options: dict[str, Any] = {
         "retry_policy": _retry(),
         "max_single_get_size": _FIRST_GET_BYTES,
@@ -124,7 +125,8 @@ def _blobs(settings: Settings, credential: DefaultAzureCredential | None = None)
     return BlobServiceClient(str(settings.dicom_storage_blob_service_uri), credential=credential, **options)
 
 
-def _queues(settings: Settings, credential: DefaultAzureCredential | None = None) -> QueueServiceClient:
+def queue_service(settings: Settings, credential: DefaultAzureCredential | None = None) -> QueueServiceClient:
+    """Return the client of the inbox account's queues: by its connection string where that is set, else by address."""
     if settings.dicom_storage is not None:
         return QueueServiceClient.from_connection_string(settings.dicom_storage, retry_policy=_retry())
     return QueueServiceClient(

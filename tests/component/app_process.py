@@ -12,7 +12,7 @@ from multiprocessing.context import ForkServerProcess
 from azure.storage.blob.aio import ExponentialRetry
 
 from shared import clients as shared_clients
-from shared.clients import Clients
+from shared.clients import Clients, blob_service, queue_service
 from shared.dicomweb import DICOMwebClient
 from shared.dicomweb.retry import RetryPolicy
 from shared.dicomweb.transport import AiohttpTransport
@@ -47,8 +47,8 @@ def start(environment: Mapping[str, str], *works: Work) -> ForkServerProcess:
 async def open_clients(settings: Settings) -> AsyncIterator[Clients]:
     """Open what the app works with; of the DICOM service no token is asked."""
     async with (
-        shared_clients._blobs(settings) as storage,
-        shared_clients._queues(settings) as queues,
+        blob_service(settings) as storage,
+        queue_service(settings) as queues,
         DICOMwebClient(
             settings.dicom_service_url,
             transport=AiohttpTransport(tls=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)),  # to load the roots takes long

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from shared.clients import Clients, _blobs, _queues
+from shared.clients import Clients, blob_service, queue_service
 from shared.dicomweb import DICOMwebClient
 from shared.settings import OWN_CONTAINERS, load
 from shared.sources import Sources
@@ -25,8 +25,8 @@ async def clients(azurite: str) -> AsyncIterator[Clients]:
     """What the app works with; no DICOM service answers."""
     settings = load({"DICOM_SERVICE_URL": "http://127.0.0.1:1/v2", "DICOM_STORAGE": azurite})
     async with (
-        _blobs(settings) as storage,
-        _queues(settings) as queues,
+        blob_service(settings) as storage,
+        queue_service(settings) as queues,
         DICOMwebClient(settings.dicom_service_url) as dicom,
     ):
         for name in (settings.dicom_inbox_container, *OWN_CONTAINERS):

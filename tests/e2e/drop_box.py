@@ -19,8 +19,7 @@ from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, ge
 
 from local.stack import Stack
 from local.tokens import Bearer
-from shared import clients as shared_clients
-from shared.clients import Clients
+from shared.clients import Clients, blob_service, queue_service
 from shared.dicomweb import DICOMwebClient
 from shared.settings import load
 from shared.sources import Sources
@@ -156,7 +155,7 @@ class DropBox:
     async def _reconcile(self) -> Report:
         settings = load(self.stack.environment())
         dicom = DICOMwebClient(settings.dicom_service_url, auth=Bearer(self.stack.token()))
-        storage, queues = shared_clients._blobs(settings), shared_clients._queues(settings)
+        storage, queues = blob_service(settings), queue_service(settings)
         clients = Clients(settings, dicom, storage, queues, Sources(settings))
         try:
             return await reconcile(clients, grace_seconds=0)
