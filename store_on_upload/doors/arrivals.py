@@ -34,7 +34,7 @@ _LONGEST_NAME = 1024  # UTF-16 code units
 _ETAG = re.compile(r"[!#-~]{1,128}")  # RFC 9110 §8.8.3, without quotation marks; its length is ours
 
 
-class Unreadable(Exception):
+class UnreadableMessage(Exception):
     """A message that is neither ours nor a storage event; the text holds nothing of it."""
 
 
@@ -101,7 +101,7 @@ def read_message(body: bytes, inbox: str) -> list[Item]:
         One item or more for each object; a renamed directory has one for each candidate for its name.
 
     Raises:
-        Unreadable: it is to be parked.
+        UnreadableMessage: it is to be parked.
     """
     content = _parse(body)
     objects = content if isinstance(content, list) else [content]
@@ -121,12 +121,12 @@ def _parse(body: bytes) -> object:
         except ValueError:
             return json.loads(base64.b64decode(body.removeprefix(_BOM).strip(), validate=True))
     except (ValueError, RecursionError):
-        raise Unreadable("the message is neither JSON nor base64 of it") from None
+        raise UnreadableMessage("the message is neither JSON nor base64 of it") from None
 
 
 def _read(found: object, inbox: str) -> list[Item]:
     if not isinstance(found, dict):
-        raise Unreadable("the message holds what is no object")
+        raise UnreadableMessage("the message holds what is no object")
     return [_read_ours(found)] if _OURS in found else _read_event(found, inbox)
 
 
@@ -134,9 +134,9 @@ def _read_ours(message: Mapping[str, Any]) -> Item:
     try:
         item = _ours(message)
     except (KeyError, TypeError, ValueError):
-        raise Unreadable("the message has a form of ours that is not known here") from None
+        raise UnreadableMessage("the message has a form of ours that is not known here") from None
     if not _is_sound(item):
-        raise Unreadable("the message has our form, and values that it cannot have")
+        raise UnreadableMessage("the message has our form, and values that it cannot have")
     return item
 
 
@@ -167,7 +167,7 @@ def _read_event(message: Mapping[str, Any], inbox: str) -> list[Item]:
     """Read an event in Event Grid's own schema (`eventType`) or CloudEvents 1.0 (`type`)."""
     kind = message.get("eventType", message.get("type"))
     if not isinstance(kind, str) or not kind.startswith((_STORAGE_EVENTS, _EVENT_GRID_EVENTS)):
-        raise Unreadable("the message is neither ours nor a storage event")
+        raise UnreadableMessage("the message is neither ours nor a storage event")
     given = message.get("data")
     data = given if isinstance(given, dict) else {}
     if kind not in (*_BLOB_EVENTS, _DIRECTORY_RENAMED) or data.get("api") in _UNFINISHED:
@@ -185,7 +185,7 @@ def _split(subject: object) -> tuple[str, str]:
     """Return the container, and the name as the subject has it. A renamed blob's subject has its new name."""
     match = _SUBJECT.fullmatch(subject) if isinstance(subject, str) else None
     if match is None:
-        raise Unreadable("a storage event names no blob")
+        raise UnreadableMessage("a storage event names no blob")
     return match[1], match[2]
 
 
@@ -195,7 +195,7 @@ def _candidates(container: str, subject: str, data: Mapping[str, Any]) -> tuple[
     names = (name for text in written for name in (text, _unquoted(text)) if is_name(name))
     unique = tuple(dict.fromkeys(names))
     if not unique:
-        raise Unreadable("a storage event names a blob that cannot be")
+        raise UnreadableMessage("a storage event names a blob that cannot be")
     return unique
 
 

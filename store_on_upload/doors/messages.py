@@ -6,7 +6,7 @@ from shared.events import event
 from store_on_upload.ingest import Ingest
 from store_on_upload.upload import handle
 
-from .arrivals import Arrival, Item, Nothing, Renamed, Unreadable, read_message
+from .arrivals import Arrival, Item, Nothing, Renamed, UnreadableMessage, read_message
 from .renamed import send_blobs_under
 
 
@@ -34,7 +34,7 @@ async def read_or_park(ingest: Ingest, body: bytes) -> list[Item]:
     """
     try:
         return read_message(body, ingest.clients.settings.dicom_inbox_container)
-    except Unreadable:
+    except UnreadableMessage:
         await ingest.queues.park(body.decode("utf-8", "replace"))
         event("arrival_parked")
         return []

@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from store_on_upload.doors.arrivals import Arrival, Door, Renamed, Unreadable, read_message, write_message
+from store_on_upload.doors.arrivals import Arrival, Door, Renamed, UnreadableMessage, read_message, write_message
 
 INBOX = "dicom-inbox"
 SUBJECT = f"/blobServices/default/containers/{INBOX}/blobs/a.dcm"
@@ -24,7 +24,7 @@ QUEUE_MESSAGE_BYTES = 64 * 1024
 @example(b"")
 def test_arbitrary_bytes_are_unreadable(body: bytes) -> None:
     """Nothing else is ever raised; only an empty list says nothing."""
-    with suppress(Unreadable):
+    with suppress(UnreadableMessage):
         assert read_message(body, INBOX) == []
 
 
@@ -40,7 +40,7 @@ KINDS = st.sampled_from(["Microsoft.Storage.BlobCreated", "Microsoft.Storage.Dir
 @given(st.dictionaries(st.sampled_from(KEYS), KINDS | JSON))
 def test_arbitrary_objects_are_read_or_unreadable(message: dict[str, Any]) -> None:
     """Fields of any kind where others belong raise nothing else."""
-    with suppress(Unreadable):
+    with suppress(UnreadableMessage):
         read_message(json.dumps(message).encode(), INBOX)
 
 

@@ -8,7 +8,15 @@ from typing import Any
 
 import pytest
 
-from store_on_upload.doors.arrivals import Arrival, Door, Nothing, Renamed, Unreadable, read_message, write_message
+from store_on_upload.doors.arrivals import (
+    Arrival,
+    Door,
+    Nothing,
+    Renamed,
+    UnreadableMessage,
+    read_message,
+    write_message,
+)
 
 INBOX = "dicom-inbox"
 ACCOUNT = (
@@ -268,7 +276,7 @@ def test_what_is_neither_ours_nor_a_storage_event(message: object) -> None:
     """It is unreadable, by itself and in a list that it spoils; the error holds nothing of it."""
     good = event_grid("BlobCreated", subject_of(NAME), created("PutBlob", NAME))
     for content in (message, [good, message]):
-        with pytest.raises(Unreadable) as caught:
+        with pytest.raises(UnreadableMessage) as caught:
             read(content)
         assert caught.value.__cause__ is None
         assert "ward 7" not in str(caught.value)
