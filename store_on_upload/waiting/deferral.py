@@ -26,6 +26,8 @@ _GROWTH = 3.0
 _LONGEST_DELAY_SECONDS = 4 * 3600.0
 _LONGEST_DELAY_IN_OUTAGE_SECONDS = 900.0
 _LONGEST_RETRY_AFTER_SECONDS = 24 * 3600.0
+# From one attempt to the next; for whatever is longer the app did not run, and no file is to blame.
+_MOST_COUNTED_SECONDS = 1.5 * _LONGEST_DELAY_SECONDS
 
 # There is no such service at the address; its encryption key or its data lake cannot be reached. No file's fault.
 _SERVICE_IS_SET_UP_WRONGLY = (404, 424)
@@ -95,11 +97,13 @@ def delay_seconds(deferrals: int, setback: Setback, jitter: Callable[[], float] 
 def deferred(receipt: Receipt, setback: Setback, now: datetime, delay: float) -> Receipt:
     """Return the receipt of a blob that is put off.
 
-    Time counts as failed by itself from one such failure to the next, if nothing else was at fault in between.
+    Time counts as failed by itself from one such failure to the next, if nothing else was at fault in between, and no
+    longer than a file is put off.
     """
     counted = receipt.failing_seconds
     if not setback.is_outage and receipt.failed_by_itself and receipt.failed_at:
-        counted += max(0.0, (now - parse_timestamp(receipt.failed_at)).total_seconds())
+        since = (now - parse_timestamp(receipt.failed_at)).total_seconds()
+        counted += min(max(0.0, since), _MOST_COUNTED_SECONDS)
     is_stuck = setback.service_code == StoreReason.BEING_STORED
     return replace(
         receipt,

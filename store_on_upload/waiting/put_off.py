@@ -12,6 +12,7 @@ from dataclasses import replace
 from azure.core.exceptions import AzureError
 
 from shared import clock
+from shared.dicomweb import DICOMwebError, Query
 from shared.events import Failed, describe, event, place
 from shared.settings import QUARANTINE
 from store_on_upload.beginning import Run, begin, find_arrived
@@ -69,8 +70,19 @@ async def defer(run: Run, setback: Setback) -> None:
     if run.arrival.door is Door.REPLAY:
         return await _replay_later(ingest, run.arrival, later, delay)
     if should_give_up(later, ingest.clients.settings.give_up_after_days):
-        return await finish(run, given_up(later, "kept_failing", now))
+        if await _service_answers(ingest, receipt.partition):
+            return await finish(run, given_up(later, "kept_failing", now))
+        later = deferred(receipt, replace(setback, is_outage=True), now, delay)
     return await _wait(run, later, delay)
+
+
+async def _service_answers(ingest: Ingest, partition: str | None) -> bool:
+    """Say whether the DICOM service is up; in an outage that few files meet, each looks as if it failed by itself."""
+    try:
+        await ingest.clients.dicom_in(partition).search_for_studies(Query(limit=1))
+    except DICOMwebError:
+        return False
+    return True
 
 
 async def _wait(run: Run, later: Receipt, delay: float) -> None:

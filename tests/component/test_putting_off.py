@@ -138,3 +138,19 @@ async def test_a_retry_after_of_years(place: Place) -> None:
     now = 86_401.0
     await handle(ingest, sent.last())
     assert (await place.receipt(name)).verdict == "stored"
+
+
+async def test_a_file_alone_in_an_outage(place: Place) -> None:
+    """It is not given up because the service fails, whatever is asked: only once others would pass."""
+    place = place.with_settings(give_up_after_days=0.0)
+    ingest, sent = process(place)
+    name = await dropped(place)
+    await place.inject(fault="status", status=500, requests=1000)
+    await handle(ingest, Arrival((name,), Door.BLOB))
+    await handle(ingest, sent.last())
+    waiting = await place.receipt(name)
+    assert (waiting.state, waiting.reason, waiting.failed_by_itself) == ("deferred", "service_failed", False)
+    await place.heal()
+    await place.inject(fault="status", status=500, kind="store", requests=1000)
+    await handle(ingest, sent.last())
+    assert (await place.receipt(name)).verdict == "gave_up"

@@ -77,6 +77,7 @@ def failing(*steps: tuple[float, Setback]) -> Receipt:
             for other in (OUTAGE, STOPPED, STORAGE, TOKEN, NO_ACCESS)
         ),
         ([(0, OWN), (-1, OWN)], 0),  # another machine's clock
+        ([(0, OWN), (14 * DAY, OWN), (1, OWN)], 7),  # the app was switched off for two weeks
     ],
 )
 def test_time_that_counts_against_a_file(steps: list[tuple[float, Setback]], hours: float) -> None:
