@@ -20,6 +20,8 @@ from .receipts.container import take_in
 from .receipts.receipt import Receipt
 from .waiting.deferral import Setback, delay_seconds
 
+_TRIES_OF_SWEEP = 5  # some ten minutes
+
 
 async def finish(run: Run, receipt: Receipt) -> None:
     """Write a run's final receipt, if it is not written yet, then deal with the file.
@@ -53,7 +55,9 @@ async def send_later(ingest: Ingest, arrival: Arrival) -> None:
     Raises:
         AzureError: not possible.
     """
-    door = Door.REPLAY if arrival.door is Door.REPLAY else Door.DEFERRAL
+    if arrival.door is Door.SWEEP and arrival.tries >= _TRIES_OF_SWEEP:
+        return  # the sweep comes back to it by itself, and would add a message each time
+    door = arrival.door if arrival.door in (Door.REPLAY, Door.SWEEP) else Door.DEFERRAL
     later = replace(arrival, door=door, tries=arrival.tries + 1)
     await ingest.queues.send(later, delay_seconds(later.tries, Setback("storage_failed", is_outage=True)))
 

@@ -22,7 +22,7 @@ from .source import SourceGone, Version, is_leased, version_of
 
 _COPY_POLL_SECONDS = 0.5
 _COPY_POLLS = 600  # five minutes in all
-LONGEST_NAME = 1024
+LONGEST_NAME = 1024  # as `name_length` counts
 SOURCE_ETAG = "source_etag"  # metadata of a copy: which version of the inbox's blob it is
 _MOST_METADATA_BYTES = 8192  # names and values of a blob, in storage
 
@@ -65,10 +65,16 @@ async def copy_verified(clients: Clients, version: Version, container: str, *, i
 
 def with_suffix(name: str, suffix: str) -> str:
     """Append to a blob's name; where it gets too long, a hash of it takes the place of its end: no two become one."""
-    if len(name) + len(suffix) <= LONGEST_NAME:
+    if name_length(name + suffix) <= LONGEST_NAME:
         return name + suffix
     ending = f"~{hashlib.sha256(name.encode()).hexdigest()[:16]}{suffix}"
-    return name[: LONGEST_NAME - len(ending)] + ending
+    beginning = name.encode("utf-16-le")[: 2 * (LONGEST_NAME - len(ending))]
+    return beginning.decode("utf-16-le", "ignore") + ending  # without half of a character
+
+
+def name_length(name: str) -> int:
+    """Return the length of a blob's name as storage counts it: in UTF-16 code units."""
+    return len(name.encode("utf-16-le")) // 2
 
 
 def metadata_of_copy(version: Version) -> dict[str, str]:
