@@ -130,7 +130,8 @@ def _purged_and_let_in_again(drop: Drop) -> Arrival:
 
 
 def _refused_again(drop: Drop) -> Arrival:
-    drop.world.bring_to_an_end({}, _no_dicom(drop))
+    # Under another policy, so that the second receipt differs from the first even within the same second.
+    drop.world.bring_to_an_end({"AFTER_STORE": "archive"}, _no_dicom(drop))
     return drop.replay
 
 

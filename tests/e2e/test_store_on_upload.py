@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from io import BytesIO
 from pathlib import Path
 
 import httpx
+import pydicom
 import pytest
 
 from local import samples
@@ -189,10 +191,12 @@ def test_the_datasets_uid_is_the_one_that_is_confirmed(box: DropBox) -> None:
 
 
 def test_a_header_that_we_cannot_follow_is_left_to_the_service(box: DropBox) -> None:
-    """A dataset in implicit VR that says it is explicit; sent twice, the second one is found to be the same."""
+    """A dataset in implicit VR that says it is explicit; the service tells its UIDs. The second one is the same."""
     content = samples.pydicom_file("SC_rgb_jpeg.dcm")
     first = box.settle("odd.dcm", content)
-    assert (first["verdict"], first["sop_instance_uid"]) == ("stored_with_warnings", None)
+    with pytest.warns(UserWarning, match="found implicit VR"):
+        instance = pydicom.dcmread(BytesIO(content))
+    assert (first["verdict"], first["sop_instance_uid"]) == ("stored_with_warnings", instance.SOPInstanceUID)
     assert box.settle("odd again.dcm", content)["verdict"] == "duplicate"
 
 

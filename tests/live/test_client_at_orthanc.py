@@ -71,11 +71,17 @@ async def test_a_single_part_store_is_refused(orthanc: Orthanc) -> None:
 async def test_its_answer_to_a_store_has_an_outcome_for_each(client: DICOMwebClient) -> None:
     """An instance is told stored, and again when it comes again: it keeps the first."""
     file = real_file("CT_small.dcm")
+    dataset = file.dataset
+    stored = InstanceOutcome(
+        StoreStatus.STORED,
+        dataset.SOPInstanceUID,
+        dataset.SOPClassUID,
+        study_instance_uid=dataset.StudyInstanceUID,
+        series_instance_uid=dataset.SeriesInstanceUID,
+    )
     for _ in range(2):
         result = await client.store_instance(Body.from_bytes(file.content))
-        assert result.outcomes == (
-            InstanceOutcome(StoreStatus.STORED, file.dataset.SOPInstanceUID, file.dataset.SOPClassUID),
-        )
+        assert result.outcomes == (stored,)
 
 
 async def test_many_at_once(client: DICOMwebClient) -> None:
