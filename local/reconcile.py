@@ -1,4 +1,4 @@
-"""Does it all add up? `python -m local.reconcile [--names] [--json]`, or `make reconcile`.
+"""Does it all add up? `python -m local.reconcile [--names] [--json] [--grace SECONDS]`, or `make reconcile`.
 
 Of the installation that the environment's settings lead to, if they name its storage; else of the local stack that
 runs; else of the installation of local.settings.json. Exit codes: see `store_on_upload.reconcile`.

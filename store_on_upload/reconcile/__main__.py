@@ -16,7 +16,7 @@ from azure.core.exceptions import AzureError
 from shared.clients import get_clients
 from shared.dicomweb import DICOMwebError
 from shared.events import Failed, describe, silence_libraries
-from shared.settings import ConfigurationError
+from shared.settings import LONGEST_RUN_SECONDS, ConfigurationError
 
 from .everything import reconcile
 from .report import MEANINGS, Difference, Report
@@ -29,11 +29,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="reconcile", description="Does it all add up? Nothing is changed.")
     parser.add_argument("--names", action="store_true", help="print the blobs' names too: they are patient data")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    parser.add_argument(
+        "--grace",
+        type=float,
+        default=LONGEST_RUN_SECONDS,
+        metavar="SECONDS",
+        help="what has happened since may be under way still (default: %(default)s); 0 where nothing comes in",
+    )
     options = parser.parse_args()
     silence_libraries()
     say = _say if sys.stderr.isatty() else _say_nothing
     try:
-        report = asyncio.run(_reconcile(options.names, say))
+        report = asyncio.run(_reconcile(options.names, options.grace, say))
     except (AzureError, ConfigurationError, DICOMwebError, Failed) as error:
         sys.stderr.write(f"It cannot be told: {describe(error)}\n")
         return 2
@@ -41,10 +48,10 @@ def main() -> int:
     return 1 if report.differences else 0
 
 
-async def _reconcile(names: bool, say: Callable[[str], None]) -> Report:
+async def _reconcile(names: bool, grace_seconds: float, say: Callable[[str], None]) -> Report:
     clients = get_clients()
     try:
-        return await reconcile(clients, names=names, say=say)
+        return await reconcile(clients, names=names, grace_seconds=grace_seconds, say=say)
     finally:
         say("")
         await clients.aclose()

@@ -67,6 +67,10 @@ def test_it_all_adds_up_and_the_command_says_so(box: DropBox) -> None:
     """And says it where it does not; a name is told only to who asks."""
     code, output, errors = reconcile(box, "--json")
     assert (code, json.loads(output)["differences"], errors) == (0, {}, "")
+    box.storage.get_blob_client("dicom-quarantine", "just now.dcm").upload_blob(b"a letter")
+    assert reconcile(box)[0] == 0
+    code, output, _ = reconcile(box, "--grace", "0")
+    assert (code, "without_reason" in output) == (1, True)
     box.storage.get_blob_client("dicom-receipts", "DOE^JANE.dcm").upload_blob(b"nonsense")
     code, output, errors = reconcile(box)
     assert (code, errors) == (1, "")
