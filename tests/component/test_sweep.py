@@ -133,7 +133,7 @@ async def test_a_missed_blob_is_queued_once(ingest: Ingest, caplog: pytest.LogCa
     assert names == ["missed.dcm"]
     assert said.keys() == {"event", "seen", "queued", "oldest_pending_seconds", "seconds", "complete"}
     assert (said["seen"], said["queued"], said["complete"]) == (1, 1, True)
-    assert 3590 <= said["oldest_pending_seconds"] < 3900
+    assert said["oldest_pending_seconds"] >= 3590  # its hour; how long the test takes is no matter
     receipt = await standing(ingest, "missed.dcm")
     assert receipt is not None
     assert (receipt.etag, receipt.state, receipt.reason, receipt.after_store) == (etag, "queued", "swept", "keep")
