@@ -1,18 +1,22 @@
-"""What the service has already, compared with a file: in partitions, by a search, and where it cannot be retrieved."""
+"""What the service has already, compared with a file: in partitions, found by a search, corrected, not to be had."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from local.dicom_service.app import create_app
 from shared.clients import Clients
 from store_on_upload.doors.arrivals import Arrival, Door
 from store_on_upload.storing import store
 from store_on_upload.upload import handle
-from tests.component.dicom_service.support import running
+from tests.component.dicom_service.support import running, serving
 from tests.component.runs import REPLACE, Place, an_hour_ago, other, place_at, uids
 from tests.dicom_samples import Sample
 
@@ -46,6 +50,32 @@ async def test_in_a_partition(clients: Clients, partitioned: str, sample: Sample
         await place.drop("other.dcm", other(sample))
         assert (await place.settled("other.dcm")).verdict == "conflict"
         assert await place.stored(sample, "theirs") == other(sample)
+
+
+def with_originals(app: ASGIApp) -> ASGIApp:
+    """Return a service whose partition `originals` has what was first stored, before it was corrected in the others."""
+
+    async def altered(scope: Scope, receive: Receive, send: Send) -> None:
+        if b"msdicom-request-original" in dict(scope.get("headers", ())):
+            path = re.sub("/partitions/[^/]+/", "/partitions/originals/", scope["path"])
+            scope = {**scope, "path": path, "raw_path": path.encode()}
+        await app(scope, receive, send)
+
+    return altered
+
+
+async def test_what_was_corrected_in_the_service_since(clients: Clients, tmp_path: Path) -> None:
+    """A file that was stored and then corrected by a bulk update is a duplicate still; a third one is a conflict."""
+    sample = Sample()
+    third = sample.sibling(sop=sample.sop, elements={**sample.elements, 0x00200011: ("IS", b"9")}).content
+    with serving(with_originals(create_app(tmp_path, None, partitions=True))) as root:
+        async with place_at(clients, root, partition="ours") as place:
+            await place.put(sample, other(sample), partition="ours")
+            await place.put(sample, partition="originals")
+            await place.drop("first.dcm", sample.content)
+            assert (await place.settled("first.dcm")).verdict == "duplicate"
+            await place.drop("third.dcm", third)
+            assert (await place.settled("third.dcm")).verdict == "conflict"
 
 
 async def test_uids_that_lie_far_behind_are_searched_for(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
