@@ -60,13 +60,11 @@ class Row:
     @classmethod
     def of_element(cls, blob: Element) -> Row:
         """Read an entry of List Blobs' answer."""
-        name, properties = blob.find("Name"), blob.find("Properties")
-        assert name is not None and properties is not None  # noqa: S101, PT018 - each entry has them
-        said = {child.tag: child.text or "" for child in properties}
-        # Characters that XML cannot hold.
-        is_encoded = name.get("Encoded") == "true"
+        name = blob.findtext("Name", "")
+        said = {child.tag: child.text or "" for child in blob.iterfind("Properties/*")}
+        is_encoded = blob.find("Name[@Encoded='true']") is not None  # characters that XML cannot hold
         return cls(
-            unquote(name.text or "") if is_encoded else name.text or "",
+            unquote(name) if is_encoded else name,
             said["Etag"].strip('"'),
             int(said["Content-Length"]),
             parsedate_to_datetime(said["Last-Modified"]),
