@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from shared import setting_rules
+from store_on_upload.files.naming import LONGEST_NAME, name_length
 
 _OURS = "dicom_dropbox"  # in our own messages: the version of their form
 _VERSION = 1
@@ -30,7 +31,6 @@ _UNFINISHED = ("CreateFile", "SftpCreate")  # the file is empty still; another e
 # The leading slash is missing in some of the documented samples.
 _SUBJECT = re.compile(r"/?blobServices/default/containers/([^/]+)/blobs/(.*)", re.DOTALL)
 _BOM = b"\xef\xbb\xbf"
-_LONGEST_NAME = 1024  # UTF-16 code units
 _ETAG = re.compile(r"[!#-~]{1,128}")  # RFC 9110 §8.8.3, without quotation marks; its length is ours
 
 
@@ -220,7 +220,7 @@ def is_name(value: object) -> bool:
     if not isinstance(value, str) or not {".", ".."}.isdisjoint(re.split(r"[/\\]", value)):
         return False
     try:
-        return 1 <= len(value.encode("utf-16-le")) // 2 <= _LONGEST_NAME
+        return 1 <= name_length(value) <= LONGEST_NAME
     except UnicodeEncodeError:  # half of a surrogate pair
         return False
 

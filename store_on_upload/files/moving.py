@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 
 from azure.core import MatchConditions
 from azure.core.exceptions import (
@@ -18,11 +17,11 @@ from azure.storage.blob.aio import BlobClient
 from shared.clients import Clients
 from shared.events import Failed
 
+from .naming import copy_names
 from .source import SourceGone, Version, is_leased, version_of
 
 _COPY_POLL_SECONDS = 0.5
 _COPY_POLLS = 600  # five minutes in all
-LONGEST_NAME = 1024  # as `name_length` counts
 SOURCE_ETAG = "source_etag"  # metadata of a copy: which version of the inbox's blob it is
 _MOST_METADATA_BYTES = 8192  # names and values of a blob, in storage
 
@@ -47,9 +46,9 @@ async def copy_verified(clients: Clients, version: Version, container: str, *, i
         SourceGone: the version is there no longer.
         AzureError: storage failed.
     """
-    own = with_suffix(version.name, f"~{version.etag}")
-    is_there = is_repeated and await version_of(clients.container(container).get_blob_client(own)) is not None
-    for name in (own,) if is_there else (version.name, own):
+    names = copy_names(version.name, version.etag)
+    is_there = is_repeated and await version_of(clients.container(container).get_blob_client(names[1])) is not None
+    for name in names[1:] if is_there else names:
         copy = clients.container(container).get_blob_client(name)
         try:
             await _start(copy, version)
@@ -61,20 +60,6 @@ async def copy_verified(clients: Clients, version: Version, container: str, *, i
         await _verify(copy, version)
         return name
     raise Failed("move: both names for the copy are taken by other versions")
-
-
-def with_suffix(name: str, suffix: str) -> str:
-    """Append to a blob's name; where it gets too long, a hash of it takes the place of its end: no two become one."""
-    if name_length(name + suffix) <= LONGEST_NAME:
-        return name + suffix
-    ending = f"~{hashlib.sha256(name.encode()).hexdigest()[:16]}{suffix}"
-    beginning = name.encode("utf-16-le")[: 2 * (LONGEST_NAME - len(ending))]
-    return beginning.decode("utf-16-le", "ignore") + ending  # without half of a character
-
-
-def name_length(name: str) -> int:
-    """Return the length of a blob's name as storage counts it: in UTF-16 code units."""
-    return len(name.encode("utf-16-le")) // 2
 
 
 def metadata_of_copy(version: Version) -> dict[str, str]:

@@ -14,7 +14,8 @@ from shared.settings import QUARANTINE, QUARANTINE_REASONS
 from store_on_upload.receipts.container import Unreadable, upload_json
 from store_on_upload.receipts.receipt import Receipt, parse_timestamp
 
-from .moving import copy_verified, with_suffix
+from .moving import copy_verified
+from .naming import with_suffix
 from .source import SourceGone, Version, version_of
 
 

@@ -7,7 +7,8 @@ from functools import partial
 
 from shared.settings import ARCHIVE, RECEIPTS
 from store_on_upload.files.listing import Listing, Row
-from store_on_upload.files.moving import LONGEST_NAME, SOURCE_ETAG, name_length
+from store_on_upload.files.moving import SOURCE_ETAG
+from store_on_upload.files.naming import may_be_shortened
 from store_on_upload.receipts.container import Unreadable, read_receipt
 from store_on_upload.receipts.known import Known
 from store_on_upload.sweeping.joining import ReceiptsListed
@@ -39,7 +40,7 @@ async def _check_file(check: Check, listing: Mapping[str, Known | None], row: Ro
     if (listed and listed.etag == etag) or check.is_recent(row.last_modified):
         return
     # A name that was shortened does not tell that of the receipt.
-    if name_length(row.name) < LONGEST_NAME - 1 and not await _is_known(check, name, etag):
+    if not may_be_shortened(row.name) and not await _is_known(check, name, etag):
         check.report.add(Difference.ARCHIVED_WITHOUT_RECEIPT, row.name)
 
 

@@ -7,7 +7,8 @@ from functools import partial
 
 from shared.settings import ARCHIVE, QUARANTINE, RECEIPTS
 from store_on_upload.files.listing import Listing, Row
-from store_on_upload.files.moving import SOURCE_ETAG, with_suffix
+from store_on_upload.files.moving import SOURCE_ETAG
+from store_on_upload.files.naming import copy_names
 from store_on_upload.files.source import version_of
 from store_on_upload.receipts.container import Unreadable, read_receipt
 from store_on_upload.receipts.known import Known
@@ -108,7 +109,7 @@ async def _check_moved(check: Check, receipt: Receipt, container: str, *, is_new
 
 
 async def _is_moved(check: Check, receipt: Receipt, container: str) -> bool:
-    for name in (receipt.blob, with_suffix(receipt.blob, f"~{receipt.etag}")):
+    for name in copy_names(receipt.blob, receipt.etag):
         copy = await check.find(container, name)
         if copy and copy.metadata.get(SOURCE_ETAG) == receipt.etag and not copy.is_being_copied:
             return True

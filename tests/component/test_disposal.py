@@ -16,7 +16,7 @@ from shared.dicomweb import DICOMwebClient
 from shared.settings import ARCHIVE, QUARANTINE, AfterStore
 from shared.sources import Sources
 from store_on_upload.doors.arrivals import Arrival, Door
-from store_on_upload.files.moving import with_suffix
+from store_on_upload.files.naming import with_suffix
 from store_on_upload.files.quarantine import read_reason, reason_name
 from store_on_upload.ingest import Ingest
 from store_on_upload.receipts.container import read_receipt

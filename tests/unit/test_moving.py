@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 import pytest
 from azure.storage.blob.aio import BlobClient
 
-from store_on_upload.files.moving import LONGEST_NAME, metadata_of_copy, name_length, with_suffix
+from store_on_upload.files.moving import metadata_of_copy
+from store_on_upload.files.naming import LONGEST_NAME, name_length, with_suffix
 from store_on_upload.files.source import Version
 
 

@@ -1,0 +1,35 @@
+"""Names of blobs: how long they are, and what a copy is called (pure)."""
+
+from __future__ import annotations
+
+import hashlib
+
+LONGEST_NAME = 1024  # as `name_length` counts
+
+
+def name_length(name: str) -> int:
+    """Return the length of a blob's name as storage counts it: in UTF-16 code units.
+
+    Raises:
+        UnicodeEncodeError: it holds half of a surrogate pair, so no blob has this name.
+    """
+    return len(name.encode("utf-16-le")) // 2
+
+
+def with_suffix(name: str, suffix: str) -> str:
+    """Append to a blob's name; where it gets too long, a hash of it takes the place of its end: no two become one."""
+    if name_length(name + suffix) <= LONGEST_NAME:
+        return name + suffix
+    ending = f"~{hashlib.sha256(name.encode()).hexdigest()[:16]}{suffix}"
+    beginning = name.encode("utf-16-le")[: 2 * (LONGEST_NAME - len(ending))]
+    return beginning.decode("utf-16-le", "ignore") + ending  # without half of a character
+
+
+def may_be_shortened(name: str) -> bool:
+    """Say whether `with_suffix` may have given this name to one that was too long."""
+    return name_length(name) >= LONGEST_NAME - 1
+
+
+def copy_names(name: str, etag: str) -> tuple[str, str]:
+    """Return what a copy of a version is called: its name or, where another version has that, `<name>~<etag>`."""
+    return name, with_suffix(name, f"~{etag}")
