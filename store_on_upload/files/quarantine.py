@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import replace
 
 from azure.core import MatchConditions
@@ -11,11 +12,12 @@ from azure.storage.blob.aio import BlobClient
 
 from shared.clients import Clients
 from shared.settings import QUARANTINE, QUARANTINE_REASONS
-from store_on_upload.receipts.container import Unreadable, upload_json
+from store_on_upload.receipts.container import Unreadable
 from store_on_upload.receipts.receipt import Receipt, parse_timestamp
 
 from .moving import copy_verified
 from .naming import with_suffix
+from .small_blobs import read_whole, upload_json
 from .source import SourceGone, Version, version_of
 
 
@@ -62,11 +64,8 @@ async def read_reason(clients: Clients, quarantine_name: str) -> Receipt | None:
         Unreadable: there is something else.
         AzureError: storage failed.
     """
-    try:
-        content = await (await _reason(clients, quarantine_name).download_blob()).readall()
-    except ResourceNotFoundError:
-        return None
-    return _parse(content)
+    found = await read_whole(_reason(clients, quarantine_name))
+    return _parse(found.content) if found else None
 
 
 async def delete_reason(clients: Clients, quarantine_name: str, etag: str) -> None:
@@ -77,12 +76,10 @@ async def delete_reason(clients: Clients, quarantine_name: str, etag: str) -> No
         AzureError: storage failed.
     """
     blob = _reason(clients, quarantine_name)
-    try:
-        download = await blob.download_blob()
-        if _parse(await download.readall()).etag == etag:
-            await blob.delete_blob(etag=download.properties.etag, match_condition=MatchConditions.IfNotModified)
-    except (ResourceNotFoundError, ResourceModifiedError):
-        return
+    found = await read_whole(blob)
+    if found and _parse(found.content).etag == etag:
+        with suppress(ResourceNotFoundError, ResourceModifiedError):
+            await blob.delete_blob(etag=found.etag, match_condition=MatchConditions.IfNotModified)
 
 
 async def delete_reason_without_file(clients: Clients, quarantine_name: str) -> None:

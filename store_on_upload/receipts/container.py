@@ -10,7 +10,6 @@ from typing import Any
 
 from azure.core import MatchConditions
 from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
-from azure.storage.blob import ContentSettings
 from azure.storage.blob.aio import BlobClient
 
 from shared import clock
@@ -18,6 +17,7 @@ from shared.clients import Clients
 from shared.events import Failed
 from shared.settings import RECEIPTS
 from store_on_upload.files.listing import Row
+from store_on_upload.files.small_blobs import read_whole, upload_json
 from store_on_upload.files.source import version_of
 
 from .known import DISPOSITION, DUE, ETAG, STATE, Known
@@ -37,13 +37,11 @@ async def read_receipt(clients: Clients, name: str) -> Document | None:
         Unreadable: there is one, but of another form.
         AzureError: storage failed.
     """
-    try:
-        download = await _blob(clients, name).download_blob()
-        content = await download.readall()
-    except ResourceNotFoundError:
+    found = await read_whole(_blob(clients, name))
+    if found is None:
         return None
     try:
-        return Document.from_json(json.loads(content), str(download.properties.etag))
+        return Document.from_json(json.loads(found.content), found.etag)
     except (AttributeError, KeyError, TypeError, ValueError):
         raise Unreadable("the receipt cannot be read: delete it, and the blob is looked at anew") from None
 
@@ -124,13 +122,3 @@ async def _write(clients: Clients, document: Document) -> None:
 
 def _blob(clients: Clients, name: str) -> BlobClient:
     return clients.container(RECEIPTS).get_blob_client(name)
-
-
-async def upload_json(blob: BlobClient, document: dict[str, Any], **options: Any) -> None:
-    """Write a blob of JSON, over one that is there unless the conditions forbid it."""
-    await blob.upload_blob(
-        json.dumps(document, indent=1).encode(),
-        overwrite=True,
-        content_settings=ContentSettings(content_type="application/json"),
-        **options,
-    )

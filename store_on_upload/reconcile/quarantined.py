@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from azure.core.exceptions import ResourceNotFoundError
-
 from shared.settings import QUARANTINE, QUARANTINE_REASONS
 from store_on_upload.files.listing import Listing, Row
 from store_on_upload.files.quarantine import reason_name
+from store_on_upload.files.small_blobs import read_whole
 from store_on_upload.receipts.container import Unreadable, read_receipt
 
 from .checking import Check, for_each
@@ -56,10 +55,10 @@ async def _check_reason(check: Check, row: Row) -> None:
 
 async def _read_reason(check: Check, name: str) -> dict[str, Any] | None:
     """Return a reason; None if there is none, or nothing that could be one."""
-    blob = check.clients.container(QUARANTINE_REASONS).get_blob_client(name)
+    found = await read_whole(check.clients.container(QUARANTINE_REASONS).get_blob_client(name))
     try:
-        reason = json.loads(await (await blob.download_blob()).readall())
-    except (ResourceNotFoundError, ValueError):
+        reason = json.loads(found.content) if found else None
+    except ValueError:
         return None
     return reason if isinstance(reason, dict) else None
 

@@ -19,7 +19,7 @@ from azure.storage.blob.aio import BlobClient, BlobLeaseClient
 
 from shared.clients import Clients
 from shared.settings import CONTROL
-from store_on_upload.receipts.container import upload_json
+from store_on_upload.files.small_blobs import read_whole, upload_json
 from store_on_upload.verdict import NotYet, Replaced
 
 from .duplicate import Uids
@@ -67,10 +67,8 @@ async def read_replacement(clients: Clients, partition: str | None, uids: Uids) 
     Raises:
         AzureError: storage failed.
     """
-    try:
-        document = json.loads(await (await _blob(clients, partition, uids).download_blob()).readall())
-    except ResourceNotFoundError:
-        return None
+    found = await read_whole(_blob(clients, partition, uids))
+    document = json.loads(found.content) if found else {}
     return Replacement(**document | {"replaced": Replaced(**document["replaced"])}) if document else None
 
 

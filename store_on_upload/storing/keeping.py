@@ -19,9 +19,9 @@ from shared.events import Failed
 from shared.settings import QUARANTINE, QUARANTINE_REASONS
 from store_on_upload.files.naming import with_suffix
 from store_on_upload.files.quarantine import delete_reason, reason_name
+from store_on_upload.files.small_blobs import upload_json
 from store_on_upload.files.source import Digest, Source, Version, find_version
 from store_on_upload.part10 import Header, Unfit, read_header
-from store_on_upload.receipts.container import upload_json
 from store_on_upload.receipts.receipt import Receipt, timestamp
 from store_on_upload.verdict import NotYet, Replaced, conflict
 

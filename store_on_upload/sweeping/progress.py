@@ -10,11 +10,9 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from azure.core.exceptions import ResourceNotFoundError
-
 from shared.clients import Clients
 from shared.settings import CONTROL
-from store_on_upload.receipts.container import upload_json
+from store_on_upload.files.small_blobs import read_whole, upload_json
 from store_on_upload.receipts.receipt import parse_timestamp, timestamp
 
 PROGRESS = "sweep.json"
@@ -76,9 +74,10 @@ async def save_progress(clients: Clients, progress: Progress) -> None:
 
 async def _read(clients: Clients) -> Progress | None:
     blob = clients.container(CONTROL).get_blob_client(PROGRESS)
+    found = await read_whole(blob)
     try:
-        return _parse(json.loads(await (await blob.download_blob()).readall()))
-    except (ResourceNotFoundError, AttributeError, KeyError, TypeError, ValueError):
+        return _parse(json.loads(found.content)) if found else None
+    except (AttributeError, KeyError, TypeError, ValueError):
         return None
 
 

@@ -1,0 +1,51 @@
+"""Our own small blobs, receipts above all, read and written as a whole."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from azure.core.exceptions import ResourceNotFoundError
+from azure.storage.blob import ContentSettings
+from azure.storage.blob.aio import BlobClient
+
+
+@dataclass(frozen=True)
+class Whole:
+    """What a blob held when it was read.
+
+    Args:
+        content: all of it.
+        etag: its version, with its quotation marks.
+    """
+
+    content: bytes
+    etag: str
+
+
+async def read_whole(blob: BlobClient) -> Whole | None:
+    """Return a blob's content; None if there is no such blob.
+
+    Raises:
+        AzureError: storage failed.
+    """
+    try:
+        download = await blob.download_blob()
+        return Whole(await download.readall(), str(download.properties.etag))
+    except ResourceNotFoundError:
+        return None
+
+
+async def upload_json(blob: BlobClient, document: dict[str, Any], **options: Any) -> None:
+    """Write a blob of JSON, over one that is there unless the conditions forbid it.
+
+    Raises:
+        AzureError: storage failed, or a condition is not met.
+    """
+    await blob.upload_blob(
+        json.dumps(document, indent=1).encode(),
+        overwrite=True,
+        content_settings=ContentSettings(content_type="application/json"),
+        **options,
+    )
