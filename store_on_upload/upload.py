@@ -25,7 +25,8 @@ from .finishing import finish, send_later
 from .ingest import Ingest
 from .part10 import Header
 from .receipts.receipt import Receipt
-from .storing.store import Job, refuse_purged, store
+from .storing.job import Job
+from .storing.store import refuse_purged, store
 from .verdict import Decision, NotYet
 from .waiting.deferral import OUTAGE, STOPPED, setback_of
 from .waiting.put_off import close_gone, defer, put_off, report_failure
@@ -137,7 +138,7 @@ async def _store(run: Run, source: Source, header: Header) -> Receipt:
     ingest = run.ingest
     if await ingest.stop.is_on():  # it may have waited for a place since it was asked first
         raise NotYet("stopped", is_outage=True)
-    job = Job(ingest, source, header, run.receipt, run.standing, run.arrival.door)
+    job = Job(run, source, header)
     if refused := await refuse_purged(job):  # the service is not asked: this tells nothing of it
         return refused
     if not ingest.circuit.admits():

@@ -10,14 +10,13 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from shared.clients import Clients
-from shared.dicomweb import ChangeAction, DICOMwebClient, StatusError
-from store_on_upload.files.source import HashedBody, Version
-from store_on_upload.part10 import Header
+from shared.dicomweb import ChangeAction, StatusError
+from store_on_upload.files.source import HashedBody
 from store_on_upload.verdict import AlreadyStored, Decision, Replaced, Verdict, conflict, judge
 
 from .claim import Claim, Replacement, claimed, read_replacement
 from .duplicate import Uids
+from .job import Job
 from .keeping import discard_kept, find_kept, keep_stored, write_why_kept
 from .patient import is_same_patient
 from .tombstones import DEFAULT_PARTITION
@@ -32,20 +31,12 @@ class Successor:
     """A file that is to take the place of what is stored under its UIDs.
 
     Args:
-        clients: of the process.
-        dicom: the client of its partition.
-        partition: of the service; None for a service without partitions.
-        version: of the inbox's blob.
-        header: its own.
+        job: the file.
         uids: of the instance.
         body: what is to be stored.
     """
 
-    clients: Clients
-    dicom: DICOMwebClient
-    partition: str | None
-    version: Version
-    header: Header
+    job: Job
     uids: Uids
     body: HashedBody
 
@@ -58,7 +49,7 @@ async def replace_stored(successor: Successor) -> Decision:
         Failed: the copy of what is stored is not as it should be.
         DICOMwebError, AzureError: the service or the storage failed.
     """
-    async with claimed(successor.clients, successor.partition, successor.uids) as claim:
+    async with claimed(successor.job.clients, successor.job.partition, successor.uids) as claim:
         if await _is_stored_since(successor):
             return await _overtaken(successor)
         return await _replace(successor, claim)
@@ -69,20 +60,20 @@ async def _overtaken(successor: Successor) -> Decision:
 
     It may be that an earlier run has stored the file, and died, and that a newer one has replaced it since.
     """
-    clients, version, uids = successor.clients, successor.version, successor.uids
+    clients, version, uids = successor.job.clients, successor.job.source.version, successor.uids
     kept = await find_kept(clients, version)
     if kept is not None:
         await write_why_kept(clients, uids, version, kept)
-    latest = await read_replacement(clients, successor.partition, uids)
+    latest = await read_replacement(clients, successor.job.partition, uids)
     if latest is None or latest.replaced.sha256 != await successor.body.complete_sha256():
         return replace(conflict("stored_since"), replaced=kept)
     return Decision(Verdict.DUPLICATE if kept is None else Verdict.REPLACED, replaced=kept)
 
 
 async def _replace(successor: Successor, claim: Claim) -> Decision:
-    clients, version, uids = successor.clients, successor.version, successor.uids
-    replaced, stored = await keep_stored(clients, successor.dicom, uids, version)
-    if stored is None or not is_same_patient(stored.patient, successor.header.patient):
+    clients, version, uids = successor.job.clients, successor.job.source.version, successor.uids
+    replaced, stored = await keep_stored(clients, successor.job.dicom, uids, version)
+    if stored is None or not is_same_patient(stored.patient, successor.job.header.patient):
         await discard_kept(clients, replaced)
         return conflict("other_patient")
     await write_why_kept(clients, uids, version, replaced)
@@ -98,7 +89,7 @@ async def _replace(successor: Successor, claim: Claim) -> Decision:
 
 async def _put(successor: Successor, replaced: Replaced) -> Decision:
     try:
-        result = await successor.dicom.store_instance(successor.body, replace=True)
+        result = await successor.job.dicom.store_instance(successor.body, replace=True)
         decision = judge(result.outcome_of(successor.uids.sop_instance_uid))
     except AlreadyStored:
         return conflict("no_replacement")
@@ -113,9 +104,9 @@ async def _put(successor: Successor, replaced: Replaced) -> Decision:
 
 async def _is_stored_since(successor: Successor) -> bool:
     """Say whether the instance was stored or changed since the file came, or at the same moment."""
-    start = successor.version.last_modified - _CLOCKS_MAY_DIFFER
-    identity = (successor.partition or DEFAULT_PARTITION, successor.uids)
-    async with aclosing(successor.dicom.change_feed.iter(start=start)) as changes:
+    start = successor.job.source.version.last_modified - _CLOCKS_MAY_DIFFER
+    identity = (successor.job.partition or DEFAULT_PARTITION, successor.uids)
+    async with aclosing(successor.job.dicom.change_feed.iter(start=start)) as changes:
         async for change in changes:
             uids = Uids(change.study_instance_uid, change.series_instance_uid, change.sop_instance_uid)
             changed = (change.partition_name or DEFAULT_PARTITION, uids)

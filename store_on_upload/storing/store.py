@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 
 from shared import clock
-from shared.dicomweb import DICOMwebClient, InstanceOutcome, StatusError, StoreReason, StoreResult
+from shared.dicomweb import InstanceOutcome, StatusError, StoreReason, StoreResult
 from shared.events import event
 from shared.settings import OnConflict, OnPurged
 from store_on_upload.doors.arrivals import Door
-from store_on_upload.files.source import HashedBody, Source, body_of
-from store_on_upload.ingest import Ingest
-from store_on_upload.part10 import Header, Unfit
+from store_on_upload.files.source import HashedBody, body_of
+from store_on_upload.part10 import Unfit
 from store_on_upload.receipts.container import read_receipt
 from store_on_upload.receipts.receipt import Document, Receipt
 from store_on_upload.transcoding.completing import missing_head
@@ -20,43 +19,9 @@ from store_on_upload.verdict import AlreadyStored, Decision, Verdict, conflict, 
 
 from .claim import claimed, read_replacement
 from .duplicate import Uids, find_uids, has_stored_these_bytes, is_same_as_stored, uids_of
+from .job import Job
 from .replacement import Successor, replace_stored
 from .stuck import clear_remains, is_stuck
-
-
-@dataclass(frozen=True)
-class Job:
-    """One file on its way into the service.
-
-    Args:
-        ingest: what it works with.
-        source: the file.
-        header: its header.
-        receipt: as the run began with it.
-        standing: the receipts of its name, where they were read.
-        door: which way it came.
-    """
-
-    ingest: Ingest
-    source: Source
-    header: Header
-    receipt: Receipt
-    standing: Document | None
-    door: Door
-
-    @property
-    def dicom(self) -> DICOMwebClient:
-        """The client of the file's partition."""
-        return self.ingest.clients.dicom_in(self.receipt.partition)
-
-    def of(self, uids: Uids) -> Job:
-        """Return it with the instance's UIDs, where the header did not tell them."""
-        return replace(self, header=replace(self.header, **asdict(uids)))
-
-    @property
-    def is_replay(self) -> bool:
-        """Whether a verdict that was given already is to be given anew."""
-        return self.door is Door.REPLAY
 
 
 @dataclass(frozen=True)
@@ -102,11 +67,9 @@ def _not_sent(job: Job, reason: str) -> Receipt:
 
 async def _is_purged(job: Job) -> bool:
     study = job.header.study_instance_uid
-    if job.ingest.clients.settings.on_purged is OnPurged.STORE or study is None:
+    if job.clients.settings.on_purged is OnPurged.STORE or study is None:
         return False
-    return await job.ingest.tombstones.has(
-        job.receipt.partition, study, look_again=job.door in (Door.SWEEP, Door.REPLAY)
-    )
+    return await job.run.ingest.tombstones.has(job.partition, study, look_again=job.door in (Door.SWEEP, Door.REPLAY))
 
 
 async def _as_it_is(job: Job) -> _Sent:
@@ -132,7 +95,7 @@ async def _store(job: Job, sent: _Sent) -> Receipt:
         result = await _ask(job, sent)
         outcome = result.outcome_of(job.header.sop_instance_uid)
         if "explicit_vr" not in sent.changes and may_be_about_implicit_vr(job.header, outcome):
-            async with job.ingest.memory.reserved(most_bytes_held(job.source.version.size)):
+            async with job.run.ingest.memory.reserved(most_bytes_held(job.source.version.size)):
                 return await _store(job, await _in_explicit_vr(job))
         return await _judge_answer(job, sent, outcome)
     except AlreadyStored as stored:
@@ -167,7 +130,7 @@ async def _ask(job: Job, sent: _Sent) -> StoreResult:
     if outcome.reason != StoreReason.BEING_STORED or uids is None or not _may_clear_remains(job):
         return result
     # One run alone, and until its own store has ended: that would look like remains to another one.
-    async with claimed(job.ingest.clients, job.receipt.partition, uids):
+    async with claimed(job.clients, job.partition, uids):
         if not await clear_remains(job.dicom, uids):
             return result
         event("remains_deleted")
@@ -175,32 +138,30 @@ async def _ask(job: Job, sent: _Sent) -> StoreResult:
 
 
 def _may_clear_remains(job: Job) -> bool:
-    return job.ingest.clients.settings.replace_stuck and is_stuck(job.receipt, clock.now())
+    return job.clients.settings.replace_stuck and is_stuck(job.run.receipt, clock.now())
 
 
 async def _judge_stored(job: Job, sent: _Sent, named_by_service: str | None) -> Receipt:
     """Decide on a file under whose UIDs the service has an instance already."""
     version = job.source.version
-    standing = job.standing or await read_receipt(job.ingest.clients, version.name)
+    standing = job.run.standing or await read_receipt(job.clients, version.name)
     earlier = standing.of_version(version.etag) if standing else None
-    if earlier and earlier.is_final and not job.is_replay:
+    if earlier and earlier.is_final and job.door is not Door.REPLAY:
         return earlier  # this version's event came twice
     uids = await find_uids(job.dicom, job.header, named_by_service)
     job = job.of(uids)
     if decision := await _find_same(job, sent, uids, standing):
         return _with_hashes(job, sent, decision)
-    if job.receipt.on_conflict != OnConflict.REPLACE:
+    if job.run.receipt.on_conflict != OnConflict.REPLACE:
         return _with_hashes(job, sent, conflict("other_bytes"))
-    clients, partition = job.ingest.clients, job.receipt.partition
-    successor = Successor(clients, job.dicom, partition, version, job.header, uids, sent.body)
-    return _with_hashes(job, sent, await replace_stored(successor))
+    return _with_hashes(job, sent, await replace_stored(Successor(job, uids, sent.body)))
 
 
 async def _find_same(job: Job, sent: _Sent, uids: Uids, standing: Document | None) -> Decision | None:
     """Return the verdict on a file whose bytes the service has already; None if it has others."""
     version = job.source.version
-    partition = job.receipt.partition
-    latest = await read_replacement(job.ingest.clients, partition, uids)
+    partition = job.partition
+    latest = await read_replacement(job.clients, partition, uids)
     sha256 = await sent.sha256_of_file()
     # What receipts know to be stored may have been replaced since.
     is_known = latest is None and has_stored_these_bytes(standing, version, sha256, uids.sop_instance_uid, partition)
@@ -232,4 +193,4 @@ def _decided(job: Job, decision: Decision, **found: object) -> Receipt:
         "series_instance_uid": header.series_instance_uid,
         "sop_instance_uid": header.sop_instance_uid,
     }
-    return job.receipt.decided(decision, clock.now(), **uids, **found)
+    return job.run.receipt.decided(decision, clock.now(), **uids, **found)

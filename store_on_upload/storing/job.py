@@ -1,0 +1,53 @@
+"""One file on its way into the service: the run that it is part of, and what its header says."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+
+from shared.clients import Clients
+from shared.dicomweb import DICOMwebClient
+from store_on_upload.beginning import Run
+from store_on_upload.doors.arrivals import Door
+from store_on_upload.files.source import Source
+from store_on_upload.part10 import Header
+
+from .duplicate import Uids
+
+
+@dataclass(frozen=True)
+class Job:
+    """What storing works on.
+
+    Args:
+        run: that it is part of.
+        source: the file.
+        header: its header.
+    """
+
+    run: Run
+    source: Source
+    header: Header
+
+    @property
+    def clients(self) -> Clients:
+        """Those of the process."""
+        return self.run.ingest.clients
+
+    @property
+    def partition(self) -> str | None:
+        """The file's partition of the service; None for a service without partitions."""
+        return self.run.receipt.partition
+
+    @property
+    def dicom(self) -> DICOMwebClient:
+        """The client of that partition."""
+        return self.clients.dicom_in(self.partition)
+
+    @property
+    def door(self) -> Door:
+        """Which way the file came."""
+        return self.run.arrival.door
+
+    def of(self, uids: Uids) -> Job:
+        """Return it with the instance's UIDs, where the header did not tell them."""
+        return replace(self, header=replace(self.header, **asdict(uids)))
