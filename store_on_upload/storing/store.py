@@ -75,19 +75,15 @@ async def _is_purged(job: Job) -> bool:
 async def _as_it_is(job: Job) -> _Sent:
     head = missing_head(job.header)
     body = HashedBody(body_of(job.source, head))
-    return await _changed(job, body, "part10") if head else _Sent(body)
+    # Hashed before it is sent: afterwards the file may be gone, and what is stored by then would have no receipt.
+    return _Sent(body, ("part10",), await job.source.sha256()) if head else _Sent(body)
 
 
-async def _changed(job: Job, body: HashedBody, *changes: str) -> _Sent:
-    # Afterwards the file may be gone: what is stored by then would have no receipt.
-    return _Sent(body, changes, await job.source.sha256())
-
-
-async def _in_explicit_vr(job: Job) -> _Sent:
+async def _in_explicit_vr(job: Job, refused: _Sent) -> _Sent:
     source = job.source
     body = await to_explicit_vr(job.header, source.version.size, source.read, source.chunks_from)
-    completed = ("part10",) if missing_head(job.header) else ()
-    return await _changed(job, HashedBody(body), *completed, "explicit_vr")
+    # The file's own hash has been taken already, as a rule: it was all sent once, and refused.
+    return _Sent(HashedBody(body), (*refused.changes, "explicit_vr"), await refused.sha256_of_file())
 
 
 async def _store(job: Job, sent: _Sent) -> Receipt:
@@ -96,7 +92,7 @@ async def _store(job: Job, sent: _Sent) -> Receipt:
         outcome = result.outcome_of(job.header.sop_instance_uid)
         if "explicit_vr" not in sent.changes and may_be_about_implicit_vr(job.header, outcome):
             async with job.run.ingest.memory.reserved(most_bytes_held(job.source.version.size)):
-                return await _store(job, await _in_explicit_vr(job))
+                return await _store(job, await _in_explicit_vr(job, sent))
         return await _judge_answer(job, sent, outcome)
     except AlreadyStored as stored:
         return await _judge_stored(job, sent, stored.sop_instance_uid)
