@@ -13,6 +13,7 @@ from store_on_upload.files.source import version_of
 from store_on_upload.receipts.container import Unreadable, read_receipt
 from store_on_upload.receipts.known import Known
 from store_on_upload.receipts.receipt import Disposition, Document, Receipt, parse_timestamp
+from store_on_upload.storing.uids import uids_of
 
 from .checking import Check, for_each
 from .report import Difference
@@ -83,11 +84,10 @@ async def _check_version(check: Check, receipt: Receipt, expected: Expected, *, 
 
 
 def _expect(check: Check, receipt: Receipt, expected: Expected) -> None:
-    study, series, sop = receipt.study_instance_uid, receipt.series_instance_uid, receipt.sop_instance_uid
-    if study is None or series is None or sop is None:
-        check.report.unnamed += 1
+    if uids := uids_of(receipt):
+        expected[Study(receipt.partition, uids.study_instance_uid)].append(Stored(uids, receipt.blob))
     else:
-        expected[Study(receipt.partition, study)].append(Stored(series, sop, receipt.blob))
+        check.report.unnamed += 1
 
 
 async def _check_kept(check: Check, receipt: Receipt, kept_as: str) -> None:

@@ -7,6 +7,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from shared.dicomweb import DICOMwebClient, NotFound
+from store_on_upload.storing.uids import Uids, is_stored
 
 from .checking import Check
 from .report import Difference
@@ -27,8 +28,7 @@ class Study:
 class Stored:
     """An instance that a receipt says is stored, and the blob's name."""
 
-    series_instance_uid: str
-    sop_instance_uid: str
+    uids: Uids
     blob: str
 
 
@@ -42,7 +42,7 @@ async def check_instances(check: Check, study: Study, stored: Sequence[Stored]) 
     dicom = check.clients.dicom_in(study.partition)
     found = await _search(dicom, study) if len(stored) >= _WORTH_A_SEARCH else set()
     for instance in stored:
-        if instance.sop_instance_uid in found or await _is_there(dicom, study, instance):
+        if instance.uids.sop_instance_uid in found or await is_stored(dicom, instance.uids):
             continue
         if await check.tombstones.has(study.partition, study.uid):
             check.report.purged += 1
@@ -60,15 +60,3 @@ async def _search(dicom: DICOMwebClient, study: Study) -> set[str]:
     except NotFound:
         return set()
     return found
-
-
-async def _is_there(dicom: DICOMwebClient, study: Study, instance: Stored) -> bool:
-    try:
-        await dicom.retrieve_instance_metadata(
-            study_instance_uid=study.uid,
-            series_instance_uid=instance.series_instance_uid,
-            sop_instance_uid=instance.sop_instance_uid,
-        )
-    except NotFound:
-        return False
-    return True

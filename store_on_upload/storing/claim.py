@@ -22,8 +22,8 @@ from shared.settings import CONTROL
 from store_on_upload.files.small_blobs import read_whole, upload_json
 from store_on_upload.verdict import NotYet, Replaced
 
-from .duplicate import Uids
 from .tombstones import DEFAULT_PARTITION
+from .uids import Uids
 
 _LEASE_SECONDS = 60
 _RENEW_AFTER_SECONDS = 20.0

@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
-from shared.dicomweb import DICOMwebClient, NotFound, Query
+from shared.dicomweb import DICOMwebClient, NotFound
 from store_on_upload.files.source import Digest, HashedBody, Version
-from store_on_upload.part10 import Header
 from store_on_upload.receipts.receipt import Document
 from store_on_upload.verdict import NotYet
 
-
-@dataclass(frozen=True)
-class Uids:
-    """Which instance."""
-
-    study_instance_uid: str
-    series_instance_uid: str
-    sop_instance_uid: str
+from .uids import Uids
 
 
 def has_stored_these_bytes(
@@ -72,28 +64,3 @@ async def with_preamble(preamble: bytes, chunks: AsyncIterator[bytes]) -> AsyncI
     async for chunk in chunks:
         yield chunk[to_skip:]
         to_skip = max(0, to_skip - len(chunk))
-
-
-def uids_of(header: Header) -> Uids | None:
-    """Return the instance's UIDs; None where the header could not be followed to the last of them."""
-    if header.study_instance_uid and header.series_instance_uid and header.sop_instance_uid:
-        return Uids(header.study_instance_uid, header.series_instance_uid, header.sop_instance_uid)
-    return None
-
-
-async def find_uids(dicom: DICOMwebClient, header: Header, named_by_service: str | None) -> Uids:
-    """Return the instance's UIDs: from its header, or by a search where the header could not be followed.
-
-    Raises:
-        NotYet: several instances share the UID, or there is none.
-        DICOMwebError: the service cannot be asked.
-    """
-    if uids := uids_of(header):
-        return uids
-    if named_by_service is None:
-        raise NotYet("not_confirmed")
-    found = await dicom.search_for_instances(Query({"SOPInstanceUID": named_by_service}, limit=2))
-    if len(found) != 1:
-        raise NotYet("not_confirmed")
-    [only] = found
-    return Uids(str(only.StudyInstanceUID), str(only.SeriesInstanceUID), str(only.SOPInstanceUID))

@@ -11,7 +11,7 @@ from store_on_upload.doors.arrivals import Door
 from store_on_upload.files.source import Source
 from store_on_upload.part10 import Header
 
-from .duplicate import Uids
+from .uids import Uids
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from store_on_upload.part10 import Header, Unfit, read_header
 from store_on_upload.receipts.receipt import Receipt, timestamp
 from store_on_upload.verdict import NotYet, Replaced, conflict
 
-from .duplicate import Uids
+from .uids import Uids
 
 SHA256 = "sha256"  # metadata of a copy: it was read back, and this is its hash
 

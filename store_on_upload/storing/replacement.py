@@ -15,11 +15,11 @@ from store_on_upload.files.source import HashedBody
 from store_on_upload.verdict import AlreadyStored, Decision, Replaced, Verdict, conflict, judge
 
 from .claim import Claim, Replacement, claimed, read_replacement
-from .duplicate import Uids
 from .job import Job
 from .keeping import discard_kept, find_kept, keep_stored, write_why_kept
 from .patient import is_same_patient
 from .tombstones import DEFAULT_PARTITION
+from .uids import Uids
 
 # Two clocks are compared: the storage's, which tells when the file came, to the second, and the DICOM service's.
 _CLOCKS_MAY_DIFFER = timedelta(seconds=2)

@@ -18,10 +18,11 @@ from store_on_upload.transcoding.transcode import may_be_about_implicit_vr, most
 from store_on_upload.verdict import AlreadyStored, Decision, Verdict, conflict, judge, rejected
 
 from .claim import claimed, read_replacement
-from .duplicate import Uids, find_uids, has_stored_these_bytes, is_same_as_stored, uids_of
+from .duplicate import has_stored_these_bytes, is_same_as_stored
 from .job import Job
 from .replacement import Successor, replace_stored
 from .stuck import clear_remains, is_stuck
+from .uids import Uids, find_uids, uids_of
 
 
 @dataclass(frozen=True)
@@ -104,18 +105,12 @@ async def _store(job: Job, sent: _Sent) -> Receipt:
 
 async def _judge_answer(job: Job, sent: _Sent, outcome: InstanceOutcome) -> Receipt:
     decision = judge(outcome)
-    if job.header.study_instance_uid is None and (uids := _uids_told(outcome)):
+    if job.header.study_instance_uid is None and outcome.is_stored and (uids := uids_of(outcome)):
         job = job.of(uids)
         if await _is_purged(job):  # which study it is of, its header did not tell
             await job.dicom.delete_instance(**asdict(uids))
             decision = rejected("purged")
     return _with_hashes(job, sent, decision)
-
-
-def _uids_told(outcome: InstanceOutcome) -> Uids | None:
-    """Return the UIDs of what was stored, as the service tells them."""
-    study, series, instance = outcome.study_instance_uid, outcome.series_instance_uid, outcome.sop_instance_uid
-    return Uids(study, series, instance) if outcome.is_stored and study and series and instance else None
 
 
 async def _ask(job: Job, sent: _Sent) -> StoreResult:

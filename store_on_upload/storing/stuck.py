@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from shared.dicomweb import DICOMwebClient, NotFound
 from store_on_upload.receipts.receipt import Receipt, parse_timestamp
 
-from .duplicate import Uids
+from .uids import Uids, is_stored
 
 _LONG = timedelta(hours=1)
 
@@ -25,11 +25,7 @@ async def clear_remains(dicom: DICOMwebClient, uids: Uids) -> bool:
     Raises:
         DICOMwebError: the service cannot be asked.
     """
-    try:
-        await dicom.retrieve_instance_metadata(**asdict(uids))
-    except NotFound:
-        pass
-    else:
+    if await is_stored(dicom, uids):
         return False
     with suppress(NotFound):  # gone meanwhile
         await dicom.delete_instance(**asdict(uids))

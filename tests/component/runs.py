@@ -22,7 +22,7 @@ from store_on_upload.doors.arrivals import Arrival, Door
 from store_on_upload.ingest import Ingest
 from store_on_upload.receipts.container import read_receipt
 from store_on_upload.receipts.receipt import Receipt
-from store_on_upload.storing.duplicate import Uids
+from store_on_upload.storing.uids import Uids
 from store_on_upload.upload import handle
 from tests.dicom_samples import Sample
 

@@ -31,9 +31,9 @@ from store_on_upload.receipts.container import read_receipt, write_if_unchanged,
 from store_on_upload.receipts.receipt import Receipt, State, timestamp
 from store_on_upload.reconcile import Difference, Report, reconcile
 from store_on_upload.reconcile.report import MEANINGS
-from store_on_upload.storing.duplicate import Uids
 from store_on_upload.storing.keeping import kept_name, write_why_kept
 from store_on_upload.storing.tombstones import tombstone_name
+from store_on_upload.storing.uids import Uids
 from store_on_upload.upload import handle
 from store_on_upload.verdict import Replaced, Verdict
 from tests.dicom_samples import Sample
