@@ -58,7 +58,7 @@ class Receipt:
         sha256: of the file; None where the content was never read to its end.
         sent_bytes, sent_sha256: of what was sent; None where nothing was, or not to its end.
         changes: what was changed on the way: `part10` (a head was put in front), `explicit_vr` (transcoded).
-        replaced: what gave way to it; for a verdict `conflict`, what was about to, when it was overtaken.
+        replaced: what gave way to it; for a `conflict` or `duplicate`, what was about to, when it was overtaken.
         attempts: runs that began with the file.
         deferrals: how often it was put off, whether it was tried before or not.
         poisonings: how often the platform set its message aside.

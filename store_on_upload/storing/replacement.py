@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from shared.dicomweb import ChangeAction, StatusError
-from store_on_upload.files.source import HashedBody
+from store_on_upload.files.source import HashedBody, Version
 from store_on_upload.verdict import AlreadyStored, Decision, Replaced, Verdict, conflict, judge
 
 from .claim import Claim, Replacement, claimed, read_replacement
+from .duplicate import is_same_as_stored
 from .job import Job
 from .keeping import discard_kept, find_kept, keep_stored, write_why_kept
 from .patient import is_same_patient
@@ -41,6 +42,19 @@ class Successor:
     body: HashedBody
 
 
+def of_same_bytes(latest: Replacement | None, version: Version) -> Decision:
+    """Return the verdict on a version whose bytes are the ones that are stored.
+
+    Args:
+        latest: the instance's latest replacement.
+        version: of the inbox's blob.
+    """
+    if latest and (latest.blob, latest.etag) == (version.name, version.etag):
+        # Another run of this very version has replaced what was there, and then died, or lost the answer.
+        return Decision(Verdict.REPLACED, replaced=latest.replaced)
+    return Decision(Verdict.DUPLICATE)
+
+
 async def replace_stored(successor: Successor) -> Decision:
     """Replace what is stored by PUT, if it may be; harmless when repeated.
 
@@ -65,6 +79,9 @@ async def _overtaken(successor: Successor) -> Decision:
     if kept is not None:
         await write_why_kept(clients, uids, version, kept)
     latest = await read_replacement(clients, successor.job.partition, uids)
+    if await is_same_as_stored(successor.job.dicom, uids, successor.body):  # since they were compared before the claim
+        decision = of_same_bytes(latest, version)
+        return decision if decision.replaced else replace(decision, replaced=kept)
     if latest is None or latest.replaced.sha256 != await successor.body.complete_sha256():
         return replace(conflict("stored_since"), replaced=kept)
     return Decision(Verdict.DUPLICATE if kept is None else Verdict.REPLACED, replaced=kept)

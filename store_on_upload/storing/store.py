@@ -15,12 +15,12 @@ from store_on_upload.receipts.container import read_receipt
 from store_on_upload.receipts.receipt import Document, Receipt
 from store_on_upload.transcoding.completing import missing_head
 from store_on_upload.transcoding.transcode import may_be_about_implicit_vr, most_bytes_held, to_explicit_vr
-from store_on_upload.verdict import AlreadyStored, Decision, Verdict, conflict, judge, rejected
+from store_on_upload.verdict import AlreadyStored, Decision, conflict, judge, rejected
 
 from .claim import claimed, read_replacement
 from .duplicate import has_stored_these_bytes, is_same_as_stored
 from .job import Job
-from .replacement import Successor, replace_stored
+from .replacement import Successor, of_same_bytes, replace_stored
 from .stuck import clear_remains, is_stuck
 from .uids import Uids, find_uids, uids_of
 
@@ -158,10 +158,7 @@ async def _find_same(job: Job, sent: _Sent, uids: Uids, standing: Document | Non
     is_known = latest is None and has_stored_these_bytes(standing, version, sha256, uids.sop_instance_uid, partition)
     if not is_known and not await is_same_as_stored(job.dicom, uids, sent.body):
         return None
-    if latest and (latest.blob, latest.etag) == (version.name, version.etag):
-        # An earlier run of this very version has replaced what was there, and then died, or lost the answer.
-        return Decision(Verdict.REPLACED, replaced=latest.replaced)
-    return Decision(Verdict.DUPLICATE)
+    return of_same_bytes(latest, version)
 
 
 def _with_hashes(job: Job, sent: _Sent, decision: Decision) -> Receipt:

@@ -398,6 +398,34 @@ async def test_what_somebody_else_puts_while_the_copy_is_made_stays(
     assert (await place.quarantined("overtaken.dcm"))[receipt.replaced.kept_as] == sample.content
 
 
+@pytest.mark.parametrize("moment", ["before the claim", "while the copy is made"])
+async def test_the_same_bytes_from_somebody_else_make_it_a_duplicate(
+    place: Place, long_ago: LongAgo, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """They came after the first comparison: what is stored now is what was to be stored."""
+    sample, name = Sample(), f"the same {moment}.dcm"
+    await long_ago(sample)
+    await place.drop(name, other(sample))
+    owner, step = (store, "replace_stored") if moment == "before the claim" else (replacement, "keep_stored")
+    then = getattr(owner, step)
+
+    async def overtaken(*args: Any) -> Any:
+        if owner is store:
+            await place.put(sample, other(sample))
+            return await then(*args)
+        kept = await then(*args)
+        await place.put(sample, other(sample))
+        return kept
+
+    monkeypatch.setattr(owner, step, overtaken)
+    receipt = await place.settled(name)
+    assert outcome(receipt) == ("duplicate", None)
+    assert await place.stored(sample) == other(sample)
+    kept_as = receipt.replaced.kept_as if receipt.replaced else None
+    assert list(await place.quarantined(name)) == ([] if kept_as is None else [kept_as])
+    assert (kept_as is None) == (owner is store)
+
+
 async def test_a_copy_that_was_not_read_back_does_not_stay(
     place: Place, long_ago: LongAgo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
