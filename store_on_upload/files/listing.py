@@ -5,7 +5,7 @@ Where to go on is a continuation token, which only storage can make: on Azure it
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -121,6 +121,15 @@ class Listing:
         self.is_at_end = self.token is None
         answer: Element = self._answer.context[ContentDecodePolicy.CONTEXT_NAME]
         return [Row.of_element(blob) for blob in answer.iterfind("Blobs/Blob")]
+
+    async def pages(self) -> AsyncIterator[list[Row]]:
+        """Yield every page that is left.
+
+        Raises:
+            TokenRefused, AzureError: as `next_page`.
+        """
+        while not self.is_at_end:
+            yield await self.next_page()
 
     def _note(self, answer: Any) -> None:
         self._answer = answer

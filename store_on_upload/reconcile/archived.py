@@ -23,14 +23,13 @@ async def check_archive(check: Check) -> None:
     Raises:
         AzureError: storage failed.
     """
-    archive = Listing(check.clients.container(ARCHIVE))
     receipts = ReceiptsListed(Listing(check.clients.container(RECEIPTS)))
     seen = 0
-    while not archive.is_at_end:
-        page = [row for row in await archive.next_page() if not row.is_folder]
-        found = await receipts.find([_original_name(row) for row in page])
-        await for_each(page, partial(_check_file, check, found.known))
-        seen += len(page)
+    async for page in Listing(check.clients.container(ARCHIVE)).pages():
+        files = [row for row in page if not row.is_folder]
+        found = await receipts.find([_original_name(row) for row in files])
+        await for_each(files, partial(_check_file, check, found.known))
+        seen += len(files)
         check.report.say(f"archive: {seen:,} files")
 
 

@@ -22,11 +22,9 @@ async def check_inbox(check: Check) -> None:
     Raises:
         AzureError: storage failed.
     """
-    inbox = Listing(check.clients.inbox)
     receipts = ReceiptsListed(Listing(check.clients.container(RECEIPTS)))
     seen = 0
-    while not inbox.is_at_end:
-        page = await inbox.next_page()
+    async for page in Listing(check.clients.inbox).pages():
         found = await receipts.find([row.name for row in page])
         await for_each(page, partial(_check_row, check, found.known))
         seen += len(page)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 from shared.settings import QUARANTINE, QUARANTINE_REASONS
@@ -21,15 +22,13 @@ async def check_quarantine(check: Check) -> None:
     Raises:
         AzureError: storage failed.
     """
-    files, reasons = (Listing(check.clients.container(name)) for name in (QUARANTINE, QUARANTINE_REASONS))
-    while not files.is_at_end:
-        page = [row for row in await files.next_page() if not row.is_folder]
-        check.report.in_quarantine += len(page)
-        await for_each(page, lambda row: _check_file(check, row))
+    async for page in Listing(check.clients.container(QUARANTINE)).pages():
+        files = [row for row in page if not row.is_folder]
+        check.report.in_quarantine += len(files)
+        await for_each(files, partial(_check_file, check))
         check.report.say(f"quarantine: {check.report.in_quarantine:,} files")
-    while not reasons.is_at_end:
-        page = [row for row in await reasons.next_page() if not row.is_folder]
-        await for_each(page, lambda row: _check_reason(check, row))
+    async for page in Listing(check.clients.container(QUARANTINE_REASONS)).pages():
+        await for_each([row for row in page if not row.is_folder], partial(_check_reason, check))
 
 
 async def _check_file(check: Check, row: Row) -> None:

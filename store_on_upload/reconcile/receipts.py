@@ -28,10 +28,8 @@ async def check_receipts(check: Check) -> None:
     Raises:
         AzureError, DICOMwebError: storage or the service failed.
     """
-    listing = Listing(check.clients.container(RECEIPTS))
     seen = 0
-    while not listing.is_at_end:
-        page = await listing.next_page()
+    async for page in Listing(check.clients.container(RECEIPTS)).pages():
         expected: Expected = defaultdict(list)
         await for_each(page, partial(_check_row, check, expected))
         await for_each(list(expected.items()), lambda item: check_instances(check, *item))
