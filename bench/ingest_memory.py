@@ -11,6 +11,7 @@ import struct
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import aclosing
 from pathlib import Path
 
 from azure.storage.blob import BlobBlock, ContainerClient
@@ -19,10 +20,9 @@ from bench.transfer_memory import MIB, reset_peak_bytes, status_bytes
 from local.soak.plan import small_instance
 from local.stack import Stack
 from local.tokens import Bearer
-from shared.clients import Clients, blob_service, queue_service
+from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient
 from shared.settings import load
-from shared.sources import Sources
 from store_on_upload.doors.arrivals import Arrival, Door
 from store_on_upload.ingest import Ingest
 from store_on_upload.receipts.container import read_receipt
@@ -82,15 +82,11 @@ async def main(folder: Path, large_mib: int) -> None:
             upload_large(inbox, "large.dcm", 10 * SMALL_ONES, large_mib * MIB)
         settings = load(stack.environment())
         dicom = DICOMwebClient(settings.dicom_service_url, auth=Bearer(stack.token()))
-        storage, queues = blob_service(settings), queue_service(settings)
-        clients = Clients(settings, dicom, storage, queues, Sources(settings))
-        try:
+        async with aclosing(Clients.over(settings, dicom)) as clients:
             await measure(clients, rounds["first"])
             print("| files | growth at its peak, MiB | seconds of the small ones | of all |\n|---|---|---|---|")
             _print_row(f"{SMALL_ONES} small ones", await measure(clients, rounds["alone"]))
             _print_row(f"and one of {large_mib} MiB", await measure(clients, rounds["beside"], "large.dcm"))
-        finally:
-            await clients.aclose()
 
 
 def _print_row(name: str, found: tuple[float, float, float]) -> None:

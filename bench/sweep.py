@@ -7,12 +7,12 @@ import asyncio
 import resource
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 
 from bench.listing_server import listing_server
-from shared.clients import Clients, blob_service, queue_service
+from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient
 from shared.settings import RECEIPTS, load
-from shared.sources import Sources
 from store_on_upload.ingest import Ingest
 from store_on_upload.sweeping import sweep as sweeping
 
@@ -51,12 +51,7 @@ async def main(blobs: int) -> None:
     print("| | processor, s | for a million | to the names alone | peak of memory, MiB |\n|---|---|---|---|---|")
     with listing_server(blobs) as connection:
         settings = load({"DICOM_SERVICE_URL": _SERVICE, "DICOM_STORAGE": connection})
-        async with (
-            blob_service(settings) as storage,
-            queue_service(settings) as queues,
-            DICOMwebClient(_SERVICE) as dicom,
-        ):
-            clients = Clients(settings, dicom, storage, queues, Sources(settings))
+        async with aclosing(Clients.over(settings, DICOMwebClient(_SERVICE))) as clients:
             first = 0.0
             for name, work in (("list names", list_names), ("sweep", sweep), ("list blobs", list_blobs)):
                 took = await seconds(work, clients)

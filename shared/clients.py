@@ -35,6 +35,34 @@ class Clients:
     # Making one costs more than a small request's other work.
     _containers: dict[str, ContainerClient] = field(default_factory=dict, init=False, repr=False, compare=False)
 
+    @classmethod
+    def over(
+        cls,
+        settings: Settings,
+        dicom: DICOMwebClient,
+        sources: Sources | None = None,
+        *,
+        auth: EntraAuth | None = None,
+        credential: DefaultAzureCredential | None = None,
+    ) -> Clients:
+        """Return clients of the storage account that the settings name, beside one of the DICOM service.
+
+        Args:
+            settings: of the app.
+            dicom: the client of the DICOM service; all that is handed over is closed with the clients.
+            sources: without them, the settings hold for all files.
+            auth: the DICOM client's own.
+            credential: for storage; None where the settings have a connection string.
+        """
+        return cls(
+            settings,
+            dicom,
+            storage=_blob_service(settings, credential),
+            queues=_queue_service(settings, credential),
+            sources=sources or Sources(settings),
+            credentials=tuple(one for one in (auth, credential) if one is not None),
+        )
+
     @property
     def inbox(self) -> ContainerClient:
         """The container that files are dropped into."""
@@ -96,14 +124,8 @@ def _create(settings: Settings, sources: Sources) -> Clients:
     auth = EntraAuth(DefaultAzureCredential, settings.dicom_token_scope)
     # Of its own for storage: the DICOM client drops one whose token was refused.
     credential = None if settings.dicom_storage else DefaultAzureCredential()
-    return Clients(
-        settings=settings,
-        dicom=DICOMwebClient(settings.dicom_service_url, auth=auth),
-        storage=blob_service(settings, credential),
-        queues=queue_service(settings, credential),
-        sources=sources,
-        credentials=(auth,) if credential is None else (auth, credential),
-    )
+    dicom = DICOMwebClient(settings.dicom_service_url, auth=auth)
+    return Clients.over(settings, dicom, sources, auth=auth, credential=credential)
 
 
 def _retry() -> ExponentialRetry:
@@ -111,7 +133,7 @@ def _retry() -> ExponentialRetry:
     return ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=3)
 
 
-def blob_service(settings: Settings, credential: DefaultAzureCredential | None = None) -> BlobServiceClient:
+def _blob_service(settings: Settings, credential: DefaultAzureCredential | None = None) -> BlobServiceClient:
     """Return the client of the inbox account's blobs: by its connection string where that is set, else by address."""
     options: dict[str, Any] = {
         "retry_policy": _retry(),
@@ -125,7 +147,7 @@ def blob_service(settings: Settings, credential: DefaultAzureCredential | None =
     return BlobServiceClient(str(settings.dicom_storage_blob_service_uri), credential=credential, **options)
 
 
-def queue_service(settings: Settings, credential: DefaultAzureCredential | None = None) -> QueueServiceClient:
+def _queue_service(settings: Settings, credential: DefaultAzureCredential | None = None) -> QueueServiceClient:
     """Return the client of the inbox account's queues: by its connection string where that is set, else by address."""
     if settings.dicom_storage is not None:
         return QueueServiceClient.from_connection_string(settings.dicom_storage, retry_policy=_retry())

@@ -6,18 +6,17 @@ import asyncio
 import multiprocessing
 import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from multiprocessing.context import ForkServerProcess
 
 from azure.storage.blob.aio import ExponentialRetry
 
 from shared import clients as shared_clients
-from shared.clients import Clients, blob_service, queue_service
+from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient
 from shared.dicomweb.retry import RetryPolicy
 from shared.dicomweb.transport import AiohttpTransport
 from shared.settings import Settings, load
-from shared.sources import Sources
 from store_on_upload.doors.arrivals import Arrival
 from store_on_upload.doors.messages import handle_message
 from store_on_upload.ingest import Ingest
@@ -46,16 +45,13 @@ def start(environment: Mapping[str, str], *works: Work) -> ForkServerProcess:
 @asynccontextmanager
 async def open_clients(settings: Settings) -> AsyncIterator[Clients]:
     """Open what the app works with; of the DICOM service no token is asked."""
-    async with (
-        blob_service(settings) as storage,
-        queue_service(settings) as queues,
-        DICOMwebClient(
-            settings.dicom_service_url,
-            transport=AiohttpTransport(tls=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)),  # to load the roots takes long
-            retry=RetryPolicy(first_pause_seconds=0),
-        ) as dicom,
-    ):
-        yield Clients(settings, dicom, storage, queues, Sources(settings))
+    dicom = DICOMwebClient(
+        settings.dicom_service_url,
+        transport=AiohttpTransport(tls=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)),  # to load the roots takes long
+        retry=RetryPolicy(first_pause_seconds=0),
+    )
+    async with aclosing(Clients.over(settings, dicom)) as clients:
+        yield clients
 
 
 def _run(environment: Mapping[str, str], works: Sequence[Work]) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
 
 import pytest
 
-from shared.clients import Clients, blob_service, queue_service
+from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient
 from shared.settings import OWN_CONTAINERS, load
-from shared.sources import Sources
 from tests.component.dicom_service.support import running
 
 
@@ -24,12 +24,8 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 async def clients(azurite: str) -> AsyncIterator[Clients]:
     """What the app works with; no DICOM service answers."""
     settings = load({"DICOM_SERVICE_URL": "http://127.0.0.1:1/v2", "DICOM_STORAGE": azurite})
-    async with (
-        blob_service(settings) as storage,
-        queue_service(settings) as queues,
-        DICOMwebClient(settings.dicom_service_url) as dicom,
-    ):
+    async with aclosing(Clients.over(settings, DICOMwebClient(settings.dicom_service_url))) as clients:
         for name in (settings.dicom_inbox_container, *OWN_CONTAINERS):
-            if not await storage.get_container_client(name).exists():
-                await storage.create_container(name)
-        yield Clients(settings, dicom, storage, queues, Sources(settings))
+            if not await clients.storage.get_container_client(name).exists():
+                await clients.storage.create_container(name)
+        yield clients

@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, TypeVar
@@ -19,10 +20,9 @@ from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, ge
 
 from local.stack import Stack
 from local.tokens import Bearer
-from shared.clients import Clients, blob_service, queue_service
+from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient
 from shared.settings import load
-from shared.sources import Sources
 from store_on_upload.reconcile import Report, reconcile
 
 WAIT_SECONDS = 60.0
@@ -155,12 +155,8 @@ class DropBox:
     async def _reconcile(self) -> Report:
         settings = load(self.stack.environment())
         dicom = DICOMwebClient(settings.dicom_service_url, auth=Bearer(self.stack.token()))
-        storage, queues = blob_service(settings), queue_service(settings)
-        clients = Clients(settings, dicom, storage, queues, Sources(settings))
-        try:
+        async with aclosing(Clients.over(settings, dicom)) as clients:
             return await reconcile(clients, grace_seconds=0)
-        finally:
-            await clients.aclose()
 
     def log(self) -> str:
         """Return all that the app and its host have written."""
