@@ -11,6 +11,7 @@ from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient
 from shared.settings import OWN_CONTAINERS, load
 from tests.component.dicom_service.support import running
+from tests.component.drops import World
 
 
 @pytest.fixture(scope="module")
@@ -18,6 +19,13 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a DICOM service, empty at first, that the tests of a module share."""
     with running(tmp_path_factory.mktemp("dicom")) as root:
         yield root
+
+
+@pytest.fixture(scope="module")
+def world(azurite: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """The app in processes of its own, whose ways to storage and to the DICOM service can fail."""
+    with World.over(azurite, tmp_path_factory.mktemp("dicom")) as world:
+        yield world
 
 
 @pytest.fixture

@@ -65,9 +65,7 @@ class Place:
 
     async def receipt(self, name: str) -> Receipt:
         """Return the receipt of what a blob is now."""
-        document = await read_receipt(self.clients, name)
-        assert document is not None
-        return document.newest
+        return await newest_receipt(self.clients, name)
 
     async def put(self, sample: Sample, content: bytes | None = None, *, partition: str | None = None) -> None:
         """Store an instance, or replace it, behind the app's back."""
@@ -106,6 +104,20 @@ class Place:
         """Take back all faults."""
         async with httpx.AsyncClient(trust_env=False) as http:
             (await http.delete(f"{self.root}/admin/faults")).raise_for_status()
+
+
+async def newest_receipt(clients: Clients, name: str) -> Receipt:
+    """Return the receipt of what a blob is now; there is one."""
+    document = await read_receipt(clients, name)
+    assert document is not None
+    return document.newest
+
+
+async def brought_in(ingest: Ingest, name: str, content: bytes, door: Door = Door.BLOB) -> Receipt:
+    """Upload a file, handle it once, and return its receipt."""
+    await ingest.clients.inbox.upload_blob(name, content, overwrite=True)
+    await handle(ingest, Arrival((name,), door))
+    return await newest_receipt(ingest.clients, name)
 
 
 @asynccontextmanager

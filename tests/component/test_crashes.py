@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
 from itertools import count
 
 import pytest
@@ -11,12 +10,6 @@ import pytest
 from tests.component.drops import Drop, World
 from tests.component.walks import WALKS, Walk
 from tests.gateway import Fault, Moment, Step
-
-
-@pytest.fixture(scope="module")
-def world(azurite: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with World.over(azurite, tmp_path_factory.mktemp("dicom")) as world:
-        yield world
 
 
 @pytest.mark.parametrize("name", WALKS)

@@ -20,7 +20,9 @@ from store_on_upload.receipts.receipt import Receipt
 from store_on_upload.upload import handle
 from store_on_upload.verdict import Verdict
 from store_on_upload.waiting.put_off import MAX_POISONINGS
+from tests.component.runs import newest_receipt
 from tests.dicom_samples import Sample, new_uid
+from tests.host_messages import blob_trigger_message
 
 
 @pytest.fixture
@@ -36,15 +38,8 @@ async def ingest(clients: Clients) -> Ingest:
 
 def blob_message(name: str, **changes: object) -> bytes:
     """Return what the host writes for a blob that it could not have handled."""
-    message = {
-        "Type": "BlobTrigger",
-        "FunctionId": "Host.Functions.store_on_upload",
-        "BlobType": "BlockBlob",
-        "ContainerName": "dicom-inbox",
-        "BlobName": name,
-        "ETag": '"0x1"',
-    }
-    return json.dumps({key: value for key, value in (message | changes).items() if value is not None}).encode()
+    message = blob_trigger_message(name) | changes
+    return json.dumps({key: value for key, value in message.items() if value is not None}).encode()
 
 
 async def messages(ingest: Ingest, queue: str) -> list[str]:
@@ -59,12 +54,6 @@ async def count_of(ingest: Ingest, queue: str) -> int:
     return int(properties.approximate_message_count or 0)
 
 
-async def receipt_of(ingest: Ingest, name: str) -> Receipt:
-    document = await read_receipt(ingest.clients, name)
-    assert document is not None
-    return document.newest
-
-
 @pytest.mark.parametrize("door", ["blob", "queue"])
 async def test_it_is_tried_again_and_not_for_ever(ingest: Ingest, door: str) -> None:
     """Twice it is put off; the third time is the last, and the file goes to quarantine with its reason."""
@@ -76,7 +65,7 @@ async def test_it_is_tried_again_and_not_for_ever(ingest: Ingest, door: str) -> 
             await handle_poisoned_blob(ingest, blob_message(name))
         else:
             await handle_poisoned_arrival(ingest, write_message(Arrival((name,), Door.DEFERRAL)).encode())
-        return await receipt_of(ingest, name)
+        return await newest_receipt(ingest.clients, name)
 
     for number in range(1, MAX_POISONINGS):
         waiting = await poisoned()
@@ -97,7 +86,7 @@ async def test_attempts_between_them_do_not_forget(ingest: Ingest) -> None:
     await ingest.clients.inbox.upload_blob(name, Sample().content)
     await handle_poisoned_blob(ingest, blob_message(name))
     await handle(ingest, Arrival((name,), Door.DEFERRAL))
-    waiting = await receipt_of(ingest, name)
+    waiting = await newest_receipt(ingest.clients, name)
     assert (waiting.reason, waiting.poisonings) == ("service_unreachable", 1)
 
 
@@ -106,12 +95,12 @@ async def test_one_that_has_its_verdict(ingest: Ingest) -> None:
     name = f"{new_uid()}.dcm"
     await ingest.clients.inbox.upload_blob(name, b"no DICOM" * 40)
     await handle(ingest, Arrival((name,), Door.BLOB))
-    decided = await receipt_of(ingest, name)
+    decided = await newest_receipt(ingest.clients, name)
     uploaded = await ingest.clients.inbox.upload_blob(name, b"no DICOM" * 40)
     etag = str((await uploaded.get_blob_properties()).etag).strip('"')
     await write_receipt(ingest.clients, Receipt(name, etag, 320, "2100-01-01T00:00:00Z", verdict=Verdict.STORED))
     await handle_poisoned_blob(ingest, blob_message(name))
-    assert (await receipt_of(ingest, name)).verdict is Verdict.STORED
+    assert (await newest_receipt(ingest.clients, name)).verdict is Verdict.STORED
     assert await count_of(ingest, ARRIVALS) == 1
     assert decided.verdict is Verdict.REJECTED
 
@@ -147,7 +136,7 @@ async def test_it_may_be_in_base64(ingest: Ingest) -> None:
     name = f"{new_uid()}.dcm"
     await ingest.clients.inbox.upload_blob(name, Sample().content)
     await handle_poisoned_blob(ingest, base64.b64encode(blob_message(name)))
-    assert (await receipt_of(ingest, name)).poisonings == 1
+    assert (await newest_receipt(ingest.clients, name)).poisonings == 1
 
 
 async def test_a_blob_that_has_gone_leaves_nothing(ingest: Ingest) -> None:

@@ -11,12 +11,9 @@ import pytest
 from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient
 from shared.sources import Sources, read_sources
-from store_on_upload.doors.arrivals import Arrival, Door
 from store_on_upload.ingest import Ingest
-from store_on_upload.receipts.container import read_receipt
-from store_on_upload.receipts.receipt import Receipt
-from store_on_upload.upload import handle
 from tests.component.dicom_service.support import running
+from tests.component.runs import brought_in
 from tests.dicom_samples import Sample, new_uid
 
 FILE = """
@@ -50,14 +47,6 @@ async def ingest(clients: Clients, service: str, tmp_path: Path) -> AsyncIterato
         yield Ingest.over(replace(clients, dicom=dicom, sources=sources))
 
 
-async def handled(ingest: Ingest, name: str, content: bytes) -> Receipt:
-    await ingest.clients.inbox.upload_blob(name, content, overwrite=True)
-    await handle(ingest, Arrival((name,), Door.BLOB))
-    document = await read_receipt(ingest.clients, name)
-    assert document is not None
-    return document.newest
-
-
 async def is_in(ingest: Ingest, container: str, name: str) -> bool:
     return await ingest.clients.container(container).get_blob_client(name).exists()
 
@@ -65,11 +54,11 @@ async def is_in(ingest: Ingest, container: str, name: str) -> bool:
 async def test_partition_and_suffixes_and_the_file_afterwards(ingest: Ingest) -> None:
     """Only the suffixes of this source are its own, its files go to its partition, and then to the archive."""
     sample, name = Sample(), f"A/{new_uid()}"
-    receipt = await handled(ingest, f"{name}.img", sample.content)
+    receipt = await brought_in(ingest, f"{name}.img", sample.content)
     assert (receipt.verdict, receipt.source, receipt.partition) == ("stored", "site-a", "site-a")
     assert await is_in(ingest, "dicom-archive", f"{name}.img")
     assert not await is_in(ingest, "dicom-inbox", f"{name}.img")
-    assert (await handled(ingest, f"{name}.dcm", sample.content)).reason == "name"
+    assert (await brought_in(ingest, f"{name}.dcm", sample.content)).reason == "name"
     stored = ingest.clients.dicom_in("site-a").retrieve_instance(
         study_instance_uid=sample.study, series_instance_uid=sample.series, sop_instance_uid=sample.sop
     )
@@ -84,7 +73,7 @@ async def test_conflicts(ingest: Ingest) -> None:
     found = []
     for site, suffix in (("A", "img"), ("B", "dcm")):
         for one in (sample, other):
-            receipt = await handled(ingest, f"{site}/{new_uid()}.{suffix}", one.content)
+            receipt = await brought_in(ingest, f"{site}/{new_uid()}.{suffix}", one.content)
             found.append((receipt.verdict, receipt.reason))
     assert found == [("stored", None), ("conflict", "other_bytes"), ("stored", None), ("conflict", "stored_since")]
 
@@ -92,12 +81,12 @@ async def test_conflicts(ingest: Ingest) -> None:
 async def test_settling(ingest: Ingest) -> None:
     """Where files are seen before they are complete, half a one waits; where not, it is refused at once."""
     half = Sample().content[:-5]
-    waiting = await handled(ingest, f"B/{new_uid()}.dcm", half)
+    waiting = await brought_in(ingest, f"B/{new_uid()}.dcm", half)
     assert (waiting.verdict, waiting.reason, waiting.failed_by_itself) == (None, "unsettled", False)
-    assert (await handled(ingest, f"A/{new_uid()}.img", half)).reason == "unfinished"
+    assert (await brought_in(ingest, f"A/{new_uid()}.img", half)).reason == "unfinished"
 
 
 async def test_no_source(ingest: Ingest) -> None:
     """A service with partitions refuses what names none, and the file waits; it is never in the wrong one."""
-    receipt = await handled(ingest, f"C/{new_uid()}.dcm", Sample().content)
+    receipt = await brought_in(ingest, f"C/{new_uid()}.dcm", Sample().content)
     assert (receipt.verdict, receipt.reason, receipt.partition) == (None, "service_failed", None)

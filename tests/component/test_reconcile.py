@@ -36,6 +36,7 @@ from store_on_upload.storing.tombstones import tombstone_name
 from store_on_upload.storing.uids import Uids
 from store_on_upload.upload import handle
 from store_on_upload.verdict import Replaced, Verdict
+from tests.component.runs import brought_in
 from tests.dicom_samples import Sample
 
 QUEUES = (ARRIVALS_POISON, BLOB_POISON, PARKED)
@@ -68,11 +69,7 @@ async def ingest(clients: Clients, service: str, monkeypatch: pytest.MonkeyPatch
 
 async def land(ingest: Ingest, name: str, content: bytes) -> Receipt:
     """Drop a file and bring it to its verdict."""
-    await ingest.clients.inbox.upload_blob(name, content, overwrite=True)
-    await handle(ingest, Arrival((name,), Door.DEFERRAL))
-    document = await read_receipt(ingest.clients, name)
-    assert document is not None
-    return document.newest
+    return await brought_in(ingest, name, content, Door.DEFERRAL)
 
 
 async def later(ingest: Ingest, monkeypatch: pytest.MonkeyPatch, *, names: bool = False) -> Report:

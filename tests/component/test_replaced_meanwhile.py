@@ -21,12 +21,6 @@ _MIB = 1024 * 1024
 PLACES = {"keep": DEFAULT_INBOX, "archive": ARCHIVE}
 
 
-@pytest.fixture(scope="module")
-def world(azurite: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with World.over(azurite, tmp_path_factory.mktemp("dicom")) as world:
-        yield world
-
-
 def each_request(
     world: World, policy: str, name: str, content: Callable[[Drop], bytes], act: Callable[[Drop], None]
 ) -> Iterator[Drop]:

@@ -20,12 +20,11 @@ from shared.dicomweb import DICOMwebClient, RetryPolicy
 from shared.settings import CONTROL
 from store_on_upload.doors.arrivals import Arrival, Door
 from store_on_upload.ingest import Ingest
-from store_on_upload.receipts.container import read_receipt
-from store_on_upload.receipts.receipt import Receipt
 from store_on_upload.upload import handle
 from store_on_upload.verdict import Verdict
 from store_on_upload.waiting import stop_switch
 from store_on_upload.waiting.stop_switch import STOP, StopSwitch
+from tests.component.runs import newest_receipt
 from tests.component.scripted_server import Received, Script, answer, serve
 from tests.component.watched_storage import Watch, watched
 from tests.dicom_samples import Sample, new_uid
@@ -81,12 +80,6 @@ async def dropped(clients: Clients, content: bytes | None = None) -> str:
     return name
 
 
-async def receipt_of(clients: Clients, name: str) -> Receipt:
-    document = await read_receipt(clients, name)
-    assert document is not None
-    return document.newest
-
-
 @pytest.mark.parametrize("door", [Door.BLOB, Door.EVENT, Door.DEFERRAL, Door.SWEEP])
 async def test_stopped(ingest: Ingest, clients: Clients, watch: Watch, stop: None, clock: Clock, door: Door) -> None:
     """Whichever door a file comes through, it is put off unread, and stored once the STOP is gone."""
@@ -95,13 +88,13 @@ async def test_stopped(ingest: Ingest, clients: Clients, watch: Watch, stop: Non
     await handle(ingest, Arrival((name,), door))
     assert "GET dicom-inbox" not in watch.requests
     assert watch.requests[-1] == "POST dicom-arrivals"
-    waiting = await receipt_of(clients, name)
+    waiting = await newest_receipt(clients, name)
     assert (waiting.verdict, waiting.reason, waiting.attempts) == (None, "stopped", 0)
     assert not waiting.failed_by_itself
     await remove_stop(clients)
     clock.now += 6
     await handle(ingest, Arrival((name,), Door.DEFERRAL))
-    assert (await receipt_of(clients, name)).verdict is Verdict.STORED
+    assert (await newest_receipt(clients, name)).verdict is Verdict.STORED
 
 
 async def test_how_soon_it_is_noticed(ingest: Ingest, clients: Clients, watch: Watch, clock: Clock) -> None:
@@ -132,10 +125,10 @@ async def test_unreadable(ingest: Ingest, clients: Clients, watch: Watch, clock:
     watch.step_in(1, refuse)
     await handle(ingest, Arrival((name,), Door.BLOB))
     assert watch.requests[0] == LOOK
-    assert (await receipt_of(clients, name)).reason == "stopped"
+    assert (await newest_receipt(clients, name)).reason == "stopped"
     clock.now += 6
     await handle(ingest, Arrival((name,), Door.DEFERRAL))
-    assert (await receipt_of(clients, name)).verdict is Verdict.STORED
+    assert (await newest_receipt(clients, name)).verdict is Verdict.STORED
 
 
 async def test_no_container(clients: Clients, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,7 +152,7 @@ async def test_stopped_while_it_waits_for_its_turn(
         await handle(ingest, Arrival((name,), Door.BLOB))
     finally:
         await remove_stop(clients)
-    waiting = await receipt_of(clients, name)
+    waiting = await newest_receipt(clients, name)
     assert (waiting.reason, waiting.failed_by_itself) == ("stopped", False)
 
 
@@ -188,18 +181,18 @@ async def test_an_outage(clients: Clients, watch: Watch) -> None:
         ingest.circuit.clock = clock.monotonic
         names = [await dropped(clients) for _ in range(6)]
         await handle(ingest, Arrival((names[0],), Door.BLOB))
-        assert (await receipt_of(clients, names[0])).reason == "service_busy"
+        assert (await newest_receipt(clients, names[0])).reason == "service_busy"
         watch.leave()
         await handle_all(ingest, names[1:])
         assert "GET dicom-inbox" not in watch.requests
-        assert {(await receipt_of(clients, name)).reason for name in names[1:]} == {"outage"}
+        assert {(await newest_receipt(clients, name)).reason for name in names[1:]} == {"outage"}
         clock.now += 29
         await handle_all(ingest, names)
         assert len(server.requests) == 1
         clock.now += 1
         await handle_all(ingest, names)
         assert len(server.requests) == 2
-        receipts = [await receipt_of(clients, name) for name in names]
+        receipts = [await newest_receipt(clients, name) for name in names]
         assert {(one.verdict, one.failed_by_itself) for one in receipts} == {(None, False)}
         clock.now += 30
         service.is_down = False
@@ -225,6 +218,6 @@ async def test_one_file_that_fails_stops_no_other(clients: Clients) -> None:
         for _ in range(8):
             await handle(ingest, Arrival((name,), Door.DEFERRAL))
         await handle(ingest, Arrival((another,), Door.BLOB))
-    waiting = await receipt_of(clients, name)
+    waiting = await newest_receipt(clients, name)
     assert (waiting.reason, waiting.attempts, waiting.failed_by_itself) == ("service_failed", 8, True)
-    assert (await receipt_of(clients, another)).verdict is Verdict.REJECTED
+    assert (await newest_receipt(clients, another)).verdict is Verdict.REJECTED

@@ -28,12 +28,6 @@ NAMES = (
 )
 
 
-@pytest.fixture(scope="module")
-def world(azurite: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with World.over(azurite, tmp_path_factory.mktemp("dicom")) as world:
-        yield world
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_a_failure_of_each_request(world: World, name: str) -> None:
     """Whether it was carried out or not; the run ends well or is run again, and the end is the same."""

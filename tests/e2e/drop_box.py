@@ -24,6 +24,7 @@ from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient
 from shared.settings import load
 from store_on_upload.reconcile import Report, reconcile
+from tests.host_messages import blob_trigger_message
 
 WAIT_SECONDS = 60.0
 T = TypeVar("T")
@@ -126,17 +127,9 @@ class DropBox:
         """Tell the host of a blob again, `times` at once, as Event Grid and dying hosts do."""
         queues = QueueServiceClient.from_connection_string(self.stack.connection_string)
         [queue] = [queue.name for queue in queues.list_queues(name_starts_with="azure-webjobs-blobtrigger-")]
-        message = {
-            "Type": "BlobTrigger",
-            "FunctionId": "Host.Functions.store_on_upload",
-            "BlobType": "BlockBlob",
-            "ContainerName": "dicom-inbox",
-            "BlobName": name,
-            "ETag": f'"{etag}"',
-        }
         client = queues.get_queue_client(queue, message_encode_policy=TextBase64EncodePolicy())
         for _ in range(times):
-            client.send_message(json.dumps(message))
+            client.send_message(json.dumps(blob_trigger_message(name, etag)))
 
     def adds_up(self) -> Report:
         """Return what `make reconcile` finds once there is no difference and nothing waits; of what is under way, too.

@@ -12,6 +12,7 @@ from azure.storage.queue import QueueClient, QueueServiceClient
 
 from local.stack import Stack
 from tests.e2e.drop_box import DropBox, Instance, make_instance, wait_for
+from tests.host_messages import blob_trigger_message
 
 SOURCES = """
 [[source]]
@@ -180,15 +181,8 @@ def test_another_apps_poison_message_is_handed_on(box: DropBox) -> None:
 def test_our_own_poison_message_brings_the_blob_back(box: DropBox) -> None:
     """After five failed runs the platform sets its message aside; the file gets its verdict nevertheless."""
     etag = box.drop("set aside.dcm", make_instance().content)
-    message = {
-        "Type": "BlobTrigger",
-        "FunctionId": "Host.Functions.store_on_upload",
-        "ContainerName": "dicom-inbox",
-        "BlobName": "set aside.dcm",
-        "ETag": f'"{etag}"',
-    }
     with queue(box, "webjobs-blobtrigger-poison") as poison:
-        poison.send_message(json.dumps(message))
+        poison.send_message(json.dumps(blob_trigger_message("set aside.dcm", etag)))
     assert box.waiting("set aside.dcm")["reason"] == "poisoned"
     receipt = box.receipt("set aside.dcm", etag)
     assert (receipt["verdict"], receipt["poisonings"]) == ("stored", 1)

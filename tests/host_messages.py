@@ -1,0 +1,22 @@
+"""What the Functions host writes into its queues, for tests that say it in its place."""
+
+from __future__ import annotations
+
+from shared.settings import DEFAULT_INBOX
+
+
+def blob_trigger_message(name: str, etag: str = "0x1") -> dict[str, object]:
+    """Return the host's message about a blob for our trigger, as in its own queue and in `webjobs-blobtrigger-poison`.
+
+    Args:
+        name: of the blob in the inbox.
+        etag: without quotation marks.
+    """
+    return {
+        "Type": "BlobTrigger",
+        "FunctionId": "Host.Functions.store_on_upload",
+        "BlobType": "BlockBlob",
+        "ContainerName": DEFAULT_INBOX,
+        "BlobName": name,
+        "ETag": f'"{etag}"',
+    }
