@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from subprocess import PIPE, Popen
 from urllib.parse import parse_qs, urlsplit
+
+from bench.server import port_of
 
 PAGE = 5000
 _LINE = "HTTP/1.1 {} X\r\nContent-Type: application/xml\r\nContent-Length: {}\r\n{}\r\n"
@@ -31,14 +31,9 @@ _METADATA = "<Metadata><etag>0x8DE0{0:012X}</etag><state>final</state><dispositi
 @contextmanager
 def listing_server(blobs: int) -> Iterator[str]:
     """Run the server in another process and give the account's connection string."""
-    command = [sys.executable, "-m", "bench.listing_server", "--blobs", str(blobs)]
-    with Popen(command, stdout=PIPE, text=True) as process:
-        try:
-            assert process.stdout
-            address = f"http://127.0.0.1:{int(process.stdout.readline())}/bench"
-            yield f"AccountName=bench;AccountKey=YQ==;BlobEndpoint={address};QueueEndpoint={address}"
-        finally:
-            process.terminate()
+    with port_of("bench.listing_server", "--blobs", str(blobs)) as port:
+        address = f"http://127.0.0.1:{port}/bench"
+        yield f"AccountName=bench;AccountKey=YQ==;BlobEndpoint={address};QueueEndpoint={address}"
 
 
 async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, blobs: int) -> None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from subprocess import PIPE, Popen
 
+from bench.server import port_of
 from shared.dicomweb.transport.counting import CHUNK_BYTES
 
 _STORED = b'{"00081199": {"vr": "SQ", "Value": []}}'
@@ -21,13 +20,8 @@ _CHUNK = bytes(CHUNK_BYTES)
 @contextmanager
 def sink_and_source(size_bytes: int = 0) -> Iterator[str]:
     """Run the server in another process and give its address with a version; `size_bytes` is the instance's."""
-    command = [sys.executable, "-m", "bench.sink_and_source", "--size-bytes", str(size_bytes)]
-    with Popen(command, stdout=PIPE, text=True) as process:
-        try:
-            assert process.stdout
-            yield f"http://127.0.0.1:{int(process.stdout.readline())}/v2"
-        finally:
-            process.terminate()
+    with port_of("bench.sink_and_source", "--size-bytes", str(size_bytes)) as port:
+        yield f"http://127.0.0.1:{port}/v2"
 
 
 async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, size_bytes: int) -> None:
