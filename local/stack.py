@@ -53,6 +53,18 @@ class Ports:
         )
 
 
+def without_trigger(folder: Path, sources: str) -> dict[str, str]:
+    """Return settings by which files come by the queue and the sweep alone, under the rules of a `sources.toml`.
+
+    Args:
+        folder: where it is written.
+        sources: what is in it.
+    """
+    path = folder / "sources.toml"
+    path.write_text(sources)
+    return {"SOURCES_PATH": str(path), "AzureWebJobs.store_on_upload.Disabled": "true"}
+
+
 class Stack:
     """The running parts; a context manager that is left with all of them ended.
 

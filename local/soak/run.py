@@ -16,7 +16,7 @@ from local.soak.account import Account, pending, settle
 from local.soak.disturbing import Disturber
 from local.soak.dropping import QUEUE, Dropped, drop_all
 from local.soak.plan import SOURCES, plan
-from local.stack import Stack
+from local.stack import Stack, without_trigger
 
 # So that no file is too young for the sweep; later, so that no file is waited for.
 _FILES_ARE_OLD_SECONDS = 3600.0
@@ -50,15 +50,13 @@ def soak(folder: Path, *, count: int, kills: int, faults: int, calm_seconds: flo
     """
     random = Random(seed)  # noqa: S311 - no secret
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "sources.toml").write_text(SOURCES)
-    settings = {"SOURCES_PATH": str(folder / "sources.toml"), "AzureWebJobs.store_on_upload.Disabled": "true"}
     with Stack(
         folder,
         auth=True,
         poll_seconds=_POLL_SECONDS,
         lock_seconds=_LOCK_SECONDS,
         clock_ahead_seconds=_FILES_ARE_OLD_SECONDS,
-        settings=settings,
+        settings=without_trigger(folder, SOURCES),
     ) as stack:
         return _Soak(stack, random, say).run(count, kills, faults, calm_seconds)
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from azure.storage.queue import QueueClient, QueueServiceClient
 
-from local.stack import Stack
+from local.stack import Stack, without_trigger
 from tests.e2e.drop_box import DropBox, Instance, make_instance, wait_for
 from tests.host_messages import blob_trigger_message
 
@@ -31,11 +31,7 @@ ACCOUNT = "/subscriptions/1/resourceGroups/g/providers/Microsoft.Storage/storage
 @pytest.fixture(scope="module")
 def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DropBox]:
     folder = tmp_path_factory.mktemp("arrivals")
-    (folder / "sources.toml").write_text(SOURCES)
-    settings = {
-        "SOURCES_PATH": str(folder / "sources.toml"),
-        "AzureWebJobs.store_on_upload.Disabled": "true",
-    }
+    settings = without_trigger(folder, SOURCES)
     with Stack(folder, auth=True, poll_seconds=0.1, settings=settings, dicom_options=["--partitions"]) as stack:
         yield DropBox(stack)
 

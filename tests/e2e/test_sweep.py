@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from local.stack import ROOT, Stack, no_proxy
+from local.stack import ROOT, Stack, no_proxy, without_trigger
 from tests.e2e.drop_box import DropBox, make_instance, wait_for
 
 SOURCES = """
@@ -23,8 +23,7 @@ after_store = "delete"
 @pytest.fixture(scope="module")
 def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DropBox]:
     folder = tmp_path_factory.mktemp("sweep")
-    (folder / "sources.toml").write_text(SOURCES)
-    settings = {"SOURCES_PATH": str(folder / "sources.toml"), "AzureWebJobs.store_on_upload.Disabled": "true"}
+    settings = without_trigger(folder, SOURCES)
     with Stack(folder, auth=True, poll_seconds=0.1, settings=settings, clock_ahead_seconds=1000) as stack:
         yield DropBox(stack)
 
