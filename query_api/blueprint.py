@@ -1,4 +1,4 @@
-"""The routes: the paths of PS3.18 under the app's prefix. Nothing here can write or delete."""
+"""The HTTP functions: each lookup of the route table, two questions about the app's health, and all other paths."""
 
 from __future__ import annotations
 
@@ -7,53 +7,44 @@ from collections.abc import Awaitable, Callable
 import azure.functions as func
 from azurefunctions.extensions.http.fastapi import Request, Response
 
-from . import retrieve, search
+from .answering import look_up, refuse_path
 from .health import Readiness
-from .lookup import Translate, look_up
+from .lookup import Route
+from .routes import ROUTES
 
 blueprint = func.Blueprint()
 _readiness = Readiness()
 
-_STUDY = "studies/{study}"
-_SERIES = f"{_STUDY}/series/{{series}}"
-_INSTANCE = f"{_SERIES}/instances/{{instance}}"
-
-# Function → its path, and what turns the caller's request into the request to the service.
-LOOKUPS: dict[str, tuple[str, Translate]] = {
-    "search_studies": ("studies", search.studies),
-    "search_series": ("series", search.series),
-    "search_instances": ("instances", search.instances),
-    "search_study_series": (f"{_STUDY}/series", search.series),
-    "search_study_instances": (f"{_STUDY}/instances", search.instances),
-    "search_series_instances": (f"{_SERIES}/instances", search.instances),
-    "retrieve_study": (_STUDY, retrieve.dicom),
-    "retrieve_series": (_SERIES, retrieve.dicom),
-    "retrieve_instance": (_INSTANCE, retrieve.dicom),
-    "retrieve_study_metadata": (f"{_STUDY}/metadata", retrieve.metadata),
-    "retrieve_series_metadata": (f"{_SERIES}/metadata", retrieve.metadata),
-    "retrieve_instance_metadata": (f"{_INSTANCE}/metadata", retrieve.metadata),
-    "retrieve_frames": (f"{_INSTANCE}/frames/{{frames}}", retrieve.frames),
-}
+# The host answers 404 to a method that a route does not list, so that the routes list all, to say 405 themselves.
+# OPTIONS stays the platform's, which answers preflights.
+_ALL_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
-def _lookup(translate: Translate) -> Callable[[Request], Awaitable[Response]]:
+def _lookup(route: Route) -> Callable[[Request], Awaitable[Response]]:
     async def lookup(req: Request) -> Response:
-        return await look_up(req, translate)
+        return await look_up(req, route)
 
     return lookup
 
 
-for _name, (_path, _translate) in LOOKUPS.items():
-    blueprint.function_name(_name)(blueprint.route(_path, methods=["GET"])(_lookup(_translate)))
+for _route in ROUTES:
+    blueprint.function_name(_route.name)(blueprint.route(_route.path, methods=_ALL_METHODS)(_lookup(_route)))
 
 
-@blueprint.route("health/live", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+@blueprint.route("health/live", methods=["GET", "HEAD"], auth_level=func.AuthLevel.ANONYMOUS)
 async def health_live(req: Request) -> Response:
     """Answer 200 while the process serves requests, whatever its settings."""
     return Response(status_code=200)
 
 
-@blueprint.route("health/ready", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+@blueprint.route("health/ready", methods=["GET", "HEAD"], auth_level=func.AuthLevel.ANONYMOUS)
 async def health_ready(req: Request) -> Response:
     """Answer 200 while lookups would work, else 503."""
     return Response(status_code=200 if await _readiness.is_ready() else 503)
+
+
+# The host tries functions in the order of their names: this one's must come last.
+@blueprint.route("{*path}", methods=_ALL_METHODS)
+async def unknown_path(req: Request) -> Response:
+    """Answer what no other function takes."""
+    return await refuse_path(req)

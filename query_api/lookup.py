@@ -1,64 +1,138 @@
-"""One lookup: from the caller's request to the service's answer, with one line in the log."""
+"""What a lookup is: the route it came by, and all that is known of it while it is under way."""
 
 from __future__ import annotations
 
-import logging
-import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+import re
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Final, Literal, TypeAlias
 
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
-from shared.clients import get_clients
-from shared.dicomweb import Answer, InvalidResponse, NotFound, Request
-from shared.events import describe, event, place
-from shared.problems import problem
+from shared.clients import Clients
+from shared.dicomweb import DICOMwebClient, Resource
+from shared.settings import Settings
 
-from .answers import pass_through, without_body
+from .public_address import public_address
+from .refusals import refused
 
-# Turns the caller's request into the request to the service.
-Translate = Callable[[HttpRequest], Request]
+_HANDLING = re.compile(r"(?:^|[,;])\s*handling\s*=\s*\"?(strict|lenient)\b", re.IGNORECASE)
 
+METHODS: Final = ("GET", "HEAD")
 
-async def look_up(http: HttpRequest, translate: Translate) -> Response:
-    """Answer a lookup."""
-    started = time.monotonic()
-    request: Request | None = None
-    error: Exception | None = None
-    try:
-        request = translate(http)
-        response = await _forward(request)
-    except Exception as failure:
-        error = failure
-        response = problem(failure)
-    event(
-        "lookup",
-        level=logging.ERROR if response.status_code >= 500 else logging.INFO,
-        transaction=request.transaction if request else None,
-        status=response.status_code,
-        error=describe(error) if error else None,
-        at=place(error) if error else None,
-        seconds=round(time.monotonic() - started, 3),
-    )
-    return response
+Answer: TypeAlias = "Callable[[Lookup], Coroutine[Any, Any, Response]]"
+Transaction = Literal["search", "retrieve", "changes", "openapi"]
 
 
-@asynccontextmanager
-async def _send(request: Request) -> AsyncIterator[Answer]:
-    """Ask the service; a search knows no 404, so one means that this is no such service's address."""
-    try:
-        async with get_clients().dicom.send(request) as answer:
-            yield answer
-    except NotFound:
-        if request.transaction.startswith("search"):
-            raise InvalidResponse(f"{request.transaction}: the service knows no searches at this address") from None
-        raise
+@dataclass(frozen=True)
+class Adaptation:
+    """Something that was asked for and done in another way, which the answer says in a `Warning` (RFC 7234 §5.5).
+
+    Args:
+        code: a stable word for the log.
+        text: for the caller, in ASCII without quotes; it holds names of attributes, never a value.
+    """
+
+    code: str
+    text: str
 
 
-async def _forward(request: Request) -> Response:
-    async with AsyncExitStack() as upstream:
-        answer = await upstream.enter_async_context(_send(request))
-        bodiless = answer.status_code in (204, 304)
-        response = without_body(answer) if bodiless else await pass_through(upstream, answer, request.accept)
-    return response  # noqa: RET504  (inside, mypy would miss a return: the stack may swallow exceptions)
+@dataclass(frozen=True)
+class Route:
+    """One kind of lookup.
+
+    Args:
+        name: the function's; the host tries functions in the order of their names.
+        path: below the app's prefix, with parameters in braces.
+        transaction: of PS3.18, or of ours.
+        resource: what is searched for or retrieved, for the log: `studies`, `series metadata`.
+        answer: turns a lookup into its answer; what it raises becomes a problem.
+    """
+
+    name: str
+    path: str
+    transaction: Transaction
+    resource: str
+    answer: Answer
+
+
+@dataclass
+class Lookup:
+    """One lookup under way.
+
+    Args:
+        http: what the caller sent.
+        route: by which it came.
+        clients: what the app works with.
+        request_id: names it in the log and to the caller.
+    """
+
+    http: HttpRequest
+    route: Route
+    clients: Clients
+    request_id: str
+    adaptations: list[Adaptation] = field(default_factory=list)
+    # How many datasets or parts the answer has, as far as the lookup counts them.
+    datasets: int | None = None
+    # Machines that know no DICOM shall not get what they did not ask for.
+    is_strict_by_default: bool = False
+
+    @property
+    def settings(self) -> Settings:
+        """The app's settings."""
+        return self.clients.settings
+
+    @property
+    def partition(self) -> str | None:
+        """The partition that the path names, or None."""
+        partition: str | None = self.http.path_params.get("partition")
+        return partition
+
+    @cached_property
+    def resource(self) -> Resource:
+        """The study, series or instance that the path names, or all studies.
+
+        Raises:
+            InvalidParameter: it has what is no UID.
+        """
+        parameters = self.http.path_params
+        return Resource(parameters.get("study"), parameters.get("series"), parameters.get("instance"))
+
+    @cached_property
+    def dicom(self) -> DICOMwebClient:
+        """The service's client, bound to the partition.
+
+        Raises:
+            InvalidParameter: that is no partition's name.
+        """
+        return self.clients.dicom_in(self.partition)
+
+    @cached_property
+    def address(self) -> str:
+        """The address, as the caller sees it, that stands for the service's own, with the partition if there is one."""
+        base = public_address(self.http, self.route.path, self.settings.public_url)
+        return base if self.partition is None else f"{base}/partitions/{self.partition}"
+
+    @property
+    def is_strict(self) -> bool:
+        """Whether what cannot be answered as it stands is refused (`Prefer: handling=strict`, RFC 7240 §4.4)."""
+        preferred = _HANDLING.search(", ".join(self.http.headers.getlist("prefer")))
+        return preferred[1].lower() == "strict" if preferred else self.is_strict_by_default
+
+    def adapt(self, adaptation: Adaptation) -> None:
+        """Note that something is done in another way than it was asked for.
+
+        Raises:
+            Refused: the caller does not want that.
+        """
+        if self.is_strict:
+            raise refused("not-adapted", members={"adaptation": adaptation.code, "detail": adaptation.text})
+        if adaptation not in self.adaptations:
+            self.adaptations.append(adaptation)
+
+    def warning_headers(self) -> dict[str, str]:
+        """Return what tells the caller of the adaptations so far."""
+        warnings = ", ".join(f'299 - "{adaptation.text}"' for adaptation in self.adaptations)
+        return {"Warning": warnings} if warnings else {}

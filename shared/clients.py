@@ -69,7 +69,11 @@ class Clients:
         return self.container(self.settings.dicom_inbox_container)
 
     def dicom_in(self, partition: str | None) -> DICOMwebClient:
-        """Return the client for a partition of the service, or for a service without partitions."""
+        """Return the client for a partition of the service, or for a service without partitions.
+
+        Raises:
+            InvalidParameter: that is no partition's name.
+        """
         return self.dicom if partition is None else self.dicom.partition(partition)
 
     def container(self, name: str) -> ContainerClient:

@@ -20,11 +20,13 @@ from shared.settings import ConfigurationError
 
 FIELDS: Final = frozenset(
     {
+        "adaptations",  # codes of `query_api`
         "at",  # from `place`
         "attempts",
         "attributes",  # tags, never values
         "bytes",
         "complete",
+        "datasets",
         "door",
         "due",
         "error",  # from `describe`
@@ -33,6 +35,8 @@ FIELDS: Final = frozenset(
         "oldest_pending_seconds",
         "queued",
         "reason",
+        "request_id",
+        "resource",
         "seconds",
         "seen",
         "service_code",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import ceil
 from typing import Final
 
@@ -33,14 +34,38 @@ class Refused(Exception):
         code: a stable word.
         title: what it means.
         retry_after_seconds: how long it is of no use to ask again.
+        members: what else the body has (RFC 9457 §3.2).
+        headers: what else the answer has.
     """
 
-    def __init__(self, status: int, code: str, title: str, retry_after_seconds: float | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        title: str,
+        retry_after_seconds: float | None = None,
+        *,
+        members: Mapping[str, object] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(code)
         self.status = status
         self.code = code
         self.title = title
         self.retry_after_seconds = retry_after_seconds
+        self.members = dict(members or {})
+        self.headers = dict(headers or {})
+
+
+def invalid_parameter(parameter: str, detail: str) -> Refused:
+    """Return the refusal of one parameter.
+
+    Args:
+        parameter: its name, a DICOM keyword or one of ours; never one that the caller made up.
+        detail: what is wrong with it and what is allowed, without its value.
+    """
+    members = {"parameter": parameter, "detail": detail}
+    return Refused(400, "invalid-parameter", "A parameter is not valid.", members=members)
 
 
 # Error → status, stable code, what it means. The first that fits counts; subclasses stand before their bases.
@@ -62,24 +87,33 @@ PROBLEMS: Final[tuple[tuple[type[Exception], int, str, str], ...]] = (
     (DICOMwebError, 502, "service-failed", "The DICOM service failed."),
 )
 
+# What the service's status alone tells; it stands before the table of errors.
+_BY_STATUS: Final = {
+    400: ("invalid-request", "The DICOM service does not take this request."),
+    429: ("service-throttles", "The DICOM service gets too many requests; try again later, and more slowly."),
+}
+
 
 def problem(error: Exception) -> Response:
     """Return the answer that stands for an error; the service's own words never reach the caller."""
     status, code, title = _classify(error)
     headers = dict(NOT_KEPT)
-    if isinstance(error, StatusError | Refused) and error.retry_after_seconds is not None and status == 503:
+    if isinstance(error, StatusError | Refused) and error.retry_after_seconds is not None and status in (429, 503):
         headers["Retry-After"] = str(ceil(error.retry_after_seconds))
-    body = {"type": "about:blank", "status": status, "code": code, "title": title}
+    body: dict[str, object] = {"type": "about:blank", "status": status, "code": code, "title": title}
     if isinstance(error, InvalidParameter):
         body["detail"] = str(error)
+    if isinstance(error, Refused):
+        body |= error.members
+        headers |= error.headers
     return JSONResponse(body, status_code=status, headers=headers, media_type="application/problem+json")
 
 
 def _classify(error: Exception) -> tuple[int, str, str]:
     if isinstance(error, Refused):
         return error.status, error.code, error.title
-    if isinstance(error, StatusError) and error.status_code == 400:
-        return 400, "invalid-request", "The DICOM service does not take this request."
+    if isinstance(error, StatusError) and error.status_code in _BY_STATUS:
+        return error.status_code, *_BY_STATUS[error.status_code]
     for kind, status, code, title in PROBLEMS:
         if isinstance(error, kind):
             return status, code, title

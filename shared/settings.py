@@ -51,6 +51,7 @@ def _container_to_read(value: str) -> str:
 
 ServiceAddress = Annotated[str, AfterValidator(setting_rules.service_address)]
 ConnectionString = Annotated[str, AfterValidator(setting_rules.connection_string)]
+Address = Annotated[str, AfterValidator(setting_rules.address)]
 Container = Annotated[str, AfterValidator(_container_to_read)]
 Schedule = Annotated[str, AfterValidator(setting_rules.schedule)]
 Suffixes = Annotated[tuple[str, ...], BeforeValidator(setting_rules.suffixes)]
@@ -195,6 +196,43 @@ class Settings(BaseModel):
         repr=False,
         min_length=16,
         description="What the header `x-approval-key` must hold for a replay. Not set: none is allowed.",
+    )
+    lookup_concurrency: int = Field(
+        default=64,
+        ge=1,
+        le=1000,
+        description="How many lookups one process answers at the same time; more are answered 503, so that ingest is "
+        "not starved.",
+    )
+    lookup_timeout_seconds: float = Field(
+        default=200,
+        gt=0,
+        le=220,
+        description="How long a lookup may stand still: until its first byte, and between any two. There is no limit "
+        "in total. The platform's own is 230.",
+    )
+    max_results: int = Field(
+        default=1000,
+        ge=1,
+        le=10_000,
+        description="How many results a search gives at most at a time; its answer says where there are more.",
+    )
+    wildcard_scan_limit: int = Field(
+        default=2000,
+        ge=1,
+        le=100_000,
+        description="How many results of the DICOM service are looked through for a search that it cannot do itself, "
+        "such as by `*`. Where there are more, the search is refused.",
+    )
+    empty_search_status: Literal["200", "204"] = Field(
+        default="200",
+        description="The answer to a search that finds nothing: `200` with an empty list, as the Standard has it now, "
+        "or `204`, as it had it before.",
+    )
+    public_url: Address | None = Field(
+        default=None,
+        description="Address above all lookups as callers see it, such as `https://example.org/imaging/api`, for "
+        "gateways that do not tell it in `X-Forwarded-Host`, `-Proto` and `-Prefix`. Links in answers start with it.",
     )
     purge_schedule: Schedule = Field(
         default=DEFAULT_PURGE_SCHEDULE,

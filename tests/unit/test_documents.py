@@ -8,6 +8,7 @@ import tomllib
 from dataclasses import replace
 from pathlib import Path
 
+from query_api import refusals
 from shared.events import FIELDS
 from shared.problems import PROBLEMS
 from shared.settings import Settings, setting_name
@@ -123,9 +124,10 @@ def test_every_difference_is_documented_in_its_own_words() -> None:
 
 def test_every_problem_is_documented_with_its_status() -> None:
     """All codes that a lookup may answer with."""
-    told = {code: cells[0] for code, cells in rows("docs/lookups.md", "Problems").items()}
+    told = {code: cells[0] for code, cells in rows("docs/query-api.md", "Problems").items()}
     given = {code: str(status) for _, status, code, _ in PROBLEMS}
-    assert told == {**given, "invalid-request": "400", "internal": "500"}
+    refused = {code: str(status) for code, (status, _) in refusals.REFUSALS.items()}
+    assert told == {**given, **refused, "invalid-request": "400", "service-throttles": "429", "internal": "500"}
 
 
 def events_of(*folders: str) -> set[str]:

@@ -38,11 +38,13 @@ def test_unknown_fields(field: str, caplog: pytest.LogCaptureFixture) -> None:
 def test_fields_are_few() -> None:
     """The list of fields grows by decision: each new one must be free of patients, files and addresses."""
     assert {
+        "adaptations",
         "at",
         "attempts",
         "attributes",
         "bytes",
         "complete",
+        "datasets",
         "door",
         "due",
         "error",
@@ -51,6 +53,8 @@ def test_fields_are_few() -> None:
         "oldest_pending_seconds",
         "queued",
         "reason",
+        "request_id",
+        "resource",
         "seconds",
         "seen",
         "service_code",

@@ -16,7 +16,7 @@ OWN = {
     "shared/dicomweb": set[str](),
     "shared": {"shared"},
     "store_on_upload": {"shared", "store_on_upload"},
-    "query_api": {"shared"},
+    "query_api": {"shared", "query_api"},
     "purge_study": {"shared"},
     "function_app.py": {"shared", *FUNCTION_FOLDERS},
     "local": {"local", "shared"},

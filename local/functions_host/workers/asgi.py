@@ -83,6 +83,7 @@ class _Exchange:
         self._finished = False
         self._too_large = False
         self._body_ended = False
+        self._gone = asyncio.Event()
         self._result: Any = None
 
     async def run(self, asgi_app: AsgiApp, settings: HostSettings) -> web.StreamResponse:
@@ -94,6 +95,7 @@ class _Exchange:
             if self._response is not None and not self._finished:
                 self._report_broken(where_raised(error, settings.app))
         finally:
+            self._gone.set()
             await self._close_result()
         if self._response is None:
             raise BodyTooLarge if self._too_large else InvocationFailed("no response")
@@ -108,7 +110,7 @@ class _Exchange:
         except InvocationFailed as failure:
             raise failure.__cause__ or failure from None
         except asyncio.CancelledError:
-            running.add_done_callback(_close_unused)
+            running.add_done_callback(_answer_nobody)
             raise
         if self._result is None:
             raise InvocationFailed("no response")
@@ -156,8 +158,7 @@ class _Exchange:
         if chunk or not self._body_ended:
             self._body_ended = not chunk
             return {"type": "http.request", "body": chunk, "more_body": bool(chunk)}
-        # After the body there is nothing to tell until the client goes, and then we are cancelled.
-        await asyncio.get_running_loop().create_future()
+        await self._gone.wait()
         return {"type": "http.disconnect"}
 
     async def _send(self, message: Message) -> None:
@@ -186,13 +187,26 @@ async def _close(result: Any) -> None:
             await close()
 
 
-def _close_unused(task: asyncio.Task[Any]) -> None:
-    """End the body of a response whose client left before the function returned it."""
+def _answer_nobody(task: asyncio.Task[Any]) -> None:
+    """Send a response whose client left before the function returned it: it finds that nobody is there."""
     if not task.cancelled() and task.exception() is None:
-        closing = asyncio.get_running_loop().create_task(_close(task.result()))
-        _closing.add(closing)
-        closing.add_done_callback(_closing.discard)
+        sending = asyncio.get_running_loop().create_task(_send_to_nobody(task.result()))
+        _unfinished.add(sending)
+        sending.add_done_callback(_unfinished.discard)
+
+
+async def _send_to_nobody(result: Any) -> None:
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        raise OSError("the client is gone")
+
+    # As in the web server: what a response raises then has no one left to hear it.
+    with contextlib.suppress(Exception):
+        await result({"type": "http", "method": "GET", "asgi": {"spec_version": "2.4"}}, receive, send)
+    await _close(result)
 
 
 # asyncio keeps weak references only.
-_closing: set[asyncio.Task[None]] = set()
+_unfinished: set[asyncio.Task[None]] = set()

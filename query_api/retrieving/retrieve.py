@@ -3,42 +3,55 @@
 from __future__ import annotations
 
 import re
+from contextlib import AsyncExitStack
 from urllib.request import parse_http_list
 
 from starlette.requests import Request as HttpRequest
+from starlette.responses import Response
 
-from shared.dicomweb import InvalidParameter, Request, Resource, media_types
+from query_api.lookup import Lookup
+from shared.dicomweb import InvalidParameter, Request, media_types
 from shared.dicomweb.media_types import format_media_type, media_type_of
+
+from .passing import not_modified, pass_through
 
 _AS_STORED = (media_types.DICOM, media_types.OCTET_STREAM)
 _FRAMES = re.compile(r"[1-9][0-9]{0,8}(,[1-9][0-9]{0,8})*", re.ASCII)
 
 
-def dicom(http: HttpRequest) -> Request:
-    """A study, a series or an instance, as it is stored; an instance as a plain file unless asked for otherwise."""
-    resource = _resource(http)
+async def dicom(lookup: Lookup) -> Response:
+    """Answer with a study, a series or an instance, as it is stored; an instance as a plain file unless asked for
+    otherwise.
+    """
+    resource = lookup.resource
     default = media_types.INSTANCE if resource.level == "instance" else media_types.INSTANCES
-    return _retrieve(http, resource.level, resource.path, _accept(http, default, media_types.INSTANCES))
+    accept = _accept(lookup.http, default, media_types.INSTANCES)
+    return await _forward(lookup, _retrieve(lookup.http, resource.level, resource.path, accept))
 
 
-def metadata(http: HttpRequest) -> Request:
-    """The attributes of a study's, a series' or an instance's instances."""
-    resource = _resource(http)
-    return _retrieve(http, f"{resource.level} metadata", f"{resource.path}/metadata", media_types.DICOM_JSON)
+async def metadata(lookup: Lookup) -> Response:
+    """Answer with the attributes of a study's, a series' or an instance's instances."""
+    resource = lookup.resource
+    what = f"{resource.level} metadata"
+    return await _forward(lookup, _retrieve(lookup.http, what, f"{resource.path}/metadata", media_types.DICOM_JSON))
 
 
-def frames(http: HttpRequest) -> Request:
-    """Frames of an instance, as multipart unless asked for otherwise (PS3.18 §8.7.3.3)."""
-    numbers = http.path_params["frames"].replace("%2C", ",").replace("%2c", ",")
+async def frames(lookup: Lookup) -> Response:
+    """Answer with frames of an instance, as multipart unless asked for otherwise (PS3.18 §8.7.3.3)."""
+    numbers = lookup.http.path_params["frames"].replace("%2C", ",").replace("%2c", ",")
     if not _FRAMES.fullmatch(numbers):
         raise InvalidParameter("frames must be numbers from 1 on, separated by commas")
-    accept = _accept(http, media_types.FRAMES, media_types.FRAMES)
-    return _retrieve(http, "frames", f"{_resource(http).path}/frames/{numbers}", accept)
+    accept = _accept(lookup.http, media_types.FRAMES, media_types.FRAMES)
+    return await _forward(lookup, _retrieve(lookup.http, "frames", f"{lookup.resource.path}/frames/{numbers}", accept))
 
 
-def _resource(http: HttpRequest) -> Resource:
-    parameters = http.path_params
-    return Resource(parameters["study"], parameters.get("series"), parameters.get("instance"))
+async def _forward(lookup: Lookup, request: Request) -> Response:
+    async with AsyncExitStack() as upstream:
+        answer = await upstream.enter_async_context(lookup.dicom.send(request))
+        if answer.status_code == 304:
+            return not_modified(answer)
+        response = await pass_through(upstream, answer, request.accept)
+    return response  # noqa: RET504  (inside, mypy would miss a return: the stack may swallow exceptions)
 
 
 def _retrieve(http: HttpRequest, what: str, path: str, accept: str) -> Request:

@@ -2,58 +2,37 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack
 from typing import Final
 
-from starlette.requests import ClientDisconnect
 from starlette.responses import Response, StreamingResponse
-from starlette.types import Receive, Scope, Send
 
 from shared.dicomweb import Answer, InvalidResponse, media_types
 from shared.dicomweb.media_types import media_type_of
-from shared.events import describe, event, place
 from shared.problems import NOT_KEPT
 
 # What the service says of its answer that the caller needs; its own headers (dates, versions, tokens) stay behind.
-_PASSED_HEADERS: Final = ("content-type", "etag", "warning", "erroneous-dicom-attributes")
+_PASSED_HEADERS: Final = ("content-type", "etag")
 
 _BINARY_KINDS: Final = ("multipart/related", media_types.DICOM, media_types.OCTET_STREAM)
 
 
 class PassedThrough(StreamingResponse):
-    """An answer of the service, streamed; the connection to the service is given back whatever becomes of it."""
+    """An answer of the service, streamed; the connection to the service is given back by `aclose`."""
 
     def __init__(self, upstream: AsyncExitStack, first: bytes, rest: AsyncGenerator[bytes], answer: Answer) -> None:
         super().__init__(_joined(first, rest), answer.status_code, _headers(answer))
         self._upstream = upstream
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it; a failure in the middle cuts the connection, so that the caller sees it.
-
-        Raises:
-            DICOMwebError: the service failed.
-            ClientDisconnect: the caller hung up.
-            Exception: whatever else went wrong.
-        """
-        try:
-            await super().__call__(scope, receive, send)
-        except ClientDisconnect:
-            raise  # the caller's own choice
-        except Exception as error:
-            event("lookup_cut", level=logging.ERROR, error=describe(error), at=place(error))
-            raise
-        finally:
-            await self._upstream.aclose()
+    async def aclose(self) -> None:
+        """Give the connection to the service back."""
+        await self._upstream.aclose()
 
 
-def without_body(answer: Answer) -> Response:
-    """Return the answer to a search that found nothing (204), or to a caller whose copy is current (304)."""
-    if answer.status_code == 304:
-        return Response(status_code=304, headers=_headers(answer))
-    # What the Standard now asks for (CP-2473), and what clients that parse every answer need.
-    return Response(b"[]", media_type=media_types.DICOM_JSON, headers=NOT_KEPT)
+def not_modified(answer: Answer) -> Response:
+    """Return the answer to a caller whose copy is current."""
+    return Response(status_code=304, headers=_headers(answer))
 
 
 async def pass_through(upstream: AsyncExitStack, answer: Answer, accept: str) -> Response:

@@ -1,0 +1,33 @@
+"""What lookups refuse or fail at by themselves, each with a stable code; `docs/query-api.md` has the remedies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from shared.problems import Refused
+
+# Code → status, what it means. What the service answers is in `shared.problems`.
+REFUSALS: Final[Mapping[str, tuple[int, str]]] = {
+    "not-adapted": (400, "It cannot be answered as it stands, and was not to be answered in another way."),
+    "unknown-path": (404, "There is nothing at this path."),
+    "method-not-allowed": (405, "Lookups are asked for by GET or HEAD; nothing here can write or delete."),
+    "too-many-lookups": (503, "The app answers as many lookups as it can at a time; try again."),
+    "too-slow": (504, "The DICOM service did not answer in time."),
+}
+_RETRY_AFTER_SECONDS = 2
+
+
+def refused(
+    code: str, *, members: Mapping[str, object] | None = None, headers: Mapping[str, str] | None = None
+) -> Refused:
+    """Return the exception that stands for a refusal of the table.
+
+    Args:
+        code: of the table.
+        members: what else the body has: `detail`, for what is the caller's to mend; never a value.
+        headers: what else the answer has.
+    """
+    status, title = REFUSALS[code]
+    retry_after_seconds = _RETRY_AFTER_SECONDS if status == 503 else None
+    return Refused(status, code, title, retry_after_seconds, members=members, headers=headers)

@@ -1,0 +1,40 @@
+"""All lookups: the paths of PS3.18 under the app's prefix, each also below a partition."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from .lookup import Route
+from .retrieving import retrieve
+from .searching.search import search
+
+_STUDY = "studies/{study}"
+_SERIES = f"{_STUDY}/series/{{series}}"
+_INSTANCE = f"{_SERIES}/instances/{{instance}}"
+
+_DICOMWEB: Final = (
+    Route("search_studies", "studies", "search", "studies", search("studies")),
+    Route("search_series", "series", "search", "series", search("series")),
+    Route("search_instances", "instances", "search", "instances", search("instances")),
+    Route("search_study_series", f"{_STUDY}/series", "search", "series", search("series")),
+    Route("search_study_instances", f"{_STUDY}/instances", "search", "instances", search("instances")),
+    Route("search_series_instances", f"{_SERIES}/instances", "search", "instances", search("instances")),
+    Route("retrieve_study", _STUDY, "retrieve", "study", retrieve.dicom),
+    Route("retrieve_series", _SERIES, "retrieve", "series", retrieve.dicom),
+    Route("retrieve_instance", _INSTANCE, "retrieve", "instance", retrieve.dicom),
+    Route("retrieve_study_metadata", f"{_STUDY}/metadata", "retrieve", "study metadata", retrieve.metadata),
+    Route("retrieve_series_metadata", f"{_SERIES}/metadata", "retrieve", "series metadata", retrieve.metadata),
+    Route("retrieve_instance_metadata", f"{_INSTANCE}/metadata", "retrieve", "instance metadata", retrieve.metadata),
+    Route("retrieve_frames", f"{_INSTANCE}/frames/{{frames}}", "retrieve", "frames", retrieve.frames),
+)
+
+
+def _in_partition(route: Route) -> Route:
+    return replace(route, name=f"partition_{route.name}", path=f"partitions/{{partition}}/{route.path}")
+
+
+# These are asked of the service as a whole.
+_OWN: Final[tuple[Route, ...]] = ()
+
+ROUTES: Final = (*_DICOMWEB, *map(_in_partition, _DICOMWEB), *_OWN)
