@@ -1,0 +1,43 @@
+"""Readiness at a real DICOM service: what is asked for is answered with partitions and without."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from query_api import health
+from query_api.health import Readiness
+from shared.clients import Clients
+from shared.dicomweb import Body, DICOMwebClient
+from tests.component.dicom_service.support import Sample, running
+
+
+async def is_ready(clients: Clients, url: str, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Return whether an app that works with the service at this address is ready."""
+    async with DICOMwebClient(url) as dicom:
+        at_service = replace(clients, dicom=dicom)
+        monkeypatch.setattr(health, "get_clients", lambda: at_service)
+        return await Readiness().is_ready()
+
+
+@pytest.mark.parametrize("partitions", [True, False])
+async def test_an_app_is_ready_with_partitions_and_without(
+    clients: Clients, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, partitions: bool
+) -> None:
+    """Before anything is stored, and after."""
+    with running(tmp_path, partitions=partitions) as root:
+        assert await is_ready(clients, f"{root}/v2", monkeypatch)
+        async with DICOMwebClient(f"{root}/v2") as dicom:
+            bound = dicom.partition("ward-7") if partitions else dicom
+            await bound.store_instance(Body.from_bytes(Sample().content))
+        assert await is_ready(clients, f"{root}/v2", monkeypatch)
+
+
+async def test_an_app_is_not_ready_at_another_version(
+    clients: Clients, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An address at which lookups would fail is told by readiness."""
+    with running(tmp_path) as root:
+        assert not await is_ready(clients, f"{root}/no-version", monkeypatch)
