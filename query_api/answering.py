@@ -13,17 +13,21 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
 from shared.clients import get_clients
+from shared.dicomweb.partitions import DEFAULT_PARTITION
 from shared.events import describe, event, place
 from shared.problems import problem
 
+from .access.auditor import get_auditor
+from .access.callers import caller_of
 from .connection import while_connected
-from .delivery import Delivery, Outcome
+from .delivery import Delivery, Outcome, close
 from .lookup import METHODS, Lookup, Route
 from .places import Places
 from .refusals import refused
 
 REQUEST_ID: Final = "x-request-id"
 
+DEFAULT_IDLE_SECONDS: Final = 200.0
 _NOBODY = 499  # nginx's number for a caller that hung up before there was an answer
 
 _places = Places()
@@ -45,20 +49,15 @@ class _Answering:
         self._route = route
         self._id = uuid.uuid4().hex
         self._started = time.monotonic()
+        self._idle_seconds = DEFAULT_IDLE_SECONDS
         self._lookup: Lookup | None = None
         self._error: Exception | None = None
         self._has_place = False
 
     async def respond(self) -> Response:
-        idle_seconds = 0.0
         try:
-            if self._http.method not in METHODS:
-                raise refused("method-not-allowed", headers={"Allow": ", ".join(METHODS)})
-            clients = get_clients()
-            idle_seconds = clients.settings.lookup_timeout_seconds
-            self._take_place(clients.settings.lookup_concurrency)
-            self._lookup = Lookup(self._http, self._route, clients, self._id)
-            response = await self._answer(self._lookup, idle_seconds)
+            self._lookup = self._admit()
+            response = await self._answer(self._lookup)
         except ClientDisconnect as error:
             self._error = error
             response = Response(status_code=_NOBODY)
@@ -69,25 +68,50 @@ class _Answering:
             await self._end(Outcome(_NOBODY, error=ClientDisconnect()))
             raise
         response.headers[REQUEST_ID] = self._id
-        return Delivery(response, idle_seconds or 60.0, self._end)
+        return Delivery(response, self._idle_seconds, self._end)
+
+    def _admit(self) -> Lookup:
+        if self._http.method not in METHODS:
+            raise refused("method-not-allowed", headers={"Allow": ", ".join(METHODS)})
+        clients = get_clients()
+        settings = clients.settings
+        self._idle_seconds = settings.lookup_timeout_seconds
+        caller = caller_of(self._http, settings)
+        if settings.lookup_auth == "principal" and caller.kind != "principal":
+            raise refused("not-signed-in")
+        self._take_place(settings.lookup_concurrency)
+        return Lookup(self._http, self._route, clients, caller, self._id)
 
     def _take_place(self, most: int) -> None:
         if not _places.take(most):
             raise refused("too-many-lookups")
         self._has_place = True
 
-    async def _answer(self, lookup: Lookup, idle_seconds: float) -> Response:
+    async def _answer(self, lookup: Lookup) -> Response:
+        if self._route.is_partitioned and not lookup.may_see(lookup.partition or DEFAULT_PARTITION):
+            raise refused("not-your-partition")
         try:
-            async with asyncio.timeout(idle_seconds):
-                return await while_connected(self._http.receive, self._route.answer(lookup))
+            async with asyncio.timeout(self._idle_seconds):
+                response = await while_connected(self._http.receive, self._route.answer(lookup))
         except TimeoutError:
             raise refused("too-slow") from None
+        try:
+            await get_auditor().begin(lookup, response.status_code)
+        except BaseException:
+            await close(response)
+            raise
+        return response
 
     async def _end(self, outcome: Outcome) -> None:
         if self._has_place:
             _places.give_back()
+        self._log(outcome)
+        if self._lookup is not None:
+            await get_auditor().end(self._lookup, outcome.status, outcome.bytes, outcome.word)
+
+    def _log(self, outcome: Outcome) -> None:
         error = outcome.error or self._error
-        failed = outcome.status >= 500 or not (outcome.is_complete or outcome.is_hung_up)
+        failed = outcome.status >= 500 or outcome.word == "cut"
         lookup = self._lookup
         event(
             "lookup",
@@ -97,7 +121,7 @@ class _Answering:
             status=outcome.status,
             datasets=lookup.datasets if lookup else None,
             bytes=outcome.bytes,
-            complete=outcome.is_complete,
+            complete=outcome.error is None,
             adaptations=[adaptation.code for adaptation in lookup.adaptations] or None if lookup else None,
             error=describe(error) if error else None,
             at=place(error) if error else None,

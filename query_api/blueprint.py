@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 import azure.functions as func
 from azurefunctions.extensions.http.fastapi import Request, Response
 
+from shared.settings import trigger_settings
+
 from .answering import look_up, refuse_path
 from .health import Readiness
 from .lookup import Route
@@ -14,6 +16,8 @@ from .routes import ROUTES
 
 blueprint = func.Blueprint()
 _readiness = Readiness()
+# Where the platform vouches for who asks, `look_up` refuses whoever it does not vouch for.
+_AUTH_LEVEL = func.AuthLevel.FUNCTION if trigger_settings().lookups_ask_for_key else func.AuthLevel.ANONYMOUS
 
 # The host answers 404 to a method that a route does not list, so that the routes list all, to say 405 themselves.
 # OPTIONS stays the platform's, which answers preflights.
@@ -28,7 +32,9 @@ def _lookup(route: Route) -> Callable[[Request], Awaitable[Response]]:
 
 
 for _route in ROUTES:
-    blueprint.function_name(_route.name)(blueprint.route(_route.path, methods=_ALL_METHODS)(_lookup(_route)))
+    blueprint.function_name(_route.name)(
+        blueprint.route(_route.path, methods=_ALL_METHODS, auth_level=_AUTH_LEVEL)(_lookup(_route))
+    )
 
 
 @blueprint.route("health/live", methods=["GET", "HEAD"], auth_level=func.AuthLevel.ANONYMOUS)
@@ -44,7 +50,7 @@ async def health_ready(req: Request) -> Response:
 
 
 # The host tries functions in the order of their names: this one's must come last.
-@blueprint.route("{*path}", methods=_ALL_METHODS)
+@blueprint.route("{*path}", methods=_ALL_METHODS, auth_level=_AUTH_LEVEL)
 async def unknown_path(req: Request) -> Response:
     """Answer what no other function takes."""
     return await refuse_path(req)

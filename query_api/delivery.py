@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
@@ -29,14 +29,11 @@ class Outcome:
     error: Exception | None = None
 
     @property
-    def is_complete(self) -> bool:
-        """Whether all of it was sent."""
-        return self.error is None
-
-    @property
-    def is_hung_up(self) -> bool:
-        """Whether it was the caller who ended it."""
-        return isinstance(self.error, ClientDisconnect)
+    def word(self) -> Literal["complete", "cut", "hung_up"]:
+        """How it ended; `hung_up` is the caller's own doing."""
+        if self.error is None:
+            return "complete"
+        return "hung_up" if isinstance(self.error, ClientDisconnect) else "cut"
 
 
 class Delivery(Response):
@@ -74,8 +71,10 @@ class Delivery(Response):
             outcome.error = ClientDisconnect()  # what cancels us is the host, whose caller is gone
             raise
         finally:
-            await _close(self._response)
-            await self._end(outcome)
+            try:
+                await close(self._response)
+            finally:
+                await self._end(outcome)
 
     async def _send(self, scope: Scope, counting: _Counting) -> None:
         loop = asyncio.get_running_loop()
@@ -115,7 +114,7 @@ async def _nothing() -> Message:
     return {"type": "http.disconnect"}
 
 
-async def _close(response: Response) -> None:
+async def close(response: Response) -> None:
     """Give back what the body holds, also of one that was never sent."""
     close = getattr(response, "aclose", None)
     if close is not None:

@@ -15,6 +15,7 @@ from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient, Resource
 from shared.settings import Settings
 
+from .access.callers import Caller, partitions_of
 from .public_address import public_address
 from .refusals import refused
 
@@ -49,6 +50,7 @@ class Route:
         transaction: of PS3.18, or of ours.
         resource: what is searched for or retrieved, for the log: `studies`, `series metadata`.
         answer: turns a lookup into its answer; what it raises becomes a problem.
+        is_partitioned: whether it is about one partition: the one in the path, or the default one.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Route:
     transaction: Transaction
     resource: str
     answer: Answer
+    is_partitioned: bool = True
 
 
 @dataclass
@@ -66,12 +69,14 @@ class Lookup:
         http: what the caller sent.
         route: by which it came.
         clients: what the app works with.
+        caller: who asks.
         request_id: names it in the log and to the caller.
     """
 
     http: HttpRequest
     route: Route
     clients: Clients
+    caller: Caller
     request_id: str
     adaptations: list[Adaptation] = field(default_factory=list)
     # How many datasets or parts the answer has, as far as the lookup counts them.
@@ -89,6 +94,11 @@ class Lookup:
         """The partition that the path names, or None."""
         partition: str | None = self.http.path_params.get("partition")
         return partition
+
+    def may_see(self, partition: str) -> bool:
+        """Return whether the caller may see what is in a partition."""
+        allowed = partitions_of(self.caller, self.settings)
+        return allowed is None or partition in allowed
 
     @cached_property
     def resource(self) -> Resource:

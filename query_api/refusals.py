@@ -10,9 +10,12 @@ from shared.problems import Refused
 # Code → status, what it means. What the service answers is in `shared.problems`.
 REFUSALS: Final[Mapping[str, tuple[int, str]]] = {
     "not-adapted": (400, "It cannot be answered as it stands, and was not to be answered in another way."),
+    "not-signed-in": (401, "The platform vouches for no one who asks this."),
+    "not-your-partition": (403, "Whoever asks this may not see this partition."),
     "unknown-path": (404, "There is nothing at this path."),
     "method-not-allowed": (405, "Lookups are asked for by GET or HEAD; nothing here can write or delete."),
     "too-many-lookups": (503, "The app answers as many lookups as it can at a time; try again."),
+    "not-recorded": (503, "It could not be recorded that this was handed out, and it must be; try again later."),
     "too-slow": (504, "The DICOM service did not answer in time."),
 }
 _RETRY_AFTER_SECONDS = 2

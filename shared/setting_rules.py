@@ -15,6 +15,12 @@ _API_VERSION = re.compile(r"/v[0-9]+(\.[0-9]+)?(-prerelease)?")
 _SUFFIX = re.compile(r"\.[A-Za-z0-9_-]{1,32}")
 _CONTAINER = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
+# A role's value (Entra ID allows more; none of those who separate here) and a partition's name.
+_ROLE = re.compile(r"[A-Za-z0-9._:/-]{1,120}", re.ASCII)
+_PARTITION = re.compile(r"\*|[A-Za-z0-9_.-]{1,64}", re.ASCII)
+_CALLER = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}", re.ASCII)
+_FINGERPRINT = re.compile(r"[0-9a-f]{32}", re.ASCII)
+
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 # NCRONTAB: seconds, minutes, hours, days, months, days of the week; least, greatest, names from the least on.
@@ -74,6 +80,34 @@ def suffixes(value: object) -> object:
     if not isinstance(value, tuple | list) or not value or not all(map(_is_suffix, value)):
         raise ValueError("must be suffixes such as `.dcm .ima`: a dot, then letters, digits, dashes")
     return tuple(str(suffix).lower() for suffix in value)
+
+
+def caller_partitions(value: object) -> object:
+    """Take rules such as `Radiology=site-a,site-b Admin=*`; require each role once, with one partition or more."""
+    if not isinstance(value, str):
+        return value
+    pairs = _pairs(value)
+    rules = {role: frozenset(names.split(",")) for role, names in pairs}
+    are_good = all(_ROLE.fullmatch(role) and all(map(_PARTITION.fullmatch, names)) for role, names in rules.items())
+    if not rules or len(rules) < len(pairs) or not are_good:
+        raise ValueError("must be rules such as `Radiology=site-a,site-b Admin=*`, each role once")
+    return rules
+
+
+def callers(value: object) -> object:
+    """Take names such as `ris=0123…`; require a fingerprint of 32 hexadecimal digits for each; return them by that."""
+    if not isinstance(value, str):
+        return value
+    pairs = _pairs(value)
+    names = {fingerprint: name for name, fingerprint in pairs}
+    are_good = all(_CALLER.fullmatch(name) and _FINGERPRINT.fullmatch(one) for one, name in names.items())
+    if len(names) < len(pairs) or not are_good:
+        raise ValueError("must be names such as `ris=<fingerprint>`, each fingerprint once: 32 hexadecimal digits")
+    return names
+
+
+def _pairs(value: str) -> list[tuple[str, str]]:
+    return [(name, rest) for name, _, rest in (entry.partition("=") for entry in value.replace(";", " ").split())]
 
 
 def _is_suffix(value: object) -> bool:

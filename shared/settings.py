@@ -38,7 +38,10 @@ QUARANTINE_REASONS = "dicom-quarantine-reasons"
 ARCHIVE = "dicom-archive"
 CONTROL = "dicom-control"
 RETENTION_RECORDS = "retention-records"
-OWN_CONTAINERS = frozenset({RECEIPTS, QUARANTINE, QUARANTINE_REASONS, ARCHIVE, CONTROL, RETENTION_RECORDS})
+ACCESS_AUDIT = "access-audit"
+OWN_CONTAINERS = frozenset(
+    {RECEIPTS, QUARANTINE, QUARANTINE_REASONS, ARCHIVE, CONTROL, RETENTION_RECORDS, ACCESS_AUDIT}
+)
 # The longest that a run may take: functionTimeout of host.json. The sweep never doubts a blob that is younger.
 LONGEST_RUN_SECONDS = 900
 
@@ -54,6 +57,8 @@ ConnectionString = Annotated[str, AfterValidator(setting_rules.connection_string
 Address = Annotated[str, AfterValidator(setting_rules.address)]
 Container = Annotated[str, AfterValidator(_container_to_read)]
 Schedule = Annotated[str, AfterValidator(setting_rules.schedule)]
+CallerPartitions = Annotated[dict[str, frozenset[str]], BeforeValidator(setting_rules.caller_partitions)]
+Callers = Annotated[dict[str, str], BeforeValidator(setting_rules.callers)]
 Suffixes = Annotated[tuple[str, ...], BeforeValidator(setting_rules.suffixes)]
 
 
@@ -70,6 +75,14 @@ class OnConflict(StrEnum):
 
     QUARANTINE = "quarantine"
     REPLACE = "replace"
+
+
+class Audit(StrEnum):
+    """Whether it is recorded who saw what."""
+
+    OFF = "off"
+    BEST_EFFORT = "best_effort"
+    REQUIRED = "required"
 
 
 class OnPurged(StrEnum):
@@ -234,6 +247,42 @@ class Settings(BaseModel):
         description="Address above all lookups as callers see it, such as `https://example.org/imaging/api`, for "
         "gateways that do not tell it in `X-Forwarded-Host`, `-Proto` and `-Prefix`. Links in answers start with it.",
     )
+    lookup_auth: Literal["key", "principal"] = Field(
+        default="key",
+        description="Who may ask: `key`, whoever has a function key; `principal`, whoever App Service authentication "
+        "vouches for, without a key.",
+    )
+    website_auth_enabled: bool = Field(
+        default=False,
+        description="Set by the platform while App Service authentication is on. Only then is a principal believed.",
+    )
+    caller_partitions: CallerPartitions | None = Field(
+        default=None,
+        repr=False,
+        description="Which partitions a principal may see, by app role or application id: "
+        "`Radiology=site-a,site-b Research=trial Admin=*`. Not set: every caller sees all. Set: whoever has no role "
+        "that is named, a function key's bearer too, sees nothing.",
+    )
+    audit: Audit = Field(
+        default=Audit.OFF,
+        validate_default=True,
+        description="Whether it is recorded in `access-audit` who saw what: `off`, `best_effort`, or `required`: "
+        "nothing is handed out that could not be recorded.",
+    )
+    audit_key: str | None = Field(
+        default=None,
+        repr=False,
+        min_length=16,
+        validate_default=True,
+        description="Secret by which the access record turns function keys into fingerprints; must be set where "
+        "`AUDIT` is on.",
+    )
+    callers: Callers = Field(
+        default={},
+        repr=False,
+        description="Names for the fingerprints of function keys in the access record: "
+        "`ris=<fingerprint> viewer=<fingerprint>`.",
+    )
     purge_schedule: Schedule = Field(
         default=DEFAULT_PURGE_SCHEDULE,
         description="When the retention report is made: NCRONTAB, UTC.",
@@ -254,6 +303,13 @@ class Settings(BaseModel):
     def _cannot_delete(cls, value: object) -> object:
         if value == "delete":
             raise ValueError("`delete` is refused: this version has no retention policy to delete by; use `report`")
+        return value
+
+    @field_validator("audit_key")
+    @classmethod
+    def _goes_with_audit(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None and info.data.get("audit", Audit.OFF) is not Audit.OFF:
+            raise ValueError("must be set where AUDIT is on")
         return value
 
     # A validator of the model would not run, and so not tell, while another field is wrong.
@@ -320,6 +376,7 @@ class TriggerSettings:
     blob_source: str
     sweep_schedule: str
     purge_schedule: str
+    lookups_ask_for_key: bool
 
 
 def trigger_settings(environment: Mapping[str, str] | None = None) -> TriggerSettings:
@@ -338,4 +395,5 @@ def trigger_settings(environment: Mapping[str, str] | None = None) -> TriggerSet
         blob_source="LogsAndContainerScan" if by_scan else "EventGrid",
         sweep_schedule=read("SWEEP_SCHEDULE", setting_rules.schedule, DEFAULT_SWEEP_SCHEDULE),
         purge_schedule=read("PURGE_SCHEDULE", setting_rules.schedule, DEFAULT_PURGE_SCHEDULE),
+        lookups_ask_for_key=environment.get("LOOKUP_AUTH", "").strip() != "principal",
     )

@@ -10,12 +10,13 @@ from typing import Any
 from .answers import fields_of, items_of, time_of
 from .errors import InvalidParameter
 
+DEFAULT_PARTITION = "Microsoft.Default"  # also what a service without partitions says in its change feed
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Partition:
-    """One partition; `Microsoft.Default` is there from the start."""
+    """One partition; `DEFAULT_PARTITION` is there from the start."""
 
     key: int
     name: str

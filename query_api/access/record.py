@@ -1,0 +1,52 @@
+"""What the access record says of a lookup: who saw what, when, and how much of it."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Literal
+
+from query_api.lookup import Lookup
+from shared import clock
+
+# PS3.5 §9.1; whatever else is asked for as a study's UID is not written down.
+_UID = re.compile(r"[0-9.]{1,64}", re.ASCII)
+_STUDY_FILTERS = frozenset({"studyinstanceuid", "0020000d"})
+
+Phase = Literal["begins", "ends"]
+
+
+def access_record(
+    lookup: Lookup, phase: Phase, status: int, *, bytes_sent: int | None = None, outcome: str | None = None
+) -> bytes:
+    """Return a line of the access record.
+
+    Args:
+        lookup: what was asked.
+        phase: `begins` before the first byte is handed out, `ends` when all is over.
+        status: of the answer.
+        bytes_sent: of its body; None before it ends.
+        outcome: `complete`, `cut` or `hung_up`; None before it ends.
+    """
+    caller = lookup.caller
+    fields = {
+        "time": clock.now().isoformat(timespec="milliseconds"),
+        "request_id": lookup.request_id,
+        "phase": phase,
+        "caller": {"kind": caller.kind, "id": caller.id, "name": caller.name},
+        "transaction": lookup.route.transaction,
+        "resource": lookup.route.resource,
+        "partition": lookup.partition,
+        "study_instance_uid": study_of(lookup),
+        "status": status,
+        "outcome": outcome,
+        "bytes": bytes_sent,
+    }
+    return json.dumps(fields).encode() + b"\n"
+
+
+def study_of(lookup: Lookup) -> str | None:
+    """Return the UID of the one study that is asked for, in the path or as a filter; None where it is not one."""
+    uids = {value for name, value in lookup.http.query_params.multi_items() if name.lower() in _STUDY_FILTERS}
+    uids |= {value for name, value in lookup.http.path_params.items() if name == "study"}
+    return uids.pop() if len(uids) == 1 and all(map(_UID.fullmatch, uids)) else None
