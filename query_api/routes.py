@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
+from .changes.changes import changes
 from .lookup import Route
 from .retrieving import retrieve
 from .searching.search import search
@@ -34,7 +35,7 @@ def _in_partition(route: Route) -> Route:
     return replace(route, name=f"partition_{route.name}", path=f"partitions/{{partition}}/{route.path}")
 
 
-# These are asked of the service as a whole.
-_OWN: Final[tuple[Route, ...]] = ()
+# The feed spans all partitions; below one, it is that partition's.
+_CHANGES: Final = Route("changes", "changes", "changes", "changes", changes)
 
-ROUTES: Final = (*_DICOMWEB, *map(_in_partition, _DICOMWEB), *_OWN)
+ROUTES: Final = (*_DICOMWEB, _CHANGES, *map(_in_partition, (*_DICOMWEB, _CHANGES)))

@@ -95,6 +95,27 @@ class ChangeFeed:
 
         return await self._session.fetch_json(_request("/changefeed", pairs), _changes)
 
+    async def window(
+        self, start: datetime | None = None, end: datetime | None = None, *, include_metadata: bool = False
+    ) -> AsyncGenerator[Change]:
+        """Yield the changes of a window of time, oldest first.
+
+        One that becomes visible meanwhile may be missed, and one beside it may come twice: see `iter`.
+
+        Args:
+            start: of the window, inclusive; with a zone, as `end`.
+            end: of the window, exclusive.
+
+        Raises:
+            InvalidParameter: no window.
+            DICOMwebError: see `errors`.
+        """
+        offset = 0
+        while page := await self.page(start=start, end=end, offset=offset, include_metadata=include_metadata):
+            for change in page:
+                yield change
+            offset += len(page)
+
     async def latest(self, *, include_metadata: bool = False) -> Change | None:
         """Return the latest change; None if there was never one.
 
@@ -159,17 +180,10 @@ class ChangeFeed:
     async def _unseen(
         self, seen: dict[int, datetime], start: datetime, end: datetime, include_metadata: bool
     ) -> AsyncGenerator[Change]:
-        async for change in self._window(start, end, include_metadata):
+        async for change in self.window(start, end, include_metadata=include_metadata):
             if change.sequence not in seen:
                 seen[change.sequence] = change.timestamp
                 yield change
-
-    async def _window(self, start: datetime, end: datetime, include_metadata: bool) -> AsyncGenerator[Change]:
-        offset = 0
-        while page := await self.page(start=start, end=end, offset=offset, include_metadata=include_metadata):
-            for change in page:
-                yield change
-            offset += len(page)
 
     async def _next_change(self, start: datetime | None, end: datetime) -> datetime | None:
         if start is not None and start >= end:

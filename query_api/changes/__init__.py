@@ -1,0 +1,1 @@
+"""What is new and gone, from the service's change feed."""

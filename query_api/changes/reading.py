@@ -1,0 +1,106 @@
+"""The change feed from a position on, each change once, though changes become visible a little out of order."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from shared.dicomweb import Change, ChangeFeed
+
+from .position import EPOCH, Position
+from .sequences import Sequences
+
+# A change has the time at which its store or deletion ends, and is seen once that is committed. This is more than
+# that takes by far; what lies in it is read again each time.
+OVERLAP: Final = timedelta(minutes=2)
+# So that a partition in which little happens, beside one in which much does, is answered within its time.
+_MOST_READ = 10_000
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some changes.
+
+    Args:
+        changes: in the order of their times, but for those that were late.
+        position: where to go on.
+        has_more: whether to go on at once.
+    """
+
+    changes: list[Change]
+    position: Position
+    has_more: bool
+
+
+async def read_on(feed: ChangeFeed, position: Position, limit: int, partition: str | None = None) -> Page:
+    """Return the next changes after a position.
+
+    Args:
+        feed: of the service.
+        position: where the page before ended.
+        limit: how many at most.
+        partition: whose changes are wanted; None for those of all.
+
+    Raises:
+        DICOMwebError: see `shared.dicomweb.errors`.
+    """
+    settled = await _settled(feed)
+    reading = _Reading(position, limit, partition)
+    async with aclosing(feed.window(position.start)) as window:
+        async for change in window:
+            if not reading.take(change):
+                break
+    return reading.page(settled)
+
+
+class _Reading:
+    def __init__(self, position: Position, limit: int, partition: str | None) -> None:
+        self._start = position.start
+        self._told = Sequences(position.told)
+        self._limit = limit
+        self._partition = partition
+        self._changes: list[Change] = []
+        self._times: dict[int, datetime] = {}
+        self._new = 0
+        self._stopped: datetime | None = None
+
+    def take(self, change: Change) -> bool:
+        """Take the next change of the feed; return whether there is room for it."""
+        if change.sequence not in self._told:
+            is_wanted = self._partition in (None, change.partition_name)
+            if self._new == _MOST_READ or (is_wanted and len(self._changes) == self._limit):
+                self._stopped = change.timestamp
+                return False
+            self._new += 1
+            self._told.add(change.sequence)
+            self._changes += [change] if is_wanted else []
+        self._times[change.sequence] = change.timestamp
+        return True
+
+    def page(self, settled: datetime) -> Page:
+        """Return what was taken, and where to go on: behind what is settled and told, and so need not be read again."""
+        start = max(self._start, settled if self._stopped is None else min(settled, self._stopped))
+        for sequence, time in self._times.items():
+            if time < start:
+                self._told.discard(sequence)
+        return Page(self._changes, Position(start, self._told), self._stopped is not None)
+
+
+async def latest_position(feed: ChangeFeed) -> Position:
+    """Return the position after all that is there now.
+
+    Raises:
+        DICOMwebError: see `shared.dicomweb.errors`.
+    """
+    position = Position(await _settled(feed))
+    async for change in feed.window(position.start):
+        position.told.add(change.sequence)
+    return position
+
+
+async def _settled(feed: ChangeFeed) -> datetime:
+    """Return a time before which no change will appear any more: by the service's clock, which ours need not match."""
+    latest = await feed.latest()
+    return EPOCH if latest is None else max(EPOCH, latest.timestamp - OVERLAP)

@@ -1,0 +1,177 @@
+"""Whoever goes on from token to token gets each change once, whatever becomes visible late."""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import cast
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from query_api.changes import reading
+from query_api.changes.position import EPOCH, Position
+from query_api.changes.reading import OVERLAP, latest_position, read_on
+from query_api.changes.sequences import Sequences
+from shared.dicomweb import Change, ChangeAction, ChangeFeed, ChangeState
+
+START = EPOCH + timedelta(days=20_000)
+LATEST = int(OVERLAP.total_seconds())
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A change of one second, in one of two partitions, that is seen some seconds later."""
+
+    second: int
+    late: int
+    partition: str
+
+
+class Feed:
+    """A feed at a moment: what is visible by then, by time and then by sequence."""
+
+    def __init__(self, entries: list[Entry]) -> None:
+        self.second = 0
+        self._entries = entries
+
+    async def latest(self) -> Change | None:
+        """Return the last change that is visible."""
+        return visible[-1] if (visible := self._visible()) else None
+
+    async def window(self, start: datetime) -> AsyncGenerator[Change]:
+        """Yield what is visible from a time on."""
+        for change in self._visible():
+            if change.timestamp >= start:
+                yield change
+
+    def _visible(self) -> list[Change]:
+        shown = [one for one in enumerate(self._entries, 1) if one[1].second + one[1].late <= self.second]
+        return [change(number, entry) for number, entry in sorted(shown, key=lambda one: (one[1].second, one[0]))]
+
+
+def change(sequence: int, entry: Entry) -> Change:
+    when = START + timedelta(seconds=entry.second)
+    return Change(sequence, ChangeAction.CREATE, ChangeState.CURRENT, when, entry.partition, "1.2", "1.3", "1.4")
+
+
+entries = st.builds(Entry, st.integers(0, 600), st.integers(0, LATEST - 1), st.sampled_from(["A", "B"]))
+
+
+@given(
+    st.lists(entries, max_size=40),
+    st.lists(st.tuples(st.integers(0, 90), st.integers(1, 5)), max_size=30),
+    st.sampled_from([None, "A"]),
+)
+async def test_each_change_comes_once(found: list[Entry], polls: list[tuple[int, int]], partition: str | None) -> None:
+    """However long a caller waits between two questions, and however little it takes at a time."""
+    feed = Feed(found)
+    token, told = Position().to_token(), list[int]()
+    for seconds, limit in [*polls, *[(2 * LATEST, 3)] * (len(found) + 10)]:
+        feed.second += seconds
+        page = await read_on(cast(ChangeFeed, feed), Position.from_token(token), limit, partition)
+        token = page.position.to_token()
+        assert len(page.changes) <= limit
+        told += [change.sequence for change in page.changes]
+    assert sorted(told) == [number for number, one in enumerate(found, 1) if partition in (None, one.partition)]
+
+
+@given(st.lists(entries, max_size=20), st.integers(0, 600))
+async def test_from_now_on(found: list[Entry], second: int) -> None:
+    """What was there at the beginning is not told, all that appeared since is."""
+    feed = Feed(found)
+    feed.second = second
+    there = {change.sequence for change in feed._visible()}
+    position = await latest_position(cast(ChangeFeed, feed))
+    feed.second += 1000
+    page = await read_on(cast(ChangeFeed, feed), Position.from_token(position.to_token()), 100)
+    assert {change.sequence for change in page.changes} == set(range(1, len(found) + 1)) - there
+
+
+async def test_more_is_said_where_there_is_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And in a partition with nothing in it, beside a busy one, an answer comes, with a place to go on."""
+    feed = Feed([Entry(second, 0, "A") for second in range(7)])
+    feed.second = 1000
+    page = await read_on(cast(ChangeFeed, feed), Position(), 6)
+    assert page.has_more
+    page = await read_on(cast(ChangeFeed, feed), page.position, 1)
+    assert (len(page.changes), page.has_more) == (1, False)
+    monkeypatch.setattr(reading, "_MOST_READ", 4)
+    page = await read_on(cast(ChangeFeed, feed), Position(), 6, "B")
+    assert (page.changes, page.has_more) == ([], True)
+    page = await read_on(cast(ChangeFeed, feed), page.position, 6, "B")
+    assert (page.changes, page.has_more) == ([], False)
+
+
+numbers = st.sets(st.integers(1, 300) | st.integers(1, 2**63 - 1), max_size=60)
+
+
+@given(numbers, numbers)
+def test_sequences_are_a_set(added: set[int], left_out: set[int]) -> None:
+    """Kept as few ranges as can be, whatever the order."""
+    sequences = Sequences()
+    for number in [*added, *left_out]:
+        sequences.add(number)
+    for number in left_out:
+        sequences.discard(number)
+    expected = added - left_out
+    assert all((number in sequences) == (number in expected) for number in added | left_out)
+    assert all((number in sequences) == (number in expected) for one in expected for number in (one - 1, one + 1))
+    assert len(sequences) == sum(number - 1 not in expected for number in expected)
+
+
+@given(st.integers(0, 250_000_000_000_000_000), numbers)
+def test_a_token_stands_for_its_position(microseconds: int, told: set[int]) -> None:
+    """Word for word, in a form that a URL takes as it is."""
+    sequences = Sequences()
+    for number in told:
+        sequences.add(number)
+    position = Position(EPOCH + timedelta(microseconds=microseconds), sequences)
+    again = Position.from_token(position.to_token())
+    assert (again.start, list(again.told)) == (position.start, list(position.told))
+
+
+def test_a_token_has_its_bounds() -> None:
+    """Gaps beyond number close from the oldest on, so that all that was told stays told."""
+    sequences = Sequences((number, number) for number in range(1000, 400_000, 300))
+    token = Position(START, sequences).to_token()
+    again = Position.from_token(token).told
+    assert len(token) <= 2012
+    assert all(number in again for number in range(1000, 400_000, 300))
+    assert 399_599 not in again
+    assert len(again) > 400
+
+
+def token_of(content: bytes) -> str:
+    """Return a token with a right checksum."""
+    return "v1." + base64.urlsafe_b64encode(content + zlib.crc32(content).to_bytes(4, "big")).decode().rstrip("=")
+
+
+@given(st.binary(min_size=1, max_size=60).map(token_of) | st.text(max_size=60) | st.from_regex(r"v1\.[\w-]{6,50}"))
+def test_what_is_no_token_is_a_value_error(token: str) -> None:
+    """And what is taken for one has ranges in order, whoever made it."""
+    try:
+        position = Position.from_token(token)
+    except ValueError:
+        return
+    ranges = list(position.told)
+    assert position.start >= EPOCH
+    assert all(first <= last for first, last in ranges)
+    assert all(one[1] < other[0] for one, other in pairwise(ranges))
+
+
+@given(numbers, st.data())
+def test_a_token_that_was_changed_is_none(told: set[int], data: st.DataObject) -> None:
+    """A character more, less or other: the checksum tells."""
+    token = Position(START, Sequences((number, number) for number in sorted(told))).to_token()
+    at = data.draw(st.integers(3, len(token) - 2))
+    character = data.draw(st.sampled_from("AZaz09-_"))
+    changed = token[:at] + character + token[at + 1 :]
+    assume(changed != token)
+    with pytest.raises(ValueError, match="not"):
+        Position.from_token(changed)
