@@ -73,6 +73,7 @@ class Stack:
         ports: which ports to listen on.
         app: the folder of the function app.
         auth: ask for function keys, as Azure does.
+        cors: the origins whose pages may call the app; without any, there is no CORS.
         poll_seconds: how often blobs and queues are looked at; None leaves it to the functions host.
         lock_seconds: how long the messages of a killed functions host stay hidden; None leaves it to the host.
         clock_ahead_seconds: how far the app's clock is ahead; that of storage and of the DICOM service is not.
@@ -89,6 +90,7 @@ class Stack:
         ports: Ports | None = None,
         app: Path = ROOT,
         auth: bool = False,
+        cors: Sequence[str] = (),
         poll_seconds: float | None = None,
         lock_seconds: float | None = None,
         clock_ahead_seconds: float | None = None,
@@ -105,7 +107,8 @@ class Stack:
         self._token_secret = secrets.token_urlsafe(48)
         self._app = app
         self._auth = auth
-        self._host_options = {
+        self._host_options: dict[str, float | str | None] = {
+            "--cors": ",".join(cors) or None,
             "--poll-seconds": poll_seconds,
             "--lock-seconds": lock_seconds,
             "--clock-ahead-seconds": clock_ahead_seconds,

@@ -19,6 +19,7 @@ settings.register_profile("suite", deadline=None, derandomize=True, print_blob=T
 settings.load_profile("suite")
 
 APPROVAL_KEY = "approved by the tests"
+VIEWERS_ORIGIN = "http://viewer.test"  # that pages of tests come from
 ALLOWED_SKIPS = Path(__file__).with_name("allowed_skips.txt")
 
 
@@ -43,12 +44,13 @@ def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """The whole local stack on free ports, with function keys on, shared by the whole run.
+    """The whole local stack on free ports, with function keys on and a viewer allowed, shared by the whole run.
 
     Its logs are `stack.folder / "*.log"`.
     """
     settings = {"APPROVAL_KEY": APPROVAL_KEY}
-    with Stack(tmp_path_factory.mktemp("stack"), auth=True, poll_seconds=0.1, settings=settings) as running:
+    folder = tmp_path_factory.mktemp("stack")
+    with Stack(folder, auth=True, cors=[VIEWERS_ORIGIN], poll_seconds=0.1, settings=settings) as running:
         yield running
 
 

@@ -1,4 +1,4 @@
-"""The servers that live tests share."""
+"""The servers, and the browser, that live tests share, and what is there to look at."""
 
 from __future__ import annotations
 
@@ -6,8 +6,15 @@ from collections.abc import Iterator
 
 import pytest
 
+from local.stack import Stack
+from tests.conftest import VIEWERS_ORIGIN
+
+from . import chromium as browser
+from . import npm_client, viewer_pages
+from .chromium import Chromium
 from .installing import InstallationFailed
 from .orthanc import Orthanc, find_or_fetch
+from .viewed import STRANGERS_ORIGIN, Viewed, drop
 
 
 @pytest.fixture(scope="session")
@@ -19,3 +26,23 @@ def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
         pytest.skip(f"no Orthanc: {why}")
     with Orthanc(program, tmp_path_factory.mktemp("orthanc")) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
+    """A running browser to which a viewer's origin and a stranger's are there, with the same pages."""
+    try:
+        program = browser.find_or_fetch()
+    except InstallationFailed as why:
+        pytest.skip(f"no Chromium: {why}")
+    npm_client.install()
+    with viewer_pages.serving() as port:
+        options = viewer_pages.options(port, VIEWERS_ORIGIN, STRANGERS_ORIGIN)
+        with Chromium(program, tmp_path_factory.mktemp("chromium"), *options) as running:
+            yield running
+
+
+@pytest.fixture(scope="session")
+def viewed(stack: Stack) -> Viewed:
+    """What viewers and clients find in the app; nobody changes it."""
+    return drop(stack)

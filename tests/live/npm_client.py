@@ -1,4 +1,4 @@
-"""npm's dicomweb-client, run in Node: installed from its lock, once, and called one method at a time."""
+"""npm's dicomweb-client, run in Node: installed from its lock with what pages need, once; called a method at a time."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,11 @@ class NpmClient:
 
     Args:
         url: the service's base address.
+        headers: sent with every request.
     """
 
-    def __init__(self, url: str) -> None:
-        self._url = url
+    def __init__(self, url: str, headers: Mapping[str, str] | None = None) -> None:
+        self._client = {"url": url, "headers": headers or {}}
 
     def call(self, method: str, **options: Any) -> Any:
         """Call a method and return what its promise resolves to; ArrayBuffers are bytes, both ways.
@@ -32,7 +34,7 @@ class NpmClient:
         Raises:
             NpmClientError: the promise was rejected.
         """
-        request = json.dumps({"url": self._url, "method": method, "options": options}, default=_encoded)
+        request = json.dumps({"client": self._client, "method": method, "options": options}, default=_encoded)
         answer = subprocess.run(
             [_program("node"), _FOLDER / "client.cjs"],
             input=request,
@@ -56,7 +58,7 @@ class NpmClientError(Exception):
 
 
 def install() -> None:
-    """Install the client as it is locked, if it is not yet.
+    """Install the client, and what pages need, as they are locked, if they are not yet.
 
     Raises:
         InstallationFailed: npm is not there, or failed.

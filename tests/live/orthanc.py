@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import secrets
 import shutil
 import time
@@ -22,28 +21,13 @@ import httpx
 from local.ports import HOST, free_ports
 from local.process import Part, PartFailed, stop
 
-from .installing import InstallationFailed, only_one, run
+from . import debian
+from .installing import InstallationFailed
 
-_CACHE = Path(__file__).resolve().parents[2] / ".local/orthanc"
+_CACHE = debian.CACHE / "orthanc"
 _PACKAGE = "orthanc-dicomweb"
 _PLUGIN = "usr/share/orthanc/plugins/libOrthancDicomWeb.so"
 _USER = "test"
-
-# All of apt's own state goes into our folder, and no hook of the machine's runs: nothing else is changed, so that
-# no root is needed. The signatures and sources are the machine's.
-_APT_CONF = """\
-Dir::State::Lists "{folder}/lists";
-Dir::Cache "{folder}/cache";
-Debug::NoLocking "true";
-APT::Sandbox::User "root";
-APT::Install-Recommends "false";
-Acquire::Languages "none";
-Acquire::Retries "1";
-Acquire::http::Timeout "15";
-#clear APT::Update::Pre-Invoke;
-#clear APT::Update::Post-Invoke;
-#clear APT::Update::Post-Invoke-Success;
-"""
 
 
 @dataclass(frozen=True)
@@ -63,11 +47,7 @@ def find_or_fetch() -> Program:
     """
     if found := _find(Path("/")):
         return found
-    unpacked = _CACHE / "unpacked"
-    with only_one(_CACHE):
-        if not unpacked.exists():
-            _fetch(unpacked)
-    if found := _find(unpacked):
+    if found := _find(debian.unpacked(_PACKAGE, _CACHE)):
         return found
     raise InstallationFailed(f"the package {_PACKAGE} is not laid out as expected")
 
@@ -82,34 +62,10 @@ def _find(root: Path) -> Program | None:
 
 
 def _library_paths(root: Path) -> dict[str, str]:
-    libraries = [str(folder) for folder in root.glob("usr/lib/*-linux-gnu*")]
     # DCMTK's dictionary: the package has the path of an installed one built in.
     dictionaries = [str(file) for file in root.glob("usr/share/*dcmtk*/dicom.dic")]
-    return {"LD_LIBRARY_PATH": os.pathsep.join(libraries), **({"DCMDICTPATH": dictionaries[0]} if dictionaries else {})}
-
-
-def _fetch(unpacked: Path) -> None:
-    """Download the plugin with what it needs and the machine lacks; `unpacked` is there only once it is whole."""
-    if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
-        raise InstallationFailed("there is none on this machine, nor apt-get to fetch it")
-    work = _CACHE / "work"
-    shutil.rmtree(work, ignore_errors=True)
-    for name in ("lists/partial", "cache/archives/partial", "packages", "unpacked"):
-        (work / name).mkdir(parents=True)
-    for package in _download(work):
-        run(["dpkg-deb", "--extract", package, work / "unpacked"], folder=work, timeout_seconds=30)
-    (work / "unpacked").rename(unpacked)
-    shutil.rmtree(work)
-
-
-def _download(work: Path) -> list[Path]:
-    (work / "apt.conf").write_text(_APT_CONF.format(folder=work))
-    options = ["--quiet", f"--config-file={work / 'apt.conf'}"]
-    run(["apt-get", "update", *options], folder=work, timeout_seconds=60)
-    plan = run(["apt-get", "install", "--simulate", *options, _PACKAGE], folder=work, timeout_seconds=20)
-    missing = re.findall(r"^Inst (\S+)", plan, re.MULTILINE)
-    run(["apt-get", "download", *options, *missing], folder=work / "packages", timeout_seconds=60)
-    return sorted((work / "packages").glob("*.deb"))
+    dictionary = {"DCMDICTPATH": dictionaries[0]} if dictionaries else {}
+    return {"LD_LIBRARY_PATH": debian.library_path(root), **dictionary}
 
 
 class Orthanc:

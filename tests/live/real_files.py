@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from io import BytesIO
+from typing import Any
 
 from pydicom import Dataset, FileDataset, dcmread
 from pydicom.encaps import generate_frames
@@ -66,7 +67,17 @@ class RealFile:
         return [pixel_data[start : start + size] for start in range(0, size * count, size)]
 
 
-def real_file(name: str, **attributes: str) -> RealFile:
+def names_of(file: RealFile) -> tuple[str, str, str]:
+    """Return the UIDs of study, series and instance."""
+    return file.dataset.StudyInstanceUID, file.dataset.SeriesInstanceUID, file.dataset.SOPInstanceUID
+
+
+def options_of(file: RealFile) -> dict[str, str]:
+    """Return the UIDs by the names of the options of npm's dicomweb-client."""
+    return dict(zip(("studyInstanceUID", "seriesInstanceUID", "sopInstanceUID"), names_of(file), strict=True))
+
+
+def real_file(name: str, **attributes: Any) -> RealFile:
     """Return one of pydicom's files with fresh UIDs and the given attributes."""
     dataset = dcmread(BytesIO(samples.pydicom_file(name)))
     fresh = {"StudyInstanceUID": generate_uid(), "SeriesInstanceUID": generate_uid(), "SOPInstanceUID": generate_uid()}

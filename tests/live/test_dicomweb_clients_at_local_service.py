@@ -27,7 +27,7 @@ from tests.component.dicom_service.support import running
 from tests.dicomweb_messages import STORED_INSTANCE
 
 from .npm_client import NpmClient, NpmClientError, install
-from .real_files import NAMES, RealFile, real_file, siblings
+from .real_files import NAMES, RealFile, names_of, options_of, real_file, siblings
 
 INSTANCES = (("application/dicom", "*"),)  # media type and transfer syntax: as they are stored
 FRAMES = (("application/octet-stream", "*"),)
@@ -64,11 +64,6 @@ def last_and_first(file: RealFile) -> tuple[list[int], list[bytes]]:
 
 
 # PyPI's
-
-
-def names_of(file: RealFile) -> tuple[str, str, str]:
-    """Return the UIDs of study, series and instance."""
-    return file.dataset.StudyInstanceUID, file.dataset.SeriesInstanceUID, file.dataset.SOPInstanceUID
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -149,12 +144,6 @@ def test_pypi_learns_of_a_conflict_and_deletes(pypi_client: PyPIClient) -> None:
 
 
 # npm's
-
-
-def options_of(file: RealFile) -> dict[str, str]:
-    """Return the UIDs by the names of its options."""
-    study, series, instance = names_of(file)
-    return {"studyInstanceUID": study, "seriesInstanceUID": series, "sopInstanceUID": instance}
 
 
 def store_by_npm(client: NpmClient, *files: RealFile) -> dict[str, Any]:

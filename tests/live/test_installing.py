@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from . import orthanc
+from . import chromium, orthanc
 from .installing import InstallationFailed, run
 
 
@@ -32,16 +33,17 @@ def test_says_that_an_installer_is_missing(tmp_path: Path) -> None:
         run([tmp_path / "apt-get", "update"], folder=tmp_path, timeout_seconds=30)
 
 
-def test_a_machine_without_apt_has_no_orthanc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("program", [chromium, orthanc], ids=["Chromium", "Orthanc"])
+def test_a_machine_without_apt_has_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: ModuleType) -> None:
     """Without apt, what is missing is named; with one that fails, what it said, and the next run tries again."""
-    monkeypatch.setattr(orthanc, "_CACHE", tmp_path / "cache")
+    monkeypatch.setattr(program, "_CACHE", tmp_path / "cache")
     monkeypatch.setattr(orthanc, "_PLUGIN", "nowhere")
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(InstallationFailed, match="nor apt-get to fetch it"):
-        orthanc.find_or_fetch()
-    for program in ("apt-get", "dpkg-deb"):
-        (tmp_path / program).write_text("#!/bin/sh\necho E: no such host\nexit 100\n")
-        (tmp_path / program).chmod(0o755)
+        program.find_or_fetch()
+    for name in ("apt-get", "dpkg-deb"):
+        (tmp_path / name).write_text("#!/bin/sh\necho E: no such host\nexit 100\n")
+        (tmp_path / name).chmod(0o755)
     for _ in range(2):
         with pytest.raises(InstallationFailed, match="apt-get update failed: E: no such host"):
-            orthanc.find_or_fetch()
+            program.find_or_fetch()

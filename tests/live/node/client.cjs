@@ -1,4 +1,4 @@
-// Calls one method of npm's dicomweb-client, in Node: {url, method, options} in JSON on standard input, {result} or
+// Calls one method of npm's dicomweb-client, in Node: {client, method, options} in JSON on standard input, {result} or
 // {status, message} in JSON on standard output. Bytes are {base64}, both ways.
 "use strict";
 
@@ -27,8 +27,8 @@ function encoded(key, value) {
 }
 
 async function main() {
-  const { url, method, options } = JSON.parse(readFileSync(0, "utf8"), decoded);
-  const client = new api.DICOMwebClient({ url, verbose: false });
+  const { client: given, method, options } = JSON.parse(readFileSync(0, "utf8"), decoded);
+  const client = new api.DICOMwebClient({ ...given, verbose: false });
   try {
     return { result: await client[method](options) };
   } catch (error) {
