@@ -35,7 +35,8 @@ def _in_partition(route: Route) -> Route:
     return replace(route, name=f"partition_{route.name}", path=f"partitions/{{partition}}/{route.path}")
 
 
-# The feed spans all partitions; below one, it is that partition's.
+# The feed spans all partitions: it tells of those that the caller may see; below a partition, of that one.
 _CHANGES: Final = Route("changes", "changes", "changes", "changes", changes)
+_OWN: Final = (replace(_CHANGES, is_partitioned=False),)
 
-ROUTES: Final = (*_DICOMWEB, _CHANGES, *map(_in_partition, (*_DICOMWEB, _CHANGES)))
+ROUTES: Final = (*_DICOMWEB, *_OWN, *map(_in_partition, (*_DICOMWEB, _CHANGES)))

@@ -11,10 +11,11 @@ from starlette.responses import JSONResponse, Response
 
 from query_api.lookup import Lookup
 from shared.dicomweb import Change, ChangeAction
+from shared.dicomweb.partitions import DEFAULT_PARTITION
 from shared.problems import NOT_KEPT, invalid_parameter
 
 from .position import EPOCH, Position
-from .reading import Page, latest_position, read_on
+from .reading import Page, Wanted, latest_position, read_on
 
 DEFAULT_LIMIT: Final = 100
 MAX_LIMIT: Final = 1000
@@ -37,9 +38,19 @@ async def changes(lookup: Lookup) -> Response:
     if asked.get("since") == NOW:
         page = Page([], await latest_position(feed), has_more=False)
     else:
-        page = await read_on(feed, _position(asked.get("since")), limit, lookup.partition)
+        page = await read_on(feed, _position(asked.get("since")), limit, _wanted(lookup))
     lookup.datasets = len(page.changes)
     return JSONResponse(_body(page), headers=NOT_KEPT)
+
+
+def _wanted(lookup: Lookup) -> Wanted:
+    """Return what tells the changes of the path's partition, or of all, that the caller may see."""
+
+    def is_wanted(change: Change) -> bool:
+        partition = change.partition_name or DEFAULT_PARTITION
+        return lookup.partition in (None, partition) and lookup.may_see(partition)
+
+    return is_wanted
 
 
 def _parameters(lookup: Lookup) -> Mapping[str, str]:

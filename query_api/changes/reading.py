@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, TypeAlias
 
 from shared.dicomweb import Change, ChangeFeed
 
 from .position import EPOCH, Position
 from .sequences import Sequences
+
+Wanted: TypeAlias = Callable[[Change], bool]
 
 # A change has the time at which its store or deletion ends, and is seen once that is committed. This is more than
 # that takes by far; what lies in it is read again each time.
@@ -34,20 +37,20 @@ class Page:
     has_more: bool
 
 
-async def read_on(feed: ChangeFeed, position: Position, limit: int, partition: str | None = None) -> Page:
+async def read_on(feed: ChangeFeed, position: Position, limit: int, is_wanted: Wanted) -> Page:
     """Return the next changes after a position.
 
     Args:
         feed: of the service.
         position: where the page before ended.
         limit: how many at most.
-        partition: whose changes are wanted; None for those of all.
+        is_wanted: says whether the caller wants a change, and may see it.
 
     Raises:
         DICOMwebError: see `shared.dicomweb.errors`.
     """
     settled = await _settled(feed)
-    reading = _Reading(position, limit, partition)
+    reading = _Reading(position, limit, is_wanted)
     async with aclosing(feed.window(position.start)) as window:
         async for change in window:
             if not reading.take(change):
@@ -56,11 +59,11 @@ async def read_on(feed: ChangeFeed, position: Position, limit: int, partition: s
 
 
 class _Reading:
-    def __init__(self, position: Position, limit: int, partition: str | None) -> None:
+    def __init__(self, position: Position, limit: int, is_wanted: Wanted) -> None:
         self._start = position.start
         self._told = Sequences(position.told)
         self._limit = limit
-        self._partition = partition
+        self._is_wanted = is_wanted
         self._changes: list[Change] = []
         self._times: dict[int, datetime] = {}
         self._new = 0
@@ -69,7 +72,7 @@ class _Reading:
     def take(self, change: Change) -> bool:
         """Take the next change of the feed; return whether there is room for it."""
         if change.sequence not in self._told:
-            is_wanted = self._partition in (None, change.partition_name)
+            is_wanted = self._is_wanted(change)
             if self._new == _MOST_READ or (is_wanted and len(self._changes) == self._limit):
                 self._stopped = change.timestamp
                 return False

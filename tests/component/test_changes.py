@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -149,6 +151,23 @@ async def test_changes_of_a_partition(app: httpx.AsyncClient, dicom: DICOMwebCli
     assert sops(own) == [other.sop]
     assert sops(await changes(app, "/partitions/other/changes", since=own["next"])) == []
     assert sops(await changes(app, "/partitions/nothing-yet/changes")) == []
+
+
+@pytest.mark.parametrize("url", [True], indirect=True)
+async def test_a_caller_is_told_of_its_partitions_alone(
+    clients: Clients, url: str, dicom: DICOMwebClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of no other, neither above partitions nor below one."""
+    for name, sample in (("one", Sample()), ("other", other := Sample())):
+        await store(dicom.partition(name), sample)
+    claims = [{"typ": "oid", "val": "8a7b"}, {"typ": "roles", "val": "reader"}]
+    principal = base64.b64encode(json.dumps({"claims": claims}).encode()).decode()
+    settings = {"website_auth_enabled": True, "caller_partitions": {"reader": frozenset({"other"})}}
+    async with asking(clients, url, monkeypatch, **settings) as app:
+        app.headers["x-ms-client-principal"] = principal
+        assert sops(await changes(app)) == [other.sop]
+        assert sops(await changes(app, "/partitions/other/changes")) == [other.sop]
+        assert (await app.get("/partitions/one/changes")).status_code == 403
 
 
 @pytest.mark.parametrize(

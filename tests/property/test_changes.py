@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from query_api.changes import reading
 from query_api.changes.position import EPOCH, Position
-from query_api.changes.reading import OVERLAP, latest_position, read_on
+from query_api.changes.reading import OVERLAP, Wanted, latest_position, read_on
 from query_api.changes.sequences import Sequences
 from shared.dicomweb import Change, ChangeAction, ChangeFeed, ChangeState
 
@@ -60,6 +60,11 @@ def change(sequence: int, entry: Entry) -> Change:
     return Change(sequence, ChangeAction.CREATE, ChangeState.CURRENT, when, entry.partition, "1.2", "1.3", "1.4")
 
 
+def of(partition: str | None) -> Wanted:
+    """Return what wants the changes of a partition, or all."""
+    return lambda change: partition in (None, change.partition_name)
+
+
 entries = st.builds(Entry, st.integers(0, 600), st.integers(0, LATEST - 1), st.sampled_from(["A", "B"]))
 
 
@@ -74,7 +79,7 @@ async def test_each_change_comes_once(found: list[Entry], polls: list[tuple[int,
     token, told = Position().to_token(), list[int]()
     for seconds, limit in [*polls, *[(2 * LATEST, 3)] * (len(found) + 10)]:
         feed.second += seconds
-        page = await read_on(cast(ChangeFeed, feed), Position.from_token(token), limit, partition)
+        page = await read_on(cast(ChangeFeed, feed), Position.from_token(token), limit, of(partition))
         token = page.position.to_token()
         assert len(page.changes) <= limit
         told += [change.sequence for change in page.changes]
@@ -89,7 +94,7 @@ async def test_from_now_on(found: list[Entry], second: int) -> None:
     there = {change.sequence for change in feed._visible()}
     position = await latest_position(cast(ChangeFeed, feed))
     feed.second += 1000
-    page = await read_on(cast(ChangeFeed, feed), Position.from_token(position.to_token()), 100)
+    page = await read_on(cast(ChangeFeed, feed), Position.from_token(position.to_token()), 100, of(None))
     assert {change.sequence for change in page.changes} == set(range(1, len(found) + 1)) - there
 
 
@@ -97,14 +102,14 @@ async def test_more_is_said_where_there_is_more(monkeypatch: pytest.MonkeyPatch)
     """And in a partition with nothing in it, beside a busy one, an answer comes, with a place to go on."""
     feed = Feed([Entry(second, 0, "A") for second in range(7)])
     feed.second = 1000
-    page = await read_on(cast(ChangeFeed, feed), Position(), 6)
+    page = await read_on(cast(ChangeFeed, feed), Position(), 6, of(None))
     assert page.has_more
-    page = await read_on(cast(ChangeFeed, feed), page.position, 1)
+    page = await read_on(cast(ChangeFeed, feed), page.position, 1, of(None))
     assert (len(page.changes), page.has_more) == (1, False)
     monkeypatch.setattr(reading, "_MOST_READ", 4)
-    page = await read_on(cast(ChangeFeed, feed), Position(), 6, "B")
+    page = await read_on(cast(ChangeFeed, feed), Position(), 6, of("B"))
     assert (page.changes, page.has_more) == ([], True)
-    page = await read_on(cast(ChangeFeed, feed), page.position, 6, "B")
+    page = await read_on(cast(ChangeFeed, feed), page.position, 6, of("B"))
     assert (page.changes, page.has_more) == ([], False)
 
 
