@@ -105,6 +105,8 @@ class _Answering:
     async def _end(self, outcome: Outcome) -> None:
         if self._has_place:
             _places.give_back()
+        if isinstance(self._error, ClientDisconnect):
+            outcome.error = self._error
         self._log(outcome)
         if self._lookup is not None:
             await get_auditor().end(self._lookup, outcome.status, outcome.bytes, outcome.word)

@@ -58,12 +58,13 @@ class Delivery(Response):
         """Send it; a failure in the middle cuts the connection, so that the caller sees it.
 
         Raises:
-            ClientDisconnect: the caller hung up.
-            Exception: whatever else went wrong.
+            Exception: whatever went wrong, but that the caller hung up.
         """
         outcome = Outcome(self.status_code)
         try:
             await while_connected(receive, self._send(scope, _Counting(send, outcome)))
+        except ClientDisconnect as error:
+            outcome.error = error  # there is nobody to raise it for
         except Exception as error:
             outcome.error = error
             raise

@@ -1,0 +1,121 @@
+"""The lookups on a real socket, over a service that answers as it is told: everything but the Functions host."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route as HttpRoute
+
+from local.dicom_service.web.listener import listen
+from query_api import answering
+from query_api.access import auditor
+from query_api.access.auditor import Auditor
+from query_api.answering import look_up
+from query_api.lookup import Route
+from query_api.places import Places
+from query_api.routes import ROUTES
+from shared.clients import Clients
+from shared.dicomweb import DICOMwebClient, RetryPolicy
+from shared.settings import load
+from tests.component.scripted_server import Received, Script, ScriptedServer, serve
+
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+
+
+@dataclass
+class Lookups:
+    """What a test works with.
+
+    Args:
+        service: the DICOM service.
+        http: asks the app; paths are those of the routes.
+        url: of the app.
+        places: that lookups take.
+        log: the app's own lines.
+    """
+
+    service: ScriptedServer
+    http: httpx.AsyncClient
+    url: str
+    places: Places
+    log: pytest.LogCaptureFixture = field(repr=False)
+
+    def events(self, name: str = "lookup") -> list[dict[str, Any]]:
+        """Return the lines of one name so far."""
+        lines = [json.loads(record.message) for record in self.log.records if record.name == "dicom_dropbox"]
+        return [line for line in lines if line["event"] == name]
+
+    async def ended(self, count: int = 1) -> list[dict[str, Any]]:
+        """Wait until so many lookups are over; return their lines."""
+        await until(lambda: len(self.events()) >= count)
+        return self.events()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait until something holds.
+
+    Raises:
+        TimeoutError: it does not in ten seconds.
+    """
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110  (what is waited for has no event)
+            await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def lookups(
+    azurite: str,
+    monkeypatch: pytest.MonkeyPatch,
+    log: pytest.LogCaptureFixture,
+    *scripts: Script | Callable[[Received], Script],
+    **settings: str,
+) -> AsyncIterator[Lookups]:
+    """Serve all routes; the service's client tries once, so that a script is one request."""
+    log.set_level(logging.INFO, "dicom_dropbox")
+    async with serve(*scripts) as service:
+        given = load({"DICOM_SERVICE_URL": service.url, "DICOM_STORAGE": azurite, **settings})
+        dicom = DICOMwebClient(given.dicom_service_url, retry=RetryPolicy(attempts=1))
+        async with aclosing(Clients.over(given, dicom)) as clients:
+            places = Places()
+            monkeypatch.setattr(answering, "get_clients", lambda: clients)
+            monkeypatch.setattr(answering, "_places", places)
+            monkeypatch.setattr(auditor, "_auditor", Auditor(clients))
+            async with _serving(ROUTES) as url, _client(url) as http:
+                yield Lookups(service, http, url, places, log)
+
+
+@asynccontextmanager
+async def _serving(routes: tuple[Route, ...]) -> AsyncIterator[str]:
+    app = Starlette(routes=[HttpRoute(f"/api/{route.path}", _endpoint(route), methods=METHODS) for route in routes])
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=1))
+    listener = listen(0)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    await until(lambda: server.started)
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/api"
+    finally:
+        server.should_exit = True
+        await serving
+
+
+def _client(url: str) -> httpx.AsyncClient:
+    return httpx.AsyncClient(base_url=url, timeout=20, trust_env=False, limits=httpx.Limits(max_connections=None))
+
+
+def _endpoint(route: Route) -> Callable[[Request], Any]:
+    async def answer(request: Request) -> Response:
+        return await look_up(request, route)
+
+    return answer

@@ -1,0 +1,240 @@
+"""What holds for every lookup: methods, bounds, hang-ups, what is passed on, one line in the log."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+
+import httpx
+import pytest
+
+from query_api.places import Places
+from tests.component.served_lookups import Lookups, lookups, until
+from tests.component.scripted_server import LAST_CHUNK, End, Read, Script, answer, chunked, head, script
+from tests.e2e.drop_box import make_instance
+
+Start = Callable[..., AbstractAsyncContextManager[Lookups]]
+
+SECRET = "CANARY"
+INSTANCE = "/studies/1.2/series/1.3/instances/1.4"
+DICOM = {"Content-Type": "application/dicom"}
+JSON = {"Content-Type": "application/dicom+json"}
+FILE = make_instance().content
+WHOLE = answer(200, FILE, DICOM)
+CALLERS_HEADERS = (
+    *("x-functions-key", "cookie", "authorization", "x-ms-client-principal", "x-ms-token-aad-access-token"),
+    *("x-forwarded-for", "x-arr-ssl", "x-original-url", "referer", "range", "te", "upgrade-insecure-requests"),
+    *("user-agent", "msdicom-request-original"),
+)
+STALLED = script(head(200, {**DICOM, "Content-Length": "999999"}) + FILE, End.STALL)
+SILENT = script(End.STALL)
+
+
+@pytest.fixture
+def start(azurite: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Start:
+    """Start the lookups over a service that follows scripts, with these settings."""
+    return lambda *scripts, **settings: lookups(azurite, monkeypatch, caplog, *scripts, **settings)
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+async def test_nothing_can_write_or_delete(start: Start, method: str) -> None:
+    """Other methods are refused by us, and nothing is asked of the service."""
+    async with start(WHOLE) as running:
+        response = await running.http.request(method, "/studies/1.2", content=b"x")
+        assert (response.status_code, response.json()["code"]) == (405, "method-not-allowed")
+        assert response.headers["allow"] == "GET, HEAD"
+        assert running.service.requests == []
+        assert (await running.ended())[0]["status"] == 405
+
+
+async def test_head_is_get_without_the_body(start: Start) -> None:
+    """The headers are the same, and the connection to the service is given back unread."""
+    async with start(WHOLE) as running:
+        got = await running.http.get(INSTANCE)
+        asked = await running.http.head(INSTANCE)
+        assert got.content == FILE
+        assert asked.content == b""
+        differ = {"date", "x-request-id"}
+        assert {k: v for k, v in asked.headers.items() if k not in differ} == {
+            k: v for k, v in got.headers.items() if k not in differ
+        }
+        first, second = await running.ended(2)
+        assert (first["bytes"], second["bytes"]) == (len(FILE), 0)
+
+
+async def test_what_is_between_caller_and_host_stays_there(start: Start) -> None:
+    """Neither the key nor a cookie nor any header of the host's or the caller's own reaches the service."""
+    sent = dict.fromkeys(CALLERS_HEADERS, SECRET)
+    async with start(WHOLE) as running:
+        response = await running.http.get(f"{INSTANCE}?code={SECRET}", headers=sent)
+        assert response.status_code == 200
+        [request] = running.service.requests
+        assert SECRET.encode() not in request.head
+        assert request.headers.keys() == {"host", "accept", "accept-encoding", "user-agent", "connection"}
+
+
+async def test_what_is_between_us_and_the_service_stays_there(start: Start) -> None:
+    """No header of the service's own reaches the caller, and no word of a refusal."""
+    own = {"Set-Cookie": SECRET, "Server": SECRET, "X-Trace": SECRET, "Warning": f'299 {SECRET}: "x"', "Via": SECRET}
+    async with start(answer(200, FILE, DICOM | own), answer(500, SECRET.encode(), own)) as running:
+        good = await running.http.get(INSTANCE)
+        bad = await running.http.get(INSTANCE)
+        assert (good.status_code, bad.status_code) == (200, 502)
+        for response in (good, bad):
+            assert SECRET not in str(response.headers.raw)
+            assert str(running.service.port) not in response.text
+        assert SECRET not in bad.text
+
+
+@pytest.mark.parametrize("said", [SILENT, STALLED], ids=["before the first byte", "in the middle"])
+async def test_a_caller_that_hangs_up_frees_the_connection_at_once(start: Start, said: Script) -> None:
+    """Whatever the service is doing then."""
+    async with start(said) as running:
+        caller = asyncio.create_task(running.http.get(INSTANCE))
+        request = await running.service.arrival()
+        await asyncio.sleep(0.05)
+        assert not caller.done()
+        caller.cancel()
+        async with asyncio.timeout(5):
+            await request.gone.wait()
+        [line] = await running.ended()
+        assert (line["complete"], line["error"]) == (False, "ClientDisconnect")
+        assert line["status"] in (200, 499)
+        assert "level" not in line
+        assert running.places.take(1)
+
+
+async def test_two_hundred_callers_that_hang_up_leave_nothing(start: Start) -> None:
+    """No connection, no place, no task."""
+    async with start(STALLED, LOOKUP_CONCURRENCY="200") as running:
+        before = len(asyncio.all_tasks())
+        callers = [asyncio.create_task(_read_some(running, 500)) for _ in range(200)]
+        await asyncio.gather(*callers)
+        await running.ended(200)
+        async with asyncio.timeout(10):
+            for request in running.service.requests:
+                await request.gone.wait()
+        await until(lambda: len(asyncio.all_tasks()) <= before)
+        assert running.places.take(1)
+
+
+async def _read_some(running: Lookups, size: int) -> None:
+    async with running.http.stream("GET", INSTANCE) as response:
+        async for chunk in response.aiter_raw():
+            size -= len(chunk)
+            if size <= 0:
+                return
+
+
+async def test_what_stands_still_before_the_first_byte_is_a_504(start: Start) -> None:
+    """And the service is no longer asked."""
+    async with start(SILENT, LOOKUP_TIMEOUT_SECONDS="0.2") as running:
+        response = await running.http.get(INSTANCE)
+        assert (response.status_code, response.json()["code"]) == (504, "too-slow")
+        async with asyncio.timeout(5):
+            await running.service.requests[0].gone.wait()
+
+
+async def test_what_stands_still_in_the_middle_is_cut(start: Start) -> None:
+    """The caller sees that it is not whole."""
+    async with start(STALLED, LOOKUP_TIMEOUT_SECONDS="0.2") as running:
+        with pytest.raises(httpx.RemoteProtocolError):
+            await running.http.get(INSTANCE)
+        [line] = await running.ended()
+        assert (line["status"], line["complete"], line["error"]) == (200, False, "TimeoutError")
+
+
+async def test_what_moves_is_not_cut_however_long_it_takes(start: Start) -> None:
+    """There is no limit in total, only between two chunks."""
+    slowly = [step for number in range(8) for step in (chunked(bytes([number]))[0], 0.1)]
+    slow = script(head(200, {**DICOM, "Transfer-Encoding": "chunked"}), *slowly, LAST_CHUNK)
+    async with start(slow, LOOKUP_TIMEOUT_SECONDS="0.4") as running:
+        assert (await running.http.get(INSTANCE)).content == bytes(range(8))
+
+
+async def test_a_caller_that_reads_nothing_is_let_go(start: Start) -> None:
+    """It would hold a connection to the service for ever."""
+    large = answer(200, bytes(32 * 1024 * 1024), DICOM)
+    async with start(large, LOOKUP_TIMEOUT_SECONDS="0.3") as running:
+        url = httpx.URL(running.url)
+        reader, writer = await asyncio.open_connection(url.host, url.port, limit=1024)
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        writer.write(f"GET /api{INSTANCE} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        [line] = await running.ended()
+        assert (line["complete"], line["error"]) == (False, "TimeoutError")
+        await asyncio.wait_for(running.service.requests[0].gone.wait(), 5)
+        writer.close()
+        del reader
+
+
+async def test_more_lookups_than_there_are_places_for(start: Start) -> None:
+    """503 with Retry-After, at once; and when one is over, the next one has its place."""
+    async with start(SILENT, WHOLE, LOOKUP_CONCURRENCY="1") as running:
+        first = asyncio.create_task(running.http.get(INSTANCE))
+        await running.service.arrival()
+        second = await running.http.get(INSTANCE)
+        assert (second.status_code, second.json()["code"]) == (503, "too-many-lookups")
+        assert int(second.headers["retry-after"]) > 0
+        first.cancel()
+        await running.ended(2)
+        assert (await running.http.get(INSTANCE)).content == FILE
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "code", "wait"),
+    [
+        (answer(400), 400, "invalid-request", None),
+        (answer(401), 502, "service-denied-access", None),
+        (answer(403), 502, "service-denied-access", None),
+        (answer(404), 404, "not-found", None),
+        (answer(406), 406, "not-acceptable", None),
+        (answer(429, headers={"Retry-After": "7"}), 429, "service-throttles", "7"),
+        (answer(429), 429, "service-throttles", None),
+        (answer(500), 502, "service-failed", None),
+        (answer(503, headers={"Retry-After": "7"}), 503, "service-busy", "7"),
+        (answer(504), 503, "service-busy", None),
+        (script(End.RESET).after(Read.HEAD), 502, "service-response-lost", None),
+        (script(head(200, {**DICOM, "Content-Length": "9"}), End.FIN), 502, "service-response-lost", None),
+        (answer(200, b"<html>", {"Content-Type": "text/html"}), 502, "invalid-service-response", None),
+    ],
+)
+async def test_what_the_service_answers(start: Start, said: Script, status: int, code: str, wait: str | None) -> None:
+    """Each has its status, code and, where the service says so, time to wait; all name the request."""
+    async with start(said) as running:
+        response = await running.http.get(INSTANCE)
+        assert (response.status_code, response.json()["code"]) == (status, code)
+        assert response.headers.get("retry-after") == wait
+        assert response.headers["content-type"] == "application/problem+json"
+        [line] = await running.ended()
+        assert line["request_id"] == response.headers["x-request-id"]
+        assert (line["status"], line["transaction"], line["resource"]) == (status, "retrieve", "instance")
+
+
+async def test_one_line_says_it_all(start: Start) -> None:
+    """What, how much, how long; nothing of whom."""
+    async with start(WHOLE) as running:
+        await running.http.get(f"{INSTANCE}?code={SECRET}", headers={"x-functions-key": SECRET})
+        [line] = await running.ended()
+        assert line.keys() == {
+            "event", "transaction", "resource", "status", "bytes", "complete", "seconds", "request_id"
+        } | (line.keys() & {"datasets"})  # fmt: skip
+        assert (line["bytes"], line["complete"]) == (len(FILE), True)
+        assert SECRET not in running.log.text
+
+
+async def test_places_are_bounded_and_given_back() -> None:
+    """Nobody waits for one."""
+    places = Places()
+    assert [places.take(2) for _ in range(3)] == [True, True, False]
+    places.give_back()
+    assert places.take(2)
+
+
+@pytest.fixture(autouse=True)
+async def _no_task_is_left() -> AsyncIterator[None]:
+    """Every test leaves as many tasks as it found."""
+    before = len(asyncio.all_tasks())
+    yield
+    await until(lambda: len(asyncio.all_tasks()) <= before)
