@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from query_api.places import Places
-from tests.component.served_lookups import Lookups, lookups, until
 from tests.component.scripted_server import LAST_CHUNK, End, Read, Script, answer, chunked, head, script
+from tests.component.served_lookups import Lookups, lookups, until
 from tests.e2e.drop_box import make_instance
 
 Start = Callable[..., AbstractAsyncContextManager[Lookups]]

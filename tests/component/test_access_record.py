@@ -1,0 +1,188 @@
+"""Who saw what: the access record, in a real storage account."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import httpx
+import pytest
+from azure.core.exceptions import HttpResponseError
+from azure.storage.blob.aio import BlobServiceClient, ContainerClient
+
+from query_api.access import access_log
+from query_api.access.access_log import AccessLog
+from query_api.access.callers import fingerprint_of
+from shared.clients import Clients
+from tests.component.scripted_server import End, answer, head, script
+from tests.component.served_lookups import Lookups, lookups, until
+from tests.e2e.drop_box import make_instance
+
+Start = Callable[..., AbstractAsyncContextManager[Lookups]]
+
+DICOM = {"Content-Type": "application/dicom"}
+FILE = make_instance().content
+STUDY = "1.2.840.1"
+INSTANCE = f"/studies/{STUDY}/series/1.3/instances/1.4"
+KEY = "a function key"
+AUDIT_KEY = "0123456789abcdef"
+ON = {"AUDIT": "required", "AUDIT_KEY": AUDIT_KEY, "CALLERS": f"ris={fingerprint_of(KEY, AUDIT_KEY)}"}
+
+
+@pytest.fixture
+def start(azurite: str, clients: Clients, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Start:
+    """Start the lookups over a service that follows scripts, on an account whose containers are there."""
+    return lambda *scripts, **settings: lookups(azurite, monkeypatch, caplog, *scripts, **settings)
+
+
+async def records(azurite: str, request_id: str) -> list[dict[str, Any]]:
+    """Return the lines of one lookup."""
+    async with BlobServiceClient.from_connection_string(azurite) as storage:
+        container = storage.get_container_client("access-audit")
+        found = []
+        async for name in container.list_blob_names():
+            content = await (await container.download_blob(name)).readall()
+            found += [json.loads(line) for line in content.splitlines()]
+    return [line for line in found if line["request_id"] == request_id]
+
+
+async def test_who_saw_what(start: Start, azurite: str) -> None:
+    """Before the first byte, and when all is over: who, what, of which study, how much."""
+    async with start(answer(200, FILE, DICOM), **ON) as running:
+        response = await running.http.get(INSTANCE, headers={"x-functions-key": KEY})
+        assert response.content == FILE
+        await running.ended()
+    begins, ends = await records(azurite, response.headers["x-request-id"])
+    common = {
+        "request_id": response.headers["x-request-id"],
+        "caller": {"kind": "key", "id": fingerprint_of(KEY, AUDIT_KEY), "name": "ris"},
+        "transaction": "retrieve",
+        "resource": "instance",
+        "partition": None,
+        "study_instance_uid": STUDY,
+        "status": 200,
+    }
+    assert begins == {"time": begins["time"], "phase": "begins", "outcome": None, "bytes": None, **common}
+    assert ends == {"time": ends["time"], "phase": "ends", "outcome": "complete", "bytes": len(FILE), **common}
+    assert begins["time"] <= ends["time"]
+
+
+@pytest.mark.parametrize(
+    ("path", "study"),
+    [
+        (f"/studies?StudyInstanceUID={STUDY}", STUDY),
+        (f"/studies?0020000d={STUDY}", STUDY),
+        (f"/studies/{STUDY}/series", STUDY),
+        ("/studies?PatientID=CANARY", None),
+        (f"/studies?StudyInstanceUID={STUDY},1.2", None),
+    ],
+)
+async def test_which_study_a_search_is_about(start: Start, azurite: str, path: str, study: str | None) -> None:
+    """The one that it names; nothing else of the query."""
+    async with start(answer(204), **ON) as running:
+        response = await running.http.get(path)
+        await running.ended()
+    lines = await records(azurite, response.headers["x-request-id"])
+    assert [line["study_instance_uid"] for line in lines] == [study, study]
+    assert "CANARY" not in json.dumps(lines)
+
+
+async def test_what_was_cut_and_what_was_refused(start: Start, azurite: str) -> None:
+    """Who tried counts, too."""
+    cut = script(head(200, {**DICOM, "Content-Length": "9999"}) + FILE, End.RESET)
+    async with start(cut, answer(404), **ON) as running:
+        with pytest.raises(httpx.RemoteProtocolError):
+            await running.http.get(INSTANCE)
+        refused = await running.http.get(INSTANCE)
+        lines = await running.ended(2)
+    begins, ends = await records(azurite, lines[0]["request_id"])
+    assert (begins["phase"], ends["outcome"]) == ("begins", "cut")
+    [ends] = [line for line in await records(azurite, refused.headers["x-request-id"]) if line["phase"] == "ends"]
+    assert (ends["status"], ends["outcome"]) == (404, "complete")
+
+
+@pytest.mark.parametrize(("demand", "status"), [("required", 503), ("best_effort", 200)])
+async def test_where_nothing_can_be_recorded(
+    start: Start, azurite: str, monkeypatch: pytest.MonkeyPatch, demand: str, status: int
+) -> None:
+    """Nothing is handed out that must be recorded; the log tells of it either way."""
+    monkeypatch.setattr("query_api.access.auditor.ACCESS_AUDIT", "no-such-container")
+    async with start(answer(200, FILE, DICOM), **{**ON, "AUDIT": demand}) as running:
+        response = await running.http.get(INSTANCE)
+        assert response.status_code == status
+        assert (response.content == FILE) is (status == 200)
+        if status == 503:
+            assert response.json()["code"] == "not-recorded"
+            assert int(response.headers["retry-after"]) > 0
+        [line] = await running.ended()
+        assert line["status"] == status
+        await until(lambda: bool(running.events("access_not_recorded")))
+        failed = running.events("access_not_recorded")
+        assert {event["request_id"] for event in failed} == {response.headers["x-request-id"]}
+
+
+async def test_off_writes_nothing(start: Start, azurite: str) -> None:
+    """That is the default."""
+    async with start(answer(200, FILE, DICOM)) as running:
+        response = await running.http.get(INSTANCE)
+        await running.ended()
+    assert await records(azurite, response.headers["x-request-id"]) == []
+
+
+async def test_lines_that_come_together_are_written_together(clients: Clients) -> None:
+    """None is lost, and none is torn; a thousand take few requests."""
+    container = await _container(clients, "together")
+    log = AccessLog(container)
+    await asyncio.gather(*(log.append(b"%d\n" % number) for number in range(1000)))
+    [name] = [name async for name in container.list_blob_names()]
+    blob = container.get_blob_client(name)
+    content = await (await blob.download_blob()).readall()
+    assert sorted(map(int, content.split())) == list(range(1000))
+    assert (await blob.get_blob_properties()).append_blob_committed_block_count in range(1, 10)
+
+
+async def test_a_full_blob_gives_way_to_another(clients: Clients) -> None:
+    """A sealed one answers 409 as a full one does."""
+    container = await _container(clients, "full")
+    log = AccessLog(container)
+    await log.append(b"1\n")
+    [first] = [name async for name in container.list_blob_names()]
+    await container.get_blob_client(first).seal_append_blob()
+    await log.append(b"2\n")
+    names = [name async for name in container.list_blob_names()]
+    contents = [await (await container.download_blob(name)).readall() for name in names]
+    assert sorted(contents) == [b"1\n", b"2\n"]
+
+
+async def test_a_block_has_its_bounds(clients: Clients, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many lines wait; and one that is larger by itself goes alone."""
+    monkeypatch.setattr(access_log, "_MOST_BYTES", 10)
+    container = await _container(clients, "bounds")
+    log = AccessLog(container)
+    lines = [b"x" * 25 + b"\n", *(b"%04d\n" % number for number in range(6))]
+    await asyncio.gather(*map(log.append, lines))
+    [name] = [name async for name in container.list_blob_names()]
+    blob = container.get_blob_client(name)
+    assert await (await blob.download_blob()).readall() == b"".join(lines)
+    assert (await blob.get_blob_properties()).append_blob_committed_block_count == 4
+
+
+async def test_whoever_is_not_recorded_is_told(clients: Clients) -> None:
+    """All that waited for the same request; and the next line is tried anew."""
+    container = clients.storage.get_container_client("not-there-yet")
+    log = AccessLog(container)
+    results = await asyncio.gather(*(log.append(b"x\n") for _ in range(3)), return_exceptions=True)
+    assert all(isinstance(result, HttpResponseError) for result in results)
+    await container.create_container()
+    await log.append(b"y\n")
+    [name] = [name async for name in container.list_blob_names()]
+    assert await (await container.download_blob(name)).readall() == b"y\n"
+
+
+async def _container(clients: Clients, name: str) -> ContainerClient:
+    container = clients.storage.get_container_client(f"access-log-{name}")
+    await container.create_container()
+    return container
