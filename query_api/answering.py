@@ -28,6 +28,9 @@ from .refusals import refused
 REQUEST_ID: Final = "x-request-id"
 
 DEFAULT_IDLE_SECONDS: Final = 200.0
+# Of path and query. The DICOM service's web server takes 8,192 for the whole line, as the host's does, which answers
+# longer ones itself; some is left for what is added on the way.
+MAX_TARGET_BYTES: Final = 7168
 _NOBODY = 499  # nginx's number for a caller that hung up before there was an answer
 
 _places = Places()
@@ -73,6 +76,8 @@ class _Answering:
     def _admit(self) -> Lookup:
         if self._http.method not in METHODS:
             raise refused("method-not-allowed", headers={"Allow": ", ".join(METHODS)})
+        if _target_bytes(self._http) > MAX_TARGET_BYTES:
+            raise refused("uri-too-long", members={"detail": f"{MAX_TARGET_BYTES} bytes are allowed."})
         clients = get_clients()
         settings = clients.settings
         self._idle_seconds = settings.lookup_timeout_seconds
@@ -130,3 +135,7 @@ class _Answering:
             seconds=round(time.monotonic() - self._started, 3),
             request_id=self._id,
         )
+
+
+def _target_bytes(http: HttpRequest) -> int:
+    return len(http.scope.get("raw_path") or http.url.path) + len(http.scope["query_string"])

@@ -14,6 +14,7 @@ REFUSALS: Final[Mapping[str, tuple[int, str]]] = {
     "not-your-partition": (403, "Whoever asks this may not see this partition."),
     "unknown-path": (404, "There is nothing at this path."),
     "method-not-allowed": (405, "Lookups are asked for by GET or HEAD; nothing here can write or delete."),
+    "uri-too-long": (414, "The path and the query are longer than can be passed on."),
     "too-many-lookups": (503, "The app answers as many lookups as it can at a time; try again."),
     "not-recorded": (503, "It could not be recorded that this was handed out, and it must be; try again later."),
     "too-slow": (504, "The DICOM service did not answer in time."),

@@ -31,6 +31,10 @@ from local.functions_host.workers import Worker
 # Long enough to read what a refused client is still sending, so that it sees the answer.
 _LINGER_SECONDS = 2.0
 
+# Kestrel's limit for a request line (MaxRequestLineSize), and one for aiohttp that is never reached before it.
+_LINE_BYTES = 8192
+_PARSED_LINE_BYTES = 1024 * 1024
+
 OwnEndpoint = Callable[[web.Request], Awaitable[web.Response]]
 
 
@@ -64,6 +68,7 @@ class Front:
             access_log=None,
             handler_cancellation=True,
             auto_decompress=False,
+            max_line_size=_PARSED_LINE_BYTES,
             lingering_time=_LINGER_SECONDS,
             shutdown_timeout=0.5,
         )
@@ -85,12 +90,12 @@ class Front:
         await self._runner.cleanup()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
+        if len(f"{request.method} {request.raw_path} HTTP/1.1\r\n") > _LINE_BYTES:
+            return _closing(414)
         try:
             return self._cors.preflight(request) or await self._dispatch(request)
         except BodyTooLarge:
-            response = web.Response(status=413)
-            response.force_close()
-            return response
+            return _closing(413)
         except InvocationFailed:
             return web.Response(status=500, text="Internal Server Error")
         except HostStopping:
@@ -135,6 +140,13 @@ class Front:
 
     async def _add_cors(self, request: web.Request, response: web.StreamResponse) -> None:
         response.headers.update(self._cors.headers(request))
+
+
+def _closing(status: int) -> web.Response:
+    """Return an empty answer after which the connection is closed, whatever else the caller sends."""
+    response = web.Response(status=status)
+    response.force_close()
+    return response
 
 
 async def _copy_to_memory(request: web.Request, limit_bytes: int) -> HttpCall:

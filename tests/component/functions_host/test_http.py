@@ -177,6 +177,14 @@ def test_a_body_up_to_the_limit_passes(app: Streaming) -> None:
     assert _seen(app.client.post("/api/echo/a/b", content=iter([bytes(LIMIT)])))["size"] == LIMIT
 
 
+def test_a_request_line_over_the_limit_is_414(app: Streaming) -> None:
+    """As Kestrel does: 8,192 bytes with the method and the version pass, one more does not."""
+    around = len("GET /api/echo/a/b?x= HTTP/1.1\r\n")
+    assert app.client.get(f"/api/echo/a/b?x={'y' * (8192 - around)}").status_code == 200
+    response = app.client.get(f"/api/echo/a/b?x={'y' * (8193 - around)}")
+    assert (response.status_code, response.content) == (414, b"")
+
+
 def test_a_body_over_the_limit_is_413(app: Streaming) -> None:
     """A declared length is refused at once, a chunked body where it passes the limit."""
     assert app.client.post("/api/echo/a/b", content=bytes(LIMIT + 1)).status_code == 413
