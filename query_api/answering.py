@@ -42,8 +42,10 @@ async def look_up(http: HttpRequest, route: Route) -> Response:
 
 
 async def refuse_path(http: HttpRequest) -> Response:
-    """Answer what no route is for."""
-    return problem(refused("unknown-path"))
+    """Answer what no route is for; it is no lookup, and has no line in the log."""
+    response = problem(refused("unknown-path"))
+    response.headers[REQUEST_ID] = uuid.uuid4().hex
+    return response
 
 
 class _Answering:
