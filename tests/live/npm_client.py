@@ -57,6 +57,13 @@ class NpmClientError(Exception):
         self.status = status
 
 
+def methods() -> set[str]:
+    """Return the names of the installed client's methods, but those that it keeps to itself."""
+    program = "Object.getOwnPropertyNames(require('dicomweb-client').api.DICOMwebClient.prototype).join()"
+    names = run([_program("node"), "--print", program], folder=_FOLDER, timeout_seconds=60).strip().split(",")
+    return {name for name in names if not name.startswith("_")} - {"constructor"}
+
+
 def install() -> None:
     """Install the client, and what pages need, as they are locked, if they are not yet.
 
