@@ -7,6 +7,7 @@ from typing import Final
 
 from .changes.changes import changes
 from .lookup import Route
+from .openapi.document import openapi
 from .retrieving import retrieve
 from .searching.search import search
 
@@ -39,4 +40,9 @@ def _in_partition(route: Route) -> Route:
 _CHANGES: Final = Route("changes", "changes", "changes", "changes", changes)
 _OWN: Final = (replace(_CHANGES, is_partitioned=False),)
 
-ROUTES: Final = (*_DICOMWEB, *_OWN, *map(_in_partition, (*_DICOMWEB, _CHANGES)))
+_DESCRIBED: Final = (*_DICOMWEB, *_OWN, *map(_in_partition, (*_DICOMWEB, _CHANGES)))
+
+ROUTES: Final = (
+    *_DESCRIBED,
+    Route("openapi", "openapi.json", "openapi", "openapi", openapi(_DESCRIBED), is_partitioned=False),
+)

@@ -92,6 +92,14 @@ _BY_STATUS: Final = {
     400: ("invalid-request", "The DICOM service does not take this request."),
     429: ("service-throttles", "The DICOM service gets too many requests; try again later, and more slowly."),
 }
+_INTERNAL: Final = (500, "internal", "The app failed; its log has the event.")
+
+# All of them: code → status, what it means.
+CODES: Final[Mapping[str, tuple[int, str]]] = {
+    **{code: (status, title) for _, status, code, title in PROBLEMS},
+    **{code: (status, title) for status, (code, title) in _BY_STATUS.items()},
+    _INTERNAL[1]: (_INTERNAL[0], _INTERNAL[2]),
+}
 
 
 def problem(error: Exception) -> Response:
@@ -117,4 +125,4 @@ def _classify(error: Exception) -> tuple[int, str, str]:
     for kind, status, code, title in PROBLEMS:
         if isinstance(error, kind):
             return status, code, title
-    return 500, "internal", "The app failed; its log has the event."
+    return _INTERNAL

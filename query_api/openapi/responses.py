@@ -1,0 +1,113 @@
+"""What lookups are answered with: by status, the problems of `shared.problems` and `query_api.refusals` among them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, Final
+
+from query_api.lookup import Route, Transaction
+from query_api.refusals import REFUSALS
+from shared.dicomweb import media_types
+from shared.problems import CODES
+
+from . import examples
+from .schemas import problem
+
+_PROBLEMS: Final[Mapping[str, tuple[int, str]]] = {**CODES, **REFUSALS}
+STATUSES: Final = sorted({status for status, _ in _PROBLEMS.values()})
+# The description's own answer needs nothing of the service.
+_NEVER: Final[Mapping[Transaction, frozenset[int]]] = {"openapi": frozenset({400, 404, 406, 429, 502})}
+
+_BYTES: Final[dict[str, Any]] = {}  # no schema: OpenAPI 3.1 has none for bytes
+# What the last word of a route's resource is → what it may come as.
+_FORMS: Final[Mapping[str, Sequence[str]]] = {
+    "study": (media_types.RELATED, media_types.DICOM),
+    "series": (media_types.RELATED, media_types.DICOM),
+    "instance": (media_types.DICOM, media_types.RELATED),
+    "frames": (media_types.RELATED, media_types.OCTET_STREAM),
+    "rendered": media_types.RENDERED,
+    "thumbnail": media_types.RENDERED,
+}
+
+
+def _header(kind: str, description: str) -> dict[str, Any]:
+    return {"schema": {"type": kind}, "description": description}
+
+
+HEADERS: Final[Mapping[str, dict[str, Any]]] = {
+    "x-request-id": _header("string", "names the lookup in the app's log"),
+    "Retry-After": _header("integer", "seconds after which it is of use to ask again"),
+    "Allow": _header("string", "the methods that there are"),
+    "Link": _header("string", '`rel="next"`: where the next results are (RFC 8288)'),
+    "Warning": _header("string", "what was done in another way than it was asked for, each with code 299"),
+    "ETag": _header("string", "for `If-None-Match`"),
+}
+
+
+def _headers(*names: str) -> dict[str, Any]:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in (*names, "x-request-id")}
+
+
+def _json(media_type: str, schema: str, example: object) -> dict[str, Any]:
+    return {media_type: {"schema": {"$ref": f"#/components/schemas/{schema}"}, "example": example}}
+
+
+def _success(route: Route) -> dict[str, Any]:
+    """Return the answers, by status, to a lookup that is answered."""
+    if route.transaction == "search":
+        content = _json(media_types.DICOM_JSON, "Datasets", examples.DATASETS)
+        headers = _headers("Link", "Warning")
+        empty = {"description": "nothing was found, where `EMPTY_SEARCH_STATUS` is 204", "headers": headers}
+        return {"200": {"description": "what was found", "headers": headers, "content": content}, "204": empty}
+    if route.transaction == "changes":
+        content = _json(media_types.JSON, "Changes", examples.CHANGES)
+        return {"200": {"description": "what is new and gone", "headers": _headers(), "content": content}}
+    if route.transaction == "openapi":
+        content = _json(media_types.JSON, "Document", examples.DOCUMENT)
+        return {"200": {"description": "this document", "headers": _headers(), "content": content}}
+    retrieved = {"description": "what is stored", "headers": _headers("ETag", "Warning"), "content": _retrieved(route)}
+    return {"200": retrieved, "304": {"description": "the caller's copy is current", "headers": _headers("ETag")}}
+
+
+def _retrieved(route: Route) -> dict[str, Any]:
+    kind = route.resource.rpartition(" ")[2]
+    if kind == "metadata":
+        return _json(media_types.DICOM_JSON, "Datasets", examples.DATASETS)
+    return dict.fromkeys(_FORMS[kind], _BYTES)
+
+
+def responses_of(route: Route) -> dict[str, Any]:
+    """Return all answers of a route, by status; problems by reference."""
+    statuses = [status for status in STATUSES if status not in _NEVER.get(route.transaction, ())]
+    problems = {str(status): {"$ref": f"#/components/responses/Problem{status}"} for status in statuses}
+    return {**_success(route), **problems}
+
+
+def problem_responses(*, host_asks_for_key: bool) -> dict[str, Any]:
+    """Return what stands for each status of a problem; where the host asks for the key, its 401 has no body."""
+    responses = {f"Problem{status}": _problem(status) for status in STATUSES}
+    if host_asks_for_key:
+        responses["Problem401"] = {"description": "the function key is missing or wrong"}
+    return responses
+
+
+def problem_schemas() -> dict[str, Any]:
+    """Return the schema of the problems of each status."""
+    return {f"Problem{status}": problem(status, _codes(status)) for status in STATUSES}
+
+
+def _problem(status: int) -> dict[str, Any]:
+    code, title = next(iter(_codes(status).items()))
+    example = {"type": "about:blank", "status": status, "code": code, "title": title}
+    more = {405: ("Allow",), 429: ("Retry-After",), 503: ("Retry-After",)}.get(status, ())
+    return {
+        "description": HTTPStatus(status).phrase,
+        "headers": _headers(*more),
+        "content": _json("application/problem+json", f"Problem{status}", example),
+    }
+
+
+def _codes(status: int) -> dict[str, str]:
+    """Return the codes of a status, each with what it means."""
+    return {code: title for code, (of, title) in _PROBLEMS.items() if of == status}
