@@ -54,6 +54,14 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def partitioned_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Another one, whose DICOM service has partitions; each test has some of its own."""
+    folder = tmp_path_factory.mktemp("partitioned")
+    with Stack(folder, auth=True, dicom_options=["--partitions"]) as running:
+        yield running
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Fail the run if a test was skipped that is not in the list."""
     if _unlisted_skips(session.config) and session.exitstatus == pytest.ExitCode.OK:

@@ -134,7 +134,7 @@ def all_of(routes: list[Route], status: int | str, code: str | None = None) -> T
 
 
 @pytest.fixture(scope="module")
-def world(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def world(stack: Stack, partitioned_stack: Stack) -> World:
     """The two stacks, with the same picture in each."""
     content = samples.pydicom_file("examples_ybr_color.dcm")
     dataset = dcmread(BytesIO(content), stop_before_pixels=True)
@@ -143,11 +143,10 @@ def world(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wo
         "series": str(dataset.SeriesInstanceUID),
         "instance": str(dataset.SOPInstanceUID),
     }
-    with Stack(tmp_path_factory.mktemp("partitioned"), auth=True, dicom_options=["--partitions"]) as partitioned:
-        world = World(Place(stack, uids), Place(partitioned, uids))
-        world.plain.store("/studies", content)
-        world.partitioned.store(f"/partitions/{PARTITION}/studies", content)
-        yield world
+    world = World(Place(stack, uids), Place(partitioned_stack, uids))
+    world.plain.store("/studies", content)
+    world.partitioned.store(f"/partitions/{PARTITION}/studies", content)
+    return world
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
