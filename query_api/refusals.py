@@ -9,11 +9,13 @@ from shared.problems import Refused
 
 # Code → status, what it means. What the service answers is in `shared.problems`.
 REFUSALS: Final[Mapping[str, tuple[int, str]]] = {
+    "too-broad": (400, "More results of the DICOM service would have to be looked through than is done for a search."),
     "not-adapted": (400, "It cannot be answered as it stands, and was not to be answered in another way."),
     "not-signed-in": (401, "The platform vouches for no one who asks this."),
     "not-your-partition": (403, "Whoever asks this may not see this partition."),
     "unknown-path": (404, "There is nothing at this path."),
     "method-not-allowed": (405, "Lookups are asked for by GET or HEAD; nothing here can write or delete."),
+    "not-acceptable": (406, "It cannot be had in any form that is accepted."),
     "uri-too-long": (414, "The path and the query are longer than can be passed on."),
     "too-many-lookups": (503, "The app answers as many lookups as it can at a time; try again."),
     "not-recorded": (503, "It could not be recorded that this was handed out, and it must be; try again later."),

@@ -1,40 +1,82 @@
-"""QIDO-RS: the caller's search as a request to the service (PS3.18 §10.6)."""
+"""QIDO-RS: the caller's search, from its query to the answer (PS3.18 §10.6)."""
 
 from __future__ import annotations
 
-from typing import Literal
-from urllib.parse import unquote_plus
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any, Final
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
+from query_api.accept import media_ranges
 from query_api.lookup import Answer, Lookup
-from shared.dicomweb import Request, media_types
-from shared.problems import NOT_KEPT
+from shared.dicomweb import media_types
+from shared.dicomweb.search import Kind, Row
 
-# The function key may come in the query; it is nobody's business but the host's.
-_HOSTS_PARAMETERS = frozenset({"code"})
+from .adapting import Plan, plan_of
+from .attributes import Scope
+from .extended import ExtendedAttributes
+from .filling import fill, lacking
+from .finding import Found, find, nothing_else
+from .parameters import Parameters, other_tags, pairs_of, read
+from .plain import plain
+from .results import Results, empty, headers_of, is_plain, next_query
+from .rows import Rows
+
+_extended: Final = ExtendedAttributes()
 
 
-def search(kind: Literal["studies", "series", "instances"]) -> Answer:
+def search(kind: Kind) -> Answer:
     """Return what answers a search for studies, series or instances."""
 
     async def answer(lookup: Lookup) -> Response:
-        request = Request(
-            f"search {kind}",
-            "GET",
-            lookup.resource.search_path(kind),
-            accept=media_types.DICOM_JSON,
-            query=_own_parameters(lookup.http.url.query),
-            statuses=frozenset({200, 204}),
-        )
-        found = await lookup.dicom.fetch_json(request) or []
-        lookup.datasets = len(found)
-        return JSONResponse(found, headers=NOT_KEPT, media_type=media_types.DICOM_JSON)
+        return await _Searching(lookup, Scope(kind, lookup.resource)).answer()
 
     return answer
 
 
-def _own_parameters(query: str) -> str:
-    """Return the query byte for byte, without the host's parameters."""
-    pairs = query.split("&")
-    return "&".join(pair for pair in pairs if unquote_plus(pair.partition("=")[0]).lower() not in _HOSTS_PARAMETERS)
+class _Searching:
+    def __init__(self, lookup: Lookup, scope: Scope) -> None:
+        self._lookup = lookup
+        self._scope = scope
+        self._query: bytes = lookup.http.scope["query_string"]
+        self._rows = Rows(scope, lookup.address)
+        self._is_plain = False
+
+    async def answer(self) -> Response:
+        parameters = await self._read()
+        accepted = media_ranges(self._lookup.http.headers.getlist("accept"))
+        self._is_plain = self._lookup.is_strict_by_default = is_plain(accepted, asked=parameters.is_plain)
+        plan = plan_of(parameters, self._scope, self._lookup.settings.max_results, self._lookup.adapt)
+        found = await find(self._lookup.dicom, plan, self._rows, self._lookup.settings.wildcard_scan_limit)
+        try:
+            return self._response(plan, await self._filled(plan, found))
+        except BaseException:
+            await found.rest.aclose()
+            raise
+
+    async def _read(self) -> Parameters:
+        is_usual = not other_tags(pairs_of(self._query))
+        extended = {} if is_usual else await _extended.of(self._lookup.clients.dicom)
+        return read(self._query, self._scope, extended)
+
+    async def _filled(self, plan: Plan, found: Found) -> Found:
+        """Return what was found, all of it at once where something has to be filled in."""
+        if not lacking(plan, found.first):
+            return found
+        filled = await fill(self._lookup.dicom, plan, self._rows, await found.all(), self._lookup.adapt)
+        return replace(found, first=filled, rest=nothing_else())
+
+    def _response(self, plan: Plan, found: Found) -> Response:
+        media_type = media_types.JSON if self._is_plain else media_types.DICOM_JSON
+        path = self._scope.parent.search_path(self._scope.kind)
+        query = next_query(self._query, plan.offset + plan.limit)
+        headers = headers_of(self._lookup, found, f"{self._lookup.address}{path}?{query}")
+        if not found.first:
+            self._lookup.datasets = 0
+            return empty(int(self._lookup.settings.empty_search_status), media_type, headers)
+        return Results(found, self._lookup, self._told, media_type, headers)
+
+    def _told(self, rows: list[Row]) -> Iterable[Mapping[str, Any]]:
+        linked = self._rows.linked(rows)
+        return map(plain, linked) if self._is_plain else linked

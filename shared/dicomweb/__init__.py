@@ -29,7 +29,7 @@ from .query import Query
 from .resource import Resource
 from .retrieve import Metadata
 from .retry import RetryPolicy
-from .search import Page
+from .search import JSONPage, Page
 from .store_response import InstanceOutcome, StoreReason, StoreResult, StoreStatus
 from .transport import BodyLengthError
 
@@ -51,6 +51,7 @@ __all__ = [
     "InstanceOutcome",
     "InvalidParameter",
     "InvalidResponse",
+    "JSONPage",
     "Metadata",
     "NotAcceptable",
     "NotFound",

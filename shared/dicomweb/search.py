@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import Literal
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from pydicom import Dataset
 
 from . import media_types
-from .answers import datasets_of
+from .answers import datasets_of, items_of, reading_answer
 from .errors import InvalidResponse
 from .messages import Answer, Request
 from .query import MAX_LIMIT, Query
@@ -19,7 +19,12 @@ from .transactions import Transactions
 _MORE = re.compile(r"\b299\b.*\badditional results\b", re.IGNORECASE)
 
 
-class Page(list[Dataset]):
+Kind = Literal["studies", "series", "instances"]
+Row: TypeAlias = dict[str, Any]
+T = TypeVar("T")
+
+
+class _Found(list[T]):
     """What a search found, up to its limit.
 
     `is_capped`: the service says that there is more than it gives at a time (Warning 299, PS3.18 §10.6.3.1), which may
@@ -29,6 +34,14 @@ class Page(list[Dataset]):
 
     is_capped: bool = False
     erroneous_attributes: tuple[str, ...] = ()
+
+
+class Page(_Found[Dataset]):
+    """Results as datasets."""
+
+
+class JSONPage(_Found[Row]):
+    """Results as they came: DICOM JSON objects (PS3.18 Annex F) whose elements nobody has looked at."""
 
 
 class SearchTransaction(Transactions):
@@ -93,28 +106,59 @@ class SearchTransaction(Transactions):
 
         return _all_pages(search, query)
 
-    async def _search(
-        self, kind: Literal["studies", "series", "instances"], parent: Resource, query: Query | None
-    ) -> Page:
-        request = Request(
-            f"search {kind}",
-            "GET",
-            parent.search_path(kind),
-            accept=media_types.DICOM_JSON,
-            query=(query or Query()).encode(),
-            statuses=frozenset({200, 204}),
-        )
+    async def search_json(self, kind: Kind, parent: Resource, query: Query) -> JSONPage:
+        """Return one page as DICOM JSON; for gateways, which pass results on.
+
+        Args:
+            kind: what to search for.
+            parent: the study or series in which, or all studies.
+            query: which of them, and what is wanted to know of each.
+
+        Raises:
+            StatusError: 400, an attribute that cannot be searched for at this level.
+            InvalidResponse: the answer is no array of objects.
+        """
+        request = _request(kind, parent, query)
+
+        async def read(answer: Answer) -> JSONPage:
+            if answer.status_code == 204:
+                return JSONPage()
+            with reading_answer(request.transaction):
+                rows = [dict(item.items()) for item in items_of(await answer.json())]
+            return _with_warnings(JSONPage(rows), answer)
+
+        return await self._session.fetch(request, read)
+
+    async def _search(self, kind: Kind, parent: Resource, query: Query | None) -> Page:
+        request = _request(kind, parent, query or Query())
 
         async def read(answer: Answer) -> Page:
             if answer.status_code == 204:
                 return Page()
-            page = Page(await datasets_of(request.transaction, await answer.json()))
-            page.is_capped = bool(_MORE.search(answer.headers.get("warning", "")))
-            erroneous = answer.headers.get("erroneous-dicom-attributes", "")
-            page.erroneous_attributes = tuple(name.strip() for name in erroneous.split(",") if name.strip())
-            return page
+            return _with_warnings(Page(await datasets_of(request.transaction, await answer.json())), answer)
 
         return await self._session.fetch(request, read)
+
+
+P = TypeVar("P", Page, JSONPage)
+
+
+def _request(kind: Kind, parent: Resource, query: Query) -> Request:
+    return Request(
+        f"search {kind}",
+        "GET",
+        parent.search_path(kind),
+        accept=media_types.DICOM_JSON,
+        query=query.encode(),
+        statuses=frozenset({200, 204}),
+    )
+
+
+def _with_warnings(page: P, answer: Answer) -> P:
+    page.is_capped = bool(_MORE.search(answer.headers.get("warning", "")))
+    erroneous = answer.headers.get("erroneous-dicom-attributes", "")
+    page.erroneous_attributes = tuple(name.strip() for name in erroneous.split(",") if name.strip())
+    return page
 
 
 async def _all_pages(search: Callable[[Query], Awaitable[Page]], query: Query | None) -> AsyncGenerator[Dataset]:

@@ -120,8 +120,8 @@ def test_frames_one_by_one_and_several(box: DropBox) -> None:
 @pytest.mark.parametrize(
     ("path", "status", "code"),
     [
-        ("/studies?PatientID=", 400, "invalid-request"),
-        ("/studies?NoSuchKeyword=1", 400, "invalid-request"),
+        ("/studies?PatientID=", 400, "invalid-parameter"),
+        ("/studies?NoSuchKeyword=1", 400, "invalid-parameter"),
         ("/studies/not-a-uid/series", 400, "invalid-parameter"),
         ("/studies/1.2.3/metadata", 404, "not-found"),
         ("/studies/1.2.3/series/4/instances/5", 404, "not-found"),

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from query_api import refusals
+from query_api.searching.adapting import ADAPTATIONS
 from shared.events import FIELDS
 from shared.problems import CODES
 from shared.settings import Settings, setting_name
@@ -126,6 +127,11 @@ def test_every_problem_is_documented_with_its_status() -> None:
     """All codes that a lookup may answer with."""
     told = {code: cells[0] for code, cells in rows("docs/query-api.md", "Problems").items()}
     assert told == {code: str(status) for code, (status, _) in {**CODES, **refusals.REFUSALS}.items()}
+
+
+def test_every_adaptation_is_documented() -> None:
+    """All codes that the log may have, in the code's order."""
+    assert list(rows("docs/query-api.md", "Adaptations")) == list(ADAPTATIONS)
 
 
 def events_of(*folders: str) -> set[str]:

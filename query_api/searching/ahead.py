@@ -1,0 +1,40 @@
+"""Calls that run ahead of whoever takes their results."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+async def in_order(calls: Iterable[Callable[[], Coroutine[Any, Any, T]]], at_once: int) -> AsyncGenerator[T]:
+    """Yield what calls return, in the order of the calls; when it is closed, those under way are cancelled.
+
+    Args:
+        calls: made as they are needed; there may be any number.
+        at_once: how many may be under way, the one whose result is taken among them.
+
+    Raises:
+        Exception: what a call raises, in its turn.
+    """
+    under_way: deque[asyncio.Task[T]] = deque()
+    try:
+        for call in calls:
+            under_way.append(asyncio.create_task(call()))
+            if len(under_way) == at_once:
+                yield await _next(under_way)
+        while under_way:
+            yield await _next(under_way)
+    finally:
+        for task in under_way:
+            task.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
+
+
+async def _next(under_way: deque[asyncio.Task[T]]) -> T:
+    result = await under_way[0]
+    under_way.popleft()
+    return result

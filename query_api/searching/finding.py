@@ -1,0 +1,151 @@
+"""Doing a search: the service's pages as they come, or, where they are not ours, its results gathered and chosen."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from contextlib import aclosing
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+from query_api.refusals import refused
+from shared.dicomweb import DICOMwebClient, JSONPage
+from shared.dicomweb.search import Row
+
+from .adapting import Plan, Step
+from .ahead import in_order
+from .attributes import names_of
+from .paging import END, Search
+from .rows import Rows
+
+_PAGES_AT_ONCE: Final = 4
+_STEPS_AT_ONCE: Final = 8
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search finds.
+
+    Args:
+        first: the first results.
+        rest: yields the others; it is to be closed.
+        has_more: whether there are more than all these.
+        erroneous_attributes: filters by which some may have been missed.
+    """
+
+    first: list[Row]
+    rest: AsyncGenerator[list[Row]]
+    has_more: bool
+    erroneous_attributes: tuple[str, ...] = ()
+
+    async def all(self) -> list[Row]:
+        """Return all results at once."""
+        async with aclosing(self.rest) as rest:
+            return self.first + [row async for rows in rest for row in rows]
+
+
+async def nothing_else() -> AsyncGenerator[list[Row]]:
+    """Yield no further results."""
+    nothing: tuple[list[Row], ...] = ()
+    for rows in nothing:
+        yield rows
+
+
+async def find(dicom: DICOMwebClient, plan: Plan, rows: Rows, scan_limit: int) -> Found:
+    """Do a search; whether there is more is known, and the first results are there, when this returns.
+
+    Args:
+        dicom: the service.
+        plan: what to ask of it.
+        rows: tells results apart.
+        scan_limit: of results that are looked through for patterns.
+
+    Raises:
+        Refused: 400, there are too many of these.
+        DICOMwebError: the service does not answer, or not so.
+    """
+    if plan.is_direct:
+        return await _find_directly(Search(dicom, plan.scope, plan.steps[0].query), plan, rows)
+    return await _Gathering(dicom, plan, rows, scan_limit).find()
+
+
+async def _find_directly(search: Search, plan: Plan, rows: Rows) -> Found:
+    start, end = plan.offset, plan.offset + plan.limit
+    if plan.finds_one:
+        page = await search.page(start, 1)
+        return Found(rows.new(page), nothing_else(), has_more=False, erroneous_attributes=page.erroneous_attributes)
+    pages = search.probed(start, end)
+    try:
+        has_more = bool(await anext(pages))
+        first = await anext(pages, JSONPage())
+        return Found(rows.new(first), _new(pages, rows), has_more, first.erroneous_attributes)
+    except BaseException:
+        await pages.aclose()
+        raise
+
+
+async def _new(pages: AsyncGenerator[JSONPage], rows: Rows) -> AsyncGenerator[list[Row]]:
+    async with aclosing(pages):
+        async for page in pages:
+            yield rows.new(page)
+
+
+class _Gathering:
+    def __init__(self, dicom: DICOMwebClient, plan: Plan, rows: Rows, scan_limit: int) -> None:
+        self._dicom = dicom
+        self._plan = plan
+        self._rows = rows
+        self._scan_limit = scan_limit
+        self._scanned = 0
+        self._wanted = plan.offset + plan.limit + 1
+        self._erroneous: dict[str, None] = {}
+
+    async def find(self) -> Found:
+        found: list[Row] = []
+        # One after the other where results are looked through: how many that are shall not depend on who is faster.
+        at_once = 1 if any(step.patterns for step in self._plan.steps) else _STEPS_AT_ONCE
+        async with aclosing(in_order(self._calls(), at_once)) as steps:
+            async for rows in steps:
+                found += self._rows.new(rows)
+                if len(found) >= self._wanted:
+                    break
+        page = found[self._plan.offset : self._wanted - 1]
+        return Found(page, nothing_else(), len(found) >= self._wanted, tuple(self._erroneous))
+
+    def _calls(self) -> Iterator[Callable[[], Coroutine[Any, Any, list[Row]]]]:
+        for step in self._plan.steps:
+            yield partial(self._gather, step)
+
+    async def _gather(self, step: Step) -> list[Row]:
+        """Return as many of a step's results as may be needed."""
+        found: list[Row] = []
+        async with aclosing(self._pages(step)) as pages:
+            async for page in pages:
+                self._erroneous |= dict.fromkeys(page.erroneous_attributes)
+                found += self._matching(step, page)
+                if len(found) >= self._wanted:
+                    break
+        return found
+
+    def _pages(self, step: Step) -> AsyncGenerator[JSONPage]:
+        search = Search(self._dicom, self._plan.scope, step.query)
+        if self._plan.finds_one:
+            return search.pages(0, 1, at_once=1)
+        if not step.patterns:
+            return search.pages(0, END, at_once=1)
+        return search.pages(0, self._scan_limit + 1, _PAGES_AT_ONCE)
+
+    def _matching(self, step: Step, page: JSONPage) -> list[Row]:
+        if not step.patterns:
+            return page
+        self._scanned += len(page)
+        if self._scanned > self._scan_limit:
+            names = names_of(pattern.tag for pattern in step.patterns)
+            raise refused("too-broad", members={"detail": self._why(names)})
+        return [row for row in page if all(pattern.matches(row) for pattern in step.patterns)]
+
+    def _why(self, names: str) -> str:
+        return (
+            f"{names}: the app looks for wildcards in {self._scan_limit} results of the DICOM service at most, and "
+            "there are more. Search for something else besides, without wildcards, such as a range of StudyDate."
+        )

@@ -1,0 +1,80 @@
+"""Searches of the service, page by page (PS3.18 §8.3.4.4)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from contextlib import aclosing
+from functools import partial
+from itertools import chain
+from typing import Any, Final
+
+from shared.dicomweb import DICOMwebClient, InvalidResponse, JSONPage, NotFound, Query
+from shared.dicomweb.query import MAX_LIMIT
+
+from .ahead import in_order
+from .attributes import Scope
+
+END: Final = 2**31 - 1  # the service takes no larger offset
+
+_Ask = Callable[[], Coroutine[Any, Any, JSONPage]]
+
+
+class Search:
+    """One search of the service, whose results have positions from 0 on."""
+
+    def __init__(self, dicom: DICOMwebClient, scope: Scope, query: Query) -> None:
+        self._dicom = dicom
+        self._scope = scope
+        self._query = query
+
+    async def page(self, offset: int, limit: int) -> JSONPage:
+        """Return what is at some positions; a service that gives less at a time is asked for the rest.
+
+        Raises:
+            InvalidResponse: there is no service that can search.
+            DICOMwebError: the service does not answer, or not so.
+        """
+        page = await self._ask(offset, limit)
+        while page.is_capped and 0 < len(page) < limit:
+            more = await self._ask(offset + len(page), limit - len(page))
+            page.extend(more)
+            page.is_capped = more.is_capped and bool(more)
+        return page
+
+    async def pages(self, start: int, end: int, at_once: int) -> AsyncGenerator[JSONPage]:
+        """Yield pages from one position to before another, or to the last one.
+
+        A short page is no proof of the end: the Azure service drops unfinished instances after it has applied the
+        limit.
+
+        Args:
+            start: the first position.
+            end: the first position that is not wanted.
+            at_once: how many pages are asked for at the same time.
+        """
+        async with aclosing(in_order(self._calls(start, end), at_once)) as pages:
+            async for page in pages:
+                if not page:
+                    return
+                yield page
+
+    async def probed(self, start: int, end: int) -> AsyncGenerator[JSONPage]:
+        """Yield first the one result, if any, at the position behind the pages, then the pages, one ahead."""
+        calls: Iterator[_Ask] = chain([partial(self.page, end, 1)], self._calls(start, end))
+        async with aclosing(in_order(calls, at_once=2)) as pages:
+            yield await anext(pages)
+            async for page in pages:
+                if not page:
+                    return
+                yield page
+
+    def _calls(self, start: int, end: int) -> Iterator[_Ask]:
+        for offset in range(start, end, MAX_LIMIT):
+            yield partial(self.page, offset, min(MAX_LIMIT, end - offset))
+
+    async def _ask(self, offset: int, limit: int) -> JSONPage:
+        try:
+            return await self._dicom.search_json(self._scope.kind, self._scope.parent, self._query.page(offset, limit))
+        except NotFound:
+            # A search knows no 404.
+            raise InvalidResponse(f"search {self._scope.kind}: the service knows no searches at this address") from None

@@ -1,0 +1,110 @@
+"""The answer to a search: its form, its headers, and its body page by page (PS3.18 §10.6.3)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+
+from starlette.responses import Response, StreamingResponse
+
+from query_api.accept import MediaRange, quality_of
+from query_api.lookup import Lookup
+from query_api.refusals import refused
+from shared.dicomweb import InvalidResponse, media_types
+from shared.dicomweb.search import Row
+from shared.problems import NOT_KEPT
+
+from .finding import Found
+from .parameters import pairs_of
+
+_MORE: Final = '299 - "There are additional results that can be requested"'  # PS3.18 §8.3.4.4
+_ACCEPTABLE: Final = (media_types.DICOM_JSON, media_types.JSON)
+
+# Results → as they are told.
+Form = Callable[[list[Row]], Iterable[Mapping[str, Any]]]
+
+
+def is_plain(accepted: Sequence[MediaRange], *, asked: bool) -> bool:
+    """Return whether results are told in the plain form, for those who ask for it or take nothing but plain JSON.
+
+    Args:
+        accepted: what the caller takes.
+        asked: by `format=plain`, whatever it takes.
+
+    Raises:
+        Refused: 406, it takes no JSON.
+    """
+    welcome = [member for member in accepted if member.quality > 0]
+    if asked or {member.media_type for member in welcome} == {media_types.JSON}:
+        return True
+    if not any(quality_of(media_type, accepted) for media_type in _ACCEPTABLE):
+        raise refused("not-acceptable", members={"acceptable": list(_ACCEPTABLE)})
+    return False
+
+
+class Results(StreamingResponse):
+    """What a search found, sent as it comes; what holds the service's pages is given back by `aclose`.
+
+    Raises:
+        InvalidResponse: the first results cannot be told.
+    """
+
+    def __init__(self, found: Found, lookup: Lookup, form: Form, media_type: str, headers: Mapping[str, str]) -> None:
+        self._rest = found.rest
+        body = _body(found, _encoded(form(found.first)), lookup, form)
+        super().__init__(body, headers=headers, media_type=media_type)
+
+    async def aclose(self) -> None:
+        """End what is under way."""
+        await self._rest.aclose()
+
+
+def empty(status: int, media_type: str, headers: Mapping[str, str]) -> Response:
+    """Return the answer that there is nothing."""
+    if status == 204:
+        return Response(status_code=204, headers=headers)
+    return Response(b"[]", media_type=media_type, headers=headers)
+
+
+def headers_of(lookup: Lookup, found: Found, next_url: str) -> dict[str, str]:
+    """Return what the answer says besides its results.
+
+    Args:
+        lookup: under way.
+        found: what was found.
+        next_url: where to go on, if there is more.
+    """
+    headers = {**NOT_KEPT, **lookup.warning_headers()}
+    if found.erroneous_attributes:
+        headers["erroneous-dicom-attributes"] = ",".join(found.erroneous_attributes)
+    if found.has_more:
+        headers["Warning"] = ", ".join(filter(None, (headers.get("Warning"), _MORE)))
+        headers["Link"] = f'<{next_url}>; rel="next"'
+    return headers
+
+
+def next_query(query: bytes, offset: int) -> str:
+    """Return the query string of the same search from another offset on, without what is the host's."""
+    pairs = [pair for pair in pairs_of(query) if pair[0].lower() != "offset"]
+    return urlencode([*pairs, ("offset", str(offset))], quote_via=quote)
+
+
+async def _body(found: Found, first: bytes, lookup: Lookup, form: Form) -> AsyncGenerator[bytes]:
+    lookup.datasets = len(found.first)
+    yield b"[" + first
+    async for rows in found.rest:
+        chunk = _encoded(form(rows))
+        yield b"," * bool(chunk and lookup.datasets) + chunk
+        lookup.datasets += len(rows)
+    yield b"]"
+
+
+def _encoded(rows: Iterable[Mapping[str, Any]]) -> bytes:
+    """Return results in JSON, separated by commas; what is no Unicode is replaced."""
+    try:
+        texts = [json.dumps(row, ensure_ascii=False, allow_nan=False, separators=(",", ":")) for row in rows]
+    except ValueError:
+        raise InvalidResponse("search: a result is not JSON") from None
+    return ",".join(texts).encode(errors="replace")

@@ -1,0 +1,79 @@
+"""Results in DICOM JSON, as the service gives them and as the caller gets them (PS3.18 §10.6.3.3, Annex F); pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from shared.dicomweb import InvalidParameter, InvalidResponse, Resource
+from shared.dicomweb.search import Row
+
+from .attributes import RETRIEVE_URL, UID_OF, Level, Scope
+
+
+def values_of(row: Row, tag: str) -> list[Any]:
+    """Return the values of an attribute; none where it is empty or absent.
+
+    Raises:
+        InvalidResponse: it is no element of DICOM JSON.
+    """
+    element = row.get(tag, {})
+    values = element.get("Value", []) if isinstance(element, dict) else None
+    if not isinstance(values, list):
+        raise InvalidResponse("search: a result is not DICOM JSON")
+    return values
+
+
+class Rows:
+    """The results of one search, as they come.
+
+    Args:
+        scope: what is searched.
+        address: above all resources, as the caller sees it.
+    """
+
+    def __init__(self, scope: Scope, address: str) -> None:
+        self._scope = scope
+        self._address = address
+        self._seen: set[tuple[str | None, ...]] = set()
+
+    def new(self, rows: Iterable[Row]) -> list[Row]:
+        """Return those that were not there before: what is stored meanwhile moves the pages.
+
+        Raises:
+            InvalidResponse: one has no UID of its level.
+        """
+        return [row for row in rows if self._is_new(self._uids(row))]
+
+    def linked(self, rows: Iterable[Row]) -> list[Row]:
+        """Return results with RetrieveURL, their elements in the order of their tags."""
+        return [dict(sorted({**row, **self._link(row)}.items())) for row in rows]
+
+    def resource(self, row: Row) -> Resource | None:
+        """Return what a result is about; None if the service does not say, or something that is no UID."""
+        try:
+            return Resource(*self._uids(row))
+        except InvalidParameter:
+            return None
+
+    def _is_new(self, uids: tuple[str | None, ...]) -> bool:
+        if uids[-1] is None:
+            raise InvalidResponse("search: a result has no UID")
+        is_new = uids not in self._seen
+        self._seen.add(uids)
+        return is_new
+
+    def _link(self, row: Row) -> Row:
+        resource = self.resource(row)
+        return {} if resource is None else {RETRIEVE_URL: {"vr": "UR", "Value": [self._address + resource.path]}}
+
+    def _uids(self, row: Row) -> tuple[str | None, ...]:
+        """Return the UIDs down to the results' level: the path's, which are right where a result has none, else its."""
+        parent = self._scope.parent
+        named = {Level.STUDY: parent.study_instance_uid, Level.SERIES: parent.series_instance_uid}
+        return tuple(named.get(level) or _uid(row, level) for level in Level if level <= self._scope.level)
+
+
+def _uid(row: Row, level: Level) -> str | None:
+    values = values_of(row, UID_OF[level])
+    return values[0].rstrip(" \0") if values and isinstance(values[0], str) else None
