@@ -13,8 +13,10 @@ REFUSALS: Final[Mapping[str, tuple[int, str]]] = {
     "not-adapted": (400, "It cannot be answered as it stands, and was not to be answered in another way."),
     "not-signed-in": (401, "The platform vouches for no one who asks this."),
     "not-your-partition": (403, "Whoever asks this may not see this partition."),
+    "no-picture": (404, "There is nothing here that a picture could show."),
     "unknown-path": (404, "There is nothing at this path."),
     "method-not-allowed": (405, "Lookups are asked for by GET or HEAD; nothing here can write or delete."),
+    # The service's own 406 has the same code.
     "not-acceptable": (406, "It cannot be had in any form that is accepted."),
     "uri-too-long": (414, "The path and the query are longer than can be passed on."),
     "too-many-lookups": (503, "The app answers as many lookups as it can at a time; try again."),

@@ -9,11 +9,14 @@ from .changes.changes import changes
 from .lookup import Route
 from .openapi.document import openapi
 from .retrieving import retrieve
+from .retrieving.rendered import rendered
+from .retrieving.thumbnails import thumbnail
 from .searching.search import search
 
 _STUDY = "studies/{study}"
 _SERIES = f"{_STUDY}/series/{{series}}"
 _INSTANCE = f"{_SERIES}/instances/{{instance}}"
+_FRAMES = f"{_INSTANCE}/frames/{{frames}}"
 
 _DICOMWEB: Final = (
     Route("search_studies", "studies", "search", "studies", search("studies")),
@@ -28,7 +31,13 @@ _DICOMWEB: Final = (
     Route("retrieve_study_metadata", f"{_STUDY}/metadata", "retrieve", "study metadata", retrieve.metadata),
     Route("retrieve_series_metadata", f"{_SERIES}/metadata", "retrieve", "series metadata", retrieve.metadata),
     Route("retrieve_instance_metadata", f"{_INSTANCE}/metadata", "retrieve", "instance metadata", retrieve.metadata),
-    Route("retrieve_frames", f"{_INSTANCE}/frames/{{frames}}", "retrieve", "frames", retrieve.frames),
+    Route("retrieve_frames", _FRAMES, "retrieve", "frames", retrieve.frames),
+    Route("retrieve_rendered_instance", f"{_INSTANCE}/rendered", "retrieve", "instance rendered", rendered),
+    Route("retrieve_rendered_frame", f"{_FRAMES}/rendered", "retrieve", "frame rendered", rendered),
+    Route("retrieve_study_thumbnail", f"{_STUDY}/thumbnail", "retrieve", "study thumbnail", thumbnail),
+    Route("retrieve_series_thumbnail", f"{_SERIES}/thumbnail", "retrieve", "series thumbnail", thumbnail),
+    Route("retrieve_instance_thumbnail", f"{_INSTANCE}/thumbnail", "retrieve", "instance thumbnail", thumbnail),
+    Route("retrieve_frame_thumbnail", f"{_FRAMES}/thumbnail", "retrieve", "frame thumbnail", rendered),
 )
 
 

@@ -2,82 +2,94 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from urllib.request import parse_http_list
+from itertools import groupby
 
-from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
 from query_api.lookup import Lookup
-from shared.dicomweb import InvalidParameter, Request, media_types
-from shared.dicomweb.media_types import format_media_type, media_type_of
+from shared.dicomweb import NotAcceptable, Query, Request
+from shared.dicomweb.media_types import media_type_of
 
-from .passing import not_modified, pass_through
-
-_AS_STORED = (media_types.DICOM, media_types.OCTET_STREAM)
-_FRAMES = re.compile(r"[1-9][0-9]{0,8}(,[1-9][0-9]{0,8})*", re.ASCII)
+from .etags import IfNoneMatch
+from .negotiating import Form, Kind, negotiate, not_acceptable
+from .opening import check_kind, open_content, open_parts, transaction_of
+from .options import accepted, frame_numbers, retrieval_options
+from .passing import Passed, not_modified, pass_json, pass_parts
 
 
 async def dicom(lookup: Lookup) -> Response:
-    """Answer with a study, a series or an instance, as it is stored; an instance as a plain file unless asked for
-    otherwise.
+    """Answer with a study, a series or an instance, as it is stored unless asked for otherwise; an instance as a plain
+    file.
     """
     resource = lookup.resource
-    default = media_types.INSTANCE if resource.level == "instance" else media_types.INSTANCES
-    accept = _accept(lookup.http, default, media_types.INSTANCES)
-    return await _forward(lookup, _retrieve(lookup.http, resource.level, resource.path, accept))
-
-
-async def metadata(lookup: Lookup) -> Response:
-    """Answer with the attributes of a study's, a series' or an instance's instances."""
-    resource = lookup.resource
-    what = f"{resource.level} metadata"
-    return await _forward(lookup, _retrieve(lookup.http, what, f"{resource.path}/metadata", media_types.DICOM_JSON))
+    kind: Kind = "instance" if resource.level == "instance" else "instances"
+    forms = negotiate(kind, accepted(lookup, retrieval_options(lookup)))
+    if any(form.is_of_one for form in forms) and not await _is_of_one(lookup):
+        forms = [form for form in forms if not form.is_of_one]
+    return await _retrieve_parts(lookup, kind, resource.path, forms)
 
 
 async def frames(lookup: Lookup) -> Response:
     """Answer with frames of an instance, as multipart unless asked for otherwise (PS3.18 §8.7.3.3)."""
-    numbers = lookup.http.path_params["frames"].replace("%2C", ",").replace("%2c", ",")
-    if not _FRAMES.fullmatch(numbers):
-        raise InvalidParameter("frames must be numbers from 1 on, separated by commas")
-    accept = _accept(lookup.http, media_types.FRAMES, media_types.FRAMES)
-    return await _forward(lookup, _retrieve(lookup.http, "frames", f"{lookup.resource.path}/frames/{numbers}", accept))
+    numbers = frame_numbers(lookup)
+    kind: Kind = "frames" if "," in numbers else "frame"
+    forms = negotiate(kind, accepted(lookup, retrieval_options(lookup)))
+    return await _retrieve_parts(lookup, kind, f"{lookup.resource.path}/frames/{numbers}", forms)
 
 
-async def _forward(lookup: Lookup, request: Request) -> Response:
+async def metadata(lookup: Lookup) -> Response:
+    """Answer with the attributes of a study's, a series' or an instance's instances."""
+    path = f"{lookup.resource.path}/metadata"
+    form = negotiate("metadata", accepted(lookup, retrieval_options(lookup)))[0]
+    known = IfNoneMatch.of(lookup.http.headers.getlist("if-none-match"))
+    request = Request(
+        transaction_of(lookup),
+        "GET",
+        path,
+        accept=form.accept,
+        headers=known.for_service,
+        statuses=frozenset({200, 304}) if known.for_service else frozenset({200}),
+    )
     async with AsyncExitStack() as upstream:
         answer = await upstream.enter_async_context(lookup.dicom.send(request))
         if answer.status_code == 304:
-            return not_modified(answer)
-        response = await pass_through(upstream, answer, request.accept)
+            return not_modified(lookup, known.tags[0])
+        if known.has(answer.headers.get("etag")):
+            return not_modified(lookup, answer.headers.get("etag"))
+        response = pass_json(upstream, lookup, await open_content(upstream, answer, request.transaction), form)
     return response  # noqa: RET504  (inside, mypy would miss a return: the stack may swallow exceptions)
 
 
-def _retrieve(http: HttpRequest, what: str, path: str, accept: str) -> Request:
-    passed = {"If-None-Match": value} if (value := http.headers.get("if-none-match")) else {}
-    return Request(f"retrieve {what}", "GET", path, accept=accept, headers=passed, statuses=frozenset({200, 304}))
+async def _is_of_one(lookup: Lookup) -> bool:
+    """Say whether the study or series has no second instance."""
+    resource = lookup.resource
+    found = await lookup.dicom.search_for_instances(
+        Query(limit=2),
+        study_instance_uid=resource.study_instance_uid,
+        series_instance_uid=resource.series_instance_uid,
+    )
+    return len(found) < 2
 
 
-def _accept(http: HttpRequest, default: str, multipart: str) -> str:
-    """Return what to ask the service for: what the caller asks for, with what it leaves open filled in.
+async def _retrieve_parts(lookup: Lookup, kind: Kind, path: str, forms: Sequence[Form]) -> Response:
+    """Try one form after the other; those that the service is asked alike for share its answer."""
+    for accept, alike in groupby(forms, key=lambda form: form.accept):
+        try:
+            if (response := await _in_one_of(lookup, path, accept, list(alike))) is not None:
+                return response
+        except NotAcceptable:
+            continue
+    raise not_acceptable(kind)
 
-    The service answers a wildcard with a form that depends on the resource, and a media type without a transfer
-    syntax with 406 where there are several instances.
-    """
-    ranges = parse_http_list(", ".join(http.headers.getlist("accept")))
-    return ", ".join(_fill_in(one, default, multipart) for one in ranges if one) or default
 
-
-def _fill_in(media_range: str, default: str, multipart: str) -> str:
-    media_type, asked = media_type_of(media_range)
-    if media_type == "*/*":
-        media_type, filled = media_type_of(default)
-    elif media_type == "multipart/related" and asked.get("type", "*/*").lower() in ("*/*", *_AS_STORED):
-        filled = media_type_of(multipart)[1]
-        asked = {name: value for name, value in asked.items() if (name, value) != ("type", "*/*")}
-    elif media_type in _AS_STORED:
-        filled = {"transfer-syntax": "*"}
-    else:
-        return media_range
-    return format_media_type(media_type, filled | asked)
+async def _in_one_of(lookup: Lookup, path: str, accept: str, forms: Sequence[Form]) -> Passed | None:
+    request = Request(transaction_of(lookup), "GET", path, accept=accept)
+    async with AsyncExitStack() as upstream:
+        answer = await upstream.enter_async_context(lookup.dicom.send(request))
+        opened = await open_parts(upstream, answer, request.transaction)
+        check_kind(opened, media_type_of(accept)[1]["type"])
+        form = next((form for form in forms if form.fits(opened.transfer_syntax)), None)
+        response = pass_parts(upstream, lookup, opened, form) if form else None
+    return response  # noqa: RET504

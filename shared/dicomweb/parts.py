@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing, contextmanager
 from typing import Self
 
 from .errors import InvalidResponse
@@ -140,13 +140,33 @@ async def _body(events: AsyncIterator[Event | None]) -> AsyncGenerator[bytes | N
 
 async def _events(transaction: str, answer: Answer) -> AsyncGenerator[Event | None]:
     """Yield what a message consists of, and None once it has come to its end."""
-    try:
-        parser = MultipartParser(boundary_of(answer.content_type))
-        async with aclosing(answer.chunks()) as chunks:
+    with reading_multipart(transaction):
+        boundary = boundary_of(answer.content_type)
+    async with aclosing(events_of(transaction, boundary, answer.chunks())) as events:
+        async for event in events:
+            yield event
+    yield None
+
+
+async def events_of(transaction: str, boundary: bytes, chunks: AsyncGenerator[bytes]) -> AsyncGenerator[Event]:
+    """Yield what a message consists of, as its chunks come; these are closed at the end.
+
+    Raises:
+        InvalidResponse: the message is malformed, or was cut short.
+    """
+    parser = MultipartParser(boundary)
+    with reading_multipart(transaction):
+        async with aclosing(chunks):
             async for chunk in chunks:
                 for event in parser.feed(chunk):
                     yield event
         parser.close()
-        yield None
+
+
+@contextmanager
+def reading_multipart(transaction: str) -> Iterator[None]:
+    """Turn what the parser says of a message into InvalidResponse."""
+    try:
+        yield
     except MalformedMultipart as error:
         raise InvalidResponse(f"{transaction}: {error}") from None

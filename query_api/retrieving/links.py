@@ -1,0 +1,58 @@
+"""Links in what the service says of itself: they lead to the app, never to the service."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+
+class LinkRewriter:
+    """Replaces one address by another in JSON that goes by in chunks; keeps one address' length between two.
+
+    Args:
+        old: what is replaced, also where its slashes are escaped (RFC 8259 §7).
+        new: what comes in its place, escaped alike.
+    """
+
+    def __init__(self, old: str, new: str) -> None:
+        self._new = {_plain(old): _plain(new), _escaped(old): _escaped(new)}
+        self._pattern = re.compile(b"|".join(map(re.escape, self._new)))
+        self._most_held = max(map(len, self._new)) - 1
+        self._held = b""
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Return what is certain by now; what may be the beginning of an address waits for the rest."""
+        data = self._held + chunk
+        ready = []
+        done = 0
+        for match in self._pattern.finditer(data):
+            ready += [data[done : match.start()], self._new[match[0]]]
+            done = match.end()
+        held_from = max(done, len(data) - self._most_held)
+        ready.append(data[done:held_from])
+        self._held = data[held_from:]
+        return b"".join(ready)
+
+    def close(self) -> bytes:
+        """Return what was held, since no more will come."""
+        held, self._held = self._held, b""
+        return held
+
+
+async def with_own_links(chunks: AsyncGenerator[bytes], rewriter: LinkRewriter) -> AsyncGenerator[bytes]:
+    """Yield JSON with its links rewritten."""
+    async with aclosing(chunks):
+        async for chunk in chunks:
+            if ready := rewriter.feed(chunk):
+                yield ready
+    if held := rewriter.close():
+        yield held
+
+
+def _plain(address: str) -> bytes:
+    return address.encode("ascii")
+
+
+def _escaped(address: str) -> bytes:
+    return address.replace("/", r"\/").encode("ascii")
