@@ -8,16 +8,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 import requests
 from dicomweb_client.api import DICOMwebClient as OtherClient
 from pydicom import Dataset
+from pydicom.pixels.processing import apply_color_lut
 
 from local.stack import Stack
 
-from .client_methods import what_it_cannot_do
+from .client_methods import check_all_are_tested, picture, what_it_cannot_do
 from .real_files import RealFile, names_of, without_bulk_data
-from .viewed import PATIENT, Viewed
+from .viewed import PATIENT, STUDY, Viewed
 
 # They send nothing.
 BY_ITSELF = {"lookup_keyword", "lookup_tag", "set_chunk_size", "set_http_retry_params"}
@@ -34,12 +36,42 @@ def other(stack: Stack) -> Iterator[OtherClient]:
         yield OtherClient(stack.app_url, session=session)
 
 
+def test_every_method_is_tested_or_has_its_reason() -> None:
+    """Those of the client as it is installed."""
+    methods = {name for name, value in vars(OtherClient).items() if callable(value) and not name.startswith("_")}
+    check_all_are_tested(methods - BY_ITSELF, globals(), "PyPI")
+
+
 def uids(found: list[dict[str, Any]], tag: str) -> set[str]:
     return {dataset[tag]["Value"][0] for dataset in found}
 
 
 def by_uid(datasets: list[Dataset]) -> dict[str, Dataset]:
     return {dataset.SOPInstanceUID: dataset for dataset in datasets}
+
+
+def test_search_for_studies(other: OtherClient, viewed: Viewed) -> None:
+    """By values, a date range, a name's beginning, a pattern and a list of UIDs; with fields; and without a match."""
+    ct, mr = viewed.ct[0].dataset, viewed.others["MR_small_RLE.dcm"].dataset
+    patient = {"PatientID": PATIENT["PatientID"]}
+    expected = {file.dataset.StudyInstanceUID for file in [viewed.ct[0], *viewed.others.values()]}
+    assert uids(other.search_for_studies(search_filters=patient), "0020000D") == expected
+    for filters in (
+        {"StudyInstanceUID": ct.StudyInstanceUID},
+        patient | {"StudyDate": "20240201-20240301"},
+        patient | {"AccessionNumber": "*SYN*"},
+        patient | {"ModalitiesInStudy": "CT", "StudyDescription": STUDY["StudyDescription"]},
+    ):
+        [found] = other.search_for_studies(search_filters=filters)
+        assert found["0020000D"]["Value"] == [ct.StudyInstanceUID]
+    two = {"StudyInstanceUID": f"{ct.StudyInstanceUID},{mr.StudyInstanceUID}"}
+    assert uids(other.search_for_studies(search_filters=two), "0020000D") == set(two["StudyInstanceUID"].split(","))
+    fuzzy = other.search_for_studies(fuzzymatching=True, search_filters=patient | {"PatientName": "Synth"})
+    assert uids(fuzzy, "0020000D") == expected
+    fields = ["ModalitiesInStudy", "NumberOfStudyRelatedInstances", "PatientSex"]
+    [found] = other.search_for_studies(search_filters={"StudyInstanceUID": ct.StudyInstanceUID}, fields=fields)
+    assert (found["00080061"]["Value"], found["00201208"]["Value"]) == (["CT"], [len(viewed.ct)])
+    assert other.search_for_studies(search_filters={"PatientID": "NOBODY"}) == []
 
 
 def test_search_for_series(other: OtherClient, viewed: Viewed) -> None:
@@ -119,6 +151,42 @@ def test_retrieve_instance_metadata(other: OtherClient, viewed: Viewed) -> None:
     """Of pictures and of none, with all elements but bulk data."""
     for file in (viewed.ct[0], viewed.others["examples_ybr_color.dcm"]):
         check_metadata(other.retrieve_instance_metadata(*names_of(file)), file)
+
+
+@pytest.mark.parametrize("method", ["retrieve_instance_frames", "iter_instance_frames"])
+def test_retrieve_instance_frames_and_iter_instance_frames(other: OtherClient, viewed: Viewed, method: str) -> None:
+    """One by itself, and several in the order asked for, as they are stored; also where they are asked for by name."""
+    retrieve: Callable[..., Any] = getattr(other, method)
+    for name in ("rtdose.dcm", "examples_ybr_color.dcm", "SC_rgb_rle_2frame.dcm"):
+        file = viewed.others[name]
+        assert list(retrieve(*names_of(file), frame_numbers=[1])) == file.frames[:1]
+        assert list(retrieve(*names_of(file), frame_numbers=[2, 1])) == [file.frames[1], file.frames[0]]
+        media_types = (("application/octet-stream", "*"),)
+        assert list(retrieve(*names_of(file), frame_numbers=[1], media_types=media_types)) == file.frames[:1]
+    wavelets = viewed.others["693_J2KI.dcm"]
+    media_types = (("image/jp2", "1.2.840.10008.1.2.4.91"),)
+    assert list(retrieve(*names_of(wavelets), frame_numbers=[1], media_types=media_types)) == wavelets.frames
+
+
+def test_retrieve_instance_rendered(other: OtherClient, viewed: Viewed) -> None:
+    """As JPEG unless PNG is asked for, in the colours that the file has."""
+    file = viewed.others["examples_rgb_color.dcm"]
+    pixels = file.dataset.pixel_array
+    assert np.abs(picture(other.retrieve_instance_rendered(*names_of(file)), "JPEG") - pixels).mean() < 4
+    png = other.retrieve_instance_rendered(*names_of(file), media_types=("image/png",))
+    assert np.abs(picture(png, "PNG") - pixels).max() == 0
+    palette = viewed.others["examples_palette.dcm"]
+    colors = apply_color_lut(palette.dataset.pixel_array, palette.dataset) / 256
+    assert np.abs(picture(other.retrieve_instance_rendered(*names_of(palette)), "JPEG") - colors).mean() < 4
+
+
+def test_retrieve_instance_frames_rendered(other: OtherClient, viewed: Viewed) -> None:
+    """The frame that is asked for."""
+    file = viewed.others["SC_rgb_rle_2frame.dcm"]
+    png = other.retrieve_instance_frames_rendered(*names_of(file), frame_numbers=[2], media_types=("image/png",))
+    assert np.abs(picture(png, "PNG") - file.dataset.pixel_array[1]).max() == 0
+    jpeg = other.retrieve_instance_frames_rendered(*names_of(file), frame_numbers=[2])
+    assert np.abs(picture(jpeg, "JPEG") - file.dataset.pixel_array[1]).mean() < 4
 
 
 REFUSED: dict[str, tuple[int, Callable[[OtherClient, RealFile], Any]]] = {

@@ -120,25 +120,40 @@ class Sent:
 REQUESTS = {
     "dicomweb-client": (
         Sent(f"/studies?PatientID={PATIENT['PatientID']}", JSON, lists_the_patients_studies),
+        Sent("/studies?PatientName=*Syn*&AccessionNumber=ACC-S*", JSON, lists_the_study_alone),
         Sent("{study}/series", JSON, lists_the_series),
         Sent("{series}/instances", JSON, lists_the_instances),
+        Sent("{study}/metadata", JSON, lists_the_instances),
+        Sent("{series}/metadata", JSON, lists_the_instances),
+        Sent("{instance}/metadata", JSON, lists_the_slice),
         Sent("{instance}/frames/1", QUOTED, is_the_frame),
+        Sent("{instance}/rendered", "*/*", is_a_jpeg),
+        Sent("{instance}/rendered", "image/png", is_a_png),
         Sent("{instance}", INSTANCES, is_the_file_as_a_part),
         Sent("{series}", INSTANCES, is_each_file_as_a_part),
     ),
     "wado-image-loader": (Sent("{instance}/frames/1", UNQUOTED, is_the_frame),),
     "OHIF 3": (
         Sent(f"/studies?{LIST}", JSON, lists_the_study),
+        Sent(f"/studies?{FILTER}", JSON, lists_the_study_alone),
         Sent(f"/studies?{LIST}&StudyInstanceUID={{uid}}", JSON, lists_the_study_alone),
         Sent(f"/studies?{LIST}&00100020={PATIENT['PatientID']}", JSON, lists_the_patients_studies),
         Sent(f"{{study}}/series?{OF_SERIES}", JSON, lists_the_series_with_its_number),
         Sent(f"{{study}}/series?{OF_SERIES_IN_THE_LIST}", JSON, lists_the_series),
+        Sent("{series}/metadata", JSON, lists_the_instances),
         Sent("{instance}/frames/1", QUOTED_AS_STORED, is_the_frame),
+        Sent("{instance}/rendered?accept=image/jpeg", QUOTED, is_a_jpeg),
         Sent("{instance}/frames/1", QUOTED, is_the_frame),
+        *(
+            Sent(f"{{{level}}}/thumbnail?accept=image/jpeg", accept, is_a_jpeg)
+            for level in ("instance", "series", "study")
+            for accept in (QUOTED, BROWSERS_IMAGES)
+        ),
     ),
     "OHIF 2": (
         Sent(f"/studies?{LIST_V2}", JSON, lists_the_study),
         Sent("{study}/series", JSON, lists_the_series),
+        Sent("{series}/metadata", JSON, lists_the_instances),
         Sent("{instance}/frames/1", UNQUOTED, is_the_frame),
     ),
     "dwv": (

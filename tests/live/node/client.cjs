@@ -5,6 +5,8 @@
 const { readFileSync } = require("node:fs");
 const { api } = require("dicomweb-client");
 
+console.debug = console.error; // standard output is for the answer alone, and one method prints what it does
+
 // xhr2 takes ArrayBuffers and makes null of JSON that cannot be read, as browsers do; xmlhttprequest-ssl does neither.
 globalThis.XMLHttpRequest = class extends require("xhr2") {
   setRequestHeader(name, value) {
