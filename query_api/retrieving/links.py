@@ -16,9 +16,9 @@ class LinkRewriter:
     """
 
     def __init__(self, old: str, new: str) -> None:
-        self._new = {_plain(old): _plain(new), _escaped(old): _escaped(new)}
-        self._pattern = re.compile(b"|".join(map(re.escape, self._new)))
-        self._most_held = max(map(len, self._new)) - 1
+        self._pattern = re.compile(re.escape(old).replace("/", r"\\?/").encode("ascii"))
+        self._new = new.encode("ascii")
+        self._most_held = len(_escaped(old.encode("ascii"))) - 1
         self._held = b""
 
     def feed(self, chunk: bytes) -> bytes:
@@ -27,7 +27,7 @@ class LinkRewriter:
         ready = []
         done = 0
         for match in self._pattern.finditer(data):
-            ready += [data[done : match.start()], self._new[match[0]]]
+            ready += [data[done : match.start()], _escaped(self._new) if b"\\/" in match[0] else self._new]
             done = match.end()
         held_from = max(done, len(data) - self._most_held)
         ready.append(data[done:held_from])
@@ -50,9 +50,5 @@ async def with_own_links(chunks: AsyncGenerator[bytes], rewriter: LinkRewriter) 
         yield held
 
 
-def _plain(address: str) -> bytes:
-    return address.encode("ascii")
-
-
-def _escaped(address: str) -> bytes:
-    return address.replace("/", r"\/").encode("ascii")
+def _escaped(address: bytes) -> bytes:
+    return address.replace(b"/", b"\\/")

@@ -7,7 +7,7 @@ multipart, also where the caller gets a single part: so an answer that was cut s
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -101,6 +101,11 @@ class Form:
     syntaxes: frozenset[str] | None = None
     is_of_one: bool = False
 
+    @property
+    def is_certain(self) -> bool:
+        """Whether it can be had of whatever there is: as it is stored, in any number."""
+        return self.syntaxes is None and not self.is_of_one and self.accept in (INSTANCES, FRAMES)
+
     def fits(self, transfer_syntax: str | None) -> bool:
         """Say whether content in this transfer syntax may be given in this form."""
         return self.syntaxes is None or transfer_syntax in self.syntaxes
@@ -125,12 +130,21 @@ def negotiate(kind: Kind, ranges: Sequence[MediaRange]) -> list[Form]:
     forms = [form for member in welcome for form in _forms(kind, member) if not is_refused(form, member)]
     if not forms:
         raise not_acceptable(kind)
-    return list(dict.fromkeys(forms))
+    return _up_to_certain(dict.fromkeys(forms))
 
 
 def not_acceptable(kind: Kind) -> Refused:
     """Return the refusal that names what can be had instead."""
     return refused("not-acceptable", members={"acceptable": list(_ACCEPTABLE[kind])})
+
+
+def _up_to_certain(forms: Iterable[Form]) -> list[Form]:
+    tried = []
+    for form in forms:
+        tried.append(form)
+        if form.is_certain:
+            break
+    return tried
 
 
 def _precision(member: MediaRange) -> tuple[int, int]:

@@ -166,3 +166,9 @@ def test_what_there_is_not(kind: Kind, accept: str) -> None:
     """Is not made up."""
     with pytest.raises(Refused):
         negotiate(kind, media_ranges([accept]))
+
+
+def test_nothing_is_kept_in_reserve_behind_what_is_always_there() -> None:
+    """Whatever else would do: of a study's only instance, say, whose number would have to be found out."""
+    assert len(negotiate("instances", media_ranges(["*/*"]))) == 1
+    assert len(negotiate("instances", media_ranges(["application/dicom, */*"]))) == 2

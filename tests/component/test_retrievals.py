@@ -1,0 +1,375 @@
+"""Retrievals over a service that answers as it is told: what is asked, what is given, and what is cut."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import httpx
+import pytest
+
+from query_api.retrieving.thumbnails import MOST_SEARCHES
+from tests.component.scripted_server import LAST_CHUNK, End, Received, Script, answer, chunked, head, script
+from tests.component.served_lookups import Lookups, lookups
+from tests.dicomweb_messages import multipart_body, parts_of
+
+Start = Callable[..., AbstractAsyncContextManager[Lookups]]
+
+SECRET = "CANARY"
+STUDY = "/studies/1.2"
+SERIES = f"{STUDY}/series/1.3"
+INSTANCE = f"{SERIES}/instances/1.4"
+JPEG, RLE = "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.5"
+DICOM = {"Content-Type": "application/dicom"}
+JSON = {"Content-Type": "application/dicom+json; charset=utf-8"}
+PARTS = {"Content-Type": 'multipart/related; boundary="frontier"'}
+PICTURE = b"\xff\xd8" + bytes(1000) + b"\xff\xd9"
+PICTURES = {"Content-Type": "image/jpeg"}
+FILE = b"DICM" * 250
+ONE = multipart_body((f"application/dicom; transfer-syntax={JPEG}", FILE))
+TWO = multipart_body(("application/dicom", FILE), ("application/dicom", FILE))
+FRAME = multipart_body((f"application/octet-stream; transfer-syntax={JPEG}", PICTURE))
+
+
+@pytest.fixture
+def start(azurite: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Start:
+    """Start the lookups over a service that follows scripts, with these settings."""
+    return lambda *scripts, **settings: lookups(azurite, monkeypatch, caplog, *scripts, **settings)
+
+
+def well_ended(body: bytes, headers: dict[str, str]) -> Script:
+    """Answer in chunks, whose end HTTP takes for the end."""
+    return script(head(200, {"Transfer-Encoding": "chunked", **headers}), *chunked(body), LAST_CHUNK)
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        (INSTANCE, answer(200, f"<html>{SECRET}</html>".encode(), {"Content-Type": "text/html"})),
+        (INSTANCE, answer(200, b"[]", JSON)),
+        (INSTANCE, answer(200, b"", DICOM)),
+        (INSTANCE, script(head(200, DICOM), b"no length", End.FIN)),
+        (INSTANCE, answer(200, gzip.compress(ONE), {**PARTS, "Content-Encoding": "gzip"})),
+        (INSTANCE, answer(200, ONE, {"Content-Type": "multipart/related"})),
+        (INSTANCE, answer(200, multipart_body(("text/html", b"x")), PARTS)),
+        (STUDY, answer(200, b"--frontier\r\nContent-Type: application/dicom\r\n", PARTS)),
+        (STUDY, answer(200, b"--frontier\r\nContent-Type: application/dicom\r\n\r\n", PARTS)),
+        (STUDY, answer(200, b"--frontier\r\nno header\r\n\r\nx", PARTS)),
+        (STUDY, answer(200, b"x" * 200_000, PARTS)),
+        (STUDY, well_ended(b"", PARTS)),
+        (f"{INSTANCE}/frames/1", answer(200, ONE, PARTS)),
+        (f"{INSTANCE}/rendered", answer(200, b"\x89PNG", {"Content-Type": "image/png"})),
+        (f"{INSTANCE}/rendered", answer(200, b"", PICTURES)),
+        (f"{INSTANCE}/metadata", answer(200, b"[]", {"Content-Type": "text/html"})),
+        (f"{INSTANCE}/metadata", answer(200, b"{}", JSON)),
+        (f"{INSTANCE}/metadata", answer(200, SECRET.encode(), JSON)),
+        (f"{INSTANCE}/metadata", answer(200, b"", JSON)),
+    ],
+)
+async def test_what_is_not_what_was_asked_for_goes_no_further(start: Start, path: str, said: Script) -> None:
+    """A proxy's page, another service's answer, one that ends before its first part: none gets the status 200."""
+    async with start(said) as running:
+        response = await running.http.get(path)
+        assert (response.status_code, response.json()["code"]) == (502, "invalid-service-response")
+        assert SECRET not in response.text
+
+
+async def test_a_message_that_is_whole_and_empty_is_nothing_found(start: Start) -> None:
+    """What was there has gone while the service looked."""
+    async with start(answer(200, b"--frontier--\r\n", PARTS)) as running:
+        response = await running.http.get(STUDY)
+        assert (response.status_code, response.json()["code"]) == (404, "not-found")
+
+
+CUT = [
+    (STUDY, script(head(200, {"Transfer-Encoding": "chunked", **PARTS}), *chunked(TWO[:-30]), End.RESET)),
+    (STUDY, well_ended(TWO.replace(b"--frontier--", b""), PARTS)),
+    (STUDY, answer(200, TWO.replace(b"--frontier--", b""), PARTS)),
+    (INSTANCE, well_ended(ONE[:-30], PARTS)),
+    (INSTANCE, answer(200, TWO, PARTS)),
+    (INSTANCE, script(head(200, {**DICOM, "Content-Length": "999"}), b"DICM", End.FIN)),
+    (f"{INSTANCE}/frames/1", well_ended(FRAME[:-30], PARTS)),
+    (f"{INSTANCE}/rendered", well_ended(PICTURE[:-1], PICTURES)),
+    (f"{INSTANCE}/rendered", answer(200, PICTURE[:-500], PICTURES)),
+    (f"{INSTANCE}/metadata", answer(200, b'[{"00100020":{"vr":"LO"}},{"0010', JSON)),
+]
+
+
+@pytest.mark.parametrize(("path", "said"), CUT)
+async def test_what_is_cut_short_does_not_look_whole(start: Start, path: str, said: Script) -> None:
+    """Whether HTTP tells of it or not: the caller's transfer fails, and the log says so."""
+    async with start(said) as running:
+        with pytest.raises(httpx.RemoteProtocolError):
+            await running.http.get(path)
+        [line] = await running.ended()
+        assert (line["status"], line["complete"]) == (200, False)
+        assert line["error"].startswith(("InvalidResponse", "ResponseLost"))
+
+
+@pytest.mark.parametrize("path", [STUDY, INSTANCE])
+async def test_the_first_bytes_come_at_once(start: Start, path: str) -> None:
+    """While the service has not sent the rest."""
+    begun = script(head(200, {"Transfer-Encoding": "chunked", **PARTS}), *chunked(ONE[:-500]), End.STALL)
+    async with start(begun) as running, running.http.stream("GET", path) as response:
+        chunks = response.aiter_raw()
+        assert b"DICM" in await anext(chunks)
+        await chunks.aclose()  # type: ignore[attr-defined]
+
+
+async def test_what_needs_no_change_passes_untouched(start: Start) -> None:
+    """But for the parameter `type`, which the service leaves out; the parts are counted."""
+    async with start(answer(200, TWO, PARTS)) as running:
+        response = await running.http.get(STUDY)
+        assert response.content == TWO
+        assert response.headers["content-type"] == 'multipart/related; type="application/dicom"; boundary=frontier'
+        assert response.headers["cache-control"] == "private, no-cache"
+        assert response.headers["vary"] == "Accept"
+        assert (await running.ended())[0]["datasets"] == 2
+
+
+async def test_a_service_that_answers_with_a_single_part_is_understood(start: Start) -> None:
+    """Of a known length, which the caller gets to know; as multipart where that is what it takes."""
+    async with start(answer(200, b"DICM", {**DICOM, "ETag": "7"})) as running:
+        single = await running.http.get(INSTANCE)
+        assert (single.content, single.headers["content-length"]) == (b"DICM", "4")
+        assert "etag" not in single.headers
+        multipart = await running.http.get(INSTANCE, headers={"Accept": "multipart/related"})
+        assert parts_of(multipart) == [({"content-type": "application/dicom"}, b"DICM")]
+
+
+@pytest.mark.parametrize(
+    ("accept", "media_type", "is_multipart"),
+    [
+        ("image/jpeg", "image/jpeg", False),
+        ('multipart/related; type="image/jpeg"', "image/jpeg", True),
+        ('multipart/related; type="image/dicom-rle", image/*;q=0.1', "image/jpeg", False),
+        ("application/octet-stream", "application/octet-stream", False),
+        (f"application/octet-stream; transfer-syntax={JPEG}", "application/octet-stream", False),
+    ],
+)
+async def test_a_frame_is_called_what_it_is(start: Start, accept: str, media_type: str, is_multipart: bool) -> None:
+    """By the media type that was asked for, if it is stored so; one request does."""
+    async with start(answer(200, FRAME, PARTS)) as running:
+        response = await running.http.get(f"{INSTANCE}/frames/1", headers={"Accept": accept})
+        content_type = f"{media_type}; transfer-syntax={JPEG}"
+        if is_multipart:
+            assert response.headers["content-type"] == f'multipart/related; type="{media_type}"; boundary=frontier'
+            assert parts_of(response) == [({"content-type": content_type}, PICTURE)]
+        else:
+            assert (response.headers["content-type"], response.content) == (content_type, PICTURE)
+        assert len(running.service.requests) == 1
+
+
+async def test_what_is_not_stored_so_is_406(start: Start) -> None:
+    """Found out by looking at what is stored; the connection is not kept."""
+    async with start(answer(200, FRAME, PARTS)) as running:
+        response = await running.http.get(f"{INSTANCE}/frames/1", headers={"Accept": "image/dicom-rle"})
+        assert response.json()["code"] == "not-acceptable"
+        assert 'multipart/related; type="application/octet-stream"; transfer-syntax=*' in response.json()["acceptable"]
+
+
+async def test_a_refusal_of_the_services_leads_to_the_next_form(start: Start) -> None:
+    """And to 406, with what can be had, when there is none left."""
+
+    def service(request: Received) -> Script:
+        return answer(200, FRAME, PARTS) if request.headers["accept"].endswith("=*") else answer(406)
+
+    async with start(service) as running:
+        uncompressed = "application/octet-stream; transfer-syntax=1.2.840.10008.1.2.1"
+        both = await running.http.get(f"{INSTANCE}/frames/1", headers={"Accept": f"{uncompressed}, image/jpeg;q=0.5"})
+        assert (both.status_code, both.content) == (200, PICTURE)
+        one = await running.http.get(f"{INSTANCE}/frames/1", headers={"Accept": uncompressed})
+        assert (one.status_code, one.json()["code"]) == (406, "not-acceptable")
+        assert "application/octet-stream; transfer-syntax=*" in one.json()["acceptable"]
+
+
+def metadata(request: Received) -> Script:
+    """Answer as the service does: its tag is without quotes, compared verbatim, and not in a 304."""
+    links = [request.headers["host"], "elsewhere"]
+    body = json.dumps([{"00081190": {"vr": "UR", "Value": [f"http://{host}/v2/studies/1.2" for host in links]}}])
+    if request.headers.get("if-none-match") == "7-1":
+        return answer(304)
+    return answer(200, body.encode().replace(b"/", rb"\/") + b"\n", {**JSON, "ETag": "7-1"})
+
+
+@pytest.mark.parametrize(
+    ("known", "status"),
+    [
+        (None, 200),
+        ('"7-1"', 304),
+        ("7-1", 304),
+        ('W/"7-1"', 304),
+        ('"6-1", "7-1"', 304),
+        ("*", 304),
+        ('"6-1"', 200),
+        ('"6-1", "5-1"', 200),
+        ('"', 200),
+    ],
+)
+async def test_a_version_that_the_caller_has_is_not_sent_again(start: Start, known: str | None, status: int) -> None:
+    """Whether it comes back as the Standard or as the service writes it."""
+    async with start(metadata) as running:
+        headers = {} if known is None else {"If-None-Match": known}
+        response = await running.http.get(f"{STUDY}/metadata", headers=headers)
+        assert (response.status_code, response.headers["etag"]) == (status, '"7-1"')
+        assert (response.content == b"") is (status == 304)
+
+
+@pytest.mark.parametrize(
+    ("partition", "headers", "settings", "expected"),
+    [
+        ("", {"X-Forwarded-Host": "us.example", "X-Forwarded-Proto": "https"}, {}, "https://us.example/api"),
+        ("", {"X-Forwarded-Host": "us.example", "X-Forwarded-Prefix": "/p"}, {}, "http://us.example/p/api"),
+        ("", {}, {"PUBLIC_URL": "https://us.example/i"}, "https://us.example/i"),
+        ("/partitions/p1", {}, {"PUBLIC_URL": "https://us.example/i"}, "https://us.example/i"),
+    ],
+)
+async def test_links_lead_to_the_app(
+    start: Start, partition: str, headers: dict[str, str], settings: dict[str, str], expected: str
+) -> None:
+    """As the caller sees it, also where the service escapes its slashes; what leads elsewhere stays."""
+    async with start(metadata, **settings) as running:
+        response = await running.http.get(f"{partition}{STUDY}/metadata", headers=headers)
+        assert response.headers["content-type"] == "application/dicom+json"
+        assert "content-length" not in response.headers
+        assert str(running.service.port) not in response.text
+        assert response.json()[0]["00081190"]["Value"] == [f"{expected}/studies/1.2", "http://elsewhere/v2/studies/1.2"]
+
+
+async def test_a_link_goes_on_below_the_address(start: Start) -> None:
+    """The path of the resource stays."""
+
+    def service(request: Received) -> Script:
+        base = f"http://{request.headers['host']}/v2"
+        urls = [f"{base}/studies/1", f"{base}/partitions/p1/studies/1", "http://elsewhere/v2/studies/1"]
+        return answer(200, json.dumps([{"00081190": {"vr": "UR", "Value": urls}}]).encode(), JSON)
+
+    async with start(service, PUBLIC_URL="https://us.example/i") as running:
+        for partition in ("", "/partitions/p1"):
+            response = await running.http.get(f"{partition}{STUDY}/metadata", headers={"Accept": "application/json"})
+            assert response.headers["content-type"] == "application/json"
+            ours = "https://us.example/i"
+            expected = [f"{ours}/studies/1", f"{ours}/partitions/p1/studies/1", "http://elsewhere/v2/studies/1"]
+            assert response.json()[0]["00081190"]["Value"] == expected
+
+
+async def test_the_service_gets_of_the_query_what_it_knows(start: Start) -> None:
+    """Not the key, however it is written, and nothing that is ours."""
+    async with start(answer(200, PICTURE, PICTURES)) as running:
+        query = f"c%6fDe={SECRET}&quality=50&accept=image/jpeg&viewport=9,9&code={SECRET}"
+        response = await running.http.get(f"{INSTANCE}/rendered?{query}")
+        assert (response.status_code, response.content) == (200, PICTURE)
+        assert response.headers["content-length"] == str(len(PICTURE))
+        assert response.headers["warning"].startswith('299 - "viewport is ignored')
+        assert running.service.targets == [f"{INSTANCE}/rendered?quality=50"]
+        assert (await running.ended())[0]["adaptations"] == ["viewport-ignored"]
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "code"),
+    [
+        (f"{INSTANCE}?includefield=all", {}, "invalid-parameter"),
+        (f"{STUDY}/metadata?{SECRET}=1", {}, "invalid-parameter"),
+        (f"{INSTANCE}/frames/1?quality=1", {}, "invalid-parameter"),
+        (f"{INSTANCE}/frames/1,x", {}, "invalid-parameter"),
+        (f"{INSTANCE}/frames/1,2/rendered", {}, "invalid-parameter"),
+        (f"{INSTANCE}/rendered?quality=0", {}, "invalid-parameter"),
+        (f"{INSTANCE}/rendered?quality=101", {}, "invalid-parameter"),
+        (f"{INSTANCE}/rendered?quality={SECRET}", {}, "invalid-parameter"),
+        (f"{INSTANCE}/rendered?quality=1&quality=1", {}, "invalid-parameter"),
+        (f"{SERIES}/thumbnail?quality=", {}, "invalid-parameter"),
+        (f"{SERIES}/thumbnail?limit=1", {}, "invalid-parameter"),
+        (f"{INSTANCE}/rendered?window=1,2,linear", {"Prefer": "handling=strict"}, "not-adapted"),
+        (f"/studies/{SECRET}/thumbnail", {}, "invalid-parameter"),
+    ],
+)
+async def test_what_is_not_valid_is_refused_before_anything_is_asked(
+    start: Start, path: str, headers: dict[str, str], code: str
+) -> None:
+    """With the reason, and without the value."""
+    async with start(answer(500)) as running:
+        response = await running.http.get(path, headers=headers)
+        assert (response.status_code, response.json()["code"]) == (400, code)
+        assert response.json()["detail"]
+        assert SECRET not in response.text
+        assert running.service.requests == []
+
+
+def found(number: int, **values: Any) -> dict[str, Any]:
+    """Return an instance as a search returns it."""
+    tags = {"InstanceNumber": "00200013", "NumberOfFrames": "00280008", "Rows": "00280010", "Columns": "00280011"}
+    given = {"InstanceNumber": number, "Rows": 8, "Columns": 8} | values
+    attributes = {tags[name]: {"vr": "IS", "Value": [value]} for name, value in given.items() if value is not None}
+    return {"00080018": {"vr": "UI", "Value": [f"1.4.{number}"]}} | attributes
+
+
+def service_of(instances: list[dict[str, Any]]) -> Callable[[Received], Script]:
+    """Return what a service answers that has one series of these."""
+
+    def service(request: Received) -> Script:
+        if "/rendered" in request.target:
+            return answer(200, PICTURE, PICTURES)
+        if "/series?" in request.target:
+            return answer(200, json.dumps([{"0020000E": {"vr": "UI", "Value": ["1.3"]}}]).encode(), JSON)
+        offset = int((re.search(r"offset=(\d+)", request.target) or [0, 0])[1])
+        page = instances[offset : offset + 200]
+        return answer(200, json.dumps(page).encode(), JSON) if page else answer(204)
+
+    return service
+
+
+@pytest.mark.parametrize(
+    ("instances", "shown"),
+    [
+        ([found(3), found(1), found(2)], "1.4.2/frames/1"),
+        ([found(4), found(1), found(2), found(3)], "1.4.3/frames/1"),
+        ([found(1, NumberOfFrames=9)], "1.4.1/frames/5"),
+        ([found(1, NumberOfFrames="many")], "1.4.1/frames/1"),
+        ([found(1), found(2, Rows=None), found(3, Columns=0)], "1.4.1/frames/1"),
+        ([found(9, InstanceNumber=None), found(1), found(2)], "1.4.2/frames/1"),
+        ([found(number) for number in range(1, 5001)], "1.4.2501/frames/1"),
+    ],
+)
+@pytest.mark.parametrize("path", [STUDY, SERIES])
+async def test_a_thumbnail_is_the_middle_of_the_middle(
+    start: Start, path: str, instances: list[dict[str, Any]], shown: str
+) -> None:
+    """By instance number, of what has a picture; however long the series."""
+    async with start(service_of(instances)) as running:
+        response = await running.http.get(f"{path}/thumbnail")
+        assert response.content == PICTURE
+        assert running.service.targets[-1] == f"{SERIES}/instances/{shown}/rendered"
+
+
+async def test_a_thumbnail_costs_no_more_than_so_many_searches(start: Start) -> None:
+    """Of a series that has no end, the middle of what was seen."""
+    endless = [found(number) for number in range(200 * (MOST_SEARCHES + 5))]
+    async with start(service_of(endless)) as running:
+        assert (await running.http.get(f"{SERIES}/thumbnail")).content == PICTURE
+        assert len(running.service.requests) == MOST_SEARCHES + 1
+
+
+@pytest.mark.parametrize(
+    ("instances", "code"),
+    [([], "not-found"), ([found(1, Rows=None)], "no-picture"), ([found(1, Rows="x")], "no-picture")],
+)
+async def test_nothing_to_show_is_404(start: Start, instances: list[dict[str, Any]], code: str) -> None:
+    """Nothing there, or nothing that has a picture."""
+    async with start(service_of(instances)) as running:
+        response = await running.http.get(f"{SERIES}/thumbnail")
+        assert (response.status_code, response.json()["code"]) == (404, code)
+
+
+async def test_rows_and_columns_without_pixels_are_no_picture(start: Start) -> None:
+    """As the service says when it is to draw them."""
+
+    def service(request: Received) -> Script:
+        return answer(404) if "/rendered" in request.target else service_of([found(1)])(request)
+
+    async with start(service) as running:
+        response = await running.http.get(f"{INSTANCE}/thumbnail?accept=image/jpeg")
+        assert (response.status_code, response.json()["code"]) == (404, "no-picture")
