@@ -229,5 +229,6 @@ def _pattern(filter_: Filter) -> Pattern:
 
 
 def _called(field: str, number: int) -> str:
-    keywords = [keyword_of(tag_of(part) or "0") for part in field.split(".")]
+    tags = [tag_of(part) for part in field.split(".")]
+    keywords = ["" if tag is None else keyword_of(tag) for tag in tags]
     return ".".join(keywords) if all(keywords) else f"item {number}"
