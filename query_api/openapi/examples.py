@@ -17,6 +17,24 @@ DATASETS: Final[list[dict[str, Any]]] = [
         "0020000D": {"vr": "UI", "Value": [STUDY]},
     }
 ]
+PLAIN: Final[list[dict[str, Any]]] = [
+    {
+        "StudyDate": "20260131",
+        "ModalitiesInStudy": ["CT"],
+        "PatientName": "Example^Synthetic",
+        "PatientID": "EXAMPLE-1",
+        "StudyInstanceUID": STUDY,
+    }
+]
+# VR → a value to search for.
+SOUGHT: Final = {
+    "CS": "CT",
+    "DA": "20260101-20261231",
+    "LO": "EXAMPLE-1",
+    "PN": "Example*",
+    "SH": "EXAMPLE-1",
+    "UI": STUDY,
+}
 CHANGES: Final[dict[str, Any]] = {
     "changes": [
         {

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
 from query_api.lookup import Route, Transaction
 from query_api.refusals import REFUSALS
+from query_api.retrieving.negotiating import Kind, media_types_of
 from shared.dicomweb import media_types
 from shared.problems import CODES
 
 from . import examples
+from .contents import kind_of
 from .schemas import problem
 
 _PROBLEMS: Final[Mapping[str, tuple[int, str]]] = {**CODES, **REFUSALS}
@@ -20,15 +22,6 @@ STATUSES: Final = sorted({status for status, _ in _PROBLEMS.values()})
 _NEVER: Final[Mapping[Transaction, frozenset[int]]] = {"openapi": frozenset({400, 404, 406, 429, 502})}
 
 _BYTES: Final[dict[str, Any]] = {}  # no schema: OpenAPI 3.1 has none for bytes
-# What the last word of a route's resource is → what it may come as.
-_FORMS: Final[Mapping[str, Sequence[str]]] = {
-    "study": (media_types.RELATED, media_types.DICOM),
-    "series": (media_types.RELATED, media_types.DICOM),
-    "instance": (media_types.DICOM, media_types.RELATED),
-    "frames": (media_types.RELATED, media_types.OCTET_STREAM),
-    "rendered": media_types.RENDERED,
-    "thumbnail": media_types.RENDERED,
-}
 
 
 def _header(kind: str, description: str) -> dict[str, Any]:
@@ -41,6 +34,7 @@ HEADERS: Final[Mapping[str, dict[str, Any]]] = {
     "Allow": _header("string", "the methods that there are"),
     "Link": _header("string", '`rel="next"`: where the next results are (RFC 8288)'),
     "Warning": _header("string", "what was done in another way than it was asked for, each with code 299"),
+    "erroneous-dicom-attributes": _header("string", "extended query tags by which results may be missing"),
     "ETag": _header("string", "for `If-None-Match`"),
 }
 
@@ -56,25 +50,39 @@ def _json(media_type: str, schema: str, example: object) -> dict[str, Any]:
 def _success(route: Route) -> dict[str, Any]:
     """Return the answers, by status, to a lookup that is answered."""
     if route.transaction == "search":
-        content = _json(media_types.DICOM_JSON, "Datasets", examples.DATASETS)
-        headers = _headers("Link", "Warning")
-        empty = {"description": "nothing was found, where `EMPTY_SEARCH_STATUS` is 204", "headers": headers}
-        return {"200": {"description": "what was found", "headers": headers, "content": content}, "204": empty}
-    if route.transaction == "changes":
-        content = _json(media_types.JSON, "Changes", examples.CHANGES)
-        return {"200": {"description": "what is new and gone", "headers": _headers(), "content": content}}
-    if route.transaction == "openapi":
-        content = _json(media_types.JSON, "Document", examples.DOCUMENT)
-        return {"200": {"description": "this document", "headers": _headers(), "content": content}}
-    retrieved = {"description": "what is stored", "headers": _headers("ETag", "Warning"), "content": _retrieved(route)}
-    return {"200": retrieved, "304": {"description": "the caller's copy is current", "headers": _headers("ETag")}}
+        return _SEARCH
+    if route.transaction == "retrieve":
+        return _retrieved(kind_of(route))
+    return _CHANGES if route.transaction == "changes" else _DOCUMENT
 
 
-def _retrieved(route: Route) -> dict[str, Any]:
-    kind = route.resource.rpartition(" ")[2]
+def _answer(description: str, content: Mapping[str, Any] | None, *headers: str) -> dict[str, Any]:
+    return {"description": description, "headers": _headers(*headers)} | ({"content": content} if content else {})
+
+
+_SEARCH_HEADERS: Final = ("Link", "Warning", "erroneous-dicom-attributes")
+_RESULTS: Final = {
+    **_json(media_types.DICOM_JSON, "Datasets", examples.DATASETS),
+    **_json(media_types.JSON, "PlainResults", examples.PLAIN),
+}
+_METADATA: Final = {
+    **_json(media_types.DICOM_JSON, "Datasets", examples.DATASETS),
+    **_json(media_types.JSON, "Datasets", examples.DATASETS),
+}
+_SEARCH: Final = {
+    "200": _answer("what was found", _RESULTS, *_SEARCH_HEADERS),
+    "204": _answer("nothing was found, and `EMPTY_SEARCH_STATUS` is 204", None, *_SEARCH_HEADERS),
+}
+_CHANGES: Final = {"200": _answer("what is new and gone", _json(media_types.JSON, "Changes", examples.CHANGES))}
+_DOCUMENT: Final = {"200": _answer("this document", _json(media_types.JSON, "Document", examples.DOCUMENT))}
+
+
+def _retrieved(kind: Kind) -> dict[str, Any]:
     if kind == "metadata":
-        return _json(media_types.DICOM_JSON, "Datasets", examples.DATASETS)
-    return dict.fromkeys(_FORMS[kind], _BYTES)
+        known = _answer("the caller's copy is current", None, "ETag")
+        return {"200": _answer("attributes of instances", _METADATA, "ETag"), "304": known}
+    content = dict.fromkeys(media_types_of(kind), _BYTES)
+    return {"200": _answer("a picture" if kind == "picture" else "what is stored", content, "Warning")}
 
 
 def responses_of(route: Route) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from query_api.changes.changes import ACTIONS
+from query_api.searching import plain
 from shared.dicomweb import ChangeState
 
 UID: Final = {"type": "string", "pattern": "^[0-9.]{0,63}[0-9]$"}
@@ -55,6 +56,7 @@ _CHANGES: Final = {
 SCHEMAS: Final[dict[str, dict[str, Any]]] = {
     "Datasets": _DATASETS,
     "Element": _ELEMENT,
+    "PlainResults": plain.schema(),
     "Changes": _CHANGES,
     "Change": {
         "type": "object",

@@ -133,6 +133,12 @@ def negotiate(kind: Kind, ranges: Sequence[MediaRange]) -> list[Form]:
     return _up_to_certain(dict.fromkeys(forms))
 
 
+def media_types_of(kind: Kind) -> list[str]:
+    """Return what an answer's media type may be, the usual one first."""
+    offered = [RELATED if is_multipart else media_type for media_type, is_multipart in _OFFERS[kind]]
+    return list(dict.fromkeys(offered))
+
+
 def not_acceptable(kind: Kind) -> Refused:
     """Return the refusal that names what can be had instead."""
     return refused("not-acceptable", members={"acceptable": list(_ACCEPTABLE[kind])})

@@ -18,8 +18,8 @@ _FRAMES = re.compile(r"[1-9][0-9]{0,8}(,[1-9][0-9]{0,8})*", re.ASCII)
 _QUALITY = re.compile(r"[1-9][0-9]?|100", re.ASCII)
 
 # Of PS3.18 §8.3.5; the service draws without them.
-_IGNORED = ("annotation", "iccprofile", "viewport", "window")
-_OF_PICTURES = ("quality", *_IGNORED)
+IGNORED = ("annotation", "iccprofile", "viewport", "window")
+_OF_PICTURES = ("quality", *IGNORED)
 
 
 def retrieval_options(lookup: Lookup) -> Mapping[str, str]:
@@ -40,7 +40,7 @@ def picture_options(lookup: Lookup) -> Mapping[str, str]:
     options = _options(lookup, (_ACCEPT, *_OF_PICTURES))
     if not _QUALITY.fullmatch(options.get("quality", "100")):
         raise invalid_parameter("quality", "It is a whole number from 1 to 100.")
-    for name in _IGNORED:
+    for name in IGNORED:
         if name in options:
             lookup.adapt(Adaptation(f"{name}-ignored", f"{name} is ignored: the DICOM service draws without it"))
     return options

@@ -131,9 +131,14 @@ class Scope:
         return tuple(level for level in Level if above <= level <= self.level)
 
     @property
+    def attributes(self) -> list[Attribute]:
+        """What can be searched for."""
+        return [attribute for attribute in SEARCHABLE.values() if attribute.level in self.levels]
+
+    @property
     def attribute_names(self) -> str:
         """The keywords of what can be searched for, for messages."""
-        return ", ".join(attribute.name for attribute in SEARCHABLE.values() if attribute.level in self.levels)
+        return ", ".join(attribute.name for attribute in self.attributes)
 
 
 def tag_of(name: str) -> str | None:

@@ -9,7 +9,7 @@ import httpx
 import pytest
 import requests
 import schemathesis
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from schemathesis import Case, GenerationMode
@@ -28,7 +28,7 @@ from tests.e2e.drop_box import DropBox, Instance, make_instance
 
 CANARY = "CANARYOPENAPI"
 CANARY_UID = "1.2.826.0.1.3680043.8.498.7719305577193055"
-EXAMPLES = 10
+EXAMPLES, EXAMPLES_IN_PARTITION = 15, 4  # what is asked in a partition runs the same code
 
 CHECKED: list[Any] = [
     not_a_server_error,
@@ -86,9 +86,11 @@ def test_each_operation_is_as_described(
 
     cases = st.one_of([operation.as_strategy(mode) for mode in GenerationMode])
 
-    @settings(max_examples=EXAMPLES)
+    @settings(max_examples=EXAMPLES if "partition" not in route.name else EXAMPLES_IN_PARTITION)
     @given(cases, st.data())
     def ask(case: Case[Any], data: st.DataObject) -> None:
+        # The worker's web server takes no line break in a path: it answers 404 by itself.
+        assume("%0A" not in case.formatted_path)
         if data.draw(st.booleans(), "what is stored"):
             case.path_parameters.update({name: kept[name] for name in case.path_parameters if name in kept})
         if data.draw(st.booleans(), "canaries"):
