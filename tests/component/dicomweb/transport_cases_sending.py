@@ -195,11 +195,11 @@ SENDING = [
         "WriteTimeout, next 204, 0 whole",
     ),
     Case(
-        "reads slowly", asked(LARGE_UPLOAD, answer(204).after(Read.SLOWLY), write=0.4, read=2), "204, next 204, 1 whole"
+        "reads slowly", asked(LARGE_UPLOAD, answer(204).after(Read.SLOWLY), write=1.2, read=5), "204, next 204, 1 whole"
     ),
     Case(
         "reads bytes slowly",
-        asked(post, answer(204).after(Read.SLOWLY), write=0.4, read=2),
+        asked(post, answer(204).after(Read.SLOWLY), write=1.2, read=5),
         "204, next 204, 1 whole",
         "WriteTimeout, next 204, 0 whole",
     ),
