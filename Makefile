@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV ?= .venv
 # Options for pytest, such as make test ARGS="-k purge", or of another command: make reconcile ARGS=--names
 ARGS ?=
+# How many processes run tests side by side; 0 is this one alone, as --pdb asks for: make test WORKERS=0 ARGS=--pdb
+WORKERS ?= 3
 # The DICOM service for make contract and make tutorial, with its version; without it, the stand-in.
 URL ?=
 # What the bearer of a token may do: make token ROLE=reader
@@ -47,7 +49,7 @@ soak: set-up
 	@exec $(RUN) -m local.soak $(ARGS)
 
 test: set-up
-	@exec $(RUN) -m pytest $(ARGS)
+	@exec $(RUN) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 contract: set-up
 	@exec env CONTRACT_URL='$(URL)' $(RUN) -m pytest -q --tb=no -rN tests/contract $(ARGS)

@@ -30,11 +30,11 @@ SECRET = "a secret of the tests, long enough for HS256"
 
 
 @contextmanager
-def contract(url: str, *files: str) -> Iterator[subprocess.Popen[str]]:
+def contract(url: str, *files: str, processes: str = "-n0") -> Iterator[subprocess.Popen[str]]:
     """Run some files of the contract against a service."""
     others = {name: value for name, value in os.environ.items() if name not in OPTIONAL}
     environment = {**others, "CONTRACT_URL": url, "DICOM_TOKEN": tokens.issue(SECRET)}
-    command = [sys.executable, "-m", "pytest", "-q", "--tb=no", "-rN", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", "-q", "--tb=no", "-rN", "-p", "no:cacheprovider", processes]
     command += [f"tests/contract/{file}" for file in files]
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as popen:
         try:
@@ -105,6 +105,28 @@ def test_a_wrong_service_is_told_from_a_right_one(tmp_path: Path) -> None:
     assert "raise Difference" not in output
     with running(tmp_path, token_secret=SECRET) as root:
         assert is_empty(root)
+
+
+def keeping(app: ASGIApp) -> ASGIApp:
+    """Return the service with nothing deleted."""
+
+    async def altered(scope: Scope, receive: Receive, send: Send) -> None:
+        deletes = scope["type"] == "http" and scope["method"] == "DELETE"
+        await (PlainTextResponse("no", 403) if deletes else app)(scope, receive, send)
+
+    return altered
+
+
+@pytest.mark.parametrize("processes", ["-n0", "-n1"])
+def test_what_is_left_behind_fails_the_run(tmp_path: Path, processes: str) -> None:
+    """Nor is all well where every test passes and a study stays, whichever process has left it."""
+    app = keeping(create_app(tmp_path, SECRET))
+    with serving(app) as root, contract(f"{root}/v2", "test_frames.py", processes=processes) as run:
+        output, _ = run.communicate(timeout=60)
+    assert run.returncode == 1, output
+    assert " passed" in output
+    assert " failed" not in output
+    assert ("NOT REMOVED: " in output) == (processes == "-n0")
 
 
 def cutting(app: ASGIApp) -> ASGIApp:

@@ -105,6 +105,8 @@ def run(pytestconfig: pytest.Config) -> Iterator[Run]:
         current.made.remove()
     finally:
         current.made.close()
+    if hasattr(pytestconfig, "workerinput"):  # of pytest-xdist, which hears of failures and of no report at the end
+        assert current.made.leftovers == []
 
 
 @pytest.fixture(scope="session")

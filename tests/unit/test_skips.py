@@ -1,4 +1,4 @@
-"""The guard against tests that skip unnoticed."""
+"""The guards of a run: against tests that skip unnoticed, and against those that hang."""
 
 from __future__ import annotations
 
@@ -23,6 +23,22 @@ def test_needs_a_server():
 def test_known():
     assert False
 """
+SKIPPED_FILE = """
+import pytest
+
+pytest.skip("no server here", allow_module_level=True)
+"""
+HANGING = """
+import threading
+import pytest
+
+@pytest.mark.timeout(0.5)
+def test_hangs():
+    threading.Event().wait()
+
+def test_passes():
+    pass
+"""
 
 
 @pytest.mark.parametrize(
@@ -37,10 +53,34 @@ def test_known():
 )
 def test_only_a_listed_skip_passes(tmp_path: Path, allowed: str, code: int) -> None:
     """A run with a skip fails unless its id and its reason are in the list, and says which it is."""
-    shutil.copy(ROOT / "tests/conftest.py", tmp_path)
-    (tmp_path / "allowed_skips.txt").write_text(allowed)
-    (tmp_path / "test_it.py").write_text(TEST)
-    command = [sys.executable, "-m", "pytest", "-c", "pyproject.toml", "-p", "no:cacheprovider", str(tmp_path)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = run(tmp_path, allowed, test_it=TEST)
     assert done.returncode == code, done.stdout
     assert ("SKIP NOT IN allowed_skips.txt" in done.stdout) == (code == 1)
+
+
+@pytest.mark.parametrize(("allowed", "code"), [("", 1), ("* | no server here", 0)])
+def test_skips_of_other_processes(tmp_path: Path, allowed: str, code: int) -> None:
+    """Nor do they pass where tests are run by several processes; a whole file that all of them skip is said once."""
+    done = run(tmp_path, allowed, "-n2", test_it=TEST, test_file=SKIPPED_FILE)
+    assert done.returncode == code, done.stdout
+    assert done.stdout.count("SKIP NOT IN allowed_skips.txt") == 2 * code
+
+
+@pytest.mark.parametrize("processes", ["-n0", "-n1"])
+def test_a_test_that_hangs_is_named(tmp_path: Path, processes: str) -> None:
+    """It fails after its time, with the line where it hangs, and the next one runs."""
+    done = run(tmp_path, "", processes, test_it=HANGING)
+    assert done.returncode == 1, done.stdout
+    assert "::test_hangs - Failed: Timeout" in done.stdout
+    assert "threading.Event().wait()" in done.stdout
+    assert "1 failed, 1 passed" in done.stdout
+
+
+def run(folder: Path, allowed: str, *options: str, **files: str) -> subprocess.CompletedProcess[str]:
+    """Run test files under the guards."""
+    shutil.copy(ROOT / "tests/conftest.py", folder)
+    (folder / "allowed_skips.txt").write_text(allowed)
+    for name, text in files.items():
+        (folder / f"{name}.py").write_text(text)
+    command = [sys.executable, "-m", "pytest", "-c", "pyproject.toml", "-p", "no:cacheprovider", *options, str(folder)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
