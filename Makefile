@@ -4,8 +4,6 @@ PYTHON ?= python3
 VENV ?= .venv
 # Options for pytest, such as make test ARGS="-k purge", or of another command: make reconcile ARGS=--names
 ARGS ?=
-# How many processes run tests side by side; 0 is this one alone, as --pdb asks for: make test WORKERS=0 ARGS=--pdb
-WORKERS ?= 3
 # The DICOM service for make contract and make tutorial, with its version; without it, the stand-in.
 URL ?=
 # What the bearer of a token may do: make token ROLE=reader
@@ -48,8 +46,10 @@ reconcile: set-up
 soak: set-up
 	@exec $(RUN) -m local.soak $(ARGS)
 
+# A process for each processor, up to six, and a file's tests in one of them, for they share what they start. The slowest
+# folders come first by their names. ARGS=-n0 runs all in one process, and so does ARGS=--pdb.
 test: set-up
-	@exec $(RUN) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
+	@exec $(RUN) -m pytest -n auto --maxprocesses 6 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 contract: set-up
 	@exec env CONTRACT_URL='$(URL)' $(RUN) -m pytest -q --tb=no -rN tests/contract $(ARGS)

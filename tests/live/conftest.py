@@ -42,7 +42,7 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
             yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def viewed(stack: Stack) -> Viewed:
     """What viewers and clients find in the app; nobody changes it."""
     return drop(stack)
