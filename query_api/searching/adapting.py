@@ -26,7 +26,7 @@ from .attributes import (
     tag_of,
 )
 from .parameters import Filter, Parameters
-from .values import MAX_VALUES, values_of
+from .values import MAX_VALUES, listed
 from .wildcards import VRS as WILDCARD_VRS
 from .wildcards import Pattern, fuzzy_prefix, has_wildcard, matches_all
 
@@ -102,6 +102,10 @@ class Plan:
     limit: int
     found_out: frozenset[str] = frozenset()
 
+    def strictly(self) -> Plan:
+        """Return the same where nothing may be adapted: what the service counts and does not give is then not there."""
+        return replace(self, found_out=self.found_out - set(COMPUTED[self.scope.level]))
+
     @property
     def is_direct(self) -> bool:
         """Whether the service's pages are ours."""
@@ -152,7 +156,7 @@ class _Planning:
         return Plan(self._scope, tuple(steps), parameters.offset, min(limit, max_results), found_out)
 
     def _combinations(self, filters: Sequence[Filter]) -> Iterator[tuple[Filter, ...]]:
-        alternatives = [values_of(filter_.attribute.vr, filter_.value) for filter_ in filters]
+        alternatives = [listed(filter_.attribute.vr, filter_.value) for filter_ in filters]
         lists = [filter_ for filter_, values in zip(filters, alternatives, strict=True) if len(values) > 1]
         if prod(map(len, alternatives)) > MAX_VALUES:
             raise invalid_parameter(lists[-1].called, f"The lists make more than {MAX_VALUES} searches.")

@@ -29,12 +29,12 @@ _AT_ONCE: Final = 8
 
 
 def lacking(plan: Plan, found: Sequence[Row]) -> set[str]:
-    """Return the tags that were asked for and that some of the results do not have."""
-    return {tag for tag in plan.found_out if any(tag not in row for row in found)}
+    """Return the tags that were asked for and that no result has: a study without them may have nothing to count."""
+    return {tag for tag in plan.found_out if found and all(tag not in row for row in found)}
 
 
 async def fill(dicom: DICOMwebClient, plan: Plan, rows: Rows, found: list[Row], adapt: Adapt) -> list[Row]:
-    """Return results with what they lack, or as they are where too many lack something.
+    """Return results with what all of them lack, or as they are where these are too many.
 
     Args:
         dicom: the service.
@@ -49,7 +49,7 @@ async def fill(dicom: DICOMwebClient, plan: Plan, rows: Rows, found: list[Row], 
     tags = sorted(lacking(plan, found))
     if not tags:
         return found
-    if sum(any(tag not in row for tag in tags) for row in found) > MAX_FILLED:
+    if len(found) > MAX_FILLED:
         adapt(adaptation("not-filled-in", names_of(tags)))
         return found
     adapt(adaptation("filled-in", names_of(tags)))
@@ -59,12 +59,11 @@ async def fill(dicom: DICOMwebClient, plan: Plan, rows: Rows, found: list[Row], 
 
 
 async def _filled(dicom: DICOMwebClient, resource: Resource | None, row: Row, tags: list[str]) -> Row:
-    missing = [tag for tag in tags if tag not in row]
-    if resource is None or not missing:
+    if resource is None:
         return row
     below = _of_series if resource.level == "series" else _of_study
     known = await below(dicom, resource)
-    return row | {tag: known[tag] for tag in missing}
+    return row | {tag: known[tag] for tag in tags}
 
 
 async def _of_series(dicom: DICOMwebClient, resource: Resource) -> Row:

@@ -33,7 +33,7 @@ _FORMS: Final[dict[str, tuple[str, str]]] = {
 }
 
 
-def values_of(vr: str, text: str) -> list[str]:
+def listed(vr: str, text: str) -> list[str]:
     """Return the values that a text names, each once."""
     return list(dict.fromkeys(_SEPARATOR.split(text))) if vr in LISTED_VRS else [text]
 
@@ -48,7 +48,7 @@ def fault_of(vr: str, text: str, *, fuzzy: bool) -> str | None:
     """
     if (fault := fault_of_text(text)) is not None or matches_all(text):
         return fault
-    values = values_of(vr, text)
+    values = listed(vr, text)
     if len(values) > MAX_VALUES:
         return f"At most {MAX_VALUES} values can be named at once."
     faults = [_fault_of_form(vr, value) if vr in _FORMS else _fault_of_words(vr, value, fuzzy) for value in values]

@@ -326,6 +326,30 @@ async def test_what_is_asked_for_and_not_given_is_found_out(start: Start) -> Non
         assert fields.split(",")[0] in response.headers["warning"]
 
 
+async def test_strictly_what_is_not_given_is_not_there(start: Start) -> None:
+    """What the service counts by itself, that is: a study may have no modality. What it never counts is refused."""
+    async with start(counting) as running:
+        response = await running.http.get("/studies?includefield=ModalitiesInStudy&format=plain")
+        assert [set(row) for row in response.json()] == [{"StudyInstanceUID", "RetrieveURL"}] * 3
+        refused = await running.http.get("/studies?includefield=NumberOfStudyRelatedSeries&format=plain")
+        assert refused.json()["code"] == "not-adapted"
+
+
+async def test_of_series_instances_are_counted(start: Start) -> None:
+    """Also over the whole service, where each series says which study it is of."""
+    series = [{STUDY: {"vr": "UI", "Value": ["1.2.2"]}, SERIES: {"vr": "UI", "Value": ["1.3.0"]}}]
+
+    def service(received: Received) -> Script:
+        is_search = urlsplit(received.target).path.endswith("/series")
+        return paged(series, received) if is_search else counting(received)
+
+    async with start(service) as running:
+        for where in ("/series", "/studies/1.2.2/series"):
+            [row] = (await running.http.get(f"{where}?includefield=NumberOfSeriesRelatedInstances")).json()
+            assert row["00201209"] == {"vr": "IS", "Value": [6]}
+            assert row["00081190"]["Value"] == [f"{running.url}/studies/1.2.2/series/1.3.0"]
+
+
 async def test_what_is_not_asked_for_is_not_found_out(start: Start) -> None:
     """Each would cost a search."""
     async with start(counting) as running:
