@@ -1,0 +1,63 @@
+"""Callers that hang up midway, through the functions host: they leave nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from local.stack import Stack
+from tests.dicom_samples import Sample, pixels
+from tests.e2e.drop_box import wait_for
+
+CALLERS = 200
+LARGE = Sample(elements=pixels(bytes(8 * 1024 * 1024), rows=2048, columns=4096))
+_ESTABLISHED = "01"
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """One that answers so many at a time."""
+    settings = {"LOOKUP_CONCURRENCY": str(CALLERS)}
+    with Stack(tmp_path_factory.mktemp("hang-ups"), auth=True, settings=settings) as running:
+        headers = {"Authorization": f"Bearer {running.token()}", "Accept": "application/dicom+json"}
+        headers["Content-Type"] = "application/dicom"
+        url = f"{running.dicom_url}/studies"
+        httpx.post(url, content=LARGE.content, headers=headers, trust_env=False).raise_for_status()
+        yield running
+
+
+async def test_two_hundred_callers_that_hang_up_midway(stack: Stack) -> None:
+    """No connection to the service stays open, no place stays taken, and the app goes on."""
+    limits = httpx.Limits(max_connections=None)
+    headers = {"x-functions-key": stack.function_key}
+    async with httpx.AsyncClient(headers=headers, timeout=60, trust_env=False, limits=limits) as http:
+        await asyncio.gather(*(_hang_up(http, stack.app_url + LARGE.path) for _ in range(CALLERS)))
+        await asyncio.to_thread(wait_for, lambda: len(_hung_up(stack)) == CALLERS, "not all are over")
+        await asyncio.to_thread(wait_for, lambda: _connections_to(stack.ports.dicom) == 0, "some are open still")
+        whole = await http.get(stack.app_url + LARGE.path)
+        assert whole.content == LARGE.content
+
+
+async def _hang_up(http: httpx.AsyncClient, url: str) -> None:
+    async with http.stream("GET", url) as response:
+        assert response.status_code == 200
+        async for _ in response.aiter_raw():
+            return
+
+
+def _hung_up(stack: Stack) -> list[str]:
+    lines = (
+        line[line.find("{") :] for line in (stack.folder / "app.log").read_text().splitlines() if '"lookup"' in line
+    )
+    return [line for line in lines if json.loads(line).get("error") == "ClientDisconnect"]
+
+
+def _connections_to(port: int) -> int:
+    """Count the connections of this machine to a port of itself (proc(5), net/tcp)."""
+    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    return sum(line.split()[2].endswith(f":{port:04X}") and line.split()[3] == _ESTABLISHED for line in lines)
