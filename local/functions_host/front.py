@@ -139,7 +139,12 @@ class Front:
             request.writer.output_size = 0
 
     async def _add_cors(self, request: web.Request, response: web.StreamResponse) -> None:
-        response.headers.update(self._cors.headers(request))
+        headers = self._cors.headers(request)
+        vary = headers.popall(hdrs.VARY, [])
+        response.headers.update(headers)
+        # What the answer depends on besides is the app's to say: that stays.
+        for value in set(vary) - set(response.headers.getall(hdrs.VARY, [])):
+            response.headers.add(hdrs.VARY, value)
 
 
 def _closing(status: int) -> web.Response:

@@ -176,6 +176,8 @@ def test_an_instance_in_another_syntax_comes_if_it_is_stored_so(box: DropBox, rl
     """Which the service by itself would refuse."""
     accept = f"application/dicom; transfer-syntax={RLE}"
     assert get(box, rle.path, accept).content == rle.content
+    [(_, content)] = parts_of(get(box, f"/studies/{rle.study}", related(DICOM, RLE)))
+    assert content == rle.content
     assert get(box, grey.path, accept).status_code == 406
 
 

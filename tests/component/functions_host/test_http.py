@@ -293,6 +293,7 @@ def test_preflights_are_answered_for_allowed_origins(guarded: RunningHost) -> No
         assert allowed == (origin if "viewer" in origin else None)
     plain = httpx.get(f"{guarded.url}/api/open", headers={"Origin": "https://viewer.example"})
     assert plain.headers["access-control-allow-origin"] == "https://viewer.example"
+    assert sorted(plain.headers.get_list("vary")) == ["Accept", "Origin"]
 
 
 def test_without_origins_preflights_go_to_the_app(app: Streaming) -> None:

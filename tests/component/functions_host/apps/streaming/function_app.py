@@ -115,7 +115,7 @@ async def says(req: Request) -> Response:
 
 @app.route(route="open", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 async def anonymous(req: Request) -> Response:
-    return Response("anonymous")
+    return Response("anonymous", headers={"vary": "Accept"})
 
 
 @app.route(route="admin-only", methods=["GET"], auth_level=func.AuthLevel.ADMIN)
