@@ -74,20 +74,14 @@ async def _find_directly(search: Search, plan: Plan, rows: Rows) -> Found:
     if plan.finds_one:
         page = await search.page(start, 1)
         return Found(rows.new(page), nothing_else(), has_more=False, erroneous_attributes=page.erroneous_attributes)
-    pages = search.probed(start, end)
+    pages = search.probed(start, end, rows)
     try:
         has_more = bool(await anext(pages))
         first = await anext(pages, JSONPage())
-        return Found(rows.new(first), _new(pages, rows), has_more, first.erroneous_attributes)
+        return Found(first, pages, has_more, first.erroneous_attributes)
     except BaseException:
         await pages.aclose()
         raise
-
-
-async def _new(pages: AsyncGenerator[JSONPage], rows: Rows) -> AsyncGenerator[list[Row]]:
-    async with aclosing(pages):
-        async for page in pages:
-            yield rows.new(page)
 
 
 class _Gathering:

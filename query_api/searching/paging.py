@@ -13,6 +13,7 @@ from shared.dicomweb.query import MAX_LIMIT
 
 from .ahead import in_order
 from .attributes import Scope
+from .rows import Rows
 
 END: Final = 2**31 - 1  # the service takes no larger offset
 
@@ -58,14 +59,21 @@ class Search:
                     return
                 yield page
 
-    async def probed(self, start: int, end: int) -> AsyncGenerator[JSONPage]:
-        """Yield first the one result, if any, at the position behind the pages, then the pages, one ahead."""
+    async def probed(self, start: int, end: int, rows: Rows) -> AsyncGenerator[JSONPage]:
+        """Yield first the one result, if any, at the position behind the pages, then the pages, one ahead.
+
+        Args:
+            start: the first position.
+            end: the first position that is not wanted.
+            rows: takes from pages what was given before.
+        """
         calls: Iterator[_Ask] = chain([partial(self.page, end, 1)], self._calls(start, end))
         async with aclosing(in_order(calls, at_once=2)) as pages:
             yield await anext(pages)
             async for page in pages:
                 if not page:
                     return
+                page[:] = rows.new(page)
                 yield page
 
     def _calls(self, start: int, end: int) -> Iterator[_Ask]:

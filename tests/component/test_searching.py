@@ -233,6 +233,15 @@ async def test_head_asks_for_no_more_than_the_headers_need(start: Start) -> None
         }
 
 
+async def test_head_gives_up_the_page_that_is_asked_for_ahead(start: Start) -> None:
+    """Nobody will take it."""
+    stalled = script(End.STALL)
+    async with start(lambda received: stalled if page_of(received)[0] == 200 else paged(STUDIES, received)) as running:
+        assert (await running.http.head("/studies?limit=400")).status_code == 200
+        await until(lambda: all(one.gone.is_set() for one in running.service.requests if page_of(one)[0] == 200))
+        assert (await running.ended())[0]["complete"] is True
+
+
 async def test_a_caller_who_hangs_up_frees_the_service(start: Start) -> None:
     """The page that is asked for ahead is given up."""
     stalled = script(End.STALL)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import httpx
 import jsonschema
@@ -15,7 +15,7 @@ from local.tokens import Bearer
 from query_api.searching.plain import schema
 from shared.dicomweb import Body, DICOMwebClient, ExtendedQueryTag
 from tests.dicom_samples import FULL, Sample
-from tests.e2e.drop_box import DropBox
+from tests.e2e.drop_box import DropBox, wait_for
 
 MANY = 455
 STUDY = "0020000D"
@@ -119,6 +119,30 @@ def test_pages_go_past_the_services_own(partitions: DropBox, many: list[Sample])
     assert studies_of(partitions.get("/partitions/many/studies")) == found
     assert studies_of(partitions.get("/partitions/many/studies?limit=7&offset=446")) == found[446:453]
     assert studies_of(partitions.get("/partitions/many/studies?PatientName=D*&limit=7&offset=446")) == found[446:453]
+
+
+def test_a_later_page_that_fails_cuts_the_connection(partitions: DropBox, many: list[Sample]) -> None:
+    """The caller sees that the list is not whole."""
+    with failing_after(partitions.stack, 2), pytest.raises(httpx.RemoteProtocolError):
+        partitions.get("/partitions/many/studies?limit=450")
+    cut = {"status": 200, "complete": False, "datasets": 200}
+    wait_for(
+        lambda: [line for line in partitions.events("lookup") if cut.items() <= line.items()] or None, "no such line"
+    )
+    assert len(studies_of(partitions.get("/partitions/many/studies?limit=450"))) == 450
+
+
+@contextmanager
+def failing_after(stack: Stack, searches: int) -> Iterator[None]:
+    """Have the service refuse all searches but the first ones."""
+    url = f"{stack.dicom_url.removesuffix('/v2')}/admin/faults"
+    late = {"fault": "delay", "seconds": 0.001, "kind": "search", "requests": searches}
+    for fault in (late, {"fault": "status", "status": 400, "kind": "search", "requests": None}):
+        httpx.post(url, json=fault, trust_env=False).raise_for_status()
+    try:
+        yield
+    finally:
+        httpx.delete(url, trust_env=False).raise_for_status()
 
 
 def test_slicers_loop_comes_to_an_end(partitions: DropBox, many: list[Sample]) -> None:
