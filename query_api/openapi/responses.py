@@ -18,8 +18,11 @@ from .schemas import problem
 
 _PROBLEMS: Final[Mapping[str, tuple[int, str]]] = {**CODES, **REFUSALS}
 STATUSES: Final = sorted({status for status, _ in _PROBLEMS.values()})
-# The description's own answer needs nothing of the service.
-_NEVER: Final[Mapping[Transaction, frozenset[int]]] = {"openapi": frozenset({400, 404, 406, 429, 502})}
+# The feed has one form, and the description's own answer needs nothing of the service and is in no partition.
+_NEVER: Final[Mapping[Transaction, frozenset[int]]] = {
+    "changes": frozenset({406}),
+    "openapi": frozenset({400, 403, 404, 406, 429, 502}),
+}
 
 _BYTES: Final[dict[str, Any]] = {}  # no schema: OpenAPI 3.1 has none for bytes
 

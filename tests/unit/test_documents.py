@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from query_api import refusals
+from query_api.openapi.document import document as openapi_document
+from query_api.routes import ROUTES
 from query_api.searching.adapting import ADAPTATIONS
 from shared.events import FIELDS
 from shared.problems import CODES
@@ -132,6 +134,25 @@ def test_every_problem_is_documented_with_its_status() -> None:
 def test_every_adaptation_is_documented() -> None:
     """All codes that the log may have, in the code's order."""
     assert list(rows("docs/query-api.md", "Adaptations")) == list(ADAPTATIONS)
+
+
+def test_every_route_is_documented() -> None:
+    """All but those below a partition, in the table's order, and no other."""
+    routes = [f"/{route.path}" for route in ROUTES if "{partition}" not in route.path]
+    assert list(rows("docs/query-api.md", "Routes")) == routes
+
+
+def test_every_answer_is_documented() -> None:
+    """Which statuses each kind of lookup can have, in the document for people as in the one for machines."""
+    paths = openapi_document(ROUTES, "", host_asks_for_key=True)["paths"]
+    described: dict[str, set[str]] = {}
+    for route in ROUTES:
+        described.setdefault(route.transaction, set()).update(paths[f"/{route.path}"]["get"]["responses"])
+    table = rows("docs/query-api.md", "Answers")
+    for column, transaction in enumerate(("search", "retrieve", "changes", "openapi")):
+        told = {status for status, cells in table.items() if cells[column] == "yes"}
+        assert told == described.pop(transaction), transaction
+    assert not described
 
 
 def events_of(*folders: str) -> set[str]:
