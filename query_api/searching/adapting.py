@@ -46,6 +46,8 @@ ADAPTATIONS: Final[Mapping[str, str]] = {
 
 Adapt = Callable[[Adaptation], None]
 
+_MAX_NAMES: Final = 20  # in one text: headers have their limits
+
 # Counts that the service has nowhere, and the level of the results for which they can be had, if any.
 _NOT_HAD_BUT_FOR: Final[Mapping[str, Level | None]] = {
     "00201200": None,
@@ -68,7 +70,9 @@ def adaptation(code: str, *names: str) -> Adaptation:
         code: of the table.
         names: of attributes, or what stands for one.
     """
-    return Adaptation(code, ADAPTATIONS[code].format(", ".join(names)))
+    told = list(dict.fromkeys(names))
+    more = [f"{len(told) - _MAX_NAMES} more"] if len(told) > _MAX_NAMES else []
+    return Adaptation(code, ADAPTATIONS[code].format(", ".join(told[:_MAX_NAMES] + more)))
 
 
 @dataclass(frozen=True)

@@ -150,8 +150,9 @@ def tag_of(name: str) -> str | None:
 
 
 def keyword_of(tag: str) -> str:
-    """Return the keyword of a tag in the Standard's dictionary, or an empty text."""
-    return keyword_for_tag(int(tag, 16))
+    """Return the keyword that is a tag's alone in the Standard's dictionary, or an empty text."""
+    keyword = keyword_for_tag(int(tag, 16))
+    return keyword if tag_for_keyword(keyword) == int(tag, 16) else ""
 
 
 def vr_of(tag: str) -> str:

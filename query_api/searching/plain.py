@@ -7,6 +7,7 @@ from typing import Any, Final
 from pydicom.datadict import dictionary_VM
 
 from shared.dicomweb import InvalidResponse
+from shared.dicomweb.answers import reading_answer
 from shared.dicomweb.search import Row
 
 from .attributes import (
@@ -35,7 +36,8 @@ def plain(row: Row) -> dict[str, Any]:
     Raises:
         InvalidResponse: it is no DICOM JSON.
     """
-    return {keyword_of(tag) or tag: _plain_element(tag, row) for tag in row}
+    with reading_answer("search"):
+        return {keyword_of(tag) or tag: _plain_element(tag, row) for tag in row}
 
 
 def schema() -> dict[str, Any]:
@@ -72,10 +74,7 @@ def _plain_value(vr: str, value: Any) -> Any:
 
 
 def _is_list(tag: str) -> bool:
-    try:
-        return dictionary_VM(int(tag, 16)) != "1" or vr_of(tag) == "SQ"
-    except KeyError:  # private
-        return True
+    return not keyword_of(tag) or dictionary_VM(int(tag, 16)) != "1" or vr_of(tag) == "SQ"
 
 
 def _schema_of(tag: str) -> dict[str, Any]:

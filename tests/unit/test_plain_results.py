@@ -64,6 +64,14 @@ def test_what_is_no_dicom_json(given: Any) -> None:
     assert "CANARY" not in str(error.value)
 
 
+def test_attributes_that_share_a_keyword_go_by_their_tags() -> None:
+    """Overlays repeat in groups; and a key that is no tag is the service's failure."""
+    rows = {tag: element("US", rows) for tag, rows in (("60000010", 1), ("60020010", 2))}
+    assert plain(rows) == {"60000010": [1], "60020010": [2]}
+    with pytest.raises(InvalidResponse):
+        plain({"CANARY": element("LO", "x")})
+
+
 def test_the_schema_is_one() -> None:
     """Valid by its own, it refuses what is no answer."""
     jsonschema.Draft202012Validator.check_schema(schema())

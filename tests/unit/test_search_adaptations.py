@@ -97,6 +97,12 @@ def test_names_of_fields_are_told_if_they_are_of_dicom() -> None:
     )
 
 
+def test_many_names_are_not_all_told() -> None:
+    """A header has its limits, and clients lower ones."""
+    _, [told] = planned("includefield=" + ",".join(["x"] * 1000 + ["00201200"] * 1000))
+    assert told.text.endswith("item 19, item 20, 981 more cannot be had and is left out")
+
+
 @pytest.mark.parametrize(
     ("kind", "parent", "levels"),
     [
