@@ -1,7 +1,7 @@
 """Thumbnails (PS3.18 §10.4.1.1.5), which the service does not have: it draws the middle frame of the middle instance.
 
 Instances without a picture, such as reports, are passed over. A study is shown by the first of its series, in the order
-of their numbers, that has a picture.
+of their numbers, that has a picture which the service can draw.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from query_api.lookup import Lookup
 from query_api.refusals import refused
-from shared.dicomweb import NotFound, Query, Resource
+from shared.dicomweb import NotAcceptable, NotFound, Query, Resource
 from shared.dicomweb.query import MAX_LIMIT
 from shared.dicomweb.search import Page
 
@@ -43,7 +43,7 @@ async def thumbnail(lookup: Lookup) -> Response:
         if pictures := [one for one in await searches.instances(series) if _has_picture(one)]:
             try:
                 return await draw(lookup, _middle_frame(series, pictures), picture)
-            except NotFound:  # it has rows and columns, and yet no pixels
+            except (NotAcceptable, NotFound):  # a film, say; or it has rows and columns, and yet no pixels
                 continue
     raise refused("no-picture")
 

@@ -364,12 +364,32 @@ async def test_nothing_to_show_is_404(start: Start, instances: list[dict[str, An
         assert (response.status_code, response.json()["code"]) == (404, code)
 
 
-async def test_rows_and_columns_without_pixels_are_no_picture(start: Start) -> None:
-    """As the service says when it is to draw them."""
+@pytest.mark.parametrize("status", [404, 406])
+async def test_what_the_service_does_not_draw_is_no_picture(start: Start, status: int) -> None:
+    """It has no pixels in spite of its rows and columns, or is a film."""
 
     def service(request: Received) -> Script:
-        return answer(404) if "/rendered" in request.target else service_of([found(1)])(request)
+        return answer(status) if "/rendered" in request.target else service_of([found(1)])(request)
 
     async with start(service) as running:
         response = await running.http.get(f"{INSTANCE}/thumbnail?accept=image/jpeg")
         assert (response.status_code, response.json()["code"]) == (404, "no-picture")
+
+
+async def test_a_study_is_shown_by_its_first_series_that_can_be_drawn(start: Start) -> None:
+    """By series number, whatever order the service has them in."""
+
+    def service(request: Received) -> Script:
+        if "/series?" not in request.target:
+            return answer(406) if "/series/1.31/instances/1.4.1/frames" in request.target else whole(request)
+        series = [
+            {"0020000E": {"vr": "UI", "Value": [f"1.3{number}"]}, "00200011": {"vr": "IS", "Value": [number]}}
+            for number in (3, 1, 2)
+        ]
+        return answer(200, json.dumps(series).encode(), JSON)
+
+    whole = service_of([found(1)])
+    async with start(service) as running:
+        assert (await running.http.get(f"{STUDY}/thumbnail")).content == PICTURE
+        drawn = [target for target in running.service.targets if target.endswith("/rendered")]
+        assert drawn == [f"{STUDY}/series/1.3{number}/instances/1.4.1/frames/1/rendered" for number in (1, 2)]
