@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -28,6 +29,8 @@ from tests.e2e.drop_box import DropBox, Instance, make_instance
 
 CANARY = "CANARYOPENAPI"
 CANARY_UID = "1.2.826.0.1.3680043.8.498.7719305577193055"
+PARTITION = "openapi"
+JSON = "application/dicom+json"
 EXAMPLES, EXAMPLES_IN_PARTITION = 15, 4  # what is asked in a partition runs the same code
 
 CHECKED: list[Any] = [
@@ -40,30 +43,34 @@ CHECKED: list[Any] = [
 
 
 @pytest.fixture(scope="module")
-def box(stack: Stack) -> DropBox:
-    return DropBox(stack)
+def stacks(stack: Stack, partitioned_stack: Stack) -> dict[bool, Stack]:
+    """The one without partitions and the one with them, each with an instance whose every attribute is a canary."""
+    content = stored().content
+    for one, path in ((stack, "/studies"), (partitioned_stack, f"/partitions/{PARTITION}/studies")):
+        headers = {"Authorization": f"Bearer {one.token()}", "Accept": JSON, "Content-Type": "application/dicom"}
+        answer = httpx.post(one.dicom_url + path, content=content, headers=headers, trust_env=False)
+        assert answer.status_code == 200
+    return {False: stack, True: partitioned_stack}
 
 
-@pytest.fixture(scope="module")
-def stored(box: DropBox) -> Instance:
-    """An instance whose every attribute is a canary."""
+@functools.cache
+def stored() -> Instance:
+    """Return that instance."""
     named = {"PatientName": f"{CANARY}^Jane", "PatientID": f"{CANARY}1", "AccessionNumber": f"{CANARY}2"}
-    instance = make_instance(StudyInstanceUID=f"{CANARY_UID}.1", **named)
-    assert box.settle("openapi/one.dcm", instance.content)["verdict"] == "stored"
-    return instance
+    return make_instance(StudyInstanceUID=f"{CANARY_UID}.1", **named)
 
 
 @pytest.fixture(scope="module")
-def document(box: DropBox) -> dict[str, Any]:
+def document(stack: Stack) -> dict[str, Any]:
     """What the running app says of itself."""
-    response = box.get("/openapi.json")
+    response = DropBox(stack).get("/openapi.json")
     assert response.headers["content-type"] == "application/json"
     found: dict[str, Any] = response.json()
     return found
 
 
 @pytest.fixture(scope="module")
-def session(stack: Stack) -> Iterator[requests.Session]:
+def session() -> Iterator[requests.Session]:
     with requests.Session() as session:
         session.trust_env = False
         yield session
@@ -78,21 +85,20 @@ def test_the_app_describes_itself(stack: Stack, document: dict[str, Any]) -> Non
 
 @pytest.mark.parametrize("route", ROUTES, ids=[route.name for route in ROUTES])
 def test_each_operation_is_as_described(
-    stack: Stack, document: dict[str, Any], session: requests.Session, stored: Instance, route: Route
+    stacks: dict[bool, Stack], document: dict[str, Any], session: requests.Session, route: Route
 ) -> None:
     """Without a failure of the app's, in the statuses, forms and shapes that the document names, and without a leak."""
+    stack = stacks["{partition}" in route.path]
     operation = schemathesis.openapi.from_dict(document)[f"/{route.path}"]["GET"]
-    kept = {"study": stored.study, "series": stored.series, "instance": stored.sop, "frames": "1"}
-
     cases = st.one_of([operation.as_strategy(mode) for mode in GenerationMode])
 
-    @settings(max_examples=EXAMPLES if "partition" not in route.name else EXAMPLES_IN_PARTITION)
+    @settings(max_examples=EXAMPLES if stack is stacks[False] else EXAMPLES_IN_PARTITION)
     @given(cases, st.data())
     def ask(case: Case[Any], data: st.DataObject) -> None:
         # The worker's web server takes no line break in a path: it answers 404 by itself.
         assume("%0A" not in case.formatted_path)
         if data.draw(st.booleans(), "what is stored"):
-            case.path_parameters.update({name: kept[name] for name in case.path_parameters if name in kept})
+            name_what_is_stored(case)
         if data.draw(st.booleans(), "canaries"):
             put_canaries(case)
         response = case.call(base_url=stack.app_url, session=session, headers={"x-functions-key": stack.function_key})
@@ -104,6 +110,13 @@ def test_each_operation_is_as_described(
     ask()
 
 
+def name_what_is_stored(case: Case[Any]) -> None:
+    """Let a request's path lead to something."""
+    one = stored()
+    names = {"study": one.study, "series": one.series, "instance": one.sop, "frames": "1", "partition": PARTITION}
+    case.path_parameters.update({name: names[name] for name in case.path_parameters})
+
+
 def put_canaries(case: Case[Any]) -> None:
     """Put a canary at the end of each text of a request but its path."""
     for part in (case.query, case.headers):
@@ -111,8 +124,9 @@ def put_canaries(case: Case[Any]) -> None:
             part[name] = f"{value}{CANARY}"
 
 
-def test_no_canary_is_in_any_log(stack: Stack, stored: Instance) -> None:
+def test_no_canary_is_in_any_log(stacks: dict[bool, Stack]) -> None:
     """After all that."""
-    logs: Sequence[str] = [log.read_text() for log in stack.folder.glob("*.log") if "azurite" not in log.name]
-    assert len(logs) >= 3
-    assert not any(canary in log for log in logs for canary in (CANARY, CANARY_UID, stack.function_key))
+    for stack in stacks.values():
+        logs = [log.read_text() for log in stack.folder.glob("*.log") if "azurite" not in log.name]
+        assert len(logs) >= 3
+        assert not any(canary in log for log in logs for canary in (CANARY, CANARY_UID, stack.function_key))

@@ -171,3 +171,9 @@ def test_health_is_anonymous(box: DropBox) -> None:
     for path in ("/health/live", "/health/ready"):
         response = box.get(path, key="")
         assert (response.status_code, response.content) == (200, b"")
+
+
+def test_an_app_with_partitions_is_ready(partitioned_stack: Stack) -> None:
+    """Its service refuses whatever names no partition; readiness asks for what needs none."""
+    response = httpx.get(f"{partitioned_stack.app_url}/health/ready", trust_env=False)
+    assert (response.status_code, response.content) == (200, b"")
