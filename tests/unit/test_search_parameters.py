@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from query_api.searching.attributes import Attribute, Level, Scope
+from query_api.searching.attributes import SEARCHABLE, Attribute, Level, Scope
 from query_api.searching.parameters import Parameters, other_tags, pairs_of, read
 from shared.dicomweb import Resource
 from shared.dicomweb.search import Kind
@@ -188,3 +190,16 @@ def test_where_extended_query_tags_are_not_known_the_service_decides() -> None:
     with pytest.raises(Refused) as refused:
         read(b"19700315=", STUDIES, None)
     assert refused.value.members["parameter"] == "parameter 1"
+
+
+def test_the_document_says_what_can_be_searched_for_where() -> None:
+    """A row for each level, a column for each resource."""
+    document = (Path(__file__).parents[2] / "docs/query-api.md").read_text().partition("## Searches\n")[2]
+    table = [line.strip("|").split("|") for line in document.splitlines() if line.startswith("|")][:5]
+    parents = {"": Resource(), "studies/{study}/": IN_STUDY, "studies/{study}/series/{series}/": IN_SERIES}
+    paths = [cell.strip(" `").rpartition("/") for cell in table[0][1:]]
+    kinds: dict[str, Kind] = {"studies": "studies", "series": "series", "instances": "instances"}
+    scopes = [Scope(kinds[kind], parents[above + slash]) for above, slash, kind in paths]
+    for level, (names, *cells) in zip(Level, table[2:], strict=True):
+        assert names.strip().split(", ") == [one.name for one in SEARCHABLE.values() if one.level is level]
+        assert [cell.strip() == "yes" for cell in cells] == [level in scope.levels for scope in scopes]
