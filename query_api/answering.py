@@ -17,8 +17,8 @@ from shared.dicomweb.partitions import DEFAULT_PARTITION
 from shared.events import describe, event, place
 from shared.problems import problem
 
-from .access.auditor import get_auditor
-from .access.callers import caller_of
+from .auditing.auditor import get_auditor
+from .callers import caller_of
 from .connection import while_connected
 from .delivery import Delivery, Outcome, close
 from .lookup import METHODS, Lookup, Route

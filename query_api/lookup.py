@@ -15,7 +15,7 @@ from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient, Resource
 from shared.settings import Settings
 
-from .access.callers import Caller, partitions_of
+from .callers import Caller, partitions_of
 from .public_address import public_address
 from .refusals import refused
 

@@ -16,7 +16,7 @@ from starlette.routing import Route as StarletteRoute
 
 import shared.clients
 from query_api import answering
-from query_api.access import auditor
+from query_api.auditing import auditor
 from query_api.lookup import Route
 from query_api.routes import ROUTES
 from shared.clients import Clients

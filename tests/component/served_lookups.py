@@ -20,9 +20,9 @@ from starlette.routing import Route as HttpRoute
 
 from local.dicom_service.web.listener import listen
 from query_api import answering
-from query_api.access import auditor
-from query_api.access.auditor import Auditor
 from query_api.answering import look_up
+from query_api.auditing import auditor
+from query_api.auditing.auditor import Auditor
 from query_api.lookup import Route
 from query_api.places import Places
 from query_api.routes import ROUTES

@@ -13,9 +13,9 @@ import pytest
 from azure.core.exceptions import HttpResponseError
 from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 
-from query_api.access import access_log
-from query_api.access.access_log import AccessLog
-from query_api.access.callers import fingerprint_of
+from query_api.auditing import access_log
+from query_api.auditing.access_log import AccessLog
+from query_api.callers import fingerprint_of
 from shared.clients import Clients
 from tests.component.scripted_server import End, answer, head, script
 from tests.component.served_lookups import Lookups, lookups, until
@@ -109,7 +109,7 @@ async def test_where_nothing_can_be_recorded(
     start: Start, azurite: str, monkeypatch: pytest.MonkeyPatch, demand: str, status: int
 ) -> None:
     """Nothing is handed out that must be recorded; the log tells of it either way."""
-    monkeypatch.setattr("query_api.access.auditor.ACCESS_AUDIT", "no-such-container")
+    monkeypatch.setattr("query_api.auditing.auditor.ACCESS_AUDIT", "no-such-container")
     async with start(answer(200, FILE, DICOM), **{**ON, "AUDIT": demand}) as running:
         response = await running.http.get(INSTANCE)
         assert response.status_code == status

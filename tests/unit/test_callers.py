@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from starlette.requests import Request as HttpRequest
 
-from query_api.access.callers import Caller, caller_of, fingerprint_of, partitions_of
+from query_api.callers import Caller, caller_of, fingerprint_of, partitions_of
 from shared.settings import ConfigurationError, Settings, load
 
 AUDIT_KEY = "0123456789abcdef"
