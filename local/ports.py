@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import itertools
-import random
+import os
 import socket
 from collections.abc import Iterator
 
@@ -12,8 +12,9 @@ HOST = "127.0.0.1"
 # Below the range that Linux and macOS draw the ports of outgoing connections from (32768 and 49152 up).
 _RANGE = range(20_000, 32_000)
 # Each process begins somewhere else and goes on from there. A port that is handed out stays free until its server is
-# up: none is handed out twice, and test runs side by side hardly ever meet.
-_BEGIN = random.randrange(len(_RANGE))  # noqa: S311 - no secret
+# up: none is handed out twice, and test processes side by side, whose ids are near each other, begin far apart.
+_GOLDEN_RATIO = 0.6180339887498949
+_BEGIN = int(os.getpid() * _GOLDEN_RATIO % 1 * len(_RANGE))
 _PORTS: Iterator[int] = itertools.cycle([*_RANGE[_BEGIN:], *_RANGE[:_BEGIN]])
 
 
