@@ -143,6 +143,15 @@ async def test_a_study_that_moves_on_to_the_next_page_is_given_once(start: Start
         assert numbers(await running.http.get("/studies?limit=500")) == list(range(400))
 
 
+async def test_a_uid_in_two_studies_names_two_series(start: Start) -> None:
+    """As copies have it; each is given, with its own link."""
+    series = [study(n) | {SERIES: {"vr": "UI", "Value": ["1.3"]}} for n in (1, 2)]
+    async with start(over(series)) as running:
+        for query in ("SeriesInstanceUID=1.3", "SeriesInstanceUID=1.3,1.3.1"):
+            links = {row["00081190"]["Value"][0] for row in (await running.http.get(f"/series?{query}")).json()}
+            assert links == {f"{running.url}/studies/1.2.{n}/series/1.3" for n in (1, 2)}
+
+
 async def test_a_service_that_gives_less_at_a_time_is_asked_for_the_rest(start: Start) -> None:
     """It says so in a Warning (PS3.18 §8.3.4.4)."""
 

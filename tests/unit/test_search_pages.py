@@ -1,0 +1,53 @@
+"""Pages of the service: what is asked for at the same time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from contextlib import aclosing
+
+from query_api.searching.attributes import Scope
+from query_api.searching.paging import Search
+from query_api.searching.rows import Rows
+from shared.dicomweb import DICOMwebClient, JSONPage, Query, Resource
+from shared.dicomweb.search import Kind
+
+SCOPE = Scope("studies", Resource())
+END = 450
+
+
+class Service(DICOMwebClient):
+    """A service of endless studies, which answers some pages once another one was asked for.
+
+    Args:
+        waits: a page's offset → that of the page which must have been asked for.
+    """
+
+    def __init__(self, waits: dict[int, int]) -> None:
+        self._waits = waits
+        self._asked: dict[int, asyncio.Event] = defaultdict(asyncio.Event)
+
+    async def search_json(self, kind: Kind, parent: Resource, query: Query) -> JSONPage:
+        """Answer a search."""
+        self._asked[query.offset].set()
+        if query.offset in self._waits:
+            await self._asked[self._waits[query.offset]].wait()
+        positions = range(query.offset, query.offset + (query.limit or 0))
+        return JSONPage([{"0020000D": {"vr": "UI", "Value": [f"1.2.{n}"]}} for n in positions])
+
+
+async def found(waits: dict[int, int]) -> list[int]:
+    """Return how many results come at a time, from a service that waits."""
+    search = Search(Service(waits), SCOPE, Query())
+    async with asyncio.timeout(10), aclosing(search.probed(0, END, Rows(SCOPE, "http://app"))) as pages:
+        return [len(page) async for page in pages]
+
+
+async def test_whether_there_is_more_is_asked_beside_the_first_page() -> None:
+    """Neither waits for the other."""
+    assert await found({END: 0}) == await found({0: END}) == [1, 200, 200, 50]
+
+
+async def test_each_page_is_asked_for_ahead_of_the_one_before() -> None:
+    """So that it is there once that is written."""
+    assert await found({0: 200, 200: 400}) == [1, 200, 200, 50]
