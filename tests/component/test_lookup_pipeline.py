@@ -157,7 +157,7 @@ async def test_what_moves_is_not_cut_however_long_it_takes(start: Start) -> None
 async def test_a_caller_that_reads_nothing_is_let_go(start: Start) -> None:
     """It would hold a connection to the service for ever."""
     large = answer(200, bytes(32 * 1024 * 1024), DICOM)
-    async with start(large, LOOKUP_TIMEOUT_SECONDS="0.3") as running:
+    async with start(large, LOOKUP_TIMEOUT_SECONDS="1") as running:
         url = httpx.URL(running.url)
         reader, writer = await asyncio.open_connection(url.host, url.port, limit=1024)
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
