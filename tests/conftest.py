@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
@@ -12,6 +13,7 @@ import httpx
 import pytest
 from _pytest.terminal import TerminalReporter
 from hypothesis import settings
+from pydicom.uid import PYDICOM_ROOT_UID
 
 from local.azurite import Azurite
 from local.ports import free_ports
@@ -23,6 +25,7 @@ settings.load_profile("suite")
 
 APPROVAL_KEY = "approved by the tests"
 VIEWERS_ORIGIN = "http://viewer.test"  # that pages of tests come from
+MADE_UID = re.compile(rf"{re.escape(PYDICOM_ROOT_UID)}\d+")
 ALLOWED_SKIPS = Path(__file__).with_name("allowed_skips.txt")
 
 
@@ -79,6 +82,11 @@ def partitioned_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stac
 def pytest_configure() -> None:
     """Hear Ctrl-C even where a shell began this in its background: what tests start inherits that, and is sent it."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name no test by a UID made just now: the processes that share the tests have to agree on their names."""
+    return MADE_UID.sub("uid", val) if isinstance(val, str) and MADE_UID.search(val) else None
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -87,8 +87,6 @@ def test_a_role_opens_its_partitions(stack: Stack, roles: list[str], partition: 
         f"/partitions/site-a%2F..%2Ftrial{TRIAL.path}",
         "/studies",
     ],
-    # Without the UIDs, which are others in each of the processes that share the tests.
-    ids=lambda path: path.replace(TRIAL.path, "").replace(TRIAL.study, ""),
 )
 def test_no_way_leads_into_another_partition(stack: Stack, path: str) -> None:
     """However it is spelt; a path without a partition is about the default one."""

@@ -1,4 +1,4 @@
-"""The guards of a run: against tests that skip unnoticed, and against those that hang."""
+"""What holds for a run of tests: none skips or hangs unnoticed, and several processes can share it."""
 
 from __future__ import annotations
 
@@ -22,6 +22,14 @@ def test_needs_a_server():
 @pytest.mark.xfail(reason="known", strict=True)
 def test_known():
     assert False
+"""
+MADE_UIDS = """
+import pytest
+from pydicom.uid import generate_uid
+
+@pytest.mark.parametrize("path", [f"/studies/{generate_uid()}/series", "/studies"])
+def test_it(path):
+    pass
 """
 SKIPPED_FILE = """
 import pytest
@@ -74,6 +82,14 @@ def test_a_test_that_hangs_is_named(tmp_path: Path, processes: str) -> None:
     assert "::test_hangs - Failed: Timeout" in done.stdout
     assert "threading.Event().wait()" in done.stdout
     assert "1 failed, 1 passed" in done.stdout
+
+
+def test_names_are_the_same_in_every_process(tmp_path: Path) -> None:
+    """Those of tests with UIDs that each process makes anew: else they could not be shared out."""
+    done = run(tmp_path, "", "-n2", "-v", test_it=MADE_UIDS)
+    assert done.returncode == 0, done.stdout
+    assert "::test_it[/studies/uid/series]" in done.stdout
+    assert "::test_it[/studies]" in done.stdout
 
 
 def run(folder: Path, allowed: str, *options: str, **files: str) -> subprocess.CompletedProcess[str]:
