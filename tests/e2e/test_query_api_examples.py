@@ -58,7 +58,7 @@ def test_by_curl(box: DropBox, tmp_path: Path) -> None:
     assert (tmp_path / "thumbnail.jpg").read_bytes().startswith(b"\xff\xd8\xff")
 
 
-@pytest.mark.parametrize(("block", "text"), blocks("python"))
+@pytest.mark.parametrize(("block", "text"), blocks("python"), ids=["retrieve", "changes"])
 def test_in_python(box: DropBox, tmp_path: Path, block: str, text: str) -> None:
     """Each program prints what the page says."""
     assert text
