@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Self
+from typing import Self
 
 import httpx
 
@@ -90,11 +90,3 @@ class DICOMwebClient(StoreTransaction, SearchTransaction, RetrieveTransaction, D
             DICOMwebError: see `Session.send`.
         """
         return self._session.send(request)
-
-    async def fetch_json(self, request: Request) -> Any:
-        """Send a request of the caller's own making and return the JSON that answers it; None stands for a 204.
-
-        Raises:
-            DICOMwebError: see `Session.fetch_json`.
-        """
-        return await self._session.fetch_json(request, lambda decoded: decoded)

@@ -58,7 +58,6 @@ def test_public_methods() -> None:
         "delete_series",
         "delete_study",
         "extended_query_tags",
-        "fetch_json",
         "iter_instances",
         "iter_series",
         "iter_studies",
