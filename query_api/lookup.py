@@ -110,6 +110,11 @@ class Lookup:
         parameters = self.http.path_params
         return Resource(parameters.get("study"), parameters.get("series"), parameters.get("instance"))
 
+    @property
+    def service(self) -> DICOMwebClient:
+        """The service's client, bound to no partition."""
+        return self.clients.lookups
+
     @cached_property
     def dicom(self) -> DICOMwebClient:
         """The service's client, bound to the partition.
@@ -117,7 +122,7 @@ class Lookup:
         Raises:
             InvalidParameter: that is no partition's name.
         """
-        return self.clients.dicom_in(self.partition)
+        return self.service if self.partition is None else self.service.partition(self.partition)
 
     @cached_property
     def address(self) -> str:

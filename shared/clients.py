@@ -11,6 +11,7 @@ from azure.storage.queue.aio import QueueServiceClient
 
 from shared import settings as app_settings
 from shared.dicomweb import DICOMwebClient
+from shared.dicomweb.transport import default_transport
 from shared.entra_auth import EntraAuth
 from shared.settings import ConfigurationError, Settings
 from shared.sources import Sources, read_sources
@@ -20,14 +21,21 @@ _FIRST_GET_BYTES = 1024 * 1024
 _NEXT_GET_BYTES = 4 * 1024 * 1024
 # What is uploaded goes in blocks of this size; a larger body would hold up all else while it is sent.
 _PUT_BYTES = 1024 * 1024
+# Of the lookups' connections, beside one for each lookup: for searches that ask several things at once.
+_SPARE_CONNECTIONS = 64
 
 
 @dataclass(frozen=True)
 class Clients:
-    """What the functions work with; `credentials` are closed with it."""
+    """What the functions work with; `credentials` are closed with it.
+
+    `lookups` is for the DICOM service as well, over connections of its own: callers that read slowly hold theirs for as
+    long as they like, and ingest does not wait for them.
+    """
 
     settings: Settings
     dicom: DICOMwebClient
+    lookups: DICOMwebClient
     storage: BlobServiceClient
     queues: QueueServiceClient
     sources: Sources
@@ -42,6 +50,7 @@ class Clients:
         dicom: DICOMwebClient,
         sources: Sources | None = None,
         *,
+        lookups: DICOMwebClient | None = None,
         auth: EntraAuth | None = None,
         credential: DefaultAzureCredential | None = None,
     ) -> Clients:
@@ -51,12 +60,14 @@ class Clients:
             settings: of the app.
             dicom: the client of the DICOM service; all that is handed over is closed with the clients.
             sources: without them, the settings hold for all files.
-            auth: the DICOM client's own.
+            lookups: the client that lookups use; the same one if None.
+            auth: the DICOM clients' own.
             credential: for storage; None where the settings have a connection string.
         """
         return cls(
             settings,
             dicom,
+            lookups or dicom,
             storage=_blob_service(settings, credential),
             queues=_queue_service(settings, credential),
             sources=sources or Sources(settings),
@@ -85,6 +96,7 @@ class Clients:
     async def aclose(self) -> None:
         """Close every connection."""
         await self.dicom.aclose()
+        await self.lookups.aclose()
         await self.storage.close()
         await self.queues.close()
         for credential in self.credentials:
@@ -129,7 +141,9 @@ def _create(settings: Settings, sources: Sources) -> Clients:
     # Of its own for storage: the DICOM client drops one whose token was refused.
     credential = None if settings.dicom_storage else DefaultAzureCredential()
     dicom = DICOMwebClient(settings.dicom_service_url, auth=auth)
-    return Clients.over(settings, dicom, sources, auth=auth, credential=credential)
+    transport = default_transport(settings.lookup_concurrency + _SPARE_CONNECTIONS)
+    lookups = DICOMwebClient(settings.dicom_service_url, auth=auth, transport=transport)
+    return Clients.over(settings, dicom, sources, lookups=lookups, auth=auth, credential=credential)
 
 
 def _retry() -> ExponentialRetry:

@@ -58,7 +58,7 @@ class _Searching:
 
     async def _read(self) -> Parameters:
         is_usual = not other_tags(pairs_of(self._query))
-        extended = {} if is_usual else await _extended.of(self._lookup.clients.dicom)
+        extended = {} if is_usual else await _extended.of(self._lookup.service)
         return read(self._query, self._scope, extended)
 
     async def _filled(self, plan: Plan, found: Found) -> Found:

@@ -33,7 +33,7 @@ async def asking(
         settings: by field, in place of the app's.
     """
     async with DICOMwebClient(url) as dicom:
-        at_service = replace(clients, dicom=dicom, settings=clients.settings.model_copy(update=settings))
+        at_service = replace(clients, lookups=dicom, settings=clients.settings.model_copy(update=settings))
         monkeypatch.setattr(shared.clients, "_clients", at_service)
         monkeypatch.setattr(auditor, "_auditor", None)
         transport = httpx.ASGITransport(Starlette(routes=list(map(_route, ROUTES))))

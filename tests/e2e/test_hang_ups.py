@@ -1,4 +1,4 @@
-"""Callers that hang up midway, through the functions host: they leave nothing behind."""
+"""Callers that hang up midway, or hold on, through the functions host: they leave nothing behind, and starve nobody."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from local.stack import Stack
 from tests.dicom_samples import Sample, pixels
-from tests.e2e.drop_box import wait_for
+from tests.e2e.drop_box import DropBox, make_instance, wait_for
 
 CALLERS = 200
 LARGE = Sample(elements=pixels(bytes(8 * 1024 * 1024), rows=2048, columns=4096))
@@ -41,6 +41,27 @@ async def test_two_hundred_callers_that_hang_up_midway(stack: Stack) -> None:
         await asyncio.to_thread(wait_for, lambda: _connections_to(stack.ports.dicom) == 0, "some are open still")
         whole = await http.get(stack.app_url + LARGE.path)
         assert whole.content == LARGE.content
+
+
+async def test_callers_that_hold_on_do_not_starve_ingest(stack: Stack) -> None:
+    """As many lookups as there may be wait for the service; meanwhile a file is stored, and the app is ready."""
+    owner = {"Authorization": f"Bearer {stack.token()}"}
+    faults = f"{stack.dicom_url.removesuffix('/v2')}/admin/faults"
+    fault = {"fault": "delay", "kind": "retrieve", "seconds": 100, "requests": None}
+    limits = httpx.Limits(max_connections=None)
+    headers = {"x-functions-key": stack.function_key}
+    async with httpx.AsyncClient(headers=headers, timeout=150, trust_env=False, limits=limits) as http:
+        (await http.post(faults, json=fault, headers=owner)).raise_for_status()
+        callers = [asyncio.create_task(http.get(stack.app_url + LARGE.path)) for _ in range(CALLERS)]
+        await asyncio.to_thread(wait_for, lambda: _connections_to(stack.ports.dicom) >= CALLERS, "not all are there")
+        receipt = await asyncio.to_thread(DropBox(stack).settle, "meanwhile.dcm", make_instance().content)
+        assert (receipt["verdict"], receipt["attempts"]) == ("stored", 1)
+        assert (await http.get(f"{stack.app_url}/health/ready")).status_code == 200
+        assert not any(caller.done() for caller in callers)
+        for caller in callers:
+            caller.cancel()
+        (await http.delete(faults, headers=owner)).raise_for_status()
+        await asyncio.to_thread(wait_for, lambda: _connections_to(stack.ports.dicom) <= 2, "some are open still")
 
 
 async def _hang_up(http: httpx.AsyncClient, url: str) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import httpx
 
-from .aiohttp_transport import AiohttpTransport
+from .aiohttp_transport import MAX_CONNECTIONS, AiohttpTransport
 from .counting import BodyLengthError
 
 __all__ = ["AiohttpTransport", "BodyLengthError", "default_transport"]
 
 
-def default_transport() -> httpx.AsyncBaseTransport:
+def default_transport(max_connections: int = MAX_CONNECTIONS) -> httpx.AsyncBaseTransport:
     """Return the transport that a client uses unless it is given one: never through a proxy."""
-    return AiohttpTransport()
+    return AiohttpTransport(max_connections=max_connections)

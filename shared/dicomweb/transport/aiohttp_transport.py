@@ -16,6 +16,8 @@ from .exchange import ConnectedRequest, Exchange
 _MAX_LINE_BYTES = 64 * 1024
 _MAX_HEADERS = 1000
 _READ_AHEAD_BYTES = 256 * 1024
+# Sized for one Functions instance: more connections than this only queue inside the service.
+MAX_CONNECTIONS = 64
 
 
 class AiohttpTransport(httpx.AsyncBaseTransport):
@@ -36,8 +38,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     def __init__(
         self,
         *,
-        # Sized for one Functions instance: more connections than this only queue inside the service.
-        max_connections: int = 64,
+        max_connections: int = MAX_CONNECTIONS,
         keepalive_seconds: float = 15,
         tls: ssl.SSLContext | None = None,
     ) -> None:
