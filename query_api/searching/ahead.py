@@ -34,6 +34,33 @@ async def in_order(calls: Iterable[Callable[[], Coroutine[Any, Any, T]]], at_onc
         await asyncio.gather(*under_way, return_exceptions=True)
 
 
+async def while_any(calls: Iterable[Callable[[], Coroutine[Any, Any, T]]]) -> AsyncGenerator[T]:
+    """Yield what calls return as long as they return something; each is made when the result before it is there.
+
+    When it is closed, the one under way is cancelled.
+
+    Raises:
+        Exception: what a call raises, in its turn.
+    """
+    under_way: list[asyncio.Task[T]] = []
+    last: list[T] = []
+    try:
+        for call in calls:
+            under_way.append(asyncio.create_task(call()))
+            if last:
+                yield last.pop()
+            if not (result := await under_way[0]):
+                return
+            under_way.clear()
+            last.append(result)
+        if last:
+            yield last.pop()
+    finally:
+        for task in under_way:
+            task.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
+
+
 async def _next(under_way: deque[asyncio.Task[T]]) -> T:
     result = await under_way[0]
     under_way.popleft()

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from contextlib import aclosing
 from functools import partial
-from itertools import chain
 from typing import Any, Final
 
 from shared.dicomweb import DICOMwebClient, InvalidResponse, JSONPage, NotFound, Query
 from shared.dicomweb.query import MAX_LIMIT
 
-from .ahead import in_order
+from .ahead import in_order, while_any
 from .attributes import Scope
 from .rows import Rows
 
@@ -67,12 +66,14 @@ class Search:
             end: the first position that is not wanted.
             rows: takes from pages what was given before.
         """
-        calls: Iterator[_Ask] = chain([partial(self.page, end, 1)], self._calls(start, end))
-        async with aclosing(in_order(calls, at_once=2)) as pages:
-            yield await anext(pages)
+        first, *others = self._calls(start, end)
+        probe: _Ask = partial(self.page, end, 1)
+        async with aclosing(in_order([probe, first], at_once=2)) as both:
+            behind, page = [page async for page in both]
+        yield behind
+        known: _Ask = partial(_known, page)
+        async with aclosing(while_any([known, *others])) as pages:
             async for page in pages:
-                if not page:
-                    return
                 page[:] = rows.new(page)
                 yield page
 
@@ -86,3 +87,7 @@ class Search:
         except NotFound:
             # A search knows no 404.
             raise InvalidResponse(f"search {self._scope.kind}: the service knows no searches at this address") from None
+
+
+async def _known(page: JSONPage) -> JSONPage:
+    return page

@@ -80,7 +80,7 @@ def pages(running: Lookups) -> set[tuple[int, int]]:
         (10, "limit=3&offset=9", {(12, 1), (9, 3)}, False),
         (10, "", {(1000, 1), (0, 200), (200, 200)}, False),
         (1, "StudyInstanceUID=1.2.0", {(0, 1)}, False),
-        (0, "", {(1000, 1), (0, 200), (200, 200)}, False),
+        (0, "", {(1000, 1), (0, 200)}, False),
     ],
 )
 async def test_pages(start: Start, count: int, query: str, asked: set[tuple[int, int]], has_more: bool) -> None:
@@ -91,7 +91,7 @@ async def test_pages(start: Start, count: int, query: str, asked: set[tuple[int,
             int(parse_qs(query).get(name, [default])[0]) for name, default in (("offset", 0), ("limit", 1000))
         )
         assert numbers(response) == list(range(count))[offset : offset + limit]
-        assert pages(running) <= asked
+        assert pages(running) == asked
         assert ("link" in response.headers, "additional results" in response.headers.get("warning", "")) == (
             has_more,
         ) * 2

@@ -9,7 +9,7 @@ from functools import partial
 
 import pytest
 
-from query_api.searching.ahead import in_order
+from query_api.searching.ahead import in_order, while_any
 
 
 class Calls:
@@ -83,3 +83,42 @@ async def test_nothing_to_call() -> None:
     """It ends at once."""
     nothing: list[Callable[[], Coroutine[None, None, int]]] = []
     assert [result async for result in in_order(nothing, at_once=2)] == []
+
+
+async def test_the_next_call_is_made_once_there_is_something_and_before_it_is_taken() -> None:
+    """So it runs while the result before it is dealt with, and none is made behind the last one."""
+    calls = Calls()
+    calls.let_all()
+    taken = []
+    # 0 is nothing: what comes behind it is not called.
+    async with aclosing(while_any(partial(calls.call, number) for number in (2, 1, 0, 3))) as results:
+        async for result in results:
+            await asyncio.sleep(0)
+            taken.append((result, list(calls.begun)))
+    assert taken == [(2, [2, 1]), (1, [2, 1, 0])]
+    assert calls.begun == [2, 1, 0]
+
+
+async def test_the_call_under_way_is_cancelled_with_its_reader() -> None:
+    """Nobody waits for it."""
+    calls = Calls()
+    calls.let[1].set()
+    async with aclosing(while_any(partial(calls.call, number) for number in (1, 2))) as results:
+        assert await anext(results) == 1
+        await asyncio.sleep(0)
+        assert calls.begun == [1, 2]
+    assert calls.cancelled == [2]
+
+
+async def test_what_a_call_raises_comes_behind_the_results_before_it() -> None:
+    """They are taken first."""
+
+    async def fail() -> int:
+        raise RuntimeError
+
+    calls = Calls()
+    calls.let_all()
+    results = while_any([partial(calls.call, 1), fail])
+    assert await anext(results) == 1
+    with pytest.raises(RuntimeError):
+        await anext(results)
