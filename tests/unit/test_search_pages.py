@@ -25,13 +25,13 @@ class Service(DICOMwebClient):
 
     def __init__(self, waits: dict[int, int]) -> None:
         self._waits = waits
-        self._asked: dict[int, asyncio.Event] = defaultdict(asyncio.Event)
+        self.asked: dict[int, asyncio.Event] = defaultdict(asyncio.Event)
 
     async def search_json(self, kind: Kind, parent: Resource, query: Query) -> JSONPage:
         """Answer a search."""
-        self._asked[query.offset].set()
+        self.asked[query.offset].set()
         if query.offset in self._waits:
-            await self._asked[self._waits[query.offset]].wait()
+            await self.asked[self._waits[query.offset]].wait()
         positions = range(query.offset, query.offset + (query.limit or 0))
         return JSONPage([{"0020000D": {"vr": "UI", "Value": [f"1.2.{n}"]}} for n in positions])
 
@@ -48,6 +48,13 @@ async def test_whether_there_is_more_is_asked_beside_the_first_page() -> None:
     assert await found({END: 0}) == await found({0: END}) == [1, 200, 200, 50]
 
 
-async def test_each_page_is_asked_for_ahead_of_the_one_before() -> None:
-    """So that it is there once that is written."""
-    assert await found({0: 200, 200: 400}) == [1, 200, 200, 50]
+async def test_each_page_is_asked_for_while_the_one_before_is_dealt_with() -> None:
+    """So that it is there once that is written; and not sooner, for there may be none."""
+    service = Service({})
+    search = Search(service, SCOPE, Query())
+    async with asyncio.timeout(10), aclosing(search.probed(0, END, Rows(SCOPE, "http://app"))) as pages:
+        await anext(pages)  # the probe's
+        assert service.asked.keys() == {0, END}
+        for following in (200, 400):
+            await anext(pages)
+            await service.asked[following].wait()
