@@ -127,7 +127,8 @@ class _Gathering:
             return search.pages(0, 1, at_once=1)
         if not step.patterns:
             return search.pages(0, END, at_once=1)
-        return search.pages(0, self._scan_limit + 1, _PAGES_AT_ONCE)
+        # Not to the limit's position: of the results before it the service may have dropped some.
+        return search.pages(0, END, _PAGES_AT_ONCE)
 
     def _matching(self, step: Step, page: JSONPage) -> list[Row]:
         if not step.patterns:

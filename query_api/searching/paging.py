@@ -59,7 +59,9 @@ class Search:
                 yield page
 
     async def probed(self, start: int, end: int, rows: Rows) -> AsyncGenerator[JSONPage]:
-        """Yield first the one result, if any, at the position behind the pages, then the pages, one ahead.
+        """Yield first a result, if any, of those behind the pages, then the pages, one ahead.
+
+        Nothing at the one position behind them is no proof of the end, as a short page is none: a whole page is.
 
         Args:
             start: the first position.
@@ -70,9 +72,14 @@ class Search:
         probe: _Ask = partial(self.page, end, 1)
         async with aclosing(in_order([probe, first], at_once=2)) as both:
             behind, page = [page async for page in both]
+        known = [page]
+        if not behind and page and others:
+            known.append(await others.pop(0)())
+        is_at_end = not known[-1] and end - start >= MAX_LIMIT * len(known)
+        if not behind and not is_at_end:
+            behind = await self._ask(end, MAX_LIMIT)
         yield behind
-        known: _Ask = partial(_known, page)
-        async with aclosing(while_any([known, *others])) as pages:
+        async with aclosing(while_any([*map(_knowing, known), *others])) as pages:
             async for page in pages:
                 page[:] = rows.new(page)
                 yield page
@@ -89,5 +96,8 @@ class Search:
             raise InvalidResponse(f"search {self._scope.kind}: the service knows no searches at this address") from None
 
 
-async def _known(page: JSONPage) -> JSONPage:
-    return page
+def _knowing(page: JSONPage) -> _Ask:
+    async def known() -> JSONPage:
+        return page
+
+    return known

@@ -34,8 +34,8 @@ _FORMS: Final[dict[str, tuple[str, str]]] = {
 
 
 def listed(vr: str, text: str) -> list[str]:
-    """Return the values that a text names, each once."""
-    return list(dict.fromkeys(_SEPARATOR.split(text))) if vr in LISTED_VRS else [text]
+    """Return the values that a text names, each once; blanks around one in a list do not matter (PS3.5 §6.2)."""
+    return list(dict.fromkeys(one.strip(" ") for one in _SEPARATOR.split(text))) if vr in LISTED_VRS else [text]
 
 
 def fault_of(vr: str, text: str, *, fuzzy: bool) -> str | None:

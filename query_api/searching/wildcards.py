@@ -46,7 +46,7 @@ class Pattern:
     Args:
         tag: the attribute.
         text: with wildcards or without; case does not matter, nor do trailing blanks.
-        is_name: a PN; accents do not matter, and any component group may match (PS3.5 §6.2.1).
+        is_name: a PN; neither accents nor carets at the end matter, and any component group may match (PS3.5 §6.2.1).
     """
 
     tag: str
@@ -64,7 +64,7 @@ class Pattern:
 
     def _plain(self, text: str) -> str:
         text = unicodedata.normalize("NFC", text.rstrip(" \0").lower())
-        return _without_accents(text) if self.is_name else text
+        return _without_accents(text).rstrip("^ ") if self.is_name else text
 
 
 def _texts(values: list[Any]) -> Iterator[str]:
@@ -79,7 +79,8 @@ def _texts(values: list[Any]) -> Iterator[str]:
 
 def _without_accents(text: str) -> str:
     decomposed = unicodedata.normalize("NFD", text)
-    return "".join(character for character in decomposed if not unicodedata.combining(character))
+    # Put together again: the letters of a Korean syllable are no characters of their own.
+    return unicodedata.normalize("NFC", "".join(one for one in decomposed if not unicodedata.combining(one)))
 
 
 def _matches(pattern: str, text: str) -> bool:

@@ -53,8 +53,8 @@ class Query:
         self._check_attributes()
         for name, value in self.filters.items():
             _check_value(name, value)
-        if self.fuzzymatching and any('"' in value for value in self.filters.values()):
-            raise InvalidParameter('a filter cannot have a " in its value with fuzzymatching')
+        if self.fuzzymatching and any('"' in value for name, value in self.filters.items() if _is_name(name)):
+            raise InvalidParameter('a person name cannot have a " in its value with fuzzymatching')
 
     def _check_attributes(self) -> None:
         if not all(map(_is_attribute, [*self.filters, *self.includefield])):
@@ -120,6 +120,10 @@ def _vr_of(name: str) -> str | None:
         return None if tag is None else dictionary_VR(tag)
     except KeyError:  # not in the dictionary
         return None
+
+
+def _is_name(attribute: str) -> bool:
+    return _vr_of(attribute) in ("PN", None)  # a private attribute may be one
 
 
 def _is_date_or_range(value: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -73,11 +73,12 @@ def pages(running: Lookups) -> set[tuple[int, int]]:
 @pytest.mark.parametrize(
     ("count", "query", "asked", "has_more"),
     [
-        (450, "limit=450", {(450, 1), (0, 200), (200, 200), (400, 50)}, False),
+        (10, "limit=25", {(25, 1), (25, 200), (0, 25)}, False),
+        (450, "limit=450", {(450, 1), (450, 200), (0, 200), (200, 200), (400, 50)}, False),
         (451, "limit=450", {(450, 1), (0, 200), (200, 200), (400, 50)}, True),
-        (451, "limit=450&offset=1", {(451, 1), (1, 200), (201, 200), (401, 50)}, False),
+        (451, "limit=450&offset=1", {(451, 1), (451, 200), (1, 200), (201, 200), (401, 50)}, False),
         (10, "limit=3", {(3, 1), (0, 3)}, True),
-        (10, "limit=3&offset=9", {(12, 1), (9, 3)}, False),
+        (10, "limit=3&offset=9", {(12, 1), (12, 200), (9, 3)}, False),
         (10, "", {(1000, 1), (0, 200), (200, 200)}, False),
         (1, "StudyInstanceUID=1.2.0", {(0, 1)}, False),
         (0, "", {(1000, 1), (0, 200)}, False),
@@ -118,17 +119,39 @@ async def test_the_next_link_goes_on_until_each_was_given_once(start: Start) -> 
         assert parse_qs(first.query) == {"PatientName": ["Döe J"], "limit": ["5"], "offset": ["5"]}
 
 
-async def test_a_short_page_is_not_the_end(start: Start) -> None:
-    """The service drops unfinished studies after it has cut the page."""
+def without(rows: Sequence[Row], unfinished: Container[int]) -> Callable[[Received], Script]:
+    """Answer without unfinished studies, which the service drops after it has cut the page."""
 
     def service(received: Received) -> Script:
         offset, limit = page_of(received)
-        found = [row for number, row in enumerate(STUDIES[:430]) if offset <= number < offset + limit and number % 7]
+        positions = range(offset, min(offset + limit, len(rows)))
+        found = [rows[position] for position in positions if position not in unfinished]
         return answer(200, json.dumps(found).encode(), JSON) if found else NOTHING
 
-    async with start(service) as running:
+    return service
+
+
+async def test_a_short_page_is_not_the_end(start: Start) -> None:
+    """What is dropped of it says nothing of the next one."""
+    async with start(without(STUDIES[:430], range(0, 430, 7))) as running:
         response = await running.http.get("/studies")
         assert numbers(response) == [number for number in range(430) if number % 7]
+
+
+async def test_what_is_unfinished_behind_the_page_does_not_hide_what_follows(start: Start) -> None:
+    """As while many files come in: there is more all the same."""
+    async with start(without(STUDIES[:60], range(25, 55))) as running:
+        response = await running.http.get("/studies?limit=25")
+        assert numbers(response) == list(range(25))
+        assert response.links["next"]
+        assert "additional results" in response.headers["warning"]
+
+
+async def test_patterns_are_looked_for_behind_what_is_unfinished(start: Start) -> None:
+    """The limit is one of results, not of their positions: a list that ends at it would be one of some."""
+    rows = [study(n, _00100020=["B"]) for n in range(404)] + [study(404, _00100020=["A"])]
+    async with start(without(rows, range(8)), WILDCARD_SCAN_LIMIT="400") as running:
+        assert numbers(await running.http.get("/studies?PatientID=A*")) == [404]
 
 
 async def test_a_study_that_moves_on_to_the_next_page_is_given_once(start: Start) -> None:

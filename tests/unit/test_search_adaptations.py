@@ -38,6 +38,7 @@ def sent(query: str) -> list[str]:
         ("00100020=P1&StudyDate=20240101-", ["00100020=P1&StudyDate=20240101-"], []),
         ("StudyInstanceUID=1.2,1.3", ["StudyInstanceUID=1.2", "StudyInstanceUID=1.3"], ["list-split"]),
         ("StudyInstanceUID=1.2%5C1.2", ["StudyInstanceUID=1.2"], []),
+        ("ModalitiesInStudy=CT,+MR+", ["ModalitiesInStudy=CT", "ModalitiesInStudy=MR"], ["list-split"]),
         (
             "StudyInstanceUID=1,2&ModalitiesInStudy=CT,MR",
             [f"StudyInstanceUID={uid}&ModalitiesInStudy={code}" for uid in (1, 2) for code in ("CT", "MR")],
@@ -46,6 +47,11 @@ def sent(query: str) -> list[str]:
         ("PatientID=*&StudyTime=10", ["StudyTime=10&includefield=PatientID"], ["star-dropped"]),
         ("PatientName=Doe*", ["PatientName=Doe&fuzzymatching=true"], ["wildcard-by-fuzzymatching"]),
         ("PatientName=Doe*&fuzzymatching=true", ["PatientName=Doe&fuzzymatching=true"], ["wildcard-by-fuzzymatching"]),
+        (
+            "PatientName=Doe*&StudyDescription=12%22",
+            ["StudyDescription=12%22&PatientName=Doe&fuzzymatching=true"],
+            ["wildcard-by-fuzzymatching"],
+        ),
         ("PatientName=*oe", ["includefield=PatientName"], ["wildcard-by-scan"]),
         ("PatientID=P*&StudyDate=20240101", ["StudyDate=20240101&includefield=PatientID"], ["wildcard-by-scan"]),
         (

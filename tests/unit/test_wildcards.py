@@ -60,10 +60,16 @@ def test_texts(pattern: str, value: str, matches: bool) -> None:
         ("Yamada^Tarou", name(Alphabetic="Yamada^Tarou", Ideographic="山田^太郎"), True),
         ("x*", name(Alphabetic="Yamada^Tarou", Ideographic="山田^太郎"), False),
         ("x*", name(), False),
+        ("*^Jane", name(Alphabetic="Doe^Jane^^^"), True),
+        ("Doe^Jan?", name(Alphabetic="Doe^Jane ^^"), True),
+        ("D?e^^", name(Alphabetic="Doe"), True),
+        ("D?e^^", name(Alphabetic="Doe^Jane"), False),
+        ("김^희?", name(Alphabetic="Kim^Heejung", Phonetic="김^희중"), True),
+        ("기*", name(Alphabetic="Kim^Heejung", Phonetic="김^희중"), False),
     ],
 )
 def test_names(pattern: str, row: Row, matches: bool) -> None:
-    """Any component group of a name may match, accents do not matter."""
+    """Any component group of a name may match; accents do not matter, nor does what is empty at the end."""
     assert Pattern("00100020", pattern, is_name=True).matches(row) is matches
 
 
