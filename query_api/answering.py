@@ -57,6 +57,7 @@ class _Answering:
         self._idle_seconds = DEFAULT_IDLE_SECONDS
         self._lookup: Lookup | None = None
         self._error: Exception | None = None
+        self._begun: Response | None = None
         self._has_place = False
 
     async def respond(self) -> Response:
@@ -99,15 +100,19 @@ class _Answering:
             raise refused("not-your-partition")
         try:
             async with asyncio.timeout(self._idle_seconds):
-                response = await while_connected(self._http.receive, self._route.answer(lookup))
-        except TimeoutError:
-            raise refused("too-slow") from None
-        try:
-            await get_auditor().begin(lookup, response.status_code)
-        except BaseException:
-            await close(response)
+                return await while_connected(self._http.receive, self._begin(lookup))
+        except BaseException as error:
+            # It may be there already: it is being recorded, or it came in the very moment in which it was too late.
+            if self._begun is not None:
+                await close(self._begun)
+            if isinstance(error, TimeoutError):
+                raise refused("too-slow") from None
             raise
-        return response
+
+    async def _begin(self, lookup: Lookup) -> Response:
+        self._begun = await self._route.answer(lookup)
+        await get_auditor().begin(lookup, self._begun.status_code)
+        return self._begun
 
     async def _end(self, outcome: Outcome) -> None:
         if self._has_place:

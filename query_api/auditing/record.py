@@ -7,6 +7,7 @@ import re
 from typing import Literal
 
 from query_api.lookup import Lookup
+from query_api.searching.values import listed
 from shared import clock
 
 # PS3.5 §9.1; whatever else is asked for as a study's UID is not written down.
@@ -46,7 +47,10 @@ def access_record(
 
 
 def study_of(lookup: Lookup) -> str | None:
-    """Return the UID of the one study that is asked for, in the path or as a filter; None where it is not one."""
-    uids = {value for name, value in lookup.http.query_params.multi_items() if name.lower() in _STUDY_FILTERS}
-    uids |= {value for name, value in lookup.http.path_params.items() if name == "study"}
-    return uids.pop() if len(uids) == 1 and all(map(_UID.fullmatch, uids)) else None
+    """Return the UID of the study that is asked for, in the path or as a filter; several with `\\` between them, as DICOM
+    writes them (PS3.5 §6.4); None where there is none.
+    """
+    named = [value for name, value in lookup.http.query_params.multi_items() if name.lower() in _STUDY_FILTERS]
+    named += [value for name, value in lookup.http.path_params.items() if name == "study"]
+    uids = dict.fromkeys(uid for value in named for uid in listed("UI", value) if _UID.fullmatch(uid))
+    return "\\".join(uids) or None
