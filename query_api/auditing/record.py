@@ -47,8 +47,9 @@ def access_record(
 
 
 def study_of(lookup: Lookup) -> str | None:
-    """Return the UID of the study that is asked for, in the path or as a filter; several with `\\` between them, as DICOM
-    writes them (PS3.5 §6.4); None where there is none.
+    """Return the UID of the study that is asked for, in the path or as a filter; None where there is none.
+
+    Several have a backslash between them, as DICOM writes them (PS3.5 §6.4).
     """
     named = [value for name, value in lookup.http.query_params.multi_items() if name.lower() in _STUDY_FILTERS]
     named += [value for name, value in lookup.http.path_params.items() if name == "study"]

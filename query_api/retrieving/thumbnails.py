@@ -6,17 +6,20 @@ of their numbers, that has a picture which the service can draw.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
+from contextlib import aclosing
 from typing import Final
 
-from pydicom import Dataset
 from starlette.responses import Response
 
 from query_api.lookup import Lookup
 from query_api.refusals import refused
+from query_api.searching.attributes import SERIES_INSTANCE_UID, SOP_INSTANCE_UID, Scope
+from query_api.searching.paging import Search
+from query_api.searching.rows import values_of
 from shared.dicomweb import NotAcceptable, NotFound, Query, Resource
 from shared.dicomweb.query import MAX_LIMIT
-from shared.dicomweb.search import Page
+from shared.dicomweb.search import Row
 
 from .opening import transaction_of
 from .rendered import draw, wanted
@@ -26,7 +29,14 @@ from .rendered import draw, wanted
 MOST_SEARCHES: Final = 30
 
 _NO_NUMBER: Final = 2**31  # as good as any, and after all of those that have one
-_OF_PICTURES: Final = ("InstanceNumber", "NumberOfFrames", "Rows", "Columns")
+_PAGES_AT_ONCE: Final = 4
+
+_SERIES_NUMBER: Final = "00200011"
+_INSTANCE_NUMBER: Final = "00200013"
+_NUMBER_OF_FRAMES: Final = "00280008"
+_ROWS: Final = "00280010"
+_COLUMNS: Final = "00280011"
+_OF_PICTURES: Final = (_INSTANCE_NUMBER, _NUMBER_OF_FRAMES, _ROWS, _COLUMNS)
 
 
 async def thumbnail(lookup: Lookup) -> Response:
@@ -62,68 +72,67 @@ class _Searches:
             NotFound: there are none.
         """
         uid = str(study.study_instance_uid)
+        found = await self._all(Scope("series", study), Query(includefield=(_SERIES_NUMBER,)))
+        found.sort(key=lambda one: (_number(one, _SERIES_NUMBER, _NO_NUMBER), _uid(one, SERIES_INSTANCE_UID)))
+        return [Resource.series(uid, _uid(one, SERIES_INSTANCE_UID)) for one in found]
 
-        async def search(query: Query) -> Page:
-            return await self._lookup.dicom.search_for_series(query, study_instance_uid=uid)
-
-        found = await self._all(search, Query(includefield=("SeriesNumber",)))
-        found.sort(key=lambda one: (_number(one, "SeriesNumber", _NO_NUMBER), _uid(one, "SeriesInstanceUID")))
-        return [Resource.series(uid, _uid(one, "SeriesInstanceUID")) for one in found]
-
-    async def instances(self, resource: Resource) -> list[Dataset]:
+    async def instances(self, resource: Resource) -> list[Row]:
         """Return the instances of a series, or one of them.
 
         Raises:
             NotFound: there are none.
         """
+        series = Resource.series(str(resource.study_instance_uid), str(resource.series_instance_uid))
         sop_instance_uid = resource.sop_instance_uid
-        filters = {} if sop_instance_uid is None else {"SOPInstanceUID": sop_instance_uid}
+        filters = {} if sop_instance_uid is None else {SOP_INSTANCE_UID: sop_instance_uid}
+        return await self._all(Scope("instances", series), Query(filters, includefield=_OF_PICTURES))
 
-        async def search(query: Query) -> Page:
-            return await self._lookup.dicom.search_for_instances(
-                query,
-                study_instance_uid=resource.study_instance_uid,
-                series_instance_uid=resource.series_instance_uid,
-            )
-
-        return await self._all(search, Query(filters, includefield=_OF_PICTURES))
-
-    async def _all(self, search: Callable[[Query], Awaitable[Page]], query: Query) -> list[Dataset]:
+    async def _all(self, scope: Scope, query: Query) -> list[Row]:
         if self._left == 0:
             return []
-        found: list[Dataset] = []
-        while self._left > 0:
-            self._left -= 1
-            page = await search(query.page(len(found), MAX_LIMIT))
-            found += page
-            if len(page) < MAX_LIMIT:
-                break
+        search = Search(self._lookup.dicom, scope, query)
+        found = await self._page_after_page(search)
         if not found:
             raise NotFound(transaction_of(self._lookup), 404)
         return found
 
+    async def _page_after_page(self, search: Search) -> list[Row]:
+        """Return all results: those of one page, and if it is full those of some more at once, and so on."""
+        found: list[Row] = []
+        offset, at_once = 0, 1
+        while self._left > 0:
+            end = offset + min(at_once, self._left) * MAX_LIMIT
+            self._left -= (end - offset) // MAX_LIMIT
+            async with aclosing(search.pages(offset, end, at_once)) as pages:
+                found += [row async for page in pages for row in page]
+            if len(found) < end:
+                break
+            offset, at_once = end, _PAGES_AT_ONCE
+        return found
 
-def _has_picture(instance: Dataset) -> bool:
-    return _number(instance, "Rows", 0) > 0 and _number(instance, "Columns", 0) > 0
+
+def _has_picture(instance: Row) -> bool:
+    return _number(instance, _ROWS, 0) > 0 and _number(instance, _COLUMNS, 0) > 0
 
 
-def _middle_frame(series: Resource, pictures: Sequence[Dataset]) -> str:
+def _middle_frame(series: Resource, pictures: Sequence[Row]) -> str:
     """Return the path of the middle frame of the middle instance, by instance number."""
     ordered = sorted(
-        pictures, key=lambda one: (_number(one, "InstanceNumber", _NO_NUMBER), _uid(one, "SOPInstanceUID"))
+        pictures, key=lambda one: (_number(one, _INSTANCE_NUMBER, _NO_NUMBER), _uid(one, SOP_INSTANCE_UID))
     )
     middle = ordered[len(ordered) // 2]
     study_uid, series_uid = str(series.study_instance_uid), str(series.series_instance_uid)
-    instance = Resource.instance(study_uid, series_uid, _uid(middle, "SOPInstanceUID"))
-    return f"{instance.path}/frames/{_number(middle, 'NumberOfFrames', 1) // 2 + 1}"
+    instance = Resource.instance(study_uid, series_uid, _uid(middle, SOP_INSTANCE_UID))
+    return f"{instance.path}/frames/{_number(middle, _NUMBER_OF_FRAMES, 1) // 2 + 1}"
 
 
-def _number(dataset: Dataset, keyword: str, otherwise: int) -> int:
+def _number(row: Row, tag: str, otherwise: int) -> int:
     try:
-        return int(str(dataset.get(keyword)))
+        [value] = values_of(row, tag)
+        return int(str(value))
     except ValueError:  # none, several, or what is no number
         return otherwise
 
 
-def _uid(dataset: Dataset, keyword: str) -> str:
-    return str(dataset.get(keyword, "")).rstrip(" \0")
+def _uid(row: Row, tag: str) -> str:
+    return "".join(map(str, values_of(row, tag)[:1])).rstrip(" \0")
