@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import azure.functions as func
 
 from shared.clients import get_clients
 from shared.events import event, failed
-from shared.settings import trigger_settings
+from shared.settings import LONGEST_RUN_SECONDS, trigger_settings
 
 from .plan import write_report
 
@@ -21,7 +23,8 @@ async def purge_study(timer: func.TimerRequest) -> None:
     """Report the studies that are due; nothing is deleted."""
     try:
         clients = get_clients()
-        summary = await write_report(clients)
+        async with asyncio.timeout(LONGEST_RUN_SECONDS):
+            summary = await write_report(clients)
     except Exception as error:
         raise failed("retention_failed", error) from None
     event("retention_report", mode=clients.settings.purge_mode, examined=summary.examined, due=summary.due)

@@ -42,7 +42,8 @@ ACCESS_AUDIT = "access-audit"
 OWN_CONTAINERS = frozenset(
     {RECEIPTS, QUARANTINE, QUARANTINE_REASONS, ARCHIVE, CONTROL, RETENTION_RECORDS, ACCESS_AUDIT}
 )
-# The longest that a run may take: functionTimeout of host.json. The sweep never doubts a blob that is younger.
+# The longest that a run may take, but for a lookup. The sweep never doubts a blob that is younger. It is no matter of
+# the host's `functionTimeout`: that counts an answer until its last byte, and restarts the process of a slow one.
 LONGEST_RUN_SECONDS = 900
 
 

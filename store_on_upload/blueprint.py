@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 import azure.functions as func
@@ -9,7 +10,7 @@ from azurefunctions.extensions.bindings.blob import BlobClient
 from azurefunctions.extensions.http.fastapi import Request, Response
 
 from shared.events import failed
-from shared.settings import STORAGE_CONNECTION, trigger_settings
+from shared.settings import LONGEST_RUN_SECONDS, STORAGE_CONNECTION, trigger_settings
 
 from .doors import poison
 from .doors.arrivals import Arrival, Door
@@ -80,8 +81,11 @@ async def quarantine_replay(req: Request) -> Response:
 
 
 async def _run(failure: str, work: Callable[[Ingest], Awaitable[None]]) -> None:
-    """Do a trigger's work; an exception makes the host try again, five times in all (a timer's: not)."""
+    """Do a trigger's work, for so long at most; an exception makes the host try again, five times in all (a timer's:
+    not).
+    """
     try:
-        await work(get_ingest())
+        async with asyncio.timeout(LONGEST_RUN_SECONDS):
+            await work(get_ingest())
     except Exception as error:
         raise failed(failure, error) from None

@@ -31,7 +31,7 @@ from .verdict import Decision, NotYet
 from .waiting.deferral import OUTAGE, STOPPED, setback_of
 from .waiting.put_off import close_gone, defer, put_off, report_failure
 
-# What the host would end from outside, we end ourselves, a little earlier.
+# What the trigger would end from outside, we end ourselves, a little earlier.
 _LONGEST_ATTEMPT_SECONDS = LONGEST_RUN_SECONDS - 180
 # A younger blob's first event finds no receipt, and does not look for one. One that comes twice within this time is
 # known to the process (`handled`), or to the service, which says that it has the instance already.

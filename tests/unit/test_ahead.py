@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing
 from functools import partial
 
@@ -118,7 +118,7 @@ async def test_what_a_call_raises_comes_behind_the_results_before_it() -> None:
 
     calls = Calls()
     calls.let_all()
-    results = while_any([partial(calls.call, 1), fail])
+    results: AsyncGenerator[int] = while_any([partial(calls.call, 1), fail])
     assert await anext(results) == 1
     with pytest.raises(RuntimeError):
         await anext(results)
