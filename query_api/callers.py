@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 
 from starlette.requests import Request as HttpRequest
 
+from shared.function_key import KEY_HEADER, is_function_key
 from shared.settings import Settings
 
 # What App Service authentication hands on, once it has verified the token and dropped what the caller put there.
@@ -90,6 +91,6 @@ def _claims(header: str) -> Iterable[tuple[str, str]]:
 
 def _function_key(http: HttpRequest) -> str | None:
     """Return the key as the host finds it: the header goes before the query."""
-    if header := http.headers.get("x-functions-key"):
+    if header := http.headers.get(KEY_HEADER):
         return header
-    return next((value for name, value in http.query_params.multi_items() if name.lower() == "code"), None)
+    return next((value for name, value in http.query_params.multi_items() if is_function_key(name)), None)

@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 from query_api.lookup import Lookup
 from shared.dicomweb import Change, ChangeAction
 from shared.dicomweb.partitions import DEFAULT_PARTITION
+from shared.function_key import is_function_key
 from shared.problems import NOT_KEPT, invalid_parameter
 
 from .position import EPOCH, Position
@@ -54,8 +55,8 @@ def _wanted(lookup: Lookup) -> Wanted:
 
 
 def _parameters(lookup: Lookup) -> Mapping[str, str]:
-    """Return the caller's parameters, without the host's own `code`."""
-    given = [(name, value) for name, value in lookup.http.query_params.multi_items() if name.lower() != "code"]
+    """Return the caller's parameters, each once."""
+    given = [(name, value) for name, value in lookup.http.query_params.multi_items() if not is_function_key(name)]
     names = [name for name, _ in given]
     if unknown := set(names) - set(PARAMETERS):
         parameter = "one" if len(unknown) == 1 else "some"

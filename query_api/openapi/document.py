@@ -8,6 +8,7 @@ from typing import Any, Final
 from starlette.responses import JSONResponse, Response
 
 from query_api.lookup import Answer, Lookup, Route
+from shared.function_key import KEY_HEADER, KEY_PARAMETER
 from shared.problems import NOT_KEPT
 
 from .parameters import PARAMETERS, parameters_of
@@ -21,8 +22,8 @@ _INFO: Final = {
     "answers HEAD as well as GET, without the body. Nothing here can write or delete.",
 }
 _KEYS: Final = {
-    "key": {"type": "apiKey", "in": "header", "name": "x-functions-key"},
-    "keyInQuery": {"type": "apiKey", "in": "query", "name": "code"},
+    "key": {"type": "apiKey", "in": "header", "name": KEY_HEADER},
+    "keyInQuery": {"type": "apiKey", "in": "query", "name": KEY_PARAMETER},
 }
 _PRINCIPAL: Final = {
     "principal": {

@@ -9,10 +9,9 @@ from urllib.parse import unquote, unquote_plus
 from query_api.accept import MediaRange, media_ranges
 from query_api.lookup import Adaptation, Lookup
 from shared.dicomweb import InvalidParameter
+from shared.function_key import is_function_key
 from shared.problems import invalid_parameter
 
-# The function key may come in the query; it is nobody's business but the host's.
-_HOSTS = "code"
 _ACCEPT = "accept"
 _FRAMES = re.compile(r"[1-9][0-9]{0,8}(,[1-9][0-9]{0,8})*", re.ASCII)
 _QUALITY = re.compile(r"[1-9][0-9]?|100", re.ASCII)
@@ -70,7 +69,7 @@ def _options(lookup: Lookup, known: Sequence[str]) -> dict[str, str]:
     for pair in filter(None, lookup.http.url.query.split("&")):
         name, _, value = pair.partition("=")
         name = unquote_plus(name).lower()
-        if name == _HOSTS:
+        if is_function_key(name):
             continue
         if name not in known:
             raise InvalidParameter(f"this retrieval takes no parameters but {', '.join(known)}")

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
+from shared.function_key import is_function_key
 from shared.problems import invalid_parameter
 
 from .attributes import SEARCHABLE, Attribute, Scope, keyword_of, tag_of, vr_of
 from .values import fault_of, fault_of_text
 
-# The function key may come in the query; it is nobody's business but the host's.
-_HOSTS_PARAMETERS: Final = frozenset({"code"})
 _MAX_NUMBER: Final = 2_000_000_000  # the service's own limit, 2**31 - 1, leaves room for a page
 _NUMBER = re.compile(r"[0-9]{1,10}", re.ASCII)
 
@@ -58,12 +57,12 @@ class Parameters:
 
 
 def pairs_of(query: bytes) -> list[tuple[str, str]]:
-    """Return the names and values of a query string, without the host's own.
+    """Return the names and values of a query string, without the function key.
 
     Raises:
         Refused: 400, one of them is not percent-encoded UTF-8.
     """
-    return [pair for pair in _pairs(query) if pair[0].lower() not in _HOSTS_PARAMETERS]
+    return [pair for pair in _pairs(query) if not is_function_key(pair[0])]
 
 
 def other_tags(pairs: Sequence[tuple[str, str]]) -> set[str]:
@@ -112,7 +111,7 @@ class _Reading:
 
     def read(self, pairs: Sequence[tuple[str, str]]) -> Parameters:
         for number, (name, value) in enumerate(pairs, 1):
-            if name.lower() not in _HOSTS_PARAMETERS:
+            if not is_function_key(name):
                 self._take(number, name, value)
         options = {name: _OPTIONS[name](value) for name, value in self._options.items()}
         is_fuzzy = options.get("fuzzymatching") == 1

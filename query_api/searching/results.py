@@ -86,7 +86,7 @@ def headers_of(lookup: Lookup, found: Found, next_url: str) -> dict[str, str]:
 
 
 def next_query(query: bytes, offset: int) -> str:
-    """Return the query string of the same search from another offset on, without what is the host's."""
+    """Return the query string of the same search from another offset on, without the function key."""
     pairs = [pair for pair in pairs_of(query) if pair[0].lower() != "offset"]
     return urlencode([*pairs, ("offset", str(offset))], quote_via=quote)
 

@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 from shared import clock
 from shared.clients import Clients, get_clients
 from shared.dicomweb import InvalidParameter
+from shared.function_key import is_function_key
 from store_on_upload.doors.arrivals import bare_etag, is_name
 from store_on_upload.receipts.container import Unreadable, read_receipt
 from store_on_upload.receipts.receipt import Document, Receipt, parse_timestamp
@@ -17,7 +18,6 @@ from store_on_upload.receipts.receipt import Document, Receipt, parse_timestamp
 from .answering import NO_NAME, refused
 
 _PARAMETERS = frozenset({"name", "etag"})
-_HOSTS_PARAMETER = "code"  # the function key may come in the query
 
 
 async def look_up_receipt(http: HttpRequest) -> Response:
@@ -42,7 +42,7 @@ async def look_up_receipt(http: HttpRequest) -> Response:
 
 def _asked(http: HttpRequest) -> tuple[str, str | None]:
     """Return the blob's name, and the version where one is asked for."""
-    pairs = [pair for pair in http.query_params.multi_items() if pair[0].lower() != _HOSTS_PARAMETER]
+    pairs = [pair for pair in http.query_params.multi_items() if not is_function_key(pair[0])]
     given = dict(pairs)
     if len(given) < len(pairs) or not given.keys() <= _PARAMETERS:
         raise InvalidParameter("only name and etag are known, each once")
