@@ -10,7 +10,7 @@ from typing import Any, Final
 from shared.dicomweb import DICOMwebClient, Query, Resource
 from shared.dicomweb.search import Row
 
-from .adapting import Adapt, Plan, adaptation
+from .adaptations import Adapt, adaptation
 from .ahead import in_order
 from .attributes import (
     MODALITIES_IN_STUDY,
@@ -22,6 +22,7 @@ from .attributes import (
     names_of,
 )
 from .paging import END, Search
+from .planning import Plan
 from .rows import Rows, values_of
 
 MAX_FILLED: Final = 100

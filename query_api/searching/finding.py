@@ -12,10 +12,10 @@ from query_api.refusals import refused
 from shared.dicomweb import DICOMwebClient, JSONPage
 from shared.dicomweb.search import Row
 
-from .adapting import Plan, Step
 from .ahead import in_order
 from .attributes import names_of
 from .paging import END, Search
+from .planning import Plan, Step
 from .rows import Rows
 
 _PAGES_AT_ONCE: Final = 4

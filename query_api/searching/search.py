@@ -13,13 +13,13 @@ from query_api.lookup import Answer, Lookup
 from shared.dicomweb import media_types
 from shared.dicomweb.search import Kind, Row
 
-from .adapting import Plan, plan_of
 from .attributes import Scope
 from .extended import ExtendedAttributes
 from .filling import fill, lacking
 from .finding import Found, find, nothing_else
 from .parameters import Parameters, other_tags, pairs_of, read
 from .plain import plain
+from .planning import Plan, plan_of
 from .results import Results, empty, headers_of, is_plain, next_query
 from .rows import Rows
 

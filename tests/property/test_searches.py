@@ -9,9 +9,9 @@ from urllib.parse import quote
 from hypothesis import given
 from hypothesis import strategies as st
 
-from query_api.searching.adapting import Plan, plan_of
 from query_api.searching.attributes import SEARCHABLE, Attribute, Level, Scope
 from query_api.searching.parameters import read
+from query_api.searching.planning import Plan, plan_of
 from query_api.searching.results import next_query
 from query_api.searching.values import fault_of
 from query_api.searching.wildcards import Pattern, fuzzy_prefix

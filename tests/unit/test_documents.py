@@ -11,7 +11,7 @@ from pathlib import Path
 from query_api import refusals
 from query_api.openapi.document import document as openapi_document
 from query_api.routes import ROUTES
-from query_api.searching.adapting import ADAPTATIONS
+from query_api.searching.adaptations import ADAPTATIONS
 from shared.events import FIELDS
 from shared.problems import CODES
 from shared.settings import Settings, setting_name

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from query_api.lookup import Adaptation
-from query_api.searching.adapting import ADAPTATIONS, Plan, plan_of
+from query_api.searching.adaptations import ADAPTATIONS
 from query_api.searching.attributes import ALL_FIELDS, Attribute, Level, Scope
 from query_api.searching.parameters import read
+from query_api.searching.planning import Plan, plan_of
 from query_api.searching.wildcards import Pattern
 from shared.dicomweb import Resource
 from shared.dicomweb.search import Kind

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import filterfalse, product
 from math import prod
 from typing import Final
 
-from query_api.lookup import Adaptation
 from shared.dicomweb import Query
 from shared.problems import invalid_parameter
 
+from .adaptations import Adapt, adaptation
 from .attributes import (
     ALL_FIELDS,
     COMPUTED,
@@ -30,24 +30,6 @@ from .values import MAX_VALUES, listed
 from .wildcards import VRS as WILDCARD_VRS
 from .wildcards import Pattern, fuzzy_prefix, has_wildcard, matches_all
 
-# Code → what the caller is told; `{}` stands for names of attributes.
-ADAPTATIONS: Final[Mapping[str, str]] = {
-    "list-split": "{} has several values: each is searched for by itself, and the results are merged",
-    "star-dropped": "{} is * alone, which all results match: it is left out",
-    "wildcard-by-fuzzymatching": "{} has wildcards: names are found by fuzzymatching and then matched by the app; what "
-    "was stored a moment ago may be missing",
-    "wildcard-by-scan": "{} has wildcards: the app matches the results of the search without it",
-    "includefield-dropped": "includefield: {} cannot be had and is left out",
-    "includefield-modality": "includefield: Modality is of series; ModalitiesInStudy is given instead",
-    "limit-capped": "limit is too large: so many results are not given at a time",
-    "filled-in": "{} is not given by the DICOM service: found by searching for it",
-    "not-filled-in": "{} is not given by the DICOM service, and there are too many results to search for it",
-}
-
-Adapt = Callable[[Adaptation], None]
-
-_MAX_NAMES: Final = 20  # in one text: headers have their limits
-
 # Counts that the service has nowhere, and the level of the results for which they can be had, if any.
 _NOT_HAD_BUT_FOR: Final[Mapping[str, Level | None]] = {
     "00201200": None,
@@ -61,18 +43,6 @@ _FOUND_OUT: Final[Mapping[Level, frozenset[str]]] = {
     Level.SERIES: frozenset(COMPUTED[Level.SERIES]),
     Level.INSTANCE: frozenset(),
 }
-
-
-def adaptation(code: str, *names: str) -> Adaptation:
-    """Return an adaptation of the table.
-
-    Args:
-        code: of the table.
-        names: of attributes, or what stands for one.
-    """
-    told = list(dict.fromkeys(names))
-    more = [f"{len(told) - _MAX_NAMES} more"] if len(told) > _MAX_NAMES else []
-    return Adaptation(code, ADAPTATIONS[code].format(", ".join(told[:_MAX_NAMES] + more)))
 
 
 @dataclass(frozen=True)
@@ -149,15 +119,19 @@ class _Planning:
         fields = self._fields()
         found_out = frozenset(fields) & _FOUND_OUT[self._scope.level]
         fields |= {tag: tag for tag in COMPUTED[self._scope.level] if tag not in fields}
-        filters = [filter_ for filter_ in parameters.filters if not matches_all(filter_.value)]
-        for dropped in (filter_ for filter_ in parameters.filters if matches_all(filter_.value)):
-            self._adapt(adaptation("star-dropped", dropped.called))
-            fields[dropped.attribute.tag] = dropped.name
+        filters = self._without_stars(fields)
         steps = [self._step(combination, fields) for combination in self._combinations(filters)]
         limit = max_results if parameters.limit is None else parameters.limit
         if limit > max_results:
             self._adapt(adaptation("limit-capped"))
         return Plan(self._scope, tuple(steps), parameters.offset, min(limit, max_results), found_out)
+
+    def _without_stars(self, fields: dict[str, str]) -> list[Filter]:
+        """Return the filters but those that all results match, whose attributes become fields."""
+        for filter_ in filter(_is_star, self._parameters.filters):
+            self._adapt(adaptation("star-dropped", filter_.called))
+            fields[filter_.attribute.tag] = filter_.name
+        return list(filterfalse(_is_star, self._parameters.filters))
 
     def _combinations(self, filters: Sequence[Filter]) -> Iterator[tuple[Filter, ...]]:
         alternatives = [listed(filter_.attribute.vr, filter_.value) for filter_ in filters]
@@ -222,6 +196,10 @@ class _Planning:
             tag = field = MODALITIES_IN_STUDY
         fields[tag] = field
         return True
+
+
+def _is_star(filter_: Filter) -> bool:
+    return matches_all(filter_.value)
 
 
 def _is_pattern(filter_: Filter) -> bool:
