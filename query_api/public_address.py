@@ -14,8 +14,8 @@ _PREFIX = re.compile(r"(/[A-Za-z0-9._~-]{1,64}){0,8}/?", re.ASCII)
 def public_address(http: HttpRequest, route_path: str, public_url: str | None) -> str:
     """Return the address that stands above all routes, such as `https://example.org/api`, without a slash at its end.
 
-    The Functions host tells the address that was called in X-Forwarded headers; what the request itself names is the
-    worker's own. A gateway that rewrites paths says so in X-Forwarded-Prefix, or has the setting.
+    The Functions host tells the address that was called in X-Forwarded headers, and replaces those of a gateway before
+    it, which needs the setting if it rewrites the host or the path; what the request itself names is the worker's own.
 
     Args:
         http: the caller's request.

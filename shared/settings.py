@@ -245,8 +245,9 @@ class Settings(BaseModel):
     )
     public_url: Address | None = Field(
         default=None,
-        description="Address above all lookups as callers see it, such as `https://example.org/imaging/api`, for "
-        "gateways that do not tell it in `X-Forwarded-Host`, `-Proto` and `-Prefix`. Links in answers start with it.",
+        description="Address above all lookups as callers see it, such as `https://example.org/imaging/api`, behind "
+        "gateways that call the app by another host or path: what they say in `X-Forwarded-Host` and `-Prefix` the "
+        "Functions host replaces. Links in answers start with it.",
     )
     lookup_auth: Literal["key", "principal"] = Field(
         default="key",
