@@ -60,7 +60,9 @@ def _plain_element(tag: str, row: Row) -> Any:
     if _is_list(tag):
         return values
     # More values than there may be are told as a file has them.
-    return "\\".join(map(str, values)) if len(values) > 1 else next(iter(values), None)
+    if len(values) > 1:
+        return "\\".join("" if value is None else str(value) for value in values)
+    return next(iter(values), None)
 
 
 def _plain_value(vr: str, value: Any) -> Any:

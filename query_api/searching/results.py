@@ -88,7 +88,8 @@ def headers_of(lookup: Lookup, found: Found, next_url: str) -> dict[str, str]:
 def next_query(query: bytes, offset: int) -> str:
     """Return the query string of the same search from another offset on, without the function key."""
     pairs = [pair for pair in pairs_of(query) if pair[0].lower() != "offset"]
-    return urlencode([*pairs, ("offset", str(offset))], quote_via=quote)
+    # What separates values stays as it is: a link must not be longer than can be asked for.
+    return urlencode([*pairs, ("offset", str(offset))], safe=",*", quote_via=quote)
 
 
 async def _body(found: Found, first: bytes, lookup: Lookup, form: Form) -> AsyncGenerator[bytes]:

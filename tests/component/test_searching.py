@@ -131,6 +131,21 @@ def without(rows: Sequence[Row], unfinished: Container[int]) -> Callable[[Receiv
     return service
 
 
+async def test_the_next_link_of_a_long_list_can_be_followed(start: Start) -> None:
+    """It is no longer than what was asked, but for the offset."""
+    uids = [f"1.2.{number:060}" for number in range(100, 200)]
+
+    def service(received: Received) -> Script:
+        [uid] = parse_qs(urlsplit(received.target).query)["StudyInstanceUID"]
+        return answer(200, json.dumps([{STUDY: {"vr": "UI", "Value": [uid]}}]).encode(), JSON)
+
+    async with start(service) as running:
+        query = f"StudyInstanceUID={','.join(uids)}&PatientID={'9' * 600}&limit=1"
+        link = (await running.http.get(f"/studies?{query}")).links["next"]["url"]
+        assert urlsplit(link).query == f"{query}&offset=1"
+        assert (await running.http.get(link)).json()[0][STUDY]["Value"] == [uids[1]]
+
+
 async def test_a_short_page_is_not_the_end(start: Start) -> None:
     """What is dropped of it says nothing of the next one."""
     async with start(without(STUDIES[:430], range(0, 430, 7))) as running:

@@ -37,6 +37,7 @@ NAME = {"Alphabetic": "Doe^Jane", "Ideographic": "山田^太郎"}
         ("00201208", element("IS", "three"), "NumberOfStudyRelatedInstances", "three"),
         ("00101020", element("DS", 1.8), "PatientSize", 1.8),
         ("00081030", element("LO", "a", "b"), "StudyDescription", "a\\b"),
+        ("00081030", element("LO", "a", None, "b"), "StudyDescription", "a\\\\b"),
         ("00081190", element("UR", "http://app/studies/1.2"), "RetrieveURL", "http://app/studies/1.2"),
         (
             "00400275",
