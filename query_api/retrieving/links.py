@@ -11,12 +11,12 @@ class LinkRewriter:
     """Replaces one address by another in JSON that goes by in chunks; keeps one address' length between two.
 
     Args:
-        old: what is replaced, also where its slashes are escaped (RFC 8259 §7).
+        old: what is replaced, also where its slashes are escaped (RFC 8259 §7), and in whatever case: hosts have none.
         new: what comes in its place, escaped alike.
     """
 
     def __init__(self, old: str, new: str) -> None:
-        self._pattern = re.compile(re.escape(old).replace("/", r"\\?/").encode("ascii"))
+        self._pattern = re.compile(re.escape(old).replace("/", r"\\?/").encode("ascii"), re.IGNORECASE)
         self._new = new.encode("ascii")
         self._most_held = len(_escaped(old.encode("ascii"))) - 1
         self._held = b""

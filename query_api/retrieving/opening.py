@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from shared.dicomweb.media_types import media_type_of
 from shared.dicomweb.multipart import MultipartParser, PartBegin, boundary_of
 from shared.dicomweb.parts import reading_multipart
 
+_UID = re.compile(r"[0-9.]{1,64}", re.ASCII)
 # Preamble and headers of a first part are a few lines.
 _MAX_BEGINNING_BYTES = 64 * 1024
 
@@ -104,10 +106,12 @@ def _opened(
     body: AsyncGenerator[bytes],
 ) -> Opened:
     media_type, parameters = media_type_of(content_type)
+    syntax = parameters.get("transfer-syntax", "")
     chunks = _joined(beginning, body)
     upstream.push_async_callback(chunks.aclose)
-    syntax = parameters.get("transfer-syntax")
-    return Opened(transaction, answer.headers, media_type, syntax, boundary, beginning, chunks)
+    # What is none would not go into a header.
+    told = syntax if _UID.fullmatch(syntax) else None
+    return Opened(transaction, answer.headers, media_type, told, boundary, beginning, chunks)
 
 
 def _body_of(upstream: AsyncExitStack, answer: Answer, transaction: str) -> AsyncGenerator[bytes]:

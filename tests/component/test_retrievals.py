@@ -240,6 +240,17 @@ async def test_links_lead_to_the_app(
         assert response.json()[0]["00081190"]["Value"] == [f"{expected}/studies/1.2", "http://elsewhere/v2/studies/1.2"]
 
 
+@pytest.mark.parametrize("syntax", ["\xe9", '"1.2\nSet-Cookie: x"', '"1.2\0"', "x"])
+@pytest.mark.parametrize("accept", ["application/dicom", 'multipart/related; type="application/dicom"'])
+async def test_a_transfer_syntax_that_is_none_is_not_passed_on(start: Start, syntax: str, accept: str) -> None:
+    """The caller gets the file all the same."""
+    said = multipart_body((f"application/dicom; transfer-syntax={syntax}", FILE))
+    async with start(answer(200, said, PARTS)) as running:
+        response = await running.http.get(INSTANCE, headers={"Accept": accept})
+        assert FILE in response.content
+        assert "transfer-syntax" not in response.headers["content-type"]
+
+
 async def test_a_link_goes_on_below_the_address(start: Start) -> None:
     """The path of the resource stays."""
 

@@ -30,7 +30,19 @@ OLD, NEW = "https://h.example/v2", "https://us.example/a/b/c/api"
 JPEG = "1.2.840.10008.1.2.4.50"
 
 _PIECES = st.sampled_from(
-    [OLD, OLD.replace("/", r"\/"), OLD[:-1], "https:", r"https:\/", "https://h.example/v", '"', "x", "/", "é"]
+    [
+        OLD,
+        OLD.upper(),
+        OLD.replace("/", r"\/"),
+        OLD[:-1],
+        "https:",
+        r"https:\/",
+        "https://h.example/v",
+        '"',
+        "x",
+        "/",
+        "é",
+    ]
 )
 _BODIES = st.lists(st.binary(max_size=40) | st.sampled_from([b"--frontier", b"\r\n--fron", b"\r\n", b"--"]), max_size=4)
 
@@ -66,9 +78,11 @@ def ignore(count: int) -> None:
 
 @given(st.lists(_PIECES), _PLACES)
 def test_links_lead_to_us_wherever_the_chunks_are_cut(pieces: list[str], places: list[int]) -> None:
-    """With their slashes as they were; all else stays."""
+    """With their slashes as they were, whatever the case of the address; all else stays."""
     text = "".join(pieces)
-    expected = text.replace(OLD, NEW).replace(OLD.replace("/", r"\/"), NEW.replace("/", r"\/"))
+    expected = (
+        text.replace(OLD, NEW).replace(OLD.upper(), NEW).replace(OLD.replace("/", r"\/"), NEW.replace("/", r"\/"))
+    )
     rewriter = LinkRewriter(OLD, NEW)
 
     def package(opened: Opened) -> AsyncGenerator[bytes]:
