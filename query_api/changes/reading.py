@@ -18,6 +18,8 @@ Wanted: TypeAlias = Callable[[Change], bool]
 # A change has the time at which its store or deletion ends, and is seen once that is committed. This is more than
 # that takes by far; what lies in it is read again each time.
 OVERLAP: Final = timedelta(minutes=2)
+# By how much the clocks of the service's parts may differ: one answers, one stamps the changes.
+_CLOCKS_APART = timedelta(minutes=3)
 # So that a partition in which little happens, beside one in which much does, is answered within its time.
 _MOST_READ = 10_000
 
@@ -105,5 +107,9 @@ async def latest_position(feed: ChangeFeed) -> Position:
 
 async def _settled(feed: ChangeFeed) -> datetime:
     """Return a time before which no change will appear any more: by the service's clock, which ours need not match."""
-    latest = await feed.latest()
-    return EPOCH if latest is None else max(EPOCH, latest.timestamp - OVERLAP)
+    latest, now = await feed.latest_and_time()
+    if latest is None:
+        return EPOCH
+    # What came last in a crowd is not read again for ever, where nothing follows.
+    times = [EPOCH, latest.timestamp - OVERLAP, EPOCH if now is None else now - OVERLAP - _CLOCKS_APART]
+    return max(times)

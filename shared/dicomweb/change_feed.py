@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -12,9 +13,9 @@ from urllib.parse import quote, urlencode
 from pydicom import Dataset
 
 from . import media_types
-from .answers import dataset_of, fields_of, items_of, time_of
+from .answers import dataset_of, fields_of, items_of, reading_answer, time_of
 from .errors import InvalidParameter
-from .messages import Request
+from .messages import Answer, Request
 from .query import MAX_LIMIT, check_page
 from .session import Session
 
@@ -122,9 +123,22 @@ class ChangeFeed:
         Raises:
             DICOMwebError: see `errors`.
         """
-        pairs = {"includeMetadata": str(include_metadata).lower()}
-        request = _request("/changefeed/latest", pairs, frozenset({200, 204}))
+        request = _latest(include_metadata=include_metadata)
         return await self._session.fetch_json(request, lambda decoded: None if decoded is None else _change(decoded))
+
+    async def latest_and_time(self) -> tuple[Change | None, datetime | None]:
+        """Return the latest change, as `latest` does, and when that was, by the service's clock; None if it has none.
+
+        Raises:
+            DICOMwebError: see `errors`.
+        """
+
+        async def read(answer: Answer) -> tuple[Change | None, datetime | None]:
+            decoded = None if answer.status_code == 204 else await answer.json()
+            with reading_answer(_TRANSACTION):
+                return None if answer.status_code == 204 else _change(decoded), _date(answer)
+
+        return await self._session.fetch(_latest(include_metadata=False), read)
 
     async def iter(
         self,
@@ -195,6 +209,18 @@ class ChangeFeed:
 def _request(path: str, pairs: dict[str, str], statuses: frozenset[int] = frozenset({200})) -> Request:
     query = urlencode(pairs, quote_via=quote)
     return Request(_TRANSACTION, "GET", path, accept=media_types.JSON, query=query, statuses=statuses)
+
+
+def _latest(*, include_metadata: bool) -> Request:
+    pairs = {"includeMetadata": str(include_metadata).lower()}
+    return _request("/changefeed/latest", pairs, frozenset({200, 204}))
+
+
+def _date(answer: Answer) -> datetime | None:
+    try:
+        return parsedate_to_datetime(answer.headers.get("date", "")).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
 
 
 def _window_in_utc(start: datetime | None, end: datetime | None) -> tuple[datetime | None, datetime | None]:

@@ -21,6 +21,7 @@ from query_api.changes.sequences import Sequences
 from shared.dicomweb import Change, ChangeAction, ChangeFeed, ChangeState
 
 START = EPOCH + timedelta(days=20_000)
+CLOCKS_APART = reading._CLOCKS_APART
 LATEST = int(OVERLAP.total_seconds())
 
 
@@ -36,18 +37,22 @@ class Entry:
 class Feed:
     """A feed at a moment: what is visible by then, by time and then by sequence."""
 
-    def __init__(self, entries: list[Entry]) -> None:
+    def __init__(self, entries: list[Entry], *, tells_time: bool = True) -> None:
         self.second = 0
+        self.read = 0
+        self.tells_time = tells_time
         self._entries = entries
 
-    async def latest(self) -> Change | None:
-        """Return the last change that is visible."""
-        return visible[-1] if (visible := self._visible()) else None
+    async def latest_and_time(self) -> tuple[Change | None, datetime | None]:
+        """Return the last change that is visible, and the time by a clock that is ahead."""
+        now = START + timedelta(seconds=self.second) + CLOCKS_APART if self.tells_time else None
+        return (visible[-1] if (visible := self._visible()) else None), now
 
     async def window(self, start: datetime) -> AsyncGenerator[Change]:
         """Yield what is visible from a time on."""
         for change in self._visible():
             if change.timestamp >= start:
+                self.read += 1
                 yield change
 
     def _visible(self) -> list[Change]:
@@ -72,10 +77,13 @@ entries = st.builds(Entry, st.integers(0, 600), st.integers(0, LATEST - 1), st.s
     st.lists(entries, max_size=40),
     st.lists(st.tuples(st.integers(0, 90), st.integers(1, 5)), max_size=30),
     st.sampled_from([None, "A"]),
+    st.booleans(),
 )
-async def test_each_change_comes_once(found: list[Entry], polls: list[tuple[int, int]], partition: str | None) -> None:
+async def test_each_change_comes_once(
+    found: list[Entry], polls: list[tuple[int, int]], partition: str | None, tells_time: bool
+) -> None:
     """However long a caller waits between two questions, and however little it takes at a time."""
-    feed = Feed(found)
+    feed = Feed(found, tells_time=tells_time)
     token, told = Position().to_token(), list[int]()
     for seconds, limit in [*polls, *[(2 * LATEST, 3)] * (len(found) + 10)]:
         feed.second += seconds
@@ -96,6 +104,17 @@ async def test_from_now_on(found: list[Entry], second: int) -> None:
     feed.second += 1000
     page = await read_on(cast(ChangeFeed, feed), Position.from_token(position.to_token()), 100, of(None))
     assert {change.sequence for change in page.changes} == set(range(1, len(found) + 1)) - there
+
+
+async def test_a_quiet_feed_is_not_read_again() -> None:
+    """Once nothing can appear any more beside its last changes, however many they are."""
+    feed = Feed([Entry(0, 0, "A")] * 50)
+    page = await read_on(cast(ChangeFeed, feed), Position(), 100, of(None))
+    feed.second, feed.read = 2 * LATEST + int(CLOCKS_APART.total_seconds()), 0
+    page = await read_on(cast(ChangeFeed, feed), page.position, 100, of(None))
+    assert feed.read == 50  # by then, once more
+    page = await read_on(cast(ChangeFeed, feed), page.position, 100, of(None))
+    assert (page.changes, feed.read) == ([], 50)
 
 
 async def test_more_is_said_where_there_is_more(monkeypatch: pytest.MonkeyPatch) -> None:

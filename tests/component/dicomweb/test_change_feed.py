@@ -180,6 +180,20 @@ async def test_forms_of_an_entry(told: dict[str, str]) -> None:
         )
 
 
+@pytest.mark.parametrize(
+    ("date", "time"),
+    [("Thu, 01 Jan 2026 00:05:00 GMT", START + timedelta(minutes=5)), ("soon", None), (None, None)],
+)
+async def test_the_services_time(date: str | None, time: datetime | None) -> None:
+    """It comes with the latest change, or where there is none, if the service tells it."""
+    headers = PLAIN | ({} if date is None else {"Date": date})
+    scripts = answer(200, json.dumps(entry(1)).encode(), headers), answer(204, b"", headers)
+    async with serve(*scripts) as server, client_of(server.url) as client:
+        change, now = await client.change_feed.latest_and_time()
+        assert (change is not None and change.sequence, now) == (1, time)
+        assert await client.change_feed.latest_and_time() == (None, time)
+
+
 async def test_zone_of_a_window() -> None:
     """A window's times go out in UTC, encoded."""
     zone = timezone(timedelta(hours=5, minutes=30))
