@@ -86,7 +86,7 @@ def test_public_methods() -> None:
 def test_what_belongs_to_the_whole_service() -> None:
     """What the Azure service has beyond any partition is grouped by its resource."""
     client = shared.dicomweb.DICOMwebClient("http://service/v2")
-    assert public_names(client.change_feed) == {"iter", "latest", "page", "window"}
+    assert public_names(client.change_feed) == {"iter", "latest", "latest_and_time", "page", "window"}
     assert public_names(client.extended_query_tags) == {"add", "delete", "get", "list"}
     assert public_names(client.operations) == {"get", "wait"}
 
