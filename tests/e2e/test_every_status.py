@@ -17,6 +17,7 @@ from local import samples
 from local.stack import Stack
 from query_api.lookup import Route
 from query_api.routes import ROUTES
+from tests.e2e.service import Service
 
 PARTITION = "every-status"
 NOWHERE = {"study": "1.2.3", "series": "1.2.3.4", "instance": "1.2.3.4.5"}
@@ -48,26 +49,6 @@ class Place:
         parameters = {"partition": PARTITION, "frames": "1", **self.uids, **uids}
         return f"{self.stack.app_url}/{route.path.format(**parameters)}"
 
-    def set_fault(self, **fault: object) -> None:
-        """Have the service fail at whatever it is asked until `mend`."""
-        httpx.post(self._faults(), json=fault, headers=self._owner(), trust_env=False).raise_for_status()
-
-    def mend(self) -> None:
-        """Have it work again."""
-        httpx.delete(self._faults(), headers=self._owner(), trust_env=False).raise_for_status()
-
-    def store(self, path: str, content: bytes) -> None:
-        """Store a file by ourselves."""
-        headers = {"Accept": "application/dicom+json", "Content-Type": "application/dicom", **self._owner()}
-        stored = httpx.post(self.stack.dicom_url + path, content=content, headers=headers, trust_env=False)
-        assert stored.status_code in (200, 202, 409)
-
-    def _faults(self) -> str:
-        return f"{self.stack.dicom_url.removesuffix('/v2')}/admin/faults"
-
-    def _owner(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.stack.token()}"}
-
 
 @dataclass(frozen=True)
 class World:
@@ -84,12 +65,12 @@ class World:
     def failing(self, **fault: object) -> Iterator[None]:
         """Have both services fail."""
         for place in (self.plain, self.partitioned):
-            place.set_fault(**{"kind": "any", "requests": None, **fault})
+            Service(place.stack).inject(**{"kind": "any", "requests": None, **fault})
         try:
             yield
         finally:
-            self.plain.mend()
-            self.partitioned.mend()
+            for place in (self.plain, self.partitioned):
+                Service(place.stack).mend()
 
     async def ask(
         self,
@@ -143,10 +124,9 @@ def world(stack: Stack, partitioned_stack: Stack) -> World:
         "series": str(dataset.SeriesInstanceUID),
         "instance": str(dataset.SOPInstanceUID),
     }
-    world = World(Place(stack, uids), Place(partitioned_stack, uids))
-    world.plain.store("/studies", content)
-    world.partitioned.store(f"/partitions/{PARTITION}/studies", content)
-    return world
+    Service(stack).store(content)
+    Service(partitioned_stack, PARTITION).store(content)
+    return World(Place(stack, uids), Place(partitioned_stack, uids))
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])

@@ -7,13 +7,13 @@ import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-import httpx
 import pytest
 
 from local.samples import with_other_pixels
 from local.stack import Stack
 from store_on_upload.storing.tombstones import tombstone_name
 from tests.e2e.drop_box import DropBox, make_instance, wait_for
+from tests.e2e.service import Service
 
 SOURCES = """
 [[source]]
@@ -180,7 +180,7 @@ def test_gave_up(box: DropBox) -> None:
     """A file that fails by itself, while others pass, goes to quarantine when its time is over."""
     instance = make_instance()
     fault = {"kind": "store", "fault": "stuck_creation", "requests": 1}
-    inject(box, fault)
+    Service(box.stack).inject(**fault)
     receipt = box.settle("stuck.dcm", instance.content)
     assert outcome(receipt) == ("gave_up", "kept_failing")
     assert (receipt["failure"], receipt["service_code"]) == ("being_stored", 45071)
@@ -197,9 +197,3 @@ def test_deferred(box: DropBox) -> None:
     assert receipt["due_at"] > receipt["uploaded_at"]
     etag = box.drop("settle/growing.dcm", make_instance().content)
     assert box.receipt("settle/growing.dcm", etag)["verdict"] == "stored"
-
-
-def inject(box: DropBox, fault: dict[str, object]) -> None:
-    """Have the DICOM service fail."""
-    url = box.stack.dicom_url.removesuffix("/v2") + "/admin/faults"
-    httpx.post(url, json=fault, trust_env=False).raise_for_status()

@@ -20,6 +20,7 @@ from local.samples import with_other_pixels
 from local.stack import Ports, Stack
 from tests.component.drops import through
 from tests.e2e.drop_box import DropBox, Instance, make_instance, wait_for
+from tests.e2e.service import Service
 from tests.e2e.tcp_proxy import TcpProxy
 from tests.gateway import Fault, Gateway, Moment
 
@@ -56,17 +57,13 @@ class Place:
 
     def inject(self, **fault: object) -> None:
         """Have the DICOM service fail: for one request unless `requests` says otherwise, None for all."""
-        httpx.post(self._faults, json=fault, trust_env=False).raise_for_status()
+        Service(self.box.stack).inject(**fault)
 
     def mend(self) -> None:
         """End every fault."""
-        httpx.delete(self._faults, trust_env=False).raise_for_status()
+        Service(self.box.stack).mend()
         self.storage.begin()
         self.tokens.down = False
-
-    @property
-    def _faults(self) -> str:
-        return self.box.stack.dicom_url.removesuffix("/v2") + "/admin/faults"
 
     def next_day(self) -> None:
         """Kill the app, start it a day later, and let the sweep send on all that is due by then."""

@@ -13,6 +13,7 @@ import pytest
 from local.stack import Stack
 from tests.dicom_samples import Sample, pixels
 from tests.e2e.drop_box import DropBox, make_instance, wait_for
+from tests.e2e.service import Service
 
 CALLERS = 200
 LARGE = Sample(elements=pixels(bytes(8 * 1024 * 1024), rows=2048, columns=4096))
@@ -24,10 +25,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """One that answers so many at a time."""
     settings = {"LOOKUP_CONCURRENCY": str(CALLERS)}
     with Stack(tmp_path_factory.mktemp("hang-ups"), auth=True, settings=settings) as running:
-        headers = {"Authorization": f"Bearer {running.token()}", "Accept": "application/dicom+json"}
-        headers["Content-Type"] = "application/dicom"
-        url = f"{running.dicom_url}/studies"
-        httpx.post(url, content=LARGE.content, headers=headers, trust_env=False).raise_for_status()
+        Service(running).store(LARGE.content)
         yield running
 
 
@@ -45,13 +43,11 @@ async def test_two_hundred_callers_that_hang_up_midway(stack: Stack) -> None:
 
 async def test_callers_that_hold_on_do_not_starve_ingest(stack: Stack) -> None:
     """As many lookups as there may be wait for the service; meanwhile a file is stored, and the app is ready."""
-    owner = {"Authorization": f"Bearer {stack.token()}"}
-    faults = f"{stack.dicom_url.removesuffix('/v2')}/admin/faults"
-    fault = {"fault": "delay", "kind": "retrieve", "seconds": 100, "requests": None}
+    service = Service(stack)
     limits = httpx.Limits(max_connections=None)
     headers = {"x-functions-key": stack.function_key}
     async with httpx.AsyncClient(headers=headers, timeout=150, trust_env=False, limits=limits) as http:
-        (await http.post(faults, json=fault, headers=owner)).raise_for_status()
+        service.inject(fault="delay", kind="retrieve", seconds=100, requests=None)
         callers = [asyncio.create_task(http.get(stack.app_url + LARGE.path)) for _ in range(CALLERS)]
         await asyncio.to_thread(wait_for, lambda: _connections_to(stack.ports.dicom) >= CALLERS, "not all are there")
         receipt = await asyncio.to_thread(DropBox(stack).settle, "meanwhile.dcm", make_instance().content)
@@ -60,7 +56,7 @@ async def test_callers_that_hold_on_do_not_starve_ingest(stack: Stack) -> None:
         assert not any(caller.done() for caller in callers)
         for caller in callers:
             caller.cancel()
-        (await http.delete(faults, headers=owner)).raise_for_status()
+        service.mend()
         await asyncio.to_thread(wait_for, lambda: _connections_to(stack.ports.dicom) <= 2, "some are open still")
 
 

@@ -15,6 +15,7 @@ import pytest
 from local.stack import Stack
 from shared.dicomweb.multipart import MultipartParser, PartData, PartEnd, boundary_of
 from tests.dicom_samples import Sample, new_uid, pixels
+from tests.e2e.service import Service
 
 MIB = 1024 * 1024
 INSTANCES = 16
@@ -59,14 +60,11 @@ def series(stack: Stack) -> Iterator[list[Large]]:
     """The series at the service, which has it no longer afterwards."""
     names = {"study": new_uid(), "series": new_uid()}
     series = [Large(Sample(**names, elements=pixels(bytes(6)))) for _ in range(INSTANCES)]
-    headers = {"Authorization": f"Bearer {stack.token()}", "Accept": "application/dicom+json"}
-    with httpx.Client(headers=headers, timeout=120, trust_env=False) as http:
-        for large in series:
-            length = {"Content-Type": "application/dicom", "Content-Length": str(len(large.head) + BLOCKS * MIB)}
-            stored = http.post(f"{stack.dicom_url}/studies", content=large.chunks(), headers=length)
-            assert stored.status_code == 200
-        yield series
-        assert http.delete(f"{stack.dicom_url}{series[0].sample.study_path}").status_code == 204
+    service = Service(stack)
+    for large in series:
+        service.store_streamed(large.chunks(), len(large.head) + BLOCKS * MIB)
+    yield series
+    service.delete(series[0].sample.study_path)
 
 
 def test_every_byte_arrives_and_nothing_grows(stack: Stack, series: list[Large]) -> None:

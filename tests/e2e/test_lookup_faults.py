@@ -11,6 +11,7 @@ import pytest
 
 from local.stack import Stack
 from tests.e2e.drop_box import Instance, make_instance
+from tests.e2e.service import Service
 
 # Kind at the service → the lookups that ask it.
 LOOKUPS = {
@@ -43,6 +44,11 @@ class Faulty:
     instance: Instance
     http: httpx.Client
 
+    @property
+    def service(self) -> Service:
+        """What fails."""
+        return Service(self.stack)
+
     def ask(self, path: str) -> Told:
         """Look something up."""
         one = self.instance
@@ -56,19 +62,6 @@ class Faulty:
         code = response.json()["code"] if is_problem else None
         return Told(response.status_code, code, response.headers.get("retry-after"))
 
-    def set_fault(self, **fault: Any) -> None:
-        """Have the service fail."""
-        self._admin("POST", fault)
-
-    def mend(self) -> None:
-        """Have it work again."""
-        self._admin("DELETE", None)
-
-    def _admin(self, method: str, body: Any) -> None:
-        url = f"{self.stack.dicom_url.removesuffix('/v2')}/admin/faults"
-        headers = {"Authorization": f"Bearer {self.stack.token()}"}
-        self.http.request(method, url, json=body, headers=headers).raise_for_status()
-
 
 @pytest.fixture(scope="module")
 def http() -> Iterator[httpx.Client]:
@@ -78,13 +71,10 @@ def http() -> Iterator[httpx.Client]:
 
 
 @pytest.fixture(scope="module")
-def stored(stack: Stack, http: httpx.Client) -> Instance:
+def stored(stack: Stack) -> Instance:
     """An instance of which every lookup finds something."""
     instance = make_instance(PatientID="FAULTS")
-    headers = {"Authorization": f"Bearer {stack.token()}", "Accept": "application/dicom+json"}
-    headers["Content-Type"] = "application/dicom"
-    url = f"{stack.dicom_url}/studies"
-    http.post(url, content=instance.content, headers=headers).raise_for_status()
+    Service(stack).store(instance.content)
     return instance
 
 
@@ -93,7 +83,7 @@ def faulty(stack: Stack, stored: Instance, http: httpx.Client) -> Iterator[Fault
     """The faults end with the test."""
     faulty = Faulty(stack, stored, http)
     yield faulty
-    faulty.mend()
+    faulty.service.mend()
 
 
 @pytest.mark.parametrize(("kind", "path"), CASES)
@@ -102,7 +92,6 @@ def faulty(stack: Stack, stored: Instance, http: httpx.Client) -> Iterator[Fault
     [
         (401, Told(502, "service-denied-access")),
         (403, Told(502, "service-denied-access")),
-        (406, Told(406, "not-acceptable")),
         (424, Told(502, "service-failed")),
         (429, Told(429, "service-throttles", "100")),
         (500, Told(502, "service-failed")),
@@ -112,65 +101,73 @@ def faulty(stack: Stack, stored: Instance, http: httpx.Client) -> Iterator[Fault
 )
 def test_a_status(faulty: Faulty, kind: str, path: str, status: int, told: Told) -> None:
     """Whatever is asked for; what may come again in a while says when."""
-    faulty.set_fault(fault="status", kind=kind, status=status, **NOT_SOON, **FOR_GOOD)
+    faulty.service.inject(fault="status", kind=kind, status=status, **NOT_SOON, **FOR_GOOD)
     assert faulty.ask(path) == told
 
 
 @pytest.mark.parametrize(("kind", "path"), CASES)
 def test_404_is_nothing_there_but_for_searches(faulty: Faulty, kind: str, path: str) -> None:
     """A search that is not found is no DICOM service's."""
-    faulty.set_fault(fault="status", kind=kind, status=404, **FOR_GOOD)
+    faulty.service.inject(fault="status", kind=kind, status=404, **FOR_GOOD)
     told = faulty.ask(path)
     assert told.status == (502 if kind == "search" else 404)
     assert told.code in ({"invalid-service-response"} if kind == "search" else {"not-found", "no-picture"})
+
+
+@pytest.mark.parametrize(("kind", "path"), CASES)
+def test_406_is_no_such_form_but_for_thumbnails(faulty: Faulty, kind: str, path: str) -> None:
+    """What the service does not draw shows nothing; where all is like that, there is no picture."""
+    faulty.service.inject(fault="status", kind=kind, status=406, **FOR_GOOD)
+    is_thumbnail = path.endswith("/thumbnail")
+    assert faulty.ask(path) == (Told(404, "no-picture") if is_thumbnail else Told(406, "not-acceptable"))
 
 
 @pytest.mark.parametrize(("kind", "path"), ONE_EACH)
 @pytest.mark.parametrize("fault", [{"fault": "status", "status": 503}, {"fault": "drop_after_commit"}], ids=str)
 def test_what_fails_once_is_asked_again(faulty: Faulty, kind: str, path: str, fault: dict[str, Any]) -> None:
     """The caller sees nothing of it."""
-    faulty.set_fault(kind=kind, **fault)
+    faulty.service.inject(kind=kind, **fault)
     assert faulty.ask(path) == Told(200)
 
 
 @pytest.mark.parametrize(("kind", "path"), ONE_EACH)
 def test_no_answer_at_all(faulty: Faulty, kind: str, path: str) -> None:
     """However often it is asked."""
-    faulty.set_fault(fault="drop_after_commit", kind=kind, **FOR_GOOD)
+    faulty.service.inject(fault="drop_after_commit", kind=kind, **FOR_GOOD)
     assert faulty.ask(path) == Told(502, "service-response-lost")
 
 
 @pytest.mark.parametrize(("kind", "path"), CASES)
 def test_late_is_not_wrong(faulty: Faulty, kind: str, path: str) -> None:
     """What takes longer than that which is allowed is tested where that can be shorter."""
-    faulty.set_fault(fault="delay", kind=kind, seconds=0.1)
+    faulty.service.inject(fault="delay", kind=kind, seconds=0.1)
     assert faulty.ask(path) == Told(200)
 
 
 @pytest.mark.parametrize(("kind", "path"), [case for case in CASES if case[0] != "search"])
 def test_cut_in_the_middle(faulty: Faulty, kind: str, path: str) -> None:
     """The status has gone: the caller's connection is cut as well."""
-    faulty.set_fault(fault="cut", kind=kind, bytes=60 if kind == "frames" else 200, **FOR_GOOD)
+    faulty.service.inject(fault="cut", kind=kind, bytes=60 if kind == "frames" else 200, **FOR_GOOD)
     assert faulty.ask(path).status in ("cut", 502)
 
 
 @pytest.mark.parametrize(("kind", "path"), CASES)
 def test_cut_before_the_first_byte(faulty: Faulty, kind: str, path: str) -> None:
     """There is a status still."""
-    faulty.set_fault(fault="cut", kind=kind, bytes=0, **FOR_GOOD)
+    faulty.service.inject(fault="cut", kind=kind, bytes=0, **FOR_GOOD)
     assert faulty.ask(path) == Told(502, "service-response-lost")
 
 
 @pytest.mark.parametrize(("kind", "path"), CASES)
 def test_an_answer_that_ends_too_early_as_if_it_were_whole(faulty: Faulty, kind: str, path: str) -> None:
     """Seen wherever the form tells its end: multipart by its last line, JSON by its last bracket."""
-    faulty.set_fault(fault="truncate", kind=kind, **FOR_GOOD)
+    faulty.service.inject(fault="truncate", kind=kind, **FOR_GOOD)
     assert faulty.ask(path) == (Told(502, "invalid-service-response") if kind == "search" else Told("cut"))
 
 
 @pytest.mark.parametrize(("kind", "path"), ONE_EACH)
 def test_throttled_for_a_second(faulty: Faulty, kind: str, path: str) -> None:
     """As long as the wait that the service asks for is short, the caller sees nothing of it but the time."""
-    faulty.set_fault(fault="throttle", kind=kind, per_second=1)
+    faulty.service.inject(fault="throttle", kind=kind, per_second=1)
     assert faulty.ask(path) == Told(200)
     assert faulty.ask(path) == Told(200)

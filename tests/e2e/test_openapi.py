@@ -26,11 +26,11 @@ from local.stack import Stack
 from query_api.lookup import Route
 from query_api.routes import ROUTES
 from tests.e2e.drop_box import DropBox, Instance, make_instance
+from tests.e2e.service import Service
 
 CANARY = "CANARYOPENAPI"
 CANARY_UID = "1.2.826.0.1.3680043.8.498.7719305577193055"
 PARTITION = "openapi"
-JSON = "application/dicom+json"
 EXAMPLES, EXAMPLES_IN_PARTITION = 15, 4  # what is asked in a partition runs the same code
 
 CHECKED: list[Any] = [
@@ -46,10 +46,8 @@ CHECKED: list[Any] = [
 def stacks(stack: Stack, partitioned_stack: Stack) -> dict[bool, Stack]:
     """The one without partitions and the one with them, each with an instance whose every attribute is a canary."""
     content = stored().content
-    for one, path in ((stack, "/studies"), (partitioned_stack, f"/partitions/{PARTITION}/studies")):
-        headers = {"Authorization": f"Bearer {one.token()}", "Accept": JSON, "Content-Type": "application/dicom"}
-        answer = httpx.post(one.dicom_url + path, content=content, headers=headers, trust_env=False)
-        assert answer.status_code == 200
+    Service(stack).store(content)
+    Service(partitioned_stack, PARTITION).store(content)
     return {False: stack, True: partitioned_stack}
 
 

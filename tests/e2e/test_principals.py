@@ -11,6 +11,7 @@ import pytest
 
 from local.stack import Stack
 from tests.e2e.drop_box import make_instance
+from tests.e2e.service import Service
 
 RULES = "Radiology=site-a Research=trial,Microsoft.Default Admin=*"
 SITE = make_instance(PatientID="SITE")
@@ -24,11 +25,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     settings = {"LOOKUP_AUTH": "principal", "WEBSITE_AUTH_ENABLED": "True", "CALLER_PARTITIONS": RULES}
     folder = tmp_path_factory.mktemp("principals")
     with Stack(folder, auth=True, dicom_options=["--partitions"], settings=settings) as running:
-        headers = {"Authorization": f"Bearer {running.token()}", "Accept": "application/dicom+json"}
-        headers["Content-Type"] = "application/dicom"
         for partition, instance in (("site-a", SITE), ("trial", TRIAL), ("Microsoft.Default", DEFAULT)):
-            url = f"{running.dicom_url}/partitions/{partition}/studies"
-            httpx.post(url, content=instance.content, headers=headers, trust_env=False).raise_for_status()
+            Service(running, partition).store(instance.content)
         yield running
 
 

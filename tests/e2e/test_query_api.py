@@ -9,6 +9,7 @@ from local import samples
 from local.stack import Stack
 from shared.dicomweb.multipart import MultipartParser, PartData, PartEnd, boundary_of
 from tests.e2e.drop_box import DropBox, Instance, make_instance
+from tests.e2e.service import Service
 
 JSON = {"Accept": "application/dicom+json"}
 
@@ -160,9 +161,7 @@ def test_a_deleted_study_is_gone(box: DropBox) -> None:
     """Deletion is the client's; a lookup then finds nothing."""
     instance = make_instance()
     box.settle("to be deleted.dcm", instance.content)
-    headers = {"Authorization": f"Bearer {box.stack.token()}"}
-    deleted = httpx.delete(f"{box.stack.dicom_url}/studies/{instance.study}", headers=headers, trust_env=False)
-    assert deleted.status_code == 204
+    Service(box.stack).delete(f"/studies/{instance.study}")
     assert box.get(instance.path).status_code == 404
 
 

@@ -12,6 +12,7 @@ from local.samples import with_other_pixels
 from local.stack import Stack
 from tests.conftest import APPROVAL_KEY
 from tests.e2e.drop_box import DropBox, make_instance, wait_for
+from tests.e2e.service import Service
 
 CANARY = "CANARY^Jane"
 
@@ -119,16 +120,11 @@ def in_conflict(box: DropBox, name: str) -> str:
     return f"/studies/{instance.study}"
 
 
-def delete(box: DropBox, path: str) -> None:
-    headers = {"Authorization": f"Bearer {box.stack.token()}"}
-    httpx.delete(box.stack.dicom_url + path, headers=headers, trust_env=False).raise_for_status()
-
-
 def test_a_replay(box: DropBox) -> None:
     """Nothing happens unless it is said so; then the file comes to its new verdict, and leaves quarantine."""
     name = f"replay/{CANARY} ü.dcm"
     study = in_conflict(box, name)
-    delete(box, study)
+    Service(box.stack).delete(study)
     response = replay(box, {"name": name})
     assert (response.status_code, response.headers["cache-control"]) == (200, "no-store")
     assert response.json() == {"dry_run": True, "found": 1, "sent": 0, "continuation": None}

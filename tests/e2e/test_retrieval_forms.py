@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing
 from io import BytesIO
 from typing import Any
 
@@ -18,6 +17,7 @@ from local import samples
 from local.stack import Stack
 from tests.dicomweb_messages import parts_of
 from tests.e2e.drop_box import DropBox, Instance, make_instance
+from tests.e2e.service import Service
 
 DICOM = "application/dicom"
 OCTETS = "application/octet-stream"
@@ -42,72 +42,41 @@ def instance_of(content: bytes) -> Instance:
     return Instance(content, str(read.StudyInstanceUID), str(read.SeriesInstanceUID), str(read.SOPInstanceUID))
 
 
-class Service:
-    """The DICOM service behind the app."""
-
-    def __init__(self, stack: Stack) -> None:
-        self._url = stack.dicom_url
-        self._http = httpx.Client(headers={"Authorization": f"Bearer {stack.token()}"}, trust_env=False)
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._http.close()
-
-    def store(self, *instances: Instance) -> None:
-        """Store instances."""
-        for one in instances:
-            headers = {"Content-Type": DICOM, "Accept": "application/dicom+json"}
-            response = self._http.post(f"{self._url}/studies", content=one.content, headers=headers)
-            assert response.status_code in (200, 202, 409), response.text
-
-    def fail(self, **fault: object) -> None:
-        """Have the next requests fail."""
-        self._http.post(f"{self._url.removesuffix('/v2')}/admin/faults", json=fault).raise_for_status()
-
-    def recover(self) -> None:
-        """End all that."""
-        self._http.delete(f"{self._url.removesuffix('/v2')}/admin/faults").raise_for_status()
-
-
 @pytest.fixture(scope="module")
 def box(stack: Stack) -> DropBox:
     return DropBox(stack)
 
 
-@pytest.fixture(scope="module")
-def running(stack: Stack) -> Iterator[Service]:
-    with closing(Service(stack)) as service:
-        yield service
-
-
 @pytest.fixture
-def service(running: Service) -> Iterator[Service]:
-    yield running
-    running.recover()
+def service(stack: Stack) -> Iterator[Service]:
+    """Whose faults end with the test."""
+    service = Service(stack)
+    yield service
+    service.mend()
 
 
 @pytest.fixture(scope="module")
-def grey(running: Service) -> Instance:
+def grey(stack: Stack) -> Instance:
     """An uncompressed picture, alone in its study."""
     one = picture()
-    running.store(one)
+    Service(stack).store(one.content)
     return one
 
 
 @pytest.fixture(scope="module")
-def rle(running: Service) -> Instance:
+def rle(stack: Stack) -> Instance:
     """Two frames in RLE."""
     one = instance_of(samples.pydicom_file("SC_rgb_rle_2frame.dcm"))
-    running.store(one)
+    Service(stack).store(one.content)
     return one
 
 
 @pytest.fixture(scope="module")
-def pair(running: Service) -> list[Instance]:
+def pair(stack: Stack) -> list[Instance]:
     """Two pictures of one series."""
     first = picture(InstanceNumber=1)
     second = picture(255 - GRADIENT, InstanceNumber=2, StudyInstanceUID=first.study, SeriesInstanceUID=first.series)
-    running.store(first, second)
+    Service(stack).store(first.content, second.content)
     return [first, second]
 
 
@@ -304,7 +273,7 @@ def test_what_the_service_cannot_vary_is_said(box: DropBox, grey: Instance) -> N
     assert (strict.status_code, strict.json()["code"]) == (400, "not-adapted")
 
 
-def test_a_thumbnail_stands_for_a_mixed_study(box: DropBox, running: Service) -> None:
+def test_a_thumbnail_stands_for_a_mixed_study(box: DropBox) -> None:
     """The middle picture of the first series that has one; the report before it is passed over."""
     report = make_instance(SeriesNumber=1, Modality="SR", Rows=None, Columns=None, PixelData=None)
     of_study: dict[str, Any] = {"StudyInstanceUID": report.study, "SeriesNumber": 2}
@@ -314,7 +283,7 @@ def test_a_thumbnail_stands_for_a_mixed_study(box: DropBox, running: Service) ->
     last = picture(255 - GRADIENT, InstanceNumber=10, **of_series)
     note = make_instance(InstanceNumber=3, Rows=None, Columns=None, PixelData=None, **of_series)
     later = picture(GRADIENT[::-1], StudyInstanceUID=report.study, SeriesNumber=3)
-    running.store(later, last, report, first, note, middle)
+    Service(box.stack).store(*(one.content for one in (later, last, report, first, note, middle)))
     expected = get(box, f"{middle.path}/rendered", None).content
     assert get(box, f"/studies/{report.study}/thumbnail", None).content == expected
     assert get(box, f"{middle.path.partition('/instances')[0]}/thumbnail", None).content == expected
@@ -346,10 +315,10 @@ def test_what_the_service_cuts_short_fails_at_the_callers(
     box: DropBox, service: Service, grey: Instance, path: str, accept: str | None, kind: str
 ) -> None:
     """Also where the service ends the answer as if it were whole."""
-    service.fail(fault="truncate", kind=kind)
+    service.inject(fault="truncate", kind=kind)
     with pytest.raises(httpx.RemoteProtocolError):
         get(box, grey.path + path, accept)
-    service.fail(fault="cut", kind=kind, bytes=200)
+    service.inject(fault="cut", kind=kind, bytes=200)
     with pytest.raises(httpx.RemoteProtocolError):
         get(box, grey.path + path, accept)
 
@@ -359,11 +328,11 @@ def test_what_fails_before_the_first_byte_has_a_status(
     box: DropBox, service: Service, grey: Instance, path: str, accept: str | None, kind: str
 ) -> None:
     """The service's own, where the caller can do something about it."""
-    service.fail(fault="cut", kind=kind, bytes=0, requests=None)
+    service.inject(fault="cut", kind=kind, bytes=0, requests=None)
     lost = get(box, grey.path + path, accept)
     assert (lost.status_code, lost.json()["code"]) == (502, "service-response-lost")
-    service.recover()
-    service.fail(fault="status", kind=kind, status=429, retry_after="30", requests=None)
+    service.mend()
+    service.inject(fault="status", kind=kind, status=429, retry_after="30", requests=None)
     busy = get(box, grey.path + path, accept)
     assert (busy.status_code, busy.headers["retry-after"]) == (429, "30")
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import httpx
 import pytest
 
 from local.stack import Stack
 from tests.e2e.drop_box import DropBox, make_instance, wait_for
+from tests.e2e.service import Service
 
 
 @pytest.fixture(scope="module")
@@ -21,9 +21,7 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DropBox]:
 def test_a_reader_finds_what_its_owner_stores(box: DropBox) -> None:
     """The stack's own token may store; the app finds it."""
     instance = make_instance()
-    headers = {"Authorization": f"Bearer {box.stack.token()}", "Accept": "*/*", "Content-Type": "application/dicom"}
-    url = f"{box.stack.dicom_url}/studies"
-    assert httpx.post(url, content=instance.content, headers=headers, trust_env=False).status_code == 200
+    Service(box.stack).store(instance.content)
     found = box.get("/studies", params={"StudyInstanceUID": instance.study})
     assert (found.status_code, len(found.json())) == (200, 1)
 

@@ -16,6 +16,7 @@ from query_api.searching.plain import schema
 from shared.dicomweb import Body, DICOMwebClient, ExtendedQueryTag
 from tests.dicom_samples import FULL, Sample
 from tests.e2e.drop_box import DropBox, wait_for
+from tests.e2e.service import Service
 
 MANY = 455
 STUDY = "0020000D"
@@ -135,14 +136,13 @@ def test_a_later_page_that_fails_cuts_the_connection(partitions: DropBox, many: 
 @contextmanager
 def failing_after(stack: Stack, searches: int) -> Iterator[None]:
     """Have the service refuse all searches but the first ones."""
-    url = f"{stack.dicom_url.removesuffix('/v2')}/admin/faults"
-    late = {"fault": "delay", "seconds": 0.001, "kind": "search", "requests": searches}
-    for fault in (late, {"fault": "status", "status": 400, "kind": "search", "requests": None}):
-        httpx.post(url, json=fault, trust_env=False).raise_for_status()
+    service = Service(stack)
+    service.inject(fault="delay", seconds=0.001, kind="search", requests=searches)
+    service.inject(fault="status", status=400, kind="search", requests=None)
     try:
         yield
     finally:
-        httpx.delete(url, trust_env=False).raise_for_status()
+        service.mend()
 
 
 def test_slicers_loop_comes_to_an_end(partitions: DropBox, many: list[Sample]) -> None:

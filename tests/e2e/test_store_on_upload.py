@@ -7,13 +7,13 @@ import json
 from io import BytesIO
 from pathlib import Path
 
-import httpx
 import pydicom
 import pytest
 
 from local import samples
 from local.stack import Stack
 from tests.e2e.drop_box import DropBox, Instance, make_instance, wait_for
+from tests.e2e.service import Service
 
 TUTORIAL = Path(__file__).parents[3] / "shared" / "data" / "tutorial"
 
@@ -84,9 +84,7 @@ def test_the_same_event_again_and_again_changes_nothing(box: DropBox) -> None:
     instance = make_instance()
     etag = box.drop("repeated.dcm", instance.content)
     receipt = box.receipt("repeated.dcm", etag)
-    headers = {"Authorization": f"Bearer {box.stack.token()}"}
-    study = f"{box.stack.dicom_url}/studies/{instance.study}"
-    assert httpx.delete(study, headers=headers, trust_env=False).status_code == 204
+    Service(box.stack).delete(f"/studies/{instance.study}")
     runs = invocations(box)
     box.repeat_event("repeated.dcm", etag, times=5)
     wait_for(lambda: True if invocations(box) >= runs + 5 else None, "the events did not arrive")
