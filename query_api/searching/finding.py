@@ -66,7 +66,16 @@ async def find(dicom: DICOMwebClient, plan: Plan, rows: Rows, scan_limit: int) -
     """
     if plan.is_direct:
         return await _find_directly(Search(dicom, plan.scope, plan.steps[0].query), plan, rows)
+    if plan.offset > scan_limit:
+        raise refused("too-broad", members={"parameter": "offset", "detail": _too_far(scan_limit)})
     return await _Gathering(dicom, plan, rows, scan_limit).find()
+
+
+def _too_far(scan_limit: int) -> str:
+    return (
+        f"The app passes over {scan_limit} results of a search with several values or wildcards at most, for it has to "
+        "gather them first. Search for one value at a time."
+    )
 
 
 async def _find_directly(search: Search, plan: Plan, rows: Rows) -> Found:
@@ -125,10 +134,8 @@ class _Gathering:
         search = Search(self._dicom, self._plan.scope, step.query)
         if self._plan.finds_one:
             return search.pages(0, 1, at_once=1)
-        if not step.patterns:
-            return search.pages(0, END, at_once=1)
         # Not to the limit's position: of the results before it the service may have dropped some.
-        return search.pages(0, END, _PAGES_AT_ONCE)
+        return search.pages(0, END, _PAGES_AT_ONCE if step.patterns else 1)
 
     def _matching(self, step: Step, page: JSONPage) -> list[Row]:
         if not step.patterns:

@@ -308,6 +308,16 @@ async def test_nothing_found(start: Start, setting: str, status: int, body: byte
         assert (await running.ended())[0]["datasets"] == 0
 
 
+async def test_no_offset_has_everything_gathered(start: Start) -> None:
+    """Where the service's pages are not ours, what is passed over has to be asked for: not without end."""
+    async with start(over(STUDIES), WILDCARD_SCAN_LIMIT="300") as running:
+        response = await running.http.get("/studies?ModalitiesInStudy=CT,MR&offset=301")
+        assert (response.status_code, response.json()["code"]) == (400, "too-broad")
+        assert response.json()["parameter"] == "offset"
+        assert running.service.requests == []
+        assert (await running.http.get("/studies?ModalitiesInStudy=CT,MR&offset=300")).status_code == 200
+
+
 async def test_patterns_are_looked_for_until_there_are_enough(start: Start) -> None:
     """What is not looked at need not be asked for; the next link goes on among the matches."""
     rows = [study(n, _00100020=[f"P{n % 10}"]) for n in range(1000)]
