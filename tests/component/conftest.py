@@ -12,6 +12,7 @@ from shared.dicomweb import DICOMwebClient
 from shared.settings import OWN_CONTAINERS, load
 from tests.component.dicom_service.support import running
 from tests.component.drops import World
+from tests.component.lookups import Start, lookups
 
 
 @pytest.fixture(scope="module")
@@ -37,3 +38,9 @@ async def clients(azurite: str) -> AsyncIterator[Clients]:
             if not await clients.storage.get_container_client(name).exists():
                 await clients.storage.create_container(name)
         yield clients
+
+
+@pytest.fixture
+def start(azurite: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Start:
+    """Start the lookups over a service that follows scripts, with these settings."""
+    return lambda *scripts, **settings: lookups(azurite, monkeypatch, caplog, *scripts, **settings)

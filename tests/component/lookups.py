@@ -1,48 +1,133 @@
-"""Lookups through the app's pipeline, without the functions host before it."""
+"""The lookups on a real socket: everything but the Functions host."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import replace
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 import pytest
+import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route as StarletteRoute
+from starlette.routing import Route as HttpRoute
 
-import shared.clients
+from local.dicom_service.web.listener import listen
 from query_api import answering
+from query_api.answering import look_up
 from query_api.auditing import auditor
+from query_api.auditing.auditor import Auditor
 from query_api.lookup import Route
+from query_api.places import Places
 from query_api.routes import ROUTES
+from query_api.searching import search
+from query_api.searching.extended import ExtendedAttributes
 from shared.clients import Clients
-from shared.dicomweb import DICOMwebClient
+from shared.dicomweb import DICOMwebClient, RetryPolicy
+from shared.settings import load
+from tests.component.scripted_server import Received, Script, ScriptedServer, serve
+
+Start = Callable[..., AbstractAsyncContextManager["Lookups"]]
+
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+
+
+@dataclass
+class Lookups:
+    """What a test works with.
+
+    Args:
+        service: the DICOM service.
+        http: asks the app; paths are those of the routes.
+        url: of the app.
+        places: that lookups take.
+        log: the app's own lines.
+    """
+
+    service: ScriptedServer
+    http: httpx.AsyncClient
+    url: str
+    places: Places
+    log: pytest.LogCaptureFixture = field(repr=False)
+
+    def events(self, name: str = "lookup") -> list[dict[str, Any]]:
+        """Return the lines of one name so far."""
+        lines = [json.loads(record.message) for record in self.log.records if record.name == "dicom_dropbox"]
+        return [line for line in lines if line["event"] == name]
+
+    async def ended(self, count: int = 1) -> list[dict[str, Any]]:
+        """Wait until so many lookups are over; return their lines."""
+        await until(lambda: len(self.events()) >= count)
+        return self.events()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait until something holds.
+
+    Raises:
+        TimeoutError: it does not in ten seconds.
+    """
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110  (what is waited for has no event)
+            await asyncio.sleep(0.01)
 
 
 @asynccontextmanager
-async def asking(
-    clients: Clients, url: str, monkeypatch: pytest.MonkeyPatch, **settings: Any
-) -> AsyncIterator[httpx.AsyncClient]:
-    """Open a client of the lookups of an app that works with the DICOM service at an address.
+async def lookups(
+    azurite: str,
+    monkeypatch: pytest.MonkeyPatch,
+    log: pytest.LogCaptureFixture,
+    *scripts: Script | Callable[[Received], Script],
+    **settings: str,
+) -> AsyncIterator[Lookups]:
+    """Serve all routes over a service that follows scripts."""
+    log.set_level(logging.INFO, "dicom_dropbox")
+    async with serve(*scripts) as service, lookups_at(service.url, azurite, monkeypatch, **settings) as http:
+        monkeypatch.setattr(answering, "_places", places := Places())
+        yield Lookups(service, http, str(http.base_url).rstrip("/"), places, log)
 
-    Args:
-        settings: by field, in place of the app's.
-    """
-    async with DICOMwebClient(url) as dicom:
-        at_service = replace(clients, lookups=dicom, settings=clients.settings.model_copy(update=settings))
-        monkeypatch.setattr(shared.clients, "_clients", at_service)
-        monkeypatch.setattr(auditor, "_auditor", None)
-        transport = httpx.ASGITransport(Starlette(routes=list(map(_route, ROUTES))))
-        async with httpx.AsyncClient(transport=transport, base_url="http://app/api") as http:
+
+@asynccontextmanager
+async def lookups_at(
+    service_url: str, azurite: str, monkeypatch: pytest.MonkeyPatch, **settings: str
+) -> AsyncIterator[httpx.AsyncClient]:
+    """Serve all routes over the service at an address, whose client tries once: a script is one request."""
+    given = load({"DICOM_SERVICE_URL": service_url, "DICOM_STORAGE": azurite, **settings})
+    dicom = DICOMwebClient(given.dicom_service_url, retry=RetryPolicy(attempts=1))
+    async with aclosing(Clients.over(given, dicom)) as clients:
+        monkeypatch.setattr(answering, "get_clients", lambda: clients)
+        monkeypatch.setattr(auditor, "_auditor", Auditor(clients))
+        monkeypatch.setattr(search, "_extended", ExtendedAttributes())
+        async with _serving(ROUTES) as url, _client(url) as http:
             yield http
 
 
-def _route(route: Route) -> StarletteRoute:
-    async def look_up(request: Request) -> Response:
-        return await answering.look_up(request, route)
+@asynccontextmanager
+async def _serving(routes: tuple[Route, ...]) -> AsyncIterator[str]:
+    app = Starlette(routes=[HttpRoute(f"/api/{route.path}", _endpoint(route), methods=METHODS) for route in routes])
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=1))
+    listener = listen(0)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    await until(lambda: server.started)
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/api"
+    finally:
+        server.should_exit = True
+        await serving
 
-    return StarletteRoute(f"/api/{route.path}", look_up, methods=["GET", "HEAD", "POST"])
+
+def _client(url: str) -> httpx.AsyncClient:
+    return httpx.AsyncClient(base_url=url, timeout=20, trust_env=False, limits=httpx.Limits(max_connections=None))
+
+
+def _endpoint(route: Route) -> Callable[[Request], Any]:
+    async def answer(request: Request) -> Response:
+        return await look_up(request, route)
+
+    return answer

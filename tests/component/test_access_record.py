@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import httpx
@@ -17,11 +15,11 @@ from query_api.auditing import access_log
 from query_api.auditing.access_log import AccessLog
 from query_api.callers import fingerprint_of
 from shared.clients import Clients
+from tests.component.lookups import Start, until
 from tests.component.scripted_server import End, answer, head, script
-from tests.component.served_lookups import Lookups, lookups, until
 from tests.e2e.drop_box import make_instance
 
-Start = Callable[..., AbstractAsyncContextManager[Lookups]]
+pytestmark = pytest.mark.usefixtures("clients")  # whose account has the containers
 
 DICOM = {"Content-Type": "application/dicom"}
 FILE = make_instance().content
@@ -30,12 +28,6 @@ INSTANCE = f"/studies/{STUDY}/series/1.3/instances/1.4"
 KEY = "a function key"
 AUDIT_KEY = "0123456789abcdef"
 ON = {"AUDIT": "required", "AUDIT_KEY": AUDIT_KEY, "CALLERS": f"ris={fingerprint_of(KEY, AUDIT_KEY)}"}
-
-
-@pytest.fixture
-def start(azurite: str, clients: Clients, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Start:
-    """Start the lookups over a service that follows scripts, on an account whose containers are there."""
-    return lambda *scripts, **settings: lookups(azurite, monkeypatch, caplog, *scripts, **settings)
 
 
 async def records(azurite: str, request_id: str) -> list[dict[str, Any]]:

@@ -14,10 +14,9 @@ import pytest
 
 from local.dicom_service.change_feed import timestamps
 from query_api.changes.reading import OVERLAP
-from shared.clients import Clients
 from shared.dicomweb import Body, DICOMwebClient
 from tests.component.dicom_service.support import Sample, running
-from tests.component.lookups import asking
+from tests.component.lookups import lookups_at
 
 
 @pytest.fixture
@@ -28,8 +27,8 @@ def url(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 @pytest.fixture
-async def app(clients: Clients, url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[httpx.AsyncClient]:
-    async with asking(clients, url, monkeypatch) as http:
+async def app(azurite: str, url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[httpx.AsyncClient]:
+    async with lookups_at(url, azurite, monkeypatch) as http:
         yield http
 
 
@@ -155,15 +154,15 @@ async def test_changes_of_a_partition(app: httpx.AsyncClient, dicom: DICOMwebCli
 
 @pytest.mark.parametrize("url", [True], indirect=True)
 async def test_a_caller_is_told_of_its_partitions_alone(
-    clients: Clients, url: str, dicom: DICOMwebClient, monkeypatch: pytest.MonkeyPatch
+    azurite: str, url: str, dicom: DICOMwebClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of no other, neither above partitions nor below one."""
     for name, sample in (("one", Sample()), ("other", other := Sample())):
         await store(dicom.partition(name), sample)
     claims = [{"typ": "oid", "val": "8a7b"}, {"typ": "roles", "val": "reader"}]
     principal = base64.b64encode(json.dumps({"claims": claims}).encode()).decode()
-    settings = {"website_auth_enabled": True, "caller_partitions": {"reader": frozenset({"other"})}}
-    async with asking(clients, url, monkeypatch, **settings) as app:
+    settings = {"WEBSITE_AUTH_ENABLED": "true", "CALLER_PARTITIONS": "reader=other"}
+    async with lookups_at(url, azurite, monkeypatch, **settings) as app:
         app.headers["x-ms-client-principal"] = principal
         assert sops(await changes(app)) == [other.sop]
         assert sops(await changes(app, "/partitions/other/changes")) == [other.sop]

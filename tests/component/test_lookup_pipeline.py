@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 
+from query_api.answering import MAX_TARGET_BYTES
 from query_api.places import Places
+from tests.component.lookups import Lookups, Start, until
 from tests.component.scripted_server import LAST_CHUNK, End, Read, Script, answer, chunked, head, script
-from tests.component.served_lookups import Lookups, lookups, until
 from tests.e2e.drop_box import make_instance
-
-Start = Callable[..., AbstractAsyncContextManager[Lookups]]
 
 SECRET = "CANARY"
 INSTANCE = "/studies/1.2/series/1.3/instances/1.4"
@@ -32,12 +30,6 @@ STALLED = script(head(200, {**DICOM, "Content-Length": "999999"}) + FILE, End.ST
 SILENT = script(End.STALL)
 
 
-@pytest.fixture
-def start(azurite: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Start:
-    """Start the lookups over a service that follows scripts, with these settings."""
-    return lambda *scripts, **settings: lookups(azurite, monkeypatch, caplog, *scripts, **settings)
-
-
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
 async def test_nothing_can_write_or_delete(start: Start, method: str) -> None:
     """Other methods are refused by us, and nothing is asked of the service."""
@@ -47,6 +39,19 @@ async def test_nothing_can_write_or_delete(start: Start, method: str) -> None:
         assert response.headers["allow"] == "GET, HEAD"
         assert running.service.requests == []
         assert (await running.ended())[0]["status"] == 405
+
+
+@pytest.mark.parametrize("path", ["/changes?since=", "/studies/"])
+async def test_path_and_query_have_a_limit(start: Start, path: str) -> None:
+    """Up to it the parameters are looked at, as ever; beyond it nothing is asked of the service."""
+    async with start(WHOLE) as running:
+        limit = MAX_TARGET_BYTES - len("/api") + path.count("?")
+        longest = await running.http.get(path.ljust(limit, "1"))
+        longer = await running.http.get(path.ljust(limit + 1, "1"))
+        assert (longest.status_code, longest.json()["code"]) == (400, "invalid-parameter")
+        assert (longer.status_code, longer.json()["code"]) == (414, "uri-too-long")
+        assert str(MAX_TARGET_BYTES) in longer.json()["detail"]
+        assert running.service.requests == []
 
 
 async def test_head_is_get_without_the_body(start: Start) -> None:

@@ -6,18 +6,15 @@ import gzip
 import json
 import re
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import httpx
 import pytest
 
 from query_api.retrieving.thumbnails import MOST_SEARCHES
+from tests.component.lookups import Start
 from tests.component.scripted_server import LAST_CHUNK, End, Received, Script, answer, chunked, head, script
-from tests.component.served_lookups import Lookups, lookups
 from tests.dicomweb_messages import multipart_body, parts_of
-
-Start = Callable[..., AbstractAsyncContextManager[Lookups]]
 
 SECRET = "CANARY"
 STUDY = "/studies/1.2"
@@ -33,12 +30,6 @@ FILE = b"DICM" * 250
 ONE = multipart_body((f"application/dicom; transfer-syntax={JPEG}", FILE))
 TWO = multipart_body(("application/dicom", FILE), ("application/dicom", FILE))
 FRAME = multipart_body((f"application/octet-stream; transfer-syntax={JPEG}", PICTURE))
-
-
-@pytest.fixture
-def start(azurite: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Start:
-    """Start the lookups over a service that follows scripts, with these settings."""
-    return lambda *scripts, **settings: lookups(azurite, monkeypatch, caplog, *scripts, **settings)
 
 
 def well_ended(body: bytes, headers: dict[str, str]) -> Script:

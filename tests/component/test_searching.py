@@ -4,31 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Container, Sequence
-from contextlib import AbstractAsyncContextManager
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
 
-from query_api.searching import search
-from query_api.searching.extended import ExtendedAttributes
+from tests.component.lookups import Lookups, Start, until
 from tests.component.scripted_server import End, Received, Script, answer, script
-from tests.component.served_lookups import Lookups, lookups, until
 
-Start = Callable[..., AbstractAsyncContextManager[Lookups]]
 Row = dict[str, Any]
 
 JSON = {"Content-Type": "application/dicom+json"}
 NOTHING = answer(204)
 STUDY, SERIES = "0020000D", "0020000E"
-
-
-@pytest.fixture
-def start(azurite: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Start:
-    """Start the lookups over a service that answers by a function, with these settings."""
-    monkeypatch.setattr(search, "_extended", ExtendedAttributes())
-    return lambda service, **settings: lookups(azurite, monkeypatch, caplog, service, **settings)
 
 
 def study(number: int, **elements: Sequence[Any]) -> Row:
