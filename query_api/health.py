@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 
 from shared.clients import get_clients
 from shared.events import describe, event, place
+
+from .kept import Kept
 
 _KEPT_SECONDS = 10.0
 _PATIENCE_SECONDS = 10.0  # the probe does not wait for all retries
@@ -17,16 +18,11 @@ class Readiness:
     """Ready means that a token was obtained and the service answered; the result is kept for ten seconds."""
 
     def __init__(self) -> None:
-        self._lock = asyncio.Lock()
-        self._known: tuple[float, bool] | None = None
+        self._known: Kept[bool] = Kept(_KEPT_SECONDS)
 
     async def is_ready(self) -> bool:
-        """Return the kept result, or ask; concurrent callers share one question."""
-        async with self._lock:
-            if self._known is None or time.monotonic() - self._known[0] > _KEPT_SECONDS:
-                ready = await self._ask()
-                self._known = (time.monotonic(), ready)
-            return self._known[1]
+        """Return the kept result, or ask."""
+        return await self._known.get(self._ask)
 
     async def _ask(self) -> bool:
         try:

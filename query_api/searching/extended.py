@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Final
 
+from query_api.kept import Kept
 from shared.dicomweb import DICOMwebClient, DICOMwebError, ExtendedQueryTag
 
 from .attributes import Attribute, Level, vr_of
@@ -19,15 +20,11 @@ class ExtendedAttributes:
     """What can be searched for besides; known for a minute."""
 
     def __init__(self) -> None:
-        self._lock = asyncio.Lock()
-        self._known: tuple[float, Mapping[str, Attribute] | None] | None = None
+        self._known: Kept[Mapping[str, Attribute] | None] = Kept(_KEPT_SECONDS)
 
     async def of(self, dicom: DICOMwebClient) -> Mapping[str, Attribute] | None:
-        """Return them by tag; None if the service does not tell. Concurrent callers share one question."""
-        async with self._lock:
-            if self._known is None or time.monotonic() - self._known[0] > _KEPT_SECONDS:
-                self._known = (time.monotonic(), await _listed(dicom))
-            return self._known[1]
+        """Return them by tag; None if the service does not tell."""
+        return await self._known.get(partial(_listed, dicom))
 
 
 async def _listed(dicom: DICOMwebClient) -> Mapping[str, Attribute] | None:
