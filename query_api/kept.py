@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
+from time import monotonic
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -29,7 +29,7 @@ class Kept(Generic[T]):
             Exception: what asking raises; nothing is kept then.
         """
         async with self._lock:
-            if self._known is None or time.monotonic() - self._known[0] > self._seconds:
+            if self._known is None or monotonic() - self._known[0] > self._seconds:
                 answer = await ask()
-                self._known = (time.monotonic(), answer)
+                self._known = (monotonic(), answer)
             return self._known[1]

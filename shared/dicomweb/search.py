@@ -16,12 +16,11 @@ from .query import MAX_LIMIT, Query
 from .resource import Resource
 from .transactions import Transactions
 
-_MORE = re.compile(r"\b299\b.*\badditional results\b", re.IGNORECASE)
-
-
 Kind = Literal["studies", "series", "instances"]
-Row: TypeAlias = dict[str, Any]
+Row: TypeAlias = dict[str, Any]  # a result in DICOM JSON: elements by tag
 T = TypeVar("T")
+
+_MORE = re.compile(r"\b299\b.*\badditional results\b", re.IGNORECASE)
 
 
 class _Found(list[T]):
@@ -42,6 +41,9 @@ class Page(_Found[Dataset]):
 
 class JSONPage(_Found[Row]):
     """Results as they came: DICOM JSON objects (PS3.18 Annex F) whose elements nobody has looked at."""
+
+
+P = TypeVar("P", Page, JSONPage)
 
 
 class SearchTransaction(Transactions):
@@ -138,9 +140,6 @@ class SearchTransaction(Transactions):
             return _with_warnings(Page(await datasets_of(request.transaction, await answer.json())), answer)
 
         return await self._session.fetch(request, read)
-
-
-P = TypeVar("P", Page, JSONPage)
 
 
 def _request(kind: Kind, parent: Resource, query: Query) -> Request:
