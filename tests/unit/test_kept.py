@@ -9,7 +9,6 @@ import pytest
 from query_api import kept
 from query_api.kept import Kept
 
-
 SECONDS = 10.0
 
 
