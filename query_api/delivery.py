@@ -117,6 +117,6 @@ async def _nothing() -> Message:
 
 async def close(response: Response) -> None:
     """Give back what the body holds, also of one that was never sent."""
-    close = getattr(response, "aclose", None)
-    if close is not None:
-        await close()
+    aclose = getattr(response, "aclose", None)
+    if aclose is not None:
+        await aclose()

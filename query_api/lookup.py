@@ -125,10 +125,14 @@ class Lookup:
         return self.service if self.partition is None else self.service.partition(self.partition)
 
     @cached_property
+    def app_address(self) -> str:
+        """The app's address, as the caller sees it: it stands for the service's own."""
+        return public_address(self.http, self.route.path, self.settings.public_url)
+
+    @property
     def address(self) -> str:
-        """The address, as the caller sees it, that stands for the service's own, with the partition if there is one."""
-        base = public_address(self.http, self.route.path, self.settings.public_url)
-        return base if self.partition is None else f"{base}/partitions/{self.partition}"
+        """The address above all that is looked up: the app's, with the partition if there is one."""
+        return self.app_address if self.partition is None else f"{self.app_address}/partitions/{self.partition}"
 
     @property
     def is_strict(self) -> bool:

@@ -104,8 +104,7 @@ def pass_json(upstream: AsyncExitStack, lookup: Lookup, opened: Opened, form: Fo
     check_kind(opened, media_types.DICOM_JSON)
     if not opened.beginning.lstrip().startswith(b"["):
         raise InvalidResponse(f"{opened.transaction}: the answer is no array")
-    ours = lookup.address.removesuffix(f"/partitions/{lookup.partition}")
-    rewriter = LinkRewriter(lookup.settings.dicom_service_url.rstrip("/"), ours)
+    rewriter = LinkRewriter(lookup.settings.dicom_service_url.rstrip("/"), lookup.app_address)
     # No parameters: some clients compare the media type as a whole.
     headers = _headers(lookup, form.media_type, opened.headers.get("etag"))
     return Passed(upstream, with_own_links(whole(opened, JSON_ENDING), rewriter), headers)

@@ -71,7 +71,7 @@ def other_tags(pairs: Sequence[tuple[str, str]]) -> set[str]:
     return {tag for tag in tags if tag is not None and tag not in SEARCHABLE}
 
 
-def read(query: bytes, scope: Scope, extended: Mapping[str, Attribute] | None = None) -> Parameters:
+def read_query(query: bytes, scope: Scope, extended: Mapping[str, Attribute] | None = None) -> Parameters:
     """Read the query string of a search.
 
     Args:

@@ -17,7 +17,7 @@ from .attributes import Scope
 from .extended import ExtendedAttributes
 from .filling import fill, lacking
 from .finding import Found, find, nothing_else
-from .parameters import Parameters, other_tags, pairs_of, read
+from .parameters import Parameters, other_tags, pairs_of, read_query
 from .plain import plain
 from .planning import Plan, plan_of
 from .results import Results, empty, headers_of, is_plain, next_query
@@ -59,7 +59,7 @@ class _Searching:
     async def _read(self) -> Parameters:
         is_usual = not other_tags(pairs_of(self._query))
         extended = {} if is_usual else await _extended.of(self._lookup.service)
-        return read(self._query, self._scope, extended)
+        return read_query(self._query, self._scope, extended)
 
     async def _filled(self, plan: Plan, found: Found) -> Found:
         """Return what was found, all of it at once where something has to be filled in."""

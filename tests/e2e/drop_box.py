@@ -15,6 +15,7 @@ import httpx
 from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.blob import BlobServiceClient
 from azure.storage.queue import QueueServiceClient, TextBase64EncodePolicy
+from pydicom import dcmread
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
 
@@ -71,9 +72,13 @@ def make_instance(**attributes: Any) -> Instance:
         setattr(dataset, keyword, value)
     file = BytesIO()
     dataset.save_as(file, enforce_file_format=True)
-    return Instance(
-        file.getvalue(), str(dataset.StudyInstanceUID), str(dataset.SeriesInstanceUID), str(dataset.SOPInstanceUID)
-    )
+    return instance_of(file.getvalue())
+
+
+def instance_of(content: bytes) -> Instance:
+    """Return a file by its names."""
+    read = dcmread(BytesIO(content), stop_before_pixels=True)
+    return Instance(content, str(read.StudyInstanceUID), str(read.SeriesInstanceUID), str(read.SOPInstanceUID))
 
 
 class DropBox:

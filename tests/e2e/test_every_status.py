@@ -6,17 +6,16 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BytesIO
 from typing import Any
 
 import httpx
 import pytest
-from pydicom import dcmread
 
 from local import samples
 from local.stack import Stack
 from query_api.lookup import Route
 from query_api.routes import ROUTES
+from tests.e2e.drop_box import instance_of
 from tests.e2e.service import Service
 
 PARTITION = "every-status"
@@ -118,12 +117,8 @@ def all_of(routes: list[Route], status: int | str, code: str | None = None) -> T
 def world(stack: Stack, partitioned_stack: Stack) -> World:
     """The two stacks, with the same picture in each."""
     content = samples.pydicom_file("examples_ybr_color.dcm")
-    dataset = dcmread(BytesIO(content), stop_before_pixels=True)
-    uids = {
-        "study": str(dataset.StudyInstanceUID),
-        "series": str(dataset.SeriesInstanceUID),
-        "instance": str(dataset.SOPInstanceUID),
-    }
+    one = instance_of(content)
+    uids = {"study": one.study, "series": one.series, "instance": one.sop}
     Service(stack).store(content)
     Service(partitioned_stack, PARTITION).store(content)
     return World(Place(stack, uids), Place(partitioned_stack, uids))

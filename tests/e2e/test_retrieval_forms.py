@@ -16,7 +16,7 @@ from pydicom.encaps import generate_frames
 from local import samples
 from local.stack import Stack
 from tests.dicomweb_messages import parts_of
-from tests.e2e.drop_box import DropBox, Instance, make_instance
+from tests.e2e.drop_box import DropBox, Instance, instance_of, make_instance
 from tests.e2e.service import Service
 
 DICOM = "application/dicom"
@@ -34,12 +34,6 @@ def related(media_type: str, syntax: str = "*") -> str:
 def picture(pixels: Any = GRADIENT, **attributes: Any) -> Instance:
     """Return a grey picture."""
     return make_instance(Rows=SIDE, Columns=SIDE, PixelData=pixels.astype(np.uint8).tobytes(), **attributes)
-
-
-def instance_of(content: bytes) -> Instance:
-    """Return a file by its names."""
-    read = dcmread(BytesIO(content), stop_before_pixels=True)
-    return Instance(content, str(read.StudyInstanceUID), str(read.SeriesInstanceUID), str(read.SOPInstanceUID))
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from query_api.searching.attributes import SEARCHABLE, Attribute, Level, Scope
-from query_api.searching.parameters import read
+from query_api.searching.parameters import read_query
 from query_api.searching.planning import Plan, plan_of
 from query_api.searching.results import next_query
 from query_api.searching.values import fault_of
@@ -69,7 +69,9 @@ def test_any_bytes_are_a_query_or_refused(query: bytes, scope: Scope) -> None:
 def planned(query: bytes, scope: Scope, extended: Mapping[str, Attribute] | None) -> Plan | Refused:
     """Return what is asked of the service, or why nothing is."""
     try:
-        return plan_of(read(query, scope, extended), scope, 1000, lambda adaptation: assert_sayable(adaptation.text))
+        return plan_of(
+            read_query(query, scope, extended), scope, 1000, lambda adaptation: assert_sayable(adaptation.text)
+        )
     except Refused as refused:
         return refused
 

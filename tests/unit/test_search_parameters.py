@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from query_api.searching.attributes import SEARCHABLE, Attribute, Level, Scope
-from query_api.searching.parameters import Parameters, other_tags, pairs_of, read
+from query_api.searching.parameters import Parameters, other_tags, pairs_of, read_query
 from shared.dicomweb import Resource
 from shared.dicomweb.search import Kind
 from shared.problems import Refused
@@ -27,7 +27,7 @@ EXTENDED = {
 
 
 def asked(query: str, scope: Scope = STUDIES) -> Parameters:
-    return read(query.encode(), scope, EXTENDED)
+    return read_query(query.encode(), scope, EXTENDED)
 
 
 def refusal(query: str, scope: Scope = STUDIES) -> dict[str, object]:
@@ -148,7 +148,7 @@ def test_what_is_no_utf8_is_refused(query: str) -> None:
 
 def test_bytes_that_are_not_encoded_are_taken_as_utf8() -> None:
     """As some clients send them."""
-    assert read("PatientName=Müller".encode(), STUDIES, {}).filters[0].value == "Müller"
+    assert read_query("PatientName=Müller".encode(), STUDIES, {}).filters[0].value == "Müller"
 
 
 @pytest.mark.parametrize(
@@ -182,13 +182,13 @@ def test_extended_query_tags_are_looked_for_where_one_may_be_meant() -> None:
 
 def test_where_extended_query_tags_are_not_known_the_service_decides() -> None:
     """But what is no value is refused all the same, and a name that may be anything is not told."""
-    parameters = read(b"PatientSex=F&19700315=x", STUDIES, None)
+    parameters = read_query(b"PatientSex=F&19700315=x", STUDIES, None)
     assert [f.attribute for f in parameters.filters] == [
         Attribute("00100040", "CS", Level.STUDY),
         Attribute("19700315", "", Level.STUDY),
     ]
     with pytest.raises(Refused) as refused:
-        read(b"19700315=", STUDIES, None)
+        read_query(b"19700315=", STUDIES, None)
     assert refused.value.members["parameter"] == "parameter 1"
 
 

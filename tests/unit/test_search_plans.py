@@ -7,7 +7,7 @@ import pytest
 from query_api.lookup import Adaptation
 from query_api.searching.adaptations import ADAPTATIONS
 from query_api.searching.attributes import ALL_FIELDS, Attribute, Level, Scope
-from query_api.searching.parameters import read
+from query_api.searching.parameters import read_query
 from query_api.searching.planning import Plan, plan_of
 from query_api.searching.wildcards import Pattern
 from shared.dicomweb import Resource
@@ -22,7 +22,7 @@ def planned(query: str, kind: Kind = "studies", parent: Resource | None = None) 
     """Return the plan, and what the caller is told."""
     told: list[Adaptation] = []
     scope = Scope(kind, parent or Resource())
-    return plan_of(read(query.encode(), scope, EXTENDED), scope, 1000, told.append), told
+    return plan_of(read_query(query.encode(), scope, EXTENDED), scope, 1000, told.append), told
 
 
 def sent(query: str) -> list[str]:
