@@ -65,18 +65,18 @@ SEARCHABLE: Final[Mapping[str, Attribute]] = {
     tag: Attribute(tag, vr, level)
     for tag, vr, level in (
         (STUDY_INSTANCE_UID, "UI", Level.STUDY),
-        ("00100010", "PN", Level.STUDY),
-        ("00100020", "LO", Level.STUDY),
-        ("00100030", "DA", Level.STUDY),
-        ("00080050", "SH", Level.STUDY),
-        ("00080090", "PN", Level.STUDY),
-        ("00080020", "DA", Level.STUDY),
-        ("00081030", "LO", Level.STUDY),
+        ("00100010", "PN", Level.STUDY),  # PatientName
+        ("00100020", "LO", Level.STUDY),  # PatientID
+        ("00100030", "DA", Level.STUDY),  # PatientBirthDate
+        ("00080050", "SH", Level.STUDY),  # AccessionNumber
+        ("00080090", "PN", Level.STUDY),  # ReferringPhysicianName
+        ("00080020", "DA", Level.STUDY),  # StudyDate
+        ("00081030", "LO", Level.STUDY),  # StudyDescription
         (MODALITIES_IN_STUDY, "CS", Level.STUDY),
         (SERIES_INSTANCE_UID, "UI", Level.SERIES),
         (MODALITY, "CS", Level.SERIES),
-        ("00400244", "DA", Level.SERIES),
-        ("00081090", "LO", Level.SERIES),
+        ("00400244", "DA", Level.SERIES),  # PerformedProcedureStepStartDate
+        ("00081090", "LO", Level.SERIES),  # ManufacturerModelName
         (SOP_INSTANCE_UID, "UI", Level.INSTANCE),
     )
 }

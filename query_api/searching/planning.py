@@ -32,9 +32,9 @@ from .wildcards import Pattern, fuzzy_prefix, has_wildcard, matches_all
 
 # Counts that the service has nowhere, and the level of the results for which they can be had, if any.
 _NOT_HAD_BUT_FOR: Final[Mapping[str, Level | None]] = {
-    "00201200": None,
-    "00201202": None,
-    "00201204": None,
+    "00201200": None,  # NumberOfPatientRelatedStudies
+    "00201202": None,  # NumberOfPatientRelatedSeries
+    "00201204": None,  # NumberOfPatientRelatedInstances
     NUMBER_OF_STUDY_RELATED_SERIES: Level.STUDY,
     NUMBER_OF_SERIES_RELATED_INSTANCES: Level.SERIES,
 }
@@ -144,8 +144,7 @@ class _Planning:
             yield tuple(replace(filter_, value=value) for filter_, value in zip(filters, values, strict=True))
 
     def _step(self, filters: Sequence[Filter], fields: Mapping[str, str]) -> Step:
-        patterns = [filter_ for filter_ in filters if _is_pattern(filter_)]
-        exact = {filter_.name: filter_.value for filter_ in filters if not _is_pattern(filter_)}
+        patterns = list(filter(_is_pattern, filters))
         prefixes = self._prefixes(filters)
         for filter_ in patterns:
             by_name = filter_.name in prefixes
@@ -154,14 +153,9 @@ class _Planning:
         if prefixes and not is_fuzzy:
             # The service would take the other names for beginnings of words, too.
             patterns += [filter_ for filter_ in filters if filter_.attribute.vr == "PN" and filter_ not in patterns]
+        exact = {filter_.name: filter_.value for filter_ in filterfalse(_is_pattern, filters)}
         wanted = {**{filter_.attribute.tag: filter_.name for filter_ in patterns}, **fields}
-        asked = exact | prefixes
-        tags = {tag_of(name) for name in asked}
-        query = Query(
-            filters=asked,
-            includefield=[name for tag, name in wanted.items() if tag not in tags],
-            fuzzymatching=is_fuzzy or bool(prefixes),
-        )
+        query = _query(exact | prefixes, wanted, is_fuzzy=is_fuzzy or bool(prefixes))
         return Step(query, tuple(map(_pattern, patterns)))
 
     def _prefixes(self, filters: Sequence[Filter]) -> dict[str, str]:
@@ -196,6 +190,13 @@ class _Planning:
             tag = field = MODALITIES_IN_STUDY
         fields[tag] = field
         return True
+
+
+def _query(filters: Mapping[str, str], wanted: Mapping[str, str], *, is_fuzzy: bool) -> Query:
+    """Return a search whose results have what is wanted, by tag; what is searched for they have of themselves."""
+    tags = set(map(tag_of, filters))
+    includefield = [name for tag, name in wanted.items() if tag not in tags]
+    return Query(filters=filters, includefield=includefield, fuzzymatching=is_fuzzy)
 
 
 def _is_star(filter_: Filter) -> bool:
