@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +15,7 @@ from query_api.changes.reading import OVERLAP
 from shared.dicomweb import Body, DICOMwebClient
 from tests.component.dicom_service.support import Sample, running
 from tests.component.lookups import lookups_at
+from tests.principals import principal
 
 
 @pytest.fixture
@@ -159,11 +158,9 @@ async def test_a_caller_is_told_of_its_partitions_alone(
     """Of no other, neither above partitions nor below one."""
     for name, sample in (("one", Sample()), ("other", other := Sample())):
         await store(dicom.partition(name), sample)
-    claims = [{"typ": "oid", "val": "8a7b"}, {"typ": "roles", "val": "reader"}]
-    principal = base64.b64encode(json.dumps({"claims": claims}).encode()).decode()
     settings = {"WEBSITE_AUTH_ENABLED": "true", "CALLER_PARTITIONS": "reader=other"}
     async with lookups_at(url, azurite, monkeypatch, **settings) as app:
-        app.headers["x-ms-client-principal"] = principal
+        app.headers["x-ms-client-principal"] = principal(("oid", "8a7b"), ("roles", "reader"))
         assert sops(await changes(app)) == [other.sop]
         assert sops(await changes(app, "/partitions/other/changes")) == [other.sop]
         assert (await app.get("/partitions/one/changes")).status_code == 403

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Iterator
 
 import httpx
@@ -12,6 +10,7 @@ import pytest
 from local.stack import Stack
 from tests.e2e.drop_box import make_instance
 from tests.e2e.service import Service
+from tests.principals import principal
 
 RULES = "Radiology=site-a Research=trial,Microsoft.Default Admin=*"
 SITE = make_instance(PatientID="SITE")
@@ -32,9 +31,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 def signed_in(*roles: str) -> dict[str, str]:
     """Return the header for a principal with these roles."""
-    claims = [("oid", "11111111-2222-3333-4444-555555555555"), *(("roles", role) for role in roles)]
-    body = json.dumps({"claims": [{"typ": kind, "val": value} for kind, value in claims]})
-    return {"x-ms-client-principal": base64.b64encode(body.encode()).decode()}
+    object_id = ("oid", "11111111-2222-3333-4444-555555555555")
+    return {"x-ms-client-principal": principal(object_id, *(("roles", role) for role in roles))}
 
 
 def ask(stack: Stack, path: str, headers: dict[str, str]) -> httpx.Response:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 from typing import Any
 
 import pytest
@@ -11,6 +10,7 @@ from starlette.requests import Request as HttpRequest
 
 from query_api.callers import Caller, caller_of, fingerprint_of, partitions_of
 from shared.settings import ConfigurationError, Settings, load
+from tests.principals import principal
 
 AUDIT_KEY = "0123456789abcdef"
 KEY = "a function key"
@@ -25,12 +25,6 @@ def settings(**given: str) -> Settings:
 def asked(query: str = "", **headers: str) -> HttpRequest:
     named = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
     return HttpRequest({"type": "http", "path": "/api", "query_string": query.encode(), "headers": named})
-
-
-def principal(*claims: tuple[str, str]) -> str:
-    """Return the header that App Service authentication sends."""
-    body = {"auth_typ": "aad", "claims": [{"typ": kind, "val": value} for kind, value in claims]}
-    return base64.b64encode(json.dumps(body).encode()).decode()
 
 
 SIGNED_IN = principal(("oid", OBJECT_ID), ("roles", "Radiology"), ("roles", "Reader"), ("azp", APPLICATION))
