@@ -38,7 +38,7 @@ def access_record(
         "transaction": lookup.route.transaction,
         "resource": lookup.route.resource,
         "partition": lookup.partition,
-        "study_instance_uid": study_of(lookup),
+        "study_instance_uid": _study_of(lookup),
         "status": status,
         "outcome": outcome,
         "bytes": bytes_sent,
@@ -46,12 +46,12 @@ def access_record(
     return json.dumps(fields).encode() + b"\n"
 
 
-def study_of(lookup: Lookup) -> str | None:
+def _study_of(lookup: Lookup) -> str | None:
     """Return the UID of the study that is asked for, in the path or as a filter; None where there is none.
 
     Several have a backslash between them, as DICOM writes them (PS3.5 §6.4).
     """
     named = [value for name, value in lookup.http.query_params.multi_items() if name.lower() in _STUDY_FILTERS]
-    named += [value for name, value in lookup.http.path_params.items() if name == "study"]
+    named.append(lookup.http.path_params.get("study", ""))
     uids = dict.fromkeys(uid for value in named for uid in listed("UI", value) if _UID.fullmatch(uid))
     return "\\".join(uids) or None

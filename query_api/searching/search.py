@@ -46,7 +46,8 @@ class _Searching:
     async def answer(self) -> Response:
         parameters = await self._read()
         accepted = media_ranges(self._lookup.http.headers.getlist("accept"))
-        self._is_plain = self._lookup.is_strict_by_default = is_plain(accepted, asked=parameters.is_plain)
+        self._is_plain = is_plain(accepted, asked=parameters.is_plain)
+        self._lookup.is_strict_by_default = self._is_plain
         plan = plan_of(parameters, self._scope, self._lookup.settings.max_results, self._lookup.adapt)
         plan = plan.strictly() if self._lookup.is_strict else plan
         found = await find(self._lookup.dicom, plan, self._rows, self._lookup.settings.wildcard_scan_limit)

@@ -14,7 +14,7 @@ from . import npm_client, viewer_pages
 from .chromium import Chromium
 from .installing import InstallationFailed
 from .orthanc import Orthanc, find_or_fetch
-from .viewed import STRANGERS_ORIGIN, Viewed, drop
+from .viewed import Viewed, drop
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +37,7 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
         pytest.skip(f"no Chromium: {why}")
     npm_client.install()
     with viewer_pages.serving() as port:
-        options = viewer_pages.options(port, VIEWERS_ORIGIN, STRANGERS_ORIGIN)
+        options = viewer_pages.options(port, VIEWERS_ORIGIN, viewer_pages.STRANGERS_ORIGIN)
         with Chromium(program, tmp_path_factory.mktemp("chromium"), *options) as running:
             yield running
 

@@ -20,8 +20,8 @@ from tests.conftest import VIEWERS_ORIGIN
 
 from .chromium import Chromium, PageError
 from .real_files import RealFile, names_of, options_of
-from .viewed import PATIENT, STRANGERS_ORIGIN, Viewed
-from .viewer_pages import Viewer
+from .viewed import PATIENT, Viewed
+from .viewer_pages import STRANGERS_ORIGIN, Viewer
 
 pytestmark = pytest.mark.timeout(600)  # the very first run downloads the browser
 

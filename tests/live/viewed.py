@@ -14,8 +14,6 @@ from tests.e2e.drop_box import DropBox
 
 from .real_files import RealFile, real_file
 
-STRANGERS_ORIGIN = "http://stranger.test"
-
 PATIENT = {"PatientName": "Synthetic^Ada", "PatientID": "SYN-0815"}
 STUDY = {"AccessionNumber": "ACC-SYN-1", "StudyDescription": "Chest, synthetic", "StudyDate": "20240215"}
 _SLICES = 5

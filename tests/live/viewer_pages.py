@@ -15,6 +15,8 @@ from local.ports import HOST
 
 from .chromium import Chromium, Page
 
+STRANGERS_ORIGIN = "http://stranger.test"  # that the app knows nothing of
+
 _FOLDER = Path(__file__).parent
 
 

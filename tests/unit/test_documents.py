@@ -132,7 +132,7 @@ def test_every_problem_is_documented_with_its_status() -> None:
 
 
 def test_every_adaptation_is_documented() -> None:
-    """All codes that the log may have, in the code's order."""
+    """All of searches, in the code's order."""
     assert list(rows("docs/query-api.md", "Adaptations")) == list(ADAPTATIONS)
 
 
