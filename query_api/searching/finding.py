@@ -83,9 +83,9 @@ async def _find_directly(search: Search, plan: Plan, rows: Rows) -> Found:
     if plan.finds_one:
         page = await search.page(start, 1)
         return Found(rows.new(page), nothing_else(), has_more=False, erroneous_attributes=page.erroneous_attributes)
-    pages = search.probed(start, end, rows)
+    known, has_more = await search.begin(start, end)
+    pages = search.go_on(known, start, end, rows)
     try:
-        has_more = bool(await anext(pages))
         first = await anext(pages, JSONPage())
         return Found(first, pages, has_more, first.erroneous_attributes)
     except BaseException:

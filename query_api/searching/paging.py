@@ -58,15 +58,14 @@ class Search:
                     return
                 yield page
 
-    async def probed(self, start: int, end: int, rows: Rows) -> AsyncGenerator[JSONPage]:
-        """Yield first a result, if any, of those behind the pages, then the pages, one ahead.
+    async def begin(self, start: int, end: int) -> tuple[list[JSONPage], bool]:
+        """Return the first pages, one or two, and whether there are results behind the last position.
 
-        Nothing at the one position behind them is no proof of the end, as a short page is none: a whole page is.
+        Nothing at the one position behind it is no proof of the end, as a short page is none: a whole page is.
 
         Args:
             start: the first position.
             end: the first position that is not wanted.
-            rows: takes from pages what was given before.
         """
         first, *others = self._calls(start, end)
         probe: _Ask = partial(self.page, end, 1)
@@ -74,11 +73,22 @@ class Search:
             behind, page = [page async for page in both]
         known = [page]
         if not behind and page and others:
-            known.append(await others.pop(0)())
+            known.append(await others[0]())
         is_at_end = not known[-1] and end - start >= MAX_LIMIT * len(known)
         if not behind and not is_at_end:
             behind = await self._ask(end, MAX_LIMIT)
-        yield behind
+        return known, bool(behind)
+
+    async def go_on(self, known: list[JSONPage], start: int, end: int, rows: Rows) -> AsyncGenerator[JSONPage]:
+        """Yield the pages that are known from the beginning, then the others, one ahead.
+
+        Args:
+            known: from `begin`.
+            start: the first position.
+            end: the first position that is not wanted.
+            rows: takes from pages what was given before.
+        """
+        others = list(self._calls(start, end))[len(known) :]
         async with aclosing(while_any([*map(_knowing, known), *others])) as pages:
             async for page in pages:
                 page[:] = rows.new(page)

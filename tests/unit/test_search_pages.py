@@ -36,25 +36,29 @@ class Service(DICOMwebClient):
         return JSONPage([{"0020000D": {"vr": "UI", "Value": [f"1.2.{n}"]}} for n in positions])
 
 
-async def found(waits: dict[int, int]) -> list[int]:
-    """Return how many results come at a time, from a service that waits."""
-    search = Search(Service(waits), SCOPE, Query())
-    async with asyncio.timeout(10), aclosing(search.probed(0, END, Rows(SCOPE, "http://app"))) as pages:
-        return [len(page) async for page in pages]
+async def begun(waits: dict[int, int]) -> tuple[list[int], bool]:
+    """Return how many results the first pages have, and whether there are more, from a service that waits."""
+    async with asyncio.timeout(10):
+        known, has_more = await Search(Service(waits), SCOPE, Query()).begin(0, END)
+    return [len(page) for page in known], has_more
 
 
 async def test_whether_there_is_more_is_asked_beside_the_first_page() -> None:
     """Neither waits for the other."""
-    assert await found({END: 0}) == await found({0: END}) == [1, 200, 200, 50]
+    assert await begun({END: 0}) == await begun({0: END}) == ([200], True)
 
 
 async def test_each_page_is_asked_for_while_the_one_before_is_dealt_with() -> None:
     """So that it is there once that is written; and not sooner, for there may be none."""
     service = Service({})
     search = Search(service, SCOPE, Query())
-    async with asyncio.timeout(10), aclosing(search.probed(0, END, Rows(SCOPE, "http://app"))) as pages:
-        await anext(pages)  # the probe's
+    async with asyncio.timeout(10):
+        known, _ = await search.begin(0, END)
         assert service.asked.keys() == {0, END}
-        for following in (200, 400):
-            await anext(pages)
-            await service.asked[following].wait()
+        sizes = []
+        async with aclosing(search.go_on(known, 0, END, Rows(SCOPE, "http://app"))) as pages:
+            for following in (200, 400):
+                sizes.append(len(await anext(pages)))
+                await service.asked[following].wait()
+            sizes += [len(page) async for page in pages]
+        assert sizes == [200, 200, 50]
