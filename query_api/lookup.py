@@ -23,7 +23,7 @@ _HANDLING = re.compile(r"(?:^|[,;])\s*handling\s*=\s*\"?(strict|lenient)\b", re.
 
 METHODS: Final = ("GET", "HEAD")
 
-Answer: TypeAlias = "Callable[[Lookup], Coroutine[Any, Any, Response]]"
+Endpoint: TypeAlias = "Callable[[Lookup], Coroutine[Any, Any, Response]]"
 Transaction = Literal["search", "retrieve", "changes", "openapi"]
 
 
@@ -57,7 +57,7 @@ class Route:
     path: str
     transaction: Transaction
     resource: str
-    answer: Answer
+    answer: Endpoint
     is_partitioned: bool = True
 
 

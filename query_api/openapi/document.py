@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from starlette.responses import JSONResponse, Response
 
-from query_api.lookup import Answer, Lookup, Route
+from query_api.lookup import Endpoint, Lookup, Route
 from shared.function_key import KEY_HEADER, KEY_PARAMETER
 from shared.problems import NOT_KEPT
 
@@ -34,7 +34,7 @@ _PRINCIPAL: Final = {
 }
 
 
-def openapi(routes: Iterable[Route]) -> Answer:
+def openapi(routes: Iterable[Route]) -> Endpoint:
     """Return what answers with the description of some routes, and of its own."""
     described = tuple(routes)
 

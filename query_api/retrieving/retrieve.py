@@ -19,9 +19,10 @@ from .options import accepted, frame_numbers, retrieval_options
 from .passing import Passed, not_modified, pass_json, pass_parts
 
 
-async def dicom(lookup: Lookup) -> Response:
-    """Answer with a study, a series or an instance, as it is stored unless asked for otherwise; an instance as a plain
-    file.
+async def instances(lookup: Lookup) -> Response:
+    """Answer with all instances of a study or a series, or with one, as they are stored unless asked for otherwise.
+
+    One comes as a plain file, several in multipart.
     """
     resource = lookup.resource
     kind: Kind = "instance" if resource.level == "instance" else "instances"

@@ -9,7 +9,7 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from query_api.accept import media_ranges
-from query_api.lookup import Answer, Lookup
+from query_api.lookup import Endpoint, Lookup
 from shared.dicomweb import media_types
 from shared.dicomweb.search import Kind, Row
 
@@ -26,7 +26,7 @@ from .rows import Rows
 _extended: Final = ExtendedAttributes()
 
 
-def search(kind: Kind) -> Answer:
+def search(kind: Kind) -> Endpoint:
     """Return what answers a search for studies, series or instances."""
 
     async def answer(lookup: Lookup) -> Response:
