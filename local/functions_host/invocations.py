@@ -10,6 +10,8 @@ from typing import Any, Protocol
 from local.functions_host.functions import Function, TypedValue
 from local.functions_host.output import say
 
+OUT_OF_TIME = "functionTimeout exceeded"
+
 
 class InvocationFailed(Exception):
     """A function raised. `where` is the exception's class and place; its text stays unsaid."""
@@ -52,7 +54,7 @@ class Invoker:
 
     def __init__(self, worker: Invokes, timeout_seconds: float | None) -> None:
         self._worker = worker
-        self._timeout_seconds = timeout_seconds
+        self.timeout_seconds = timeout_seconds
         self._running: set[asyncio.Task[Any]] = set()
         self._stopping = False
 
@@ -109,12 +111,12 @@ class Invoker:
 
     async def _run_in_time(self, invocation: Invocation) -> Any:
         try:
-            async with asyncio.timeout(self._timeout_seconds) as limit:
+            async with asyncio.timeout(self.timeout_seconds) as limit:
                 return await self._worker.invoke(invocation)
         except TimeoutError:
             if not limit.expired():
                 raise
-            raise InvocationFailed("functionTimeout exceeded") from None
+            raise InvocationFailed(OUT_OF_TIME) from None
 
     async def drain(self, grace_seconds: float) -> None:
         """Take no more work, let running functions finish for a while, then cancel the rest."""

@@ -24,7 +24,7 @@ from local.functions_host.http_values import (
     limited_body,
     make_response,
 )
-from local.functions_host.invocations import Invocation, InvocationFailed, Invoker
+from local.functions_host.invocations import OUT_OF_TIME, Invocation, InvocationFailed, Invoker
 from local.functions_host.output import say, where_raised
 from local.functions_host.settings import HostSettings
 from local.functions_host.workers.load_checks import extensions_base
@@ -88,12 +88,15 @@ class _Exchange:
 
     async def run(self, asgi_app: AsgiApp, settings: HostSettings) -> web.StreamResponse:
         self._body = limited_body(self._request, settings.body_limit_bytes)
+        # To the host an invocation lasts until its response has been sent.
+        limit = asyncio.timeout(self._invoker.timeout_seconds)
         try:
-            await asgi_app(self._scope(), self._receive, self._send)
+            async with limit:
+                await asgi_app(self._scope(), self._receive, self._send)
         except Exception as error:
             # The extension's app has answered 500 by now unless the response had begun.
             if self._response is not None and not self._finished:
-                self._report_broken(where_raised(error, settings.app))
+                self._report_broken(OUT_OF_TIME if limit.expired() else where_raised(error, settings.app))
         finally:
             self._gone.set()
             await self._close_result()

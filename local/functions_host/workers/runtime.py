@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from email.utils import formatdate
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,9 +17,9 @@ from typing import Any
 from aiohttp import web
 
 from local.functions_host.functions import HTTP_TRIGGER, Function, LoadError, TypedValue, describe
-from local.functions_host.http_values import HttpAnswer, HttpCall
-from local.functions_host.invocations import Invocation, InvocationFailed, Invoker
-from local.functions_host.output import where_reported
+from local.functions_host.http_values import HttpAnswer, HttpCall, cut_connection
+from local.functions_host.invocations import OUT_OF_TIME, Invocation, InvocationFailed, Invoker
+from local.functions_host.output import say, where_reported
 from local.functions_host.settings import HostSettings
 from local.functions_host.workers import app_module
 from local.functions_host.workers.forward import Forwarder
@@ -103,6 +103,7 @@ class RuntimeWorker:
         assert self._forwarder is not None, "only apps that stream have exchanges"  # noqa: S101
         # The request itself takes the other way; only the route's parameters come this way.
         call = HttpCall(request.method, "", {}, {}, request["route_params"], b"")
+        started = asyncio.get_running_loop().time()
         running = invoker.start(Invocation(invocation.function, TypedValue("http", call), id=invocation.id))
         forwarding = asyncio.create_task(self._forwarder.forward(request, invocation))
         try:
@@ -111,7 +112,8 @@ class RuntimeWorker:
                 await asyncio.wait({forwarding}, timeout=_ERROR_ANSWER_SECONDS)
                 if not forwarding.done():
                     raise InvocationFailed("no response")
-            return await forwarding
+            async with _limited(request, invocation, invoker.timeout_seconds and started + invoker.timeout_seconds):
+                return await forwarding
         finally:
             forwarding.cancel()
             with contextlib.suppress(asyncio.CancelledError, Exception):
@@ -126,6 +128,20 @@ class RuntimeWorker:
 def create() -> RuntimeWorker:
     """Return the worker."""
     return RuntimeWorker()
+
+
+@contextlib.asynccontextmanager
+async def _limited(request: web.Request, invocation: Invocation, until: float | None) -> AsyncIterator[None]:
+    """Break a response off at a time of the loop: to the host an invocation lasts until its response has been sent."""
+    limit = asyncio.timeout_at(until)
+    try:
+        async with limit:
+            yield
+    except TimeoutError:
+        if limit.expired():
+            say(invocation.function.name, "response broken off", invocation.id, OUT_OF_TIME)
+            cut_connection(request)
+        raise
 
 
 def _typed_data(value: TypedValue) -> Message:
