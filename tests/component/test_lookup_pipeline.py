@@ -11,6 +11,7 @@ import pytest
 
 from query_api.answering import MAX_TARGET_BYTES
 from query_api.places import Places
+from query_api.routes import ROUTES
 from tests.component.lookups import Lookups, Start, until
 from tests.component.scripted_server import LAST_CHUNK, End, Read, Script, answer, chunked, head, script
 from tests.e2e.drop_box import make_instance
@@ -51,6 +52,16 @@ async def test_path_and_query_have_a_limit(start: Start, path: str) -> None:
         assert (longest.status_code, longest.json()["code"]) == (400, "invalid-parameter")
         assert (longer.status_code, longer.json()["code"]) == (414, "uri-too-long")
         assert str(MAX_TARGET_BYTES) in longer.json()["detail"]
+
+
+async def test_no_route_leads_into_a_partition_that_the_caller_may_not_see(start: Start) -> None:
+    """But for the feed of changes, which tells of those that it may, and the app's own document."""
+    parameters = {"study": "1.2", "series": "1.3", "instance": "1.4", "frames": "1", "partition": "p1"}
+    guarded = [route for route in ROUTES if route.name not in ("changes", "openapi")]
+    async with start(WHOLE, CALLER_PARTITIONS="Radiology=p2") as running:
+        for route in guarded:
+            response = await running.http.get(f"/{route.path.format(**parameters)}")
+            assert (response.status_code, response.json()["code"]) == (403, "not-your-partition"), route.name
         assert running.service.requests == []
 
 
@@ -83,6 +94,7 @@ async def test_what_is_between_caller_and_host_stays_there(start: Start) -> None
 async def test_what_is_between_us_and_the_service_stays_there(start: Start) -> None:
     """No header of the service's own reaches the caller, and no word of a refusal."""
     own = {"Set-Cookie": SECRET, "Server": SECRET, "X-Trace": SECRET, "Warning": f'299 {SECRET}: "x"', "Via": SECRET}
+    own |= {"Location": SECRET, "Content-Location": SECRET, "Link": f"<{SECRET}>", "Date": SECRET, "ETag": SECRET}
     async with start(answer(200, FILE, DICOM | own), answer(500, SECRET.encode(), own)) as running:
         good = await running.http.get(INSTANCE)
         bad = await running.http.get(INSTANCE)
