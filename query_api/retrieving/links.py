@@ -10,15 +10,21 @@ from contextlib import aclosing
 class LinkRewriter:
     """Replaces one address by another in JSON that goes by in chunks; keeps one address' length between two.
 
+    Only a string that begins with the address is a link; a text that mentions it stays as it was stored. Whose link it
+    is does not matter: by the address that the service has, a caller could do nothing, and shall not learn it.
+
     Args:
         old: what is replaced, also where its slashes are escaped (RFC 8259 §7), and in whatever case: hosts have none.
         new: what comes in its place, escaped alike.
     """
 
     def __init__(self, old: str, new: str) -> None:
-        self._pattern = re.compile(re.escape(old).replace("/", r"\\?/").encode("ascii"), re.IGNORECASE)
+        address = re.escape(old).replace("/", r"\\?/").encode("ascii")
+        # A quotation mark that is escaped begins no string.
+        self._pattern = re.compile(rb'"(?<!\\")' + address + rb'(?="|\\?/|\?)', re.IGNORECASE)
         self._new = new.encode("ascii")
-        self._most_held = len(_escaped(old.encode("ascii"))) - 1
+        # With the quotation mark before it and what may stand behind it.
+        self._most_held = len(_escaped(old.encode("ascii"))) + 3
         self._held = b""
 
     def feed(self, chunk: bytes) -> bytes:
@@ -26,8 +32,9 @@ class LinkRewriter:
         data = self._held + chunk
         ready = []
         done = 0
-        for match in self._pattern.finditer(data):
-            ready += [data[done : match.start()], _escaped(self._new) if b"\\/" in match[0] else self._new]
+        # What is held begins with a byte that was looked at, but for what comes before the first string.
+        for match in self._pattern.finditer(data, 1):
+            ready += [data[done : match.start()], b'"', _escaped(self._new) if b"\\/" in match[0] else self._new]
             done = match.end()
         held_from = max(done, len(data) - self._most_held)
         ready.append(data[done:held_from])

@@ -73,14 +73,14 @@ async def open_parts(upstream: AsyncExitStack, answer: Answer, transaction: str)
 
 
 async def open_content(upstream: AsyncExitStack, answer: Answer, transaction: str) -> Opened:
-    """Wait for the first bytes of an answer that is by itself.
+    """Wait for the first bytes of an answer that is by itself; white space, which JSON may begin with, is none yet.
 
     Raises:
         InvalidResponse: it is empty, or does not tell where it ends.
         ResponseLost: the connection failed.
     """
     body = _body_of(upstream, answer, transaction)
-    beginning = await anext(body, b"")
+    beginning = await _beginning(body)
     if not beginning:
         raise InvalidResponse(f"{transaction}: the answer is empty")
     return _opened(upstream, answer, transaction, answer.content_type, None, beginning, body)
@@ -120,6 +120,16 @@ def _body_of(upstream: AsyncExitStack, answer: Answer, transaction: str) -> Asyn
     body = answer.chunks()
     upstream.push_async_callback(body.aclose)
     return body
+
+
+async def _beginning(body: AsyncGenerator[bytes]) -> bytes:
+    """Read until there is more than white space, or too much of that; return all that was read."""
+    seen = bytearray()
+    async for chunk in body:
+        seen += chunk
+        if chunk.strip() or len(seen) > _MAX_BEGINNING_BYTES:
+            break
+    return bytes(seen)
 
 
 async def _first_part(body: AsyncGenerator[bytes], parser: MultipartParser) -> tuple[PartBegin, bytes] | None:

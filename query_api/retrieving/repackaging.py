@@ -25,7 +25,6 @@ PNG_ENDING = re.compile(rb"IEND\xaeB`\x82\Z")
 JSON_ENDING = re.compile(rb"[}\[]\s*\]\s*\Z")
 
 _HELD_BYTES = 32
-_TAIL_BYTES = 512
 
 
 class DelimiterWatch:
@@ -40,25 +39,20 @@ class DelimiterWatch:
         self._closing = self._delimiter + b"--"
         # The first delimiter may lack the line break before it.
         self._carry = b"\r\n"
-        self._found = 0
-        self._tail = b""
+        self.parts = 0
+        self.is_closed = False
 
     def feed(self, chunk: bytes) -> None:
-        """Look at the next chunk."""
+        """Look at the next chunk; what comes after the closing delimiter, however long, says nothing."""
+        if self.is_closed:
+            return
         window = self._carry + chunk
-        self._found += window.count(self._delimiter)
-        self._carry = window[-(len(self._delimiter) - 1) :]
-        self._tail = (self._tail + chunk[-_TAIL_BYTES:])[-_TAIL_BYTES:]
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether the closing delimiter stands at the end of what was seen."""
-        return self._closing in self._tail
-
-    @property
-    def parts(self) -> int:
-        """How many parts have begun."""
-        return self._found - self.is_closed
+        closing = window.find(self._closing)
+        self.is_closed = closing >= 0
+        # A delimiter at the very end may be the closing one: it is looked at with the next chunk.
+        end = closing if self.is_closed else max(0, len(window) - 2)
+        self.parts += window.count(self._delimiter, 0, end)
+        self._carry = window[-(len(self._closing) - 1) :]
 
 
 async def passed(opened: Opened, count: Count) -> AsyncGenerator[bytes]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import aclosing
+from itertools import chain
 from typing import Final
 
 from starlette.responses import Response
@@ -24,11 +25,12 @@ from shared.dicomweb.search import Row
 from .opening import transaction_of
 from .rendered import draw, wanted
 
-# What one thumbnail may cost the service: as many searches as show 5,000 instances, and a few. What lies beyond is not
-# looked at.
-MOST_SEARCHES: Final = 30
+# What one thumbnail may cost the service: as many searches as show 5,000 instances, and two for each of a few series
+# without pictures. What lies beyond is not looked at.
+MOST_SEARCHES: Final = 40
 
 _NO_NUMBER: Final = 2**31  # as good as any, and after all of those that have one
+_PAGES_AT_FIRST: Final = 2  # the first and, for most, the end behind it
 _PAGES_AT_ONCE: Final = 4
 
 _SERIES_NUMBER: Final = "00200011"
@@ -97,15 +99,17 @@ class _Searches:
         return found
 
     async def _page_after_page(self, search: Search) -> list[Row]:
-        """Return all results: those of one page, and if it is full those of some more at once, and so on."""
+        """Return all results: those of some pages at once, and so on until one has none, which alone is the end."""
         found: list[Row] = []
-        offset, at_once = 0, 1
+        offset, at_once = 0, _PAGES_AT_FIRST
         while self._left > 0:
-            end = offset + min(at_once, self._left) * MAX_LIMIT
-            self._left -= (end - offset) // MAX_LIMIT
-            async with aclosing(search.pages(offset, end, at_once)) as pages:
-                found += [row async for page in pages for row in page]
-            if len(found) < end:
+            count = min(at_once, self._left)
+            self._left -= count
+            end = offset + count * MAX_LIMIT
+            async with aclosing(search.pages(offset, end, count)) as some:
+                pages = [page async for page in some]
+            found += chain.from_iterable(pages)
+            if len(pages) < count:
                 break
             offset, at_once = end, _PAGES_AT_ONCE
         return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import re
@@ -109,6 +110,47 @@ async def test_the_first_bytes_come_at_once(start: Start, path: str) -> None:
         chunks = response.aiter_raw()
         assert b"DICM" in await anext(chunks)
         await chunks.aclose()  # type: ignore[attr-defined]
+
+
+async def test_json_may_begin_with_white_space(start: Start) -> None:
+    """Which may come alone."""
+    said = script(head(200, {"Transfer-Encoding": "chunked", **JSON}), *chunked(b" \r\n", b"\t", b"[]"), LAST_CHUNK)
+    async with start(said) as running:
+        response = await running.http.get(f"{STUDY}/metadata")
+        assert (response.status_code, response.content) == (200, b" \r\n\t[]")
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "headers", "said", "status"),
+    [
+        (INSTANCE, "HEAD", {}, head(200, {**DICOM, "Content-Length": "9999"}) + FILE, 200),
+        (INSTANCE, "GET", {}, head(200, {"Content-Type": "text/html", "Content-Length": "9999"}) + b"<", 502),
+        (
+            f"{INSTANCE}/frames/1",
+            "GET",
+            {"Accept": "image/jls"},
+            head(200, {**PARTS, "Content-Length": "9999"}) + FRAME[:-500],
+            406,
+        ),
+        (
+            f"{STUDY}/metadata",
+            "GET",
+            {"If-None-Match": '"6-1", "7-1"'},
+            head(200, {**JSON, "ETag": "7-1", "Content-Length": "9999"}) + b"[",
+            304,
+        ),
+    ],
+    ids=["HEAD", "another kind", "another form", "known"],
+)
+async def test_what_is_not_handed_out_is_let_go(
+    start: Start, path: str, method: str, headers: dict[str, str], said: bytes, status: int
+) -> None:
+    """Also of an answer that has no end yet."""
+    async with start(script(said, End.STALL)) as running:
+        response = await running.http.request(method, path, headers=headers)
+        assert response.status_code == status
+        async with asyncio.timeout(5):
+            await running.service.requests[0].gone.wait()
 
 
 async def test_what_needs_no_change_passes_untouched(start: Start) -> None:
@@ -243,12 +285,14 @@ async def test_a_transfer_syntax_that_is_none_is_not_passed_on(start: Start, syn
 
 
 async def test_a_link_goes_on_below_the_address(start: Start) -> None:
-    """The path of the resource stays."""
+    """The path of the resource stays, and so does what is stored and mentions the address."""
 
     def service(request: Received) -> Script:
         base = f"http://{request.headers['host']}/v2"
         urls = [f"{base}/studies/1", f"{base}/partitions/p1/studies/1", "http://elsewhere/v2/studies/1"]
-        return answer(200, json.dumps([{"00081190": {"vr": "UR", "Value": urls}}]).encode(), JSON)
+        text = {"vr": "LO", "Value": [f'seen at "{base}/studies/1"']}
+        body = [{"00081030": text, "00081190": {"vr": "UR", "Value": urls}}]
+        return answer(200, json.dumps(body).encode(), JSON)
 
     async with start(service, PUBLIC_URL="https://us.example/i") as running:
         for partition in ("", "/partitions/p1"):
@@ -257,6 +301,8 @@ async def test_a_link_goes_on_below_the_address(start: Start) -> None:
             ours = "https://us.example/i"
             expected = [f"{ours}/studies/1", f"{ours}/partitions/p1/studies/1", "http://elsewhere/v2/studies/1"]
             assert response.json()[0]["00081190"]["Value"] == expected
+            text = f'seen at "http://127.0.0.1:{running.service.port}/v2/studies/1"'
+            assert response.json()[0]["00081030"]["Value"] == [text]
 
 
 async def test_the_service_gets_of_the_query_what_it_knows(start: Start) -> None:
@@ -316,12 +362,17 @@ def service_of(instances: list[dict[str, Any]]) -> Callable[[Received], Script]:
         if "/rendered" in request.target:
             return answer(200, PICTURE, PICTURES)
         if "/series?" in request.target:
-            return answer(200, json.dumps([{"0020000E": {"vr": "UI", "Value": ["1.3"]}}]).encode(), JSON)
-        offset = int((re.search(r"offset=(\d+)", request.target) or [0, 0])[1])
-        page = instances[offset : offset + 200]
-        return answer(200, json.dumps(page).encode(), JSON) if page else answer(204)
+            return listed([{"0020000E": {"vr": "UI", "Value": ["1.3"]}}], request)
+        return listed(instances, request)
 
     return service
+
+
+def listed(results: list[dict[str, Any]], request: Received) -> Script:
+    """Answer a search with the page that it asks for."""
+    offset = int((re.search(r"offset=(\d+)", request.target) or [0, 0])[1])
+    page = results[offset : offset + 200]
+    return answer(200, json.dumps(page).encode(), JSON) if page else answer(204)
 
 
 @pytest.mark.parametrize(
@@ -345,6 +396,20 @@ async def test_a_thumbnail_is_the_middle_of_the_middle(
         response = await running.http.get(f"{path}/thumbnail")
         assert response.content == PICTURE
         assert running.service.targets[-1] == f"{SERIES}/instances/{shown}/rendered"
+
+
+async def test_a_thumbnail_is_of_all_pages_though_one_is_short(start: Start) -> None:
+    """The service has left out of the first page what is unfinished."""
+    complete = service_of([found(number) for number in range(401)])
+
+    def service(request: Received) -> Script:
+        is_first = "offset" not in request.target and "/instances?" in request.target
+        return answer(200, json.dumps([found(1000)]).encode(), JSON) if is_first else complete(request)
+
+    async with start(service) as running:
+        assert (await running.http.get(f"{SERIES}/thumbnail")).content == PICTURE
+        # In their order: 200 … 400, and the one of the first page.
+        assert running.service.targets[-1] == f"{SERIES}/instances/1.4.301/frames/1/rendered"
 
 
 async def test_a_thumbnail_costs_no_more_than_so_many_searches(start: Start) -> None:
@@ -388,7 +453,7 @@ async def test_a_study_is_shown_by_its_first_series_that_can_be_drawn(start: Sta
             {"0020000E": {"vr": "UI", "Value": [f"1.3{number}"]}, "00200011": {"vr": "IS", "Value": [number]}}
             for number in (3, 1, 2)
         ]
-        return answer(200, json.dumps(series).encode(), JSON)
+        return listed(series, request)
 
     whole = service_of([found(1)])
     async with start(service) as running:

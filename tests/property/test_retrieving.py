@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import AsyncGenerator, Callable
 from itertools import pairwise
@@ -33,14 +34,14 @@ _PIECES = st.sampled_from(
     [
         OLD,
         OLD.upper(),
-        OLD.replace("/", r"\/"),
         OLD[:-1],
         "https:",
-        r"https:\/",
         "https://h.example/v",
         '"',
+        "\\",
         "x",
         "/",
+        "?",
         "é",
     ]
 )
@@ -76,19 +77,23 @@ def ignore(count: int) -> None:
     """Count nothing."""
 
 
-@given(st.lists(_PIECES), _PLACES)
-def test_links_lead_to_us_wherever_the_chunks_are_cut(pieces: list[str], places: list[int]) -> None:
-    """With their slashes as they were, whatever the case of the address; all else stays."""
-    text = "".join(pieces)
-    expected = (
-        text.replace(OLD, NEW).replace(OLD.upper(), NEW).replace(OLD.replace("/", r"\/"), NEW.replace("/", r"\/"))
-    )
+@given(st.lists(st.lists(_PIECES, max_size=4).map("".join)), st.booleans(), _PLACES)
+def test_links_lead_to_us_wherever_the_chunks_are_cut(texts: list[str], is_escaped: bool, places: list[int]) -> None:
+    """Whatever the case of the address; texts that only mention it stay, and so does an address that it begins."""
+    sent = json.dumps([texts, {"BulkDataURI": OLD}])
     rewriter = LinkRewriter(OLD, NEW)
 
     def package(opened: Opened) -> AsyncGenerator[bytes]:
         return with_own_links(opened.chunks, rewriter)
 
-    assert collected(package, cut(text.encode(), places)) == expected.encode()
+    got = collected(package, cut((sent.replace("/", r"\/") if is_escaped else sent).encode(), places))
+    assert json.loads(got) == [list(map(_ours, texts)), {"BulkDataURI": NEW}]
+    assert (rb"\/" in got) is is_escaped
+
+
+def _ours(text: str) -> str:
+    is_link = text.lower().startswith(OLD) and text[len(OLD) : len(OLD) + 1] in ("", "/", "?")
+    return NEW + text[len(OLD) :] if is_link else text
 
 
 @given(st.binary(max_size=300), st.integers(1, 7))
@@ -96,7 +101,7 @@ def test_little_is_held_back(data: bytes, size: int) -> None:
     """Less than one address."""
     rewriter = LinkRewriter(OLD, NEW)
     given_out = sum(len(rewriter.feed(data[at : at + size])) for at in range(0, len(data), size))
-    assert len(data) - given_out < len(OLD) + 5
+    assert len(data) - given_out < len(OLD) + 8
 
 
 def message(bodies: list[bytes]) -> bytes:
@@ -127,6 +132,14 @@ def test_a_message_passes_byte_for_byte(bodies: list[bytes], places: list[int]) 
     assert counts[-1] == len(bodies)
     with pytest.raises(InvalidResponse):
         collected(lambda opened: passed(opened, ignore), cut(sent.replace(b"--frontier--", b""), places))
+
+
+@given(st.binary(max_size=2000), _PLACES)
+def test_what_comes_after_the_end_says_nothing(epilogue: bytes, places: list[int]) -> None:
+    """However long it is, and whatever it has."""
+    sent, counts = message([b"1", b"2"]) + b"\r\n--frontier\r\n" + epilogue, [0]
+    assert collected(lambda opened: passed(opened, counts.append), cut(sent, places)) == sent
+    assert counts[-1] == 2
 
 
 @given(_CLEAN, _PLACES)
