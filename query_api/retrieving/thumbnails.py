@@ -93,7 +93,8 @@ class _Searches:
         if self._left == 0:
             return []
         search = Search(self._lookup.dicom, scope, query)
-        found = await self._page_after_page(search)
+        is_of_one = SOP_INSTANCE_UID in query.filters
+        found = list(await search.page(0, 1)) if is_of_one else await self._page_after_page(search)
         if not found:
             raise NotFound(transaction_of(self._lookup), 404)
         return found

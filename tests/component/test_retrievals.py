@@ -398,6 +398,15 @@ async def test_a_thumbnail_is_the_middle_of_the_middle(
         assert running.service.targets[-1] == f"{SERIES}/instances/{shown}/rendered"
 
 
+async def test_a_thumbnail_of_an_instance_costs_one_search(start: Start) -> None:
+    """There is no second one of its name."""
+    async with start(service_of([found(4, NumberOfFrames=3)])) as running:
+        assert (await running.http.get(f"{INSTANCE}/thumbnail")).content == PICTURE
+        [searched, drawn] = running.service.targets
+        assert "SOPInstanceUID=1.4" in searched
+        assert drawn == f"{SERIES}/instances/1.4.4/frames/2/rendered"
+
+
 async def test_a_thumbnail_is_of_all_pages_though_one_is_short(start: Start) -> None:
     """The service has left out of the first page what is unfinished."""
     complete = service_of([found(number) for number in range(401)])
