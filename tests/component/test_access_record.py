@@ -84,6 +84,15 @@ async def test_which_study_a_search_is_about(start: Start, azurite: str, path: s
     assert "CANARY" not in json.dumps(lines)
 
 
+async def test_in_which_partition(start: Start, azurite: str) -> None:
+    """The one that the path names."""
+    async with start(answer(204), **ON) as running:
+        response = await running.http.get(f"/partitions/site-a/studies/{STUDY}/series")
+        await running.ended()
+    lines = await records(azurite, response.headers["x-request-id"])
+    assert [(line["phase"], line["partition"]) for line in lines] == [("begins", "site-a"), ("ends", "site-a")]
+
+
 async def test_what_was_cut_and_what_was_refused(start: Start, azurite: str) -> None:
     """Who tried counts, too."""
     cut = script(head(200, {**DICOM, "Content-Length": "9999"}) + FILE, End.RESET)

@@ -403,7 +403,7 @@ async def test_a_thumbnail_of_an_instance_costs_one_search(start: Start) -> None
     async with start(service_of([found(4, NumberOfFrames=3)])) as running:
         assert (await running.http.get(f"{INSTANCE}/thumbnail")).content == PICTURE
         [searched, drawn] = running.service.targets
-        assert "SOPInstanceUID=1.4" in searched
+        assert searched.startswith(f"{SERIES}/instances?00080018=1.4&")
         assert drawn == f"{SERIES}/instances/1.4.4/frames/2/rendered"
 
 

@@ -108,6 +108,16 @@ async def test_the_next_link_goes_on_until_each_was_given_once(start: Start) -> 
         assert parse_qs(first.query) == {"PatientName": ["Döe J"], "limit": ["5"], "offset": ["5"]}
 
 
+async def test_below_a_partition_all_links_stay_there(start: Start) -> None:
+    """Those of the results and the next one."""
+    async with start(over(STUDIES[:2])) as running:
+        response = await running.http.get("/partitions/site-a/studies?limit=1")
+        base = f"{running.url}/partitions/site-a/studies"
+        assert response.json()[0]["00081190"]["Value"] == [f"{base}/1.2.0"]
+        assert response.links["next"]["url"] == f"{base}?limit=1&offset=1"
+        assert all(target.startswith("/partitions/site-a/studies?") for target in running.service.targets)
+
+
 def without(rows: Sequence[Row], unfinished: Container[int]) -> Callable[[Received], Script]:
     """Answer without unfinished studies, which the service drops after it has cut the page."""
 
