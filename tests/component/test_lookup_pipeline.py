@@ -8,8 +8,10 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
+from starlette.requests import Request
+from starlette.types import Message, Scope
 
-from query_api.answering import MAX_TARGET_BYTES
+from query_api.answering import MAX_TARGET_BYTES, look_up
 from query_api.places import Places
 from query_api.routes import ROUTES
 from tests.component.lookups import Lookups, Start, until
@@ -120,6 +122,29 @@ async def test_a_caller_that_hangs_up_frees_the_connection_at_once(start: Start,
         assert (line["complete"], line["error"]) == (False, "ClientDisconnect")
         assert line["status"] in (200, 499)
         assert {record.levelname for record in running.log.records if record.name == "dicom_dropbox"} == {"INFO"}
+        assert running.places.take(1)
+
+
+async def test_a_lookup_that_is_cancelled_leaves_nothing(start: Start) -> None:
+    """As it is when the process ends: no connection, no place; and it has its line in the log."""
+
+    async def receive() -> Message:
+        await asyncio.Event().wait()
+        return {"type": "http.disconnect"}
+
+    scope: Scope = {"type": "http", "method": "GET", "path": f"/api{INSTANCE}", "query_string": b"", "headers": []}
+    scope["path_params"] = {"study": "1.2", "series": "1.3", "instance": "1.4"}
+    [route] = [route for route in ROUTES if route.name == "retrieve_instance"]
+    async with start(SILENT) as running:
+        answering = asyncio.create_task(look_up(Request(scope, receive), route))
+        request = await running.service.arrival()
+        answering.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await answering
+        async with asyncio.timeout(5):
+            await request.gone.wait()
+        [line] = await running.ended()
+        assert (line["status"], line["complete"], line["error"]) == (499, False, "ClientDisconnect")
         assert running.places.take(1)
 
 
