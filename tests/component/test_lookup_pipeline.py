@@ -33,6 +33,11 @@ STALLED = script(head(200, {**DICOM, "Content-Length": "999999"}) + FILE, End.ST
 SILENT = script(End.STALL)
 
 
+def levels(running: Lookups) -> set[str]:
+    """Return the levels of the app's own lines."""
+    return {record.levelname for record in running.log.records if record.name == "dicom_dropbox"}
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
 async def test_nothing_can_write_or_delete(start: Start, method: str) -> None:
     """Other methods are refused by us, and nothing is asked of the service."""
@@ -121,7 +126,7 @@ async def test_a_caller_that_hangs_up_frees_the_connection_at_once(start: Start,
         [line] = await running.ended()
         assert (line["complete"], line["error"]) == (False, "ClientDisconnect")
         assert line["status"] in (200, 499)
-        assert {record.levelname for record in running.log.records if record.name == "dicom_dropbox"} == {"INFO"}
+        assert levels(running) == {"INFO"}
         assert running.places.take(1)
 
 
@@ -186,6 +191,7 @@ async def test_what_stands_still_in_the_middle_is_cut(start: Start) -> None:
             await running.http.get(INSTANCE)
         [line] = await running.ended()
         assert (line["status"], line["complete"], line["error"]) == (200, False, "TimeoutError")
+        assert levels(running) == {"ERROR"}
 
 
 async def test_what_moves_is_not_cut_however_long_it_takes(start: Start) -> None:
@@ -252,6 +258,7 @@ async def test_what_the_service_answers(start: Start, said: Script, status: int,
         [line] = await running.ended()
         assert line["request_id"] == response.headers["x-request-id"]
         assert (line["status"], line["transaction"], line["resource"]) == (status, "retrieve", "instance")
+        assert levels(running) == {"ERROR" if status >= 500 else "INFO"}
 
 
 async def test_one_line_says_it_all(start: Start) -> None:
