@@ -305,6 +305,13 @@ async def test_a_link_goes_on_below_the_address(start: Start) -> None:
             assert response.json()[0]["00081030"]["Value"] == [text]
 
 
+async def test_what_the_query_takes_outdoes_the_header(start: Start) -> None:
+    """PS3.18 §8.7.8."""
+    async with start(answer(200, PICTURE, PICTURES)) as running:
+        await running.http.get(f"{INSTANCE}/rendered?accept=image/jpeg", headers={"Accept": "image/png"})
+        assert running.service.requests[0].headers["accept"] == "image/jpeg"
+
+
 async def test_the_service_gets_of_the_query_what_it_knows(start: Start) -> None:
     """Not the key, however it is written, and nothing that is ours."""
     async with start(answer(200, PICTURE, PICTURES)) as running:
