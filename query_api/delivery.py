@@ -63,19 +63,24 @@ class Delivery(Response):
         outcome = Outcome(self.status_code)
         try:
             await while_connected(receive, self._send(scope, _Counting(send, outcome)))
-        except ClientDisconnect as error:
-            outcome.error = error  # there is nobody to raise it for
+        except ClientDisconnect:
+            self._hung_up(outcome)  # there is nobody to raise it for
         except Exception as error:
             outcome.error = error
             raise
         except asyncio.CancelledError:
-            outcome.error = ClientDisconnect()  # what cancels us is the host, whose caller is gone
+            self._hung_up(outcome)  # what cancels us is the host, whose caller is gone
             raise
         finally:
             try:
                 await close(self._response)
             finally:
                 await self._end(outcome)
+
+    def _hung_up(self, outcome: Outcome) -> None:
+        # Who has all that was announced may go before our last word.
+        if self.headers.get("content-length") != str(outcome.bytes):
+            outcome.error = ClientDisconnect()
 
     async def _send(self, scope: Scope, counting: _Counting) -> None:
         loop = asyncio.get_running_loop()
