@@ -62,12 +62,12 @@ def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The whole local stack on free ports, with function keys on and a viewer allowed, shared by a module's tests.
 
-    It ends with them, for it costs more to keep than to start: it looks for work ten times a second.
+    It ends with them, for it costs more to keep than to start: it looks for work four times a second.
     Its logs are `stack.folder / "*.log"`.
     """
     settings = {"APPROVAL_KEY": APPROVAL_KEY}
     folder = tmp_path_factory.mktemp("stack")
-    with Stack(folder, auth=True, cors=[VIEWERS_ORIGIN], poll_seconds=0.1, settings=settings) as running:
+    with Stack(folder, auth=True, cors=[VIEWERS_ORIGIN], poll_seconds=0.25, settings=settings) as running:
         yield running
 
 
@@ -75,7 +75,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 def partitioned_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Another one, whose DICOM service has partitions; each test has some of its own."""
     folder = tmp_path_factory.mktemp("partitioned")
-    with Stack(folder, auth=True, dicom_options=["--partitions"]) as running:
+    # Nothing is dropped there: it need not look for work.
+    with Stack(folder, auth=True, poll_seconds=5, dicom_options=["--partitions"]) as running:
         yield running
 
 

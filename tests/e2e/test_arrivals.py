@@ -32,7 +32,7 @@ ACCOUNT = "/subscriptions/1/resourceGroups/g/providers/Microsoft.Storage/storage
 def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DropBox]:
     folder = tmp_path_factory.mktemp("arrivals")
     settings = without_trigger(folder, SOURCES)
-    with Stack(folder, auth=True, poll_seconds=0.1, settings=settings, dicom_options=["--partitions"]) as stack:
+    with Stack(folder, auth=True, poll_seconds=0.25, settings=settings, dicom_options=["--partitions"]) as stack:
         yield DropBox(stack)
 
 

@@ -17,7 +17,7 @@ CANARY = "ftp://CANARY.example/v2"
 def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DropBox]:
     settings = {"DICOM_SERVICE_URL": CANARY, "PURGE_MODE": "delete", "PURGE_AFTER_DAYS": "soon"}
     folder = tmp_path_factory.mktemp("misconfigured")
-    with Stack(folder, auth=True, poll_seconds=0.1, settings=settings) as stack:
+    with Stack(folder, auth=True, poll_seconds=0.25, settings=settings) as stack:
         yield DropBox(stack)
 
 

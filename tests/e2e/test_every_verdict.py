@@ -50,7 +50,7 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DropBox]:
         "MAX_INSTANCE_BYTES": str(MAX_BYTES),
         "GIVE_UP_AFTER_DAYS": "0.00003",  # less than three seconds
     }
-    with Stack(folder, auth=True, poll_seconds=0.1, settings=settings) as stack:
+    with Stack(folder, auth=True, poll_seconds=0.25, settings=settings) as stack:
         yield DropBox(stack)
 
 

@@ -97,7 +97,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
             folder,
             ports=ports,
             auth=True,
-            poll_seconds=0.1,
+            poll_seconds=0.25,
             lock_seconds=3,
             clock_ahead_seconds=A_DAY,
             settings=settings,

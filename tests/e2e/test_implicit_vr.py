@@ -19,7 +19,7 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DropBox]:
     settings = {"AFTER_STORE": "delete"}
     options = ["--implicit-vr", "reject"]
     folder = tmp_path_factory.mktemp("implicit")
-    with Stack(folder, auth=True, poll_seconds=0.1, settings=settings, dicom_options=options) as stack:
+    with Stack(folder, auth=True, poll_seconds=0.25, settings=settings, dicom_options=options) as stack:
         yield DropBox(stack)
 
 

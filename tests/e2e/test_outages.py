@@ -26,7 +26,7 @@ def box(proxy: TcpProxy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[D
     ports = Ports(dicom=proxy.target_port)
     settings = {"DICOM_SERVICE_URL": proxy.url, "PURGE_AFTER_DAYS": "30"}
     folder = tmp_path_factory.mktemp("outage")
-    with Stack(folder, ports=ports, auth=True, poll_seconds=0.1, settings=settings) as stack:
+    with Stack(folder, ports=ports, auth=True, poll_seconds=0.25, settings=settings) as stack:
         yield DropBox(stack)
 
 

@@ -14,7 +14,7 @@ from tests.e2e.drop_box import DropBox, make_instance, wait_for
 @pytest.fixture(scope="module")
 def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DropBox]:
     settings = {"PURGE_AFTER_DAYS": "30"}
-    with Stack(tmp_path_factory.mktemp("purge"), auth=True, poll_seconds=0.1, settings=settings) as stack:
+    with Stack(tmp_path_factory.mktemp("purge"), auth=True, poll_seconds=0.25, settings=settings) as stack:
         yield DropBox(stack)
 
 

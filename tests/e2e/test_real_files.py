@@ -114,7 +114,7 @@ SECOND = ("duplicate", "conflict")  # they need another one to be there
 @pytest.fixture(scope="module")
 def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DropBox]:
     """A stack of its own, in which nothing is stored."""
-    with Stack(tmp_path_factory.mktemp("real files"), auth=True, poll_seconds=0.1) as stack:
+    with Stack(tmp_path_factory.mktemp("real files"), auth=True, poll_seconds=0.25) as stack:
         yield DropBox(stack)
 
 

@@ -26,14 +26,14 @@ def test_sigkill_in_the_middle_of_ingest(tmp_path: Path) -> None:
     instances = {f"{number}.dcm": large_instance() for number in range(12)}
     etags: dict[str, str] = {}
     for round_number in range(ROUNDS):
-        with Stack(tmp_path, ports=ports, auth=True, poll_seconds=0.1, lock_seconds=1) as stack:
+        with Stack(tmp_path, ports=ports, auth=True, poll_seconds=0.25, lock_seconds=1) as stack:
             box = DropBox(stack)
             if not etags:
                 etags = {name: box.drop(name, instance.content) for name, instance in instances.items()}
             wanted = round_number * 5 + 1
             wait_for(lambda: True if receipts(box, etags) >= wanted else None, "no progress")  # noqa: B023
             os.kill(stack.part("app").pid, signal.SIGKILL)
-    with Stack(tmp_path, ports=ports, auth=True, poll_seconds=0.1, lock_seconds=1) as stack:
+    with Stack(tmp_path, ports=ports, auth=True, poll_seconds=0.25, lock_seconds=1) as stack:
         box = DropBox(stack)
         for name, instance in instances.items():
             assert box.receipt(name, etags[name])["verdict"] in ("stored", "duplicate")
@@ -53,7 +53,7 @@ def test_killed_between_the_receipt_and_the_move(tmp_path: Path) -> None:
     ports = Ports().chosen()
     instance = make_instance()
     other = with_other_pixels(instance.content)
-    with Stack(tmp_path, ports=ports, auth=True, poll_seconds=0.1) as stack:
+    with Stack(tmp_path, ports=ports, auth=True, poll_seconds=0.25) as stack:
         box = DropBox(stack)
         first = box.settle("first.dcm", instance.content)
         os.kill(stack.part("app").pid, signal.SIGKILL)
@@ -61,7 +61,7 @@ def test_killed_between_the_receipt_and_the_move(tmp_path: Path) -> None:
         etag = box.drop("conflict.dcm", other)
         receipt = first | {"blob": "conflict.dcm", "etag": etag, "verdict": "conflict", "reason": "other_bytes"}
         box.storage.get_blob_client("dicom-receipts", "conflict.dcm").upload_blob(json.dumps(receipt))
-    with Stack(tmp_path, ports=ports, auth=True, poll_seconds=0.1) as stack:
+    with Stack(tmp_path, ports=ports, auth=True, poll_seconds=0.25) as stack:
         box = DropBox(stack)
         wait_for(lambda: True if box.blob("dicom-inbox", "conflict.dcm") is None else None, "it was not moved")
         assert box.blob("dicom-quarantine", "conflict.dcm") == other

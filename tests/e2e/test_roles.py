@@ -14,7 +14,7 @@ from tests.e2e.service import Service
 @pytest.fixture(scope="module")
 def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DropBox]:
     """An app with the role DICOM Data Reader."""
-    with Stack(tmp_path_factory.mktemp("reader"), auth=True, poll_seconds=0.1, role="reader") as stack:
+    with Stack(tmp_path_factory.mktemp("reader"), auth=True, poll_seconds=0.25, role="reader") as stack:
         yield DropBox(stack)
 
 

@@ -168,7 +168,7 @@ def test_a_quarantine_that_is_not_there_is_no_reason_to_forget_the_file(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     """The file stays in the inbox until the container is back, and then goes there."""
-    with Stack(tmp_path_factory.mktemp("no quarantine"), auth=True, poll_seconds=0.1) as stack:
+    with Stack(tmp_path_factory.mktemp("no quarantine"), auth=True, poll_seconds=0.25) as stack:
         box = DropBox(stack)
         box.storage.delete_container("dicom-quarantine")
         assert box.settle("text.dcm", b"no DICOM")["verdict"] == "rejected"

@@ -24,7 +24,7 @@ after_store = "delete"
 def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DropBox]:
     folder = tmp_path_factory.mktemp("sweep")
     settings = without_trigger(folder, SOURCES)
-    with Stack(folder, auth=True, poll_seconds=0.1, settings=settings, clock_ahead_seconds=1000) as stack:
+    with Stack(folder, auth=True, poll_seconds=0.25, settings=settings, clock_ahead_seconds=1000) as stack:
         yield DropBox(stack)
 
 

@@ -288,6 +288,8 @@ def test_taken_port(machine: Machine, offset: int, variable: str) -> None:
     """A taken port gives one line that names it and the variable to set, and nothing is started."""
     port = machine.ports[offset]
     with socket.socket() as taken:
+        # What ran on this port before may have left connections that rest (TIME_WAIT).
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         taken.bind((HOST, port))
         taken.listen()
         refused = machine.run(UP)
