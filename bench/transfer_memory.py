@@ -50,15 +50,15 @@ async def measure(url: str, transfer: Callable[[DICOMwebClient, int], Awaitable[
     return f"| {transfer.__name__} {size:.0f} MiB | {before / MIB:.0f} | {growth / MIB:.1f} | {size / seconds:.0f} |"
 
 
-def reset_peak_bytes() -> int:
-    """Let the kernel forget the peak so far (proc(5), clear_refs), and return what is in use."""
-    Path("/proc/self/clear_refs").write_text("5")
-    return status_bytes("VmRSS")
+def reset_peak_bytes(process: int | str = "self") -> int:
+    """Let the kernel forget a process's peak so far (proc(5), clear_refs), and return what is in use."""
+    Path(f"/proc/{process}/clear_refs").write_text("5")
+    return status_bytes("VmRSS", process)
 
 
-def status_bytes(name: str) -> int:
-    """Return a figure of this process, such as VmRSS or VmHWM (proc(5), status)."""
-    found = re.search(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text())
+def status_bytes(name: str, process: int | str = "self") -> int:
+    """Return a figure of a process, such as VmRSS or VmHWM (proc(5), status)."""
+    found = re.search(rf"{name}:\s+(\d+) kB", Path(f"/proc/{process}/status").read_text())
     assert found
     return int(found[1]) * 1024
 

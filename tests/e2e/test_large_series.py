@@ -7,11 +7,11 @@ import secrets
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import httpx
 import pytest
 
+from bench.transfer_memory import reset_peak_bytes, status_bytes
 from local.stack import Stack
 from shared.dicomweb.multipart import MultipartParser, PartData, PartEnd, boundary_of
 from tests.dicom_samples import Sample, new_uid, pixels
@@ -69,7 +69,7 @@ def series(stack: Stack) -> Iterator[list[Large]]:
 
 def test_every_byte_arrives_and_nothing_grows(stack: Stack, series: list[Large]) -> None:
     """Whatever is on its way at one time is small."""
-    app = Path(f"/proc/{stack.part('app').pid}")
+    app = stack.part("app").pid
     before = reset_peak_bytes(app)
     found = []
     url, headers = stack.app_url + series[0].sample.series_path, {"x-functions-key": stack.function_key}
@@ -85,16 +85,4 @@ def test_every_byte_arrives_and_nothing_grows(stack: Stack, series: list[Large])
                     digest = hashlib.sha256()
         parser.close()
     assert sorted(found) == sorted(large.digest for large in series)
-    assert status_bytes(app, "VmHWM") - before < 64 * MIB
-
-
-def reset_peak_bytes(process: Path) -> int:
-    """Forget how large a process has been (proc(5), clear_refs); return how large it is."""
-    (process / "clear_refs").write_text("5")
-    return status_bytes(process, "VmHWM")
-
-
-def status_bytes(process: Path, field: str) -> int:
-    """Return a size of a process."""
-    [line] = [line for line in (process / "status").read_text().splitlines() if line.startswith(f"{field}:")]
-    return int(line.split()[1]) * 1024
+    assert status_bytes("VmHWM", app) - before < 64 * MIB
