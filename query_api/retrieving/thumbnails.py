@@ -17,7 +17,7 @@ from query_api.lookup import Lookup
 from query_api.refusals import refused
 from query_api.searching.attributes import SERIES_INSTANCE_UID, SOP_INSTANCE_UID, Scope
 from query_api.searching.paging import Search
-from query_api.searching.rows import values_of
+from query_api.searching.rows import uid_of, values_of
 from shared.dicomweb import NotAcceptable, NotFound, Query, Resource
 from shared.dicomweb.query import MAX_LIMIT
 from shared.dicomweb.search import Row
@@ -140,4 +140,4 @@ def _number(row: Row, tag: str, otherwise: int) -> int:
 
 
 def _uid(row: Row, tag: str) -> str:
-    return "".join(map(str, values_of(row, tag)[:1])).rstrip(" \0")
+    return uid_of(row, tag) or ""

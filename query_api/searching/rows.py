@@ -24,6 +24,16 @@ def values_of(row: Row, tag: str) -> list[Any]:
     return values
 
 
+def uid_of(row: Row, tag: str) -> str | None:
+    """Return an attribute's UID without its padding; None where there is none.
+
+    Raises:
+        InvalidResponse: it is no element of DICOM JSON.
+    """
+    values = values_of(row, tag)
+    return values[0].rstrip(" \0") if values and isinstance(values[0], str) else None
+
+
 class Rows:
     """The results of one search, as they come.
 
@@ -71,9 +81,4 @@ class Rows:
         """Return the UIDs down to the results' level: the path's, which are right where a result has none, else its."""
         parent = self._scope.parent
         named = {Level.STUDY: parent.study_instance_uid, Level.SERIES: parent.series_instance_uid}
-        return tuple(named.get(level) or _uid(row, level) for level in Level if level <= self._scope.level)
-
-
-def _uid(row: Row, level: Level) -> str | None:
-    values = values_of(row, UID_OF[level])
-    return values[0].rstrip(" \0") if values and isinstance(values[0], str) else None
+        return tuple(named.get(level) or uid_of(row, UID_OF[level]) for level in Level if level <= self._scope.level)
