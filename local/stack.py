@@ -1,6 +1,6 @@
 """The whole local stack: Azurite, the token endpoint, the DICOM service and the app, a process each.
 
-    with Stack(folder, app=..., settings={"PURGE_AFTER_DAYS": "30"}) as stack:
+    with Stack(folder, app=..., settings={"PURGE_MODE": "delete"}) as stack:
         httpx.get(f"{stack.app_url}/studies")
 
 `make up`, the demo and the end-to-end tests run the same one.
@@ -255,6 +255,7 @@ class Stack:
             "BLOB_TRIGGER_SOURCE": "LogsAndContainerScan",
             "FUNCTIONS_WORKER_RUNTIME": "python",
             "PYTHON_ENABLE_INIT_INDEXING": "1",
+            "LEDGER_KEY": "of this machine only",
         }
 
     def _start_app(self, check: Callable[[], None]) -> None:

@@ -1,1 +1,1 @@
-"""Retention: a timer reports the studies that are past their time."""
+"""Retention: a plan that people can read, an executor that would rather stop, and a way back."""

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import azure.functions as func
 
 from shared.clients import get_clients
-from shared.events import event, failed
-from shared.settings import LONGEST_RUN_SECONDS, trigger_settings
+from shared.events import failed
+from shared.settings import trigger_settings
 
-from .plan import write_report
+from .night import run_night
 
 blueprint = func.Blueprint()
 
@@ -20,11 +18,8 @@ blueprint = func.Blueprint()
     arg_name="timer", schedule=trigger_settings().purge_schedule, run_on_startup=False, use_monitor=True
 )
 async def purge_study(timer: func.TimerRequest) -> None:
-    """Report the studies that are due; nothing is deleted."""
+    """Make tonight's plan, and carry out what may be."""
     try:
-        clients = get_clients()
-        async with asyncio.timeout(LONGEST_RUN_SECONDS):
-            summary = await write_report(clients)
+        await run_night(get_clients())
     except Exception as error:
         raise failed("retention_failed", error) from None
-    event("retention_report", mode=clients.settings.purge_mode, examined=summary.examined, due=summary.due)

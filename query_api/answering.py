@@ -12,13 +12,13 @@ from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
+from shared.callers import caller_of
 from shared.clients import get_clients
 from shared.dicomweb.partitions import DEFAULT_PARTITION
 from shared.events import describe, event, place
 from shared.problems import problem
 
 from .auditing.auditor import get_auditor
-from .callers import caller_of
 from .connection import while_connected
 from .delivery import Delivery, Outcome, close
 from .lookup import METHODS, Lookup, Route

@@ -11,11 +11,11 @@ from typing import Any, Final, Literal, TypeAlias
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
+from shared.callers import Caller, partitions_of
 from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient, Resource
 from shared.settings import Settings
 
-from .callers import Caller, partitions_of
 from .public_address import public_address
 from .refusals import refused
 

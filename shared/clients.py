@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from azure.data.tables.aio import TableServiceClient
 from azure.identity.aio import DefaultAzureCredential
 from azure.storage.blob.aio import BlobServiceClient, ContainerClient, ExponentialRetry
 from azure.storage.queue.aio import QueueServiceClient
@@ -38,6 +39,7 @@ class Clients:
     lookups: DICOMwebClient
     storage: BlobServiceClient
     queues: QueueServiceClient
+    tables: TableServiceClient | None
     sources: Sources
     credentials: tuple[EntraAuth | DefaultAzureCredential, ...] = ()
     # Making one costs more than a small request's other work.
@@ -70,6 +72,7 @@ class Clients:
             lookups or dicom,
             storage=_blob_service(settings, credential),
             queues=_queue_service(settings, credential),
+            tables=_table_service(settings, credential),
             sources=sources or Sources(settings),
             credentials=tuple(one for one in (auth, credential) if one is not None),
         )
@@ -99,6 +102,8 @@ class Clients:
         await self.lookups.aclose()
         await self.storage.close()
         await self.queues.close()
+        if self.tables is not None:
+            await self.tables.close()
         for credential in self.credentials:
             await (credential.aclose() if isinstance(credential, EntraAuth) else credential.close())
 
@@ -172,3 +177,12 @@ def _queue_service(settings: Settings, credential: DefaultAzureCredential | None
     return QueueServiceClient(
         str(settings.dicom_storage_queue_service_uri), credential=credential, retry_policy=_retry()
     )
+
+
+def _table_service(settings: Settings, credential: DefaultAzureCredential | None = None) -> TableServiceClient | None:
+    """Return the client of the inbox account's tables; None where its address is not set."""
+    if settings.dicom_storage is not None:
+        return TableServiceClient.from_connection_string(settings.dicom_storage)
+    if settings.dicom_storage_table_service_uri is None or credential is None:
+        return None
+    return TableServiceClient(settings.dicom_storage_table_service_uri, credential=credential)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
+from pydicom.datadict import tag_for_keyword
+
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
 _HOST = re.compile(r"[A-Za-z0-9.-]+|[0-9a-f:]+")
@@ -19,6 +21,7 @@ _CONTAINER = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _ROLE = re.compile(r"[A-Za-z0-9._:/-]{1,120}", re.ASCII)
 _PARTITION = re.compile(r"\*|[A-Za-z0-9_.-]{1,64}", re.ASCII)
 _CALLER = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}", re.ASCII)
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 _FINGERPRINT = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -104,6 +107,26 @@ def callers(value: object) -> object:
     if len(names) < len(pairs) or not are_good:
         raise ValueError("must be names such as `ris=<fingerprint>`, each fingerprint once: 32 hexadecimal digits")
     return names
+
+
+def object_ids(value: object) -> object:
+    """Take object ids from a text, separated by spaces or commas; require each to be a UUID."""
+    if not isinstance(value, str):
+        return value
+    ids = value.lower().replace(",", " ").split()
+    if not all(map(_UUID.fullmatch, ids)):
+        raise ValueError("must be object ids, such as `00000000-0000-0000-0000-000000000000`, separated by spaces")
+    return frozenset(ids)
+
+
+def keywords(value: object) -> object:
+    """Take keywords of DICOM attributes from a text, separated by spaces or commas."""
+    if not isinstance(value, str):
+        return value
+    words = value.replace(",", " ").split()
+    if not all(map(tag_for_keyword, words)):
+        raise ValueError("must be keywords of DICOM attributes, such as `AccessionNumber`, separated by spaces")
+    return tuple(dict.fromkeys(words))
 
 
 def _pairs(value: str) -> list[tuple[str, str]]:

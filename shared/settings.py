@@ -39,17 +39,31 @@ ARCHIVE = "dicom-archive"
 CONTROL = "dicom-control"
 RETENTION_RECORDS = "retention-records"
 ACCESS_AUDIT = "access-audit"
+RETENTION_POLICY = "retention-policy"
+VAULT = "dicom-vault"
+# What is in the policy's is written by people alone.
 OWN_CONTAINERS = frozenset(
-    {RECEIPTS, QUARANTINE, QUARANTINE_REASONS, ARCHIVE, CONTROL, RETENTION_RECORDS, ACCESS_AUDIT}
+    {
+        RECEIPTS,
+        QUARANTINE,
+        QUARANTINE_REASONS,
+        ARCHIVE,
+        CONTROL,
+        RETENTION_POLICY,
+        RETENTION_RECORDS,
+        VAULT,
+        ACCESS_AUDIT,
+    }
 )
-# The longest that a run may take, but for a lookup. The sweep never doubts a blob that is younger. It is no matter of
-# the host's `functionTimeout`: that counts an answer until its last byte, and restarts the process of a slow one.
+# The longest that a run may take, but for a lookup and a night of retention, which has a budget of its own. The sweep
+# never doubts a blob that is younger. It is no matter of the host's `functionTimeout`: that counts an answer until its
+# last byte, and restarts the process of a slow one.
 LONGEST_RUN_SECONDS = 900
 
 
 def _container_to_read(value: str) -> str:
     if setting_rules.container(value) in OWN_CONTAINERS:
-        raise ValueError("must not be a container that the app writes to")
+        raise ValueError("must not be one of the app's other containers")
     return value
 
 
@@ -60,6 +74,8 @@ Container = Annotated[str, AfterValidator(_container_to_read)]
 Schedule = Annotated[str, AfterValidator(setting_rules.schedule)]
 CallerPartitions = Annotated[dict[str, frozenset[str]], BeforeValidator(setting_rules.caller_partitions)]
 Callers = Annotated[dict[str, str], BeforeValidator(setting_rules.callers)]
+Approvers = Annotated[frozenset[str], BeforeValidator(setting_rules.object_ids)]
+Keywords = Annotated[tuple[str, ...], BeforeValidator(setting_rules.keywords)]
 Suffixes = Annotated[tuple[str, ...], BeforeValidator(setting_rules.suffixes)]
 
 
@@ -84,6 +100,21 @@ class Audit(StrEnum):
     OFF = "off"
     BEST_EFFORT = "best_effort"
     REQUIRED = "required"
+
+
+class PurgeMode(StrEnum):
+    """What retention does with the studies that are due."""
+
+    REPORT = "report"
+    APPROVE = "approve"
+    DELETE = "delete"
+
+
+class BeforeDelete(StrEnum):
+    """What is done with a study's instances before they are deleted."""
+
+    VAULT = "vault"
+    NONE = "none"
 
 
 class OnPurged(StrEnum):
@@ -131,6 +162,12 @@ class Settings(BaseModel):
         alias="DICOM_STORAGE__queueServiceUri",
         validate_default=True,
         description="Address of the same account's queue service; set it with the one before.",
+    )
+    dicom_storage_table_service_uri: Address | None = Field(
+        default=None,
+        alias="DICOM_STORAGE__tableServiceUri",
+        description="Address of the same account's table service, which retention keeps its ledger in; set it with "
+        "`LEDGER_KEY`.",
     )
     dicom_inbox_container: Container = Field(
         default=DEFAULT_INBOX,
@@ -209,7 +246,8 @@ class Settings(BaseModel):
         default=None,
         repr=False,
         min_length=16,
-        description="What the header `x-approval-key` must hold for a replay. Not set: none is allowed.",
+        description="What the header `x-approval-key` must hold for a replay, for a restore, and to approve a plan of "
+        "retention. Not set: none is allowed.",
     )
     lookup_concurrency: int = Field(
         default=64,
@@ -287,25 +325,67 @@ class Settings(BaseModel):
     )
     purge_schedule: Schedule = Field(
         default=DEFAULT_PURGE_SCHEDULE,
-        description="When the retention report is made: NCRONTAB, UTC.",
+        description="When retention runs: NCRONTAB, UTC.",
     )
-    purge_mode: Literal["report"] = Field(
-        default="report",
-        description="Only `report`: nothing is deleted.",
+    purge_mode: PurgeMode = Field(
+        default=PurgeMode.REPORT,
+        description="What is done with the studies that are due: `report` them; delete those in a plan that somebody "
+        "approved (`approve`); `delete` them.",
     )
-    purge_after_days: int | None = Field(
-        default=None,
+    before_delete: BeforeDelete = Field(
+        default=BeforeDelete.VAULT,
+        description="What is done with a study before it is deleted: `vault`, every instance is copied into "
+        "`dicom-vault` and the copy is read back; or `none`: it cannot be brought back.",
+    )
+    vault_days: int = Field(
+        default=90,
         ge=1,
-        le=36_500,
-        description="Studies older than this many days, by StudyDate, are reported as due. Not set: no study is.",
+        le=3650,
+        description="How long the vault keeps a study. A lifecycle rule of the storage account empties it: set that "
+        "to the same.",
     )
-
-    @field_validator("purge_mode", mode="before")
-    @classmethod
-    def _cannot_delete(cls, value: object) -> object:
-        if value == "delete":
-            raise ValueError("`delete` is refused: this version has no retention policy to delete by; use `report`")
-        return value
+    retention_policy: str = Field(
+        default="policy.toml",
+        min_length=1,
+        max_length=1024,
+        description="Name of the blob in `retention-policy` that holds the rules. Without it nothing is due.",
+    )
+    ledger_key: str | None = Field(
+        default=None,
+        repr=False,
+        min_length=16,
+        description="Secret by which retention's ledger turns patient ids into hashes. Not set: retention does "
+        "nothing. With another one the ledger is built anew, and nothing is deleted until it is.",
+    )
+    feed_lag_seconds: int = Field(
+        default=300,
+        ge=0,
+        le=86_400,
+        description="How far behind the present the ledger follows the change feed, in which changes become visible a "
+        "little out of order.",
+    )
+    purge_budget_seconds: int = Field(
+        default=10_800,
+        ge=60,
+        le=86_400,
+        description="How long a night's run of retention may take; the next one goes on where it stopped.",
+    )
+    approval_valid_days: int = Field(
+        default=7,
+        ge=1,
+        le=90,
+        description="How long an approved plan may be carried out.",
+    )
+    approvers: Approvers | None = Field(
+        default=None,
+        description="Object ids of the principals that may approve a plan, separated by spaces. Not set: whoever has "
+        "the approval key.",
+    )
+    tombstone_attributes: Keywords | None = Field(
+        default=None,
+        description="Keywords of the attributes that a tombstone keeps of a deleted study, such as `AccessionNumber`, "
+        "separated by spaces. Not set: nothing of a patient's.",
+    )
 
     @field_validator("audit_key")
     @classmethod

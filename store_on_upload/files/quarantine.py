@@ -12,12 +12,12 @@ from azure.storage.blob.aio import BlobClient
 
 from shared.clients import Clients
 from shared.settings import QUARANTINE, QUARANTINE_REASONS
+from shared.small_blobs import read_whole, upload_json
 from store_on_upload.receipts.container import Unreadable
 from store_on_upload.receipts.receipt import Receipt, parse_timestamp
 
 from .moving import copy_verified
 from .naming import with_suffix
-from .small_blobs import read_whole, upload_json
 from .source import SourceGone, Version, version_of
 
 

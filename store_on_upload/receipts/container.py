@@ -16,8 +16,8 @@ from shared import clock
 from shared.clients import Clients
 from shared.events import Failed
 from shared.settings import RECEIPTS
+from shared.small_blobs import read_whole, upload_json
 from store_on_upload.files.listing import Row
-from store_on_upload.files.small_blobs import read_whole, upload_json
 from store_on_upload.files.source import version_of
 
 from .known import DISPOSITION, DUE, ETAG, STATE, Known

@@ -7,9 +7,9 @@ from functools import partial
 from typing import Any
 
 from shared.settings import QUARANTINE, QUARANTINE_REASONS
+from shared.small_blobs import read_whole
 from store_on_upload.files.listing import Listing, Row
 from store_on_upload.files.quarantine import reason_name
-from store_on_upload.files.small_blobs import read_whole
 from store_on_upload.receipts.container import Unreadable, read_receipt
 
 from .checking import Check, for_each

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 from dataclasses import asdict
 from typing import Annotated, Self
 
@@ -10,14 +9,12 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, Response
 
+from shared.approval import is_approved, read_body
 from store_on_upload.doors.arrivals import is_name
 from store_on_upload.ingest import get_ingest
 
 from .answering import refused
 from .replay import replay_all, replay_one
-
-_LONGEST_BODY_BYTES = 16 * 1024
-_APPROVAL_HEADER = "x-approval-key"
 
 
 def _blob_name(value: str) -> str:
@@ -54,10 +51,9 @@ async def replay_quarantine(http: HttpRequest) -> Response:
         AzureError: storage failed; some may have been sent.
     """
     ingest = get_ingest()
-    given = http.headers.get(_APPROVAL_HEADER, "").encode("latin-1")  # the bytes, as they came
-    if not is_approved(given, ingest.clients.settings.approval_key):
+    if not is_approved(http, ingest.clients.settings.approval_key):
         raise refused("not-approved")
-    wanted = read_request(await _body(http))
+    wanted = read_request(await read_body(http))
     if wanted.name is None:
         done = await replay_all(ingest, dry_run=wanted.dry_run, continuation=wanted.continuation)
     elif (found := await replay_one(ingest, wanted.name, dry_run=wanted.dry_run)) is not None:
@@ -65,11 +61,6 @@ async def replay_quarantine(http: HttpRequest) -> Response:
     else:
         raise refused("not-in-quarantine")
     return JSONResponse(asdict(done))
-
-
-def is_approved(given: bytes, approval_key: str | None) -> bool:
-    """Say whether a caller has the key, in a time that does not tell how much of it is right."""
-    return approval_key is not None and hmac.compare_digest(given, approval_key.encode())
 
 
 def read_request(body: bytes) -> ReplayRequest:
@@ -82,12 +73,3 @@ def read_request(body: bytes) -> ReplayRequest:
         return ReplayRequest.model_validate_json(body)
     except ValidationError:
         raise refused("invalid-body") from None
-
-
-async def _body(http: HttpRequest) -> bytes:
-    body = b""
-    async for chunk in http.stream():
-        body += chunk
-        if len(body) > _LONGEST_BODY_BYTES:
-            raise refused("invalid-body")
-    return body

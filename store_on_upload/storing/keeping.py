@@ -17,9 +17,9 @@ from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient, NotFound
 from shared.events import Failed
 from shared.settings import QUARANTINE, QUARANTINE_REASONS
+from shared.small_blobs import upload_json
 from store_on_upload.files.naming import with_suffix
 from store_on_upload.files.quarantine import delete_reason, reason_name
-from store_on_upload.files.small_blobs import upload_json
 from store_on_upload.files.source import Digest, Source, Version, find_version
 from store_on_upload.part10 import Header, Unfit, read_header
 from store_on_upload.receipts.receipt import Receipt, timestamp

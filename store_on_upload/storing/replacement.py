@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from shared.dicomweb import ChangeAction, StatusError
+from shared.dicomweb.partitions import DEFAULT_PARTITION
 from store_on_upload.files.source import HashedBody, Version
 from store_on_upload.verdict import AlreadyStored, Decision, Replaced, Verdict, conflict, judge
 
@@ -19,7 +20,6 @@ from .duplicate import is_same_as_stored
 from .job import Job
 from .keeping import discard_kept, find_kept, keep_stored, write_why_kept
 from .patient import is_same_patient
-from .tombstones import DEFAULT_PARTITION
 from .uids import Uids
 
 # Two clocks are compared: the storage's, which tells when the file came, to the second, and the DICOM service's.

@@ -1,7 +1,4 @@
-"""Which studies retention has deleted: for each a blob in `retention-records`, by which it does not come back.
-
-Its name is `tombstones/<partition>/<study>.json`; a service without partitions has `Microsoft.Default`.
-"""
+"""Which studies retention has deleted: for each a tombstone, by which it does not come back."""
 
 from __future__ import annotations
 
@@ -9,16 +6,11 @@ import time
 
 from shared.clients import Clients
 from shared.settings import RETENTION_RECORDS
+from shared.tombstones import tombstone_name
 
-DEFAULT_PARTITION = "Microsoft.Default"
 # The instances of a study come together: one look serves them all.
 _KEPT_SECONDS = 60.0
 _KEPT_STUDIES = 1000
-
-
-def tombstone_name(partition: str | None, study_instance_uid: str) -> str:
-    """Return the name of a study's tombstone."""
-    return f"tombstones/{partition or DEFAULT_PARTITION}/{study_instance_uid}.json"
 
 
 class Tombstones:

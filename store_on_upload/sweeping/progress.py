@@ -12,7 +12,7 @@ from typing import Any
 
 from shared.clients import Clients
 from shared.settings import CONTROL
-from store_on_upload.files.small_blobs import read_whole, upload_json
+from shared.small_blobs import read_whole, upload_json
 from store_on_upload.receipts.receipt import parse_timestamp, timestamp
 
 PROGRESS = "sweep.json"

@@ -13,7 +13,7 @@ from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 
 from query_api.auditing import access_log
 from query_api.auditing.access_log import AccessLog
-from query_api.callers import fingerprint_of
+from shared.callers import fingerprint_of
 from shared.clients import Clients
 from tests.component.lookups import Start, until
 from tests.component.scripted_server import End, answer, head, script

@@ -11,7 +11,7 @@ from azure.storage.blob import ContentSettings
 
 from shared.clients import Clients
 from shared.settings import RETENTION_RECORDS
-from store_on_upload.storing.tombstones import tombstone_name
+from shared.tombstones import tombstone_name
 from tests.component.dicom_service.support import running
 from tests.component.runs import Place, other, place_at
 from tests.dicom_samples import Sample

@@ -23,6 +23,7 @@ from shared.settings import (
     RETENTION_RECORDS,
     AfterStore,
 )
+from shared.tombstones import tombstone_name
 from store_on_upload.doors.arrivals import Arrival, Door
 from store_on_upload.doors.queues import ARRIVALS_POISON, BLOB_POISON, PARKED
 from store_on_upload.files.source import find_version
@@ -32,7 +33,6 @@ from store_on_upload.receipts.receipt import Receipt, State, timestamp
 from store_on_upload.reconcile import Difference, Report, reconcile
 from store_on_upload.reconcile.report import MEANINGS
 from store_on_upload.storing.keeping import kept_name, write_why_kept
-from store_on_upload.storing.tombstones import tombstone_name
 from store_on_upload.storing.uids import Uids
 from store_on_upload.upload import handle
 from store_on_upload.verdict import Replaced, Verdict

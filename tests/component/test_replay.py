@@ -17,6 +17,7 @@ from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient, ResponseLost
 from shared.settings import ARCHIVE, QUARANTINE, QUARANTINE_REASONS, RETENTION_RECORDS, OnPurged
 from shared.sources import Sources
+from shared.tombstones import tombstone_name
 from store_on_upload.doors.arrivals import Arrival, Door, Renamed
 from store_on_upload.doors.messages import handle_message
 from store_on_upload.doors.queues import ARRIVALS, Queues
@@ -28,7 +29,6 @@ from store_on_upload.receipts.receipt import Document, Receipt, timestamp
 from store_on_upload.reconcile import reconcile
 from store_on_upload.requests import replay
 from store_on_upload.requests.replay import replay_all, replay_one
-from store_on_upload.storing.tombstones import tombstone_name
 from store_on_upload.upload import handle
 from store_on_upload.waiting.put_off import MAX_REPLAY_TRIES, poisoned
 from tests.dicom_samples import Sample, new_uid

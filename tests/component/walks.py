@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from shared.settings import ARCHIVE, DEFAULT_INBOX, QUARANTINE, RETENTION_RECORDS
+from shared.tombstones import tombstone_name
 from store_on_upload.doors.arrivals import Arrival, Door, write_message
-from store_on_upload.storing.tombstones import tombstone_name
 from tests.component.app_process import Work
 from tests.component.drops import Drop
 from tests.component.runs import an_hour_ago

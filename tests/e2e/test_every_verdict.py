@@ -11,7 +11,7 @@ import pytest
 
 from local.samples import with_other_pixels
 from local.stack import Stack
-from store_on_upload.storing.tombstones import tombstone_name
+from shared.tombstones import tombstone_name
 from tests.e2e.drop_box import DropBox, make_instance, wait_for
 from tests.e2e.service import Service
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from starlette.requests import Request as HttpRequest
 
-from query_api.callers import Caller, caller_of, fingerprint_of, partitions_of
+from shared.callers import Caller, caller_of, fingerprint_of, partitions_of
 from shared.settings import ConfigurationError, Settings, load
 from tests.principals import principal
 

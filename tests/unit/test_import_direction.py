@@ -17,7 +17,7 @@ OWN = {
     "shared": {"shared"},
     "store_on_upload": {"shared", "store_on_upload"},
     "query_api": {"shared", "query_api"},
-    "purge_study": {"shared"},
+    "purge_study": {"shared", "purge_study"},
     "function_app.py": {"shared", *FUNCTION_FOLDERS},
     "local": {"local", "shared"},
 }

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 from azure.core.exceptions import AzureError, HttpResponseError, ServiceRequestError
+from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
+from shared.approval import is_approved
 from shared.settings import ConfigurationError
 from store_on_upload.requests.answering import answer
-from store_on_upload.requests.replay_request import is_approved
 
 
 def storage_says(status: int) -> HttpResponseError:
@@ -34,7 +35,8 @@ def storage_says(status: int) -> HttpResponseError:
 )
 def test_approval(given: bytes, key: str | None, approved: bool) -> None:
     """The same bytes, in UTF-8; without the setting nothing is approved."""
-    assert is_approved(given, key) is approved
+    http = HttpRequest({"type": "http", "headers": [(b"x-approval-key", given)]})
+    assert is_approved(http, key) is approved
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ import asyncio
 
 import pytest
 
-from purge_study import blueprint as purge
 from shared.events import Failed
 from store_on_upload import blueprint as ingest
 
@@ -22,13 +21,3 @@ async def test_ingest_is_ended_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ingest, "get_ingest", object)
     with pytest.raises(Failed, match="TimeoutError"):
         await ingest._run("ingest_failed", never_ending)
-
-
-async def test_retention_is_ended_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It begins anew when it is due again."""
-    monkeypatch.setattr(purge, "LONGEST_RUN_SECONDS", 0.01)
-    monkeypatch.setattr(purge, "get_clients", object)
-    monkeypatch.setattr(purge, "write_report", never_ending)
-    work = purge.purge_study.build().get_user_function()
-    with pytest.raises(Failed, match="TimeoutError"):
-        await work(None)

@@ -1,0 +1,1 @@
+"""A study's deletion, step by step, and its way back."""

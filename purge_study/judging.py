@@ -1,0 +1,63 @@
+"""A study of the ledger, judged by the rulebook (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import date
+
+from .ledger.row import Patient, Row
+from .policy.facts import StudyFacts, Values
+from .policy.policy import judge
+from .rulebook import Rulebook
+
+
+def judge_row(rulebook: Rulebook, row: Row, group: Iterable[Row], today: date) -> Row:
+    """Return a row with its judgement of today.
+
+    Args:
+        rulebook: the policy with its lists.
+        row: of a study that has been read.
+        group: all rows of the same patient group (`Ledger.of_patient`), this one included or not.
+        today: the day in the policy's time zone.
+    """
+    return replace(
+        row, judgement=judge(rulebook.policy, facts_of(rulebook, row, group), today), judged_by=rulebook.hash
+    )
+
+
+def facts_of(rulebook: Rulebook, row: Row, group: Iterable[Row]) -> StudyFacts:
+    """Return what the rules see of a study."""
+    if row.reading is None:
+        return StudyFacts(row.key.partition, {}, row.received)
+    patient = row.reading.patient
+    others = [other for other in group if other.key != row.key and other.reading is not None]
+    whose = [other.reading.patient for other in others if other.reading is not None]
+    is_alone = patient is not None and all(other is None or other.exact == patient.exact for other in whose)
+    return StudyFacts(
+        row.key.partition,
+        row.reading.attributes,
+        row.received,
+        _patient_studies(row, patient, others),
+        rulebook.anchors_of(patient, is_alone=is_alone),
+    )
+
+
+def is_same_patient(one: Patient, other: Patient) -> bool:
+    """Say whether two studies are one patient's: the same id, and issuers that do not differ."""
+    return one.exact == other.exact and (one.issuer == other.issuer or None in (one.issuer, other.issuer))
+
+
+def _patient_studies(row: Row, patient: Patient | None, others: Iterable[Row]) -> tuple[Values, ...] | None:
+    if patient is None:
+        return None
+    same = [other for other in others if _is_of(other, patient)]
+    return tuple(_study_date(one) for one in (row, *same))
+
+
+def _is_of(row: Row, patient: Patient) -> bool:
+    return row.reading is not None and row.reading.patient is not None and is_same_patient(row.reading.patient, patient)
+
+
+def _study_date(row: Row) -> Values:
+    return row.reading.attributes.get("StudyDate", Values()) if row.reading else Values()

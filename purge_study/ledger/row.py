@@ -1,0 +1,81 @@
+"""What the ledger holds of a study."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from purge_study.policy.facts import Values
+from purge_study.policy.policy import Judgement
+
+
+@dataclass(frozen=True, order=True)
+class StudyKey:
+    """A study of the service: the same UID may stand in several partitions.
+
+    Args:
+        partition: `Microsoft.Default` where the service has none.
+        uid: StudyInstanceUID.
+    """
+
+    partition: str
+    uid: str
+
+
+@dataclass(frozen=True)
+class Patient:
+    """Whose study it is, as keyed hashes.
+
+    Args:
+        exact: of the PatientID as it is written, blanks at its ends apart.
+        group: of the same without leading zeros and in small letters: what a spreadsheet leaves of it. Ids that are
+            different patients' may share it.
+        issuer: of IssuerOfPatientID; None where the study names none, which then counts with every issuer.
+    """
+
+    exact: str
+    group: str
+    issuer: str | None = None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the instances of a study told when it was read last.
+
+    Args:
+        attributes: those that the policy needs, by keyword; no identifier among them.
+        patient: None where the instances have no PatientID, or not the same.
+        accessions: keyed hashes of each AccessionNumber, as `Hasher.accession` makes them.
+        instances: how many there are.
+        etag: of the study's metadata; it changes whenever an instance does. None where the service gives none.
+    """
+
+    attributes: Mapping[str, Values]
+    patient: Patient | None
+    accessions: frozenset[str]
+    instances: int
+    etag: str | None
+
+
+@dataclass(frozen=True)
+class Row:
+    """A study in the ledger.
+
+    Args:
+        key: which study.
+        received: when its newest instance was created, by the change feed; None if that told of none.
+        reading: None until it has been read.
+        judgement: by the policy and lists of `judged_by`; None until it has been judged.
+        judged_by: hash of the rulebook.
+        purged_at: when retention deleted it; its dates count for the patient's other studies ever after.
+        failures: how many runs in a row could not delete it.
+    """
+
+    key: StudyKey
+    received: datetime | None = None
+    reading: Reading | None = None
+    judgement: Judgement | None = None
+    judged_by: str | None = None
+    purged_at: datetime | None = None
+    failures: int = 0

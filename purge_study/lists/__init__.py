@@ -1,0 +1,1 @@
+"""What stands beside the policy: holds, and dates that DICOM does not know."""

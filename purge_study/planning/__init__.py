@@ -1,0 +1,1 @@
+"""What is to go tonight, for people to read, and what keeps it from going."""

@@ -1,0 +1,87 @@
+"""What a night's run works with."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from azure.storage.blob.aio import BlobLeaseClient
+
+from shared.clients import Clients
+from shared.dicomweb import DICOMwebClient, StatusError
+from shared.dicomweb.partitions import DEFAULT_PARTITION
+from shared.leases import verify
+
+from .ledger.hashing import Hasher
+from .ledger.ledger import Ledger
+from .ledger.row import StudyKey
+from .pace import Pace
+
+
+class OutOfTime(Exception):
+    """The run's time is over: what is left goes on next time."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run, alone among all processes while its lease holds.
+
+    Args:
+        clients: of the process.
+        ledger: of the key in the settings.
+        hasher: of the same key.
+        partitions: of the service, by name; none where it has none.
+        ends_at: when it is to end, by the event loop's clock.
+        lease: None where nothing is deleted, as in a preview.
+        pace: how fast the service is asked.
+    """
+
+    clients: Clients
+    ledger: Ledger
+    hasher: Hasher
+    partitions: tuple[str, ...]
+    ends_at: float
+    lease: BlobLeaseClient | None = None
+    pace: Pace = field(default_factory=Pace)
+
+    def dicom(self, partition: str) -> DICOMwebClient:
+        """Return the client for a partition, by its name in the ledger."""
+        return self.clients.dicom_in(partition if self.partitions else None)
+
+    def dicom_of(self, key: StudyKey) -> DICOMwebClient:
+        """Return the client for a study's partition: every request about a study names it, deletions above all."""
+        return self.dicom(key.partition)
+
+    @property
+    def all_partitions(self) -> tuple[str, ...]:
+        """The names of all partitions, as the ledger has them."""
+        return self.partitions or (DEFAULT_PARTITION,)
+
+    def check_time(self) -> None:
+        """Raise OutOfTime where the time is over."""
+        if asyncio.get_running_loop().time() >= self.ends_at:
+            raise OutOfTime
+
+    async def check_lease(self) -> None:
+        """See that this run is still the only one.
+
+        Raises:
+            LeaseTaken: it is not.
+            AzureError: it cannot be told.
+        """
+        if self.lease is not None:
+            await verify(self.lease)
+
+
+async def partitions_of(dicom: DICOMwebClient) -> tuple[str, ...]:
+    """Return the names of the service's partitions; none where it was made without them.
+
+    Raises:
+        DICOMwebError: see `shared.dicomweb.errors`.
+    """
+    try:
+        return tuple(partition.name for partition in await dicom.list_partitions())
+    except StatusError as error:
+        if error.status_code in (400, 404):
+            return ()
+        raise
