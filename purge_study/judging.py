@@ -22,7 +22,7 @@ def judge_row(rulebook: Rulebook, row: Row, group: Iterable[Row], today: date) -
         today: the day in the policy's time zone.
     """
     return replace(
-        row, judgement=judge(rulebook.policy, facts_of(rulebook, row, group), today), judged_by=rulebook.hash
+        row, judgement=judge(rulebook.policy, facts_of(rulebook, row, group), today), judged_by=rulebook.policy_hash
     )
 
 

@@ -22,8 +22,8 @@ class Progress:
     Args:
         mark: up to when the change feed is folded in; None before the first fold.
         is_folded: whether the first fold has been through to the end.
-        judged_by: hash of the rulebook by which all rows are judged; None before the first time.
-        judging: hash of the rulebook by which rows are being judged anew, where that is not finished.
+        judged_by: hash of the policy by which all rows are judged; None before the first time.
+        judging: hash of the policy by which rows are being judged anew, where that is not finished.
         judged_to: the row up to which they are, as the ledger orders them.
     """
 

@@ -17,9 +17,9 @@ async def refresh(run: Run, rulebook: Rulebook) -> None:
 
 
 async def judge_all_anew(run: Run, rulebook: Rulebook) -> None:
-    """Judge all rows by a rulebook that they were not judged by; a study that lacks an attribute is read again.
+    """Judge all rows by a policy that they were not judged by; a study that lacks an attribute is read again.
 
-    It goes on where it stopped, and begins anew with another rulebook.
+    It goes on where it stopped, and begins anew with another policy.
 
     Raises:
         OutOfTime: the rest another time.

@@ -66,8 +66,8 @@ class Row:
         key: which study.
         received: when its newest instance was created, by the change feed; None if that told of none.
         reading: None until it has been read.
-        judgement: by the policy and lists of `judged_by`; None until it has been judged.
-        judged_by: hash of the rulebook.
+        judgement: by the policy of `judged_by`; None until it has been judged.
+        judged_by: hash of that policy. Lists are not in it: they change daily, and concern few studies each time.
         purged_at: when retention deleted it; its dates count for the patient's other studies ever after.
         failures: how many runs in a row could not delete it.
     """
