@@ -76,7 +76,7 @@ class Stack:
         cors: the origins whose pages may call the app; without any, there is no CORS.
         poll_seconds: how often blobs and queues are looked at; None leaves it to the functions host.
         lock_seconds: how long the messages of a killed functions host stay hidden; None leaves it to the host.
-        clock_ahead_seconds: how far the app's clock is ahead; that of storage and of the DICOM service is not.
+        clock_ahead_seconds: how far the app's clock alone is ahead; `set_clock` sets the DICOM service's too.
         dicom_options: of `python -m local.dicom_service`, such as `--partitions`.
         role: what the app's tokens allow it at the DICOM service; those of `token` allow everything.
         settings: environment variables of the app; they win over those that the stack would set.
@@ -188,7 +188,7 @@ class Stack:
         """Kill the app with SIGKILL, in the middle of whatever it does, and start it again.
 
         Args:
-            clock_ahead_seconds: how far its clock is ahead from now on; None leaves it as it is.
+            clock_ahead_seconds: how far its clock alone is ahead from now on; None leaves it as it is.
 
         Raises:
             PartFailed: it is not ready in time, or ended before.
@@ -200,6 +200,17 @@ class Stack:
         if clock_ahead_seconds is not None:
             self._host_options["--clock-ahead-seconds"] = clock_ahead_seconds
         self._start_app(lambda: None)
+
+    def set_clock(self, ahead_seconds: float) -> None:
+        """Set the DICOM service's clock, and the app's, for which it is restarted; storage goes by the machine's.
+
+        Raises:
+            PartFailed: as `restart_app`.
+            httpx.HTTPError: the DICOM service does not take it.
+        """
+        url = f"http://{HOST}:{self.ports.dicom}/admin/clock"
+        httpx.post(url, json={"ahead_seconds": ahead_seconds}, trust_env=False).raise_for_status()
+        self.restart_app(clock_ahead_seconds=ahead_seconds)
 
     def fire(self, function: str) -> None:
         """Have a function run that is not an HTTP one, as the portal does; return before it has.

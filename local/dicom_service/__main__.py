@@ -19,6 +19,7 @@ from types import FrameType
 import uvicorn
 from starlette.applications import Starlette
 
+from local.dicom_service import clock
 from local.dicom_service.app import create_app
 from local.dicom_service.state import DEFAULT_MAX_REQUEST_BYTES
 from local.dicom_service.web.listener import HOST, listen
@@ -36,6 +37,7 @@ def main() -> int:
     secret = os.environ.get("LOCAL_TOKEN_SECRET")
     if not options.no_auth and not secret:
         return _complain("LOCAL_TOKEN_SECRET is not set; set it, or ask for no tokens with --no-auth.")
+    clock.set_ahead(options.clock_ahead_seconds)
     signal.signal(signal.SIGTERM, _stop)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     # Its tracebacks would show values.
@@ -68,6 +70,7 @@ def _serve(app: Starlette, listener: socket.socket) -> int:
         app,
         log_config=None,
         access_log=False,
+        date_header=False,  # `Dates` has it
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
@@ -100,6 +103,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--preamble", choices=("require", "optional"), default="require")
     parser.add_argument("--mismatch-code", type=int, choices=(43264, 43265), default=43264)
     parser.add_argument("--partitions", action="store_true", help="take studies below /v2/partitions/NAME only")
+    parser.add_argument("--clock-ahead-seconds", type=float, default=0.0, help="how far its clock is ahead")
     parser.add_argument("--no-put-upsert", dest="put_upsert", action="store_false", help="take no PUT of studies")
     return parser.parse_args()
 

@@ -37,7 +37,7 @@ from local.dicom_service.stored.readers import CountReaders
 from local.dicom_service.web.auth import BearerAuth
 from local.dicom_service.web.connection import KeepConnection
 from local.dicom_service.web.errors import ServiceError
-from local.dicom_service.web.surroundings import ApiVersions, LogRequests, UnexpectedErrors
+from local.dicom_service.web.surroundings import ApiVersions, Dates, LogRequests, UnexpectedErrors
 from local.dicom_service.web.unread_body import DrainUnreadBody
 
 log = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ def create_app(
     app = Starlette(
         routes=[*admin.routes(faults, counts), *_routes(token_secret, faults, switches)],
         middleware=[
-            *(Middleware(each) for each in (KeepConnection, LogRequests, ApiVersions, UnexpectedErrors)),
+            *(Middleware(each) for each in (KeepConnection, Dates, LogRequests, ApiVersions, UnexpectedErrors)),
             Middleware(CountRequests, counts=counts),
             Middleware(DrainUnreadBody),
             Middleware(CountReaders),

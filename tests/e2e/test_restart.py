@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from local.samples import with_other_pixels
@@ -66,3 +67,17 @@ def test_killed_between_the_receipt_and_the_move(tmp_path: Path) -> None:
         wait_for(lambda: True if box.blob("dicom-inbox", "conflict.dcm") is None else None, "it was not moved")
         assert box.blob("dicom-quarantine", "conflict.dcm") == other
         assert box.receipt("conflict.dcm", etag) == receipt
+
+
+def test_both_clocks_leap(tmp_path: Path) -> None:
+    """The app is started again ten years later, and so it is at the DICOM service; it goes on as if nothing were."""
+    with Stack(tmp_path, auth=True, poll_seconds=0.25) as stack:
+        box = DropBox(stack)
+        before, after = make_instance(), make_instance()
+        box.settle("before.dcm", before.content)
+        stack.set_clock(timedelta(days=3650).total_seconds())
+        decided_at = box.settle("after.dcm", after.content)["decided_at"]
+        changes = box.get("/changes").json()["changes"]
+        assert [change["sop_instance_uid"] for change in changes] == [before.sop, after.sop]
+        for time in (decided_at, changes[1]["timestamp"]):
+            assert round((datetime.fromisoformat(time) - datetime.now(UTC)) / timedelta(days=1)) == 3650

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-import time
 from datetime import UTC, datetime, timedelta
+
+from local.dicom_service import clock
 
 TICKS_PER_SECOND = 10_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -16,8 +17,8 @@ _TEXT = re.compile(
 
 
 def now() -> int:
-    """Return the present, in ticks."""
-    return time.time_ns() // 100
+    """Return the present, in ticks, by the service's clock."""
+    return clock.now_ns() // 100
 
 
 def shown(ticks: int) -> str:

@@ -1,1 +1,1 @@
-"""Faults on request, and counts; neither is part of the API."""
+"""Faults on request, counts, and the clock to set; none is part of the API."""

@@ -1,4 +1,4 @@
-"""What surrounds every request: one log line, the versions of the API, and an answer to what was not foreseen.
+"""What surrounds every request: one log line, the date, the API's versions, an answer to what was not foreseen.
 
 A log line has method, route and status; never a UID, a query or a header.
 """
@@ -9,6 +9,8 @@ import logging
 
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from local.dicom_service import clock
 
 SUPPORTED_VERSIONS = b"2"
 
@@ -42,6 +44,23 @@ class LogRequests:
 def _route(scope: Scope) -> str:
     """Return the pattern that the path matched, in which the UIDs are names."""
     return str(getattr(scope.get("route"), "path", "unknown path"))
+
+
+class Dates:
+    """ASGI middleware that dates each answer by the service's clock; the server underneath would by the machine's."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request (ASGI)."""
+
+        async def dating_send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (b"date", clock.http_date().encode())]
+            await send(message)
+
+        await self._app(scope, receive, dating_send)
 
 
 class ApiVersions:

@@ -13,6 +13,7 @@ import pytest
 import uvicorn
 from starlette.types import ASGIApp
 
+from local.dicom_service import clock
 from local.dicom_service.app import create_app
 from local.dicom_service.web.listener import listen
 from tests.contract.plain_client import PlainClient
@@ -107,7 +108,8 @@ def running(data_dir: Path, *, token_secret: str | None = None, **options: Any) 
 @contextmanager
 def serving(app: ASGIApp) -> Iterator[str]:
     """Serve an application in a thread and yield its root URL."""
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=1))
+    config = uvicorn.Config(app, log_config=None, access_log=False, date_header=False, timeout_graceful_shutdown=1)
+    server = uvicorn.Server(config)
     listener = listen(0)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
@@ -120,6 +122,7 @@ def serving(app: ASGIApp) -> Iterator[str]:
         server.should_exit = True
         thread.join()
         listener.close()
+        clock.set_ahead(0)  # it is the process's
 
 
 @contextmanager

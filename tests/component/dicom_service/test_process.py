@@ -116,10 +116,12 @@ def test_secret_is_needed(tmp_path: Path) -> None:
 def test_switches_are_options(tmp_path: Path) -> None:
     """What the service lets and refuses is said on the command line."""
     options = ["--no-auth", "--preamble", "optional", "--mismatch-code", "43265", "--implicit-vr", "reject"]
+    options += ["--clock-ahead-seconds", "3600"]
     with started(tmp_path / "data", *options) as process:
         client = ServiceClient(process.root)
         with client.http:
             assert client.store(Sample().content[132:]).status_code == 200
+            assert client.http.get(f"{process.root}/admin/clock").json() == {"ahead_seconds": 3600}
             reasons = [
                 values(items(response, "00081198")[0], "00081197")
                 for response in (
