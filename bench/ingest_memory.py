@@ -20,10 +20,10 @@ from bench.transfer_memory import MIB, reset_peak_bytes, status_bytes
 from local.soak.plan import small_instance
 from local.stack import Stack
 from local.tokens import Bearer
+from shared.arrivals import Arrival, Door
 from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient
 from shared.settings import load
-from store_on_upload.doors.arrivals import Arrival, Door
 from store_on_upload.ingest import Ingest
 from store_on_upload.receipts.container import read_receipt
 from store_on_upload.upload import handle

@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 
 from azure.storage.blob.aio import BlobClient
 
+from shared.arrivals import Arrival, Door, name_of_restored
 from shared.clients import Clients
-from shared.settings import QUARANTINE
+from shared.settings import QUARANTINE, VAULT, AfterStore, OnConflict
+from shared.sources import Policy
 
-from .doors.arrivals import Arrival, Door
 from .files.quarantine import original_of
 from .files.source import Source, SourceGone, Version, find_version
 from .ingest import Ingest
@@ -76,7 +77,12 @@ def _candidates(clients: Clients, arrival: Arrival) -> list[BlobClient]:
 
 
 async def _as_dropped(clients: Clients, version: Version) -> Version:
-    """Return a version as it was in the inbox, also where the file is in quarantine by now."""
+    """Return a version as it was in the inbox, also where the file is in quarantine by now.
+
+    What retention has put into the vault was not there under this name: it gets one of its own.
+    """
+    if version.blob.container_name == VAULT:
+        return replace(version, name=name_of_restored(version.name))
     return await original_of(clients, version) if version.blob.container_name == QUARANTINE else version
 
 
@@ -100,13 +106,29 @@ async def begin(ingest: Ingest, arrival: Arrival, version: Version, started: flo
 def _first_receipt(ingest: Ingest, arrival: Arrival, version: Version, standing: Document | None) -> Receipt:
     """Return the receipt that a run begins with: the one of this version, or a new one; with today's policy.
 
-    A replay begins anew: the verdict that stands is the one it asks to have reconsidered. But once the instance has got
-    into the service, only the file is left to be dealt with.
+    A replay or a restore begins anew: the verdict that stands is the one it asks to have reconsidered.
     """
     known = standing.of_version(version.etag) if standing else None
-    if known is not None and known.is_final and (arrival.door is not Door.REPLAY or known.is_in_service):
+    if known is not None and known.is_final and not _is_reconsidered(known, arrival.door):
         return known
     if known is None or known.is_final:
         uploaded_at = timestamp(version.last_modified)
         known = Receipt(version.name, version.etag, version.size, uploaded_at, deferrals=arrival.tries)
-    return replace(known, state=State.DEFERRED).under(ingest.clients.sources.policy_for(version.name))
+    begun = replace(known, state=State.DEFERRED, restored=arrival.door is Door.RESTORE)
+    return begun.under(policy_of(ingest.clients, arrival, version))
+
+
+def _is_reconsidered(known: Receipt, door: Door) -> bool:
+    """Say whether a verdict is to be given anew.
+
+    Of a file that is replayed and has got into the service, only the file is left to be dealt with. What is restored
+    may have been deleted since it was last stored.
+    """
+    return door is Door.RESTORE or (door is Door.REPLAY and not known.is_in_service)
+
+
+def policy_of(clients: Clients, arrival: Arrival, version: Version) -> Policy:
+    """Return what holds for a blob: by its name, but for what is restored, which stays in the vault in any case."""
+    if arrival.door is Door.RESTORE:
+        return Policy(None, arrival.partition, (".dcm",), AfterStore.KEEP, OnConflict.QUARANTINE, 0)
+    return clients.sources.policy_for(version.name)

@@ -9,13 +9,13 @@ import azure.functions as func
 from azurefunctions.extensions.bindings.blob import BlobClient
 from azurefunctions.extensions.http.fastapi import Request, Response
 
+from shared.arrivals import Arrival, Door
 from shared.events import failed
+from shared.queues import ARRIVALS, ARRIVALS_POISON, BLOB_POISON
 from shared.settings import LONGEST_RUN_SECONDS, STORAGE_CONNECTION, trigger_settings
 
 from .doors import poison
-from .doors.arrivals import Arrival, Door
 from .doors.messages import handle_message
-from .doors.queues import ARRIVALS, ARRIVALS_POISON, BLOB_POISON
 from .ingest import Ingest, get_ingest
 from .requests.answering import answer
 from .requests.receipt_lookup import look_up_receipt

@@ -8,10 +8,10 @@ from dataclasses import replace
 
 from azure.core.exceptions import AzureError
 
+from shared.arrivals import Arrival, Door
 from shared.events import Failed, describe, event, place
 
 from .beginning import Run
-from .doors.arrivals import Arrival, Door
 from .files.disposal import dispose
 from .files.moving import Leased
 from .files.source import SourceGone
@@ -32,7 +32,7 @@ async def finish(run: Run, receipt: Receipt) -> None:
     ingest, arrival, version, standing = run.ingest, run.arrival, run.version, run.standing
     is_new = standing is None or standing.of_version(receipt.etag) != receipt
     if is_new:
-        is_replay = arrival.door is Door.REPLAY
+        is_replay = arrival.door.is_asked_for
         receipt, is_new = await take_in(ingest.clients, receipt, standing, is_replay=is_replay)
         if is_new:  # otherwise another run of this version was first, and has said so
             report(receipt, arrival.door, time.monotonic() - run.started)
@@ -57,7 +57,7 @@ async def send_later(ingest: Ingest, arrival: Arrival) -> None:
     """
     if arrival.door is Door.SWEEP and arrival.tries >= _TRIES_OF_SWEEP:
         return  # the sweep comes back to it by itself, and would add a message each time
-    door = arrival.door if arrival.door in (Door.REPLAY, Door.SWEEP) else Door.DEFERRAL
+    door = arrival.door if arrival.door.is_asked_for or arrival.door is Door.SWEEP else Door.DEFERRAL
     later = replace(arrival, door=door, tries=arrival.tries + 1)
     await ingest.queues.send(later, delay_seconds(later.tries, Setback("storage_failed", is_outage=True)))
 

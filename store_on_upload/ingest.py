@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from shared.clients import Clients, get_clients
+from shared.queues import Queues
 
-from .doors.queues import Queues
 from .storing.tombstones import Tombstones
 from .waiting.circuit import Circuit
 from .waiting.gate import Gate

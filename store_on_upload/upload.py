@@ -13,12 +13,12 @@ from dataclasses import replace
 from azure.core.exceptions import HttpResponseError
 
 from shared import clock
+from shared.arrivals import Arrival, Door
 from shared.dicomweb import Busy, DICOMwebError
 from shared.events import event
 from shared.settings import LONGEST_RUN_SECONDS
 
-from .beginning import Run, begin, open_arrived
-from .doors.arrivals import Arrival, Door
+from .beginning import Run, begin, open_arrived, policy_of
 from .examine import examine
 from .files.source import Source, SourceGone, Version
 from .finishing import finish, send_later
@@ -100,13 +100,17 @@ async def _begin(ingest: Ingest, arrival: Arrival) -> tuple[Run, Source] | None:
     started = time.monotonic()
     source = await open_arrived(ingest, arrival)
     version = source.version
-    # The sweep and a replay have seen that there is something left to do.
-    if (version.name, version.etag) in ingest.handled and arrival.door not in (Door.SWEEP, Door.REPLAY):
+    if (version.name, version.etag) in ingest.handled and not _finds_something_left(arrival.door):
         return None
     run = await begin(ingest, arrival, version, started, is_new=_is_new(arrival, version))
     if not run.receipt.is_final:
         run = replace(run, receipt=replace(run.receipt, attempts=run.receipt.attempts + 1))
     return run, source
+
+
+def _finds_something_left(door: Door) -> bool:
+    """Say whether whoever sent the blob has seen that there is something left to do."""
+    return door is Door.SWEEP or door.is_asked_for
 
 
 def _is_new(arrival: Arrival, version: Version) -> bool:
@@ -125,7 +129,7 @@ async def _decide(run: Run, source: Source) -> Receipt:
     if run.receipt.is_final:
         return run.receipt
     settings = run.ingest.clients.settings
-    policy = run.ingest.clients.sources.policy_for(source.version.name)
+    policy = policy_of(run.ingest.clients, run.arrival, source.version)
     found = await examine(source, policy, settings.max_instance_bytes)
     if isinstance(found, Decision):
         return run.receipt.decided(found, clock.now(), sha256=source.sha256_of_prefix())

@@ -11,16 +11,16 @@ import base64
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from enum import StrEnum
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
 from shared import setting_rules
+from shared.arrivals import OURS, VERSION, Arrival, Door, Renamed
+from shared.dicomweb import InvalidParameter
+from shared.dicomweb.partitions import partition_path
+from shared.settings import VAULT
 from store_on_upload.files.naming import LONGEST_NAME, name_length
-
-_OURS = "dicom_dropbox"  # in our own messages: the version of their form
-_VERSION = 1
 
 _STORAGE_EVENTS = "Microsoft.Storage."
 _EVENT_GRID_EVENTS = "Microsoft.EventGrid."  # about the subscription itself, such as its validation
@@ -36,48 +36,6 @@ _ETAG = re.compile(r"[!#-~]{1,128}")  # RFC 9110 §8.8.3, without quotation mark
 
 class UnreadableMessage(Exception):
     """A message that is neither ours nor a storage event; the text holds nothing of it."""
-
-
-class Door(StrEnum):
-    """Which way a blob came to be looked at."""
-
-    BLOB = "blob"  # the blob trigger
-    EVENT = "event"  # a storage event
-    DEFERRAL = "deferral"  # put off by ourselves
-    SWEEP = "sweep"  # a listing of the inbox
-    REPLAY = "replay"  # somebody asked for it again
-
-
-@dataclass(frozen=True)
-class Arrival:
-    """A blob to look at.
-
-    Args:
-        names: candidates for its name, the likeliest first; our own messages have one.
-        door: which way it came.
-        etag: its version without quotation marks, where the message tells it.
-        container: where it is; None for the inbox.
-        tries: how often it was sent on without a receipt that counts.
-    """
-
-    names: tuple[str, ...]
-    door: Door
-    etag: str | None = None
-    container: str | None = None
-    tries: int = 0
-
-
-@dataclass(frozen=True)
-class Renamed:
-    """A directory that got a new name: no blob in it has an event of its own.
-
-    Args:
-        prefix: what the names of its blobs begin with.
-        continuation: where an earlier listing of it stopped.
-    """
-
-    prefix: str
-    continuation: str | None = None
 
 
 @dataclass(frozen=True)
@@ -108,12 +66,6 @@ def read_message(body: bytes, inbox: str) -> list[Item]:
     return [item for found in objects for item in _read(found, inbox)]
 
 
-def write_message(item: Arrival | Renamed) -> str:
-    """Return our own message for an item: base64 of ASCII JSON, within the 64 KiB of a queue's message."""
-    content = {_OURS: _VERSION, type(item).__name__.lower(): asdict(item)}
-    return base64.b64encode(json.dumps(content).encode()).decode()
-
-
 def _parse(body: bytes) -> object:
     try:
         try:
@@ -127,7 +79,7 @@ def _parse(body: bytes) -> object:
 def _read(found: object, inbox: str) -> list[Item]:
     if not isinstance(found, dict):
         raise UnreadableMessage("the message holds what is no object")
-    return [_read_ours(found)] if _OURS in found else _read_event(found, inbox)
+    return [_read_ours(found)] if OURS in found else _read_event(found, inbox)
 
 
 def _read_ours(message: Mapping[str, Any]) -> Item:
@@ -141,7 +93,7 @@ def _read_ours(message: Mapping[str, Any]) -> Item:
 
 
 def _ours(message: Mapping[str, Any]) -> Arrival | Renamed:
-    if message[_OURS] != _VERSION:
+    if message[OURS] != VERSION:
         raise ValueError("another version")
     if "renamed" in message:
         return Renamed(**message["renamed"])
@@ -160,6 +112,7 @@ def _is_sound(item: Arrival | Renamed) -> bool:
         and (item.etag is None or bare_etag(item.etag) == item.etag)
         and (item.container is None or _is_container(item.container))
         and isinstance(item.tries, int)
+        and _may_have_partition(item)
     )
 
 
@@ -229,6 +182,16 @@ def _is_container(value: object) -> bool:
     try:
         return isinstance(value, str) and bool(setting_rules.container(value))
     except ValueError:
+        return False
+
+
+def _may_have_partition(item: Arrival) -> bool:
+    """Say whether a partition is one, and named only where no blob's name decides: of what comes from the vault."""
+    if (item.door is Door.RESTORE) != (item.container == VAULT):
+        return False
+    try:
+        return item.partition is None or (item.door is Door.RESTORE and bool(partition_path(item.partition)))
+    except (InvalidParameter, TypeError):
         return False
 
 

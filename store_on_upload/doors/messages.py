@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from shared.arrivals import Arrival, Renamed
 from shared.events import event
 from store_on_upload.ingest import Ingest
 from store_on_upload.upload import handle
 
-from .arrivals import Arrival, Item, Nothing, Renamed, UnreadableMessage, read_message
+from .arrivals import Item, Nothing, UnreadableMessage, read_message
 from .renamed import send_blobs_under
 
 

@@ -6,11 +6,12 @@ import base64
 import json
 from typing import Any
 
+from shared.arrivals import Arrival, Door, Renamed
 from shared.events import event
 from store_on_upload.ingest import Ingest
 from store_on_upload.waiting.put_off import poisoned
 
-from .arrivals import Arrival, Door, Nothing, Renamed
+from .arrivals import Nothing
 from .messages import read_or_park
 
 _AGAIN_AFTER_SECONDS = 60

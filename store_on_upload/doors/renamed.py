@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from shared.arrivals import Arrival, Door, Renamed
 from store_on_upload.ingest import Ingest
-
-from .arrivals import Arrival, Door, Renamed
 
 # A listing that takes longer goes on in a message of its own.
 _BUDGET_SECONDS = 240.0

@@ -67,6 +67,7 @@ class Receipt:
         failed_at: when it last failed, and if that was by itself (`failed_by_itself`).
         stuck_since: since when the service says that the instance is being stored.
         source, partition, after_store, on_conflict: the policy applied.
+        restored: whether it is of a blob of the vault, from which a study was put back; that stays where it is.
         decided_at: when the verdict was given.
         superseded: other verdicts that replays have replaced, the oldest first: `verdict`, `reason`, `decided_at`.
     """
@@ -101,6 +102,7 @@ class Receipt:
     partition: str | None = None
     after_store: str | None = None
     on_conflict: str | None = None
+    restored: bool = False
     decided_at: str | None = None
     superseded: tuple[dict[str, str | None], ...] = ()
 
@@ -117,7 +119,7 @@ class Receipt:
     @property
     def disposition(self) -> Disposition:
         """What becomes of the file; one that was changed on its way is archived, whatever the policy says."""
-        if self.verdict is None or self.verdict is Verdict.IGNORED:
+        if self.verdict is None or self.verdict is Verdict.IGNORED or self.restored:
             return Disposition.KEEP
         if self.verdict.quarantines:
             return Disposition.QUARANTINE

@@ -7,8 +7,8 @@ from datetime import timedelta
 
 from shared import clock
 from shared.clients import Clients
+from shared.queues import ARRIVALS_POISON, BLOB_POISON, PARKED, Queues
 from shared.settings import LONGEST_RUN_SECONDS
-from store_on_upload.doors.queues import ARRIVALS_POISON, BLOB_POISON, PARKED, Queues
 from store_on_upload.storing.tombstones import Tombstones
 
 from .archived import check_archive

@@ -9,9 +9,9 @@ from typing import Any
 
 from azure.storage.blob import BlobProperties
 
+from shared.arrivals import Arrival, Door
 from shared.clients import Clients
 from shared.settings import QUARANTINE
-from store_on_upload.doors.arrivals import Arrival, Door
 from store_on_upload.files.moving import SOURCE_ETAG
 from store_on_upload.files.quarantine import read_reason
 from store_on_upload.files.source import find_version

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 
+from shared.arrivals import Door
 from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient
 from store_on_upload.beginning import Run
-from store_on_upload.doors.arrivals import Door
 from store_on_upload.files.source import Source
 from store_on_upload.part10 import Header
 

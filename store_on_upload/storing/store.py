@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 from shared import clock
+from shared.arrivals import Door
 from shared.dicomweb import InstanceOutcome, StatusError, StoreReason, StoreResult
 from shared.events import event
 from shared.settings import OnConflict, OnPurged
-from store_on_upload.doors.arrivals import Door
 from store_on_upload.files.source import HashedBody, body_of
 from store_on_upload.part10 import Unfit
 from store_on_upload.receipts.container import read_receipt
@@ -70,7 +70,8 @@ async def _is_purged(job: Job) -> bool:
     study = job.header.study_instance_uid
     if job.clients.settings.on_purged is OnPurged.STORE or study is None:
         return False
-    return await job.run.ingest.tombstones.has(job.partition, study, look_again=job.door in (Door.SWEEP, Door.REPLAY))
+    look_again = job.door is Door.SWEEP or job.door.is_asked_for
+    return await job.run.ingest.tombstones.has(job.partition, study, look_again=look_again)
 
 
 async def _as_it_is(job: Job) -> _Sent:
@@ -137,7 +138,7 @@ async def _judge_stored(job: Job, sent: _Sent, named_by_service: str | None) -> 
     version = job.source.version
     standing = job.run.standing or await read_receipt(job.clients, version.name)
     earlier = standing.of_version(version.etag) if standing else None
-    if earlier and earlier.is_final and job.door is not Door.REPLAY:
+    if earlier and earlier.is_final and not job.door.is_asked_for:
         return earlier  # this version's event came twice
     uids = await find_uids(job.dicom, job.header, named_by_service)
     job = job.of(uids)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from shared import clock
-from store_on_upload.doors.arrivals import Arrival, Door
+from shared.arrivals import Arrival, Door
 from store_on_upload.files.listing import Row
 from store_on_upload.files.source import version_of
 from store_on_upload.ingest import Ingest

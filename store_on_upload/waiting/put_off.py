@@ -12,11 +12,11 @@ from dataclasses import replace
 from azure.core.exceptions import AzureError
 
 from shared import clock
+from shared.arrivals import Arrival, Door
 from shared.dicomweb import DICOMwebError, Query
 from shared.events import Failed, describe, event, place
 from shared.settings import QUARANTINE
 from store_on_upload.beginning import Run, begin, find_arrived
-from store_on_upload.doors.arrivals import Arrival, Door
 from store_on_upload.files.quarantine import delete_reason_without_file
 from store_on_upload.files.source import version_of
 from store_on_upload.finishing import finish, report, send_later
@@ -54,7 +54,7 @@ async def put_off(ingest: Ingest, arrival: Arrival, setback: Setback) -> None:
 
 
 async def defer(run: Run, setback: Setback) -> None:
-    """Put a blob off, or give it up where it has failed by itself for too long; so with a replay.
+    """Put a blob off, or give it up where it has failed by itself for too long; so with a replay or a restore.
 
     Raises:
         AzureError, Failed: not possible.
@@ -67,7 +67,7 @@ async def defer(run: Run, setback: Setback) -> None:
     now = clock.now()
     delay = delay_seconds(receipt.deferrals + 1, setback)
     later = deferred(receipt, setback, now, delay)
-    if run.arrival.door is Door.REPLAY:
+    if run.arrival.door.is_asked_for:
         return await _replay_later(ingest, run.arrival, later, delay)
     if should_give_up(later, ingest.clients.settings.give_up_after_days):
         if await _service_answers(ingest, receipt.partition):
@@ -108,13 +108,13 @@ async def _wait(run: Run, later: Receipt, delay: float) -> None:
 
 
 async def _replay_later(ingest: Ingest, arrival: Arrival, later: Receipt, delay: float) -> None:
-    """Put a replay off: what is in quarantine keeps its verdict until it has another, so the message alone tells.
+    """Put a replay or a restore off: the verdict that stands, stands until there is another; the message alone tells.
 
     Raises:
         AzureError: the message could not be sent.
     """
     if later.failed_by_itself and later.deferrals >= MAX_REPLAY_TRIES:
-        return event("replay_ended", level=logging.WARNING, reason=later.reason)
+        return event("replay_ended", level=logging.WARNING, reason=later.reason, door=arrival.door)
     event("blob_deferred", reason=later.reason, attempts=later.attempts, seconds=round(delay))
     tries = later.deferrals if later.failed_by_itself else min(later.deferrals, _TRIES_OF_OUTAGES)
     return await ingest.queues.send(replace(arrival, tries=tries), delay)
@@ -126,8 +126,8 @@ async def poisoned(ingest: Ingest, arrival: Arrival) -> None:
     Raises:
         AzureError, Failed: not possible.
     """
-    if arrival.door is Door.REPLAY:
-        return event("replay_ended", level=logging.WARNING, reason="poisoned")
+    if arrival.door.is_asked_for:
+        return event("replay_ended", level=logging.WARNING, reason="poisoned", door=arrival.door)
     version = await find_arrived(ingest, arrival)
     if version is None:
         return await close_gone(ingest, arrival)

@@ -12,12 +12,12 @@ from multiprocessing.context import ForkServerProcess
 from azure.storage.blob.aio import ExponentialRetry
 
 from shared import clients as shared_clients
+from shared.arrivals import Arrival
 from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient
 from shared.dicomweb.retry import RetryPolicy
 from shared.dicomweb.transport import AiohttpTransport
 from shared.settings import Settings, load
-from store_on_upload.doors.arrivals import Arrival
 from store_on_upload.doors.messages import handle_message
 from store_on_upload.ingest import Ingest
 from store_on_upload.upload import handle

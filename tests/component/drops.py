@@ -16,9 +16,9 @@ from azure.core.exceptions import ResourceExistsError
 from azure.storage.blob import BlobLeaseClient, BlobServiceClient
 from azure.storage.queue import QueueClient
 
+from shared.arrivals import Arrival, Door
+from shared.queues import ARRIVALS
 from shared.settings import ARCHIVE, CONTROL, DEFAULT_INBOX, OWN_CONTAINERS, QUARANTINE, QUARANTINE_REASONS, RECEIPTS
-from store_on_upload.doors.arrivals import Arrival, Door
-from store_on_upload.doors.queues import ARRIVALS
 from tests.component.app_process import Work, start
 from tests.component.dicom_service.support import ServiceClient, running
 from tests.dicom_samples import Sample

@@ -14,11 +14,11 @@ import pytest
 from azure.core.exceptions import ResourceNotFoundError
 
 from local.dicom_service.change_feed import timestamps
+from shared.arrivals import Arrival, Door
 from shared.clients import Clients
 from shared.dicomweb import Body, DICOMwebClient
 from shared.settings import QUARANTINE, QUARANTINE_REASONS, OnConflict, Settings
 from shared.sources import Source, Sources
-from store_on_upload.doors.arrivals import Arrival, Door
 from store_on_upload.ingest import Ingest
 from store_on_upload.receipts.container import read_receipt
 from store_on_upload.receipts.receipt import Receipt

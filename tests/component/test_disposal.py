@@ -11,11 +11,11 @@ from itertools import count
 import pytest
 from azure.core.exceptions import ResourceNotFoundError, ServiceRequestError, ServiceResponseError
 
+from shared.arrivals import Arrival, Door
 from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient
 from shared.settings import ARCHIVE, QUARANTINE, AfterStore
 from shared.sources import Sources
-from store_on_upload.doors.arrivals import Arrival, Door
 from store_on_upload.files.naming import with_suffix
 from store_on_upload.files.quarantine import read_reason, reason_name
 from store_on_upload.ingest import Ingest

@@ -9,10 +9,10 @@ from contextlib import suppress
 import pytest
 from azure.core.exceptions import ResourceExistsError
 
+from shared.arrivals import Arrival, Door, Renamed, write_message
 from shared.clients import Clients
-from store_on_upload.doors.arrivals import Arrival, Door, Renamed, write_message
+from shared.queues import ARRIVALS, FOREIGN_POISON, PARKED
 from store_on_upload.doors.poison import handle_poisoned_arrival, handle_poisoned_blob
-from store_on_upload.doors.queues import ARRIVALS, FOREIGN_POISON, PARKED
 from store_on_upload.files.quarantine import read_reason
 from store_on_upload.ingest import Ingest
 from store_on_upload.receipts.container import read_receipt, write_receipt

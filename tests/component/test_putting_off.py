@@ -9,11 +9,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from shared import clock
+from shared.arrivals import Arrival, Door, Renamed, write_message
 from shared.clients import Clients
+from shared.queues import Queues
 from shared.settings import DEFAULT_INBOX, QUARANTINE, RECEIPTS, RETENTION_RECORDS
 from shared.tombstones import tombstone_name
-from store_on_upload.doors.arrivals import Arrival, Door, Renamed, read_message, write_message
-from store_on_upload.doors.queues import Queues
+from store_on_upload.doors.arrivals import read_message
 from store_on_upload.ingest import Ingest
 from store_on_upload.sweeping.sweep import sweep
 from store_on_upload.upload import handle

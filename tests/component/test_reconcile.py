@@ -12,8 +12,10 @@ from azure.core.exceptions import ResourceExistsError
 
 from local.azurite import Azurite
 from shared import clock
+from shared.arrivals import Arrival, Door
 from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient
+from shared.queues import ARRIVALS_POISON, BLOB_POISON, PARKED
 from shared.settings import (
     ARCHIVE,
     OWN_CONTAINERS,
@@ -24,8 +26,6 @@ from shared.settings import (
     AfterStore,
 )
 from shared.tombstones import tombstone_name
-from store_on_upload.doors.arrivals import Arrival, Door
-from store_on_upload.doors.queues import ARRIVALS_POISON, BLOB_POISON, PARKED
 from store_on_upload.files.source import find_version
 from store_on_upload.ingest import Ingest
 from store_on_upload.receipts.container import read_receipt, write_if_unchanged, write_receipt

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from azure.storage.blob.aio import BlobClient, BlobLeaseClient
 
+from shared.arrivals import Arrival, Door
 from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient
 from store_on_upload import upload
-from store_on_upload.doors.arrivals import Arrival, Door
 from store_on_upload.files.source import Source
 from store_on_upload.receipts.receipt import Receipt
 from store_on_upload.storing import claim, keeping, replacement, store

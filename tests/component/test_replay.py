@@ -13,14 +13,14 @@ from azure.core.exceptions import ResourceNotFoundError
 
 from local.azurite import Azurite
 from shared import clock
+from shared.arrivals import Arrival, Door, Renamed
 from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient, ResponseLost
+from shared.queues import ARRIVALS, Queues
 from shared.settings import ARCHIVE, QUARANTINE, QUARANTINE_REASONS, RETENTION_RECORDS, OnPurged
 from shared.sources import Sources
 from shared.tombstones import tombstone_name
-from store_on_upload.doors.arrivals import Arrival, Door, Renamed
 from store_on_upload.doors.messages import handle_message
-from store_on_upload.doors.queues import ARRIVALS, Queues
 from store_on_upload.files import disposal
 from store_on_upload.files.quarantine import delete_reason, read_reason
 from store_on_upload.ingest import Ingest

@@ -10,10 +10,10 @@ from dataclasses import replace
 import httpx
 from azure.storage.blob import ContainerClient
 
+from shared.arrivals import Arrival, Door
 from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient
 from shared.settings import RECEIPTS
-from store_on_upload.doors.arrivals import Arrival, Door
 from store_on_upload.ingest import Ingest
 from store_on_upload.receipts.container import read_receipt
 from store_on_upload.receipts.receipt import Document

@@ -15,10 +15,10 @@ from azure.core.exceptions import (
     ServiceRequestError,
 )
 
+from shared.arrivals import Arrival, Door
 from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient, RetryPolicy
 from shared.settings import CONTROL
-from store_on_upload.doors.arrivals import Arrival, Door
 from store_on_upload.ingest import Ingest
 from store_on_upload.upload import handle
 from store_on_upload.verdict import Verdict

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from shared.arrivals import Arrival, Door
 from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient
 from shared.settings import AfterStore, Settings
 from shared.sources import Sources
-from store_on_upload.doors.arrivals import Arrival, Door
 from store_on_upload.ingest import Ingest
 from store_on_upload.upload import handle
 from tests.component.watched_storage import Watch, watched

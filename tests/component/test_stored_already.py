@@ -12,8 +12,8 @@ import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from local.dicom_service.app import create_app
+from shared.arrivals import Arrival, Door
 from shared.clients import Clients
-from store_on_upload.doors.arrivals import Arrival, Door
 from store_on_upload.storing import store
 from store_on_upload.upload import handle
 from tests.component.dicom_service.support import running, serving

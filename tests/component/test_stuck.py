@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from shared import clock
+from shared.arrivals import Arrival, Door
 from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient
-from store_on_upload.doors.arrivals import Arrival, Door
 from store_on_upload.storing import store
 from store_on_upload.storing.stuck import clear_remains
 from store_on_upload.upload import handle

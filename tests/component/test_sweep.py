@@ -18,11 +18,12 @@ from azure.storage.blob.aio import BlobLeaseClient, BlobServiceClient
 
 from local.azurite import Azurite
 from shared import clock
+from shared.arrivals import Arrival, Door
 from shared.clients import Clients
+from shared.queues import ARRIVALS
 from shared.settings import CONTROL, OWN_CONTAINERS, RECEIPTS
-from store_on_upload.doors.arrivals import Arrival, Door, read_message
+from store_on_upload.doors.arrivals import read_message
 from store_on_upload.doors.messages import handle_message
-from store_on_upload.doors.queues import ARRIVALS
 from store_on_upload.files import listing
 from store_on_upload.files.listing import Row
 from store_on_upload.ingest import Ingest

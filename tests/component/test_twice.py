@@ -10,9 +10,9 @@ from dataclasses import replace
 
 import pytest
 
+from shared.arrivals import Arrival, Door
 from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient
-from store_on_upload.doors.arrivals import Arrival, Door
 from store_on_upload.ingest import Ingest
 from store_on_upload.receipts.container import read_receipt
 from store_on_upload.upload import handle

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from shared.arrivals import Arrival, Door, write_message
 from shared.settings import ARCHIVE, DEFAULT_INBOX, QUARANTINE, RETENTION_RECORDS
 from shared.tombstones import tombstone_name
-from store_on_upload.doors.arrivals import Arrival, Door, write_message
 from tests.component.app_process import Work
 from tests.component.drops import Drop
 from tests.component.runs import an_hour_ago

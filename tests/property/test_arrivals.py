@@ -10,7 +10,8 @@ from typing import Any
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from store_on_upload.doors.arrivals import Arrival, Door, Renamed, UnreadableMessage, read_message, write_message
+from shared.arrivals import Arrival, Door, Renamed, write_message
+from store_on_upload.doors.arrivals import UnreadableMessage, read_message
 
 INBOX = "dicom-inbox"
 SUBJECT = f"/blobServices/default/containers/{INBOX}/blobs/a.dcm"

@@ -8,15 +8,9 @@ from typing import Any
 
 import pytest
 
-from store_on_upload.doors.arrivals import (
-    Arrival,
-    Door,
-    Nothing,
-    Renamed,
-    UnreadableMessage,
-    read_message,
-    write_message,
-)
+from shared.arrivals import Arrival, Door, Renamed, write_message
+from shared.settings import VAULT
+from store_on_upload.doors.arrivals import Nothing, UnreadableMessage, read_message
 
 INBOX = "dicom-inbox"
 ACCOUNT = (
@@ -289,3 +283,26 @@ def test_our_own_form() -> None:
     assert base64.b64decode(written) == f'{{"dicom_dropbox": 1, "arrival": {fields}}}'.encode()
     least = b'{"dicom_dropbox": 1, "arrival": {"names": ["a.dcm"], "door": "sweep"}}'
     assert read_message(least, INBOX) == [Arrival(("a.dcm",), Door.SWEEP)]
+
+
+@pytest.mark.parametrize("partition", [None, "site-a"])
+def test_a_restore_names_its_partition(partition: str | None) -> None:
+    """What comes from the vault has no name that would decide; nothing else may name one."""
+    restored = Arrival(("site-a/1/2/3/4.dcm",), Door.RESTORE, container=VAULT, partition=partition)
+    assert read_message(write_message(restored).encode(), INBOX) == [restored]
+
+
+@pytest.mark.parametrize(
+    "arrival",
+    [
+        Arrival(("a.dcm",), Door.RESTORE),
+        Arrival(("a.dcm",), Door.RESTORE, container="dicom-quarantine"),
+        Arrival(("a.dcm",), Door.REPLAY, container=VAULT),
+        Arrival(("a.dcm",), Door.REPLAY, container="dicom-quarantine", partition="site-a"),
+        Arrival(("a.dcm",), Door.RESTORE, container=VAULT, partition="../site-a"),
+    ],
+)
+def test_no_other_message_leads_to_the_vault(arrival: Arrival) -> None:
+    """Or from the vault by another door, or into a partition by its name."""
+    with pytest.raises(UnreadableMessage):
+        read_message(write_message(arrival).encode(), INBOX)

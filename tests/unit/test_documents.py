@@ -12,11 +12,11 @@ from query_api import refusals
 from query_api.openapi.document import document as openapi_document
 from query_api.routes import ROUTES
 from query_api.searching.adaptations import ADAPTATIONS
+from shared import queues
 from shared.events import FIELDS
 from shared.problems import CODES
 from shared.settings import Settings, setting_name
 from shared.sources import Source, read_sources
-from store_on_upload.doors import queues
 from store_on_upload.receipts.receipt import Document, Receipt, State
 from store_on_upload.reconcile.report import MEANINGS
 from store_on_upload.requests.answering import REFUSALS

@@ -8,7 +8,7 @@ from __future__ import annotations
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from azure.storage.queue.aio import QueueClient, QueueServiceClient
 
-from .arrivals import Arrival, Renamed, write_message
+from shared.arrivals import Arrival, Renamed, write_message
 
 ARRIVALS = "dicom-arrivals"
 ARRIVALS_POISON = f"{ARRIVALS}-poison"
