@@ -23,7 +23,6 @@ from local import samples
 from local.process import PartFailed
 from local.stack import Stack
 
-KEEP_DAYS = 3650
 WAIT_SECONDS = 90
 _JSON = {"Accept": "application/dicom+json"}
 
@@ -110,8 +109,6 @@ class Demo:
         self._look_up()
         self._chapter("Fetching instances through the app")
         self._fetch(stored)
-        self._chapter(f"What retention would delete, with PURGE_AFTER_DAYS={KEEP_DAYS}")
-        self._report_retention()
         self._say_totals(len(stored) + len(odd))
 
     def _chapter(self, title: str) -> None:
@@ -199,22 +196,6 @@ class Demo:
                 raise Surprise(f"{drop.name}: what comes back ({response.status_code}) is not what was dropped")
             self._console.print(f"{len(response.content):>9,} B  byte for byte  {drop.name}")
 
-    def _report_retention(self) -> None:
-        self._stack.fire("purge_study")
-        lines = self._retention_report().splitlines()
-        for line in map(json.loads, lines):
-            self._console.print(f"due: …{line['study_instance_uid'][-24:]:24}  {line['why']}")
-        self._console.print(f"{len(lines)} studies are due. Nothing is deleted: PURGE_MODE is report.")
-
-    def _retention_report(self) -> str:
-        records = self._storage.get_container_client("retention-records")
-        deadline = time.monotonic() + WAIT_SECONDS
-        while not (names := list(records.list_blob_names(name_starts_with="reports/"))):
-            if time.monotonic() > deadline:
-                raise Surprise("no retention report was written")
-            time.sleep(0.1)
-        return records.download_blob(names[-1], encoding="utf-8").readall()
-
     def _say_totals(self, dropped: int) -> None:
         verdicts = ", ".join(f"{count} {verdict}" for verdict, count in sorted(self._verdicts.items()))
         self._console.print()
@@ -239,8 +220,7 @@ def main() -> int:
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="dicom-demo-") as folder:
         try:
-            settings = {"PURGE_AFTER_DAYS": str(KEEP_DAYS), "PURGE_MODE": "report"}
-            with Stack(Path(folder), auth=True, poll_seconds=0.5, settings=settings) as stack:
+            with Stack(Path(folder), auth=True, poll_seconds=0.5) as stack:
                 console.print(f"Ready after {time.monotonic() - started:.1f} s.")
                 Demo(stack, console).run()
         except (Surprise, PartFailed, httpx.HTTPError) as error:

@@ -71,7 +71,7 @@ def test_importing_the_app_never_fails(setting: str, monkeypatch: pytest.MonkeyP
     """Whatever the settings: an import error would take health, ingest and timer down together."""
     for name in ("DICOM_SERVICE_URL", "DICOM_STORAGE", "DICOM_INBOX_CONTAINER", "BLOB_TRIGGER_SOURCE", "PURGE_MODE"):
         monkeypatch.setenv(name, setting)
-    monkeypatch.setenv("PURGE_AFTER_DAYS", setting)
+    monkeypatch.setenv("VAULT_DAYS", setting)
     with run("import function_app; print(len(function_app.app.get_functions()))") as process:
         output, _ = process.communicate(timeout=60)
     assert process.returncode == 0, output

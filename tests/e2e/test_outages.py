@@ -24,7 +24,7 @@ def proxy() -> Iterator[TcpProxy]:
 def box(proxy: TcpProxy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DropBox]:
     """A stack of its own, whose app reaches the DICOM service through the proxy."""
     ports = Ports(dicom=proxy.target_port)
-    settings = {"DICOM_SERVICE_URL": proxy.url, "PURGE_AFTER_DAYS": "30"}
+    settings = {"DICOM_SERVICE_URL": proxy.url}
     folder = tmp_path_factory.mktemp("outage")
     with Stack(folder, ports=ports, auth=True, poll_seconds=0.25, settings=settings) as stack:
         yield DropBox(stack)
