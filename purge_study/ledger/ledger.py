@@ -6,13 +6,23 @@ included, so that a killed run leaves no index that disagrees.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+import asyncio
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime
+from itertools import islice
 
 from shared.clients import Clients
+from shared.settings import ConfigurationError
 
+from . import keys
+from .entities import PARTITION_KEY, Entity, later, mark_entity, row_of, time_in
+from .hashing import Hasher
 from .row import Row, StudyKey
+from .table import Table
+from .transactions import MOST_OPERATIONS, packed, replacing, unmarking
+
+_NAME = "RetentionLedger"
 
 
 @dataclass(frozen=True)
@@ -39,8 +49,9 @@ class Counts:
     """How many studies there are.
 
     Args:
-        studies: in the service, as far as the ledger knows.
-        months: month of the last day, `2026-03` → modality → how many.
+        studies: that have been read, and not been deleted since.
+        months: month of the last day, `2026-03` → modality → how many of them. One with several modalities counts
+            once, under all of them: `CT\\SR`; one without any under a blank. Those without a last day count nowhere.
     """
 
     studies: int = 0
@@ -50,6 +61,10 @@ class Counts:
 class Ledger:
     """Reads and writes the ledger; every method raises AzureError where storage fails. One run alone writes."""
 
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._writing = asyncio.Lock()
+
     @classmethod
     async def open(cls, clients: Clients) -> Ledger:
         """Open the table that belongs to LEDGER_KEY; with another key it is another one, empty at first.
@@ -57,56 +72,134 @@ class Ledger:
         Raises:
             ConfigurationError: LEDGER_KEY, or the address of the table service, is not set.
         """
-        raise NotImplementedError
+        key = clients.settings.ledger_key
+        if key is None or clients.tables is None:
+            raise ConfigurationError(["LEDGER_KEY and the address of the table service: retention needs them"])
+        return cls(Table(await clients.tables.create_table_if_not_exists(_NAME + Hasher(key).key_id)))
 
     async def progress(self) -> Progress:
         """Return how far it has come."""
-        raise NotImplementedError
+        (stored,) = await self._table.get(keys.PROGRESS)
+        entity: Entity = stored or {}
+        return Progress(
+            mark=time_in(entity, "mark"),
+            is_folded=entity.get("is_folded", False),
+            judged_by=entity.get("judged_by"),
+            judging=entity.get("judging"),
+            judged_to=entity.get("judged_to"),
+        )
 
     async def note(self, progress: Progress) -> None:
         """Write down how far it has come."""
-        raise NotImplementedError
+        columns = {**asdict(progress), "mark": progress.mark and progress.mark.isoformat()}
+        entity = {name: value for name, value in columns.items() if value is not None}
+        await self._table.put([{"PartitionKey": PARTITION_KEY, "RowKey": keys.PROGRESS, **entity}])
 
     async def counts(self) -> Counts:
         """Return the counts."""
-        raise NotImplementedError
+        studies, months = 0, dict[str, dict[str, int]]()
+        async for stored in self._table.range(keys.COUNTS):
+            if stored["RowKey"] == keys.COUNT_OF_STUDIES:
+                studies = stored["count"]
+            else:
+                month, modality = keys.month_and_modality(stored["RowKey"])
+                months.setdefault(month, {})[modality] = stored["count"]
+        return Counts(studies, months)
 
     async def find(self, key: StudyKey) -> Row | None:
-        """Return a study's row."""
-        raise NotImplementedError
+        """Return a study's row; of one that is only marked, what the feed told of it."""
+        stored, mark = await self._table.get(keys.study_row(key), keys.mark_row(key))
+        if stored is None and mark is None:
+            return None
+        return _marked(row_of(stored) if stored else Row(key), mark)
 
     async def find_study(self, study_instance_uid: str) -> list[Row]:
         """Return a UID's rows, one for each partition that has such a study."""
-        raise NotImplementedError
+        rows = {row.key: row async for row in self._rows(f"{keys.STUDIES}{study_instance_uid}:")}
+        async for mark in self._table.range(f"{keys.MARKS}{study_instance_uid}:"):
+            key = keys.study_of_mark(mark["RowKey"])
+            rows[key] = _marked(rows.get(key, Row(key)), mark)
+        return [rows[key] for key in sorted(rows)]
 
     async def of_patient(self, group: str) -> list[Row]:
         """Return all studies of a patient group, purged ones too."""
-        raise NotImplementedError
+        return [row async for row in self._rows(f"{keys.PATIENTS}{group}:")]
 
     async def of_accession(self, accession: str) -> list[Row]:
         """Return all studies with an accession number, purged ones too."""
-        raise NotImplementedError
+        return [row async for row in self._rows(f"{keys.ACCESSIONS}{accession}:")]
 
     def due(self, today: date) -> AsyncIterator[Row]:
-        """Yield the studies whose last day has passed, the longest overdue first."""
-        raise NotImplementedError
+        """Yield the studies whose last day has passed, the longest overdue first.
+
+        Neither those that are kept for ever, nor those that are kept because something is unknown, nor purged ones.
+        """
+        return self._rows(keys.DUE, before=f"{keys.DUE}{today.isoformat()}")
 
     def listed(self) -> AsyncIterator[Row]:
         """Yield the studies that are kept because something is unknown."""
-        raise NotImplementedError
+        return self._rows(keys.LISTED)
 
-    def marked(self) -> AsyncIterator[StudyKey]:
-        """Yield the studies that are to be read again."""
-        raise NotImplementedError
+    def by_patient(self, *, past: str | None = None) -> AsyncIterator[Row]:
+        """Yield all studies that have been read, those of a patient group one after the other, purged ones too.
+
+        Args:
+            past: a key of this order (`keys.patient_row`); only the rows after it.
+        """
+        return self._rows(keys.PATIENTS, past=past)
+
+    async def marked(self) -> AsyncIterator[StudyKey]:
+        """Yield the studies that are to be read again, or for the first time."""
+        async for mark in self._table.range(keys.MARKS):
+            yield keys.study_of_mark(mark["RowKey"])
+
+    async def has_marks(self) -> bool:
+        """Say whether there is any such study."""
+        return bool([mark async for mark in self._table.range(keys.MARKS, most=1)])
 
     async def mark(self, received: Mapping[StudyKey, datetime | None]) -> None:
         """Mark studies for re-reading, and note when their newest instance was received: the later time stands."""
-        raise NotImplementedError
+        studies = iter(sorted(received))
+        async with self._writing:
+            while some := {keys.mark_row(key): received[key] for key in islice(studies, MOST_OPERATIONS)}:
+                there = await self._table.get(*some)
+                await self._table.put(
+                    mark_entity(key, later(time, time_in(mark or {}, "received")))
+                    for (key, time), mark in zip(some.items(), there, strict=True)
+                )
 
-    async def write(self, rows: Sequence[Row], *, read: StudyKey | None = None) -> None:
-        """Write rows with their indexes; `read` is no longer marked."""
-        raise NotImplementedError
+    async def write(self, rows: Sequence[Row], *, read: Collection[StudyKey] = ()) -> None:
+        """Write rows with their indexes; those of `read` come last and are no longer marked.
+
+        Each is written as a whole or not at all, in this order: after a failure, or a kill, what was to be read is
+        marked still unless all that goes with it is written.
+        """
+        given = {row.key: row for row in rows}
+        last = {key: given[key] for key in read if key in given}
+        await self._replace({**{key: row for key, row in given.items() if key not in last}, **last}, read)
 
     async def remove(self, key: StudyKey) -> None:
         """Forget a study that somebody else has deleted."""
-        raise NotImplementedError
+        await self._replace({key: None}, [key])
+
+    async def _replace(self, rows: Mapping[StudyKey, Row | None], unmarked: Collection[StudyKey]) -> None:
+        async with self._writing:
+            there = dict(zip(rows, await self._table.get(*map(keys.study_row, rows)), strict=True))
+            marks = await self._marks_of(unmarked)
+            changes = [replacing(key, there[key], row, marks.pop(key, None)) for key, row in rows.items()]
+            for change in packed([*changes, *map(unmarking, marks.values())]):
+                await self._table.carry_out(change)
+
+    async def _marks_of(self, studies: Collection[StudyKey]) -> dict[StudyKey, str]:
+        """Return the keys of the marks that there are."""
+        found = await self._table.get(*map(keys.mark_row, studies))
+        return {key: keys.mark_row(key) for key, mark in zip(studies, found, strict=True) if mark is not None}
+
+    async def _rows(self, prefix: str, *, past: str | None = None, before: str | None = None) -> AsyncIterator[Row]:
+        async for stored in self._table.range(prefix, past=past, before=before):
+            yield row_of(stored)
+
+
+def _marked(row: Row, mark: Entity | None) -> Row:
+    """Return a row with what the feed has told since it was read."""
+    return replace(row, received=later(row.received, time_in(mark, "received"))) if mark else row

@@ -49,6 +49,7 @@ class Reading:
         accessions: keyed hashes of each AccessionNumber, as `Hasher.accession` makes them.
         instances: how many there are.
         etag: of the study's metadata; it changes whenever an instance does. None where the service gives none.
+        is_whole: False where the study has more values than the ledger can hold: it is kept, whatever the rest says.
     """
 
     attributes: Mapping[str, Values]
@@ -56,6 +57,7 @@ class Reading:
     accessions: frozenset[str]
     instances: int
     etag: str | None
+    is_whole: bool = True
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ class Row:
         judged_by: hash of that policy. Lists are not in it: they change daily, and concern few studies each time.
         purged_at: when retention deleted it; its dates count for the patient's other studies ever after.
         failures: how many runs in a row could not delete it.
+        has_late_instance: whether an instance came between the last look at it and its deletion, which was told.
     """
 
     key: StudyKey
@@ -79,3 +82,4 @@ class Row:
     judged_by: str | None = None
     purged_at: datetime | None = None
     failures: int = 0
+    has_late_instance: bool = False

@@ -1,0 +1,155 @@
+"""A row as an entity of Table storage, and back (pure).
+
+A study stands under several RowKeys with the same content, so that every index answers in one query. What is more than
+one property or transaction can hold is cut before it is judged: `fitted`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import date, datetime
+from typing import Any, Final
+
+from purge_study.policy.facts import Values
+from purge_study.policy.policy import Doubt, Judgement, State
+
+from .row import Patient, Reading, Row, StudyKey
+
+PARTITION_KEY: Final = "ledger"
+Entity = dict[str, Any]
+# A transaction may have 100 operations and 4 MiB: at worst the old and the new accession numbers of one study, and
+# everything of it once for each.
+MOST_ACCESSIONS: Final = 40
+_MOST_CHARACTERS = 16_000
+_MOST_CHARACTERS_OF_DOUBTS = 4_000
+
+
+def fitted(reading: Reading) -> Reading:
+    """Return what of a reading the ledger can hold; where that is not all, it is not whole, and the study is kept."""
+    attributes = dict(reading.attributes)
+    while len(_json(_attributes(attributes))) > _MOST_CHARACTERS:
+        largest = max(attributes, key=lambda keyword: len(_json(sorted(attributes[keyword].found))))
+        if not attributes[largest].found:
+            break
+        attributes[largest] = Values()
+    accessions = reading.accessions if len(reading.accessions) <= MOST_ACCESSIONS else frozenset()
+    is_whole = reading.is_whole and attributes == reading.attributes and accessions == reading.accessions
+    return replace(reading, attributes=attributes, accessions=accessions, is_whole=is_whole)
+
+
+def entity_of(row: Row, row_key: str) -> Entity:
+    """Return a row as it stands under one of its keys."""
+    columns = {
+        "received": _time(row.received),
+        "reading": row.reading and _json(_reading(row.reading)),
+        "judgement": row.judgement and _json(_judgement(row.judgement)),
+        "judged_by": row.judged_by,
+        "purged_at": _time(row.purged_at),
+    }
+    return {
+        "PartitionKey": PARTITION_KEY,
+        "RowKey": row_key,
+        "partition": row.key.partition,
+        "study": row.key.uid,
+        "failures": row.failures,
+        "has_late_instance": row.has_late_instance,
+        **{name: value for name, value in columns.items() if value is not None},
+    }
+
+
+def row_of(entity: Mapping[str, Any]) -> Row:
+    """Return the row that an entity holds."""
+    reading, judgement = entity.get("reading"), entity.get("judgement")
+    return Row(
+        StudyKey(entity["partition"], entity["study"]),
+        received=time_in(entity, "received"),
+        reading=None if reading is None else _reading_of(json.loads(reading)),
+        judgement=None if judgement is None else _judgement_of(json.loads(judgement)),
+        judged_by=entity.get("judged_by"),
+        purged_at=time_in(entity, "purged_at"),
+        failures=entity["failures"],
+        has_late_instance=entity["has_late_instance"],
+    )
+
+
+def mark_entity(row_key: str, received: datetime | None) -> Entity:
+    """Return a mark, with the time of the newest `Create` that the study's own row may not have yet."""
+    key = {"PartitionKey": PARTITION_KEY, "RowKey": row_key}
+    return key if received is None else {**key, "received": _time(received)}
+
+
+def time_in(entity: Mapping[str, Any], column: str) -> datetime | None:
+    """Return a point in time."""
+    return datetime.fromisoformat(entity[column]) if entity.get(column) else None
+
+
+def later(one: datetime | None, other: datetime | None) -> datetime | None:
+    """Return the later of two times; one that is not known does not count."""
+    return max((time for time in (one, other) if time is not None), default=None)
+
+
+def _time(time: datetime | None) -> str | None:
+    return None if time is None else time.isoformat()
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+def _attributes(attributes: Mapping[str, Values]) -> dict[str, Any]:
+    return {keyword: [sorted(values.found), values.is_complete] for keyword, values in sorted(attributes.items())}
+
+
+def _reading(reading: Reading) -> dict[str, Any]:
+    patient = reading.patient
+    return {
+        "attributes": _attributes(reading.attributes),
+        "patient": patient and [patient.exact, patient.group, patient.issuer],
+        "accessions": sorted(reading.accessions),
+        "instances": reading.instances,
+        "etag": reading.etag,
+        "is_whole": reading.is_whole,
+    }
+
+
+def _reading_of(document: dict[str, Any]) -> Reading:
+    return Reading(
+        attributes={
+            keyword: Values(frozenset(found), is_complete)
+            for keyword, (found, is_complete) in document["attributes"].items()
+        },
+        patient=Patient(*document["patient"]) if document["patient"] else None,
+        accessions=frozenset(document["accessions"]),
+        instances=document["instances"],
+        etag=document["etag"],
+        is_whole=document["is_whole"],
+    )
+
+
+def _judgement(judgement: Judgement) -> dict[str, Any]:
+    return {
+        "state": judgement.state.value,
+        "keep_until": judgement.keep_until and judgement.keep_until.isoformat(),
+        "rule": judgement.rule,
+        "dates": {anchor: day.isoformat() for anchor, day in judgement.dates.items()},
+        "doubts": _as_many_as_fit([[doubt.code, doubt.rule, list(doubt.about)] for doubt in judgement.doubts]),
+    }
+
+
+def _as_many_as_fit(doubts: list[Any]) -> list[Any]:
+    """Return the first doubts: they explain, one of them is enough to keep a study."""
+    while len(doubts) > 1 and len(_json(doubts)) > _MOST_CHARACTERS_OF_DOUBTS:
+        doubts = doubts[: len(doubts) // 2]
+    return doubts
+
+
+def _judgement_of(document: dict[str, Any]) -> Judgement:
+    return Judgement(
+        State(document["state"]),
+        keep_until=date.fromisoformat(document["keep_until"]) if document["keep_until"] else None,
+        rule=document["rule"],
+        dates={anchor: date.fromisoformat(day) for anchor, day in document["dates"].items()},
+        doubts=tuple(Doubt(code, rule, tuple(about)) for code, rule, about in document["doubts"]),
+    )

@@ -1,0 +1,199 @@
+"""The ledger on a real table service: what is written is found by every index, and a killed write leaves none wrong."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from secrets import token_hex
+
+import pytest
+
+from purge_study.ledger import keys
+from purge_study.ledger.ledger import Counts, Ledger, Progress
+from purge_study.ledger.row import Row, StudyKey
+from purge_study.policy.policy import Doubt, Judgement, State
+from shared.clients import Clients
+from shared.dicomweb import DICOMwebClient
+from shared.settings import ConfigurationError, load
+from tests.ledger_rows import LAST_DAY, RECEIVED, kept_until, patient, reading, row, study
+
+TOMORROW = LAST_DAY + timedelta(days=1)
+
+
+def clients_of(azurite: str, **settings: str) -> Clients:
+    loaded = load({"DICOM_SERVICE_URL": "http://127.0.0.1:1/v2", "DICOM_STORAGE": azurite, **settings})
+    return Clients.over(loaded, DICOMwebClient(loaded.dicom_service_url))
+
+
+@pytest.fixture
+async def ledger(azurite: str) -> AsyncIterator[Ledger]:
+    """A ledger with a key, and so a table, of its own."""
+    async with aclosing(clients_of(azurite, LEDGER_KEY=token_hex())) as clients:
+        yield await Ledger.open(clients)
+
+
+async def all_of(rows: AsyncIterator[Row]) -> list[StudyKey]:
+    return [row.key async for row in rows]
+
+
+async def test_a_row_comes_back_from_every_index(ledger: Ledger) -> None:
+    """It is found by itself, its UID, its patient, its accession numbers and its last day, as it was written."""
+    one = row(study("1.2"), reading=reading(patient=patient("7"), accessions=frozenset({"a1", "a2"})))
+    await ledger.write([one])
+    assert await ledger.find(one.key) == one
+    assert await ledger.find_study("1.2") == [one]
+    assert await ledger.find_study("1") == []
+    assert await ledger.of_patient("group7") == [one]
+    assert [await ledger.of_accession(number) for number in ("a1", "a2", "a")] == [[one], [one], []]
+    assert [found async for found in ledger.due(TOMORROW)] == [one]
+    assert [found async for found in ledger.by_patient()] == [one]
+    assert await all_of(ledger.due(LAST_DAY)) == []
+    assert await all_of(ledger.listed()) == []
+    assert await ledger.counts() == Counts(1, {"2026-03": {"CT": 1}})
+
+
+async def test_indexes_that_no_longer_hold_are_gone(ledger: Ledger) -> None:
+    """With another patient, accession number, day and modality a study is found under the new ones alone."""
+    key = study("1.2")
+    await ledger.write([row(key, reading=reading(patient=patient("7"), accessions=frozenset({"a1", "a2"})))])
+    told = reading({"Modality": "MR"}, patient=patient("8"), accessions=frozenset({"a2"}))
+    await ledger.write([row(key, reading=told, judgement=kept_until(date(2030, 1, 1)))])
+    assert await ledger.of_patient("group7") == await ledger.of_accession("a1") == []
+    assert [found.key for found in await ledger.of_patient("group8") + await ledger.of_accession("a2")] == [key] * 2
+    assert await all_of(ledger.due(date(2030, 1, 1))) == []
+    assert await all_of(ledger.due(date(2030, 1, 2))) == [key]
+    assert await ledger.counts() == Counts(1, {"2030-01": {"MR": 1}})
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"judgement": Judgement(State.UNKNOWN, LAST_DAY, doubts=(Doubt("no_rule"),))},
+        {"judgement": Judgement(State.FOREVER, rule="all")},
+        {"judgement": None, "judged_by": None},
+        {"reading": None},
+        {"reading": replace(reading(), is_whole=False)},
+        {"purged_at": RECEIVED},
+    ],
+    ids=["unknown", "for ever", "not judged", "not read", "not read in full", "purged"],
+)
+async def test_what_cannot_be_due_is_not(ledger: Ledger, fields: dict[str, object]) -> None:
+    """Whatever day it has, a study that is kept for a reason, or of which not all is known, never comes up."""
+    await ledger.write([row(study("1.2"), **fields)])
+    assert await all_of(ledger.due(date.max)) == []
+    assert (await ledger.counts()).months == {}
+
+
+async def test_listed_are_those_of_which_something_is_unknown(ledger: Ledger) -> None:
+    """Purged ones are no longer among them."""
+    unknown = Judgement(State.UNKNOWN, doubts=(Doubt("undated", "rule", ("study_date",)),))
+    there, purged = row(study("1"), judgement=unknown), row(study("2"), judgement=unknown, purged_at=RECEIVED)
+    await ledger.write([there, purged, row(study("3"))])
+    assert [found async for found in ledger.listed()] == [there]
+
+
+async def test_due_are_ordered_by_their_day(ledger: Ledger) -> None:
+    """The longest overdue comes first, over more studies than a page holds or a transaction takes."""
+    days = [LAST_DAY - timedelta(days=number * 37 % 1200) for number in range(1200)]
+    rows = [row(study(f"1.{number}"), judgement=kept_until(day)) for number, day in enumerate(days)]
+    await ledger.write(rows)
+    found = [found.judgement.keep_until async for found in ledger.due(TOMORROW) if found.judgement]
+    assert found == sorted(days)
+    assert (await ledger.counts()).studies == 1200
+
+
+async def test_same_uid_in_two_partitions(ledger: Ledger) -> None:
+    """They are two studies: each has its row, its mark and its end."""
+    here, there = row(study("1.2", "A")), row(study("1.2", "B"), judgement=kept_until(date(2040, 1, 1)))
+    await ledger.mark({here.key: RECEIVED, there.key: None})
+    await ledger.write([here, there], read=[here.key])
+    assert await ledger.find_study("1.2") == [here, there]
+    assert [key async for key in ledger.marked()] == [there.key]
+    assert await all_of(ledger.due(TOMORROW)) == [here.key]
+    await ledger.remove(here.key)
+    assert await ledger.find(here.key) is None
+    assert await ledger.find(there.key) == there
+
+
+async def test_a_purged_study_goes_on_counting_for_its_patient_alone(ledger: Ledger) -> None:
+    """Its row stays with its patient and accession number; it is no study of the service any more, until it is back."""
+    there = row(study("1.2"), reading=reading(patient=patient("7"), accessions=frozenset({"a1"})))
+    purged = replace(there, purged_at=datetime.fromisoformat("2026-04-01T03:00:00+00:00"))
+    await ledger.write([there])
+    await ledger.write([purged])
+    assert await ledger.of_patient("group7") == await ledger.of_accession("a1") == [purged]
+    assert await ledger.counts() == Counts()
+    await ledger.write([there])
+    assert await ledger.counts() == Counts(1, {"2026-03": {"CT": 1}})
+
+
+async def test_the_later_time_of_marks_stands(ledger: Ledger) -> None:
+    """In whatever order they come, and beside what the row has; one without a time takes none away."""
+    key, day = study("1.2"), timedelta(days=1)
+    for time in (RECEIVED, RECEIVED - day, None):
+        await ledger.mark({key: time})
+        assert await ledger.find(key) == Row(key, RECEIVED)
+    assert await ledger.has_marks()
+    await ledger.write([row(key, received=RECEIVED + day)], read=[key])
+    assert not await ledger.has_marks()
+    await ledger.mark({key: RECEIVED})
+    assert [found.received for found in await ledger.find_study("1.2")] == [RECEIVED + day]
+    await ledger.mark({key: RECEIVED + 2 * day})
+    found = await ledger.find(key)
+    assert found is not None
+    assert found.received == RECEIVED + 2 * day
+
+
+async def test_many_marks_at_once(ledger: Ledger) -> None:
+    """More than one transaction takes, some for the second time."""
+    marks = {study(f"1.{number}"): RECEIVED for number in range(250)}
+    await ledger.mark(marks)
+    await ledger.mark(dict.fromkeys(marks))
+    assert {key async for key in ledger.marked()} == marks.keys()
+
+
+async def test_progress_and_another_key(azurite: str) -> None:
+    """What was noted stands when the ledger is opened again; with another key there is another ledger, empty."""
+    noted = Progress(RECEIVED, is_folded=True, judged_by="a", judging="b", judged_to="p:x")
+    key = token_hex()
+    async with aclosing(clients_of(azurite, LEDGER_KEY=key)) as clients:
+        ledger = await Ledger.open(clients)
+        assert await ledger.progress() == Progress()
+        await ledger.note(noted)
+        await ledger.write([row(study("1.2"))])
+        assert await (await Ledger.open(clients)).progress() == noted
+    async with aclosing(clients_of(azurite, LEDGER_KEY=token_hex())) as clients:
+        other = await Ledger.open(clients)
+        assert (await other.progress(), await other.counts()) == (Progress(), Counts())
+        assert await other.find(study("1.2")) is None
+
+
+async def test_no_key_no_ledger(azurite: str) -> None:
+    """Without LEDGER_KEY the settings are to be mended."""
+    async with aclosing(clients_of(azurite)) as clients:
+        with pytest.raises(ConfigurationError, match="LEDGER_KEY"):
+            await Ledger.open(clients)
+
+
+async def test_as_many_accession_numbers_as_there_can_be(ledger: Ledger) -> None:
+    """Each of them changes, in one transaction."""
+    old, new = ([f"{name}{number}" for number in range(40)] for name in ("a", "b"))
+    for numbers in (old, new):
+        await ledger.write([row(study("1.2"), reading=reading(patient=patient("7"), accessions=frozenset(numbers)))])
+    assert await ledger.of_accession("a0") == []
+    assert len(await ledger.of_accession("b39")) == 1
+
+
+async def test_by_patient_goes_on_past_a_row(ledger: Ledger) -> None:
+    """Those of a patient follow each other, those of nobody too, and it can be gone on with after any of them."""
+    rows = [
+        row(study(f"1.{number}"), reading=reading(patient=patient(name) if name else None))
+        for number, name in enumerate(["b", "", "a", "b", "", "a"])
+    ]
+    await ledger.write(rows)
+    found = [found async for found in ledger.by_patient()]
+    assert [found.key.uid for found in found] == ["1.1", "1.4", "1.2", "1.5", "1.0", "1.3"]
+    for number, one in enumerate(found):
+        assert [rest async for rest in ledger.by_patient(past=keys.patient_row(one))] == found[number + 1 :]
