@@ -1,13 +1,38 @@
-"""One study's deletion: look again, vault, intent, delete, see that it is gone, tombstone."""
+"""One study's deletion: look again, vault, intent, delete, see that it is gone, tombstone.
+
+Whatever goes wrong before the deletion is sent leaves the study as it was. Once it is sent, the intent stays until it
+is known what became of it, if need be until the next run (`resolving`): no deletion without a tombstone, no tombstone
+without a deletion.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from enum import StrEnum
 
+from azure.core.exceptions import AzureError
+
+from purge_study.ledger.row import StudyKey
 from purge_study.planning.plan import Item
-from purge_study.rulebook import Rulebook
+from purge_study.rulebook import is_unchanged
 from purge_study.run import Run
+from shared import clock
+from shared.dicomweb import AccessDenied, Busy, DICOMwebError, NotFound, RequestNotSent
+from shared.events import describe, event, place
+from shared.leases import LeaseTaken
+from shared.settings import BeforeDelete, PurgeMode
+
+from .intents import remove_intent, write_intent
+from .looking import Seen, check_unchanged, is_gone, look_again
+from .reasons import Changed, FailedByItself, Gone, Halt
+from .record import Ending, Record, intent_of, new_deletion_id
+from .tombstone import record_deletion
+from .vault import Vaulted, copy_to_vault
+from .warrant import Warrant
 
 
 class Outcome(StrEnum):
@@ -19,49 +44,161 @@ class Outcome(StrEnum):
     FAILED = "failed"  # it stays, for the next run
 
 
-@dataclass(frozen=True)
-class Warrant:
-    """By what a deletion is done.
-
-    Args:
-        rulebook: the policy with its lists, as the plan was made by them.
-        plan_id: of the plan that it is in.
-        plan_hash: of the same.
-        approved_by: who approved that plan; None where the mode needs nobody.
-    """
-
-    rulebook: Rulebook
-    plan_id: str
-    plan_hash: str
-    approved_by: str | None = None
-
-
-class Halt(Exception):
-    """Nothing more may be deleted in this run.
-
-    Args:
-        code: why: `rules_changed`, `stopped`, `lease_lost`, `service_denies`, `service_busy`, `storage_failed`.
-    """
-
-    def __init__(self, code: str) -> None:
-        super().__init__(code)
-        self.code = code
-
-
 async def delete_study(run: Run, item: Item, warrant: Warrant) -> Outcome:
     """Delete a study of a plan, if it is still as it was planned.
 
     Raises:
         Halt: nothing more may be deleted in this run; the study is either untouched or has an open intent.
-        OutOfTime: as before, for the time is over.
+        OutOfTime: the time is over; the study is untouched.
     """
-    raise NotImplementedError
+    run.check_time()
+    with _halting():
+        _check_allowed(run, warrant)
+        try:
+            await _delete(run, item, warrant)
+        except Gone:
+            return await _already_gone(run, item.key)
+        except Changed as change:
+            return await _changed(run, item.key, change)
+        except (FailedByItself, DICOMwebError) as error:
+            if isinstance(error, _OF_THE_SERVICE):
+                raise
+            return await _failed(run, item.key, error)
+        return Outcome.DELETED
 
 
-async def resolve_open_intents(run: Run) -> None:
-    """Bring to an end what a killed run began: a study that is gone gets its tombstone, one that is there stays.
+# What would fail for the next study as well.
+_OF_THE_SERVICE = (AccessDenied, Busy, RequestNotSent)
+
+
+@contextmanager
+def _halting() -> Iterator[None]:
+    """Turn what concerns more than one study into a halt."""
+    try:
+        yield
+    except (Halt, LeaseTaken, AzureError, *_OF_THE_SERVICE) as error:
+        halt = error if isinstance(error, Halt) else Halt(_halt_code(error))
+        event("retention_halted", level=logging.ERROR, reason=halt.code, error=describe(error), at=place(error))
+        raise halt from None
+
+
+def _halt_code(error: Exception) -> str:
+    if isinstance(error, LeaseTaken):
+        return "lease_lost"
+    if isinstance(error, AccessDenied):
+        return "service_denies"
+    return "service_busy" if isinstance(error, DICOMwebError) else "storage_failed"
+
+
+def _check_allowed(run: Run, warrant: Warrant) -> None:
+    """See that whoever calls may: without a lease, in another mode, or by nobody's approval, nothing is deleted."""
+    mode = run.clients.settings.purge_mode
+    is_approved = mode is PurgeMode.DELETE or (mode is PurgeMode.APPROVE and bool(warrant.approved_by))
+    if run.lease is None or not is_approved:
+        raise Halt("not_allowed")
+
+
+async def _delete(run: Run, item: Item, warrant: Warrant) -> None:
+    started = time.monotonic()
+    await run.check_lease()
+    await _check_rules(run, warrant)
+    seen = await look_again(run, item, warrant.rulebook)
+    deletion_id = new_deletion_id(seen.at)
+    vaulted = await _vaulted(run, item.key, warrant, seen, deletion_id)
+    intent = intent_of(deletion_id, item, warrant, run.clients.settings, seen, vaulted, clock.now())
+    ending = await _carry_out(run, item.key, warrant, seen, intent)
+    await record_deletion(run, intent, ending)
+    event(
+        "study_purged",
+        reason=ending.value,
+        datasets=intent["instances"],
+        bytes=vaulted and vaulted.bytes,
+        mode=run.clients.settings.purge_mode.value,
+        seconds=round(time.monotonic() - started, 3),
+    )
+
+
+async def _vaulted(run: Run, key: StudyKey, warrant: Warrant, seen: Seen, deletion_id: str) -> Vaulted | None:
+    if run.clients.settings.before_delete is BeforeDelete.NONE:
+        return None
+    return await copy_to_vault(run, key, seen.contents, deletion_id, plan_id=warrant.plan_id, at=seen.at)
+
+
+async def _carry_out(run: Run, key: StudyKey, warrant: Warrant, seen: Seen, intent: Record) -> Ending:
+    """Delete a study with its intent written down, and see that it is gone.
+
+    Between the last look and the deletion lies no more than the request that looks whether rules and STOP are as they
+    were.
 
     Raises:
-        DICOMwebError, AzureError: it cannot be told; nothing may be deleted then.
+        Exception: the study is there still, and the intent is gone, unless it could not be removed; or it cannot be
+            told whether the study will stay there, and the intent stays as well.
     """
-    raise NotImplementedError
+    await write_intent(run.clients, intent)
+    try:
+        await run.check_lease()
+        await check_unchanged(run, key, seen.contents)
+        await _check_rules(run, warrant)
+    except Exception:
+        await _take_back(run, intent)
+        raise
+    return await _send(run, key, intent)
+
+
+async def _send(run: Run, key: StudyKey, intent: Record) -> Ending:
+    """Send the deletion, once: all that was looked at would have to be looked at again before a second time."""
+    failure: Exception = FailedByItself("not_gone")
+    ending = Ending.DELETED
+    try:
+        await run.dicom_of(key).delete_study(study_instance_uid=key.uid, once=True)
+    except (AccessDenied, RequestNotSent):  # it has certainly done nothing
+        await _take_back(run, intent)
+        raise
+    except NotFound:
+        ending = Ending.ALREADY_GONE
+    except DICOMwebError as error:  # it may have been carried out, or may be yet
+        failure = error
+    if await is_gone(run, key):
+        return ending
+    raise failure
+
+
+async def _check_rules(run: Run, warrant: Warrant) -> None:
+    if not await is_unchanged(run.clients, warrant.rulebook):
+        raise Halt("rules_changed")
+
+
+async def _take_back(run: Run, intent: Record) -> None:
+    # What is left is resolved by the next run.
+    with suppress(AzureError):
+        await remove_intent(run.clients, intent)
+
+
+async def _already_gone(run: Run, key: StudyKey) -> Outcome:
+    """Forget the study: we have deleted nothing, and there is nothing to record."""
+    await run.ledger.remove(key)
+    event("purge_dropped", reason="already_gone")
+    return Outcome.ALREADY_GONE
+
+
+async def _changed(run: Run, key: StudyKey, change: Changed) -> Outcome:
+    await run.ledger.mark({key: None})
+    event("purge_dropped", reason=change.code)
+    return Outcome.CHANGED
+
+
+async def _failed(run: Run, key: StudyKey, error: Exception) -> Outcome:
+    row = await run.ledger.find(key)
+    failures = 1 if row is None else row.failures + 1
+    if row is not None:
+        await run.ledger.write([replace(row, failures=failures)])
+    code = error.code if isinstance(error, FailedByItself) else None
+    event(
+        "purge_failed",
+        level=logging.ERROR,
+        reason=code or "service_failed",
+        attempts=failures,
+        error=describe(error),
+        at=place(error),
+    )
+    return Outcome.FAILED

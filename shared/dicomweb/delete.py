@@ -11,14 +11,18 @@ from .transactions import Transactions
 class DeleteTransaction(Transactions):
     """Delete, at once for every reader; a 404 says that it is gone already."""
 
-    async def delete_study(self, *, study_instance_uid: str) -> None:
+    async def delete_study(self, *, study_instance_uid: str, once: bool = False) -> None:
         """Delete a study with all that is in it.
+
+        Args:
+            once: send the request a single time, whatever comes of it: for those who look at much before they delete,
+                and have to look again before they repeat it.
 
         Raises:
             NotFound: there is none under this UID.
             ResponseLost: perhaps deleted; a repetition is answered with NotFound then.
         """
-        await self._delete(Resource.study(study_instance_uid))
+        await self._delete(Resource.study(study_instance_uid), once=once)
 
     async def delete_series(self, *, study_instance_uid: str, series_instance_uid: str) -> None:
         """Delete a series; with the last one of its study goes the study.
@@ -38,12 +42,13 @@ class DeleteTransaction(Transactions):
         """
         await self._delete(Resource.instance(study_instance_uid, series_instance_uid, sop_instance_uid))
 
-    async def _delete(self, resource: Resource) -> None:
+    async def _delete(self, resource: Resource, *, once: bool = False) -> None:
         request = Request(
             f"delete {resource.level}",
             "DELETE",
             resource.path,
             accept=media_types.DICOM_JSON,
             statuses=frozenset({204}),
+            is_sent_once=once,
         )
         await self._session.fetch_nothing(request)

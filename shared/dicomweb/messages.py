@@ -22,7 +22,8 @@ _MAX_JSON_BYTES = 64 * 1024 * 1024
 class Request:
     """One request: `transaction` is what errors call it ("retrieve series"), `query` is already encoded.
 
-    `statuses` are the ones that are answers; every other one raises.
+    `statuses` are the ones that are answers; every other one raises. One that `is_sent_once` is never sent again by us,
+    not even where that would be safe: what its sender had looked at before may be otherwise by then.
     """
 
     transaction: str
@@ -33,6 +34,7 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Body | None = None
     statuses: frozenset[int] = frozenset({200})
+    is_sent_once: bool = False
 
 
 class Answer:

@@ -137,6 +137,8 @@ class Session:
             try:
                 return await once()
             except DICOMwebError as error:
+                if request.is_sent_once:
+                    raise
                 attempt += 1
                 elapsed = time.monotonic() - started
                 pause = self._retry.pause_before(attempt, error, request.method in _REPEATABLE, elapsed)

@@ -1,0 +1,186 @@
+"""A study looked at again, at the service, just before it is deleted: is it still as it was planned?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+
+from pydicom import Dataset
+
+from purge_study.judging import judge_row
+from purge_study.ledger.reading import read_study
+from purge_study.ledger.row import Reading, Row, StudyKey
+from purge_study.planning.plan import Item
+from purge_study.policy.facts import Values
+from purge_study.policy.policy import State, local_day, needed_keywords
+from purge_study.restored import holds_of_restore
+from purge_study.rulebook import Rulebook
+from purge_study.run import Run
+from shared import clock
+from shared.dicomweb import InvalidParameter, Metadata, NotFound, Query
+from shared.dicomweb.query import MAX_LIMIT
+
+from .contents import Contents, contents_of, patient_ids, values_of
+from .reasons import Changed, FailedByItself, Gone
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A study that is as it was planned.
+
+    Args:
+        at: when that was looked at first.
+        row: as the ledger has it, judged anew.
+        contents: its instances.
+        attributes: the values of TOMBSTONE_ATTRIBUTES, by keyword.
+    """
+
+    at: datetime
+    row: Row
+    contents: Contents
+    attributes: Mapping[str, list[str]]
+
+
+async def look_again(run: Run, item: Item, rulebook: Rulebook) -> Seen:
+    """Read a study and its patient's other studies anew, and judge it as if it had never been planned.
+
+    Raises:
+        Gone: there is no such study.
+        Changed: anything at all is different.
+        FailedByItself: its metadata, or the search for its patient, cannot be relied on.
+        DICOMwebError, AzureError: it cannot be told.
+    """
+    at = clock.now()
+    known = await run.ledger.find(item.key)
+    reading = await read_study(run, item.key, needed_keywords(rulebook.policy))
+    if reading is None:
+        raise await _not_there(run, item.key)
+    if known is None or known.purged_at is not None:
+        raise Changed("ledger")
+    metadata = await _metadata(run, item.key)
+    contents = contents_of(metadata, item.key.uid)
+    group = await _studies_of_patient(run, item.key, reading, metadata.datasets)
+    row = judge_row(rulebook, replace(known, reading=reading), group, local_day(rulebook.policy, at))
+    await _check_holds(run, rulebook, row, local_day(rulebook.policy, at))
+    _check(item, known, row, contents)
+    attributes = values_of(metadata.datasets, run.clients.settings.tombstone_attributes or ())
+    return Seen(at, row, contents, attributes)
+
+
+async def check_unchanged(run: Run, key: StudyKey, seen: Contents) -> None:
+    """See that a study holds what it held, down to each attribute: one request, and no more where there is an ETag.
+
+    Raises:
+        Changed, FailedByItself: it does not.
+        DICOMwebError: it cannot be told.
+    """
+    metadata = await _metadata(run, key, seen.etag)
+    if metadata.is_modified and contents_of(metadata, key.uid) != seen:
+        raise Changed("contents")
+
+
+async def is_gone(run: Run, key: StudyKey) -> bool:
+    """Say whether there is no such study: neither its metadata, nor anything of it in a search.
+
+    Raises:
+        DICOMwebError: it cannot be told.
+    """
+    dicom = run.dicom_of(key)
+    try:
+        await run.pace.ask(lambda: dicom.retrieve_study_metadata(study_instance_uid=key.uid))
+    except NotFound:
+        query = Query({"StudyInstanceUID": key.uid}, limit=1)
+        return not await run.pace.ask(lambda: dicom.search_for_studies(query))
+    return False
+
+
+async def etag_of(run: Run, key: StudyKey) -> str | None:
+    """Return the ETag of a study's metadata; None where the service gives none.
+
+    Raises:
+        DICOMwebError: it cannot be told, or there is no such study.
+    """
+    dicom = run.dicom_of(key)
+    return (await run.pace.ask(lambda: dicom.retrieve_study_metadata(study_instance_uid=key.uid))).etag
+
+
+async def _not_there(run: Run, key: StudyKey) -> Exception:
+    return Gone() if await is_gone(run, key) else FailedByItself("metadata_unusable")
+
+
+async def _metadata(run: Run, key: StudyKey, etag: str | None = None) -> Metadata:
+    dicom = run.dicom_of(key)
+    try:
+        return await run.pace.ask(lambda: dicom.retrieve_study_metadata(study_instance_uid=key.uid, if_none_match=etag))
+    except NotFound:
+        raise Changed("contents") from None
+
+
+async def _check_holds(run: Run, rulebook: Rulebook, row: Row, today: date) -> None:
+    if rulebook.holds_on(row) or await holds_of_restore(run.clients, row.key, today):
+        raise Changed("hold")
+
+
+def _check(item: Item, known: Row, row: Row, contents: Contents) -> None:
+    """See that nothing is different.
+
+    Raises:
+        Changed: something is.
+    """
+    if item.held_by:
+        raise Changed("hold")
+    reading, judgement = row.reading, row.judgement
+    if reading is None or judgement is None or reading != known.reading:
+        raise Changed("attributes")
+    planned = (item.instances, item.received, item.etag)
+    if (reading.instances, row.received, reading.etag) != planned:
+        raise Changed("contents")
+    if (len(contents.places), contents.etag) != (reading.instances, reading.etag):
+        raise Changed("contents")
+    found = (judgement.state, judgement.keep_until, judgement.rule, dict(judgement.dates))
+    if found != (State.DUE, item.keep_until, item.rule, dict(item.dates)):
+        raise Changed("judgement")
+
+
+async def _studies_of_patient(run: Run, key: StudyKey, reading: Reading, datasets: list[Dataset]) -> list[Row]:
+    """Return the patient's studies as the ledger has them, purged ones too, and as the service has them now.
+
+    A study comes twice, then: the later of its dates counts.
+    """
+    if reading.patient is None:
+        return []
+    rows = await run.ledger.of_patient(reading.patient.group)
+    for patient_id in patient_ids(datasets):
+        found = [row for partition in run.all_partitions for row in await _search(run, partition, patient_id)]
+        # A search that does not even find the study that it is about may have missed others.
+        if key not in {row.key for row in found}:
+            raise FailedByItself("patient_not_found")
+        rows += found
+    return rows
+
+
+async def _search(run: Run, partition: str, patient_id: str) -> list[Row]:
+    try:
+        query = Query({"PatientID": patient_id}, includefield=("IssuerOfPatientID",), limit=MAX_LIMIT)
+    except InvalidParameter:  # such an id cannot be searched for
+        raise FailedByItself("patient_not_found") from None
+
+    async def all_pages() -> list[Dataset]:
+        async with aclosing(run.dicom(partition).iter_studies(query)) as studies:
+            return [study async for study in studies]
+
+    return [_row(run, partition, study) for study in await run.pace.ask(all_pages)]
+
+
+def _row(run: Run, partition: str, study: Dataset) -> Row:
+    """Return what a search tells of a study, as if the ledger had it.
+
+    Results need not name the issuer, and none counts with every one: the study is kept longer for it, never shorter.
+    """
+    patient = run.hasher.patient(str(study.get("PatientID") or ""), str(study.get("IssuerOfPatientID") or ""))
+    day = str(study.get("StudyDate") or "").strip()
+    dates = Values(frozenset({day}), is_complete=True) if day else Values()
+    reading = Reading({"StudyDate": dates}, patient, frozenset(), instances=0, etag=None)
+    return Row(StudyKey(partition, str(study.get("StudyInstanceUID") or "")), reading=reading)

@@ -1,0 +1,45 @@
+"""Why a study is not deleted, or nothing more is."""
+
+from __future__ import annotations
+
+
+class Gone(Exception):
+    """Somebody else has deleted the study."""
+
+
+class Changed(Exception):
+    """The study is not as it was planned.
+
+    Args:
+        code: what is different: `ledger`, `attributes`, `judgement`, `hold`, `contents`.
+    """
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class FailedByItself(Exception):
+    """The study cannot be deleted; others may.
+
+    Args:
+        code: why: `metadata_unusable`, `patient_not_found`, `not_dicom`, `copy_differs`, `copies_missing`,
+            `intent_open`, `not_gone`.
+    """
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class Halt(Exception):
+    """Nothing more may be deleted in this run.
+
+    Args:
+        code: why: `rules_changed`, `lease_lost`, `service_denies`, `service_busy`, `storage_failed`, `intent_open`,
+            `not_allowed`.
+    """
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code

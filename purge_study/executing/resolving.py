@@ -1,0 +1,84 @@
+"""What killed runs have begun, brought to an end by the next run before it does anything else."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import aclosing
+from datetime import timedelta
+
+from purge_study.run import Run
+from shared import clock
+from shared.dicomweb import ChangeAction, NotFound
+from shared.events import event
+
+from .intents import open_intents, remove_intent
+from .looking import etag_of, is_gone
+from .reasons import Halt
+from .record import Ending, Record, intended_at, key_of
+from .tombstone import record_deletion
+
+# A deletion that was sent may be carried out that much later; it is longer than the DICOM client waits for an answer.
+_ON_ITS_WAY = timedelta(minutes=5)
+# The service's clock and ours may differ by as much, or nothing is deleted.
+_CLOCKS_APART = timedelta(minutes=5)
+
+
+async def resolve_open_intents(run: Run) -> None:
+    """Bring to an end what a killed run began: a study that is gone gets its tombstone, one that is there stays.
+
+    Raises:
+        Halt: a deletion may be on its way still; another run resolves it.
+        DICOMwebError, AzureError: it cannot be told; nothing may be deleted then.
+    """
+    async for intent in open_intents(run.clients):
+        await _resolve(run, intent)
+
+
+async def _resolve(run: Run, intent: Record) -> None:
+    gone = await is_gone(run, key_of(intent))
+    if gone or await _is_back(run, intent):
+        await record_deletion(run, intent, Ending.FOUND_GONE, is_back=not gone)
+        event("study_purged", reason=Ending.FOUND_GONE.value, datasets=intent["instances"])
+    else:
+        await _take_back(run, intent)
+
+
+async def _is_back(run: Run, intent: Record) -> bool:
+    """Say whether a study that is there was deleted all the same, and has been stored anew since."""
+    return not await _is_untouched(run, intent) and await _was_deleted(run, intent)
+
+
+async def _take_back(run: Run, intent: Record) -> None:
+    """Take back the intent of a study that nobody has deleted."""
+    if clock.now() < intended_at(intent) + _ON_ITS_WAY:
+        event("retention_halted", level=logging.ERROR, reason="intent_open")
+        raise Halt("intent_open")
+    await run.ledger.mark({key_of(intent): None})
+    await remove_intent(run.clients, intent)
+    event("purge_dropped", reason="intent_open")
+
+
+async def _is_untouched(run: Run, intent: Record) -> bool:
+    """Say whether a study is certainly the one that was to be deleted: no two versions have the same ETag."""
+    try:
+        etag = await etag_of(run, key_of(intent))
+    except NotFound:
+        return False
+    return etag is not None and etag == intent["etag"]
+
+
+async def _was_deleted(run: Run, intent: Record) -> bool:
+    """Say whether all that a study held was deleted since, so that what is there now has been stored anew.
+
+    The service writes its change feed in the transaction that deletes.
+    """
+    key = key_of(intent)
+    deleted: set[tuple[str, str]] = set()
+    feed = run.clients.dicom.change_feed.window(intended_at(intent) - _CLOCKS_APART)
+    async with aclosing(feed) as changes:
+        async for change in changes:
+            if (change.partition_name or key.partition, change.study_instance_uid) != (key.partition, key.uid):
+                continue
+            if change.action is ChangeAction.DELETE:
+                deleted.add((change.series_instance_uid, change.sop_instance_uid))
+    return {(series, one) for series, ones in intent["series"].items() for one in ones} <= deleted

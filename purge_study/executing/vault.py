@@ -1,0 +1,180 @@
+"""A study's copy in the vault, made before it is deleted: each instance as it is stored, read back, and counted.
+
+What is copied is what every reader is given: where a bulk update has changed an instance, the changed one, since a
+restore shall bring back what was there. The version before the update goes with the deletion.
+
+Each attempt has a folder of its own. What a failed one leaves is harmless: nothing here deletes from the vault, its
+lifecycle rule does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from azure.storage.blob import ContentSettings
+from azure.storage.blob.aio import BlobClient
+
+from purge_study.ledger.row import StudyKey
+from purge_study.run import Run
+from purge_study.vaulted import Manifest, VaultedInstance, deletion_folder, instance_name, manifest_name
+from shared.dicomweb import NotFound, ResponseLost
+from shared.settings import VAULT
+
+from .contents import Contents, Place
+from .reasons import Changed, FailedByItself
+
+_ATTEMPTS = 3  # where a connection is lost in the middle of an instance
+_MAGIC = slice(128, 132)  # of a Part 10 file (PS3.10 §7.1)
+
+
+@dataclass(frozen=True)
+class Vaulted:
+    """A study's copy.
+
+    Args:
+        folder: where it is in the vault.
+        manifest_sha256: of the manifest, which names all instances with their own.
+        bytes: of all instances.
+    """
+
+    folder: str
+    manifest_sha256: str
+    bytes: int
+
+
+@dataclass
+class _Digest:
+    """What went by of an instance."""
+
+    head: bytes = b""
+    size: int = 0
+    sha256: hashlib._Hash = field(default_factory=hashlib.sha256)
+
+    def update(self, chunk: bytes) -> None:
+        if len(self.head) < _MAGIC.stop:
+            self.head += chunk[: _MAGIC.stop]
+        self.size += len(chunk)
+        self.sha256.update(chunk)
+
+
+async def copy_to_vault(
+    run: Run, key: StudyKey, contents: Contents, deletion_id: str, *, plan_id: str, at: datetime
+) -> Vaulted:
+    """Copy all instances of a study, with a manifest, and see that the vault has them.
+
+    Raises:
+        Changed: an instance is gone.
+        FailedByItself: a copy is not what was retrieved.
+        OutOfTime: the time is over before all are copied.
+        DICOMwebError, AzureError: the service or the storage failed.
+    """
+    instances = await _copy_all(run, key, contents, deletion_id)
+    await _count(run, key, deletion_id, instances)
+    manifest = Manifest(
+        study_instance_uid=key.uid, partition=key.partition, deletion_id=deletion_id, instances=tuple(instances)
+    )
+    about = {"plan_id": plan_id, "vaulted_at": at.isoformat()}
+    content = json.dumps(manifest.model_dump(mode="json") | about, indent=1).encode()
+    await _write_manifest(_blob(run, manifest_name(key, deletion_id)), content)
+    total = sum(instance.bytes for instance in instances)
+    return Vaulted(deletion_folder(key, deletion_id), hashlib.sha256(content).hexdigest(), total)
+
+
+async def _copy_all(run: Run, key: StudyKey, contents: Contents, deletion_id: str) -> list[VaultedInstance]:
+    try:
+        async with asyncio.TaskGroup() as group:
+            # As many at once as the pace allows.
+            copies = [group.create_task(_copy(run, key, place, deletion_id)) for place in contents.places]
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+    return [copy.result() for copy in copies]
+
+
+async def _copy(run: Run, key: StudyKey, place: Place, deletion_id: str) -> VaultedInstance:
+    name = instance_name(key, deletion_id, place.series, place.instance)
+
+    async def copy() -> _Digest:
+        run.check_time()
+        digest = await _retrieve_into(run, key, place, _blob(run, name))
+        await _read_back(_blob(run, name), digest)
+        return digest
+
+    digest = await run.pace.ask(copy)
+    return VaultedInstance(
+        series_instance_uid=place.series,
+        sop_instance_uid=place.instance,
+        name=name,
+        bytes=digest.size,
+        sha256=digest.sha256.hexdigest(),
+    )
+
+
+async def _retrieve_into(run: Run, key: StudyKey, place: Place, blob: BlobClient) -> _Digest:
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            return await _retrieve_once(run, key, place, blob)
+        except ResponseLost:
+            if attempt == _ATTEMPTS:
+                raise
+    raise AssertionError("unreachable")
+
+
+async def _retrieve_once(run: Run, key: StudyKey, place: Place, blob: BlobClient) -> _Digest:
+    digest = _Digest()
+    # Multipart, since half of an instance would be taken for all of it.
+    retrieval = run.dicom_of(key).retrieve_instance(
+        study_instance_uid=key.uid,
+        series_instance_uid=place.series,
+        sop_instance_uid=place.instance,
+        multipart=True,
+    )
+    try:
+        async with retrieval as part:
+            await blob.upload_blob(_passing(digest, part.chunks()), overwrite=True, content_settings=_DICOM)
+    except NotFound:
+        raise Changed("contents") from None
+    if digest.head[_MAGIC] != b"DICM":
+        raise FailedByItself("not_dicom")
+    return digest
+
+
+_DICOM = ContentSettings(content_type="application/dicom")
+
+
+async def _passing(digest: _Digest, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    async for chunk in chunks:
+        digest.update(chunk)
+        yield chunk
+
+
+async def _read_back(blob: BlobClient, sent: _Digest) -> None:
+    found = _Digest()
+    download = await blob.download_blob()
+    async for chunk in download.chunks():
+        found.update(chunk)
+    if (found.size, found.sha256.digest()) != (sent.size, sent.sha256.digest()):
+        raise FailedByItself("copy_differs")
+
+
+async def _count(run: Run, key: StudyKey, deletion_id: str, instances: list[VaultedInstance]) -> None:
+    """See that the vault's folder holds each instance, and nothing else."""
+    folder = deletion_folder(key, deletion_id)
+    blobs = run.clients.container(VAULT).list_blobs(name_starts_with=folder)
+    found = {blob.name: blob.size async for blob in blobs}
+    if found != {instance.name: instance.bytes for instance in instances}:
+        raise FailedByItself("copies_missing")
+
+
+async def _write_manifest(blob: BlobClient, content: bytes) -> None:
+    await blob.upload_blob(content, overwrite=True, content_settings=ContentSettings(content_type="application/json"))
+    if await (await blob.download_blob()).readall() != content:
+        raise FailedByItself("copy_differs")
+
+
+def _blob(run: Run, name: str) -> BlobClient:
+    return run.clients.container(VAULT).get_blob_client(name)
