@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
 from typing import Any
 
+from pydantic import ValidationError
+
+from .mistakes import mistakes
 from .model import Policy
+
+_DEEPEST = 16
 
 
 class PolicyError(Exception):
@@ -24,9 +31,56 @@ def read_policy(content: bytes) -> Policy:
     Raises:
         PolicyError: something in it is wrong: all that is.
     """
-    raise NotImplementedError
+    tables = _read_toml(content)
+    try:
+        policy = Policy.model_validate(tables)
+    except ValidationError as error:
+        raise PolicyError([*_problems(error), *mistakes(tables)]) from None
+    if problems := list(mistakes(tables)):
+        raise PolicyError(problems)
+    return policy
 
 
-def schema() -> dict[str, Any]:
-    """Return the JSON schema of the file, for editors."""
-    raise NotImplementedError
+def _read_toml(content: bytes) -> dict[str, Any]:
+    try:
+        tables = tomllib.loads(content.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        raise PolicyError(["it is not UTF-8"]) from None
+    except RecursionError:
+        raise PolicyError(["its tables are nested too deeply"]) from None
+    except ValueError as error:  # TOMLDecodeError is one; a number of thousands of digits is another
+        raise PolicyError([f"it is no TOML{_where(error)}"]) from None
+    if _is_deeper(tables, _DEEPEST):
+        raise PolicyError(["its tables are nested too deeply"])
+    return tables
+
+
+def _where(error: ValueError) -> str:
+    found = re.search(r"\((at line \d+, column \d+|at end of document)\)$", str(error))
+    return f" ({found[1]})" if found else ""
+
+
+def _is_deeper(value: object, levels: int) -> bool:
+    """Say whether tables and arrays are nested more than some levels deep."""
+    if not isinstance(value, dict | list):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_is_deeper(part, levels - 1) for part in inner)
+
+
+def _problems(error: ValidationError) -> list[str]:
+    return [
+        f"{_place(problem['loc'])}: {problem['msg'].removeprefix('Value error, ')}"
+        for problem in error.errors(include_url=False, include_input=False, include_context=False)
+    ]
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    """Say where in the file: `rule 2, when, modality 1`; the first of several is number 1."""
+    place = ""
+    for part in location:
+        if isinstance(part, int):
+            place += f" {part + 1}"
+        elif part != "[key]":
+            place += (", " if place else "") + (part if re.fullmatch(r"[\w-]{1,64}", part) else "…")
+    return place

@@ -1,0 +1,68 @@
+"""Days of the calendar: what DICOM writes, and what the rules count."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, datetime, timedelta, tzinfo
+
+# Of nobody and of no examination: what systems write where they know nothing. Rules count them as absent.
+PLACEHOLDERS = frozenset({date.min, date(1800, 1, 1), date(1900, 1, 1), date(9999, 12, 31)})
+# Röntgen's discovery; what is older is some system's day zero, such as 1753-01-01.
+FIRST_STUDY = date(1895, 11, 8)
+# Nobody has lived that long; an older birth date is some system's day zero.
+OLDEST_YEARS = 130
+_UNIT_DAYS = {"D": 1.0, "W": 7.0, "M": 30.44, "Y": 365.25}
+
+
+def parse_da(text: str) -> date | None:
+    """Return the day that a DA value names, `yyyymmdd` (PS3.5 section 6.2); None if it is none."""
+    if not re.fullmatch("[0-9]{8}", text):
+        return None
+    try:
+        return date(int(text[:4]), int(text[4:6]), int(text[6:]))
+    except ValueError:
+        return None
+
+
+def add_years(day: date, years: int) -> date | None:
+    """Return the same day some years on; 29 February becomes 1 March where there is none. None beyond the year 9999."""
+    if day.year + years > date.max.year:
+        return None
+    try:
+        return day.replace(year=day.year + years)
+    except ValueError:
+        return date(day.year + years, 3, 1)
+
+
+def add_days(day: date, days: int) -> date | None:
+    """Return the day some days on; None beyond the year 9999."""
+    try:
+        return day + timedelta(days)
+    except OverflowError:
+        return None
+
+
+def year_end(day: date) -> date:
+    """Return the last day of the year."""
+    return day.replace(month=12, day=31)
+
+
+def age_on(birth: date, day: date) -> int:
+    """Return an age in completed years; whoever was born on 29 February has a birthday on 1 March in other years."""
+    return day.year - birth.year - ((day.month, day.day) < (birth.month, birth.day))
+
+
+def fits_age(patient_age: str, birth: date, day: date) -> bool:
+    """Say whether an AS value such as `034Y` (PS3.5 section 6.2) may be told of somebody born then, on that day.
+
+    One unit more or less is rounding, or the day on which somebody wrote it. What is no AS value tells nothing.
+    """
+    if not re.fullmatch("[0-9]{3}[DWMY]", patient_age):
+        return True
+    units, days = int(patient_age[:3]), _UNIT_DAYS[patient_age[3]]
+    return (units - 1) * days <= (day - birth).days < (units + 2) * days
+
+
+def local_day(zone: tzinfo, when: datetime) -> date:
+    """Return the day on which an instant falls in a time zone."""
+    return when.astimezone(zone).date()

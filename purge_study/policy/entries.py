@@ -1,0 +1,110 @@
+"""What an entry of the policy must be like; messages never have a value in them."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, datetime
+from functools import cache
+from typing import Annotated
+from zoneinfo import available_timezones
+
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+
+from .dates import parse_da
+
+# Identifiers of patients and of what was done to them: the ledger keeps them as keyed hashes at most.
+IDENTIFIERS = frozenset(
+    (
+        "AccessionNumber",
+        "AdmissionID",
+        "ClinicalTrialSubjectID",
+        "ClinicalTrialSubjectReadingID",
+        "FillerOrderNumberImagingServiceRequest",
+        "InsurancePlanIdentification",
+        "MedicalRecordLocator",
+        "OtherPatientIDs",
+        "OtherPatientNames",
+        "PatientAddress",
+        "PatientBirthName",
+        "PatientComments",
+        "PatientID",
+        "PatientMotherBirthName",
+        "PatientName",
+        "PatientTelecomInformation",
+        "PatientTelephoneNumbers",
+        "PlacerOrderNumberImagingServiceRequest",
+        "RequestedProcedureID",
+        "ResponsiblePerson",
+        "ServiceEpisodeID",
+        "StudyID",
+    )
+)
+# Results of searches have them, instances do not.
+_ONLY_IN_RESULTS = re.compile(
+    "ModalitiesInStudy|SOPClassesInStudy|NumberOf.*Related.*|RetrieveURL|InstanceAvailability"
+)
+# The service's metadata leaves these out; and what has items, not values, cannot be compared with any.
+_VRS_WITHOUT_VALUES = ("SQ", "UN", "OB", "OD", "OF", "OL", "OV", "OW")
+_NO_ZONES = ("Factory", "localtime", "posixrules")
+
+
+def _day(value: object) -> date:
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value
+    day = parse_da(value) if isinstance(value, str) else None
+    if day is None:
+        raise ValueError('this is no day; write "yyyymmdd", or yyyy-mm-dd without quotes')
+    return day
+
+
+@cache
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones()).difference(_NO_ZONES)
+
+
+def _zone(value: str) -> str:
+    if value not in _zones():
+        raise ValueError("this is no time zone of the IANA database, such as Europe/Paris")
+    return value
+
+
+def _keyword(value: str) -> str:
+    tag = tag_for_keyword(value)
+    if tag is None:
+        raise ValueError("this is no keyword of DICOM's dictionary")
+    if value in IDENTIFIERS:
+        raise ValueError("this identifies patients, and is not kept: no rule can ask for it")
+    if tag >> 16 < 0x0008 or dictionary_VR(tag).startswith(_VRS_WITHOUT_VALUES) or _ONLY_IN_RESULTS.fullmatch(value):
+        raise ValueError("the service has no value of this among an instance's metadata")
+    return value
+
+
+def words_of(text: str) -> list[str]:
+    """Return the words of a text, in small letters: what stands between blanks and signs."""
+    return re.findall(r"[^\W_]+", text.casefold())
+
+
+def _has_words(value: str) -> str:
+    if not words_of(value):
+        raise ValueError("there is no word in this")
+    return value
+
+
+Whole = Annotated[int, Field(strict=True)]
+Years = Annotated[Whole, Field(ge=1, le=9999)]
+Age = Annotated[Whole, Field(ge=1, le=200)]
+Days = Annotated[Whole, Field(ge=0, le=36_500)]
+Day = Annotated[
+    date,
+    BeforeValidator(_day),
+    WithJsonSchema({"type": "string", "pattern": "^([0-9]{8}|[0-9]{4}-[0-9]{2}-[0-9]{2})$"}),
+]
+Zone = Annotated[str, AfterValidator(_zone)]
+# Names stand in plans, and in what people are told.
+Name = Annotated[str, Field(pattern=r"^[^\s\x00-\x1f\x7f]([^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f])?$", max_length=100)]
+BlobName = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=1024)]
+Text = Annotated[str, Field(pattern=r"\S")]
+Texts = Annotated[tuple[Text, ...], Field(min_length=1)]
+Phrases = Annotated[tuple[Annotated[str, AfterValidator(_has_words)], ...], Field(min_length=1)]
+Keyword = Annotated[str, AfterValidator(_keyword)]

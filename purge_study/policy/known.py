@@ -1,0 +1,70 @@
+"""What of a study is beyond doubt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+
+from .dates import FIRST_STUDY, OLDEST_YEARS, PLACEHOLDERS, add_days, age_on, fits_age, local_day, parse_da
+from .facts import StudyFacts, Values
+from .model import Policy
+
+
+@dataclass(frozen=True)
+class Known:
+    """A study with the dates that rules may count from.
+
+    Args:
+        facts: as they were read.
+        dates: `study_date`, `received`, `patient_last_study`, `birth_date` and those of lists, by the anchor's name.
+            One that is not there is not known.
+    """
+
+    facts: StudyFacts
+    dates: Mapping[str, date]
+
+
+def known_of(policy: Policy, facts: StudyFacts, today: date) -> Known:
+    """Resolve the dates of a study on a day of the policy's time zone."""
+    # Somewhere it is tomorrow already; what is later has not happened.
+    latest = add_days(today, 1) or date.max
+    study_date = _study_date(facts.attributes.get("StudyDate", Values()), latest)
+    dates = {
+        **facts.anchors,
+        "study_date": study_date,
+        "received": local_day(policy.zone, facts.received) if facts.received else None,
+        "patient_last_study": _last(_study_date(values, latest) for values in facts.patient_studies or ()),
+        "birth_date": _birth_date(policy, facts, study_date),
+    }
+    return Known(facts, {name: day for name, day in dates.items() if day and day <= latest})
+
+
+def _the_one(values: Values) -> date | None:
+    """Return the date that every instance has."""
+    return parse_da(next(iter(values.found))) if values.is_complete and len(values.found) == 1 else None
+
+
+def _study_date(values: Values, latest: date) -> date | None:
+    day = _the_one(values)
+    return day if day and FIRST_STUDY <= day <= latest and day not in PLACEHOLDERS else None
+
+
+def _last(days: Iterable[date | None]) -> date | None:
+    """Return the last of some days; None where one of them is not known, for it may be later."""
+    found = list(days)
+    known = [day for day in found if day]
+    return max(known) if known and len(known) == len(found) else None
+
+
+def _birth_date(policy: Policy, facts: StudyFacts, study_date: date | None) -> date | None:
+    """Return the birth date, if nothing speaks against it; without the day of the study nothing could."""
+    birth = _the_one(facts.attributes.get("PatientBirthDate", Values()))
+    if birth is None or study_date is None or birth in PLACEHOLDERS or birth in policy.policy.placeholder_birth_dates:
+        return None
+    is_likely = birth <= study_date and age_on(birth, study_date) <= OLDEST_YEARS
+    return birth if is_likely and all(fits_age(age, birth, study_date) for age in _ages(facts)) else None
+
+
+def _ages(facts: StudyFacts) -> Iterator[str]:
+    yield from facts.attributes.get("PatientAge", Values()).found
