@@ -1,0 +1,188 @@
+"""Plans that somebody has approved: `approvals/<plan id>.json` in `retention-records`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from azure.core import MatchConditions
+from azure.core.exceptions import ResourceExistsError
+from azure.storage.blob.aio import BlobClient
+
+from shared.clients import Clients
+from shared.events import event
+from shared.problems import Refused
+from shared.settings import RETENTION_RECORDS
+from shared.small_blobs import read_whole, upload_json
+
+from .plan import PLANS, Version, made_at, read_lines
+
+APPROVALS: Final = "approvals/"
+# Of two of the app's instances: the one that was asked to approve, and the one that purges.
+_CLOCKS_DIFFER = timedelta(minutes=5)
+
+
+@dataclass(frozen=True)
+class Approval:
+    """That somebody agrees to the deletion of the studies of a plan that are not held.
+
+    Args:
+        plan_id: of the plan.
+        plan_hash: of the same.
+        count: of those studies.
+        approver: who.
+        approved_at: when.
+    """
+
+    plan_id: str
+    plan_hash: str
+    count: int
+    approver: str
+    approved_at: datetime
+
+
+@dataclass(frozen=True)
+class Approved:
+    """An approval with what it is for.
+
+    Args:
+        approval: who and when.
+        policy_hash: of the policy that the plan was made by.
+        before_delete: what the plan says is done before a deletion.
+        versions: the studies, as they were in the plan: one that has changed since is not approved.
+    """
+
+    approval: Approval
+    policy_hash: str
+    before_delete: str
+    versions: frozenset[Version]
+
+
+async def approve(clients: Clients, plan_id: str, plan_hash: str, count: int, approver: str, now: datetime) -> Approval:
+    """Record that somebody approves a plan, once.
+
+    Args:
+        clients: of the process.
+        plan_id: of the plan.
+        plan_hash: of the plan, as the approver typed it.
+        count: of the studies that are to be deleted, as the approver typed it.
+        approver: who it is.
+        now: when.
+
+    Raises:
+        Refused: by code: `no-such-plan` (404); 409: `hash-differs`, `count-differs`, `plan-too-old`
+            (it is older than APPROVAL_VALID_DAYS), `already-approved` (its members say by whom and when).
+        AzureError: storage failed.
+    """
+    _check_typed(await _read_plan(clients, plan_id), plan_hash, count)
+    if _is_past(clients, made_at(plan_id), now):
+        raise Refused(409, "plan-too-old", "The plan is too old to be approved; approve a newer one.")
+    approval = Approval(plan_id, plan_hash, count, approver, now)
+    await _write_once(clients, approval)
+    return approval
+
+
+async def find_approved(clients: Clients, now: datetime) -> list[Approved]:
+    """Return the approvals that are valid still, by APPROVAL_VALID_DAYS, the oldest first.
+
+    One that cannot be read, or whose plan is not as it was approved, is left out, and the event `approval_ignored` says
+    so: nothing is deleted by it.
+
+    Raises:
+        AzureError: storage failed.
+    """
+    found = [await _find(clients, plan_id, now) async for plan_id in _plans_with_approvals(clients, now)]
+    return [approved for approved in found if approved is not None]
+
+
+async def find_approval(clients: Clients, plan_id: str) -> Approval | None:
+    """Return the approval of a plan, valid or not any more; None where there is none.
+
+    Raises:
+        ValueError: it cannot be understood.
+        AzureError: storage failed.
+    """
+    written = await read_whole(_blob(clients, APPROVALS, f"{plan_id}.json"))
+    return None if written is None else _from_json(written.content)
+
+
+def _check_typed(plan: bytes, plan_hash: str, count: int) -> None:
+    if hashlib.sha256(plan).hexdigest() != plan_hash:
+        raise Refused(409, "hash-differs", "The hash is not that of the plan.")
+    if read_lines(plan)[0]["to_delete"] != count:
+        raise Refused(409, "count-differs", "The count is not that of the studies that the plan would have deleted.")
+
+
+async def _read_plan(clients: Clients, plan_id: str) -> bytes:
+    plan = await read_whole(_blob(clients, PLANS, f"{plan_id}.jsonl")) if made_at(plan_id) else None
+    if plan is None:
+        raise Refused(404, "no-such-plan", "There is no such plan.")
+    return plan.content
+
+
+def _is_past(clients: Clients, when: datetime | None, now: datetime) -> bool:
+    """Say whether a time is longer ago than an approval lasts; one that is yet to come cannot be told, so it is."""
+    valid = timedelta(days=clients.settings.approval_valid_days)
+    return when is None or not -_CLOCKS_DIFFER <= now - when <= valid
+
+
+async def _write_once(clients: Clients, approval: Approval) -> None:
+    document = {**vars(approval), "approved_at": approval.approved_at.isoformat()}
+    blob = _blob(clients, APPROVALS, f"{approval.plan_id}.json")
+    try:
+        await upload_json(blob, document, match_condition=MatchConditions.IfMissing)
+    except ResourceExistsError:
+        raise await _approved_already(clients, approval.plan_id) from None
+
+
+async def _approved_already(clients: Clients, plan_id: str) -> Refused:
+    try:
+        first = await find_approval(clients, plan_id)
+    except ValueError:
+        first = None
+    members = {"approver": first.approver, "approved_at": first.approved_at.isoformat()} if first else {}
+    return Refused(409, "already-approved", "The plan has been approved already.", members=members)
+
+
+async def _plans_with_approvals(clients: Clients, now: datetime) -> AsyncIterator[str]:
+    """Yield the plans that have an approval and are not so old that it cannot be valid."""
+    oldest = now - 2 * timedelta(days=clients.settings.approval_valid_days) - _CLOCKS_DIFFER
+    async for name in clients.container(RETENTION_RECORDS).list_blob_names(name_starts_with=APPROVALS):
+        plan_id = name.removeprefix(APPROVALS).removesuffix(".json")
+        if (made := made_at(plan_id)) is not None and made >= oldest:
+            yield plan_id
+
+
+async def _find(clients: Clients, plan_id: str, now: datetime) -> Approved | None:
+    try:
+        approval = await find_approval(clients, plan_id)
+        if approval is None or _is_past(clients, approval.approved_at, now):
+            return None
+        return _approved(approval, await _read_plan(clients, approval.plan_id))
+    except (ValueError, Refused) as error:
+        event("approval_ignored", level=logging.WARNING, reason=error.code if isinstance(error, Refused) else "invalid")
+        return None
+
+
+def _approved(approval: Approval, plan: bytes) -> Approved:
+    _check_typed(plan, approval.plan_hash, approval.count)
+    head, items = read_lines(plan)
+    versions = frozenset(item.version for item in items if not item.held_by)
+    return Approved(approval, head["policy_hash"], head["before_delete"], versions)
+
+
+def _from_json(content: bytes) -> Approval:
+    try:
+        read = json.loads(content)
+        return Approval(**{**read, "approved_at": datetime.fromisoformat(read["approved_at"]).astimezone(UTC)})
+    except (KeyError, TypeError) as error:
+        raise ValueError("no approval") from error
+
+
+def _blob(clients: Clients, folder: str, name: str) -> BlobClient:
+    return clients.container(RETENTION_RECORDS).get_blob_client(folder + name)

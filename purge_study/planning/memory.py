@@ -1,0 +1,135 @@
+"""What is remembered of the nights before: `memory/nights.json` in `retention-records`.
+
+The studies of the last accepted plan are read from that plan itself, whose hash is remembered: there is nothing else
+to keep in step with it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any, Final
+
+from azure.storage.blob.aio import BlobClient
+
+from purge_study.ledger.row import StudyKey
+from shared.clients import Clients
+from shared.settings import RETENTION_RECORDS
+from shared.small_blobs import read_whole, upload_json
+
+from .plan import PLANS, PlanError, read_lines
+
+NIGHTS: Final = "memory/nights.json"
+_MOST_NIGHTS = 400
+
+
+@dataclass(frozen=True)
+class Night:
+    """A run that made a plan.
+
+    Args:
+        day: of the plan.
+        plan_id: of the same.
+        ended: what became of the plan: `accepted`; `tripped` a brake; `hindered`, by what kept anything from going.
+        newly_due: how many studies had fallen due since the last accepted plan.
+        planned: how many were to be deleted.
+        deleted: how many were; None while it is not known: the run is under way, or was killed.
+    """
+
+    day: date
+    plan_id: str
+    ended: str
+    newly_due: int
+    planned: int
+    deleted: int | None
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """The last plan that tripped no brake, or that reported a first run or a changed policy.
+
+    Args:
+        plan_id: its id.
+        plan_hash: its hash.
+        policy_hash: of the policy that it was made by.
+        keys: the studies that were to be deleted by it, some night.
+    """
+
+    plan_id: str
+    plan_hash: str
+    policy_hash: str
+    keys: frozenset[StudyKey] = frozenset()
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What the brakes compare a night with.
+
+    Args:
+        nights: runs, the oldest first.
+        accepted: None before the first accepted plan.
+        is_readable: False where it cannot be understood: nothing is deleted then, and it is left for people to see.
+    """
+
+    nights: tuple[Night, ...] = ()
+    accepted: Accepted | None = None
+    is_readable: bool = True
+
+    def with_night(self, night: Night, accepted: Accepted | None) -> Memory:
+        """Return it with a run, in place of what it had of the same plan; an accepted plan takes the last one's."""
+        others = tuple(other for other in self.nights if other.plan_id != night.plan_id)
+        return replace(self, nights=(*others, night)[-_MOST_NIGHTS:], accepted=accepted or self.accepted)
+
+
+async def read_memory(clients: Clients) -> Memory:
+    """Read what is remembered; nothing where there is nothing yet.
+
+    Raises:
+        AzureError: storage failed.
+    """
+    written = await read_whole(_blob(clients, NIGHTS))
+    if written is None:
+        return Memory()
+    try:
+        return await _understood(clients, json.loads(written.content))
+    except (ValueError, KeyError, TypeError, AttributeError):  # PlanError among them
+        return Memory(is_readable=False)
+
+
+async def remember(clients: Clients, memory: Memory) -> None:
+    """Write it down; one that could not be read is left as it is.
+
+    Raises:
+        AzureError: storage failed.
+    """
+    if memory.is_readable:
+        await upload_json(_blob(clients, NIGHTS), _document(memory))
+
+
+def _blob(clients: Clients, name: str) -> BlobClient:
+    return clients.container(RETENTION_RECORDS).get_blob_client(name)
+
+
+async def _understood(clients: Clients, document: dict[str, Any]) -> Memory:
+    nights = tuple(Night(**{**night, "day": date.fromisoformat(night["day"])}) for night in document["nights"])
+    accepted = document["accepted"]
+    return Memory(nights, await _with_keys(clients, Accepted(**accepted)) if accepted else None)
+
+
+async def _with_keys(clients: Clients, accepted: Accepted) -> Accepted:
+    plan = await read_whole(_blob(clients, f"{PLANS}{accepted.plan_id}.jsonl"))
+    if plan is None or hashlib.sha256(plan.content).hexdigest() != accepted.plan_hash:
+        raise PlanError("not the plan that was accepted")
+    _, items = read_lines(plan.content)
+    return replace(accepted, keys=frozenset(item.key for item in items if not item.held_by))
+
+
+def _document(memory: Memory) -> dict[str, Any]:
+    accepted = memory.accepted
+    return {
+        "accepted": accepted
+        and {"plan_id": accepted.plan_id, "plan_hash": accepted.plan_hash, "policy_hash": accepted.policy_hash},
+        "nights": [{**vars(night), "day": night.day.isoformat()} for night in memory.nights],
+    }
