@@ -45,7 +45,7 @@ def facts_of(rulebook: Rulebook, row: Row, group: Iterable[Row]) -> StudyFacts:
 
 def is_same_patient(one: Patient, other: Patient) -> bool:
     """Say whether two studies are one patient's: the same id, and issuers that do not differ."""
-    return one.exact == other.exact and (one.issuer == other.issuer or None in (one.issuer, other.issuer))
+    return one.exact == other.exact and one.has_issuer_of(other)
 
 
 def _patient_studies(row: Row, patient: Patient | None, others: Iterable[Row]) -> tuple[Values, ...] | None:

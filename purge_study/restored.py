@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
+from azure.core.exceptions import AzureError
 from azure.storage.blob.aio import BlobClient
 
 from shared.clients import Clients
@@ -17,6 +18,7 @@ from .ledger.row import StudyKey
 
 RESTORED: Final = "restored"  # the name of this hold, and the folder of its records
 HELD_DAYS: Final = 30
+_PUT_ASIDE = ".tombstone.json"
 
 
 @dataclass(frozen=True)
@@ -105,13 +107,40 @@ async def holds_of_restore(clients: Clients, key: StudyKey, today: date) -> tupl
     return (RESTORED,) if restored is not None and today <= restored.until else ()
 
 
+async def held_by_restore(clients: Clients, today: date) -> frozenset[StudyKey]:
+    """Return all studies that are held since they were put back; one whose record cannot be read is.
+
+    Args:
+        clients: of the process.
+        today: the day in the policy's time zone.
+
+    Raises:
+        AzureError: they cannot be listed.
+    """
+    names = clients.container(RETENTION_RECORDS).list_blob_names(name_starts_with=f"{RESTORED}/")
+    keys = [_key_of(name) async for name in names if not name.endswith(_PUT_ASIDE)]
+    return frozenset([key for key in keys if await _may_be_held(clients, key, today)])
+
+
+async def _may_be_held(clients: Clients, key: StudyKey, today: date) -> bool:
+    try:
+        return bool(await holds_of_restore(clients, key, today))
+    except AzureError:
+        return True
+
+
 def tombstone_put_aside(key: StudyKey, deletion_id: str) -> str:
     """Return the name that a tombstone gets once its study is put back: it tells of the deletion ever after."""
-    return f"{_beginning(key)}.{deletion_id}.tombstone.json"
+    return f"{_beginning(key)}.{deletion_id}{_PUT_ASIDE}"
 
 
 def _beginning(key: StudyKey) -> str:
     return f"{RESTORED}/{key.partition}/{key.uid}"
+
+
+def _key_of(name: str) -> StudyKey:
+    partition, _, uid = name.removeprefix(f"{RESTORED}/").removesuffix(".json").rpartition("/")
+    return StudyKey(partition, uid)
 
 
 def _blob(clients: Clients, key: StudyKey) -> BlobClient:

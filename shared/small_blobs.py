@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from azure.core.exceptions import ResourceNotFoundError
@@ -18,21 +19,31 @@ class Whole:
     Args:
         content: all of it.
         etag: its version, with its quotation marks.
+        last_modified: when that was written.
     """
 
     content: bytes
     etag: str
+    last_modified: datetime
 
 
-async def read_whole(blob: BlobClient) -> Whole | None:
+class TooLarge(Exception):
+    """A blob holds more than may be read of it."""
+
+
+async def read_whole(blob: BlobClient, most_bytes: int | None = None) -> Whole | None:
     """Return a blob's content; None if there is no such blob.
 
     Raises:
+        TooLarge: it has more bytes than may be read.
         AzureError: storage failed.
     """
     try:
         download = await blob.download_blob()
-        return Whole(await download.readall(), str(download.properties.etag))
+        if most_bytes is not None and download.size > most_bytes:
+            raise TooLarge
+        properties = download.properties
+        return Whole(await download.readall(), str(properties.etag), properties.last_modified)
     except ResourceNotFoundError:
         return None
 

@@ -1,0 +1,318 @@
+"""Lists of holds and of dates: how they may be written, and what is told of their mistakes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+
+import pytest
+
+from purge_study.ledger.hashing import Hasher
+from purge_study.ledger.row import Patient, Reading, Row, StudyKey
+from purge_study.lists.anchors import Anchors, read_anchors
+from purge_study.lists.holds import Holds, read_holds
+from purge_study.lists.sheet import MOST_BYTES, ListFault
+
+HASHER = Hasher("the key of these tests")
+TODAY = date(2026, 3, 5)
+ALL = "study_instance_uid,accession_number,patient_id,issuer,released,released_by\n"
+KNOWN = "there may be " + ALL.strip().replace(",", ", ")
+NO_TEXT = "it is no text in UTF-8, or in UTF-16 with a byte order mark"
+NO_PAIRS = "its quotation marks do not pair, or a cell is too long"
+DAMAGED = "has been damaged by a spreadsheet"
+
+
+def holds(content: str | bytes) -> Holds:
+    return read_holds("holds.csv", content.encode() if isinstance(content, str) else content, HASHER, TODAY)
+
+
+def anchors(content: str | bytes) -> Anchors:
+    return read_anchors("anchors.csv", content.encode() if isinstance(content, str) else content, HASHER)
+
+
+def patient(patient_id: str, issuer: str = "") -> Patient:
+    found = HASHER.patient(patient_id, issuer)
+    assert found is not None
+    return found
+
+
+def study(uid: str = "1.2.3", accession: str = "", patient_id: str = "", issuer: str = "") -> Row:
+    number = HASHER.accession(accession)
+    reading = Reading({}, HASHER.patient(patient_id, issuer), frozenset([number] if number else []), 1, None)
+    return Row(StudyKey("Microsoft.Default", uid), reading=reading)
+
+
+LINES = 'Patient_ID , issuer,"accession_number"\nP1,"St. Mary",A1\n\n,,"A,2"\n  P3  ,,\n#END,3\n'
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        LINES.encode(),
+        LINES.encode("utf-8-sig"),
+        LINES.encode("utf-16"),
+        b"\xfe\xff" + LINES.encode("utf-16-be"),
+        LINES.replace("\n", "\r\n").encode(),
+        LINES.replace("\n", "\r").encode(),
+        LINES.removesuffix("\n").encode(),
+        LINES.upper().replace("ST. MARY", "st. mary").encode(),
+        LINES.replace("#END,3", '"#end","3",').encode(),
+        LINES.replace("#END,3", '"#end,3"').encode(),
+        LINES.replace("#END,3", " #end , 3 ,,").encode(),
+        LINES.replace("\n\n", "\n,,\n").encode(),
+        LINES.replace("\nP1", ",,\nP1").encode(),
+        b"\n,,\n" + LINES.encode(),
+    ],
+)
+def test_how_a_list_may_be_written(content: bytes) -> None:
+    """Editors, exports and spreadsheets write it differently; it says the same."""
+    found = holds(content)
+    assert found.has_end
+    assert [line.patient for line in found.lines] == [patient("P1", "st. mary"), None, patient("P3")]
+    assert [line.accession for line in found.lines] == [HASHER.accession("A1"), HASHER.accession("A,2"), None]
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_other_delimiters(delimiter: str) -> None:
+    """What separates the header's cells separates all, and commas are letters like others."""
+    content = f"patient_id{delimiter}issuer\nP1{delimiter}a,b\n#end{delimiter}1{delimiter}\n"
+    [line] = holds(content).lines
+    assert line.patient == patient("P1", "a,b")
+    assert holds(content).has_end
+
+
+@pytest.mark.parametrize("end", ["#end,1", "#end;1", "#end\t1"])
+def test_a_list_of_one_column(end: str) -> None:
+    """Nothing tells its delimiter; its end is known by each."""
+    assert holds(f"patient_id\nP1\n{end}\n").has_end
+
+
+def test_without_an_end() -> None:
+    """It need not have one."""
+    assert not holds("patient_id\nP1\n").has_end
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "problems"),
+    [
+        ("", "list_invalid", [f"line 1: it names no column; {KNOWN}"]),
+        ("CANARY,CANARY\n", "list_invalid", [f"line 1: it names no column; {KNOWN}"]),
+        (
+            "patient_id,CANARY,,patient_id\n",
+            "list_invalid",
+            [
+                f"line 1, cell 2: an unknown column; {KNOWN}",
+                f"line 1, cell 3: an unknown column; {KNOWN}",
+                "line 1, cell 4: the column patient_id for the second time",
+            ],
+        ),
+        (
+            "issuer,released\nCANARY,\n",
+            "list_invalid",
+            ["it has none of the columns study_instance_uid, accession_number, patient_id"],
+        ),
+        (b"patient_id\n\xff\xfe\n", "list_invalid", [NO_TEXT]),
+        (b"patient_id\nP\0\n", "list_invalid", [NO_TEXT]),
+        (b"\xff\xfeabc", "list_invalid", [NO_TEXT]),
+        ("patient_id,issuer\n,CANARY\n", "list_invalid", ["line 2: it names no study and no patient"]),
+        ("patient_id,released\n,2026-01-01\n", "list_invalid", ["line 2: it names no study and no patient"]),
+        ("patient_id\nP1\nP2,CANARY\n", "list_invalid", ["line 3: it has more cells than there are columns"]),
+        (
+            'patient_id\n"CANARY\nP2\n',
+            "list_invalid",
+            [f"line 2: {NO_PAIRS}"],
+        ),
+        (
+            'patient_id\n"CANARY"s\nP2\n',
+            "list_invalid",
+            [f"line 2: {NO_PAIRS}"],
+        ),
+        (
+            "study_instance_uid\n1..2\n1.a\n",
+            "list_invalid",
+            [f"line {n}: its study_instance_uid is no UID" for n in (2, 3)],
+        ),
+        (f"study_instance_uid\n{'1.' * 32}1\n", "list_invalid", ["line 2: its study_instance_uid is no UID"]),
+        (
+            'patient_id,accession_number\n1.23E+10,1\n1,"1,2e+5"\n#####,\n,"=""007"""\n#REF!,1\n',
+            "list_invalid",
+            [
+                f"line 2: its patient_id {DAMAGED}",
+                f"line 3: its accession_number {DAMAGED}",
+                f"line 4: its patient_id {DAMAGED}",
+                f"line 5: its accession_number {DAMAGED}",
+                f"line 6: its patient_id {DAMAGED}",
+            ],
+        ),
+        ("patient_id\nP\u200b1\n", "list_invalid", ["line 2: its patient_id has a character that cannot be seen"]),
+        ("patient_id\nP1\nP2\n#end,3\n", "list_unfinished", ["#end says 3 lines, but there are 2"]),
+        ("patient_id\nP1\nP2\n#end,1\n", "list_unfinished", ["#end says 1 lines, but there are 2"]),
+        ("patient_id\nP1\n#end,1\nP2\n", "list_unfinished", ["line 4: it stands after #end"]),
+        ("patient_id\nP1\n#end\n", "list_unfinished", ["line 3: #end does not say how many lines there are"]),
+        ("patient_id\nP1\n#end,\n", "list_unfinished", ["line 3: #end does not say how many lines there are"]),
+        (
+            "patient_id,issuer\n,CANARY\n#end,2\n",
+            "list_invalid",
+            ["line 2: it names no study and no patient", "#end says 2 lines, but there are 1"],
+        ),
+    ],
+)
+def test_mistakes(content: str | bytes, code: str, problems: list[str]) -> None:
+    """All at once, each with its line, none with what is written there."""
+    with pytest.raises(ListFault) as raised:
+        holds(content)
+    assert (raised.value.code, list(raised.value.problems)) == (code, problems)
+    assert "CANARY" not in "".join(raised.value.problems)
+
+
+def test_a_list_of_mistakes() -> None:
+    """Twenty are told, and how many more there are."""
+    with pytest.raises(ListFault) as raised:
+        holds("patient_id,issuer\n" + ",x\n" * 1030)
+    assert len(raised.value.problems) == 21
+    assert raised.value.problems[-1] == "and 1,010 more"
+
+
+def test_a_list_that_is_too_large() -> None:
+    """It is not gone through."""
+    with pytest.raises(ListFault, match="list_invalid") as raised:
+        holds(b"patient_id\n" + b"\n" * MOST_BYTES)
+    assert raised.value.problems == ("it has more than 64 MiB",)
+
+
+def test_a_list_with_too_many_lines() -> None:
+    """It is given up at the first that is too much."""
+    with pytest.raises(ListFault, match="list_invalid") as raised:
+        holds(b"patient_id\n" + b"\n" * 1_000_000 + b"P1\n")
+    assert raised.value.problems == ("it has more than 1,000,000 lines",)
+
+
+HELD = [
+    ("1.2.3,,,,,", study("1.2.3"), True),
+    ("1.2.3,,,,,", study("1.2.33"), False),
+    ("1.2.3,,,,,", Row(StudyKey("other", "1.2.3")), True),
+    (",0A7,,,,", study(accession="a7"), True),
+    (",a7,,,,", study(accession="0A7"), True),
+    (",a7,,,,", study(accession="A70"), False),
+    (",,0012,,,", study(patient_id="12"), True),
+    (",,12,,,", study(patient_id="0012"), True),
+    (",,12,,,", study(patient_id="12", issuer="x"), True),
+    (",,12,x,,", study(patient_id="12"), True),
+    (",,12,X,,", study(patient_id="12", issuer="x"), True),
+    (",,12,y,,", study(patient_id="12", issuer="x"), False),
+    (",,12,,,", study(patient_id="123"), False),
+    (",,12,,,", Row(StudyKey("any", "1.2.3")), False),
+    ("9.9,,12,,,", study("1.2.3", patient_id="12"), True),
+    ("9.9,A1,12,,,", study("9.9", "other", "other"), True),
+    ("9.9,A1,12,,,", study("1.2.3", "A1", "other"), True),
+]
+
+
+@pytest.mark.parametrize(("line", "row", "expected"), HELD)
+def test_what_a_line_holds(line: str, row: Row, expected: bool) -> None:
+    """Every study that has any of its identifiers, leading zeros and case apart; no issuer is all."""
+    found = holds(ALL + line)
+    assert found.hold(row) is expected
+    assert found.lines[0].matches(row) is expected
+
+
+@pytest.mark.parametrize(
+    ("released", "expected"),
+    [
+        ("2026-03-05,Dr. Who", False),
+        ("20260305,Dr. Who", False),
+        ("2025-12-31,x", False),
+        ("2026-03-06,Dr. Who", True),
+        ("2026-03-05,", True),
+        ("2026-03-05,  ", True),
+        (",Dr. Who", True),
+        ("yes,Dr. Who", True),
+        ("2026-02-30,Dr. Who", True),
+        ("2026-W10-1,Dr. Who", True),
+        ("05.03.2026,Dr. Who", True),
+        ("2026-03-05 00:00,Dr. Who", True),
+        ("########,Dr. Who", True),
+        ("٢٠٢٦٠٣٠٥,Dr. Who", True),
+    ],
+)
+def test_when_a_hold_ends(released: str, expected: bool) -> None:
+    """By a day that has come and the name of who released it; anything less holds."""
+    assert holds(f"{ALL}1.2.3,,,,{released}\n").hold(study("1.2.3")) is expected
+
+
+def test_two_lines_for_a_study() -> None:
+    """It is held while one of them is not released, whichever stands first."""
+    lines = ["1.2.3,,P1,,2026-01-01,x", ",,P1,,,"]
+    for order in (lines, lines[::-1]):
+        assert holds(ALL + "\n".join(order)).hold(study("1.2.3", patient_id="P1"))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("1.2,A1,P1,x,,", "1.2,0a1,00p1,X,2026-01-01,y", True),
+        ("1.2,A1,P1,x,,", "1.2,A1,P1,,,", False),
+        (",A1,,,,", ",,A1,,,", False),
+        ("1.2,,,,,", "1.3,,,,,", False),
+    ],
+)
+def test_which_line_is_which(one: str, other: str, same: bool) -> None:
+    """Its identifiers tell it, as a spreadsheet leaves them; not where it stands, nor that it is released."""
+    first, second = holds(f"{ALL}{one}\n{other}\n").lines
+    assert (first.key == second.key) is same
+
+
+DATES = "patient_id,issuer,date\n"
+
+
+@pytest.mark.parametrize(
+    ("lines", "whose", "is_alone", "expected"),
+    [
+        ("P1,,2020-02-03", patient("P1"), False, date(2020, 2, 3)),
+        ("P1,,20200203\nP1,,2021-01-01\nP1,,2019-01-01", patient("P1"), False, date(2021, 1, 1)),
+        ("P1,,2020-02-03\nP1,,9999-12-31", patient("P1"), False, date(9999, 12, 31)),
+        ("P1,x,2020-02-03", patient("P1"), False, date(2020, 2, 3)),
+        ("P1,x,2020-02-03", patient("P1", "y"), False, None),
+        ("P1,x,2020-02-03\nP1,,2021-01-01\nP1,y,2022-01-01", patient("P1", "x"), False, date(2021, 1, 1)),
+        ("12,,2020-02-03", patient("0012"), True, date(2020, 2, 3)),
+        ("12,,2020-02-03", patient("0012"), False, None),
+        ("p1,,2020-02-03", patient("P1"), True, date(2020, 2, 3)),
+        ("0012,,2019-01-01\n12,,2020-02-03", patient("0012"), False, date(2019, 1, 1)),
+        ("0012,,2019-01-01\n12,,2020-02-03", patient("0012"), True, date(2020, 2, 3)),
+        ("012,,2019-01-01\n12,,2020-02-03", patient("0012"), True, None),
+        ("012,x,2019-01-01\n12,y,2020-02-03", patient("0012", "x"), True, date(2019, 1, 1)),
+        ("P2,,2020-02-03", patient("P1"), True, None),
+    ],
+)
+def test_a_patients_date(lines: str, whose: Patient, is_alone: bool, expected: date | None) -> None:
+    """The latest; of an id that is written differently only where it cannot be another patient's."""
+    assert anchors(DATES + lines).date_of(whose, is_alone=is_alone) == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "problems"),
+    [
+        ("patient_id,issuer\n", ["it has no column date"]),
+        ("issuer\n", ["it has no column patient_id", "it has no column date"]),
+        (DATES + ",CANARY,2020-02-03\n", ["line 2: it names no patient"]),
+        (DATES + "CANARY,,\n", ["line 2: it has no date, such as 2026-03-05"]),
+        (DATES + "CANARY,,2020-02-30\n", ["line 2: it has no date, such as 2026-03-05"]),
+        (DATES + "CANARY,,03/05/2020\n", ["line 2: it has no date, such as 2026-03-05"]),
+        (DATES + "CANARY,,20200101000000\n", ["line 2: it has no date, such as 2026-03-05"]),
+        (DATES + "CANARY\n", ["line 2: it has no date, such as 2026-03-05"]),
+        (DATES + "1.23E+10,,2020-01-01\n", [f"line 2: its patient_id {DAMAGED}"]),
+        (DATES + "#REF!,=A1,2020-01-01\n", [f"line 2: its {name} {DAMAGED}" for name in ("patient_id", "issuer")]),
+    ],
+)
+def test_mistakes_in_dates(content: str, problems: list[str]) -> None:
+    """Every line needs a patient and a day of the calendar."""
+    with pytest.raises(ListFault) as raised:
+        anchors(content)
+    assert (raised.value.code, list(raised.value.problems)) == ("list_invalid", problems)
+
+
+@pytest.mark.parametrize("read", [holds, anchors])
+def test_a_list_without_lines(read: Callable[[str], Holds | Anchors]) -> None:
+    """It says that there is nothing to say."""
+    found = read("patient_id,date\n#end,0\n" if read is anchors else "patient_id\n#end,0\n")
+    assert found.has_end
