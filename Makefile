@@ -19,6 +19,7 @@ help:
 	@echo "make reconcile   does it all add up? For what your settings lead to, or 'make up'; ARGS=--names names what does not"
 	@echo "make soak    ten thousand files among failures and kills, each accounted for; some 20 minutes; ARGS=--count=1000"
 	@echo "make test    run every test; ARGS=... goes to pytest"
+	@echo "make mutants  would a test notice? Changes retention's rules and its executor, one thing at a time; half an hour"
 	@echo "make contract URL=https://.../v2   hold a DICOM service of yours against what its stand-in does"
 	@echo "make check   lint, format, types, and whether the lock files are in step"
 	@echo "make lock    write the lock files anew from pyproject.toml"
@@ -51,6 +52,9 @@ soak: set-up
 test: set-up
 	@exec $(RUN) -m pytest -n auto --maxprocesses 6 --dist loadfile --no-loadscope-reorder $(ARGS)
 
+mutants: set-up
+	@exec $(RUN) -m bench.mutants $(ARGS)
+
 contract: set-up
 	@exec env CONTRACT_URL='$(URL)' $(RUN) -m pytest -q --tb=no -rN tests/contract $(ARGS)
 
@@ -69,5 +73,5 @@ set-up:
 	  echo "This needs Python 3.11 or newer: name one with PYTHON=, such as make demo PYTHON=python3.13" >&2; exit 1; }
 	@exec $(PYTHON) -I local/bootstrap.py --venv $(VENV)
 
-.PHONY: help demo tutorial up down token reconcile soak test contract check lock set-up
+.PHONY: help demo tutorial up down token reconcile soak test mutants contract check lock set-up
 .NOTPARALLEL:

@@ -1,0 +1,151 @@
+"""What a mutant is: a module with one thing changed (pure)."""
+
+from __future__ import annotations
+
+import ast
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+_COMPARISONS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
+    ast.Lt: (ast.LtE, ast.GtE),
+    ast.LtE: (ast.Lt, ast.Gt),
+    ast.Gt: (ast.GtE, ast.LtE),
+    ast.GtE: (ast.Gt, ast.Lt),
+    ast.Eq: (ast.NotEq,),
+    ast.NotEq: (ast.Eq,),
+    ast.Is: (ast.IsNot,),
+    ast.IsNot: (ast.Is,),
+    ast.In: (ast.NotIn,),
+    ast.NotIn: (ast.In,),
+}
+_OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.Add,
+    ast.Div: ast.Mult,
+    ast.FloorDiv: ast.Mult,
+    ast.Mod: ast.Mult,
+    ast.BitAnd: ast.BitOr,
+    ast.BitOr: ast.BitAnd,
+}
+_FUNCTIONS = {"min": "max", "max": "min", "any": "all", "all": "any", "sorted": "list", "reversed": "list"}
+_LONGEST = 70
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A module with one thing changed.
+
+    Args:
+        line: where.
+        change: in words, from what to what.
+        tree: the module.
+    """
+
+    line: int
+    change: str
+    tree: ast.Module
+
+
+def mutants_of(source: str) -> Iterator[Mutant]:
+    """Yield every mutant of a module."""
+    tree = ast.parse(source)
+    told = _told_to_readers(tree)
+    for place, node in enumerate(ast.walk(tree)):
+        if id(node) not in told:
+            for new in _alternatives(node):
+                changed = copy.deepcopy(tree)
+                _Swap(_at(changed, place), new).visit(changed)
+                yield Mutant(_line(node), f"{_text(node)}  →  {_text(new)}", ast.fix_missing_locations(changed))
+
+
+class _Swap(ast.NodeTransformer):
+    def __init__(self, old: ast.AST, new: ast.AST) -> None:
+        self._old = old
+        self._new = new
+
+    def visit(self, node: ast.AST) -> ast.AST:
+        return ast.copy_location(self._new, node) if node is self._old else super().visit(node)
+
+
+def _at(tree: ast.Module, place: int) -> ast.AST:
+    return next(node for number, node in enumerate(ast.walk(tree)) if number == place)
+
+
+def _told_to_readers(tree: ast.Module) -> set[int]:
+    """Return what nothing is done by: annotations, decorators, docstrings and the texts of errors."""
+    roots: list[ast.AST | None] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.arg | ast.AnnAssign):
+            roots.append(node.annotation)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            roots += [node.returns, *node.decorator_list]
+        elif isinstance(node, ast.ClassDef):
+            roots += node.decorator_list
+        elif isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+            roots += [text for text in node.exc.args if isinstance(text, ast.Constant | ast.JoinedStr)]
+        elif isinstance(node, ast.JoinedStr):
+            roots += [part for part in node.values if isinstance(part, ast.Constant)]
+        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            roots.append(node)
+    return {id(node) for root in roots if root is not None for node in ast.walk(root)}
+
+
+def _alternatives(node: ast.AST) -> Iterator[ast.AST]:
+    match node:
+        case ast.Compare(left, [operator], comparators):
+            yield from (ast.Compare(left, [other()], comparators) for other in _COMPARISONS[type(operator)])
+        case ast.BoolOp(operator, values):
+            yield ast.BoolOp(ast.Or() if isinstance(operator, ast.And) else ast.And(), values)
+            for number in range(len(values)):
+                rest = values[:number] + values[number + 1 :]
+                yield rest[0] if len(rest) == 1 else ast.BoolOp(operator, rest)
+        case ast.UnaryOp(ast.Not() | ast.USub(), operand):
+            yield operand
+        case ast.BinOp(left, operator, right) if type(operator) in _OPERATORS:
+            yield ast.BinOp(left, _OPERATORS[type(operator)](), right)
+        case ast.If(_, body, orelse):
+            yield from (ast.If(ast.Constant(value), body, orelse) for value in (True, False))
+        case ast.IfExp(_, body, orelse):
+            yield body
+            yield orelse
+        case ast.comprehension(target, iterator, [_, *_] as conditions, is_async):
+            for number in range(len(conditions)):
+                rest = conditions[:number] + conditions[number + 1 :]
+                yield ast.comprehension(target, iterator, rest, is_async)
+        case ast.Constant(value):
+            yield from (ast.Constant(other) for other in _constants(value))
+        case ast.Call(ast.Name(name), arguments, keywords) if name in _FUNCTIONS and not keywords:
+            yield ast.Call(ast.Name(_FUNCTIONS[name], ast.Load()), arguments, keywords)
+        case ast.Call(function, arguments, [_, *_] as keywords):
+            for number in range(len(keywords)):
+                yield ast.Call(function, arguments, keywords[:number] + keywords[number + 1 :])
+        case ast.Raise() | ast.Expr() | ast.AugAssign():
+            yield ast.Pass()
+        case ast.Return(ast.AST() as value) if not isinstance(value, ast.Constant):
+            yield ast.Return(ast.Constant(None))
+        case ast.Match(subject, [_, _, *_] as cases):
+            for number in range(len(cases)):
+                yield ast.Match(subject, cases[:number] + cases[number + 1 :])
+        case ast.Continue():
+            yield ast.Break()
+
+
+def _constants(value: object) -> tuple[bool | int | str, ...]:
+    if isinstance(value, bool):
+        return (not value,)
+    if isinstance(value, int):
+        return (value + 1, value - 1)
+    return (f"{value}?",) if isinstance(value, str) else ()
+
+
+def _line(node: ast.AST) -> int:
+    return getattr(node, "lineno", 0) or _line(node.target)  # type: ignore[attr-defined]  # a comprehension has none
+
+
+def _text(node: ast.AST) -> str:
+    if isinstance(node, ast.If):
+        return f"if {_text(node.test)}"
+    text = " ".join(ast.unparse(ast.fix_missing_locations(copy.deepcopy(node))).split())
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
