@@ -52,9 +52,10 @@ _NO_ZONES = ("Factory", "localtime", "posixrules")
 def _day(value: object) -> date:
     if isinstance(value, date) and not isinstance(value, datetime):
         return value
-    day = parse_da(value) if isinstance(value, str) else None
+    # Editors that check the file by its schema see a day of TOML as such a text.
+    day = parse_da(re.sub("^([0-9]{4})-([0-9]{2})-([0-9]{2})$", r"\1\2\3", value)) if isinstance(value, str) else None
     if day is None:
-        raise ValueError('this is no day; write "yyyymmdd", or yyyy-mm-dd without quotes')
+        raise ValueError('this is no day; write yyyy-mm-dd, or "yyyymmdd"')
     return day
 
 

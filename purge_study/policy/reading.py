@@ -12,6 +12,12 @@ from .mistakes import mistakes
 from .model import Policy
 
 _DEEPEST = 16
+_IN_WORDS = {
+    "extra_forbidden": "there is no such entry",
+    "missing": "it is missing",
+    "too_short": "it is empty",
+    "tuple_type": "it must be an array",
+}
 
 
 class PolicyError(Exception):
@@ -69,9 +75,13 @@ def _is_deeper(value: object, levels: int) -> bool:
 
 
 def _problems(error: ValidationError) -> list[str]:
+    errors = error.errors(include_url=False, include_input=False, include_context=False)
+    around = {problem["loc"][:depth] for problem in errors for depth in range(len(problem["loc"]))}
     return [
-        f"{_place(problem['loc'])}: {problem['msg'].removeprefix('Value error, ')}"
-        for problem in error.errors(include_url=False, include_input=False, include_context=False)
+        f"{_place(problem['loc'])}: {_IN_WORDS.get(problem['type'], problem['msg'].removeprefix('Value error, '))}"
+        for problem in errors
+        # An array is called empty, too, whose items are all wrong.
+        if problem["type"] != "too_short" or problem["loc"] not in around
     ]
 
 
