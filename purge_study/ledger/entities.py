@@ -19,9 +19,10 @@ from .row import Patient, Reading, Row, StudyKey
 
 PARTITION_KEY: Final = "ledger"
 Entity = dict[str, Any]
-# A transaction may have 100 operations and 4 MiB: at worst the old and the new accession numbers of one study, and
-# everything of it once for each.
-MOST_ACCESSIONS: Final = 40
+# A transaction may have 100 operations and 4 MiB: at worst those for the old and the new numbers and patients of one
+# study, with all that is known of it in each.
+MOST_ACCESSIONS: Final = 30
+MOST_PATIENTS: Final = 10
 _MOST_CHARACTERS = 16_000
 _MOST_CHARACTERS_OF_DOUBTS = 4_000
 
@@ -34,9 +35,13 @@ def fitted(reading: Reading) -> Reading:
         if not attributes[largest].found:
             break
         attributes[largest] = Values()
-    accessions = reading.accessions if len(reading.accessions) <= MOST_ACCESSIONS else frozenset()
-    is_whole = reading.is_whole and attributes == reading.attributes and accessions == reading.accessions
-    return replace(reading, attributes=attributes, accessions=accessions, is_whole=is_whole)
+    cut = replace(
+        reading,
+        attributes=attributes,
+        accessions=frozenset(sorted(reading.accessions)[:MOST_ACCESSIONS]),
+        further_patients=frozenset(sorted(reading.further_patients, key=_patient)[:MOST_PATIENTS]),
+    )
+    return cut if cut == reading else replace(cut, is_whole=False)
 
 
 def entity_of(row: Row, row_key: str) -> Entity:
@@ -103,10 +108,10 @@ def _attributes(attributes: Mapping[str, Values]) -> dict[str, Any]:
 
 
 def _reading(reading: Reading) -> dict[str, Any]:
-    patient = reading.patient
     return {
         "attributes": _attributes(reading.attributes),
-        "patient": patient and [patient.exact, patient.group, patient.issuer],
+        "patient": reading.patient and _patient(reading.patient),
+        "further_patients": sorted(map(_patient, reading.further_patients)),
         "accessions": sorted(reading.accessions),
         "instances": reading.instances,
         "etag": reading.etag,
@@ -120,12 +125,22 @@ def _reading_of(document: dict[str, Any]) -> Reading:
             keyword: Values(frozenset(found), is_complete)
             for keyword, (found, is_complete) in document["attributes"].items()
         },
-        patient=Patient(*document["patient"]) if document["patient"] else None,
+        patient=_patient_of(document["patient"]) if document["patient"] else None,
+        further_patients=frozenset(map(_patient_of, document["further_patients"])),
         accessions=frozenset(document["accessions"]),
         instances=document["instances"],
         etag=document["etag"],
         is_whole=document["is_whole"],
     )
+
+
+def _patient(patient: Patient) -> list[str]:
+    return [patient.exact, patient.group, patient.issuer or ""]
+
+
+def _patient_of(hashes: list[str]) -> Patient:
+    exact, group, issuer = hashes
+    return Patient(exact, group, issuer or None)
 
 
 def _judgement(judgement: Judgement) -> dict[str, Any]:

@@ -2,7 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from contextlib import aclosing
+from dataclasses import replace
+from datetime import datetime, timedelta
+
 from purge_study.run import Run
+from shared import clock
+from shared.dicomweb import Change, ChangeAction
+from shared.dicomweb.partitions import DEFAULT_PARTITION
+
+from .entities import later
+from .late_instances import tell_late_instances
+from .row import StudyKey
+
+# Changes become visible a little out of order.
+_OVERLAP = timedelta(minutes=5)
+_CHANGES_AT_ONCE = 4000
 
 
 async def fold(run: Run) -> None:
@@ -16,4 +32,53 @@ async def fold(run: Run) -> None:
         OutOfTime: the rest another time.
         DICOMwebError, AzureError: what was noted holds.
     """
-    raise NotImplementedError
+    progress = await run.ledger.progress()
+    start = None if progress.mark is None else progress.mark - _OVERLAP
+    end = await _end(run)
+    if start is not None and end <= start:
+        return
+    feed = run.clients.dicom.change_feed.iter(start=start, end=end, overlap=_OVERLAP)
+    async with aclosing(feed), aclosing(_in_chunks(feed, _CHANGES_AT_ONCE)) as chunks:
+        async for changes in chunks:
+            await _take_in(run, changes)
+            progress = replace(progress, mark=later(progress.mark, max(change.timestamp for change in changes)))
+            await run.ledger.note(progress)
+            run.check_time()
+    await run.ledger.note(replace(progress, mark=later(progress.mark, end), is_folded=True))
+
+
+def newest_creates(changes: Iterable[Change]) -> dict[StudyKey, datetime | None]:
+    """Return for each study that changed when its newest instance was created; None where none was (pure)."""
+    newest: dict[StudyKey, datetime | None] = {}
+    for change in changes:
+        key = study_of(change)
+        created = change.timestamp if change.action is ChangeAction.CREATE else None
+        newest[key] = later(newest.get(key), created)
+    return newest
+
+
+def study_of(change: Change) -> StudyKey:
+    """Return which study it is that changed."""
+    return StudyKey(change.partition_name or DEFAULT_PARTITION, change.study_instance_uid)
+
+
+async def _end(run: Run) -> datetime:
+    """Return up to when the feed is complete by now, by the service's clock where it tells the time."""
+    _, now = await run.pace.ask(run.clients.dicom.change_feed.latest_and_time)
+    return (now or clock.now()) - timedelta(seconds=run.clients.settings.feed_lag_seconds)
+
+
+async def _take_in(run: Run, changes: list[Change]) -> None:
+    await tell_late_instances(run, changes)
+    await run.ledger.mark(newest_creates(changes))
+
+
+async def _in_chunks(changes: AsyncIterator[Change], size: int) -> AsyncGenerator[list[Change]]:
+    chunk: list[Change] = []
+    async for change in changes:
+        chunk.append(change)
+        if len(chunk) == size:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk

@@ -56,12 +56,9 @@ def study_of_mark(row_key: str) -> StudyKey:
     return StudyKey(partition, uid)
 
 
-def patient_row(row: Row) -> str | None:
-    """Return the key of a row in the index of patients; None if it has not been read."""
-    if row.reading is None:
-        return None
-    group = row.reading.patient.group if row.reading.patient else ""
-    return f"{PATIENTS}{group}:{_study(row.key)}"
+def group_of(row_key: str) -> str:
+    """Return the patient group of a key in the index of patients."""
+    return row_key.split(":")[1]
 
 
 def last_day(row: Row) -> date | None:
@@ -103,9 +100,9 @@ def _indexes(row: Row) -> Iterator[str]:
     study = _study(row.key)
     if day := last_day(row):
         yield f"{DUE}{day.isoformat()}:{study}"
-    if patient := patient_row(row):
-        yield patient
     if row.reading:
+        groups = {patient.group for patient in row.reading.all_patients} or {""}
+        yield from (f"{PATIENTS}{group}:{study}" for group in groups)
         yield from (f"{ACCESSIONS}{accession}:{study}" for accession in row.reading.accessions)
     if row.judgement and row.judgement.state is State.UNKNOWN and not row.purged_at:
         yield f"{LISTED}{study}"

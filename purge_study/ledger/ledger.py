@@ -7,7 +7,7 @@ included, so that a killed run leaves no index that disagrees.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime
 from itertools import islice
@@ -140,13 +140,24 @@ class Ledger:
         """Yield the studies that are kept because something is unknown."""
         return self._rows(keys.LISTED)
 
-    def by_patient(self, *, past: str | None = None) -> AsyncIterator[Row]:
-        """Yield all studies that have been read, those of a patient group one after the other, purged ones too.
+    async def groups(self, *, past: str | None = None) -> AsyncGenerator[tuple[str, list[Row]]]:
+        """Yield all studies that have been read, patient group by patient group, purged ones too.
+
+        Each comes with where it ends in this order. Those of nobody are not each other's: they come one by one.
 
         Args:
-            past: a key of this order (`keys.patient_row`); only the rows after it.
+            past: where to go on: only what comes after it.
         """
-        return self._rows(keys.PATIENTS, past=past)
+        group, end, rows = "", "", list[Row]()
+        async for stored in self._table.range(keys.PATIENTS, past=past):
+            this = keys.group_of(stored["RowKey"])
+            if rows and (this != group or not this):
+                yield end, rows
+                rows = []
+            group, end = this, stored["RowKey"]
+            rows.append(row_of(stored))
+        if rows:
+            yield end, rows
 
     async def marked(self) -> AsyncIterator[StudyKey]:
         """Yield the studies that are to be read again, or for the first time."""
@@ -195,8 +206,8 @@ class Ledger:
         found = await self._table.get(*map(keys.mark_row, studies))
         return {key: keys.mark_row(key) for key, mark in zip(studies, found, strict=True) if mark is not None}
 
-    async def _rows(self, prefix: str, *, past: str | None = None, before: str | None = None) -> AsyncIterator[Row]:
-        async for stored in self._table.range(prefix, past=past, before=before):
+    async def _rows(self, prefix: str, *, before: str | None = None) -> AsyncGenerator[Row]:
+        async for stored in self._table.range(prefix, before=before):
             yield row_of(stored)
 
 

@@ -49,11 +49,13 @@ class Reading:
 
     Args:
         attributes: those that the policy needs, by keyword; no identifier among them.
-        patient: None where the instances have no PatientID, or not the same.
+        patient: None where the instances have no PatientID, or not the same with the same issuer.
         accessions: keyed hashes of each AccessionNumber, as `Hasher.accession` makes them.
         instances: how many there are.
         etag: of the study's metadata; it changes whenever an instance does. None where the service gives none.
-        is_whole: False where the study has more values than the ledger can hold: it is kept, whatever the rest says.
+        further_patients: whom the instances name, where they do not agree: the study counts for each of them.
+        is_whole: False where the instances do not agree whose study it is, or have more values than the ledger can
+            hold: it is kept, whatever the rest says.
     """
 
     attributes: Mapping[str, Values]
@@ -61,7 +63,13 @@ class Reading:
     accessions: frozenset[str]
     instances: int
     etag: str | None
+    further_patients: frozenset[Patient] = frozenset()
     is_whole: bool = True
+
+    @property
+    def all_patients(self) -> frozenset[Patient]:
+        """Everybody whose study it may be."""
+        return self.further_patients | ({self.patient} if self.patient else frozenset())
 
 
 @dataclass(frozen=True)

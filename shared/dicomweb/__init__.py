@@ -22,12 +22,12 @@ from .errors import (
 )
 from .extended_query_tags import ExtendedQueryTag, ExtendedQueryTags
 from .messages import Answer, Request
+from .metadata import Metadata
 from .operations import Operation, Operations
 from .partitions import Partition
 from .parts import Part
 from .query import Query
 from .resource import Resource
-from .retrieve import Metadata
 from .retry import RetryPolicy
 from .search import JSONPage, Page
 from .store_response import InstanceOutcome, StoreReason, StoreResult, StoreStatus

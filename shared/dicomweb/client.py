@@ -13,6 +13,7 @@ from .change_feed import ChangeFeed
 from .delete import DeleteTransaction
 from .extended_query_tags import ExtendedQueryTags
 from .messages import Answer, Request
+from .metadata import MetadataTransaction
 from .operations import Operations
 from .partitions import Partition, partition_path, partitions_of
 from .retrieve import RetrieveTransaction
@@ -22,7 +23,7 @@ from .session import DEFAULT_TIMEOUT, Session
 from .store import StoreTransaction
 
 
-class DICOMwebClient(StoreTransaction, SearchTransaction, RetrieveTransaction, DeleteTransaction):
+class DICOMwebClient(StoreTransaction, SearchTransaction, RetrieveTransaction, MetadataTransaction, DeleteTransaction):
     """Store, search, retrieve and delete, each as one coroutine; close it, or use it as a context manager.
 
     Every method raises `DICOMwebError` once a request is under way (see `errors`), and `InvalidParameter` before

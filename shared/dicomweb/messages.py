@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,7 @@ import httpx
 
 from .body import Body
 from .errors import InvalidResponse, RequestNotSent, ResponseLost
+from .json_array import JSONArrayParser, MalformedArray
 from .media_types import DICOM_JSON, JSON, media_type_of
 
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.LocalProtocolError)
@@ -88,9 +89,7 @@ class Answer:
             InvalidResponse: it is of another media type, too large, or no JSON.
             ResponseLost: the connection failed before the body's end.
         """
-        # Orthanc names no media type where a store failed; what is no JSON fails all the same.
-        if self.content_type and media_type_of(self.content_type)[0] not in (DICOM_JSON, JSON):
-            raise InvalidResponse(f"{self._transaction}: the answer's media type is not JSON")
+        self._check_is_json()
         content = bytearray()
         async for chunk in self.chunks():
             content += chunk
@@ -100,6 +99,30 @@ class Answer:
             return json.loads(content)
         except (ValueError, RecursionError):
             raise InvalidResponse(f"{self._transaction}: the answer is no JSON") from None
+
+    async def objects(self) -> AsyncGenerator[dict[str, Any]]:
+        """Yield the objects of a body that is a JSON array of them, as they come: the body may be of any size.
+
+        Raises:
+            InvalidResponse: it is of another media type, or no such array, or not a whole one.
+            ResponseLost: the connection failed before the body's end.
+        """
+        self._check_is_json()
+        parser = JSONArrayParser()
+        try:
+            async with aclosing(self.chunks()) as chunks:
+                async for chunk in chunks:
+                    for item in parser.feed(chunk):
+                        yield item
+            for item in parser.close():
+                yield item
+        except MalformedArray as error:
+            raise InvalidResponse(f"{self._transaction}: the answer is no JSON array of objects: {error}") from None
+
+    def _check_is_json(self) -> None:
+        # Orthanc names no media type where a store failed; what is no JSON fails all the same.
+        if self.content_type and media_type_of(self.content_type)[0] not in (DICOM_JSON, JSON):
+            raise InvalidResponse(f"{self._transaction}: the answer's media type is not JSON")
 
 
 @contextmanager

@@ -1,36 +1,17 @@
-"""Retrieve (PS3.18 §10.4): instances and frames as they are stored, metadata, rendered pictures."""
+"""Retrieve (PS3.18 §10.4): instances and frames as they are stored, rendered pictures."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
-
-from pydicom import Dataset
 
 from . import media_types
-from .answers import datasets_of
 from .checks import check_int
 from .errors import InvalidParameter, InvalidResponse
-from .messages import Answer, Request
+from .messages import Request
 from .parts import Part, parts_of
 from .resource import Resource
 from .transactions import Transactions
-
-
-@dataclass(frozen=True)
-class Metadata:
-    """The attributes of instances, without bulk data.
-
-    Args:
-        datasets: one for each instance; none where nothing was modified.
-        etag: what to hand over as `if_none_match` next time; it changes whenever one of the instances does.
-        is_modified: False where the service says that nothing has changed since (304).
-    """
-
-    datasets: list[Dataset]
-    etag: str | None
-    is_modified: bool = True
 
 
 class RetrieveTransaction(Transactions):
@@ -61,7 +42,7 @@ class RetrieveTransaction(Transactions):
         """
         resource = Resource.instance(study_instance_uid, series_instance_uid, sop_instance_uid)
         accept = media_types.INSTANCE if self._single_part and not multipart else media_types.INSTANCES
-        async with self._retrieve(_request(resource, accept, original=original)) as parts:
+        async with self._retrieve(retrieve_request(resource, accept, original=original)) as parts:
             yield await _first(parts, "retrieve instance")
 
     @asynccontextmanager
@@ -74,7 +55,7 @@ class RetrieveTransaction(Transactions):
             NotFound: there is none under these UIDs.
         """
         resource = Resource.series(study_instance_uid, series_instance_uid)
-        async with self._retrieve(_request(resource, media_types.INSTANCES, original=original)) as parts:
+        async with self._retrieve(retrieve_request(resource, media_types.INSTANCES, original=original)) as parts:
             yield parts
 
     @asynccontextmanager
@@ -87,7 +68,7 @@ class RetrieveTransaction(Transactions):
             NotFound: there is none under this UID.
         """
         resource = Resource.study(study_instance_uid)
-        async with self._retrieve(_request(resource, media_types.INSTANCES, original=original)) as parts:
+        async with self._retrieve(retrieve_request(resource, media_types.INSTANCES, original=original)) as parts:
             yield parts
 
     @asynccontextmanager
@@ -107,7 +88,7 @@ class RetrieveTransaction(Transactions):
         resource = Resource.instance(study_instance_uid, series_instance_uid, sop_instance_uid)
         accept = media_types.FRAME if self._single_part and len(frames) == 1 else media_types.FRAMES
         async with (
-            self._retrieve(_request(resource, accept, suffix, "frames")) as parts,
+            self._retrieve(retrieve_request(resource, accept, suffix, "frames")) as parts,
             aclosing(_as_many(parts, len(frames))) as counted,
         ):
             yield counted
@@ -156,51 +137,6 @@ class RetrieveTransaction(Transactions):
         async with self._rendered(resource, _frames_path([frame]), "frame", media_type, quality) as part:
             yield part
 
-    async def retrieve_study_metadata(
-        self, *, study_instance_uid: str, if_none_match: str | None = None, original: bool = False
-    ) -> Metadata:
-        """Return the metadata of a study's instances (PS3.18 §10.4.1.1.2).
-
-        Raises:
-            NotFound: there is none under this UID.
-        """
-        return await self._metadata(Resource.study(study_instance_uid), if_none_match, original)
-
-    async def retrieve_series_metadata(
-        self,
-        *,
-        study_instance_uid: str,
-        series_instance_uid: str,
-        if_none_match: str | None = None,
-        original: bool = False,
-    ) -> Metadata:
-        """Return the metadata of a series' instances.
-
-        Raises:
-            NotFound: there is none under these UIDs.
-        """
-        return await self._metadata(Resource.series(study_instance_uid, series_instance_uid), if_none_match, original)
-
-    async def retrieve_instance_metadata(
-        self,
-        *,
-        study_instance_uid: str,
-        series_instance_uid: str,
-        sop_instance_uid: str,
-        if_none_match: str | None = None,
-        original: bool = False,
-    ) -> Metadata:
-        """Return the metadata of an instance.
-
-        Raises:
-            NotFound: there is none under these UIDs.
-        """
-        resource = Resource.instance(study_instance_uid, series_instance_uid, sop_instance_uid)
-        metadata = await self._metadata(resource, if_none_match, original)
-        if metadata.is_modified and len(metadata.datasets) != 1:
-            raise InvalidResponse("retrieve instance metadata: the answer is not of one instance")
-        return metadata
-
     @asynccontextmanager
     async def _retrieve(self, request: Request) -> AsyncIterator[AsyncIterator[Part]]:
         async with (
@@ -218,31 +154,12 @@ class RetrieveTransaction(Transactions):
         if quality is not None:
             check_int("quality", quality, 1, 100)
         query = "" if quality is None else f"quality={quality}"
-        request = _request(resource, media_type, f"{frames_path}/rendered", f"{what} rendered", query=query)
+        request = retrieve_request(resource, media_type, f"{frames_path}/rendered", f"{what} rendered", query=query)
         async with self._retrieve(request) as parts:
             yield await _first(parts, request.transaction)
 
-    async def _metadata(self, resource: Resource, if_none_match: str | None, original: bool) -> Metadata:
-        headers = {} if if_none_match is None else {"If-None-Match": if_none_match}
-        request = _request(
-            resource,
-            media_types.DICOM_JSON,
-            "/metadata",
-            f"{resource.level} metadata",
-            original=original,
-            headers=headers,
-        )
 
-        async def read(answer: Answer) -> Metadata:
-            if answer.status_code == 304:
-                return Metadata([], if_none_match, is_modified=False)
-            datasets = await datasets_of(request.transaction, await answer.json())
-            return Metadata(datasets, answer.headers.get("etag"))
-
-        return await self._session.fetch(request, read)
-
-
-def _request(
+def retrieve_request(
     resource: Resource,
     accept: str,
     suffix: str = "",
@@ -252,6 +169,7 @@ def _request(
     original: bool = False,
     headers: dict[str, str] | None = None,
 ) -> Request:
+    """Return the request for a resource, or for what `suffix` names of it."""
     headers = headers or {}
     return Request(
         f"retrieve {what or resource.level}",

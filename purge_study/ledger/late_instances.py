@@ -1,0 +1,57 @@
+"""Instances that came between the last look at a study and its deletion, and so went unseen: the docs name this window.
+
+The feed tells of them afterwards; nobody can bring them back, but somebody has to know.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
+
+from purge_study.run import Run
+from shared.dicomweb import Change, ChangeAction, ChangeState
+from shared.dicomweb.partitions import DEFAULT_PARTITION
+from shared.events import event
+from shared.settings import RETENTION_RECORDS
+from shared.small_blobs import read_whole
+from shared.tombstones import tombstone_name
+
+from .row import StudyKey
+
+
+async def tell_late_instances(run: Run, changes: Iterable[Change]) -> None:
+    """Write the error event `purged_late_instance` for each purged study that had one, once.
+
+    Raises:
+        AzureError: storage failed.
+    """
+    for key, times in _created_and_gone(changes).items():
+        row = await run.ledger.find(key)
+        if row is None or row.purged_at is None or row.has_late_instance:
+            continue
+        if await _are_late(run, key, times):
+            event("purged_late_instance", level=logging.ERROR)
+            await run.ledger.write([replace(row, has_late_instance=True)])
+
+
+def _created_and_gone(changes: Iterable[Change]) -> dict[StudyKey, list[datetime]]:
+    found: dict[StudyKey, list[datetime]] = {}
+    for change in changes:
+        if change.action is ChangeAction.CREATE and change.state is ChangeState.DELETED:
+            key = StudyKey(change.partition_name or DEFAULT_PARTITION, change.study_instance_uid)
+            found.setdefault(key, []).append(change.timestamp)
+    return found
+
+
+async def _are_late(run: Run, key: StudyKey, created: list[datetime]) -> bool:
+    """Say whether any instance was created while its study was being deleted, as the tombstone has the times."""
+    name = tombstone_name(key.partition, key.uid)
+    blob = await read_whole(run.clients.container(RETENTION_RECORDS).get_blob_client(name))
+    tombstone = json.loads(blob.content) if blob else {}
+    if not tombstone.get("looked_at") or not tombstone.get("deleted_at"):
+        return False
+    looked_at, deleted_at = (datetime.fromisoformat(tombstone[name]) for name in ("looked_at", "deleted_at"))
+    return any(looked_at < time <= deleted_at for time in created)
