@@ -8,12 +8,12 @@ from datetime import date
 
 from .ledger.row import Patient, Row
 from .policy.facts import StudyFacts, Values
-from .policy.policy import judge
+from .policy.policy import Doubt, Judgement, State, judge
 from .rulebook import Rulebook
 
 
 def judge_row(rulebook: Rulebook, row: Row, group: Iterable[Row], today: date) -> Row:
-    """Return a row with its judgement of today.
+    """Return a row with its judgement of today; one whose reading is not whole is kept, with the doubt `not_whole`.
 
     Args:
         rulebook: the policy with its lists.
@@ -21,9 +21,10 @@ def judge_row(rulebook: Rulebook, row: Row, group: Iterable[Row], today: date) -
         group: all rows of the same patient group (`Ledger.of_patient`), this one included or not.
         today: the day in the policy's time zone.
     """
-    return replace(
-        row, judgement=judge(rulebook.policy, facts_of(rulebook, row, group), today), judged_by=rulebook.policy_hash
-    )
+    judgement = judge(rulebook.policy, facts_of(rulebook, row, group), today)
+    if row.reading is not None and not row.reading.is_whole:
+        judgement = Judgement(State.UNKNOWN, doubts=(Doubt("not_whole"), *judgement.doubts))
+    return replace(row, judgement=judgement, judged_by=rulebook.policy_hash)
 
 
 def facts_of(rulebook: Rulebook, row: Row, group: Iterable[Row]) -> StudyFacts:
@@ -32,8 +33,8 @@ def facts_of(rulebook: Rulebook, row: Row, group: Iterable[Row]) -> StudyFacts:
         return StudyFacts(row.key.partition, {}, row.received)
     patient = row.reading.patient
     others = [other for other in group if other.key != row.key and other.reading is not None]
-    whose = [other.reading.patient for other in others if other.reading is not None]
-    is_alone = patient is not None and all(other is None or other.exact == patient.exact for other in whose)
+    whose = [other for one in others if one.reading is not None for other in one.reading.all_patients]
+    is_alone = patient is not None and all(other.exact == patient.exact for other in whose)
     return StudyFacts(
         row.key.partition,
         row.reading.attributes,
@@ -56,7 +57,7 @@ def _patient_studies(row: Row, patient: Patient | None, others: Iterable[Row]) -
 
 
 def _is_of(row: Row, patient: Patient) -> bool:
-    return row.reading is not None and row.reading.patient is not None and is_same_patient(row.reading.patient, patient)
+    return row.reading is not None and any(is_same_patient(one, patient) for one in row.reading.all_patients)
 
 
 def _study_date(row: Row) -> Values:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import Iterable
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -12,6 +12,7 @@ from shared import clock
 from shared.dicomweb import Change, ChangeAction
 from shared.dicomweb.partitions import DEFAULT_PARTITION
 
+from .chunks import in_chunks
 from .entities import later
 from .late_instances import tell_late_instances
 from .row import StudyKey
@@ -32,13 +33,22 @@ async def fold(run: Run) -> None:
         OutOfTime: the rest another time.
         DICOMwebError, AzureError: what was noted holds.
     """
+    await run.pace.ask(lambda: _fold(run))
+
+
+async def _fold(run: Run) -> None:
+    now = await _now(run)
     progress = await run.ledger.progress()
-    start = None if progress.mark is None else progress.mark - _OVERLAP
-    end = await _end(run)
-    if start is not None and end <= start:
+    if progress.mark and progress.mark > now + _OVERLAP:
+        progress = replace(
+            progress, mark=None, is_folded=False
+        )  # by a clock that was wrong: nobody knows from where on
+    start = progress.mark and progress.mark - _OVERLAP
+    end = now - timedelta(seconds=run.clients.settings.feed_lag_seconds)
+    if start and end <= start:
         return
     feed = run.clients.dicom.change_feed.iter(start=start, end=end, overlap=_OVERLAP)
-    async with aclosing(feed), aclosing(_in_chunks(feed, _CHANGES_AT_ONCE)) as chunks:
+    async with aclosing(feed), aclosing(in_chunks(feed, _CHANGES_AT_ONCE)) as chunks:
         async for changes in chunks:
             await _take_in(run, changes)
             progress = replace(progress, mark=later(progress.mark, max(change.timestamp for change in changes)))
@@ -62,23 +72,12 @@ def study_of(change: Change) -> StudyKey:
     return StudyKey(change.partition_name or DEFAULT_PARTITION, change.study_instance_uid)
 
 
-async def _end(run: Run) -> datetime:
-    """Return up to when the feed is complete by now, by the service's clock where it tells the time."""
-    _, now = await run.pace.ask(run.clients.dicom.change_feed.latest_and_time)
-    return (now or clock.now()) - timedelta(seconds=run.clients.settings.feed_lag_seconds)
+async def _now(run: Run) -> datetime:
+    """Return the time by the service's clock, or by ours where that is earlier: a wrong one shall skip nothing."""
+    _, theirs = await run.clients.dicom.change_feed.latest_and_time()
+    return min(clock.now(), theirs or clock.now())
 
 
 async def _take_in(run: Run, changes: list[Change]) -> None:
     await tell_late_instances(run, changes)
     await run.ledger.mark(newest_creates(changes))
-
-
-async def _in_chunks(changes: AsyncIterator[Change], size: int) -> AsyncGenerator[list[Change]]:
-    chunk: list[Change] = []
-    async for change in changes:
-        chunk.append(change)
-        if len(chunk) == size:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk

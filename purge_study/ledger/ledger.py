@@ -159,7 +159,7 @@ class Ledger:
         if rows:
             yield end, rows
 
-    async def marked(self) -> AsyncIterator[StudyKey]:
+    async def marked(self) -> AsyncGenerator[StudyKey]:
         """Yield the studies that are to be read again, or for the first time."""
         async for mark in self._table.range(keys.MARKS):
             yield keys.study_of_mark(mark["RowKey"])

@@ -1,19 +1,60 @@
-"""Rows brought up to date: marked studies read again, and all judged anew where the rulebook has changed."""
+"""Rows brought up to date: marked studies read again, and all judged anew where the policy has changed."""
 
 from __future__ import annotations
 
+import asyncio
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import aclosing
+from dataclasses import replace
+from datetime import date
+
+from purge_study.judging import judge_row
+from purge_study.policy.policy import local_day, needed_keywords
 from purge_study.rulebook import Rulebook
 from purge_study.run import Run
+from shared import clock
+from shared.dicomweb import AccessDenied, Busy, DICOMwebError, InvalidResponse, StatusError
+
+from .chunks import in_chunks
+from .reading import read_study
+from .row import Reading, Row, StudyKey
+
+_STUDIES_AT_ONCE = 16
+_ROWS_AT_ONCE = 500
 
 
 async def refresh(run: Run, rulebook: Rulebook) -> None:
     """Read all marked studies again, judge them, and the other studies of their patients.
 
+    A study is marked until it is written. One that alone cannot be read stays marked, and the others go on.
+
     Raises:
         OutOfTime: the rest another time.
-        DICOMwebError, AzureError: what was written holds.
+        DICOMwebError, AzureError: what was written holds; some study could not be read, perhaps that one alone.
     """
-    raise NotImplementedError
+    errors: list[DICOMwebError] = []
+    async with aclosing(run.ledger.marked()) as marked, aclosing(in_chunks(marked, _STUDIES_AT_ONCE)) as chunks:
+        async for some in chunks:
+            run.check_time()
+            readings, failed = await _read_all(run, some, needed_keywords(rulebook.policy))
+            await _take_in(run, rulebook, readings)
+            errors += failed
+    if errors:
+        raise errors[0]
+
+
+async def judge_patients(run: Run, rulebook: Rulebook, groups: Iterable[str]) -> None:
+    """Judge all studies of some patient groups anew, such as those for which a list has another date.
+
+    Raises:
+        OutOfTime: nobody knows how far it came.
+        AzureError: as before.
+    """
+    for group in groups:
+        run.check_time()
+        rows = await run.ledger.of_patient(group)
+        await run.ledger.write(judged_anew(rulebook, rows, {}, _today(rulebook)))
 
 
 async def judge_all_anew(run: Run, rulebook: Rulebook) -> None:
@@ -25,4 +66,101 @@ async def judge_all_anew(run: Run, rulebook: Rulebook) -> None:
         OutOfTime: the rest another time.
         DICOMwebError, AzureError: what was written holds.
     """
-    raise NotImplementedError
+    progress = await run.ledger.progress()
+    if progress.judged_by == rulebook.policy_hash and progress.judging is None:
+        return
+    if progress.judging != rulebook.policy_hash:
+        progress = replace(progress, judged_by=None, judging=rulebook.policy_hash, judged_to=None)
+        await run.ledger.note(progress)
+    async with aclosing(run.ledger.groups(past=progress.judged_to)) as groups:
+        rows: list[Row] = []
+        async for end, group in groups:
+            rows += group
+            if len(rows) >= _ROWS_AT_ONCE:
+                await _judge_anew(run, rulebook, rows)
+                await run.ledger.note(replace(progress, judged_to=end))
+                run.check_time()
+                rows = []
+        await _judge_anew(run, rulebook, rows)
+    await run.ledger.note(replace(progress, judged_by=rulebook.policy_hash, judging=None, judged_to=None))
+    await refresh(run, rulebook)
+
+
+def judged_anew(
+    rulebook: Rulebook, stored: Iterable[Row], read: Mapping[StudyKey, Row | None], today: date
+) -> list[Row]:
+    """Return those of some patients' rows that are another than before, by their reading or their judgement (pure).
+
+    Args:
+        rulebook: the policy with its lists.
+        stored: all rows of the patient groups.
+        read: what has just been read; None for a study that is gone. A purged one that is gone stays as it is.
+        today: the day in the policy's time zone.
+    """
+    before = {row.key: row for row in stored}
+    rows = [row for row in {**before, **read}.values() if row is not None]
+    groups: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        for patient in row.reading.all_patients if row.reading else ():
+            groups[patient.group].append(row)
+    judged = [_judged(rulebook, row, groups, today) for row in rows]
+    return [row for row in judged if row != before.get(row.key) or row.key in read]
+
+
+def _judged(rulebook: Rulebook, row: Row, groups: Mapping[str, list[Row]], today: date) -> Row:
+    if row.reading is None or row.purged_at is not None:
+        return row
+    return judge_row(rulebook, row, groups[row.reading.patient.group] if row.reading.patient else (), today)
+
+
+async def _read_all(
+    run: Run, some: Collection[StudyKey], keywords: frozenset[str]
+) -> tuple[dict[StudyKey, Reading | None], list[DICOMwebError]]:
+    """Return what was read of each study, and what went wrong with any that are not among them."""
+    results = await asyncio.gather(*(read_study(run, key, keywords) for key in some), return_exceptions=True)
+    readings: dict[StudyKey, Reading | None] = {}
+    failed: list[DICOMwebError] = []
+    for key, result in zip(some, results, strict=True):
+        if isinstance(result, InvalidResponse | StatusError) and not isinstance(result, AccessDenied | Busy):
+            failed.append(result)
+        elif isinstance(result, BaseException):
+            raise result
+        else:
+            readings[key] = result
+    return readings, failed
+
+
+async def _take_in(run: Run, rulebook: Rulebook, readings: Mapping[StudyKey, Reading | None]) -> None:
+    """Write what was read, with all that changes by it; it stays marked until that is done."""
+    known = await asyncio.gather(*map(run.ledger.find, readings))
+    before = [row or Row(key) for key, row in zip(readings, known, strict=True)]
+    read = {row.key: _after_reading(row, readings[row.key]) for row in before}
+    stored = await asyncio.gather(*map(run.ledger.of_patient, _groups_of([*before, *read.values()])))
+    rows = judged_anew(rulebook, (row for group in stored for row in group), read, _today(rulebook))
+    await run.ledger.write(rows, read=[key for key, row in read.items() if row is not None])
+    for key, row in read.items():
+        if row is None:
+            await run.ledger.remove(key)
+
+
+def _after_reading(row: Row, reading: Reading | None) -> Row | None:
+    """Return a row after its study was read: one that was purged and is there has come back."""
+    if reading is None:
+        return row if row.purged_at else None
+    return replace(row, reading=reading, purged_at=None, has_late_instance=False)
+
+
+def _groups_of(rows: Iterable[Row | None]) -> set[str]:
+    return {patient.group for row in rows if row and row.reading for patient in row.reading.all_patients}
+
+
+async def _judge_anew(run: Run, rulebook: Rulebook, rows: list[Row]) -> None:
+    """Judge whole patient groups; what lacks an attribute is marked, to be read."""
+    needed = needed_keywords(rulebook.policy)
+    lacking = [row.key for row in rows if row.reading and not row.purged_at and needed - row.reading.attributes.keys()]
+    await run.ledger.mark(dict.fromkeys(lacking))
+    await run.ledger.write(judged_anew(rulebook, rows, {}, _today(rulebook)))
+
+
+def _today(rulebook: Rulebook) -> date:
+    return local_day(rulebook.policy, clock.now())

@@ -51,12 +51,10 @@ class HoldLine:
             return True
         if (reading := row.reading) is None:
             return False
-        return self.accession in reading.accessions or (
-            self.patient is not None
-            and reading.patient is not None
-            and self.patient.group == reading.patient.group
-            and self.patient.has_issuer_of(reading.patient)
-        )
+        return self.accession in reading.accessions or any(map(self._is_of, reading.all_patients))
+
+    def _is_of(self, patient: Patient) -> bool:
+        return self.patient is not None and self.patient.group == patient.group and self.patient.has_issuer_of(patient)
 
 
 @dataclass(frozen=True)
@@ -82,8 +80,8 @@ class Holds:
         if row.reading is not None:
             for accession in row.reading.accessions:
                 yield from self._by_identifier.get(accession, ())
-            if row.reading.patient is not None:
-                yield from self._by_identifier.get(row.reading.patient.group, ())
+            for patient in row.reading.all_patients:
+                yield from self._by_identifier.get(patient.group, ())
 
     @cached_property
     def _by_identifier(self) -> Mapping[str, list[HoldLine]]:

@@ -28,8 +28,9 @@ class Doubt:
     """Why a study is kept although nobody knows until when.
 
     Args:
-        code: `undated` (an anchor is not known), `unknown` (a condition is not), `no_rule` (none matches).
-        rule: which rule is in doubt; None for `no_rule`, and where no rule can do without it.
+        code: `undated` (an anchor is not known), `unknown` (a condition is not), `no_rule` (none matches);
+            `not_whole` (not all that the study has is known, see `Reading.is_whole`).
+        rule: which rule is in doubt; None for the last two, and where no rule can do without it.
         about: what is not known: an anchor's name, `birth_date` or attribute keywords; never a value.
     """
 
