@@ -67,6 +67,6 @@ def _doubt(doubt: Doubt) -> str:
         case Doubt("unknown", rule):
             return f"whether rule {rule} is for it cannot be told without {about}"
         case Doubt(_, None):
-            return f"without {about} nothing goes"
+            return f"{about} is not known"
         case Doubt(_, rule):
-            return f"rule {rule} counts from {about}, not known"
+            return f"rule {rule} counts from {about}, which is not known"
