@@ -17,6 +17,7 @@ from purge_study.ledger.row import StudyKey
 
 PLANS: Final = "plans/"
 EARLIER: Final = "earlier"
+MONTHS_SHOWN: Final = 12
 _PLAN_ID: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}")
 
 

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
 
+from shared.settings import BeforeDelete
+
 from .decision import Decision
+from .plan import Plan
 
 
 @dataclass(frozen=True)
@@ -111,8 +114,8 @@ REPORTS: Final = {
 # When one trips, the plan does not count for those to come: the brake does not wear off.
 BRAKES: Final = {
     "over_max_share": (
-        "Newly due since the last plan that counts: {newly_due} of {studies} studies. The policy allows {share_limit}, "
-        "which is its max_share of {max_share}.",
+        "Newly due since the last plan that counts: {newly_due} of {studies} studies. The policy allows {share_limit}: "
+        "its max_share is {max_share}.",
         "Find out why so many: a policy that keeps shorter, dates that were changed, an import. If they are to go, "
         "raise max_share in the policy: the next run is a report then, and from the one after it they go. No approval "
         "lifts this brake.",
@@ -129,20 +132,20 @@ BRAKES: Final = {
 # Why some studies that are due stay for tonight; the others go.
 WAITS: Final = {
     "held": (
-        "Held by a hold list: {held} of the studies that are due.",
+        "Held by a hold list: {count} of the studies that are due.",
         "They stay until the hold is released in its list.",
     ),
     "not_approved": (
-        "Not in an approved plan, or changed since: {not_approved} of the studies that are due.",
+        "Not in an approved plan, or changed since: {count} of the studies that are due.",
         "Approve this plan by its hash and its count.",
     ),
     "per_night": (
-        "More than may go in a night: {later} studies wait for another. The policy allows {per_night} a night.",
+        "More than may go in a night: {count} studies wait for another. The policy allows {per_night} a night.",
         "Nothing to do: the longest overdue go first.",
     ),
     "failing": (
-        "Could not be deleted in several runs in a row: {failing} studies.",
-        "They are tried again after the others. The app's log has the reasons, as retention_study_failed.",
+        "Could not be deleted in several runs in a row: {count} studies.",
+        "They are tried again after the others. The app's log has the reasons, as purge_failed.",
     ),
 }
 
@@ -157,9 +160,23 @@ def waits(decision: Decision) -> list[Reason]:
     return _in_words(decision, decision.waits)
 
 
+def before_delete(plan: Plan) -> str:
+    """Say what is done before a deletion."""
+    if plan.before_delete == BeforeDelete.NONE:
+        return "NONE. Nothing is copied: what is deleted cannot be brought back."
+    return "Every instance is copied into the vault, and the copy is read back."
+
+
 def _in_words(decision: Decision, codes: Iterable[str]) -> list[Reason]:
-    figures, words = _figures(decision), OBSTACLES | REPORTS | BRAKES | WAITS
-    return [Reason(code, *(text.format_map(figures) for text in words[code])) for code in codes]
+    words, figures = OBSTACLES | REPORTS | BRAKES | WAITS, _figures(decision)
+    return [
+        Reason(code, *(text.format(**figures, count=_waiting(decision, code)) for text in words[code]))
+        for code in codes
+    ]
+
+
+def _waiting(decision: Decision, code: str) -> str:
+    return number(decision.waits.get(code))
 
 
 def _figures(decision: Decision) -> dict[str, str]:
@@ -176,7 +193,6 @@ def _figures(decision: Decision) -> dict[str, str]:
         "usual": limits.usual,
         "nights": limits.nights,
         "per_night": brakes.per_night,
-        **decision.waits,
     }
     return {name: number(figure) for name, figure in figures.items()}
 

@@ -15,7 +15,7 @@ def in_words(policy: Policy, judgement: Judgement) -> str:
         policy: by which it was judged.
         judgement: of a day.
     """
-    doubts = "; ".join(_doubt(doubt) for doubt in judgement.doubts)
+    doubts = "; ".join(doubt_in_words(doubt) for doubt in judgement.doubts)
     match judgement:
         case Judgement(State.UNKNOWN, None):
             return f"kept, until somebody looks at it: {doubts}"
@@ -59,7 +59,8 @@ def _day(item: tuple[str, date]) -> date:
     return item[1]
 
 
-def _doubt(doubt: Doubt) -> str:
+def doubt_in_words(doubt: Doubt) -> str:
+    """Say why a study is kept although nobody knows until when."""
     about = ", ".join(doubt.about)
     match doubt:
         case Doubt("no_rule"):
