@@ -1,14 +1,20 @@
-"""The timer of retention."""
+"""The timer of retention, and what is asked of it over HTTP."""
 
 from __future__ import annotations
 
 import azure.functions as func
+from azurefunctions.extensions.http.fastapi import Request, Response
 
 from shared.clients import get_clients
 from shared.events import failed
 from shared.settings import trigger_settings
 
 from .night import run_night
+from .requests.answering import answer
+from .requests.approval_request import approve_plan
+from .requests.plans import get_plan, list_plans
+from .requests.restore_request import restore_study
+from .requests.study_lookup import look_up_study
 
 blueprint = func.Blueprint()
 
@@ -23,3 +29,33 @@ async def purge_study(timer: func.TimerRequest) -> None:
         await run_night(get_clients())
     except Exception as error:
         raise failed("retention_failed", error) from None
+
+
+@blueprint.route("retention/studies/{study}", methods=["GET"])
+async def retention_study(req: Request) -> Response:
+    """Answer with what is to become of a study."""
+    return await answer("look up retention", lambda: look_up_study(req))
+
+
+@blueprint.route("retention/plans", methods=["GET"])
+async def retention_plans(req: Request) -> Response:
+    """Answer with the plans."""
+    return await answer("list plans", lambda: list_plans(req))
+
+
+@blueprint.route("retention/plans/{plan}", methods=["GET"])
+async def retention_plan(req: Request) -> Response:
+    """Answer with a plan."""
+    return await answer("get plan", lambda: get_plan(req))
+
+
+@blueprint.route("retention/plans/{plan}/approve", methods=["POST"])
+async def retention_plan_approve(req: Request) -> Response:
+    """Record that a plan is approved."""
+    return await answer("approve plan", lambda: approve_plan(req))
+
+
+@blueprint.route("retention/vault/{study}/restore", methods=["POST"])
+async def retention_restore(req: Request) -> Response:
+    """Put a study back from the vault."""
+    return await answer("restore study", lambda: restore_study(req))

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from query_api.accept import ANYTHING, MediaRange, media_ranges
 from query_api.refusals import refused
+from shared.accept import ANYTHING, MediaRange, media_ranges
 from shared.dicomweb.media_types import (
     DICOM,
     DICOM_JSON,

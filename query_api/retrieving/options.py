@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from urllib.parse import unquote, unquote_plus
 
-from query_api.accept import MediaRange, media_ranges
 from query_api.lookup import Adaptation, Lookup
+from shared.accept import MediaRange, media_ranges
 from shared.dicomweb import InvalidParameter
 from shared.function_key import is_function_key
 from shared.problems import invalid_parameter

@@ -9,9 +9,9 @@ from urllib.parse import quote, urlencode
 
 from starlette.responses import Response, StreamingResponse
 
-from query_api.accept import MediaRange, quality_of
 from query_api.lookup import Lookup
 from query_api.refusals import refused
+from shared.accept import MediaRange, quality_of
 from shared.dicomweb import InvalidResponse, media_types
 from shared.dicomweb.search import Row
 from shared.problems import NOT_KEPT

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
-from query_api.accept import media_ranges
 from query_api.lookup import Endpoint, Lookup
+from shared.accept import media_ranges
 from shared.dicomweb import media_types
 from shared.dicomweb.search import Kind, Row
 

@@ -1,17 +1,15 @@
-"""A request about receipts or the quarantine: answered as JSON or as a problem, with one line in the log."""
+"""What a request about receipts or the quarantine is refused for, each with a stable code."""
 
 from __future__ import annotations
 
-import logging
-import time
 from collections.abc import Awaitable, Callable
 
 from azure.core.exceptions import AzureError, HttpResponseError
 from starlette.responses import Response
 
+from shared import answering
 from shared.dicomweb import InvalidParameter
-from shared.events import describe, event, place
-from shared.problems import Refused, problem
+from shared.problems import Refused
 
 # Code → status, what it means.
 REFUSALS: dict[str, tuple[int, str]] = {
@@ -45,27 +43,5 @@ def _in_our_words(failure: Exception) -> Exception:
 
 
 async def answer(transaction: str, respond: Callable[[], Awaitable[Response]]) -> Response:
-    """Answer a request; whatever is raised becomes a problem.
-
-    Args:
-        transaction: what is asked for, as it stands in the log.
-        respond: does it.
-    """
-    started = time.monotonic()
-    error: Exception | None = None
-    try:
-        response = await respond()
-    except Exception as failure:
-        error = failure
-        response = problem(_in_our_words(failure))
-    event(
-        "request",
-        level=logging.ERROR if response.status_code >= 500 else logging.INFO,
-        transaction=transaction,
-        status=response.status_code,
-        error=describe(error) if error else None,
-        at=place(error) if error else None,
-        seconds=round(time.monotonic() - started, 3),
-    )
-    response.headers["cache-control"] = "no-store"
-    return response
+    """Answer a request; see `shared.answering`."""
+    return await answering.answer(transaction, respond, _in_our_words)

@@ -8,16 +8,14 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, Response
 
 from shared import clock
+from shared.answering import read_query
 from shared.clients import Clients, get_clients
 from shared.dicomweb import InvalidParameter
-from shared.function_key import is_function_key
 from store_on_upload.doors.arrivals import bare_etag, is_name
 from store_on_upload.receipts.container import Unreadable, read_receipt
 from store_on_upload.receipts.receipt import Document, Receipt, parse_timestamp
 
 from .answering import NO_NAME, refused
-
-_PARAMETERS = frozenset({"name", "etag"})
 
 
 async def look_up_receipt(http: HttpRequest) -> Response:
@@ -42,10 +40,7 @@ async def look_up_receipt(http: HttpRequest) -> Response:
 
 def _asked(http: HttpRequest) -> tuple[str, str | None]:
     """Return the blob's name, and the version where one is asked for."""
-    pairs = [pair for pair in http.query_params.multi_items() if not is_function_key(pair[0])]
-    given = dict(pairs)
-    if len(given) < len(pairs) or not given.keys() <= _PARAMETERS:
-        raise InvalidParameter("only name and etag are known, each once")
+    given = read_query(http, "name", "etag")
     name, etag = given.get("name", ""), given.get("etag")
     if not is_name(name):
         raise InvalidParameter(NO_NAME)

@@ -8,8 +8,8 @@ from typing import get_args
 from hypothesis import given
 from hypothesis import strategies as st
 
-from query_api.accept import media_ranges
 from query_api.retrieving.negotiating import Kind, negotiate
+from shared.accept import media_ranges
 from shared.dicomweb.media_types import media_type_of
 from shared.problems import Refused
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from query_api.accept import ANYTHING, MediaRange, media_ranges, quality_of
+from shared.accept import ANYTHING, MediaRange, media_ranges, quality_of
 
 
 @pytest.mark.parametrize(

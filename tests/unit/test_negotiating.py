@@ -6,8 +6,8 @@ from typing import get_args
 
 import pytest
 
-from query_api.accept import media_ranges
 from query_api.retrieving.negotiating import Form, Kind, negotiate, not_acceptable
+from shared.accept import media_ranges
 from shared.dicomweb.media_types import FRAMES, INSTANCES
 from shared.problems import Refused
 

@@ -1,0 +1,67 @@
+"""What a request about retention is refused for, each with a stable code; `docs/retention.md` has the remedies."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+from azure.core.exceptions import AzureError
+from starlette.requests import Request as HttpRequest
+from starlette.responses import Response
+
+from purge_study.restored import UnreadableRecord
+from purge_study.rulebook import RulebookFault
+from shared import answering
+from shared.callers import caller_of, partitions_of
+from shared.problems import Refused
+from shared.settings import Settings
+
+# Code → status, what it means. What is wrong with an approval, `purge_study.planning.approvals` says.
+REFUSALS: Final[Mapping[str, tuple[int, str]]] = {
+    "invalid-body": (400, "The body is not the JSON object that this route takes."),
+    "not-approved": (403, "The header x-approval-key does not hold the key that the app asks for."),
+    "not-an-approver": (403, "Whoever asks this is not among those who may approve a plan."),
+    "not-all-partitions": (403, "Plans are about all partitions, and whoever asks this may not see them all."),
+    "no-such-study": (404, "Retention knows of no such study, as far as whoever asks this may see."),
+    "no-such-plan": (404, "There is no plan of this name."),
+    "not-in-vault": (404, "Retention has deleted no such study, or has kept no copy of it."),
+    "not-acceptable": (406, "A plan can be had as application/json, application/jsonl, text/csv and text/html."),
+    "deletion-unfinished": (409, "A deletion of this study is under way, or its run has died; the next run ends it."),
+    "vault-incomplete": (409, "What is in the vault is not all that the deletion has put there."),
+    "record-unreadable": (500, "A record of this study cannot be read; somebody else has written to it."),
+    "rules-unusable": (503, "The policy or one of its lists cannot be used; fault and problems say why."),
+    "storage-failed": (503, "The storage account did not answer as it should; try again later."),
+}
+_RETRY_AFTER_SECONDS = 30
+
+
+def refused(code: str, **members: object) -> Refused:
+    """Return the exception that stands for a refusal of the table.
+
+    Args:
+        code: of the table.
+        members: what else the body has; never a value of a patient's.
+    """
+    status, title = REFUSALS[code]
+    return Refused(status, code, title, _RETRY_AFTER_SECONDS, members=members)
+
+
+def _in_our_words(failure: Exception) -> Exception:
+    match failure:
+        case RulebookFault():
+            return refused("rules-unusable", fault=failure.code, problems=failure.problems)
+        case UnreadableRecord():
+            return refused("record-unreadable")
+        case AzureError():
+            return refused("storage-failed")
+    return failure
+
+
+async def answer(transaction: str, respond: Callable[[], Awaitable[Response]]) -> Response:
+    """Answer a request; see `shared.answering`."""
+    return await answering.answer(transaction, respond, _in_our_words)
+
+
+def visible_partitions(http: HttpRequest, settings: Settings) -> frozenset[str] | None:
+    """Return the partitions that whoever asks may see; None for all."""
+    return partitions_of(caller_of(http, settings), settings)

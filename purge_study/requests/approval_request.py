@@ -1,0 +1,58 @@
+"""A request that approves a plan, over HTTP: by whom, for which hash, for how many studies."""
+
+from __future__ import annotations
+
+from starlette.requests import Request as HttpRequest
+from starlette.responses import JSONResponse, Response
+
+from purge_study.planning.approvals import approve
+from shared import clock
+from shared.answering import read_query
+from shared.approval import is_approved, read_body
+from shared.callers import caller_of
+from shared.clients import get_clients
+from shared.settings import Settings
+
+from .answering import refused
+from .bodies import ApprovalRequest, read
+from .plans import check_sees_all, plan_in
+
+
+async def approve_plan(http: HttpRequest) -> Response:
+    """Record that somebody approves a plan, and answer with what was recorded.
+
+    Raises:
+        InvalidParameter: there is a query.
+        ConfigurationError: the app is not configured.
+        Refused: whoever asks may not approve, or the plan is not the one that they mean, or too old.
+        AzureError: storage failed.
+    """
+    clients = get_clients()
+    if not is_approved(http, clients.settings.approval_key):
+        raise refused("not-approved")
+    check_sees_all(http, clients)
+    read_query(http)
+    wanted = read(ApprovalRequest, await read_body(http))
+    approver = _approver(http, clients.settings, wanted.approver)
+    approval = await approve(clients, plan_in(http), wanted.hash, wanted.count, approver, clock.now())
+    told = {
+        "plan": approval.plan_id,
+        "hash": approval.plan_hash,
+        "count": approval.count,
+        "approver": approval.approver,
+        "approved_at": approval.approved_at.isoformat(),
+    }
+    return JSONResponse(told)
+
+
+def _approver(http: HttpRequest, settings: Settings, named: str) -> str:
+    """Return who approves: the principal that the platform vouches for, before any name.
+
+    Raises:
+        Refused: only some may, and this is none of them.
+    """
+    caller = caller_of(http, settings)
+    principal = caller.id if caller.kind == "principal" else None
+    if settings.approvers is not None and principal not in settings.approvers:
+        raise refused("not-an-approver")
+    return principal or named

@@ -1,0 +1,131 @@
+"""Which plans there are, and each of them as it was written: for programs, for a signature, for people."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from starlette.requests import Request as HttpRequest
+from starlette.responses import JSONResponse, Response
+
+from purge_study.planning.plan import PLANS, made_at
+from shared.accept import media_ranges, quality_of
+from shared.answering import read_query
+from shared.clients import Clients, get_clients
+from shared.dicomweb import InvalidParameter
+from shared.settings import RETENTION_RECORDS
+from shared.small_blobs import read_whole
+
+from .answering import refused, visible_partitions
+
+_MOST_AT_ONCE: Final = 100
+_JSON_LINES: Final = ".jsonl"
+# As the query's `format` has them → media type. The first is what is given where nothing else is asked for.
+FORMATS: Final[Mapping[str, str]] = {
+    "json": "application/json",
+    "jsonl": "application/jsonl",
+    "csv": "text/csv",
+    "html": "text/html",
+}
+
+
+async def list_plans(http: HttpRequest) -> Response:
+    """Answer with the plans, the newest first, and with where the next ones begin.
+
+    Raises:
+        InvalidParameter: the query is not what it should be.
+        ConfigurationError: the app is not configured.
+        Refused: the caller may not see all partitions.
+        AzureError: storage failed.
+    """
+    clients = get_clients()
+    check_sees_all(http, clients)
+    limit, before = _page(http)
+    plans = sorted((plan for plan in await _ids(clients) if before is None or plan < before), reverse=True)
+    following = plans[limit - 1] if len(plans) > limit else None
+    told = [{"id": plan, "made_at": _timestamp(plan)} for plan in plans[:limit]]
+    return JSONResponse({"plans": told, "next": following and f"before={following}&limit={limit}"})
+
+
+async def get_plan(http: HttpRequest) -> Response:
+    """Answer with a plan, as the query's `format` or the header `Accept` asks for it.
+
+    Raises:
+        InvalidParameter: the query is not what it should be.
+        ConfigurationError: the app is not configured.
+        Refused: the caller may not see all partitions, there is no such plan, or not in such a form.
+        AzureError: storage failed.
+    """
+    clients = get_clients()
+    check_sees_all(http, clients)
+    wanted, plan = _format(http), plan_in(http)
+    suffix = _JSON_LINES if wanted == "json" else f".{wanted}"
+    found = await read_whole(clients.container(RETENTION_RECORDS).get_blob_client(f"{PLANS}{plan}{suffix}"))
+    if found is None:
+        raise refused("no-such-plan")
+    if wanted == "json":
+        return JSONResponse(_to_json(plan, found.content))
+    return Response(found.content, media_type=FORMATS[wanted])
+
+
+def check_sees_all(http: HttpRequest, clients: Clients) -> None:
+    """See that whoever asks may see all partitions.
+
+    Raises:
+        Refused: they may not.
+    """
+    if visible_partitions(http, clients.settings) is not None:
+        raise refused("not-all-partitions")
+
+
+def plan_in(http: HttpRequest) -> str:
+    """Return the plan's id that the path has.
+
+    Raises:
+        Refused: no plan has such an id.
+    """
+    plan = str(http.path_params["plan"])
+    if made_at(plan) is None:
+        raise refused("no-such-plan")
+    return plan
+
+
+def _page(http: HttpRequest) -> tuple[int, str | None]:
+    query = read_query(http, "limit", "before")
+    limit, before = query.get("limit", str(_MOST_AT_ONCE)), query.get("before")
+    if not (limit.isascii() and limit.isdecimal() and len(limit) <= 3 and 1 <= int(limit) <= _MOST_AT_ONCE):
+        raise InvalidParameter(f"limit must be a number from 1 to {_MOST_AT_ONCE}")
+    if before is not None and made_at(before) is None:
+        raise InvalidParameter("before must be the id of a plan")
+    return int(limit), before
+
+
+async def _ids(clients: Clients) -> list[str]:
+    names: Any = clients.container(RETENTION_RECORDS).list_blob_names(name_starts_with=PLANS)
+    ids = [name.removeprefix(PLANS).removesuffix(_JSON_LINES) async for name in names if name.endswith(_JSON_LINES)]
+    return [plan for plan in ids if made_at(plan) is not None]
+
+
+def _timestamp(plan: str) -> str | None:
+    when = made_at(plan)
+    return when.isoformat() if when else None
+
+
+def _format(http: HttpRequest) -> str:
+    if (asked := read_query(http, "format").get("format")) is not None:
+        if asked not in FORMATS:
+            raise InvalidParameter(f"format must be one of {', '.join(FORMATS)}")
+        return asked
+    ranges = media_ranges(http.headers.getlist("accept"))
+    best = max(FORMATS, key=lambda name: quality_of(FORMATS[name], ranges))
+    if quality_of(FORMATS[best], ranges) == 0:
+        raise refused("not-acceptable")
+    return best
+
+
+def _to_json(plan: str, content: bytes) -> dict[str, Any]:
+    """Return the lines of a plan as one document, with the hash by which it is approved."""
+    head, *items = map(json.loads, content.splitlines())
+    return {"id": plan, "hash": hashlib.sha256(content).hexdigest(), **head, "items": items}

@@ -1,0 +1,106 @@
+"""Will this study go, when, by which rule, from which dates, and what holds it? By the rules as they stand now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from starlette.requests import Request as HttpRequest
+from starlette.responses import JSONResponse, Response
+
+from purge_study.judging import facts_of
+from purge_study.ledger.hashing import Hasher
+from purge_study.ledger.ledger import Ledger
+from purge_study.ledger.row import Row, StudyKey
+from purge_study.policy.policy import judge, local_day
+from purge_study.records import partitions_with_tombstones, read_tombstone
+from purge_study.restored import holds_of_restore
+from purge_study.rulebook import Rulebook, read_rulebook
+from shared import clock
+from shared.answering import read_query
+from shared.clients import Clients, get_clients
+from shared.dicomweb import check_uid
+from shared.dicomweb.partitions import partition_path
+from shared.settings import ConfigurationError
+
+from .answering import refused, visible_partitions
+from .telling import tell_living, tell_purged, tell_unread
+
+
+async def look_up_study(http: HttpRequest) -> Response:
+    """Answer with what is to become of a study, in each partition that has one.
+
+    Raises:
+        InvalidParameter: that is no UID, or no partition's name.
+        ConfigurationError: the app is not configured.
+        Refused: nothing is known of it.
+        RulebookFault: the rules cannot be used.
+        UnreadableRecord, AzureError: it cannot be told.
+    """
+    clients = get_clients()
+    uid = http.path_params["study"]
+    check_uid("study_instance_uid", uid)
+    wanted = _wanted(http, clients)
+    told = await _tell_all(clients, uid, wanted)
+    if not told:
+        raise refused("no-such-study")
+    return JSONResponse({"study_instance_uid": uid, "studies": told})
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """Which partitions are asked for, and may be seen."""
+
+    asked: str | None
+    visible: frozenset[str] | None
+
+    def has(self, partition: str) -> bool:
+        return self.asked in (None, partition) and (self.visible is None or partition in self.visible)
+
+
+def _wanted(http: HttpRequest, clients: Clients) -> _Wanted:
+    partition = read_query(http, "partition").get("partition")
+    if partition is not None:
+        partition_path(partition)
+    return _Wanted(partition, visible_partitions(http, clients.settings))
+
+
+async def _tell_all(clients: Clients, uid: str, wanted: _Wanted) -> list[dict[str, Any]]:
+    ledger = await Ledger.open(clients)
+    rows = [row for row in await ledger.find_study(uid) if wanted.has(row.key.partition)]
+    purged = await _purged(clients, uid, wanted)
+    living = [row for row in rows if row.key.partition not in purged]
+    rulebook = await _rulebook(clients) if living else None
+    told = [await _tell(clients, ledger, rulebook, row) for row in living if rulebook is not None]
+    return sorted([*told, *purged.values()], key=lambda one: str(one["partition"]))
+
+
+async def _purged(clients: Clients, uid: str, wanted: _Wanted) -> dict[str, dict[str, Any]]:
+    """Return what is told by tombstones, by partition: they outlive the ledger."""
+    told = {}
+    async for partition in partitions_with_tombstones(clients):
+        if wanted.has(partition) and (tombstone := await read_tombstone(clients, StudyKey(partition, uid))):
+            told[partition] = tell_purged(partition, tombstone)
+    return told
+
+
+async def _rulebook(clients: Clients) -> Rulebook:
+    key = clients.settings.ledger_key
+    if key is None:
+        raise ConfigurationError(["LEDGER_KEY: must be set"])
+    return await read_rulebook(clients, Hasher(key))
+
+
+async def _tell(clients: Clients, ledger: Ledger, rulebook: Rulebook, row: Row) -> dict[str, Any]:
+    if row.reading is None or row.purged_at is not None:
+        return tell_unread(row)
+    today = local_day(rulebook.policy, clock.now())
+    patient = row.reading.patient
+    group = await ledger.of_patient(patient.group) if patient else []
+    judgement = judge(rulebook.policy, facts_of(rulebook, row, group), today)
+    return tell_living(row, judgement, await _holds(clients, rulebook, row, today), clients.settings.purge_mode)
+
+
+async def _holds(clients: Clients, rulebook: Rulebook, row: Row, today: date) -> tuple[str, ...]:
+    return (*rulebook.holds_on(row), *await holds_of_restore(clients, row.key, today))
