@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -25,6 +25,16 @@ from .plan import PLANS, Version, made_at, read_lines
 APPROVALS: Final = "approvals/"
 # Of two of the app's instances: the one that was asked to approve, and the one that purges.
 _CLOCKS_DIFFER = timedelta(minutes=5)
+
+
+# Code → status, what it means.
+REFUSALS: Final[Mapping[str, tuple[int, str]]] = {
+    "no-such-plan": (404, "There is no such plan."),
+    "hash-differs": (409, "The hash is not that of the plan."),
+    "count-differs": (409, "The count is not that of the studies that the plan would have deleted."),
+    "plan-too-old": (409, "The plan is too old to be approved; approve a newer one."),
+    "already-approved": (409, "The plan has been approved already."),
+}
 
 
 @dataclass(frozen=True)
@@ -81,7 +91,7 @@ async def approve(clients: Clients, plan_id: str, plan_hash: str, count: int, ap
     """
     _check_typed(await _read_plan(clients, plan_id), plan_hash, count)
     if _is_past(clients, made_at(plan_id), now):
-        raise Refused(409, "plan-too-old", "The plan is too old to be approved; approve a newer one.")
+        raise _refused("plan-too-old")
     approval = Approval(plan_id, plan_hash, count, approver, now)
     await _write_once(clients, approval)
     return approval
@@ -111,17 +121,22 @@ async def find_approval(clients: Clients, plan_id: str) -> Approval | None:
     return None if written is None else _from_json(written.content)
 
 
+def _refused(code: str, members: Mapping[str, object] | None = None) -> Refused:
+    status, title = REFUSALS[code]
+    return Refused(status, code, title, members=members)
+
+
 def _check_typed(plan: bytes, plan_hash: str, count: int) -> None:
     if hashlib.sha256(plan).hexdigest() != plan_hash:
-        raise Refused(409, "hash-differs", "The hash is not that of the plan.")
+        raise _refused("hash-differs")
     if read_lines(plan)[0]["to_delete"] != count:
-        raise Refused(409, "count-differs", "The count is not that of the studies that the plan would have deleted.")
+        raise _refused("count-differs")
 
 
 async def _read_plan(clients: Clients, plan_id: str) -> bytes:
     plan = await read_whole(_blob(clients, PLANS, f"{plan_id}.jsonl")) if made_at(plan_id) else None
     if plan is None:
-        raise Refused(404, "no-such-plan", "There is no such plan.")
+        raise _refused("no-such-plan")
     return plan.content
 
 
@@ -146,7 +161,7 @@ async def _approved_already(clients: Clients, plan_id: str) -> Refused:
     except ValueError:
         first = None
     members = {"approver": first.approver, "approved_at": first.approved_at.isoformat()} if first else {}
-    return Refused(409, "already-approved", "The plan has been approved already.", members=members)
+    return _refused("already-approved", members)
 
 
 async def _plans_with_approvals(clients: Clients, now: datetime) -> AsyncIterator[str]:

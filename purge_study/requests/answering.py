@@ -9,6 +9,7 @@ from azure.core.exceptions import AzureError
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
+from purge_study.planning import approvals
 from purge_study.restored import UnreadableRecord
 from purge_study.rulebook import RulebookFault
 from shared import answering
@@ -16,14 +17,14 @@ from shared.callers import caller_of, partitions_of
 from shared.problems import Refused
 from shared.settings import Settings
 
-# Code → status, what it means. What is wrong with an approval, `purge_study.planning.approvals` says.
+# Code → status, what it means.
 REFUSALS: Final[Mapping[str, tuple[int, str]]] = {
+    **approvals.REFUSALS,
     "invalid-body": (400, "The body is not the JSON object that this route takes."),
     "not-approved": (403, "The header x-approval-key does not hold the key that the app asks for."),
     "not-an-approver": (403, "Whoever asks this is not among those who may approve a plan."),
     "not-all-partitions": (403, "Plans are about all partitions, and whoever asks this may not see them all."),
     "no-such-study": (404, "Retention knows of no such study, as far as whoever asks this may see."),
-    "no-such-plan": (404, "There is no plan of this name."),
     "not-in-vault": (404, "Retention has deleted no such study, or has kept no copy of it."),
     "not-acceptable": (406, "A plan can be had as application/json, application/jsonl, text/csv and text/html."),
     "deletion-unfinished": (409, "A deletion of this study is under way, or its run has died; the next run ends it."),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
 from typing import Any
 
 from starlette.requests import Request as HttpRequest
@@ -15,7 +14,6 @@ from purge_study.ledger.ledger import Ledger
 from purge_study.ledger.row import Row, StudyKey
 from purge_study.policy.policy import judge, local_day
 from purge_study.records import partitions_with_tombstones, read_tombstone
-from purge_study.restored import holds_of_restore
 from purge_study.rulebook import Rulebook, read_rulebook
 from shared import clock
 from shared.answering import read_query
@@ -99,8 +97,4 @@ async def _tell(clients: Clients, ledger: Ledger, rulebook: Rulebook, row: Row) 
     patient = row.reading.patient
     group = await ledger.of_patient(patient.group) if patient else []
     judgement = judge(rulebook.policy, facts_of(rulebook, row, group), today)
-    return tell_living(row, judgement, await _holds(clients, rulebook, row, today), clients.settings.purge_mode)
-
-
-async def _holds(clients: Clients, rulebook: Rulebook, row: Row, today: date) -> tuple[str, ...]:
-    return (*rulebook.holds_on(row), *await holds_of_restore(clients, row.key, today))
+    return tell_living(row, judgement, rulebook.holds_on(row), clients.settings.purge_mode)

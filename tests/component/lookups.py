@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +16,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Mount
 from starlette.routing import Route as HttpRoute
 
 from local.dicom_service.web.listener import listen
@@ -104,13 +105,15 @@ async def lookups_at(
         monkeypatch.setattr(answering, "get_clients", lambda: clients)
         monkeypatch.setattr(auditor, "_auditor", Auditor(clients))
         monkeypatch.setattr(search, "_extended", ExtendedAttributes())
-        async with _serving(ROUTES) as url, _client(url) as http:
+        routes = [HttpRoute(f"/{route.path}", _endpoint(route), methods=METHODS) for route in ROUTES]
+        async with served(routes) as url, _client(url) as http:
             yield http
 
 
 @asynccontextmanager
-async def _serving(routes: tuple[Route, ...]) -> AsyncIterator[str]:
-    app = Starlette(routes=[HttpRoute(f"/api/{route.path}", _endpoint(route), methods=METHODS) for route in routes])
+async def served(routes: Iterable[HttpRoute]) -> AsyncIterator[str]:
+    """Serve some routes, in this event loop, and yield the address above them."""
+    app = Starlette(routes=[Mount("/api", routes=list(routes))])
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=1))
     listener = listen(0)
     serving = asyncio.create_task(server.serve(sockets=[listener]))

@@ -1,0 +1,107 @@
+"""What is asked of retention over HTTP, on a real socket: everything but the Functions host."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+import shared.clients
+from purge_study.requests.answering import answer
+from purge_study.requests.approval_request import approve_plan
+from purge_study.requests.plans import get_plan, list_plans
+from purge_study.requests.restore_request import restore_study
+from purge_study.requests.study_lookup import look_up_study
+from shared.clients import Clients
+from shared.dicomweb import DICOMwebClient
+from shared.settings import OWN_CONTAINERS, load
+from tests.component.lookups import served
+from tests.conftest import APPROVAL_KEY
+from tests.purged import Purged
+
+_WORK = {
+    "/retention/studies/{study}": look_up_study,
+    "/retention/plans": list_plans,
+    "/retention/plans/{plan}": get_plan,
+    "/retention/plans/{plan}/approve": approve_plan,
+    "/retention/vault/{study}/restore": restore_study,
+}
+APPROVED = {"x-approval-key": APPROVAL_KEY}
+
+
+@dataclass
+class Asked:
+    """What a test works with.
+
+    Args:
+        clients: of the app.
+        http: asks the app.
+        log: the app's own lines.
+    """
+
+    clients: Clients
+    http: httpx.AsyncClient
+    log: pytest.LogCaptureFixture
+
+    async def put(self, container: str, name: str, content: bytes) -> None:
+        """Write a blob."""
+        await self.clients.container(container).get_blob_client(name).upload_blob(content, overwrite=True)
+
+    async def has(self, container: str, name: str) -> bool:
+        """Say whether there is such a blob."""
+        return await self.clients.container(container).get_blob_client(name).exists()
+
+    async def leave(self, purged: Purged) -> None:
+        """Leave behind what a deletion does."""
+        for (container, name), content in purged.blobs().items():
+            await self.put(container, name, content)
+
+    async def restore(self, purged: Purged, **headers: str) -> httpx.Response:
+        """Ask for a study to be put back."""
+        path, body = f"retention/vault/{purged.key.uid}/restore", {"requested_by": "A. Reader"}
+        return await self.http.post(path, json=body, headers=APPROVED | headers, params={"partition": purged.partition})
+
+    def requests(self) -> list[dict[str, Any]]:
+        """Return the lines that tell of requests."""
+        lines = [json.loads(record.message) for record in self.log.records if record.name == "dicom_dropbox"]
+        return [line for line in lines if line["event"] == "request"]
+
+
+def refusal(response: httpx.Response) -> tuple[int, str]:
+    """Return the status and the code of a problem."""
+    assert response.headers["content-type"] == "application/problem+json"
+    return response.status_code, response.json()["code"]
+
+
+@asynccontextmanager
+async def asking(
+    azurite: str, service: str, monkeypatch: pytest.MonkeyPatch, log: pytest.LogCaptureFixture, **settings: str
+) -> AsyncIterator[Asked]:
+    """Serve the routes over a storage account and a DICOM service."""
+    log.set_level(logging.INFO, "dicom_dropbox")
+    given = {"DICOM_SERVICE_URL": f"{service}/v2", "DICOM_STORAGE": azurite, "APPROVAL_KEY": APPROVAL_KEY}
+    loaded = load({**given, "LEDGER_KEY": "the ledger's key, of tests", **settings})
+    async with aclosing(Clients.over(loaded, DICOMwebClient(loaded.dicom_service_url))) as clients:
+        for name in (loaded.dicom_inbox_container, *OWN_CONTAINERS):
+            if not await clients.container(name).exists():
+                await clients.storage.create_container(name)
+        monkeypatch.setattr(shared.clients, "_clients", clients)
+        routes = [Route(path, _endpoint(work), methods=["GET", "POST"]) for path, work in _WORK.items()]
+        async with served(routes) as url, httpx.AsyncClient(base_url=url, timeout=20, trust_env=False) as http:
+            yield Asked(clients, http, log)
+
+
+def _endpoint(work: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    async def respond(request: Request) -> Response:
+        return await answer("a request", lambda: work(request))
+
+    return respond

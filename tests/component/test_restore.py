@@ -1,0 +1,379 @@
+"""Studies put back from the vault: over HTTP, on a real storage account, into a real (local) DICOM service."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from azure.core.exceptions import HttpResponseError
+
+from local.azurite import Azurite
+from purge_study.requests import restoring
+from purge_study.restored import HELD_DAYS, RESTORED, holds_of_restore, read_restored, tombstone_put_aside
+from purge_study.vaulted import manifest_name
+from shared import clock
+from shared.arrivals import Arrival, Door, name_of_restored
+from shared.dicomweb import Body
+from shared.queues import ARRIVALS, Queues
+from shared.settings import RETENTION_RECORDS, VAULT
+from store_on_upload.doors.messages import handle_message
+from store_on_upload.ingest import Ingest
+from store_on_upload.receipts.container import read_receipt
+from store_on_upload.receipts.receipt import Disposition
+from store_on_upload.reconcile import reconcile
+from store_on_upload.upload import handle
+from tests.component.dicom_service.support import running
+from tests.component.retention_requests import APPROVED, Asked, asking, refusal
+from tests.dicom_samples import Sample
+from tests.principals import principal
+from tests.purged import Purged
+
+
+@pytest.fixture(scope="module")
+def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An account of this module's own: whether it adds up is asked of all of it."""
+    with Azurite(tmp_path_factory.mktemp("restore")) as running:
+        yield running.connection_string
+
+
+@pytest.fixture
+async def asked(
+    azurite: str, service: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> AsyncIterator[Asked]:
+    async with asking(azurite, service, monkeypatch, caplog) as asked:
+        await Queues(asked.clients.queues).send(Arrival(("nothing.dcm",), Door.SWEEP))  # the queue is there from now on
+        await asked.clients.queues.get_queue_client(ARRIVALS).clear_messages()
+        yield asked
+
+
+@pytest.fixture
+def ingest(asked: Asked) -> Ingest:
+    return Ingest.over(asked.clients)
+
+
+async def run_messages(ingest: Ingest) -> int:
+    """Handle what waits in the queue, as the platform would, and return the number of messages."""
+    queue, handled = ingest.clients.queues.get_queue_client(ARRIVALS), 0
+    async for message in queue.receive_messages():
+        await handle_message(ingest, message.content.encode())
+        await queue.delete_message(message)
+        handled += 1
+    return handled
+
+
+async def drop(ingest: Ingest, sample: Sample) -> None:
+    """Upload a file and have it handled."""
+    name = f"{sample.sop}.dcm"
+    await ingest.clients.inbox.get_blob_client(name).upload_blob(sample.content, overwrite=True)
+    await handle(ingest, Arrival((name,), Door.BLOB))
+
+
+async def verdict_on(ingest: Ingest, name: str) -> tuple[str | None, str | None]:
+    document = await read_receipt(ingest.clients, name)
+    assert document is not None
+    return document.newest.verdict, document.newest.reason
+
+
+async def stored(ingest: Ingest, sample: Sample) -> bytes:
+    """Return the bytes of an instance at the service."""
+    async with ingest.clients.dicom.retrieve_instance(
+        study_instance_uid=sample.study, series_instance_uid=sample.series, sop_instance_uid=sample.sop
+    ) as part:
+        return b"".join([chunk async for chunk in part.chunks()])
+
+
+async def purge(asked: Asked, ingest: Ingest, count: int = 2) -> Purged:
+    """Store a study and delete it as retention does."""
+    first = Sample()
+    samples = [first, *(first.sibling() for _ in range(count - 1))]
+    for sample in samples:
+        await drop(ingest, sample)
+    purged = Purged.of(samples)
+    await asked.leave(purged)
+    await ingest.clients.dicom.delete_study(study_instance_uid=first.study)
+    return purged
+
+
+async def test_a_study_comes_back(asked: Asked, ingest: Ingest) -> None:
+    """With the same bytes; it is held, its tombstone stays as history, and inbox, receipts and service add up."""
+    purged = await purge(asked, ingest, 3)
+    # This process knows the tombstone, and for a minute would not look again.
+    assert await ingest.tombstones.has(None, purged.key.uid, look_again=True)
+    response = await asked.restore(purged)
+    prefix = name_of_restored(f"{purged.partition}/{purged.key.uid}/{purged.deletion_id}/")
+    until = datetime.now(UTC).date() + timedelta(days=HELD_DAYS)
+    assert response.status_code == 202
+    assert response.json() == {
+        "study_instance_uid": purged.key.uid,
+        "partition": purged.partition,
+        "deletion_id": purged.deletion_id,
+        "sent": 3,
+        "held_until": until.isoformat(),
+        "receipts": prefix,
+    }
+    assert await run_messages(ingest) == 3
+    for sample in purged.instances:
+        assert isinstance(sample, Sample)
+        assert await stored(ingest, sample) == sample.content
+        document = await read_receipt(ingest.clients, f"{prefix}{sample.series}/{sample.sop}.dcm")
+        assert document is not None
+        assert (document.newest.verdict, document.newest.partition) == ("stored", None)
+        assert document.newest.sha256 == hashlib.sha256(sample.content).hexdigest()
+        assert document.newest.disposition is Disposition.KEEP
+        assert await asked.has(VAULT, purged.name_of(sample))
+    assert await holds_of_restore(asked.clients, purged.key, until) == (RESTORED,)
+    assert await holds_of_restore(asked.clients, purged.key, until + timedelta(days=1)) == ()
+    assert not await asked.has(RETENTION_RECORDS, purged.tombstone_name)
+    aside = asked.clients.container(RETENTION_RECORDS).get_blob_client(
+        tombstone_put_aside(purged.key, purged.deletion_id)
+    )
+    assert json.loads(await (await aside.download_blob()).readall()) == purged.tombstone()
+    report = await reconcile(asked.clients, grace_seconds=0)
+    assert (dict(report.differences), report.pending, report.purged) == ({}, 0, 0)
+
+
+async def test_twice_is_harmless(asked: Asked, ingest: Ingest) -> None:
+    """A second call sends all again, which the service has by then; the receipts say stored, as before."""
+    purged = await purge(asked, ingest)
+    assert (await asked.restore(purged)).status_code == 202
+    assert (await asked.restore(purged)).status_code == 202
+    assert await run_messages(ingest) == 4
+    for sample in purged.instances:
+        assert await verdict_on(ingest, name_of_restored(purged.name_of(sample))) == ("stored", None)
+
+
+async def test_what_was_deleted_after_a_restore_comes_back_again(asked: Asked, ingest: Ingest) -> None:
+    """By another call, although the receipts say that it was stored."""
+    purged = await purge(asked, ingest, 1)
+    [sample] = purged.instances
+    assert isinstance(sample, Sample)
+    for _ in range(2):
+        assert (await asked.restore(purged)).status_code == 202
+        await run_messages(ingest)
+        assert await stored(ingest, sample) == sample.content
+        await ingest.clients.dicom.delete_study(study_instance_uid=sample.study)
+
+
+@pytest.mark.parametrize("step", ["write_restored", "_put_tombstone_aside", "_send"])
+async def test_a_call_that_was_cut_off_is_finished_by_another(
+    asked: Asked, ingest: Ingest, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """Before each step, and in the middle of sending: at no time could the study be deleted again."""
+    purged = await purge(asked, ingest)
+    with monkeypatch.context() as patch:
+        patch.setattr(restoring, step, _fails)
+        assert refusal(await asked.restore(purged)) == (503, "storage-failed")
+    has_tombstone = await asked.has(RETENTION_RECORDS, purged.tombstone_name)
+    assert has_tombstone or await read_restored(asked.clients, purged.key) is not None
+    assert (await asked.restore(purged)).status_code == 202
+    assert await run_messages(ingest) == 2
+    assert await asked.has(RETENTION_RECORDS, tombstone_put_aside(purged.key, purged.deletion_id))
+
+
+async def _fails(*_: object) -> None:
+    raise HttpResponseError
+
+
+async def test_a_file_of_the_inbox_stays_out(asked: Asked, ingest: Ingest) -> None:
+    """As long as its study is not put back: the door for what is restored is none for it."""
+    purged = await purge(asked, ingest)
+    before, after = Sample(study=purged.key.uid), Sample(study=purged.key.uid)
+    await drop(Ingest.over(asked.clients), before)
+    assert await verdict_on(ingest, f"{before.sop}.dcm") == ("rejected", "purged")
+    assert (await asked.restore(purged)).status_code == 202
+    await drop(Ingest.over(asked.clients), after)
+    assert await verdict_on(ingest, f"{after.sop}.dcm") == ("stored", None)
+    await run_messages(ingest)
+
+
+async def test_what_is_deleted_again_meanwhile_stays_deleted(asked: Asked, ingest: Ingest) -> None:
+    """A message that comes late, after another deletion, is refused; its file stays in the vault."""
+    purged = await purge(asked, ingest, 1)
+    assert (await asked.restore(purged)).status_code == 202
+    await asked.leave(purged)
+    assert await run_messages(ingest) == 1
+    [sample] = purged.instances
+    name = purged.name_of(sample)
+    assert await verdict_on(ingest, name_of_restored(name)) == ("rejected", "purged")
+    assert await asked.has(VAULT, name)
+    # Asked for anew, the verdict is given anew.
+    assert (await asked.restore(purged)).status_code == 202
+    await run_messages(ingest)
+    assert await verdict_on(ingest, name_of_restored(name)) == ("stored", None)
+
+
+async def test_other_bytes_in_its_place_are_left_alone(asked: Asked, ingest: Ingest) -> None:
+    """The instance stays in the vault, with a conflict in its receipt, and all adds up."""
+    purged = await purge(asked, ingest, 1)
+    [sample] = purged.instances
+    assert isinstance(sample, Sample)
+    assert (await asked.restore(purged)).status_code == 202
+    other = replace(sample, elements={0x00081030: ("LO", b"another one")})
+    await ingest.clients.dicom.store_instance(Body.from_bytes(other.content))
+    await run_messages(ingest)
+    name = purged.name_of(sample)
+    assert await verdict_on(ingest, name_of_restored(name)) == ("conflict", "other_bytes")
+    assert await asked.has(VAULT, name)
+    assert not (await reconcile(asked.clients, grace_seconds=0)).differences
+
+
+async def test_an_outage_is_waited_for(asked: Asked, ingest: Ingest) -> None:
+    """A restore that meets a stop is put off: to the same place, in the same partition."""
+    purged = await purge(asked, ingest, 1)
+    assert (await asked.restore(purged)).status_code == 202
+    await asked.put("dicom-control", "STOP", b"")
+    try:
+        queue = ingest.clients.queues.get_queue_client(ARRIVALS)
+        [message] = [message async for message in queue.receive_messages()]
+        await handle_message(ingest, message.content.encode())
+        await queue.delete_message(message)
+    finally:
+        await asked.clients.container("dicom-control").delete_blob("STOP")
+    assert (await queue.get_queue_properties()).approximate_message_count == 1
+    await queue.clear_messages()
+
+
+@pytest.mark.parametrize("approval", [{}, {"x-approval-key": ""}, {"x-approval-key": "another one, as long"}])
+async def test_nobody_restores_without_the_key(asked: Asked, approval: dict[str, str]) -> None:
+    """Neither without one nor with another one; nothing is looked at before."""
+    path = f"retention/vault/{Sample().study}/restore"
+    assert refusal(await asked.http.post(path, headers=approval, content=b"{")) == (403, "not-approved")
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{}", b'{"requested_by": ""}', b'{"requested_by": 1}', b'{"requested_by": "A", "force": true}']
+)
+async def test_other_bodies_are_refused(asked: Asked, body: bytes) -> None:
+    """Whoever asks says who they are, and nothing else."""
+    path = f"retention/vault/{Sample().study}/restore"
+    assert refusal(await asked.http.post(path, headers=APPROVED, content=body)) == (400, "invalid-body")
+
+
+@pytest.mark.parametrize("path", ["retention/vault/canary/restore", "retention/vault/1.2.3/restore?partition=a/b"])
+async def test_what_names_no_study_is_refused(asked: Asked, path: str) -> None:
+    """No blob's name is made of it."""
+    response = await asked.http.post(path, headers=APPROVED, json={"requested_by": "A. Reader"})
+    assert refusal(response) == (400, "invalid-parameter")
+
+
+async def test_a_study_that_was_not_deleted(asked: Asked, ingest: Ingest) -> None:
+    """There is nothing to put back, whatever an attempt has left in the vault."""
+    purged = Purged.of([Sample()])
+    assert refusal(await asked.restore(purged)) == (404, "not-in-vault")
+    await asked.leave(purged)
+    await asked.clients.container(RETENTION_RECORDS).delete_blob(purged.tombstone_name)
+    assert refusal(await asked.restore(purged)) == (404, "not-in-vault")
+    assert await run_messages(ingest) == 0
+
+
+async def test_a_study_without_a_copy(asked: Asked, ingest: Ingest) -> None:
+    """Deleted with BEFORE_DELETE=none, or so long ago that the vault was emptied: the tombstone stays."""
+    bare, expired = await purge(asked, ingest), await purge(asked, ingest)
+    none = bare.tombstone() | {"vault": None, "restorable_until": None}
+    await asked.put(RETENTION_RECORDS, bare.tombstone_name, json.dumps(none).encode())
+    for container, name in expired.blobs():
+        if container == VAULT:
+            await asked.clients.container(VAULT).delete_blob(name)
+    for purged in (bare, expired):
+        assert refusal(await asked.restore(purged)) == (404, "not-in-vault")
+        assert await asked.has(RETENTION_RECORDS, purged.tombstone_name)
+
+
+def _other_manifest(purged: Purged) -> bytes:
+    return purged.manifest().replace(b'"bytes":', b'"bytes":1')
+
+
+def _no_manifest(purged: Purged) -> bytes:
+    return b"{"
+
+
+@pytest.mark.parametrize("content", [_other_manifest, _no_manifest, lambda purged: b""])
+async def test_another_manifest_is_refused(asked: Asked, ingest: Ingest, content: Callable[[Purged], bytes]) -> None:
+    """Than the one whose hash the tombstone has: nothing is sent, and the tombstone stays."""
+    purged = await purge(asked, ingest)
+    await asked.put(VAULT, manifest_name(purged.key, purged.deletion_id), content(purged))
+    assert refusal(await asked.restore(purged)) == (409, "vault-incomplete")
+    assert await asked.has(RETENTION_RECORDS, purged.tombstone_name)
+    assert await run_messages(ingest) == 0
+
+
+@pytest.mark.parametrize("content", [None, b"short"])
+async def test_an_instance_that_is_missing(asked: Asked, ingest: Ingest, content: bytes | None) -> None:
+    """Or that is not as long as the manifest says: all or nothing."""
+    purged = await purge(asked, ingest)
+    name = purged.name_of(purged.instances[1])
+    if content is None:
+        await asked.clients.container(VAULT).delete_blob(name)
+    else:
+        await asked.put(VAULT, name, content)
+    assert refusal(await asked.restore(purged)) == (409, "vault-incomplete")
+    assert await asked.has(RETENTION_RECORDS, purged.tombstone_name)
+
+
+async def test_a_deletion_that_is_not_finished(asked: Asked, ingest: Ingest) -> None:
+    """Its run has an intent open, and would delete, or write a tombstone: it is waited for, and the study held."""
+    purged = await purge(asked, ingest)
+    intent = f"intents/{purged.partition}/{purged.key.uid}.json"
+    await asked.put(RETENTION_RECORDS, intent, b"{}")
+    assert refusal(await asked.restore(purged)) == (409, "deletion-unfinished")
+    assert await asked.has(RETENTION_RECORDS, purged.tombstone_name)
+    assert await holds_of_restore(asked.clients, purged.key, clock.now().date()) == (RESTORED,)
+    await asked.clients.container(RETENTION_RECORDS).delete_blob(intent)
+    assert (await asked.restore(purged)).status_code == 202
+
+
+async def test_records_that_somebody_else_has_written(asked: Asked, ingest: Ingest) -> None:
+    """They are told of, and left as they are."""
+    purged = await purge(asked, ingest)
+    for content in (b"{", b"[]", b'{"vault": {}, "deletion_id": "1"}'):
+        await asked.put(RETENTION_RECORDS, purged.tombstone_name, content)
+        assert refusal(await asked.restore(purged)) == (500, "record-unreadable")
+
+
+async def test_a_partition_that_may_not_be_seen(
+    azurite: str, service: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is in its vault looks like nothing; whoever may see it can restore it."""
+    settings = {"CALLER_PARTITIONS": "Radiology=Microsoft.Default", "WEBSITE_AUTH_ENABLED": "true"}
+    async with asking(azurite, service, monkeypatch, caplog, **settings) as asked:
+        purged = await purge(asked, Ingest.over(asked.clients))
+        for headers in ({}, {"x-ms-client-principal": principal(("oid", "1"), ("roles", "Other"))}):
+            assert refusal(await asked.restore(purged, **headers)) == (404, "not-in-vault")
+        radiology = principal(("oid", "1"), ("roles", "Radiology"))
+        response = await asked.restore(purged, **{"x-ms-client-principal": radiology})
+        assert response.status_code == 202
+
+
+async def test_a_partition_of_a_service_that_has_some(
+    azurite: str,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Each instance goes into the partition that it came from."""
+    with running(tmp_path_factory.mktemp("partitioned"), partitions=True) as root:
+        async with asking(azurite, root, monkeypatch, caplog) as asked:
+            ingest, sample = Ingest.over(asked.clients), Sample()
+            for partition in ("site-a", "Microsoft.Default"):
+                purged = Purged.of([sample], partition=partition)
+                await asked.leave(purged)
+                assert (await asked.restore(purged)).status_code == 202
+                await run_messages(ingest)
+                dicom = asked.clients.dicom_in(partition)
+                assert len([one async for one in dicom.iter_instances(study_instance_uid=sample.study)]) == 1
+
+
+async def test_nothing_of_a_study_is_in_the_log(asked: Asked, ingest: Ingest) -> None:
+    """Neither its UID nor who asked, however it ends."""
+    purged = await purge(asked, ingest, 1)
+    assert (await asked.restore(purged)).status_code == 202
+    assert refusal(await asked.restore(Purged.of([Sample()]))) == (404, "not-in-vault")
+    await run_messages(ingest)
+    assert [line["status"] for line in asked.requests()] == [202, 404]
+    text = "".join(record.getMessage() for record in asked.log.records)
+    assert purged.key.uid not in text
+    assert "A. Reader" not in text
