@@ -14,9 +14,10 @@ import pytest
 from azure.core.exceptions import ResourceNotFoundError
 
 from local.dicom_service.change_feed import timestamps
-from shared.arrivals import Arrival, Door
+from shared.arrivals import Arrival, Door, Renamed
 from shared.clients import Clients
 from shared.dicomweb import Body, DICOMwebClient
+from shared.queues import Queues
 from shared.settings import QUARANTINE, QUARANTINE_REASONS, OnConflict, Settings
 from shared.sources import Source, Sources
 from store_on_upload.ingest import Ingest
@@ -155,3 +156,14 @@ def uids(sample: Sample) -> Uids:
 
 
 REPLACE = {"on_conflict": OnConflict.REPLACE}
+
+
+class Recorded(Queues):
+    """Keeps what is sent, with its delay, instead of sending it."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[Arrival, float]] = []
+
+    async def send(self, item: Arrival | Renamed, delay_seconds: float = 0) -> None:
+        assert isinstance(item, Arrival)
+        self.sent.append((item, delay_seconds))

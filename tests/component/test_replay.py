@@ -16,7 +16,7 @@ from shared import clock
 from shared.arrivals import Arrival, Door, Renamed
 from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient, ResponseLost
-from shared.queues import ARRIVALS, Queues
+from shared.queues import ARRIVALS
 from shared.settings import ARCHIVE, QUARANTINE, QUARANTINE_REASONS, RETENTION_RECORDS, OnPurged
 from shared.sources import Sources
 from shared.tombstones import tombstone_name
@@ -31,6 +31,7 @@ from store_on_upload.requests import replay
 from store_on_upload.requests.replay import replay_all, replay_one
 from store_on_upload.upload import handle
 from store_on_upload.waiting.put_off import MAX_REPLAY_TRIES, poisoned
+from tests.component.runs import Recorded
 from tests.dicom_samples import Sample, new_uid
 
 
@@ -52,17 +53,6 @@ async def ingest(clients: Clients, service: str) -> AsyncIterator[Ingest]:
         await ingest.queues.send(Renamed("nothing/"))  # the queue is there from now on
         await clients.queues.get_queue_client(ARRIVALS).clear_messages()
         yield ingest
-
-
-class Recorded(Queues):
-    """Keeps what is sent, with its delay, instead of sending it."""
-
-    def __init__(self) -> None:
-        self.sent: list[tuple[Arrival, float]] = []
-
-    async def send(self, item: Arrival | Renamed, delay_seconds: float = 0) -> None:
-        assert isinstance(item, Arrival)
-        self.sent.append((item, delay_seconds))
 
 
 async def drop(ingest: Ingest, name: str, content: bytes) -> str:

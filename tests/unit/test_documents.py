@@ -8,6 +8,9 @@ import tomllib
 from dataclasses import replace
 from pathlib import Path
 
+from purge_study.policy import policy
+from purge_study.requests import answering as retention
+from purge_study.requests.telling import TONIGHT
 from query_api import refusals
 from query_api.openapi.document import document as openapi_document
 from query_api.routes import ROUTES
@@ -28,7 +31,11 @@ ROOT = Path(__file__).parents[2]
 
 def rows(document: str, heading: str) -> dict[str, list[str]]:
     """Return the table after a heading, or the file's first: the first column's code → the other columns."""
-    text = (ROOT / document).read_text().partition(f"## {heading}\n" if heading else "\n")[2]
+    return table_in((ROOT / document).read_text().partition(f"## {heading}\n" if heading else "\n")[2])
+
+
+def table_in(text: str) -> dict[str, list[str]]:
+    """Return the first table of a text."""
     table: dict[str, list[str]] = {}
     for line in text.splitlines():
         if line.startswith("## ") or (table and not line.startswith("|")):
@@ -97,6 +104,31 @@ def test_every_refusal_is_documented_with_its_status() -> None:
     """All codes that a request about receipts or the quarantine may be answered with, but those of lookups."""
     told = {code: cells[0] for code, cells in rows("docs/receipts.md", "Over HTTP").items()}
     assert told == {code: str(status) for code, (status, _) in REFUSALS.items()}
+
+
+def told_of_retention(heading: str) -> dict[str, list[str]]:
+    """Return the first table of a part of what is said of requests about retention, or the one with this first cell."""
+    text = (ROOT / "docs/retention.md").read_text().partition("## Over HTTP\n")[2].partition("\n## ")[0]
+    return table_in(text.partition(f"| {heading} |")[2])
+
+
+def test_every_route_of_retention_is_documented() -> None:
+    """Those of the blueprint, in its order, with their methods."""
+    source = (ROOT / "purge_study/blueprint.py").read_text()
+    routes = [f"{method} /api/{path}" for path, method in re.findall(r'route\("([^"]+)", methods=\["(\w+)"\]', source)]
+    assert list(told_of_retention("route")) == routes
+
+
+def test_every_refusal_of_retention_is_documented() -> None:
+    """All codes that a request about retention may be answered with, but those of lookups."""
+    told = {code: cells[0] for code, cells in told_of_retention("code").items()}
+    assert told == {code: str(status) for code, (status, _) in retention.REFUSALS.items()}
+
+
+def test_every_state_of_a_study_is_documented() -> None:
+    """Of what it will come to, and of tonight."""
+    assert set(told_of_retention("state")) == {*(state.value for state in policy.State), "unread", "purged"}
+    assert list(told_of_retention("tonight")) == list(TONIGHT)
 
 
 def test_the_body_of_a_replay_is_documented() -> None:
