@@ -1,0 +1,293 @@
+"""The policy with its lists, read from a real storage account: what they say, and what may be wrong with them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import aclosing
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from azure.storage.blob import BlobServiceClient
+
+from purge_study.ledger.hashing import Hasher
+from purge_study.ledger.row import Patient, Reading, Row, StudyKey
+from purge_study.restored import Restored, write_restored
+from purge_study.rulebook import Rulebook, RulebookFault, is_stopped, is_unchanged, read_rulebook
+from shared import clock
+from shared.clients import Clients
+from shared.dicomweb import DICOMwebClient
+from shared.settings import OWN_CONTAINERS, RETENTION_POLICY, RETENTION_RECORDS, load
+from tests.component.drops import through
+from tests.gateway import Fault, Gateway, Moment
+
+Put = Callable[[str, str | bytes | None], None]
+HASHER = Hasher("the key of these tests")
+HOLDS, DATES = "holds/litigation.csv", "anchors/last_contact.csv"
+POLICY = f"""
+[policy]
+time_zone = "Europe/Paris"
+
+[[rule]]
+name = "everything"
+keep_years = 8
+from = ["study_date", "last seen"]
+
+[[hold]]
+name = "litigation"
+list = "{HOLDS}"
+
+[[anchor]]
+name = "last seen"
+list = "{DATES}"
+max_age_days = 7
+"""
+GOOD = {
+    "policy.toml": POLICY,
+    HOLDS: "study_instance_uid;patient_id\n1.2.3;\n;0012\n#end;2\n",
+    DATES: "patient_id,date\nP1,2020-02-03\n",
+}
+POLICY_READ, FIRST_LIST_READ, RESTORED_LISTED = 1, 2, 4  # of the requests that reading makes
+
+
+@pytest.fixture(scope="module")
+def storage(azurite: str) -> Iterator[BlobServiceClient]:
+    """The account, with the app's containers."""
+    with BlobServiceClient.from_connection_string(azurite) as storage:
+        for name in OWN_CONTAINERS:
+            if not storage.get_container_client(name).exists():
+                storage.create_container(name)
+        yield storage
+
+
+@pytest.fixture(scope="module")
+def gateway(storage: BlobServiceClient) -> Iterator[Gateway]:
+    """The way to it, which can fail."""
+    with Gateway(storage.url.rstrip("/")) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+async def clients(azurite: str, gateway: Gateway) -> AsyncIterator[Clients]:
+    """What the app works with, by that way."""
+    way = through(azurite, gateway.urls[0], "http://127.0.0.1:1/queues")
+    settings = load({"DICOM_SERVICE_URL": "http://127.0.0.1:1/v2", "DICOM_STORAGE": way})
+    async with aclosing(Clients.over(settings, DICOMwebClient(settings.dicom_service_url))) as clients:
+        gateway.begin()
+        yield clients
+
+
+@pytest.fixture
+def put(storage: BlobServiceClient) -> Put:
+    """Write a blob beside the policy, or with None delete it; at first all is well, and nothing else is there."""
+    container = storage.get_container_client(RETENTION_POLICY)
+
+    def put(name: str, content: str | bytes | None) -> None:
+        if content is None:
+            container.delete_blob(name)
+        else:
+            container.upload_blob(name, content, overwrite=True)
+
+    for name in container.list_blob_names():
+        container.delete_blob(name)
+    records = storage.get_container_client(RETENTION_RECORDS)
+    for name in records.list_blob_names(name_starts_with="restored/"):
+        records.delete_blob(name)
+    for name, content in GOOD.items():
+        put(name, content)
+    return put
+
+
+def study(uid: str, patient_id: str = "") -> Row:
+    return Row(StudyKey("site-a", uid), reading=Reading({}, HASHER.patient(patient_id), frozenset(), 1, None))
+
+
+def patient(patient_id: str) -> Patient | None:
+    return HASHER.patient(patient_id)
+
+
+async def test_what_it_says(clients: Clients, put: Put) -> None:
+    """Whom it holds, by the names of the lists, and which dates it has."""
+    rulebook = await read_rulebook(clients, HASHER)
+    assert [rulebook.holds_on(study(uid)) for uid in ("1.2.3", "1.2.4")] == [("litigation",), ()]
+    assert rulebook.holds_on(study("1.2.4", "12")) == ("litigation",)
+    assert rulebook.anchors_of(patient("P1"), is_alone=True) == {"last seen": date(2020, 2, 3)}
+    assert rulebook.anchors_of(patient("P2"), is_alone=True) == rulebook.anchors_of(None, is_alone=True) == {}
+    assert list(rulebook.hashes) == list(rulebook.etags) == ["policy.toml", HOLDS, DATES]
+
+
+async def test_its_hashes(clients: Clients, put: Put) -> None:
+    """Equal contents, equal hash; a list changes that of all, not the policy's own."""
+    first = await read_rulebook(clients, HASHER)
+    put(HOLDS, GOOD[HOLDS])
+    again = await read_rulebook(clients, HASHER)
+    put(DATES, GOOD[DATES] + "P2,2020-01-01\n")
+    other = await read_rulebook(clients, HASHER)
+    assert first.hash == again.hash != other.hash
+    assert first.policy_hash == other.policy_hash == other.hashes["policy.toml"]
+
+
+def prepared(**blobs: str | bytes | None) -> Callable[[Put], None]:
+    """Return what writes these over those that are well."""
+    names = {"policy": "policy.toml", "holds": HOLDS, "dates": DATES}
+
+    def prepare(put: Put) -> None:
+        for name, content in blobs.items():
+            put(names[name], content)
+
+    return prepare
+
+
+@pytest.mark.parametrize(
+    ("prepare", "fault", "code", "problems"),
+    [
+        (prepared(policy=None), None, "no_policy", ["there is no such blob"]),
+        (prepared(), Fault(POLICY_READ, Moment.BEFORE, 404), "no_policy", ["there is no such blob"]),
+        (prepared(), Fault(POLICY_READ, Moment.BEFORE, 403), "policy_unreadable", ["storage does not give it"]),
+        (prepared(policy="[policy"), None, "policy_invalid", None),
+        (prepared(policy=b"#" * (1024**2 + 1)), None, "policy_invalid", ["it has more than 1 MiB"]),
+        (prepared(holds=None), None, "list_unreadable", [f"{HOLDS}: there is no such blob"]),
+        (
+            prepared(),
+            Fault(FIRST_LIST_READ, Moment.BEFORE, 403, times=2),
+            "list_unreadable",
+            [f"{HOLDS}: storage does not give it", f"{DATES}: storage does not give it"],
+        ),
+        (
+            prepared(),
+            Fault(RESTORED_LISTED, Moment.BEFORE, 403),
+            "list_unreadable",
+            ["restored/: storage does not list it"],
+        ),
+        (
+            prepared(dates="patient_id,date\nCANARY,soon\n"),
+            None,
+            "list_invalid",
+            [f"{DATES}, line 2: it has no date, such as 2026-03-05"],
+        ),
+        (
+            prepared(holds="patient_id\nCANARY\n#end,2\n"),
+            None,
+            "list_unfinished",
+            [f"{HOLDS}: #end says 2 lines, but there are 1"],
+        ),
+        (
+            prepared(holds=None, dates="patient_id,date\nCANARY,soon\n#end,2\n"),
+            None,
+            "list_unreadable",
+            [
+                f"{HOLDS}: there is no such blob",
+                f"{DATES}, line 2: it has no date, such as 2026-03-05",
+                f"{DATES}: #end says 2 lines, but there are 1",
+            ],
+        ),
+    ],
+)
+async def test_faults(
+    clients: Clients,
+    gateway: Gateway,
+    put: Put,
+    prepare: Callable[[Put], None],
+    fault: Fault | None,
+    code: str,
+    problems: list[str] | None,
+) -> None:
+    """Each by its code, with all that is wrong with any list; no value is told, and the text has no name."""
+    prepare(put)
+    gateway.begin(fault)
+    with pytest.raises(RulebookFault) as raised:
+        await read_rulebook(clients, HASHER)
+    assert (raised.value.code, str(raised.value)) == (code, code)
+    assert problems is None or raised.value.problems == problems
+
+
+async def test_a_list_that_is_too_old(clients: Clients, put: Put, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Up to the days that the policy gives it, it is read; an hour later it is not. A list of holds does not age."""
+    for hours in (7 * 24 - 1, 7 * 24 + 1):
+        later = datetime.now(UTC) + timedelta(hours=hours)
+        monkeypatch.setattr(clock, "now", lambda later=later: later)
+        if hours < 7 * 24:
+            await read_rulebook(clients, HASHER)
+    with pytest.raises(RulebookFault, match="list_too_old") as raised:
+        await read_rulebook(clients, HASHER)
+    assert raised.value.problems == [f"{DATES}: it was written more than 7 days ago"]
+
+
+async def test_a_list_replaced_while_it_is_read(clients: Clients, gateway: Gateway, put: Put) -> None:
+    """It is one version as a whole, or none."""
+    long = GOOD[HOLDS].partition("#end")[0] + "9.9;\n" * 300_000
+    put(HOLDS, long)
+    gateway.begin(Fault(FIRST_LIST_READ + 1, Moment.BEFORE, meanwhile=lambda: put(HOLDS, long[:-5])))
+    with pytest.raises(RulebookFault, match="list_unreadable"):
+        await read_rulebook(clients, HASHER)
+
+
+async def test_one_blob_for_two_lists_replaced_between(clients: Clients, gateway: Gateway, put: Put) -> None:
+    """Both are the same version, or nothing is deleted."""
+    put("policy.toml", f'{POLICY}\n[[hold]]\nname = "again"\nlist = "{HOLDS}"\n')
+    gateway.begin(Fault(FIRST_LIST_READ + 1, Moment.BEFORE, meanwhile=lambda: put(HOLDS, "patient_id\n")))
+    with pytest.raises(RulebookFault, match="list_unreadable") as raised:
+        await read_rulebook(clients, HASHER)
+    assert raised.value.problems == [f"{HOLDS}: it changed while it was read"]
+
+
+async def test_a_stop(clients: Clients, gateway: Gateway, put: Put) -> None:
+    """A blob of this name, whatever it holds; if that cannot be told, it counts as one."""
+    assert not await is_stopped(clients)
+    gateway.begin(Fault(1, Moment.BEFORE, 403))
+    assert await is_stopped(clients)
+    gateway.begin()
+    put("STOP", b"")
+    assert await is_stopped(clients)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda put: None, True),
+        (lambda put: put("holds/old.csv", "beside"), True),
+        (lambda put: put(HOLDS, GOOD[HOLDS]), False),
+        (lambda put: put("policy.toml", POLICY), False),
+        (lambda put: put(DATES, None), False),
+        (lambda put: put("STOP", b""), False),
+    ],
+)
+async def test_whether_it_stands_still(
+    clients: Clients, gateway: Gateway, put: Put, change: Callable[[Put], None], expected: bool
+) -> None:
+    """Each blob that it was read from is the same version, and nobody has said stop; it takes one request."""
+    rulebook = await read_rulebook(clients, HASHER)
+    change(put)
+    gateway.begin()
+    assert await is_unchanged(clients, rulebook) is expected
+    assert len(gateway.steps) == 1
+
+
+async def test_whether_it_stands_cannot_be_told(clients: Clients, gateway: Gateway, put: Put) -> None:
+    """Then it counts as changed."""
+    rulebook = await read_rulebook(clients, HASHER)
+    gateway.begin(Fault(1, Moment.BEFORE, 403))
+    assert not await is_unchanged(clients, rulebook)
+
+
+async def held(clients: Clients, keys: list[StudyKey]) -> list[tuple[str, ...]]:
+    rulebook: Rulebook = await read_rulebook(clients, HASHER)
+    return [rulebook.holds_on(Row(key)) for key in keys]
+
+
+async def test_restored_studies(
+    clients: Clients, storage: BlobServiceClient, gateway: Gateway, put: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are held until their last day is over; where it cannot be read which one that is, they are as well."""
+    keys = [StudyKey("site-a", uid) for uid in ("1.1", "1.2", "1.3", "1.4")]
+    now = datetime(2026, 3, 5, 12, tzinfo=UTC)
+    await write_restored(clients, keys[0], Restored.at(now, "d1", "x"))
+    await write_restored(clients, keys[1], Restored.at(now - timedelta(days=31), "d2", "x"))
+    records = storage.get_container_client(RETENTION_RECORDS)
+    records.upload_blob("restored/site-a/1.3.json", json.dumps({"until": "soon"}))
+    records.upload_blob("restored/site-a/1.4.d3.tombstone.json", b"of its deletion")
+    monkeypatch.setattr(clock, "now", lambda: now)
+    assert await held(clients, keys) == [("restored",), (), ("restored",), ()]
+    gateway.begin(Fault(RESTORED_LISTED + 1, Moment.BEFORE, 403, times=3))
+    assert await held(clients, keys) == [("restored",), ("restored",), ("restored",), ()]
+    assert await held(clients, [StudyKey("site-b", "1.1")]) == [()]
