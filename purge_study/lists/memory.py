@@ -1,0 +1,209 @@
+"""What is remembered of lists between nights, and what has become of them since (pure).
+
+Identifiers stand in it as keyed hashes alone. A line of a list of holds is known again by its identifiers
+(`HoldLine.key`), in the blob in which it stood: it may move up and down, but not be edited. A patient's date is known
+again by the patient. Up to a million lines are compared: callers do so in a thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date
+
+from purge_study.rulebook import Rulebook, RulebookFault
+
+from .anchors import Anchors
+from .holds import HoldLine, Holds
+from .sheet import UNFINISHED
+
+# A line of a list of holds: the list's blob, and the line's key.
+LineKey = tuple[str, str]
+# A patient in a list of dates: the list's blob, the hashes of group, id as written, and issuer.
+DateKey = tuple[str, str, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """The lines of a list that have the same identifiers; mostly one.
+
+    Args:
+        number: of the first, in the file.
+        holding: how many are not released.
+        released: how many are.
+        has_matched: whether one that is not released ever matched a study.
+    """
+
+    number: int
+    holding: int
+    released: int
+    has_matched: bool = False
+
+    def have_changed(self, now: Lines) -> bool:
+        """Say whether one of them is gone, was released, or holds again; one more is no change."""
+        return now.holding < self.holding or now.released < self.released
+
+    def have_lost(self, now: Lines) -> bool:
+        """Say whether one that held is gone, and was not released either."""
+        return now.holding < self.holding and now.holding + now.released < self.holding + self.released
+
+
+_NO_LINES = Lines(0, 0, 0)
+
+
+@dataclass(frozen=True)
+class ListMemory:
+    """What is remembered of all lists.
+
+    Args:
+        holds: the lines of lists of holds: all that were there last time, and those that vanished.
+        dates: of lists of dates.
+        with_end: lists that had a line `#end`.
+        is_first: whether there is none yet: before the first run, and with another LEDGER_KEY, whose hashes are others.
+        is_readable: False where it cannot be understood: nothing is deleted then, and it is left for people to see.
+    """
+
+    holds: Mapping[LineKey, Lines] = field(default_factory=dict)
+    dates: Mapping[DateKey, date] = field(default_factory=dict)
+    with_end: frozenset[str] = frozenset()
+    is_first: bool = False
+    is_readable: bool = True
+
+
+@dataclass(frozen=True)
+class ListChanges:
+    """What has become of lists since they were remembered.
+
+    Args:
+        obstacles: codes of what keeps anything from being deleted: `hold_vanished`, `memory_unreadable`.
+        reports: codes of what makes tonight a report: `list_changed`, where a list lost or changed a line, or nothing
+            is remembered of it. A date that moves on is as good as a line added: it only keeps studies longer.
+        vanished: the lines of holds that are gone and were not released, as `<list>, line <n>` of the last time.
+        groups: patient groups whose dates are not what they were (`Ledger.of_patient`): their studies are to be
+            judged anew, unless all are.
+    """
+
+    obstacles: tuple[str, ...] = ()
+    reports: tuple[str, ...] = ()
+    vanished: tuple[str, ...] = ()
+    groups: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Matching:
+    """Which lines of holds match no study; released ones left out of account.
+
+    Args:
+        obstacles: codes of what keeps anything from being deleted: `hold_matches_nothing`.
+        unmatched: the lines, as `<list>, line <n>`; they stand in every plan.
+        no_longer: those among them that matched one before.
+    """
+
+    obstacles: tuple[str, ...] = ()
+    unmatched: tuple[str, ...] = ()
+    no_longer: tuple[str, ...] = ()
+
+
+def compare(memory: ListMemory, rulebook: Rulebook) -> ListChanges:
+    """Say what has become of lists since they were remembered.
+
+    Raises:
+        RulebookFault: `list_unfinished`: a list that had a line `#end` has none now.
+    """
+    _check_ends(memory, rulebook)
+    holds, dates = _holds_in(rulebook), _dates_in(rulebook)
+    changed = [(key, was) for key, was in memory.holds.items() if was.have_changed(holds.get(key, _NO_LINES))]
+    vanished = [_place(key, was.number) for key, was in changed if was.have_lost(holds.get(key, _NO_LINES))]
+    is_new = bool(memory.is_first and (holds or dates))
+    has_less = any(key not in dates or dates[key] < day for key, day in memory.dates.items())
+    return ListChanges(
+        (*_if(bool(vanished), "hold_vanished"), *_if(not memory.is_readable, "memory_unreadable")),
+        _if(bool(changed) or has_less or is_new, "list_changed"),
+        tuple(vanished),
+        frozenset(group for _, group, *_ in _different(memory.dates, dates)),
+    )
+
+
+def matching(memory: ListMemory, rulebook: Rulebook, matches: Collection[LineKey]) -> Matching:
+    """Say which lines of holds match no study.
+
+    Args:
+        memory: of earlier nights.
+        rulebook: of tonight.
+        matches: the lines that match one, purged ones too (`find_matches`).
+    """
+    unmatched = [(key, line.number) for key, line in holding_lines(rulebook) if key not in matches]
+    no_longer = [_place(key, number) for key, number in unmatched if _has_matched(memory, key)]
+    places = tuple(_place(key, number) for key, number in unmatched)
+    return Matching(_if(bool(no_longer), "hold_matches_nothing"), places, tuple(no_longer))
+
+
+def remembering(memory: ListMemory, rulebook: Rulebook, matches: Collection[LineKey]) -> ListMemory:
+    """Return what is to be remembered of a night; lines that vanished are, until they are seen released.
+
+    One that could not be read stays as it is. Args: as for `matching`.
+    """
+    if not memory.is_readable:
+        return memory
+    holds = {
+        key: replace(lines, has_matched=lines.holding > 0 and (key in matches or _has_matched(memory, key)))
+        for key, lines in _holds_in(rulebook).items()
+    }
+    lost = {key: was for key, was in memory.holds.items() if was.have_lost(holds.get(key, _NO_LINES))}
+    return ListMemory(holds | lost, _dates_in(rulebook), memory.with_end | _with_end(rulebook))
+
+
+def holding_lines(rulebook: Rulebook) -> Iterator[tuple[LineKey, HoldLine]]:
+    """Yield the lines of lists of holds that are not released."""
+    return ((key, line) for key, line in _lines_in(rulebook) if not line.is_released)
+
+
+def _lines_in(rulebook: Rulebook) -> Iterator[tuple[LineKey, HoldLine]]:
+    lists = {holds.blob: holds for holds in rulebook.holds.values()}  # each once, however often the policy names it
+    return (((blob, line.key), line) for blob, holds in lists.items() for line in holds.lines)
+
+
+def _holds_in(rulebook: Rulebook) -> dict[LineKey, Lines]:
+    found: dict[LineKey, Lines] = {}
+    for key, line in _lines_in(rulebook):
+        before = found.get(key, Lines(line.number, 0, 0))
+        found[key] = Lines(before.number, before.holding + (not line.is_released), before.released + line.is_released)
+    return found
+
+
+def _dates_in(rulebook: Rulebook) -> dict[DateKey, date]:
+    return {
+        (anchors.blob, patient.group, patient.exact, patient.issuer or ""): day
+        for anchors in rulebook.anchors.values()
+        for patient, day in anchors.dates.items()
+    }
+
+
+def _with_end(rulebook: Rulebook) -> frozenset[str]:
+    return frozenset(one.blob for one in _lists(rulebook) if one.has_end)
+
+
+def _lists(rulebook: Rulebook) -> tuple[Holds | Anchors, ...]:
+    return (*rulebook.holds.values(), *rulebook.anchors.values())
+
+
+def _check_ends(memory: ListMemory, rulebook: Rulebook) -> None:
+    blobs = {one.blob for one in _lists(rulebook)}
+    if cut := sorted((blobs & memory.with_end) - _with_end(rulebook)):
+        raise RulebookFault(UNFINISHED, [f"{blob}: it has no line #end, as it had before" for blob in cut])
+
+
+def _different(one: Mapping[DateKey, date], other: Mapping[DateKey, date]) -> set[DateKey]:
+    return {key for key, _ in one.items() ^ other.items()}
+
+
+def _has_matched(memory: ListMemory, key: LineKey) -> bool:
+    return key in memory.holds and memory.holds[key].has_matched
+
+
+def _place(key: LineKey, number: int) -> str:
+    return f"{key[0]}, line {number}"
+
+
+def _if(is_so: bool, code: str) -> tuple[str, ...]:
+    return (code,) if is_so else ()
