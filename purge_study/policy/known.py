@@ -37,7 +37,7 @@ def known_of(policy: Policy, facts: StudyFacts, today: date) -> Known:
         "patient_last_study": _last(_study_date(values, latest) for values in facts.patient_studies or ()),
         "birth_date": _birth_date(policy, facts, study_date),
     }
-    return Known(facts, {name: day for name, day in dates.items() if day and day <= latest})
+    return Known(facts, {name: day for name, day in dates.items() if day and day <= latest and day not in PLACEHOLDERS})
 
 
 def _the_one(values: Values) -> date | None:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pytest
 
+from purge_study.judging import judge_row
 from purge_study.ledger.hashing import Hasher
 from purge_study.ledger.row import Patient, Reading, Row, StudyKey
 from purge_study.lists.anchors import Anchors, read_anchors
 from purge_study.lists.holds import Holds, read_holds
 from purge_study.lists.sheet import MOST_BYTES, ListFault
+from purge_study.policy.policy import State
+from purge_study.rulebook import Rulebook
+from tests.retention import policy, values
 
 HASHER = Hasher("the key of these tests")
 TODAY = date(2026, 3, 5)
@@ -40,6 +44,12 @@ def study(uid: str = "1.2.3", accession: str = "", patient_id: str = "", issuer:
     number = HASHER.accession(accession)
     reading = Reading({}, HASHER.patient(patient_id, issuer), frozenset([number] if number else []), 1, None)
     return Row(StudyKey("Microsoft.Default", uid), reading=reading)
+
+
+def disagreeing(*patient_ids: str) -> Row:
+    """A study whose instances name several patients."""
+    patients = frozenset(map(patient, patient_ids))
+    return Row(StudyKey("any", "1.2.3"), reading=Reading({}, None, frozenset(), 2, None, patients, is_whole=False))
 
 
 LINES = 'Patient_ID , issuer,"accession_number"\nP1,"St. Mary",A1\n\n,,"A,2"\n  P3  ,,\n#END,3\n'
@@ -205,6 +215,8 @@ HELD = [
     ("9.9,,12,,,", study("1.2.3", patient_id="12"), True),
     ("9.9,A1,12,,,", study("9.9", "other", "other"), True),
     ("9.9,A1,12,,,", study("1.2.3", "A1", "other"), True),
+    (",,12,x,,", disagreeing("11", "12"), True),
+    (",,13,x,,", disagreeing("11", "12"), False),
 ]
 
 
@@ -316,3 +328,41 @@ def test_a_list_without_lines(read: Callable[[str], Holds | Anchors]) -> None:
     """It says that there is nothing to say."""
     found = read("patient_id,date\n#end,0\n" if read is anchors else "patient_id\n#end,0\n")
     assert found.has_end
+
+
+RULE = """
+[[anchor]]
+name = "death"
+list = "dates.csv"
+max_age_days = 7
+[[rule]]
+name = "all"
+keep_years = 8
+from = ["study_date"{0}]
+from_if_known = [{1}]
+"""
+
+
+@pytest.mark.parametrize("named", [(', "death"', ""), ("", '"death"')])
+@pytest.mark.parametrize(
+    ("day", "state"),
+    [
+        ("2016-03-05", State.DUE),
+        ("2026-03-06", State.KEPT),
+        ("2026-03-07", State.UNKNOWN),
+        ("9999-12-31", State.UNKNOWN),
+        ("1900-01-01", State.UNKNOWN),
+        ("0001-01-01", State.UNKNOWN),
+    ],
+)
+def test_dates_that_tell_nothing(named: tuple[str, str], day: str, state: State) -> None:
+    """What is later than tomorrow, or stands for an unknown date, keeps the study; another line does not stand in."""
+    rules = policy(RULE.format(*named))
+    found = anchors(f"{DATES}P1,,2014-01-01\nP1,,{day}\n" if day > "2014" else f"{DATES}P1,,{day}\n")
+    rulebook = Rulebook(rules, {"policy.toml": ""}, {}, anchors={"death": found})
+    attributes = {"StudyDate": values("2016-03-05")}
+    received = datetime(2016, 3, 5, tzinfo=UTC)
+    row = Row(StudyKey("any", "1.2"), received, Reading(attributes, patient("P1"), frozenset(), 1, None))
+    judged = judge_row(rulebook, row, [], TODAY).judgement
+    assert judged is not None
+    assert judged.state is state
