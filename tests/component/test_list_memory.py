@@ -1,0 +1,104 @@
+"""The memory of lists in a real storage account, and their lines looked up in a real ledger."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from secrets import token_hex
+
+import pytest
+
+from purge_study.ledger.hashing import Hasher
+from purge_study.ledger.ledger import Ledger
+from purge_study.ledger.row import Reading, Row, StudyKey
+from purge_study.lists.anchors import read_anchors
+from purge_study.lists.holds import COLUMNS, read_holds
+from purge_study.lists.matching import find_matches
+from purge_study.lists.memory import ListMemory, holding_lines, matching, remembering
+from purge_study.lists.remembering import recall, remember
+from purge_study.rulebook import Rulebook
+from purge_study.run import OutOfTime, Run
+from shared.clients import Clients
+from shared.dicomweb import DICOMwebClient
+from shared.settings import RETENTION_RECORDS, load
+from tests.retention import policy
+
+TODAY = date(2026, 3, 5)
+
+
+@pytest.fixture
+async def run(azurite: str) -> AsyncIterator[Run]:
+    """A run with a ledger of its own."""
+    key = token_hex()
+    settings = load({"DICOM_SERVICE_URL": "http://127.0.0.1:1/v2", "DICOM_STORAGE": azurite, "LEDGER_KEY": key})
+    async with aclosing(Clients.over(settings, DICOMwebClient(settings.dicom_service_url))) as clients:
+        if not await clients.container(RETENTION_RECORDS).exists():
+            await clients.storage.create_container(RETENTION_RECORDS)
+        ends_at = asyncio.get_running_loop().time() + 3600
+        yield Run(clients, await Ledger.open(clients), Hasher(key), (), ends_at)
+
+
+def rulebook(hasher: Hasher, *lines: str) -> Rulebook:
+    holds = read_holds(
+        "holds.csv", "\n".join([",".join(COLUMNS), *lines, f"#end,{len(lines)}"]).encode(), hasher, TODAY
+    )
+    anchors = read_anchors("seen.csv", b"patient_id,issuer,date\nP1,x,2020-01-01\nP2,,9999-12-31\n", hasher)
+    return Rulebook(policy(""), {}, {}, {"litigation": holds}, {"last seen": anchors})
+
+
+def study(hasher: Hasher, uid: str, accession: str = "", patient_id: str = "", issuer: str = "") -> Row:
+    accessions = frozenset(filter(None, [hasher.accession(accession)]))
+    return Row(StudyKey("any", uid), reading=Reading({}, hasher.patient(patient_id, issuer), accessions, 1, None))
+
+
+async def test_what_is_remembered_comes_back(run: Run) -> None:
+    """All of it, in a blob without an identifier; with another key it means nothing, and is as if there were none."""
+    book = rulebook(run.hasher, "1.2,CANARY1,CANARY2,CANARY3,,", ",,CANARY4,,2026-03-05,CANARY5")
+    assert await recall(run.clients, run.hasher) == ListMemory(is_first=True)
+    memory = remembering(ListMemory(), book, frozenset(key for key, _ in holding_lines(book)))
+    await remember(run.clients, run.hasher, memory)
+    assert await recall(run.clients, run.hasher) == memory
+    assert await recall(run.clients, Hasher(token_hex())) == ListMemory(is_first=True)
+    blob = run.clients.container(RETENTION_RECORDS).get_blob_client(f"memory/lists-{run.hasher.key_id}.json")
+    assert b"CANARY" not in (await (await blob.download_blob()).readall()).upper()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"[]", b"{}", b'{"holds":{"a":{"b":[1,2]}},"dates":{},"with_end":[]}', b"[" * 100_000, b"\xff"],
+    ids=range(7),
+)
+async def test_a_memory_that_is_none(run: Run, content: bytes) -> None:
+    """It is told, and stays as it is."""
+    blob = run.clients.container(RETENTION_RECORDS).get_blob_client(f"memory/lists-{run.hasher.key_id}.json")
+    await blob.upload_blob(content)
+    memory = await recall(run.clients, run.hasher)
+    assert not memory.is_readable
+    await remember(run.clients, run.hasher, remembering(memory, rulebook(run.hasher), frozenset()))
+    assert await (await blob.download_blob()).readall() == content
+
+
+async def test_which_lines_match(run: Run) -> None:
+    """By any identifier, as they hold; a study that is purged counts, one of another issuer or of nobody does not."""
+    await run.ledger.write(
+        [
+            study(run.hasher, "1.1"),
+            study(run.hasher, "1.2", "A2"),
+            study(run.hasher, "1.3", patient_id="0013", issuer="x"),
+            replace(study(run.hasher, "1.4"), purged_at=datetime(2026, 3, 4, tzinfo=UTC)),
+        ]
+    )
+    matching_lines = ["1.1,,,,,", "9.9,0a2,,,,", ",,13,,,", "9.9,A9,13,X,,", "1.4,,,,,", "1.4,,,,,"]
+    others = ["9.9,,,,,", ",A9,,,,", ",,13,y,,", ",,1,,,", ",,9,,2026-03-05,released"]
+    book = rulebook(run.hasher, *matching_lines, *others)
+    found = matching(ListMemory(), book, await find_matches(run, book))
+    assert found.unmatched == tuple(f"holds.csv, line {number}" for number in (8, 9, 10, 11))
+
+
+async def test_looking_up_ends_with_the_run(run: Run) -> None:
+    """A list may be long."""
+    with pytest.raises(OutOfTime):
+        await find_matches(replace(run, ends_at=0.0), rulebook(run.hasher, "1.1,,,,,"))
