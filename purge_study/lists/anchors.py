@@ -79,7 +79,9 @@ def read_anchors(blob: str, content: bytes, hasher: Hasher) -> Anchors:
         if patient is not None and day is not None:
             dates[patient] = max(day, dates.get(patient, day))
     sheet.close()
-    return Anchors(blob, dates, sheet.has_end)
+    anchors = Anchors(blob, dates, sheet.has_end)
+    _ = anchors._by_group  # made here: lists are read in a thread
+    return anchors
 
 
 def _problems(line: Line) -> Iterator[str]:

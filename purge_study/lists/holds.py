@@ -117,7 +117,9 @@ def read_holds(blob: str, content: bytes, hasher: Hasher, today: date) -> Holds:
         if not problems:
             lines.append(_hold(line, hasher, today))
     sheet.close()
-    return Holds(blob, tuple(lines), sheet.has_end)
+    holds = Holds(blob, tuple(lines), sheet.has_end)
+    _ = holds._by_identifier  # made here: lists are read in a thread
+    return holds
 
 
 def _problems(line: Line) -> Iterator[str]:

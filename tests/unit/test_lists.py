@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import pytest
 
@@ -11,12 +13,13 @@ from purge_study.judging import judge_row
 from purge_study.ledger.hashing import Hasher
 from purge_study.ledger.row import Patient, Reading, Row, StudyKey
 from purge_study.lists.anchors import Anchors, read_anchors
-from purge_study.lists.holds import Holds, read_holds
+from purge_study.lists.holds import COLUMNS, Holds, read_holds
 from purge_study.lists.sheet import MOST_BYTES, ListFault
 from purge_study.policy.policy import State
 from purge_study.rulebook import Rulebook
 from tests.retention import policy, values
 
+DOCUMENT = Path(__file__).parents[2] / "docs/retention.md"
 HASHER = Hasher("the key of these tests")
 TODAY = date(2026, 3, 5)
 ALL = "study_instance_uid,accession_number,patient_id,issuer,released,released_by\n"
@@ -272,6 +275,15 @@ def test_which_line_is_which(one: str, other: str, same: bool) -> None:
     """Its identifiers tell it, as a spreadsheet leaves them; not where it stands, nor that it is released."""
     first, second = holds(f"{ALL}{one}\n{other}\n").lines
     assert (first.key == second.key) is same
+
+
+def test_the_list_in_the_document() -> None:
+    """It can be read, all its columns are explained, and its last line but one is released."""
+    text = DOCUMENT.read_text().partition("### How a list is written\n")[2]
+    found = holds(text.partition("```csv\n")[2].partition("```")[0])
+    assert found.has_end
+    assert [line.is_released for line in found.lines] == [False, False, False, True]
+    assert re.findall(r"^\| `(\w+)`", text.partition("### Holds\n")[2].partition("### Dates")[0], re.M) == list(COLUMNS)
 
 
 DATES = "patient_id,issuer,date\n"
