@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, time
 from typing import Any, TypeVar
 
 from hypothesis import strategies as st
@@ -12,107 +13,113 @@ from purge_study.policy.model import ANCHORS, Policy
 from tests.retention import values
 
 T = TypeVar("T")
+Table = dict[str, Any]
 LISTS = ("last seen", "death")
 TODAY = date(2026, 3, 6)
 
-days = st.dates(date(1990, 1, 1), date(2026, 3, 20)) | st.sampled_from(
-    [date(2004, 2, 29), date(2016, 2, 29), date(2016, 3, 1), date(2008, 3, 6), date(2026, 3, 6), date(2026, 3, 7)]
-)
+# Drawn from short lists: days next to each other, leap days, and spans around the years that rules have.
+_NEIGHBOURS = """
+1998-03-06 2000-02-29 2004-02-29 2008-03-05 2008-03-06 2008-03-07 2010-12-31 2015-12-31 2016-02-29 2016-03-01
+2016-03-05 2016-03-06 2016-03-07 2018-06-14 2018-06-15 2024-02-29 2025-12-31 2026-03-06 2026-03-07 2026-03-08
+"""
+DAYS = [date(year, 1, 1) for year in range(1992, 2026)] + [date.fromisoformat(day) for day in _NEIGHBOURS.split()]
+MOMENTS = [datetime.combine(day, time(hour), UTC) for day in DAYS for hour in (0, 23)]
+KNOWN = [values(str(day)) for day in DAYS]
+UNKNOWN = [
+    Values(),
+    values("2016-03-05", None),
+    values("2016-03-05", "2016-03-06"),
+    *map(values, ("1900-01-01", "2011-02-30", "9999-12-31", "", "soon")),
+]
 
 
-def mostly(usual: st.SearchStrategy[T], other: st.SearchStrategy[T]) -> st.SearchStrategy[T]:
-    return st.one_of(*[usual] * 7, other)
+def pick(items: Sequence[T]) -> st.SearchStrategy[T]:
+    """Draw one; by its number, for hypothesis spells out what it samples from."""
+    return st.integers(0, len(items) - 1).map(lambda number: items[number])
 
 
-texts = mostly(days.map(str), st.sampled_from(["1900-01-01", "2011-02-30", "9999-12-31", "", "soon"]))
+def mostly(usual: Sequence[T], other: Sequence[T]) -> st.SearchStrategy[T]:
+    """Draw from two lists, from the second one at times."""
+    return pick([*usual] * max(1, 8 * len(other) // len(usual)) + [*other])
 
 
-def instances(of: st.SearchStrategy[str]) -> st.SearchStrategy[Values]:
-    """Values of some instances: mostly the same in all, at times different ones or none."""
-    return mostly(of.map(values), st.lists(of | st.none(), max_size=3).map(lambda found: values(*found)))
+days = pick(DAYS)
+dated = mostly(KNOWN, UNKNOWN)
+
+
+def worded(one: str, other: str) -> st.SearchStrategy[Values]:
+    return mostly([values(one), values(other), values(one, other)], [values(one, None), values(None, other), Values()])
 
 
 ATTRIBUTES = {
-    "StudyDate": texts,
-    "PatientBirthDate": texts,
-    "Modality": st.sampled_from(["CT", "MG"]),
-    "StudyDescription": st.sampled_from(["knee", "head and neck"]),
-    "InstitutionName": st.sampled_from(["North", "South"]),
+    "StudyDate": dated,
+    "PatientBirthDate": dated,
+    "Modality": worded("CT", "MG"),
+    "StudyDescription": worded("knee", "head and neck"),
+    "InstitutionName": worded("North", "South"),
 }
+AGES = [values(*found) for found in ([], ["000Y"], ["010Y"], ["017Y"], ["018Y", None], ["018Y", "030Y"])]
 
 
 @st.composite
 def studies(draw: st.DrawFn, *, ages: bool = True) -> StudyFacts:
-    attributes = {keyword: draw(instances(of)) for keyword, of in ATTRIBUTES.items()}
+    attributes = {keyword: draw(of) for keyword, of in ATTRIBUTES.items()}
     if ages:
-        attributes["PatientAge"] = draw(instances(st.sampled_from(["000Y", "010Y", "017Y", "018Y", "030Y"])))
-    others = draw(mostly(st.just([]), st.lists(instances(texts), max_size=2)))
-    moment = st.datetimes(datetime(2010, 1, 1), datetime(2026, 3, 9), timezones=st.just(UTC))
+        attributes["PatientAge"] = draw(mostly([Values()], AGES))
+    own = attributes["StudyDate"]
+    others = draw(mostly([()], [None, *((values,) for values in KNOWN + UNKNOWN)]))
     return StudyFacts(
         draw(st.sampled_from(["site-a", "site-b"])),
         attributes,
-        draw(mostly(moment, st.none())),
-        draw(mostly(st.just((attributes["StudyDate"], *others)), st.none())),
-        draw(st.dictionaries(st.sampled_from(LISTS), days)),
+        draw(mostly(MOMENTS, [None])),
+        None if others is None else (own, *others),
+        dict(zip(LISTS, draw(st.lists(days, max_size=2)), strict=False)),
     )
 
 
-timeless = st.fixed_dictionaries(
-    {},
-    optional={
-        "modality": st.just(["MG"]),
-        "description_words": st.just(["knee"]),
-        "partition": st.just(["site-a"]),
-        "attribute": st.just({"InstitutionName": ["North"]}),
-    },
-).filter(bool)
-age = st.integers(1, 40)
-timely = st.fixed_dictionaries(
-    {},
-    optional={
-        "modality": st.just(["MG"]),
-        "study_date_before": days,
-        "study_date_from": days,
-        "age_at_study_below": age,
-        "age_at_study_from": age,
-        "age_at_last_study_below": age,
-        "age_at_last_study_from": age,
-    },
-).filter(bool)
+TIMELESS: list[Table] = [
+    {"modality": ["MG"]},
+    {"description_words": ["knee"]},
+    {"partition": ["site-a"]},
+    {"attribute": {"InstitutionName": ["North"]}},
+    {"modality": ["CT"], "institution": ["North", "South"]},
+]
+_AGES = [f"{which}_{side}" for which in ("age_at_study", "age_at_last_study") for side in ("below", "from")]
+TIMELY: list[Table] = [
+    *({which: age} for which in _AGES for age in (1, 8, 18, 30)),
+    *({which: day} for which in ("study_date_before", "study_date_from") for day in DAYS[-12:]),
+    {"age_at_last_study_from": 10, "age_at_study_below": 18},
+]
+timeless = pick(TIMELESS)
 
 
-def nested(leaves: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[str, Any]]:
-    return st.recursive(
-        leaves,
-        lambda inner: st.fixed_dictionaries(
-            {},
-            optional={"not": inner, "any": st.lists(inner, min_size=1, max_size=2), "all": st.lists(inner, min_size=1)},
-        ).filter(bool),
-        max_leaves=4,
-    )
+def condition(draw: st.DrawFn, leaves: st.SearchStrategy[Table], depth: int = 2) -> Table:
+    """Draw a condition, nested at times."""
+    shape = draw(st.integers(0, 5)) if depth else 0
+    if shape < 3:
+        return draw(leaves)
+    inner = [condition(draw, leaves, depth - 1) for _ in range(1 if shape == 3 else 2)]
+    return {"not": inner[0]} if shape == 3 else {"any" if shape == 4 else "all": inner}
 
 
-def rules_for(leaves: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[str, Any]]:
-    names = mostly(st.sampled_from(ANCHORS), st.sampled_from(LISTS))
-    when = st.fixed_dictionaries({}, optional={"when": nested(leaves)})
-    end = st.fixed_dictionaries({}, optional={"round_to": st.just("year_end")})
-    anchors = st.fixed_dictionaries(
-        {}, optional={"from": st.lists(names, min_size=1), "from_if_known": st.lists(st.sampled_from(LISTS))}
-    )
-    period = st.one_of(
-        *[st.tuples(st.fixed_dictionaries({"keep_years": st.integers(1, 12)}), anchors, end)] * 3,
-        st.tuples(st.fixed_dictionaries({"keep_until_age": st.integers(1, 40)}), end),
-        st.tuples(st.just({"keep_forever": True})),
-    )
-    return st.tuples(when, period).map(
-        lambda parts: {**parts[0], **{k: v for part in parts[1] for k, v in part.items()}}
-    )
+@st.composite
+def rules_for(draw: st.DrawFn, leaves: st.SearchStrategy[Table]) -> Table:
+    rule: Table = {"when": condition(draw, leaves)} if draw(st.booleans()) else {}
+    period = draw(pick([*["keep_years"] * 7, *["keep_until_age"] * 2, "keep_forever"]))
+    if period == "keep_forever":
+        return {**rule, period: True}
+    if period == "keep_years" and draw(st.booleans()):
+        rule["from"] = draw(st.lists(mostly(ANCHORS, LISTS), min_size=1, max_size=2))
+        rule["from_if_known"] = draw(pick([(), LISTS[:1], LISTS]))
+    if draw(st.booleans()):
+        rule["round_to"] = "year_end"
+    return {**rule, period: draw(pick([1, 2, 8, 10, 18, 20, 30]))}
 
 
-rules = rules_for(timeless | timely)
+rules = rules_for(pick(TIMELESS + TIMELY))
 
 
-def policy_of(*entries: dict[str, Any], **more: Any) -> Policy:
+def policy_of(*entries: Table, **more: Any) -> Policy:
     """Return a policy of rules that have no name yet."""
     return Policy.model_validate(
         {

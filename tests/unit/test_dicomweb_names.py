@@ -64,7 +64,7 @@ def test_public_methods() -> None:
         "list_partitions",
         "operations",
         "partition",
-            "read_study_metadata",
+        "read_study_metadata",
         "retrieve_frame_rendered",
         "retrieve_frames",
         "retrieve_instance",
