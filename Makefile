@@ -4,8 +4,10 @@ PYTHON ?= python3
 VENV ?= .venv
 # Options for pytest, such as make test ARGS="-k purge", or of another command: make reconcile ARGS=--names
 ARGS ?=
-# The DICOM service for make contract and make tutorial, with its version; without it, the stand-in.
+# The DICOM service for make contract, make tutorial and make purge-preview, with its version; without it, the stand-in.
 URL ?=
+# The rules for make purge-preview
+POLICY ?=
 # What the bearer of a token may do: make token ROLE=reader
 ROLE ?= owner
 RUN = $(VENV)/bin/python
@@ -17,6 +19,7 @@ help:
 	@echo "make down    end what 'make up' runs"
 	@echo "make token   print a bearer token for the DICOM service of 'make up'; ROLE=reader for one that only reads"
 	@echo "make reconcile   does it all add up? For what your settings lead to, or 'make up'; ARGS=--names names what does not"
+	@echo "make purge-preview POLICY=path/to/policy.toml   what would retention delete? At 'make up', or URL=...; deletes nothing"
 	@echo "make soak    ten thousand files among failures and kills, each accounted for; some 20 minutes; ARGS=--count=1000"
 	@echo "make test    run every test; ARGS=... goes to pytest"
 	@echo "make mutants  would a test notice? Changes retention's rules and its executor, one thing at a time; half an hour"
@@ -43,6 +46,9 @@ token: set-up
 
 reconcile: set-up
 	@exec $(RUN) -m local.reconcile $(ARGS)
+
+purge-preview: set-up
+	@exec $(RUN) -m local.purge_preview --policy '$(POLICY)' $(if $(URL),--url '$(URL)')
 
 soak: set-up
 	@exec $(RUN) -m local.soak $(ARGS)
@@ -73,5 +79,5 @@ set-up:
 	  echo "This needs Python 3.11 or newer: name one with PYTHON=, such as make demo PYTHON=python3.13" >&2; exit 1; }
 	@exec $(PYTHON) -I local/bootstrap.py --venv $(VENV)
 
-.PHONY: help demo tutorial up down token reconcile soak test mutants contract check lock set-up
+.PHONY: help demo tutorial up down token reconcile purge-preview soak test mutants contract check lock set-up
 .NOTPARALLEL:

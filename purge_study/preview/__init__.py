@@ -1,0 +1,1 @@
+"""What would retention do? An operator's command, which deletes nothing."""

@@ -1,0 +1,87 @@
+"""`python -m purge_study.preview FOLDER`: what would retention do? With the app's own settings; nothing is deleted.
+
+The storage that the settings name has to be the preview's own: its ledger is written there. The plan's documents go
+into FOLDER. Exit code 0, 1 if the policy or a list cannot be used, 2 if it cannot be told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+from azure.core.exceptions import AzureError
+from azure.identity.aio import DefaultAzureCredential
+
+from purge_study.planning.plan import PLANS
+from purge_study.rulebook import RulebookFault
+from shared.clients import Clients
+from shared.dicomweb import DICOMwebClient, DICOMwebError
+from shared.dicomweb.transport import default_transport
+from shared.entra_auth import EntraAuth
+from shared.events import describe, silence_libraries
+from shared.settings import RETENTION_RECORDS, ConfigurationError, load
+
+from .previewing import Say, preview
+from .reading_only import ReadingOnly
+from .summary import lines_of
+
+
+def main() -> int:
+    """Print the summary and return the exit code."""
+    silence_libraries()
+    say = _say if sys.stderr.isatty() else _say_nothing
+    try:
+        found = asyncio.run(_preview(Path(sys.argv[1]), say))
+    except RulebookFault as fault:
+        return _complain(1, "The policy cannot be used:", *fault.problems)
+    except (AzureError, ConfigurationError, DICOMwebError) as error:
+        return _complain(2, f"It cannot be told: {describe(error)}", "What was read is kept: try again to go on.")
+    _print(*found)
+    return 0
+
+
+async def _preview(folder: Path, say: Say) -> list[str]:
+    """Return what is to be printed."""
+    settings = load()
+    auth = EntraAuth(DefaultAzureCredential, settings.dicom_token_scope)
+    dicom = DICOMwebClient(settings.dicom_service_url, auth=auth, transport=ReadingOnly(default_transport()))
+    clients = Clients.over(settings, dicom, auth=auth)
+    try:
+        found = await preview(clients, say)
+        await _copy(clients, found.plan_id, folder)
+    finally:
+        await clients.aclose()
+    zone = found.rulebook.policy.policy.time_zone
+    return [*lines_of(found.decision, zone), f"The plan as a page: {(folder / 'plan.html').as_uri()}"]
+
+
+async def _copy(clients: Clients, plan_id: str, folder: Path) -> None:
+    """Copy the plan's documents to where a person finds them: `plan.html` and its like."""
+    records = clients.container(RETENTION_RECORDS)
+    async for name in records.list_blob_names(name_starts_with=f"{PLANS}{plan_id}"):
+        content = await (await records.download_blob(name)).readall()
+        (folder / name.replace(f"{PLANS}{plan_id}", "plan")).write_bytes(content)
+
+
+def _complain(code: int, *lines: str) -> int:
+    sys.stderr.writelines(f"{line}\n" for line in lines)
+    return code
+
+
+def _print(*lines: str) -> None:
+    sys.stdout.writelines(f"{line}\n" for line in lines)
+
+
+def _say(line: str) -> None:
+    """Write over the line before."""
+    sys.stderr.write(f"\r\x1b[K{line}")
+    sys.stderr.flush()
+
+
+def _say_nothing(line: str) -> None:
+    return
+
+
+if __name__ == "__main__":
+    sys.exit(main())

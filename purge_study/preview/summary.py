@@ -1,0 +1,41 @@
+"""A preview in a few lines (pure)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from purge_study.planning.decision import Decision
+from purge_study.planning.plan import Item
+from purge_study.planning.wording import number, stops, waits
+
+_DOUBTS = {
+    "undated": "a date that a rule counts from is not known",
+    "unknown": "a condition of a rule cannot be told",
+    "no_rule": "no rule is for them",
+}
+
+
+def lines_of(decision: Decision, zone: str) -> Iterator[str]:
+    """Yield what a person wants to know first; the page has the rest."""
+    plan = decision.plan
+    share = f", {plan.count / plan.studies:.1%} of all" if plan.studies else ""
+    yield f"{plan.day} in {zone}: {number(plan.studies)} studies."
+    yield f"To be deleted: {number(plan.count)}{share}."
+    yield from _by_rule(plan.to_delete)
+    held = Counter(name for item in plan.items for name in item.held_by)
+    yield from (f"  held by {name}: {number(count)}" for name, count in sorted(held.items()))
+    yield from _listed(decision)
+    yield from (f"  a hold that holds nothing: {line}" for line in plan.unmatched_holds)
+    yield "What the app would say to this on its first night:"
+    yield from (f"  {reason.code}: {reason.what} {reason.how}" for reason in (*stops(decision), *waits(decision)))
+
+
+def _by_rule(items: Iterable[Item]) -> Iterator[str]:
+    counted = Counter((item.rule, "+".join(item.modalities) or "no modality") for item in items)
+    yield from (f"  {number(count):>9}  {rule}, {modality}" for (rule, modality), count in sorted(counted.items()))
+
+
+def _listed(decision: Decision) -> Iterator[str]:
+    for code, count in sorted(decision.plan.listed.items()):
+        yield f"Kept, for {_DOUBTS[code]}: {number(count)}."

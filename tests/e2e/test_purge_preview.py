@@ -1,0 +1,184 @@
+"""`make purge-preview`: says what retention would delete, and cannot delete."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from local import purge_preview
+from local.ports import free_ports
+from local.stack import ROOT, Stack, no_proxy
+from local.tokens import Bearer
+from purge_study.planning.plan import Plan
+from tests.e2e.drop_box import Instance, make_instance
+
+POLICY = """
+[policy]
+time_zone = "Europe/Paris"
+
+[[rule]]
+name = "mammography"
+when = {{ modality = ["MG"] }}
+keep_years = 10
+from = ["study_date"]
+
+[[rule]]
+name = "everything else"
+keep_years = {years}
+from = ["study_date"]
+
+[[hold]]
+name = "litigation"
+list = "holds/litigation.csv"
+
+[brakes]
+min_age_days = 0
+"""
+IMPORT = """
+import sys
+import purge_study.preview.__main__
+print(*(name for name in sys.modules if name.startswith("purge_study.executing")))
+"""
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A DICOM service with studies, and a folder with a policy."""
+
+    stack: Stack
+    folder: Path
+    studies: dict[str, Instance]
+
+    def preview(self, years: int = 8, *, url: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Run the command over a policy that keeps all but mammographies for so many years."""
+        (self.folder / "policy.toml").write_text(POLICY.format(years=years))
+        return preview(self, str(self.folder / "policy.toml"), url or self.stack.dicom_url)
+
+    def service(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """Ask the service, or its administration."""
+        url = self.stack.dicom_url.removesuffix("/v2") + path
+        return httpx.request(method, url, auth=Bearer(self.stack.token()), trust_env=False, timeout=30, **options)
+
+
+def preview(archive: Archive, policy: str, url: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "local.purge_preview", "--policy", policy, "--url", url]
+    environment = {
+        **archive.stack.environment(),
+        **no_proxy(),
+        "LOCAL_DATA_DIR": str(archive.folder / "data"),
+        "FEED_LAG_SECONDS": "0",
+    }
+    return subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=120)
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
+    """Studies of which some are due, one of these is held, and one has no date; all came an hour ago."""
+    folder = tmp_path_factory.mktemp("preview")
+    studies = {
+        "old": make_instance(StudyDate="20100505", Modality="CT"),
+        "older": make_instance(StudyDate="20090505", Modality="CT"),
+        "held": make_instance(StudyDate="20100506", Modality="MR"),
+        "mammography": make_instance(StudyDate="20200506", Modality="MG"),
+        "new": make_instance(StudyDate="20260102", Modality="CT"),
+        "undated": make_instance(StudyDate="", Modality="CT"),
+    }
+    (folder / "holds").mkdir()
+    (folder / "holds/litigation.csv").write_text(f"study_instance_uid\n{studies['held'].study}\n#end,1\n")
+    stack = Stack(folder / "stack", dicom_options=["--clock-ahead-seconds", "-3600"])
+    try:
+        stack.start_dicom_service()
+        archive = Archive(stack, folder, studies)
+        for instance in studies.values():
+            stored = httpx.post(
+                f"{stack.dicom_url}/studies",
+                content=instance.content,
+                headers={"Content-Type": "application/dicom", "Accept": "application/dicom+json"},
+                auth=Bearer(stack.token()),
+                trust_env=False,
+            )
+            assert stored.status_code == 200
+        assert archive.service("POST", "/admin/clock", json={"ahead_seconds": 0}).status_code == 200
+        yield archive
+    finally:
+        stack.stop()
+
+
+def plan_of(archive: Archive) -> Plan:
+    [file] = (archive.folder / "data/purge-preview").glob("*/plan.jsonl")
+    return Plan.from_jsonl(file.read_bytes())
+
+
+def test_what_would_go_and_nothing_goes(archive: Archive) -> None:
+    """The due studies by rule and modality, what is held and what is listed; and not one request to delete."""
+    archive.service("DELETE", "/admin/requests")
+    done = archive.preview()
+    assert done.returncode == 0, done.stderr
+    assert "6 studies" in done.stdout
+    assert "To be deleted: 2, 33.3% of all." in done.stdout
+    assert " 2  everything else, CT" in done.stdout
+    assert "held by litigation: 1" in done.stdout
+    assert "a date that a rule counts from is not known: 1." in done.stdout
+    assert "first_run: " in done.stdout
+    counts = archive.service("GET", "/admin/requests").json()
+    assert counts["delete"]["requests"] == counts["store"]["requests"] == 0
+    assert counts["changefeed"]["requests"] > 0
+    plan = plan_of(archive)
+    names = {instance.study: name for name, instance in archive.studies.items()}
+    assert [names[item.key.uid] for item in plan.items] == ["older", "old", "held"]
+    page = Path(done.stdout.rpartition("file://")[2].strip())
+    assert archive.studies["older"].study in page.read_text()
+
+
+def test_another_policy(archive: Archive) -> None:
+    """The next preview judges all anew and reads no study again."""
+    archive.preview()
+    archive.service("DELETE", "/admin/requests")
+    done = archive.preview(years=30)
+    assert "To be deleted: 0" in done.stdout, done.stderr
+    assert archive.service("GET", "/admin/requests").json()["metadata"]["requests"] == 0
+
+
+def test_it_cannot_delete() -> None:
+    """It does not even load what deletes."""
+    done = subprocess.run([sys.executable, "-c", IMPORT], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.returncode) == ("\n", 0), done.stderr
+
+
+def test_mistakes_are_told_with_their_places(archive: Archive) -> None:
+    """All of the policy's, and then of its lists: also one that is not beside it."""
+    policy = archive.folder / "wrong.toml"
+    policy.write_text(POLICY.format(years='"eight"').replace("Europe/Paris", "Europe/Pairs"))
+    done = preview(archive, str(policy), archive.stack.dicom_url)
+    assert done.returncode == 1
+    assert "time_zone" in done.stderr
+    assert "keep_years" in done.stderr
+    policy.write_text(POLICY.format(years=8).replace("holds/litigation.csv", "holds/nowhere.csv"))
+    done = preview(archive, str(policy), archive.stack.dicom_url)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "holds/nowhere.csv" in done.stderr
+
+
+@pytest.mark.parametrize(("policy", "said"), [("", "POLICY=path/to/policy.toml"), ("/nowhere.toml", "/nowhere.toml")])
+def test_without_a_policy(
+    policy: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It says how to name one."""
+    monkeypatch.setattr(sys, "argv", ["preview", "--policy", policy, "--url", "http://127.0.0.1:1/v2"])
+    assert purge_preview.main() == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_service_that_does_not_answer(archive: Archive) -> None:
+    """It says so, and that nothing of what was read is lost."""
+    done = archive.preview(url=f"http://127.0.0.1:{free_ports(1)}/v2")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "RequestNotSent" in done.stderr
+    assert "Traceback" not in done.stderr
