@@ -184,11 +184,14 @@ class Stack:
         self._wait(endpoint, lambda: _status(self.ports.identity, "/") is not None, check)
         self._wait(service, lambda: _status(self.ports.dicom, "/health/check") == HTTPStatus.OK, check)
 
-    def restart_app(self, *, clock_ahead_seconds: float | None = None) -> None:
+    def restart_app(
+        self, *, clock_ahead_seconds: float | None = None, settings: Mapping[str, str] | None = None
+    ) -> None:
         """Kill the app with SIGKILL, in the middle of whatever it does, and start it again.
 
         Args:
             clock_ahead_seconds: how far its clock alone is ahead from now on; None leaves it as it is.
+            settings: which are other than before, from now on.
 
         Raises:
             PartFailed: it is not ready in time, or ended before.
@@ -199,6 +202,7 @@ class Stack:
         self._parts.remove(app)
         if clock_ahead_seconds is not None:
             self._host_options["--clock-ahead-seconds"] = clock_ahead_seconds
+        self._settings = {**self._settings, **(settings or {})}
         self._start_app(lambda: None)
 
     def set_clock(self, ahead_seconds: float) -> None:

@@ -2,7 +2,37 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import time
+from collections import Counter
+
+from azure.storage.blob.aio import BlobLeaseClient
+
+from shared import clock
 from shared.clients import Clients
+from shared.events import event
+from shared.leases import LeaseTaken, held
+from shared.settings import LONGEST_RUN_SECONDS, RETENTION_RECORDS
+
+from .executing.execute import Outcome, delete_study
+from .executing.reasons import Halt
+from .executing.resolving import resolve_open_intents
+from .executing.warrant import Warrant
+from .ledger.folding import fold
+from .ledger.hashing import Hasher
+from .ledger.ledger import Ledger
+from .lists import remembering
+from .planning import memory
+from .planning.decision import Decision
+from .planning.documents import write_documents
+from .planning.plan import Item
+from .planning.wording import REPORTS
+from .preparing import prepare
+from .rulebook import Rulebook, RulebookFault, read_rulebook
+from .run import OutOfTime, Run, partitions_of
+
+_LEASE = "lease.json"
 
 
 async def run_night(clients: Clients) -> None:
@@ -10,6 +40,107 @@ async def run_night(clients: Clients) -> None:
 
     Raises:
         ConfigurationError: settings are missing.
-        DICOMwebError, AzureError: the service or the storage failed before anything was deleted.
+        DICOMwebError, AzureError: the service or the storage failed; what was deleted is recorded, or will be.
+        TimeoutError: something took far longer than the budget.
     """
-    raise NotImplementedError
+    blob = clients.container(RETENTION_RECORDS).get_blob_client(_LEASE)
+    try:
+        # One study may take a while after the budget is used up.
+        async with asyncio.timeout(clients.settings.purge_budget_seconds + LONGEST_RUN_SECONDS), held(blob) as lease:
+            await _night(await begin(clients, lease))
+    except LeaseTaken:
+        event("retention_busy")
+
+
+async def begin(clients: Clients, lease: BlobLeaseClient | None = None) -> Run:
+    """Return what a run works with; without a lease it can delete nothing.
+
+    Raises:
+        ConfigurationError: settings are missing.
+        DICOMwebError, AzureError: the service or the storage failed.
+    """
+    ledger = await Ledger.open(clients)
+    hasher = Hasher(str(clients.settings.ledger_key))
+    ends_at = asyncio.get_running_loop().time() + clients.settings.purge_budget_seconds
+    return Run(clients, ledger, hasher, await partitions_of(clients.dicom), ends_at, lease)
+
+
+async def _night(run: Run) -> None:
+    started = time.monotonic()
+    try:
+        await resolve_open_intents(run)
+        rulebook = await _rulebook(run)
+        decision, lists = await prepare(run, rulebook)
+    except (Halt, RulebookFault, OutOfTime) as hindrance:
+        return _end_without_plan(run, hindrance, started)
+    plan_id = await write_documents(run.clients, run.ledger, decision, clock.now())
+    await remembering.remember(run.clients, run.hasher, lists)
+    for code in decision.stops:
+        if code not in REPORTS:
+            _refuse(code)
+    deleted = await _carry_out(run, rulebook, decision, plan_id)
+    return _end(run, decision, deleted, started)
+
+
+async def _rulebook(run: Run) -> Rulebook:
+    try:
+        return await read_rulebook(run.clients, run.hasher)
+    except RulebookFault:
+        await fold(run)  # or the ledger is far behind on the day when all is well again
+        raise
+
+
+async def _carry_out(run: Run, rulebook: Rulebook, decision: Decision, plan_id: str) -> int:
+    """Delete what may be deleted tonight, one study after another; return how many were.
+
+    The night is written down before the first deletion and after the last one: one that is killed between counts as
+    if it had deleted all.
+    """
+    await memory.remember(run.clients, decision.noted(plan_id, None if decision.items else 0))
+    outcomes: Counter[Outcome] = Counter()
+    try:
+        for item in decision.items:
+            outcomes[await delete_study(run, item, _warrant(rulebook, decision, plan_id, item))] += 1
+    except Halt:
+        pass  # its event has been written
+    except OutOfTime:
+        event("retention_halted", reason="out_of_time")
+    deleted = outcomes[Outcome.DELETED]
+    await memory.remember(run.clients, decision.noted(plan_id, deleted))
+    return deleted
+
+
+def _warrant(rulebook: Rulebook, decision: Decision, plan_id: str, item: Item) -> Warrant:
+    """Return by what a study is deleted: a plan that somebody approved, or tonight's."""
+    approval = decision.approvals.get(item.key)
+    if approval is None:
+        return Warrant(rulebook, plan_id, decision.plan.hash)
+    return Warrant(rulebook, approval.plan_id, approval.plan_hash, approval.approver)
+
+
+def _refuse(code: str) -> None:
+    event("retention_refused", level=logging.ERROR, reason=code)
+
+
+def _end_without_plan(run: Run, hindrance: Halt | RulebookFault | OutOfTime, started: float) -> None:
+    code = "ledger_unfinished" if isinstance(hindrance, OutOfTime) else hindrance.code
+    if not isinstance(hindrance, Halt):  # whose event has been written
+        _refuse(code)
+    _say_end(run, reason=code, deleted=0, started=started)
+
+
+def _end(run: Run, decision: Decision, deleted: int, started: float) -> None:
+    plan, stops = decision.plan, decision.stops
+    reason = stops[0] if stops else None
+    _say_end(run, reason=reason, deleted=deleted, started=started, examined=plan.studies, due=plan.count)
+
+
+def _say_end(run: Run, *, reason: str | None, deleted: int, started: float, **figures: int) -> None:
+    event(
+        "retention_night",
+        mode=run.clients.settings.purge_mode.value,
+        reason=reason,
+        deleted=deleted,
+        seconds=round(time.monotonic() - started, 3),
+        **figures,
+    )

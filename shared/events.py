@@ -27,6 +27,7 @@ FIELDS: Final = frozenset(
         "bytes",
         "complete",
         "datasets",
+        "deleted",
         "door",
         "due",
         "error",  # from `describe`

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import aclosing
@@ -14,7 +15,8 @@ from purge_study.policy.policy import local_day, needed_keywords
 from purge_study.rulebook import Rulebook
 from purge_study.run import Run
 from shared import clock
-from shared.dicomweb import AccessDenied, Busy, DICOMwebError, InvalidResponse, StatusError
+from shared.dicomweb import AccessDenied, Busy, InvalidResponse, StatusError
+from shared.events import describe, event
 
 from .chunks import in_chunks
 from .reading import read_study
@@ -27,21 +29,17 @@ _ROWS_AT_ONCE = 500
 async def refresh(run: Run, rulebook: Rulebook) -> None:
     """Read all marked studies again, judge them, and the other studies of their patients.
 
-    A study is marked until it is written. One that alone cannot be read stays marked, and the others go on.
+    A study is marked until it is written. One that alone cannot be read stays marked, and the event `study_unreadable`
+    says so: the others go on, for each is looked at again, with all its patient's studies, before it is deleted.
 
     Raises:
         OutOfTime: the rest another time.
-        DICOMwebError, AzureError: what was written holds; some study could not be read, perhaps that one alone.
+        DICOMwebError, AzureError: what was written holds.
     """
-    errors: list[DICOMwebError] = []
     async with aclosing(run.ledger.marked()) as marked, aclosing(in_chunks(marked, _STUDIES_AT_ONCE)) as chunks:
         async for some in chunks:
             run.check_time()
-            readings, failed = await _read_all(run, some, needed_keywords(rulebook.policy))
-            await _take_in(run, rulebook, readings)
-            errors += failed
-    if errors:
-        raise errors[0]
+            await _take_in(run, rulebook, await _read_all(run, some, needed_keywords(rulebook.policy)))
 
 
 async def judge_patients(run: Run, rulebook: Rulebook, groups: Iterable[str]) -> None:
@@ -113,21 +111,18 @@ def _judged(rulebook: Rulebook, row: Row, groups: Mapping[str, list[Row]], today
     return judge_row(rulebook, row, groups[row.reading.patient.group] if row.reading.patient else (), today)
 
 
-async def _read_all(
-    run: Run, some: Collection[StudyKey], keywords: frozenset[str]
-) -> tuple[dict[StudyKey, Reading | None], list[DICOMwebError]]:
-    """Return what was read of each study, and what went wrong with any that are not among them."""
+async def _read_all(run: Run, some: Collection[StudyKey], keywords: frozenset[str]) -> dict[StudyKey, Reading | None]:
+    """Return what was read of each study, but of those that alone cannot be read."""
     results = await asyncio.gather(*(read_study(run, key, keywords) for key in some), return_exceptions=True)
     readings: dict[StudyKey, Reading | None] = {}
-    failed: list[DICOMwebError] = []
     for key, result in zip(some, results, strict=True):
         if isinstance(result, InvalidResponse | StatusError) and not isinstance(result, AccessDenied | Busy):
-            failed.append(result)
+            event("study_unreadable", level=logging.ERROR, error=describe(result))
         elif isinstance(result, BaseException):
             raise result
         else:
             readings[key] = result
-    return readings, failed
+    return readings
 
 
 async def _take_in(run: Run, rulebook: Rulebook, readings: Mapping[StudyKey, Reading | None]) -> None:

@@ -1,0 +1,80 @@
+"""From the rulebook to what goes tonight: nothing is deleted here, and a preview does no more than this."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from datetime import timedelta
+
+from shared import clock
+
+from .ledger.folding import fold
+from .ledger.refreshing import judge_all_anew, judge_patients, refresh
+from .lists import remembering
+from .lists.matching import find_matches
+from .lists.memory import ListChanges, ListMemory, compare, matching
+from .lists.memory import remembering as to_be_remembered
+from .planning.approvals import find_approved
+from .planning.decision import Circumstances, Decision
+from .planning.making import make_plan
+from .planning.memory import read_memory
+from .policy.policy import local_day
+from .rulebook import Rulebook, is_stopped
+from .run import Run
+
+# The service's clock and ours: what is further apart may be another day.
+_CLOCKS_APART = timedelta(minutes=5)
+_MARK_IS_OLD = timedelta(days=1)
+
+
+async def prepare(run: Run, rulebook: Rulebook) -> tuple[Decision, ListMemory]:
+    """Bring the ledger up to date, make the plan, and decide what of it goes tonight.
+
+    Returns:
+        The decision, and what is to be remembered of lists once the plan is written.
+
+    Raises:
+        RulebookFault: a list is not all there.
+        OutOfTime: there is no plan tonight; the next run goes on.
+        DICOMwebError, AzureError: the service or the storage failed.
+    """
+    remembered = await remembering.recall(run.clients, run.hasher)
+    changes = await asyncio.to_thread(compare, remembered, rulebook)
+    await _bring_up_to_date(run, rulebook, changes.groups)
+    matches = await find_matches(run, rulebook)
+    found = await asyncio.to_thread(matching, remembered, rulebook, matches)
+    plan = await make_plan(run, rulebook, local_day(rulebook.policy, clock.now()), found.unmatched)
+    met = await _circumstances(run, rulebook, changes, found.obstacles)
+    return Decision(plan, met), await asyncio.to_thread(to_be_remembered, remembered, rulebook, matches)
+
+
+async def _bring_up_to_date(run: Run, rulebook: Rulebook, groups: Iterable[str]) -> None:
+    await fold(run)
+    await refresh(run, rulebook)
+    await judge_all_anew(run, rulebook)
+    await judge_patients(run, rulebook, groups)
+
+
+async def _circumstances(run: Run, rulebook: Rulebook, changes: ListChanges, obstacles: Iterable[str]) -> Circumstances:
+    return Circumstances(
+        mode=run.clients.settings.purge_mode,
+        brakes=rulebook.policy.brakes,
+        memory=await read_memory(run.clients),
+        obstacles=(*await _obstacles(run, rulebook), *changes.obstacles, *obstacles),
+        reports=changes.reports,
+        approved=await find_approved(run.clients, clock.now()),
+    )
+
+
+async def _obstacles(run: Run, rulebook: Rulebook) -> list[str]:
+    """Return the codes of what keeps anything from being deleted, the lists apart."""
+    _, now = await run.clients.dicom.change_feed.latest_and_time()
+    progress = await run.ledger.progress()
+    is_behind = now is None or progress.mark is None or now - progress.mark > _MARK_IS_OLD
+    found = {
+        "stopped": await is_stopped(run.clients),
+        "clock_off": now is None or abs(clock.now() - now) > _CLOCKS_APART,
+        "feed_behind": is_behind,
+        "ledger_unfinished": not progress.is_folded or progress.judged_by != rulebook.policy_hash,
+    }
+    return [code for code, is_so in found.items() if is_so]

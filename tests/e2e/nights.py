@@ -1,0 +1,111 @@
+"""Nights of retention on a running stack: a policy and its lists, studies of many kinds, the timer, what it left."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from azure.core.exceptions import ResourceNotFoundError
+
+from local.stack import Stack
+from shared.settings import RETENTION_POLICY, RETENTION_RECORDS, VAULT
+from tests.e2e.drop_box import DropBox, Instance, make_instance, wait_for
+from tests.e2e.service import Service
+
+
+@dataclass(frozen=True)
+class Night:
+    """What a night left.
+
+    Args:
+        event: its line in the log.
+        refusals: why nothing was deleted, by code.
+        plan: the lines of its plan; none where there is no plan.
+    """
+
+    event: dict[str, Any]
+    refusals: tuple[str, ...]
+    plan: tuple[dict[str, Any], ...]
+
+    @property
+    def due(self) -> list[str]:
+        """The UIDs of the plan's studies, in its order."""
+        return [line["study"] for line in self.plan[1:]]
+
+
+class Nights:
+    """Retention on a stack, night after night."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.box = DropBox(stack)
+        self.service = Service(stack)
+        self._today = datetime.now(UTC)
+
+    def set_time(self, now: datetime) -> None:
+        """Set the clocks of the app and of the DICOM service."""
+        self._today = now
+        self.stack.set_clock((now - datetime.now(UTC)).total_seconds())
+
+    def next_night(self) -> Night:
+        """Return what the night after leaves."""
+        self.set_time(self._today + timedelta(days=1))
+        return self.night()
+
+    def write(self, name: str, content: str | bytes) -> None:
+        """Put the policy, a list or a STOP into its container."""
+        blob = self.box.storage.get_blob_client(RETENTION_POLICY, name)
+        blob.upload_blob(content.encode() if isinstance(content, str) else content, overwrite=True)
+
+    def take_away(self, name: str) -> None:
+        """Delete it there."""
+        self.box.storage.get_blob_client(RETENTION_POLICY, name).delete_blob()
+
+    def store(self, **attributes: Any) -> Instance:
+        """Store a study of one instance, and return it."""
+        instance = make_instance(**attributes)
+        self.service.store(instance.content)
+        return instance
+
+    def studies(self) -> set[str]:
+        """Return the UIDs of all studies that the service has, as lookups see them."""
+        return {study["StudyInstanceUID"] for study in self.box.get("/studies?limit=1000&format=plain").json()}
+
+    def night(self) -> Night:
+        """Have the timer's function run, and return what it left."""
+        nights, refusals, plans = self._nights(), len(self.box.events("retention_refused")), self._plans()
+        self.stack.fire("purge_study")
+        wait_for(lambda: self._nights()[len(nights) :] or None, "the night has no end")
+        refused = [event["reason"] for event in self.box.events("retention_refused")[refusals:]]
+        new = sorted(self._plans() - plans)
+        lines = self.records(new[-1]).splitlines() if new else []
+        return Night(self._nights()[-1], tuple(refused), tuple(map(json.loads, lines)))
+
+    def records(self, name: str) -> bytes:
+        """Return a blob of the records."""
+        return self.box.storage.get_blob_client(RETENTION_RECORDS, name).download_blob().readall()
+
+    def tombstones(self) -> dict[str, dict[str, Any]]:
+        """Return all tombstones, by study."""
+        names = self._names(RETENTION_RECORDS, "tombstones/")
+        return {name.rpartition("/")[2].removesuffix(".json"): json.loads(self.records(name)) for name in names}
+
+    def vaulted(self, study: str) -> list[bytes]:
+        """Return the files of a study in the vault."""
+        names = [name for name in self._names(VAULT, "") if f"/{study}/" in name and name.endswith(".dcm")]
+        return [self.box.storage.get_blob_client(VAULT, name).download_blob().readall() for name in names]
+
+    def _nights(self) -> list[dict[str, Any]]:
+        return self.box.events("retention_night") + self.box.events("retention_failed")
+
+    def _plans(self) -> set[str]:
+        names = self._names(RETENTION_RECORDS, "plans/")
+        return {name for name in names if name.endswith(".jsonl") and not name.endswith(".listed.jsonl")}
+
+    def _names(self, container: str, prefix: str) -> list[str]:
+        try:
+            return list(self.box.storage.get_container_client(container).list_blob_names(name_starts_with=prefix))
+        except ResourceNotFoundError:
+            return []
