@@ -45,6 +45,7 @@ def test_fields_are_few() -> None:
         "bytes",
         "complete",
         "datasets",
+        "deleted",
         "door",
         "due",
         "error",
