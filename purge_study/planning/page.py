@@ -32,6 +32,7 @@ _DOUBTS: Final = {
     "undated": "A date that a rule counts from is not known",
     "unknown": "It is not known whether a rule applies",
     "no_rule": "No rule applies",
+    "not_whole": "The instances do not agree whose study it is, or hold too much",
 }
 
 

@@ -65,6 +65,8 @@ def doubt_in_words(doubt: Doubt) -> str:
     match doubt:
         case Doubt("no_rule"):
             return "no rule is for it"
+        case Doubt("not_whole"):
+            return "its instances do not agree whose study it is, or hold more than can be judged"
         case Doubt("unknown", rule):
             return f"whether rule {rule} is for it cannot be told without {about}"
         case Doubt(_, None):
