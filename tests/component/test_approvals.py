@@ -1,0 +1,159 @@
+"""Plans that somebody approves, on a real account: once, as they are, for some days."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from purge_study.planning.approvals import APPROVALS, Approval, approve, find_approval, find_approved
+from purge_study.planning.plan import PLANS, plan_id
+from shared.clients import Clients
+from shared.problems import Refused
+from shared.settings import RETENTION_RECORDS
+from tests.retention_plans import MADE_AT, item, plan
+
+NOW = MADE_AT + timedelta(hours=6)
+OF = plan([item(1), item(2, held_by=("litigation",)), item(3)], before_delete="none")
+NAME = plan_id(OF, MADE_AT)
+
+
+@pytest.fixture(autouse=True)
+async def written(clients: Clients) -> None:
+    """One plan, which nobody has approved, stands in storage."""
+    container = clients.container(RETENTION_RECORDS)
+    for folder in (PLANS, APPROVALS):
+        async for name in container.list_blob_names(name_starts_with=folder):
+            await container.delete_blob(name)
+    await write(clients, f"{PLANS}{NAME}.jsonl", OF.to_jsonl())
+
+
+async def write(clients: Clients, name: str, content: bytes) -> None:
+    await clients.container(RETENTION_RECORDS).get_blob_client(name).upload_blob(content, overwrite=True)
+
+
+async def approved(clients: Clients, now: datetime = NOW, **typed: Any) -> Approval:
+    given = {"plan_id": NAME, "plan_hash": OF.hash, "count": 2, "approver": "Dr. Ada Example", "now": now, **typed}
+    return await approve(clients, **given)
+
+
+async def test_an_approval(clients: Clients) -> None:
+    """It is kept with who and when, and found with the studies that it is for: not those that are held."""
+    approval = await approved(clients)
+    assert await find_approval(clients, NAME) == approval
+    (found,) = await find_approved(clients, NOW)
+    assert found.approval == approval == Approval(NAME, OF.hash, 2, "Dr. Ada Example", NOW)
+    assert found.versions == {OF.items[0].version, OF.items[2].version}
+    assert (found.policy_hash, found.before_delete) == (OF.policy_hash, "none")
+
+
+@pytest.mark.parametrize(
+    ("typed", "code", "status"),
+    [
+        ({"plan_id": "20260305T030002Z-00000000"}, "no-such-plan", 404),
+        ({"plan_id": "../approvals/x"}, "no-such-plan", 404),
+        ({"plan_id": ""}, "no-such-plan", 404),
+        ({"plan_hash": "00" * 32}, "hash-differs", 409),
+        ({"plan_hash": OF.hash[:8]}, "hash-differs", 409),
+        ({"plan_hash": ""}, "hash-differs", 409),
+        ({"count": 3}, "count-differs", 409),
+        ({"count": 0}, "count-differs", 409),
+        ({"now": MADE_AT + timedelta(days=7, seconds=1)}, "plan-too-old", 409),
+        ({"now": MADE_AT - timedelta(days=1)}, "plan-too-old", 409),
+    ],
+)
+async def test_what_is_not_the_plan(clients: Clients, typed: dict[str, Any], code: str, status: int) -> None:
+    """Whoever types another hash or count, or comes too late, has approved nothing."""
+    with pytest.raises(Refused) as refused:
+        await approved(clients, **typed)
+    assert (refused.value.code, refused.value.status) == (code, status)
+    assert await find_approved(clients, NOW) == []
+
+
+async def test_a_second_approval(clients: Clients) -> None:
+    """The first one stands; whoever comes second is told who approved, and when."""
+    first = await approved(clients)
+    with pytest.raises(Refused) as refused:
+        await approved(clients, approver="Somebody Else", now=NOW + timedelta(hours=1))
+    assert refused.value.code == "already-approved"
+    assert refused.value.members == {"approver": "Dr. Ada Example", "approved_at": NOW.isoformat()}
+    assert await find_approval(clients, NAME) == first
+
+
+@pytest.mark.parametrize(
+    ("after", "is_valid"),
+    [
+        (timedelta(0), True),
+        (timedelta(minutes=-4), True),
+        (timedelta(days=7), True),
+        (timedelta(days=7, seconds=1), False),
+        (timedelta(days=-1), False),
+        (timedelta(days=3650), False),
+    ],
+)
+async def test_how_long_it_is_valid(clients: Clients, after: timedelta, is_valid: bool) -> None:
+    """It is for APPROVAL_VALID_DAYS, whatever the clock of the storage account says; one of the future is none."""
+    await approved(clients)
+    assert len(await find_approved(clients, NOW + after)) == is_valid
+
+
+@pytest.mark.parametrize(
+    "content",
+    [OF.to_jsonl() + b"\n", OF.to_jsonl().replace(b'"instances":4', b'"instances":5'), b"", plan(2).to_jsonl()],
+    ids=["longer", "changed", "empty", "another"],
+)
+async def test_a_plan_that_was_changed(clients: Clients, content: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    """Nothing is deleted by an approval whose plan is not as it was, and an event says so."""
+    await approved(clients)
+    await write(clients, f"{PLANS}{NAME}.jsonl", content)
+    caplog.clear()
+    assert await find_approved(clients, NOW) == []
+    assert [json.loads(message) for message in caplog.messages] == [
+        {"event": "approval_ignored", "reason": "hash-differs"}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        (None, "invalid"),
+        ({"count": 1}, "count-differs"),
+        ({"plan_hash": "00" * 32}, "hash-differs"),
+        ({"plan_id": "20260305T030002Z-00000000"}, "no-such-plan"),
+        ({"approved_at": "yesterday"}, "invalid"),
+        ({"approved_at": 5}, "invalid"),
+        ({"more": "than expected"}, "invalid"),
+    ],
+)
+async def test_an_approval_that_was_changed(
+    clients: Clients, changes: dict[str, Any] | None, reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What nobody wrote by approving a plan is no approval, and an event says so; others count."""
+    await approved(clients)
+    document = {**vars(await approved_of(clients)), "approved_at": NOW.isoformat(), **(changes or {})}
+    await write(clients, f"{APPROVALS}{NAME}.json", json.dumps(document).encode() if changes else b"[]")
+    caplog.clear()
+    assert await find_approved(clients, NOW) == []
+    assert [json.loads(message)["reason"] for message in caplog.messages] == [reason]
+
+
+async def test_other_blobs_are_no_approvals(clients: Clients) -> None:
+    """What else somebody put there neither counts nor keeps others from counting."""
+    await approved(clients)
+    for name in ("readme.txt", "20260305.json", "20269999T999999Z-00000000.json"):
+        await write(clients, APPROVALS + name, b"?")
+    assert [found.approval.plan_id for found in await find_approved(clients, NOW)] == [NAME]
+
+
+async def approved_of(clients: Clients) -> Approval:
+    approval = await find_approval(clients, NAME)
+    assert approval is not None
+    return approval
+
+
+async def test_a_plan_that_nobody_approved(clients: Clients) -> None:
+    """There is nothing to find."""
+    assert await find_approval(clients, NAME) is None
+    assert await find_approved(clients, NOW) == []
