@@ -30,14 +30,15 @@ def known_of(policy: Policy, facts: StudyFacts, today: date) -> Known:
     # Somewhere it is tomorrow already; what is later has not happened.
     latest = add_days(today, 1) or date.max
     study_date = _study_date(facts.attributes.get("StudyDate", Values()), latest)
+    received = local_day(policy.zone, facts.received) if facts.received else None
     dates = {
-        **facts.anchors,
+        **{name: _likely(day, latest) for name, day in facts.anchors.items()},
         "study_date": study_date,
-        "received": local_day(policy.zone, facts.received) if facts.received else None,
+        "received": received if received and received <= latest else None,
         "patient_last_study": _last(_study_date(values, latest) for values in facts.patient_studies or ()),
         "birth_date": _birth_date(policy, facts, study_date),
     }
-    return Known(facts, {name: day for name, day in dates.items() if day and day <= latest and day not in PLACEHOLDERS})
+    return Known(facts, {name: day for name, day in dates.items() if day})
 
 
 def _the_one(values: Values) -> date | None:
@@ -47,7 +48,12 @@ def _the_one(values: Values) -> date | None:
 
 def _study_date(values: Values, latest: date) -> date | None:
     day = _the_one(values)
-    return day if day and FIRST_STUDY <= day <= latest and day not in PLACEHOLDERS else None
+    return _likely(day, latest) if day else None
+
+
+def _likely(day: date, latest: date) -> date | None:
+    """Return a day on which something may have happened to a patient."""
+    return day if FIRST_STUDY <= day <= latest and day not in PLACEHOLDERS else None
 
 
 def _last(days: Iterable[date | None]) -> date | None:

@@ -204,6 +204,8 @@ from_if_known = ["death"]
         ({"last seen": "2026-03-07"}, date(2027, 3, 7)),
         ({"last seen": "2026-03-08"}, ("last seen",)),
         ({"last seen": "2018-01-01", "death": "2026-03-08"}, ("death",)),
+        ({"last seen": "1900-01-01"}, ("last seen",)),
+        ({"last seen": "2018-01-01", "death": "1753-01-01"}, ("death",)),
     ],
 )
 def test_the_latest_anchor_counts_and_none_may_be_missing(
