@@ -13,7 +13,7 @@ from .rulebook import Rulebook
 
 
 def judge_row(rulebook: Rulebook, row: Row, group: Iterable[Row], today: date) -> Row:
-    """Return a row with its judgement of today; one whose reading is not whole is kept, with the doubt `not_whole`.
+    """Return a row with its judgement of today.
 
     Args:
         rulebook: the policy with its lists.
@@ -21,10 +21,15 @@ def judge_row(rulebook: Rulebook, row: Row, group: Iterable[Row], today: date) -
         group: all rows of the same patient group (`Ledger.of_patient`), this one included or not.
         today: the day in the policy's time zone.
     """
+    return replace(row, judgement=judgement_of(rulebook, row, group, today), judged_by=rulebook.policy_hash)
+
+
+def judgement_of(rulebook: Rulebook, row: Row, group: Iterable[Row], today: date) -> Judgement:
+    """Judge a study; one whose reading is not whole is kept, with the doubt `not_whole`. For arguments see above."""
     judgement = judge(rulebook.policy, facts_of(rulebook, row, group), today)
     if row.reading is not None and not row.reading.is_whole:
-        judgement = Judgement(State.UNKNOWN, doubts=(Doubt("not_whole"), *judgement.doubts))
-    return replace(row, judgement=judgement, judged_by=rulebook.policy_hash)
+        return Judgement(State.UNKNOWN, doubts=(Doubt("not_whole"), *judgement.doubts))
+    return judgement
 
 
 def facts_of(rulebook: Rulebook, row: Row, group: Iterable[Row]) -> StudyFacts:

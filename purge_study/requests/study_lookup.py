@@ -8,11 +8,11 @@ from typing import Any
 from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, Response
 
-from purge_study.judging import facts_of
+from purge_study.judging import judgement_of
 from purge_study.ledger.hashing import Hasher
 from purge_study.ledger.ledger import Ledger
 from purge_study.ledger.row import Row, StudyKey
-from purge_study.policy.policy import judge, local_day
+from purge_study.policy.policy import local_day
 from purge_study.records import partitions_with_tombstones, read_tombstone
 from purge_study.rulebook import Rulebook, read_rulebook
 from shared import clock
@@ -96,5 +96,5 @@ async def _tell(clients: Clients, ledger: Ledger, rulebook: Rulebook, row: Row) 
     today = local_day(rulebook.policy, clock.now())
     patient = row.reading.patient
     group = await ledger.of_patient(patient.group) if patient else []
-    judgement = judge(rulebook.policy, facts_of(rulebook, row, group), today)
-    return tell_living(row, judgement, rulebook.holds_on(row), clients.settings.purge_mode)
+    judgement = judgement_of(rulebook, row, group, today)
+    return tell_living(row, judgement, rulebook.holds_on(row), rulebook.policy, clients.settings.purge_mode)

@@ -7,7 +7,9 @@ from datetime import date, timedelta
 from typing import Any, Final
 
 from purge_study.ledger.row import Row
-from purge_study.policy.policy import Doubt, Judgement, State
+from purge_study.policy.model import Policy
+from purge_study.policy.policy import Judgement, State
+from purge_study.policy.words import doubt_in_words, in_words
 from purge_study.restored import RESTORED
 from shared.settings import PurgeMode
 
@@ -23,22 +25,18 @@ _OF_MODE: Final = {
     PurgeMode.APPROVE: "deleted_if_approved",
     PurgeMode.DELETE: "deleted",
 }
-_ANCHORS: Final = {
-    "study_date": "its date",
-    "received": "the day on which its newest instance was received",
-    "patient_last_study": "the patient's last study",
-    "birth_date": "the patient's birth date",
-    "minimum_age": "the least time since its newest instance was received",
-}
 
 
-def tell_living(row: Row, judgement: Judgement, held_by: Sequence[str], mode: PurgeMode) -> dict[str, Any]:
+def tell_living(
+    row: Row, judgement: Judgement, held_by: Sequence[str], policy: Policy, mode: PurgeMode
+) -> dict[str, Any]:
     """Return what is told of a study that is there.
 
     Args:
         row: of the ledger, as it has been read.
         judgement: of today.
         held_by: names of the holds on it.
+        policy: by which it was judged.
         mode: what tonight's run does with what is due.
     """
     tonight = _OF_MODE[mode] if judgement.state is State.DUE and not held_by else "kept"
@@ -52,12 +50,12 @@ def tell_living(row: Row, judgement: Judgement, held_by: Sequence[str], mode: Pu
         "goes_from": _day(until + timedelta(days=1)) if until and goes else None,
         "rule": judgement.rule,
         "dates": {anchor: day.isoformat() for anchor, day in judgement.dates.items()},
-        "doubts": [{"code": doubt.code, "rule": doubt.rule, "about": list(doubt.about)} for doubt in judgement.doubts],
+        "doubts": [{**vars(doubt), "words": doubt_in_words(doubt)} for doubt in judgement.doubts],
         "held_by": list(held_by),
         "tonight": tonight,
         "received": row.received.isoformat() if row.received else None,
         "instances": row.reading.instances if row.reading else None,
-        "words": " ".join([*_sentences(judgement), *_holds(held_by), TONIGHT[tonight]]),
+        "words": " ".join([_sentence(in_words(policy, judgement)), *_holds(held_by), TONIGHT[tonight]]),
     }
 
 
@@ -95,32 +93,8 @@ def tell_purged(partition: str, tombstone: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _sentences(judgement: Judgement) -> list[str]:
-    until, rule = _day(judgement.keep_until), f'by the rule "{judgement.rule}"'
-    match judgement.state:
-        case State.FOREVER:
-            return [f"It is kept for ever, {rule}."]
-        case State.KEPT:
-            return [f"It is kept until {until}, {rule}: {_dates(judgement.dates)}. It goes after the end of that day."]
-        case State.DUE:
-            return [f"It was to be kept until {until}, {rule}: {_dates(judgement.dates)}. That day has passed."]
-        case State.UNKNOWN:
-            least = [f"By what is known it is kept until {until} at least."] if until else []
-            return ["It is kept, and listed, since something is unknown.", *map(_doubt, judgement.doubts), *least]
-
-
-def _dates(dates: Mapping[str, date]) -> str:
-    return ", ".join(f"{_ANCHORS.get(anchor, anchor)} {day.isoformat()}" for anchor, day in dates.items())
-
-
-def _doubt(doubt: Doubt) -> str:
-    about = ", ".join(_ANCHORS.get(name, name) for name in doubt.about)
-    match doubt.code:
-        case "no_rule":
-            return "No rule matches it."
-        case "undated":
-            return f'For the rule "{doubt.rule}" it lacks a date: {about}.'
-    return f'Whether the rule "{doubt.rule}" matches it cannot be told: {about}.'
+def _sentence(words: str) -> str:
+    return f"{words[:1].upper()}{words[1:]}."
 
 
 def _holds(held_by: Sequence[str]) -> list[str]:

@@ -1,0 +1,474 @@
+"""What is asked of retention: will this study go, which plans are there, may this one be carried out?"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from secrets import token_hex
+from typing import Any
+
+import httpx
+import pytest
+
+from local.azurite import Azurite
+from purge_study.ledger.ledger import Ledger
+from purge_study.ledger.row import Row
+from purge_study.planning.approvals import find_approval
+from purge_study.planning.plan import plan_id
+from purge_study.restored import Restored, write_restored
+from shared import clock
+from shared.settings import RETENTION_POLICY, RETENTION_RECORDS
+from tests.component.retention_requests import APPROVED, Asked, asking, refusal
+from tests.dicom_samples import Sample, new_uid
+from tests.ledger_rows import patient, reading, row, study
+from tests.principals import principal
+from tests.purged import Purged
+from tests.retention_plans import plan
+
+POLICY = """
+[policy]
+time_zone = "Europe/Paris"
+
+[[rule]]
+name = "everything else"
+keep_years = 10
+
+[[hold]]
+name = "litigation"
+list = "{name}.csv"
+
+[brakes]
+min_age_days = 0
+"""
+NOW = datetime(2026, 3, 6, 12, tzinfo=UTC)
+Start = Callable[..., AbstractAsyncContextManager[Asked]]
+
+
+@pytest.fixture(scope="module")
+def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An account of this module's own: all plans in it are listed."""
+    with Azurite(tmp_path_factory.mktemp("retention")) as running:
+        yield running.connection_string
+
+
+@pytest.fixture
+def start(azurite: str, service: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Start:
+    """Start the routes with these settings, on a day in March, over a ledger and a policy of their own."""
+    monkeypatch.setattr(clock, "now", lambda: NOW)
+    name = token_hex(8)
+
+    @asynccontextmanager
+    async def started(policy: str | None = POLICY, holds: str = "", **settings: str) -> AsyncIterator[Asked]:
+        own = {"LEDGER_KEY": token_hex(), "RETENTION_POLICY": f"{name}.toml", **settings}
+        async with asking(azurite, service, monkeypatch, caplog, **own) as asked:
+            if policy is not None:
+                await asked.put(RETENTION_POLICY, f"{name}.toml", policy.format(name=name).encode())
+            lines = ["study_instance_uid,released,released_by", holds] if holds else ["study_instance_uid"]
+            count = len(lines) - 1
+            await asked.put(RETENTION_POLICY, f"{name}.csv", "\n".join([*lines, f"#end,{count}"]).encode())
+            yield asked
+
+    return started
+
+
+async def known(asked: Asked, *rows: Row) -> None:
+    """Have the ledger know some studies."""
+    await (await Ledger.open(asked.clients)).write(rows)
+
+
+async def told(asked: Asked, uid: str, **options: Any) -> list[dict[str, Any]]:
+    """Return what is told of a study."""
+    response = await asked.http.get(f"retention/studies/{uid}", **options)
+    assert response.status_code == 200, response.text
+    assert response.json()["study_instance_uid"] == uid
+    studies: list[dict[str, Any]] = response.json()["studies"]
+    return studies
+
+
+DATES = {"study_date": "2016-03-05", "received": "2016-03-05", "patient_last_study": "2016-03-05"}
+
+
+async def test_a_study_that_is_due(start: Start) -> None:
+    """Which day was its last, by which rule and dates, and what the mode does with it: in JSON and in words."""
+    async with start() as asked:
+        await known(asked, one := row(study(new_uid()), reading=reading(patient=patient("7"))))
+        [found] = await told(asked, one.key.uid)
+        words = found.pop("words")
+        assert found == {
+            "partition": "Microsoft.Default",
+            "state": "due",
+            "will_go": True,
+            "keep_until": "2026-03-05",
+            "goes_from": "2026-03-06",
+            "rule": "everything else",
+            "dates": DATES,
+            "doubts": [],
+            "held_by": [],
+            "tonight": "reported",
+            "received": "2016-03-05T12:00:00+00:00",
+            "instances": 1,
+        }
+        assert words.startswith("Due since the end of 2026-03-05: rule everything else, 10 years from ")
+        assert words.endswith("Tonight it is only reported: PURGE_MODE is report.")
+
+
+@pytest.mark.parametrize(("mode", "tonight"), [("approve", "deleted_if_approved"), ("delete", "deleted")])
+async def test_what_tonight_does_depends_on_the_mode(start: Start, mode: str, tonight: str) -> None:
+    """With a study that is due; one that is not stays in any."""
+    async with start(PURGE_MODE=mode) as asked:
+        due = row(study(new_uid()), reading=reading(patient=patient("7")))
+        kept = row(study(new_uid()), reading=reading({"StudyDate": "20240101"}, patient=patient("8")))
+        await known(asked, due, kept)
+        assert [one["tonight"] for one in await told(asked, due.key.uid)] == [tonight]
+        [found] = await told(asked, kept.key.uid)
+        assert (found["state"], found["tonight"], found["goes_from"]) == ("kept", "kept", "2034-01-02")
+
+
+async def test_it_is_judged_as_the_rules_stand_now(start: Start) -> None:
+    """Not as the ledger has it written: another policy counts at once, and the patient's other studies do."""
+    async with start(POLICY.replace("keep_years = 10", "keep_years = 5")) as asked:
+        one = row(study(new_uid()), reading=reading(patient=patient("7")))
+        other = row(study(new_uid()), reading=reading({"StudyDate": "20231231"}, patient=patient("7")))
+        await known(asked, one, other)
+        [found] = await told(asked, one.key.uid)
+        assert (found["keep_until"], found["state"]) == ("2028-12-31", "kept")
+
+
+async def test_a_held_study_stays(start: Start) -> None:
+    """Its date does not move; which hold it is, is told."""
+    uid = new_uid()
+    async with start(holds=f"{uid},,", PURGE_MODE="delete") as asked:
+        await known(asked, row(study(uid), reading=reading(patient=patient("7"))))
+        [found] = await told(asked, uid)
+        assert (found["state"], found["keep_until"], found["held_by"]) == ("due", "2026-03-05", ["litigation"])
+        assert (found["will_go"], found["goes_from"], found["tonight"]) == (False, None, "kept")
+        assert 'It is held, and stays whatever the date: "litigation".' in found["words"]
+
+
+async def test_a_restored_study_is_held(start: Start) -> None:
+    """For as long as it was put back to stay."""
+    async with start() as asked:
+        await known(asked, one := row(study(new_uid()), reading=reading(patient=patient("7"))))
+        await write_restored(asked.clients, one.key, Restored.at(NOW, "an id", "A. Reader"))
+        [found] = await told(asked, one.key.uid)
+        assert found["held_by"] == ["restored"]
+        assert "that it was restored" in found["words"]
+
+
+async def test_what_is_not_known_is_told(start: Start) -> None:
+    """A study without a patient has no last study: it is kept, and the doubt is named."""
+    async with start() as asked:
+        await known(asked, one := row(study(new_uid())))
+        [found] = await told(asked, one.key.uid)
+        [doubt] = found["doubts"]
+        assert (found["state"], found["will_go"], doubt["about"]) == ("unknown", False, ["patient_last_study"])
+        assert doubt["words"] in found["words"]
+
+
+async def test_a_study_that_was_not_read_so_far(start: Start) -> None:
+    """Nothing is guessed; the same for one that was purged and is back, until it is read."""
+    async with start() as asked:
+        unread, back = row(study(new_uid()), reading=None, judgement=None), row(study(new_uid()), purged_at=NOW)
+        await known(asked, unread, back)
+        for one in (unread, back):
+            [found] = await told(asked, one.key.uid)
+            assert (found["state"], found["will_go"], found["tonight"]) == ("unread", False, "kept")
+
+
+async def test_a_purged_study_is_told_by_its_tombstone(start: Start) -> None:
+    """When, by which rule, who approved it, until when it can come back: also where the ledger knows nothing of it."""
+    async with start(policy=None) as asked:
+        purged = Purged.of([Sample()])
+        await asked.leave(purged)
+        tombstone = purged.tombstone()
+        for _ in range(2):
+            [found] = await told(asked, purged.key.uid)
+            assert found["state"] == "purged"
+            same = ("deleted_at", "rule", "dates", "keep_until", "approved_by", "restorable_until", "deletion_id")
+            assert {name: found[name] for name in same} == {name: tombstone[name] for name in same}
+            assert f"It can be restored until {tombstone['restorable_until']}." in found["words"]
+            await known(asked, row(purged.key, purged_at=NOW))
+
+
+async def test_a_study_of_several_partitions(start: Start) -> None:
+    """Each is told of, in their order, or the one that is asked for."""
+    async with start() as asked:
+        uid = new_uid()
+        rows = [row(study(uid, name), reading=reading(patient=patient("7"))) for name in ("site-b", "site-a")]
+        await known(asked, *rows)
+        await asked.leave(Purged.of([Sample(study=uid)], partition="site-c"))
+        assert [one["partition"] for one in await told(asked, uid)] == ["site-a", "site-b", "site-c"]
+        assert [one["partition"] for one in await told(asked, uid, params={"partition": "site-b"})] == ["site-b"]
+        response = await asked.http.get(f"retention/studies/{uid}", params={"partition": "site-d"})
+        assert refusal(response) == (404, "no-such-study")
+
+
+async def test_partitions_that_may_not_be_seen(start: Start) -> None:
+    """A study there is answered as one that is not there, byte for byte, purged or not, with broken rules or not."""
+    rules = {"CALLER_PARTITIONS": "Radiology=site-a Admin=*", "WEBSITE_AUTH_ENABLED": "true"}
+    async with start(**rules) as asked:
+        both, hidden, purged = new_uid(), new_uid(), Purged.of([Sample()], partition="site-b")
+        await known(asked, *(row(study(both, name)) for name in ("site-a", "site-b")), row(study(hidden, "site-b")))
+        await asked.leave(purged)
+        radiology = {"x-ms-client-principal": principal(("oid", "1"), ("roles", "Radiology"))}
+        admin = {"x-ms-client-principal": principal(("oid", "2"), ("roles", "Admin"))}
+        assert [one["partition"] for one in await told(asked, both, headers=radiology)] == ["site-a"]
+        assert [one["partition"] for one in await told(asked, both, headers=admin)] == ["site-a", "site-b"]
+        await asked.put(RETENTION_POLICY, asked.clients.settings.retention_policy, b"no = policy")
+        nothing = await asked.http.get(f"retention/studies/{new_uid()}", headers=radiology)
+        assert refusal(nothing) == (404, "no-such-study")
+        for uid in (hidden, purged.key.uid):
+            for headers in (radiology, {}):
+                assert (await asked.http.get(f"retention/studies/{uid}", headers=headers)).content == nothing.content
+
+
+@pytest.mark.parametrize(("policy", "fault"), [(None, "no_policy"), ("[policy]\ntime_zone = 1", "policy_invalid")])
+async def test_rules_that_cannot_be_used(start: Start, policy: str | None, fault: str) -> None:
+    """The fault is told by its code, with its places: nobody is told that a study stays, or goes."""
+    async with start(policy=policy) as asked:
+        await known(asked, one := row(study(new_uid())))
+        response = await asked.http.get(f"retention/studies/{one.key.uid}")
+        assert refusal(response) == (503, "rules-unusable")
+        assert response.json()["fault"] == fault
+        assert response.json()["problems"]
+
+
+async def test_odd_questions_are_refused(start: Start) -> None:
+    """What is no UID, no partition, or no parameter; nothing of it is in the answer."""
+    async with start() as asked:
+        for path in ("canary", f"{new_uid()}?partition=a%2Fcanary", f"{new_uid()}?canary=1"):
+            response = await asked.http.get(f"retention/studies/{path}")
+            assert refusal(response) == (400, "invalid-parameter")
+            assert "canary" not in response.text
+
+
+async def test_without_a_ledger_nothing_is_told(
+    azurite: str, service: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where LEDGER_KEY is not set, retention does nothing, and says so."""
+    async with asking(azurite, service, monkeypatch, caplog, LEDGER_KEY="") as asked:
+        assert refusal(await asked.http.get(f"retention/studies/{new_uid()}")) == (503, "not-configured")
+
+
+def made(days_ago: float, studies: int = 3, **changes: Any) -> tuple[str, bytes]:
+    """Return the id and the lines of a plan."""
+    written = plan(studies, **changes)
+    return plan_id(written, NOW - timedelta(days=days_ago)), written.to_jsonl()
+
+
+async def put_plan(asked: Asked, plan: str, lines: bytes) -> None:
+    """Write a plan in all its forms."""
+    for suffix, content in (("jsonl", lines), ("csv", b"a;b\r\n"), ("html", b"<!doctype html>")):
+        await asked.put(RETENTION_RECORDS, f"plans/{plan}.{suffix}", content)
+
+
+async def test_plans_are_listed_newest_first(start: Start) -> None:
+    """Page by page, each once, with when it was made; what is none is not among them."""
+    async with start() as asked:
+        plans = [made(days)[0] for days in (400, 401, 402, 403, 404)]
+        for one in reversed(plans):
+            await put_plan(asked, one, b"")
+        await asked.put(RETENTION_RECORDS, "plans/notes.jsonl", b"")
+        listed, query = [], f"limit=2&before={made(399)[0]}"
+        while query:
+            answer = (await asked.http.get(f"retention/plans?{query}")).json()
+            listed += answer["plans"]
+            query = answer["next"]
+        assert [one["id"] for one in listed] == plans
+        assert listed[0]["made_at"] == (NOW - timedelta(days=400)).isoformat()
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=101", "limit=%C2%B2", "limit=", "before=canary", "page=1"])
+async def test_odd_pages_are_refused(start: Start, query: str) -> None:
+    """With what is allowed."""
+    async with start() as asked:
+        response = await asked.http.get(f"retention/plans?{query}")
+        assert refusal(response) == (400, "invalid-parameter")
+        assert "canary" not in response.text
+
+
+async def test_a_plan_in_each_form(start: Start) -> None:
+    """By `format`, by `Accept`, as JSON otherwise; the hash is the one that is approved."""
+    async with start() as asked:
+        one, lines = made(1)
+        await put_plan(asked, one, lines)
+        document = (await asked.http.get(f"retention/plans/{one}")).json()
+        assert document["hash"] == hashlib.sha256(lines).hexdigest()
+        assert (document["id"], document["to_delete"], len(document["items"])) == (one, 3, 3)
+        forms = {"jsonl": "application/jsonl", "csv": "text/csv", "html": "text/html"}
+        for form, media_type in forms.items():
+            stored = await (
+                await asked.clients.container(RETENTION_RECORDS).get_blob_client(f"plans/{one}.{form}").download_blob()
+            ).readall()
+            for options in ({"params": {"format": form}}, {"headers": {"accept": f"{media_type}, */*;q=0.1"}}):
+                response = await asked.http.get(f"retention/plans/{one}", **options)  # type: ignore[arg-type]
+                assert (response.content, response.headers["content-type"].split(";")[0]) == (stored, media_type)
+                assert response.headers["cache-control"] == "no-store"
+        response = await asked.http.get(f"retention/plans/{one}", headers={"accept": "image/png"})
+        assert refusal(response) == (406, "not-acceptable")
+        response = await asked.http.get(f"retention/plans/{one}", params={"format": "pdf"})
+        assert refusal(response) == (400, "invalid-parameter")
+
+
+@pytest.mark.parametrize("plan", ["20260305T030002Z-00000000", "20261305T030002Z-00000000", "..", "canary"])
+async def test_there_is_no_such_plan(start: Start, plan: str) -> None:
+    """Nor is any other blob given out."""
+    async with start() as asked:
+        for method, path in (("GET", ""), ("POST", "/approve")):
+            response = await asked.http.request(
+                method, f"retention/plans/{plan}{path}".replace("..", "%2E%2E"), headers=APPROVED, json=body(b"")
+            )
+            assert refusal(response) == (404, "no-such-plan")
+
+
+def body(lines: bytes, **changes: Any) -> dict[str, Any]:
+    """Return what approves a plan, but for some changes."""
+    return {"approver": "C. Archivist", "hash": hashlib.sha256(lines).hexdigest(), "count": 3, **changes}
+
+
+async def approve(asked: Asked, plan: str, json: Any, **headers: str) -> httpx.Response:
+    return await asked.http.post(f"retention/plans/{plan}/approve", json=json, headers=APPROVED | headers)
+
+
+async def test_a_plan_is_approved_once(start: Start) -> None:
+    """The answer is what was recorded; a second approver is told who was first."""
+    async with start() as asked:
+        one, lines = made(2)
+        await put_plan(asked, one, lines)
+        response = await approve(asked, one, body(lines))
+        assert response.status_code == 200
+        assert response.json() == {
+            "plan": one,
+            "hash": hashlib.sha256(lines).hexdigest(),
+            "count": 3,
+            "approver": "C. Archivist",
+            "approved_at": NOW.isoformat(),
+        }
+        again = await approve(asked, one, body(lines, approver="D. Other"))
+        assert refusal(again) == (409, "already-approved")
+        assert (again.json()["approver"], again.json()["approved_at"]) == ("C. Archivist", NOW.isoformat())
+        recorded = await find_approval(asked.clients, one)
+        assert recorded is not None
+        assert recorded.approver == "C. Archivist"
+
+
+@pytest.mark.parametrize(
+    ("days_ago", "changes", "code"),
+    [
+        (3, {"hash": "0" * 64}, "hash-differs"),
+        (3.1, {"count": 2}, "count-differs"),
+        (7.1, {}, "plan-too-old"),
+    ],
+)
+async def test_what_is_not_the_plan_that_is_meant(
+    start: Start, days_ago: float, changes: dict[str, Any], code: str
+) -> None:
+    """Nothing is recorded."""
+    async with start() as asked:
+        one, lines = made(days_ago)
+        await put_plan(asked, one, lines)
+        assert refusal(await approve(asked, one, body(lines, **changes))) == (409, code)
+        assert await find_approval(asked.clients, one) is None
+
+
+@pytest.mark.parametrize("key", [None, "", "another one, as long"])
+async def test_nobody_approves_without_the_key(start: Start, key: str | None) -> None:
+    """Whatever else they know."""
+    async with start() as asked:
+        one, lines = made(4)
+        await put_plan(asked, one, lines)
+        headers = {} if key is None else {"x-approval-key": key}
+        response = await asked.http.post(f"retention/plans/{one}/approve", json=body(lines), headers=headers)
+        assert refusal(response) == (403, "not-approved")
+        assert await find_approval(asked.clients, one) is None
+
+
+async def test_where_no_key_is_set_nobody_approves(start: Start) -> None:
+    """Not even with an empty one."""
+    async with start(APPROVAL_KEY="") as asked:
+        one, lines = made(4)
+        await put_plan(asked, one, lines)
+        for key in ("", *APPROVED.values()):
+            assert refusal(await approve(asked, one, body(lines), **{"x-approval-key": key})) == (403, "not-approved")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"approver": " "},
+        {"approver": "A" * 201},
+        {"hash": "0"},
+        {"count": "3"},
+        {"count": -1},
+        {"count": True},
+        {"x": 1},
+    ],
+)
+async def test_other_bodies_are_refused(start: Start, changes: dict[str, Any]) -> None:
+    """Nothing is taken for what was not typed."""
+    async with start() as asked:
+        one, lines = made(5)
+        await put_plan(asked, one, lines)
+        assert refusal(await approve(asked, one, body(lines, **changes))) == (400, "invalid-body")
+
+
+ENTRA = {"WEBSITE_AUTH_ENABLED": "true", "APPROVERS": "11111111-2222-3333-4444-555555555555"}
+
+
+async def test_with_entra_the_principal_counts(start: Start) -> None:
+    """Only those of APPROVERS may, whatever name is typed; it is the object id that is recorded."""
+    async with start(**ENTRA) as asked:
+        one, lines = made(6)
+        await put_plan(asked, one, lines)
+        other = principal(("oid", "99999999-2222-3333-4444-555555555555"))
+        for headers in ({}, {"x-ms-client-principal": other}, {"x-ms-client-principal": "canary"}):
+            assert refusal(await approve(asked, one, body(lines), **headers)) == (403, "not-an-approver")
+        approver = {"x-ms-client-principal": principal(("oid", ENTRA["APPROVERS"]))}
+        response = await approve(asked, one, body(lines), **approver)
+        assert (response.status_code, response.json()["approver"]) == (200, ENTRA["APPROVERS"])
+
+
+async def test_a_principal_that_nobody_vouches_for_counts_for_nothing(start: Start) -> None:
+    """Without App Service authentication anybody can send the header."""
+    async with start(APPROVERS=ENTRA["APPROVERS"]) as asked:
+        one, lines = made(6.5)
+        await put_plan(asked, one, lines)
+        forged = {"x-ms-client-principal": principal(("oid", ENTRA["APPROVERS"]))}
+        assert refusal(await approve(asked, one, body(lines), **forged)) == (403, "not-an-approver")
+
+
+async def test_plans_are_for_those_who_see_all_partitions(start: Start) -> None:
+    """Others get none, and approve none."""
+    async with start(CALLER_PARTITIONS="Radiology=site-a Admin=*", WEBSITE_AUTH_ENABLED="true") as asked:
+        one, lines = made(6.6)
+        await put_plan(asked, one, lines)
+        for role, is_allowed in (("Radiology", False), ("Admin", True)):
+            headers = {"x-ms-client-principal": principal(("oid", "1"), ("roles", role)), **APPROVED}
+            answers = [
+                await asked.http.get("retention/plans", headers=headers),
+                await asked.http.get(f"retention/plans/{one}", headers=headers),
+                await asked.http.post(f"retention/plans/{one}/approve", headers=headers, json=body(lines)),
+            ]
+            if is_allowed:
+                assert [answer.status_code for answer in answers] == [200, 200, 200]
+            else:
+                assert [refusal(answer) for answer in answers] == [(403, "not-all-partitions")] * 3
+
+
+async def test_nothing_of_a_request_is_in_the_log(start: Start) -> None:
+    """Neither a UID, nor a plan's id, nor who approves: each has its line all the same."""
+    async with start() as asked:
+        one, lines = made(1.5)
+        await put_plan(asked, one, lines)
+        await known(asked, study_row := row(study(new_uid())))
+        await told(asked, study_row.key.uid)
+        await asked.http.get("retention/studies/canary?canary=canary")
+        await asked.http.get(f"retention/plans/{one}", params={"format": "canary"})
+        await approve(asked, one, body(lines))
+        assert [line["status"] for line in asked.requests()] == [200, 400, 400, 200]
+        text = json.dumps([record.getMessage() for record in asked.log.records])
+        for secret in (study_row.key.uid, one, "Archivist", "canary"):
+            assert secret not in text
