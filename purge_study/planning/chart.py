@@ -66,7 +66,8 @@ def picture(series: Series) -> Element:
         *(_bar(series, month, place, top) for place, month in enumerate(series.months)),
         viewBox=f"0 0 {_WIDTH} {_HEIGHT}",
         role="img",
-        aria_labelledby="chart-title chart-desc",
+        aria_labelledby="chart-title",
+        aria_describedby="chart-desc",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -103,9 +104,10 @@ def _tonight(page: Page) -> Element:
     if stops:
         parts += [tag("h3", "What keeps it from going"), _reasons(stops)]
     if waits:
-        parts += [tag("h3", "What waits" if decision.items else "What would wait"), _reasons(waits)]
-    if decision.plan.count:
-        parts.append(_approval(page))
+        parts += [tag("h3", "What stays for now" if decision.items else "What would stay for now"), _reasons(waits)]
+    parts += _approvals(decision)
+    if decision.plan.count and (decision.met.mode is PurgeMode.APPROVE or decision.is_over_usual):
+        parts.append(_how_to_approve(page))
     state = "goes" if decision.items else "stays"
     return tag("section", tag("h2", "Tonight"), *parts, class_=f"tonight {state}")
 
@@ -126,7 +128,15 @@ def _reasons(reasons: Iterable[Reason]) -> Element:
     return tag("ul", *entries, class_="reasons")
 
 
-def _approval(page: Page) -> Element:
+def _approvals(decision: Decision) -> Iterable[Element]:
+    """Say by which approvals studies go tonight, or would if nothing stopped it."""
+    counted = Counter(decision.approvals[item.key] for item in decision.would_go if item.key in decision.approvals)
+    for approval, count in counted.items():
+        when = f"{approval.approver}, on {_time(approval.approved_at)}, in plan {approval.plan_id}"
+        yield tag("p", f"Approved: {_studies_count(count)}, by {when}.")
+
+
+def _how_to_approve(page: Page) -> Element:
     return tag(
         "p",
         "To approve this plan, its hash and its count are typed: ",

@@ -211,6 +211,17 @@ class Page:
             raise PageError(thrown.get("description") or json.dumps(thrown.get("value")))
         return answer["result"].get("value")
 
+    def resize(self, width: int, height: int, *, is_printed: bool = False) -> None:
+        """Have the page as wide and high, in CSS pixels, as on a screen or on paper."""
+        self._call("Emulation.setEmulatedMedia", media="print" if is_printed else "screen")
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self._call("Emulation.setDeviceMetricsOverride", **size)
+
+    def accessible_names(self, role: str) -> list[str]:
+        """Return what assistive technology calls the elements of a role."""
+        nodes = self._call("Accessibility.getFullAXTree")["nodes"]
+        return [node["name"]["value"] for node in nodes if node.get("role", {}).get("value") == role and "name" in node]
+
     def screenshot(self, file: Path) -> None:
         """Write what is to be seen as PNG."""
         file.write_bytes(base64.b64decode(self._call("Page.captureScreenshot", format="png")["data"]))

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from purge_study.planning import chart
+from purge_study.planning.approvals import Approval, Approved
 from purge_study.planning.decision import Decision
 from purge_study.planning.markup import tag
 from purge_study.planning.page import Page, to_html
@@ -110,6 +111,18 @@ def test_what_is_shown_before_an_approval() -> None:
     assert item(1).key.uid in text
     assert of.hash in text
     assert re.search(r"typed: [0-9a-f]{64}, 1\.", text)
+
+
+def test_who_approved_what_goes() -> None:
+    """The page says by whose approval, of which plan, studies go; it does not ask for one where none is needed."""
+    of = plan(3)
+    approval = Approval("20260304T030000Z-0f1e2d3c", "00" * 32, 2, f"Dr. {HOSTILE}", MADE_AT)
+    approved = Approved(approval, of.policy_hash, "vault", frozenset(one.version for one in of.items[:2]))
+    text = Seen(html_of(decision(of, PurgeMode.APPROVE, approved=[approved]))).text
+    assert "To be deleted tonight: 2 studies." in text
+    words = f"Approved: 2 studies, by Dr. {HOSTILE}, on 2026-03-05 03:00 UTC, in plan 20260304T030000Z-0f1e2d3c."
+    assert words in text
+    assert "To approve this plan" not in Seen(html_of(decision(of))).text
 
 
 def test_a_plan_of_very_many_studies() -> None:
