@@ -29,7 +29,13 @@ ROOT = Path(__file__).parent.parent
 LONGEST_SECONDS = 300.0  # of a mutant's tests, for one may never end
 # What the tests import and no mutant changes: each process is born with it.
 PRELOADED = ("hypothesis", "pydicom", "shared.clients", "local.stack", "tests.component.dicom_service.support")
-_POLICY_TESTS = ("tests/unit/test_retention_cases.py",)
+_POLICY_TESTS = (
+    "tests/unit/test_retention_cases.py",
+    "tests/unit/test_retention_rules.py",
+    "tests/unit/test_retention_policy.py",
+    "tests/property/test_retention_policy.py",
+    "tests/property/test_retention.py",
+)
 TESTS = {
     "purge_study/policy/policy.py": _POLICY_TESTS,
     "purge_study/policy/conditions.py": _POLICY_TESTS,

@@ -7,15 +7,19 @@ import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from purge_study.ledger.folding import fold
 from purge_study.ledger.hashing import Hasher
 from purge_study.ledger.ledger import Ledger
 from purge_study.ledger.refreshing import judge_all_anew, refresh
+from purge_study.lists.matching import find_matches
+from purge_study.lists.memory import ListMemory, matching
 from purge_study.planning.decision import Circumstances, Decision
 from purge_study.planning.documents import write_documents
 from purge_study.planning.making import make_plan
 from purge_study.planning.memory import Memory
+from purge_study.planning.plan import Plan
 from purge_study.policy.policy import local_day
 from purge_study.rulebook import Rulebook, read_rulebook
 from purge_study.run import Run, partitions_of
@@ -62,10 +66,14 @@ async def preview(clients: Clients, say: Say) -> Preview:
         await run.ledger.note(replace(await run.ledger.progress(), judged_by=None, judging=None, judged_to=None))
         await refresh(run, rulebook)
         await judge_all_anew(run, rulebook)
-    made_at = clock.now()
-    plan = await make_plan(run, rulebook, local_day(rulebook.policy, made_at), unmatched_holds=())
+    plan = await _plan(run, rulebook, made_at := clock.now())
     decision = Decision(plan, Circumstances(PurgeMode.REPORT, rulebook.policy.brakes, Memory()))
     return Preview(rulebook, decision, await write_documents(clients, run.ledger, decision, made_at))
+
+
+async def _plan(run: Run, rulebook: Rulebook, now: datetime) -> Plan:
+    holds = matching(ListMemory(), rulebook, await find_matches(run, rulebook))
+    return await make_plan(run, rulebook, local_day(rulebook.policy, now), holds.unmatched)
 
 
 async def _run(clients: Clients) -> Run:

@@ -91,7 +91,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
         "undated": make_instance(StudyDate="", Modality="CT"),
     }
     (folder / "holds").mkdir()
-    (folder / "holds/litigation.csv").write_text(f"study_instance_uid\n{studies['held'].study}\n#end,1\n")
+    (folder / "holds/litigation.csv").write_text(f"study_instance_uid\n{studies['held'].study}\n1.2.3\n#end,2\n")
     stack = Stack(folder / "stack", dicom_options=["--clock-ahead-seconds", "-3600"])
     try:
         stack.start_dicom_service()
@@ -126,6 +126,7 @@ def test_what_would_go_and_nothing_goes(archive: Archive) -> None:
     assert " 2  everything else, CT" in done.stdout
     assert "held by litigation: 1" in done.stdout
     assert "a date that a rule counts from is not known: 1." in done.stdout
+    assert "a hold that holds nothing: holds/litigation.csv, line 3" in done.stdout
     assert "first_run: " in done.stdout
     counts = archive.service("GET", "/admin/requests").json()
     assert counts["delete"]["requests"] == counts["store"]["requests"] == 0
