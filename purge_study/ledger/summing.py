@@ -79,14 +79,14 @@ class Summing:
             yield from (self._hasher.patient(patient_id, issuer) for issuer in issuers or [""])
 
 
-def _tag(keyword: str) -> str:
+def _tag(keyword: str) -> str | None:
     tag = tag_for_keyword(keyword)
-    return "" if tag is None else f"{tag:08X}"
+    return None if tag is None else f"{tag:08X}"
 
 
-def _texts(instance: Instance, tag: str) -> Iterator[str]:
+def _texts(instance: Instance, tag: str | None) -> Iterator[str]:
     """Yield the values of an element as text, without blanks at their ends; blank ones are none."""
-    for value in _values_of(instance.get(tag)):
+    for value in _values_of(instance.get(tag) if tag else None):
         for text in _texts_of(value):
             if stripped := text.strip(_BLANKS):
                 yield stripped

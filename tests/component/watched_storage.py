@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from azure.core.pipeline.transport import AioHttpTransport
+from azure.data.tables.aio import TableServiceClient
 from azure.storage.blob.aio import BlobServiceClient, ExponentialRetry
 from azure.storage.queue.aio import QueueServiceClient
 
@@ -88,5 +89,6 @@ async def watched(clients: Clients, watch: Watch) -> AsyncIterator[Clients]:
     async with (
         BlobServiceClient.from_connection_string(connection, transport=_Transport(watch), **options) as storage,
         QueueServiceClient.from_connection_string(connection, transport=_Transport(watch), **options) as queues,
+        TableServiceClient.from_connection_string(connection, transport=_Transport(watch), retry_total=0) as tables,
     ):
-        yield replace(clients, storage=storage, queues=queues)
+        yield replace(clients, storage=storage, queues=queues, tables=tables)

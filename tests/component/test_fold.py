@@ -1,0 +1,190 @@
+"""The change feed, folded into the ledger: at the local service, by its real routes."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from purge_study.ledger import folding
+from purge_study.ledger.folding import fold
+from purge_study.ledger.ledger import Progress
+from purge_study.ledger.row import StudyKey
+from purge_study.run import OutOfTime, Run
+from shared import clock
+from shared.settings import RETENTION_RECORDS
+from shared.tombstones import tombstone_name
+from tests.component.archive import A, Archive, B, archive_in, kill, out_of_time, sample_of, table_of
+from tests.component.watched_storage import Killed, Watch
+from tests.ledger_rows import row
+
+LAG = timedelta(minutes=5)
+
+
+@pytest.fixture
+def archive(azurite: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Archive]:
+    """An archive that is empty at first, whose feed is taken in two changes at a time."""
+    monkeypatch.setattr(folding, "_CHANGES_AT_ONCE", 2)
+    with archive_in(tmp_path, azurite, monkeypatch) as archive:
+        yield archive
+
+
+async def received(run: Run) -> dict[StudyKey, datetime | None]:
+    """Return what is marked, and when each was received."""
+    rows = [await run.ledger.find(key) async for key in run.ledger.marked()]
+    return {row.key: row.received for row in rows if row}
+
+
+async def test_newest_create_counts(archive: Archive) -> None:
+    """Whatever else happened to a study: replaced, deleted in part, or sent again."""
+    first, second = sample_of("1"), sample_of("1")
+    second.study = first.study
+    key = archive.store(first)
+    archive.wait(days=1)
+    archive.store(second)
+    archive.wait(days=1)
+    archive.delete(first.path)
+    archive.wait(days=1)
+    async with archive.run() as run:
+        await fold(run)
+        assert await received(run) == {key: archive.created(second)}
+        archive.store(first)
+        archive.wait(days=1)
+        await fold(run)
+        assert await received(run) == {key: archive.created(first)}
+
+
+async def test_same_uid_in_two_partitions(archive: Archive) -> None:
+    """They are two studies, each with the time of its own instance."""
+    sample = sample_of("1")
+    here = archive.store(sample, A)
+    archive.wait(days=1)
+    there = archive.store(sample, B)
+    archive.wait(days=1)
+    async with archive.run() as run:
+        await fold(run)
+        assert await received(run) == {here: archive.created(sample, A), there: archive.created(sample, B)}
+
+
+async def test_empty_feed(archive: Archive) -> None:
+    """All of nothing is folded in, up to some minutes ago."""
+    async with archive.run() as run:
+        await fold(run)
+        progress = await run.ledger.progress()
+        assert progress.is_folded
+        assert progress.mark is not None
+        assert timedelta() <= clock.now() - LAG - progress.mark < LAG
+        assert not await run.ledger.has_marks()
+
+
+async def test_lags_behind(archive: Archive) -> None:
+    """What is younger than FEED_LAG_SECONDS waits: something from before it may become visible yet."""
+    async with archive.run() as run:
+        key = archive.store(sample_of("1"))
+        await fold(run)
+        assert await received(run) == {}
+        archive.wait(minutes=6)
+        await fold(run)
+        assert (await received(run)).keys() == {key}
+
+
+async def test_killed_at_each_write(archive: Archive) -> None:
+    """The next one goes on, and comes to what one that was not killed comes to."""
+    keys = []
+    for number in range(5):
+        keys.append(archive.store(sample_of(str(number))))
+        archive.wait(hours=1)
+    archive.store(sample_of("0").sibling(study=keys[0].uid))
+    archive.wait(days=1)
+    watch = Watch()
+    async with archive.run(watch) as run:
+        watch.leave()
+        await fold(run)
+        writes = [number for number, request in enumerate(watch.requests, 1) if not request.startswith("GET")]
+        expected = await received(run)
+    assert expected.keys() == set(keys)
+    for at in writes:
+        async with archive.run(watch) as run:
+            watch.step_in(at, kill, is_after=True)
+            with pytest.raises(Killed):
+                await fold(run)
+            watch.leave()
+            await fold(run)
+            assert await received(run) == expected
+            assert (await run.ledger.progress()).is_folded
+
+
+async def test_out_of_time(archive: Archive) -> None:
+    """It notes how far it came, which is not to the end, and goes on from there, with the last change once more."""
+    keys = []
+    for number in range(5):
+        keys.append(archive.store(sample_of(str(number))))
+        archive.wait(hours=1)
+    async with archive.run() as run:
+        for known in (2, 3):
+            with pytest.raises(OutOfTime):
+                await fold(out_of_time(run))
+            assert (await received(run)).keys() == set(keys[:known])
+            assert not (await run.ledger.progress()).is_folded
+        await fold(run)
+        assert (await received(run)).keys() == set(keys)
+        assert (await run.ledger.progress()).is_folded
+
+
+async def test_what_was_folded_before_comes_again_without_effect(archive: Archive) -> None:
+    """A change in the overlap marks its study once more, and nothing else."""
+    async with archive.run() as run:
+        archive.store(sample_of("1"))
+        archive.wait(minutes=7)
+        await fold(run)
+        before = await table_of(run)
+        archive.wait(minutes=1)
+        await fold(run)
+        after = await table_of(run)
+    assert before.pop("progress") != after.pop("progress")
+    assert before == after
+
+
+async def test_a_mark_ahead_of_the_present(archive: Archive) -> None:
+    """A clock that was wrong by a year noted it: all is folded anew, or a year of changes would go unseen."""
+    async with archive.run() as run:
+        key = archive.store(sample_of("1"))
+        archive.wait(days=1)
+        await run.ledger.note(Progress(clock.now() + timedelta(days=365), is_folded=True))
+        await fold(run)
+        assert (await received(run)).keys() == {key}
+        progress = await run.ledger.progress()
+        assert progress.mark is not None
+        assert progress.mark < clock.now()
+
+
+@pytest.mark.parametrize(("looked_at", "deleted_at", "is_late"), [(-1, 1, True), (1, 2, False), (-2, -1, False)])
+async def test_late_instance(
+    archive: Archive, caplog: pytest.LogCaptureFixture, looked_at: int, deleted_at: int, is_late: bool
+) -> None:
+    """One that came between the last look and the deletion is told, once; an earlier or a later one is not."""
+    caplog.set_level(logging.INFO, "dicom_dropbox")
+    sample = sample_of("1")
+    key = archive.store(sample)
+    created = archive.created(sample)
+    archive.delete(sample.study_path)
+    archive.wait(days=1)
+    async with archive.run() as run:
+        await run.ledger.write([row(key, purged_at=created)])
+        await bury(run, key, *(created + timedelta(seconds=seconds) for seconds in (looked_at, deleted_at)))
+        await fold(run)
+        await run.ledger.note(Progress())
+        await fold(run)
+    lines = [json.loads(record.message) for record in caplog.records if record.name == "dicom_dropbox"]
+    assert lines == [{"event": "purged_late_instance"}] * is_late
+
+
+async def bury(run: Run, key: StudyKey, looked_at: datetime, deleted_at: datetime) -> None:
+    """Write a study's tombstone."""
+    tombstone = {"looked_at": looked_at.isoformat(), "deleted_at": deleted_at.isoformat()}
+    blob = run.clients.container(RETENTION_RECORDS).get_blob_client(tombstone_name(key.partition, key.uid))
+    await blob.upload_blob(json.dumps(tombstone), overwrite=True)

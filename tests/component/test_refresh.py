@@ -1,0 +1,303 @@
+"""Marked studies, read at the local service and judged with their patients' others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from secrets import token_hex
+
+import pytest
+
+from purge_study.ledger import refreshing
+from purge_study.ledger.folding import fold
+from purge_study.ledger.ledger import Counts
+from purge_study.ledger.refreshing import judge_all_anew, judge_patients, refresh
+from purge_study.ledger.row import StudyKey
+from purge_study.policy.facts import Values
+from purge_study.policy.policy import State
+from purge_study.rulebook import Rulebook
+from purge_study.run import OutOfTime, Run
+from shared.dicomweb import StatusError
+from tests.component.archive import (
+    A,
+    Archive,
+    B,
+    Table,
+    archive_in,
+    check_agrees,
+    kill,
+    out_of_time,
+    put_table,
+    rulebook,
+    sample_of,
+    table_of,
+)
+from tests.component.watched_storage import Killed, Watch
+from tests.dicom_samples import Sample
+
+HEADS_FOR_EVER = """
+[[rule]]
+name = "all"
+keep_years = 12
+from = ["study_date", "patient_last_study"]
+
+[[rule]]
+name = "head"
+when = { description_words = ["head"] }
+keep_forever = true
+"""
+
+
+@pytest.fixture
+def archive(azurite: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Archive]:
+    """An archive that is empty at first, whose studies are taken in two at a time."""
+    monkeypatch.setattr(refreshing, "_STUDIES_AT_ONCE", 2)
+    monkeypatch.setattr(refreshing, "_ROWS_AT_ONCE", 2)
+    with archive_in(tmp_path, azurite, monkeypatch) as archive:
+        yield archive
+
+
+async def bring_up(archive: Archive, run: Run, rules: Rulebook) -> None:
+    """Bring the ledger up to date, as a night does."""
+    archive.wait(days=1)
+    await fold(run)
+    await refresh(run, rules)
+    check_agrees(await table_of(run))
+
+
+async def last_days(run: Run, *keys: StudyKey) -> list[date | None]:
+    """Return until when studies are kept."""
+    rows = [await run.ledger.find(key) for key in keys]
+    return [row.judgement.keep_until if row and row.judgement else None for row in rows]
+
+
+async def test_what_is_read(archive: Archive) -> None:
+    """What the rules need of all instances, whose study it is, its accession numbers; received by the feed."""
+    one = sample_of("007", x00080050=("SH", "ACC-1"), x00081030=("LO", "Head"))
+    other = one.sibling(elements={**one.elements, 0x00080050: ("SH", b"ACC-2"), 0x00081030: None})
+    key = archive.store(one)
+    archive.wait(days=1)
+    archive.store(other)
+    async with archive.run() as run:
+        await bring_up(archive, run, rulebook(HEADS_FOR_EVER))
+        row = await run.ledger.find(key)
+        assert row is not None
+        assert row.reading is not None
+        assert row.received == archive.created(other)
+        assert row.reading.instances == 2
+        assert row.reading.patient == run.hasher.patient("007")
+        assert row.reading.accessions == {run.hasher.accession("ACC-1"), run.hasher.accession("acc-2")}
+        assert row.reading.attributes["StudyDate"] == Values(frozenset({"20160305"}), is_complete=True)
+        assert row.reading.attributes["StudyDescription"] == Values(frozenset({"Head"}), is_complete=False)
+        assert row.reading.etag
+        assert row.reading.is_whole
+        assert not await run.ledger.has_marks()
+
+
+async def test_a_later_study_keeps_the_earlier_ones(archive: Archive) -> None:
+    """In whatever partition it is; once somebody else has deleted it, they are judged without it."""
+    early, late, stranger = sample_of("1"), sample_of("1", "20200101"), sample_of("2", "20210101")
+    kept = archive.store(early, A)
+    async with archive.run() as run:
+        await bring_up(archive, run, rulebook())
+        assert await last_days(run, kept) == [date(2026, 3, 5)]
+        later = archive.store(late, B)
+        archive.store(stranger, B)
+        await bring_up(archive, run, rulebook())
+        assert await last_days(run, kept, later) == [date(2030, 1, 1)] * 2
+        archive.delete(late.study_path, B)
+        await bring_up(archive, run, rulebook())
+        assert await last_days(run, kept) == [date(2026, 3, 5)]
+        assert await run.ledger.find(later) is None
+        assert (await run.ledger.counts()).studies == 2
+
+
+async def test_a_study_that_changes_hands(archive: Archive) -> None:
+    """Where an instance is replaced by one with another PatientID, both patients' studies are judged anew."""
+    old, new, moved = sample_of("1"), sample_of("2"), sample_of("1", "20200101")
+    keys = [archive.store(sample) for sample in (old, new)]
+    archive.store(moved)
+    async with archive.run() as run:
+        await bring_up(archive, run, rulebook())
+        assert await last_days(run, *keys) == [date(2030, 1, 1), date(2026, 3, 5)]
+        archive.put(Sample(moved.study, moved.series, moved.sop, {**moved.elements, 0x00100020: ("LO", b"2")}))
+        await bring_up(archive, run, rulebook())
+        assert await last_days(run, *keys) == [date(2026, 3, 5), date(2030, 1, 1)]
+
+
+async def test_instances_of_two_patients(archive: Archive) -> None:
+    """Nobody knows whose study it is: it is kept, and keeps the studies of both."""
+    one, other = sample_of("1"), sample_of("2")
+    both = sample_of("1", "20200101")
+    keys = [archive.store(sample) for sample in (one, other)]
+    odd = archive.store(both)
+    archive.store(both.sibling(elements={**both.elements, 0x00100020: ("LO", b"2")}))
+    async with archive.run() as run:
+        await bring_up(archive, run, rulebook('[[rule]]\nname = "all"\nkeep_years = 1\nfrom = ["patient_last_study"]'))
+        assert await last_days(run, *keys) == [date(2021, 1, 1)] * 2
+        assert [row.key async for row in run.ledger.listed()] == [odd]
+        assert odd not in {row.key async for row in run.ledger.due(date.max)}
+
+
+async def test_a_purged_study(archive: Archive) -> None:
+    """Its row outlives it, and it goes on counting as its patient's last; once it is back it is like any other."""
+    early, late = sample_of("1"), sample_of("1", "20200101")
+    kept, purged = archive.store(early), archive.store(late)
+    async with archive.run() as run:
+        await bring_up(archive, run, rulebook())
+        row = await run.ledger.find(purged)
+        assert row is not None
+        archive.delete(late.study_path)
+        await run.ledger.write([replace(row, purged_at=datetime(2026, 1, 1, tzinfo=UTC))])
+        await bring_up(archive, run, rulebook())
+        assert await last_days(run, kept) == [date(2030, 1, 1)]
+        assert await run.ledger.counts() == Counts(1, {"2030-01": {"CT": 1}})
+        assert not await run.ledger.has_marks()
+        archive.store(late)
+        await bring_up(archive, run, rulebook())
+        row = await run.ledger.find(purged)
+        assert row is not None
+        assert row.purged_at is None
+        assert row.received == archive.created(late)
+        assert await run.ledger.counts() == Counts(2, {"2030-01": {"CT": 2}})
+
+
+async def test_what_comes_again_counts_once(archive: Archive) -> None:
+    """A change that was taken in before, in the overlap, has its study read again and changes nothing."""
+    archive.store(sample_of("1"))
+    async with archive.run() as run:
+        archive.wait(minutes=7)
+        await fold(run)
+        await refresh(run, rulebook())
+        counts = await run.ledger.counts()
+        archive.wait(minutes=1)
+        await fold(run)
+        assert await run.ledger.has_marks()
+        await refresh(run, rulebook())
+        assert await run.ledger.counts() == counts == Counts(1, {"2026-03": {"CT": 1}})
+
+
+async def test_one_that_cannot_be_read(archive: Archive) -> None:
+    """It stays marked, the others go on, and the failure is told; the next night reads it."""
+    keys = [archive.store(sample_of(str(number))) for number in range(5)]
+    archive.wait(days=1)
+    async with archive.run() as run:
+        await fold(run)
+        fault = {"fault": "status", "kind": "metadata", "status": 424, "requests": 1}
+        assert archive.service.http.post(f"{archive.service.root}/admin/faults", json=fault).status_code == 201
+        with pytest.raises(StatusError):
+            await refresh(run, rulebook())
+        left = [key async for key in run.ledger.marked()]
+        assert len(left) == 1
+        assert (await run.ledger.counts()).studies == len(keys) - 1
+        await refresh(run, rulebook())
+        assert (await run.ledger.counts()).studies == len(keys)
+
+
+async def test_another_policy(archive: Archive) -> None:
+    """All studies are judged by it; what it needs and is not known of them is read; the same policy asks nothing."""
+    head = archive.store(sample_of("1", x00081030=("LO", "Head")))
+    other = archive.store(sample_of("2", x00081030=("LO", "Knee")))
+    nameless = archive.store(sample_of("", x00081030=("LO", "Knee")))
+    async with archive.run() as run:
+        await bring_up(archive, run, rulebook())
+        await judge_all_anew(run, rulebook())
+        await judge_all_anew(run, rulebook(HEADS_FOR_EVER))
+        rows = [await run.ledger.find(key) for key in (head, other, nameless)]
+        states = [row.judgement.state for row in rows if row and row.judgement]
+        assert [states[0], states[2]] == [State.FOREVER, State.UNKNOWN]
+        assert await last_days(run, other) == [date(2028, 3, 5)]
+        progress = await run.ledger.progress()
+        assert (progress.judged_by, progress.judging) == (rulebook(HEADS_FOR_EVER).policy_hash, None)
+        before = await table_of(run)
+        await judge_all_anew(run, rulebook(HEADS_FOR_EVER))
+        assert await table_of(run) == before
+        check_agrees(before)
+
+
+async def test_out_of_time(archive: Archive) -> None:
+    """What is left of either waits for the next run, which goes on, or begins anew with yet another policy."""
+    for number in range(5):
+        archive.store(sample_of(str(number)))
+    archive.wait(days=1)
+    async with archive.run() as run:
+        await fold(run)
+        with pytest.raises(OutOfTime):
+            await refresh(out_of_time(run), rulebook())
+        await refresh(run, rulebook())
+        with pytest.raises(OutOfTime):
+            await judge_all_anew(out_of_time(run), rulebook(HEADS_FOR_EVER))
+        progress = await run.ledger.progress()
+        assert (progress.judged_by, progress.judging) == (None, rulebook(HEADS_FOR_EVER).policy_hash)
+        assert progress.judged_to is not None
+        await judge_all_anew(run, rulebook())
+        rows = [row async for _, rows in run.ledger.groups() for row in rows]
+        assert {row.judged_by for row in rows} == {rulebook().policy_hash}
+        assert len(rows) == 5
+
+
+async def test_patients_of_a_list(archive: Archive) -> None:
+    """Those that are named are judged anew, and nobody else."""
+    one, other = archive.store(sample_of("1")), archive.store(sample_of("2"))
+    async with archive.run() as run:
+        await bring_up(archive, run, rulebook())
+        patient = run.hasher.patient("1")
+        assert patient is not None
+        await judge_patients(run, rulebook(HEADS_FOR_EVER), [patient.group])
+        rows = [await run.ledger.find(key) for key in (one, other)]
+        assert [row.judged_by for row in rows if row] == [
+            rules.policy_hash for rules in (rulebook(HEADS_FOR_EVER), rulebook())
+        ]
+
+
+async def test_killed_at_each_write(archive: Archive) -> None:
+    """No index or count disagrees, and the next run comes to what one that was not killed comes to."""
+    early, late, gone = sample_of("1"), sample_of("1", "20200101"), sample_of("1", "20220101")
+    archive.store(early)
+    archive.store(gone)
+    key = token_hex()
+    async with archive.run(key=key) as run:
+        await bring_up(archive, run, rulebook())
+        before = await table_of(run)
+    archive.store(late)
+    archive.delete(gone.study_path)
+    archive.wait(days=1)
+    writes, expected = await night_without_a_kill(archive, key, before)
+    for at in writes:
+        watch = Watch()
+        async with archive.run(watch, key=key) as run:
+            await put_table(run, before)
+            watch.step_in(at, kill, is_after=True)
+            with pytest.raises(Killed):
+                await night(run)
+            watch.leave()
+            check_agrees(await table_of(run))
+            await night(run)
+            check_agrees(await table_of(run))
+            assert without_mark(await table_of(run)) == expected
+
+
+async def night(run: Run) -> None:
+    """Bring the ledger up to date, by another policy."""
+    await fold(run)
+    await refresh(run, rulebook(HEADS_FOR_EVER))
+    await judge_all_anew(run, rulebook(HEADS_FOR_EVER))
+
+
+async def night_without_a_kill(archive: Archive, key: str, before: Table) -> tuple[list[int], Table]:
+    """Return the numbers of its requests that write, and what stands in the table after it."""
+    watch = Watch()
+    async with archive.run(watch, key=key) as run:
+        await put_table(run, before)
+        watch.leave()
+        await night(run)
+        writes = [number for number, request in enumerate(watch.requests, 1) if not request.startswith("GET")]
+        assert len(writes) > 6
+        return writes, without_mark(await table_of(run))
+
+
+def without_mark(table: Table) -> Table:
+    """Return a table without the time up to which the feed is folded in: that passes."""
+    return {key: {name: value for name, value in row.items() if name != "mark"} for key, row in table.items()}

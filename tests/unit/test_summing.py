@@ -1,0 +1,95 @@
+"""What the instances of a study tell together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from purge_study.ledger.hashing import Hasher
+from purge_study.ledger.row import Reading
+from purge_study.ledger.summing import Summing
+from purge_study.policy.facts import Values
+
+HASHER = Hasher("a key of the tests")
+KEYWORDS = ["Modality", "StudyDate", "ReferringPhysicianName", "SeriesNumber", "RequestAttributesSequence", "NoKeyword"]
+
+
+def summed(*instances: dict[str, Any]) -> Reading:
+    summing = Summing(KEYWORDS, HASHER)
+    for instance in instances:
+        summing.add(instance)
+    return summing.reading("etag")
+
+
+def element(vr: str, *values: object) -> dict[str, object]:
+    return {"vr": vr, "Value": list(values)}
+
+
+@pytest.mark.parametrize(
+    ("keyword", "instances", "values"),
+    [
+        ("Modality", [{"00080060": element("CS", "CT")}] * 2, Values(frozenset({"CT"}), True)),
+        (
+            "Modality",
+            [{"00080060": element("CS", "CT ")}, {"00080060": element("CS", "SR", "\0")}],
+            Values(frozenset({"CT", "SR"}), True),
+        ),
+        ("Modality", [{"00080060": element("CS", "CT")}, {}], Values(frozenset({"CT"}), False)),
+        ("Modality", [{"00080060": element("CS", "  ", None)}], Values()),
+        ("Modality", [{"00080060": {"vr": "CS"}}], Values()),
+        ("Modality", [{"00080060": {"vr": "CS", "Value": "CT"}}], Values()),
+        ("Modality", [{"00080060": "CT"}], Values()),
+        ("Modality", [], Values()),
+        ("SeriesNumber", [{"00200011": element("IS", 7)}], Values(frozenset({"7"}), True)),
+        (
+            "ReferringPhysicianName",
+            [{"00080090": element("PN", {"Alphabetic": "House^Gregory", "Ideographic": "家"})}],
+            Values(frozenset({"House^Gregory", "家"}), True),
+        ),
+        ("RequestAttributesSequence", [{"00400275": element("SQ", {"00080050": element("SH", "A")})}], Values()),
+        ("NoKeyword", [{"": element("LO", "A")}], Values()),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_values_over_all_instances(keyword: str, instances: list[dict[str, Any]], values: Values) -> None:
+    """Each value that an instance has, and whether every instance has one; sequences and odd forms are none."""
+    assert summed(*instances).attributes[keyword] == values
+
+
+def of_patient(patient_id: str, issuer: str | None = None) -> dict[str, Any]:
+    told = {"00100020": element("LO", patient_id)}
+    return told if issuer is None else {**told, "00100021": element("LO", issuer)}
+
+
+def test_whose_study_it_is() -> None:
+    """It is the one patient's whom all instances name, with the same issuer; nobody's where none names any."""
+    assert summed(of_patient("1 "), of_patient("1")).patient == HASHER.patient("1")
+    assert summed(of_patient("1", "H"), of_patient("1", "h")).patient == HASHER.patient("1", "H")
+    nobody = summed(of_patient(" "), {})
+    assert (nobody.patient, nobody.all_patients, nobody.is_whole) == (None, frozenset(), True)
+
+
+@pytest.mark.parametrize(
+    "instances",
+    [
+        [of_patient("1"), of_patient("2")],
+        [of_patient("1"), of_patient("01")],
+        [of_patient("1"), {}],
+        [of_patient("1", "A"), of_patient("1", "B")],
+        [of_patient("1", "A"), of_patient("1")],
+    ],
+)
+def test_instances_that_do_not_agree(instances: list[dict[str, Any]]) -> None:
+    """Then it may be everybody's whom any instance names, and is not known in full."""
+    reading = summed(*instances)
+    assert reading.patient is None
+    assert not reading.is_whole
+    assert reading.all_patients == {one.patient for one in (summed(instance) for instance in instances) if one.patient}
+
+
+def test_accession_numbers_and_instances() -> None:
+    """Those of all instances count, as hashes; a blank one is none."""
+    reading = summed(*({"00080050": element("SH", number)} for number in ("A1", "0a1", "B2", " ")))
+    assert reading.accessions == {HASHER.accession("A1"), HASHER.accession("b2")}
+    assert (reading.instances, reading.etag) == (4, "etag")
