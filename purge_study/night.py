@@ -79,7 +79,7 @@ async def _night(run: Run) -> None:
         if code not in REPORTS:
             _refuse(code)
     deleted = await _carry_out(run, rulebook, decision, plan_id)
-    return _end(run, decision, deleted, started)
+    return _end(run, decision, plan_id, deleted, started)
 
 
 async def _rulebook(run: Run) -> Rulebook:
@@ -129,18 +129,12 @@ def _end_without_plan(run: Run, hindrance: Halt | RulebookFault | OutOfTime, sta
     _say_end(run, reason=code, deleted=0, started=started)
 
 
-def _end(run: Run, decision: Decision, deleted: int, started: float) -> None:
+def _end(run: Run, decision: Decision, plan_id: str, deleted: int, started: float) -> None:
     plan, stops = decision.plan, decision.stops
-    reason = stops[0] if stops else None
-    _say_end(run, reason=reason, deleted=deleted, started=started, examined=plan.studies, due=plan.count)
+    figures: dict[str, object] = {"plan": plan_id, "examined": plan.studies, "due": plan.count}
+    _say_end(run, reason=stops[0] if stops else None, deleted=deleted, started=started, **figures)
 
 
-def _say_end(run: Run, *, reason: str | None, deleted: int, started: float, **figures: int) -> None:
-    event(
-        "retention_night",
-        mode=run.clients.settings.purge_mode.value,
-        reason=reason,
-        deleted=deleted,
-        seconds=round(time.monotonic() - started, 3),
-        **figures,
-    )
+def _say_end(run: Run, *, reason: str | None, deleted: int, started: float, **figures: object) -> None:
+    told = {"reason": reason, "deleted": deleted, "seconds": round(time.monotonic() - started, 3), **figures}
+    event("retention_night", level=logging.INFO, mode=run.clients.settings.purge_mode.value, **told)

@@ -34,6 +34,7 @@ FIELDS: Final = frozenset(
         "examined",
         "mode",
         "oldest_pending_seconds",
+        "plan",  # its id
         "queued",
         "reason",
         "request_id",

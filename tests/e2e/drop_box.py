@@ -160,11 +160,11 @@ class DropBox:
         """Return all that the app and its host have written."""
         return (self.stack.folder / "app.log").read_text()
 
-    def events(self, name: str) -> list[dict[str, Any]]:
-        """Return the app's events of one name, in order; a line that is still being written is none yet."""
+    def events(self, *names: str) -> list[dict[str, Any]]:
+        """Return the app's events of some names, in order; a line that is still being written is none yet."""
         written = self.log().rpartition("\n")[0]
         lines = [line[line.index("{") :] for line in written.splitlines() if '"event": ' in line]
-        return [event for event in map(json.loads, lines) if event["event"] == name]
+        return [event for event in map(json.loads, lines) if event["event"] in names]
 
 
 def wait_for(look: Callable[[], T | None], otherwise: str | Callable[[], str]) -> T:

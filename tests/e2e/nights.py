@@ -75,13 +75,12 @@ class Nights:
 
     def night(self) -> Night:
         """Have the timer's function run, and return what it left."""
-        nights, refusals, plans = self._nights(), len(self.box.events("retention_refused")), self._plans()
+        nights, refusals = self._nights(), len(self.box.events("retention_refused"))
         self.stack.fire("purge_study")
-        wait_for(lambda: self._nights()[len(nights) :] or None, "the night has no end")
+        [event] = wait_for(lambda: self._nights()[len(nights) :] or None, "the night has no end")
         refused = [event["reason"] for event in self.box.events("retention_refused")[refusals:]]
-        new = sorted(self._plans() - plans)
-        lines = self.records(new[-1]).splitlines() if new else []
-        return Night(self._nights()[-1], tuple(refused), tuple(map(json.loads, lines)))
+        lines = self.records(f"plans/{event['plan']}.jsonl").splitlines() if "plan" in event else []
+        return Night(event, tuple(refused), tuple(map(json.loads, lines)))
 
     def records(self, name: str) -> bytes:
         """Return a blob of the records."""
@@ -98,11 +97,7 @@ class Nights:
         return [self.box.storage.get_blob_client(VAULT, name).download_blob().readall() for name in names]
 
     def _nights(self) -> list[dict[str, Any]]:
-        return self.box.events("retention_night") + self.box.events("retention_failed")
-
-    def _plans(self) -> set[str]:
-        names = self._names(RETENTION_RECORDS, "plans/")
-        return {name for name in names if name.endswith(".jsonl") and not name.endswith(".listed.jsonl")}
+        return self.box.events("retention_night", "retention_failed")
 
     def _names(self, container: str, prefix: str) -> list[str]:
         try:

@@ -52,6 +52,7 @@ def test_fields_are_few() -> None:
         "examined",
         "mode",
         "oldest_pending_seconds",
+        "plan",
         "queued",
         "reason",
         "request_id",
