@@ -106,7 +106,7 @@ class Decision:
     def obstacles(self) -> tuple[str, ...]:
         """Codes of what keeps anything from being deleted, and the plan from counting."""
         unreadable = () if self.met.memory.is_readable else ("memory_unreadable",)
-        return (*self.met.obstacles, *unreadable)
+        return tuple(dict.fromkeys((*self.met.obstacles, *unreadable)))
 
     @cached_property
     def reports(self) -> tuple[str, ...]:

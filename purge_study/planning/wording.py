@@ -84,9 +84,9 @@ OBSTACLES: Final = {
         "Nothing to do: the next run goes on where this one stopped. If it takes too long, raise PURGE_BUDGET_SECONDS.",
     ),
     "memory_unreadable": (
-        "What the app remembers of earlier nights cannot be read, or the last accepted plan is not as it was.",
-        "Find out who changed memory/nights.json or the plans in retention-records. With memory/nights.json deleted, "
-        "the next run is a report, as the first one ever.",
+        "What the app remembers of earlier nights or of lists, or the last plan that counts, is not as it was written.",
+        "Find out who changed memory/ or plans/ in retention-records. With memory/nights.json deleted, or the memory "
+        "of lists, the next run is a report, as the first one ever.",
     ),
 }
 

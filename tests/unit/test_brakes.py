@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 
 from purge_study.planning.brakes import limits_of
 from purge_study.planning.memory import Memory, Night
+from purge_study.planning.plan import Item
 from purge_study.policy.model import Brakes
-from tests.retention_plans import DAY, night
+from tests.retention_plans import DAY, decision, item, memory, night, plan
 
 # Ten nights with 4, 6, 8 and so on; their median is 13.
 USUAL = tuple(night(days_ago, 2 + 2 * days_ago) for days_ago in range(10, 0, -1))
@@ -121,3 +123,45 @@ def test_runs_of_a_day_share_its_limits(today: tuple[Night, ...], per_night: int
     """A timer that fires twice does not delete twice as much."""
     limits = limits_of(Brakes(), Memory((*USUAL, *today)), 1000, DAY)
     assert (limits.per_night, limits.unapproved) == (per_night, unapproved)
+
+
+def documented(heading: str) -> list[list[str]]:
+    """Return the rows of the table of docs/retention.md that begins with this heading."""
+    text = (Path(__file__).parents[2] / "docs/retention.md").read_text()
+    lines = text.partition(f"| {heading} |")[2].splitlines()[2:]
+    table = lines[: next(number for number, line in enumerate(lines) if not line.startswith("|"))]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
+
+
+def number(text: str) -> float:
+    return float(text.replace(",", ""))
+
+
+@pytest.mark.parametrize("example", documented("studies in all"))
+def test_the_examples_of_the_share(example: list[str]) -> None:
+    """The document's examples are what a night comes to."""
+    studies, share, allowed, newly_due, tonight = example
+    of = plan(items_of(newly_due), studies=int(number(studies)))
+    made = decision(of, brakes=Brakes(max_share=number(share)))
+    assert made.limits.newly_due == number(allowed)
+    assert bool(made.items) == (tonight == "goes")
+
+
+@pytest.mark.parametrize("example", documented("last nights"))
+def test_the_examples_of_the_usual(example: list[str]) -> None:
+    """The document's examples are what a night comes to."""
+    deleted, since, usual, allowed, tonight, outcome = example
+    days_ago = range(int(since), 99)
+    nights = [night(ago, int(count)) for ago, count in zip(days_ago, reversed(deleted.split(", ")), strict=False)]
+    of = plan(items_of(tonight), studies=10**6)
+    made = decision(of, memory=memory(*reversed(nights)))
+    assert (made.limits.usual, made.limits.unapproved) == (_or_none(usual), _or_none(allowed))
+    assert bool(made.items) == outcome.startswith("goes")
+
+
+def items_of(count: str) -> list[Item]:
+    return [item(one) for one in range(int(number(count)))]
+
+
+def _or_none(text: str) -> float | None:
+    return number(text) if text else None
