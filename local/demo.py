@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,11 @@ from rich.table import Table
 from local import samples
 from local.process import PartFailed
 from local.stack import Stack
+from local.up import data_folder
 
 WAIT_SECONDS = 90
+YEARS_LATER = timedelta(days=11 * 366)
+RULES = Path(__file__).parent / "retention"
 _JSON = {"Accept": "application/dicom+json"}
 
 
@@ -109,6 +113,8 @@ class Demo:
         self._look_up()
         self._chapter("Fetching instances through the app")
         self._fetch(stored)
+        self._chapter("What retention would delete, eleven years later")
+        self._plan_retention()
         self._say_totals(len(stored) + len(odd))
 
     def _chapter(self, title: str) -> None:
@@ -196,10 +202,66 @@ class Demo:
                 raise Surprise(f"{drop.name}: what comes back ({response.status_code}) is not what was dropped")
             self._console.print(f"{len(response.content):>9,} B  byte for byte  {drop.name}")
 
+    def _plan_retention(self) -> None:
+        before = len(self._search("studies"))
+        policies = self._storage.get_container_client("retention-policy")
+        for name in ("policy.toml", "holds/litigation.csv"):
+            policies.upload_blob(name, (RULES / name).read_bytes())
+        self._console.print(
+            "[dim]Into retention-policy go policy.toml and holds/litigation.csv; then the clocks are set."
+        )
+        self._stack.set_clock(YEARS_LATER.total_seconds())
+        self._stack.fire("purge_study")
+        plan = self._plan()
+        self._tell_plan(plan)
+        if len(self._search("studies")) != before:
+            raise Surprise("a study is gone, and nothing was to be deleted")
+        self._console.print("Nothing is deleted: PURGE_MODE is report, and a first plan is there to be read.")
+        self._keep_page(plan)
+
+    def _plan(self) -> str:
+        """Wait for tonight's plan and return its id: its JSON lines are written last."""
+        records = self._storage.get_container_client("retention-records")
+        deadline = time.monotonic() + WAIT_SECONDS
+        while time.monotonic() < deadline:
+            for name in records.list_blob_names(name_starts_with="plans/"):
+                if name.endswith(".jsonl") and not name.endswith(".listed.jsonl"):
+                    return name.removesuffix(".jsonl")
+            self._stack.check()
+            time.sleep(0.1)
+        raise Surprise("no plan was made")
+
+    def _tell_plan(self, plan: str) -> None:
+        head, *due = self._json_lines(f"{plan}.jsonl")
+        for study in due:
+            self._console.print(_due(study))
+        for study in self._json_lines(f"{plan}.listed.jsonl")[1:]:
+            words = " ".join(doubt["words"] for doubt in study["doubts"])
+            self._console.print(f"…{study['study'][-20:]:20}  [bold]kept[/]: {words}")
+        counts = f"{head['to_delete']} would go, {head['held']} held, {sum(head['listed'].values())} kept in doubt"
+        self._console.print(f"Of {head['studies']} studies: {counts}.")
+
+    def _json_lines(self, name: str) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in (self._blob("retention-records", name) or b"").splitlines()]
+
+    def _keep_page(self, plan: str) -> None:
+        """Keep the plan's page where it can be opened after the demo."""
+        page = data_folder() / "demo-plan.html"
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.write_bytes(self._blob("retention-records", f"{plan}.html") or b"")
+        self._console.print(f"The plan as a page, with what goes when: {page.as_uri()}")
+
     def _say_totals(self, dropped: int) -> None:
         verdicts = ", ".join(f"{count} {verdict}" for verdict, count in sorted(self._verdicts.items()))
         self._console.print()
         self._console.print(f"[bold]Totals:[/] {dropped} files dropped: {verdicts}. All as expected.")
+
+
+def _due(study: dict[str, Any]) -> str:
+    anchor, day = max(study["dates"].items(), key=lambda date: date[1])
+    fate = f"[bold]held[/] by {', '.join(study['held_by'])}" if study["held_by"] else "[bold]due[/]"
+    term = f"{study['rule']}, kept until {study['keep_until']}"
+    return f"…{study['study'][-20:]:20}  {fate}: {'+'.join(study['modalities'])}, {term} [dim](from {anchor}, {day})"
 
 
 def _value(dataset: dict[str, Any], tag: str) -> str:

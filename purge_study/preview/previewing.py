@@ -7,25 +7,16 @@ import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
 
-from purge_study.ledger.folding import fold
 from purge_study.ledger.hashing import Hasher
 from purge_study.ledger.ledger import Ledger
-from purge_study.ledger.refreshing import judge_all_anew, refresh
-from purge_study.lists.matching import find_matches
-from purge_study.lists.memory import ListMemory, matching
-from purge_study.planning.decision import Circumstances, Decision
+from purge_study.planning.decision import Decision
 from purge_study.planning.documents import write_documents
-from purge_study.planning.making import make_plan
-from purge_study.planning.memory import Memory
-from purge_study.planning.plan import Plan
-from purge_study.policy.policy import local_day
+from purge_study.preparing import prepare
 from purge_study.rulebook import Rulebook, read_rulebook
 from purge_study.run import Run, partitions_of
 from shared import clock
 from shared.clients import Clients
-from shared.settings import PurgeMode
 
 _SAY_EVERY_SECONDS = 0.5
 Say = Callable[[str], None]
@@ -58,28 +49,20 @@ async def preview(clients: Clients, say: Say) -> Preview:
         ConfigurationError: settings are missing.
         DICOMwebError, AzureError: the service or the storage failed; the next preview goes on from here.
     """
-    run = await _run(clients)
-    rulebook = await read_rulebook(clients, run.hasher)  # its mistakes are told before hours of reading
-    async with _saying(run.ledger, say):
-        await fold(run)
-        # Dates of lists may have changed as well, and there is no memory of them here.
-        await run.ledger.note(replace(await run.ledger.progress(), judged_by=None, judging=None, judged_to=None))
-        await refresh(run, rulebook)
-        await judge_all_anew(run, rulebook)
-    plan = await _plan(run, rulebook, made_at := clock.now())
-    decision = Decision(plan, Circumstances(PurgeMode.REPORT, rulebook.policy.brakes, Memory()))
-    return Preview(rulebook, decision, await write_documents(clients, run.ledger, decision, made_at))
-
-
-async def _plan(run: Run, rulebook: Rulebook, now: datetime) -> Plan:
-    holds = matching(ListMemory(), rulebook, await find_matches(run, rulebook))
-    return await make_plan(run, rulebook, local_day(rulebook.policy, now), holds.unmatched)
-
-
-async def _run(clients: Clients) -> Run:
     ledger = await Ledger.open(clients)
     hasher = Hasher(clients.settings.ledger_key or "")
-    return Run(clients, ledger, hasher, await partitions_of(clients.dicom), ends_at=math.inf, lease=None)
+    rulebook = await read_rulebook(clients, hasher)  # its mistakes are told before hours of reading
+    run = Run(clients, ledger, hasher, await partitions_of(clients.dicom), ends_at=math.inf, lease=None)
+    async with _saying(ledger, say):
+        await _forget_judgements(ledger)
+        decision, _ = await prepare(run, rulebook)
+    return Preview(rulebook, decision, await write_documents(clients, ledger, decision, clock.now()))
+
+
+async def _forget_judgements(ledger: Ledger) -> None:
+    """Have all studies judged anew: lists may be others than those of the last preview, which nobody remembers."""
+    progress = await ledger.progress()
+    await ledger.note(replace(progress, judged_by=None, judging=None, judged_to=None))
 
 
 @asynccontextmanager
