@@ -60,7 +60,7 @@ async def get_plan(http: HttpRequest) -> Response:
     """
     clients = get_clients()
     check_sees_all(http, clients)
-    wanted, plan = _format(http), plan_in(http)
+    plan, wanted = plan_in(http), _format(http)
     suffix = _JSON_LINES if wanted == "json" else f".{wanted}"
     found = await read_whole(clients.container(RETENTION_RECORDS).get_blob_client(f"{PLANS}{plan}{suffix}"))
     if found is None:

@@ -56,6 +56,10 @@ def drive_lookups(box: DropBox) -> None:
         f"/receipts?name={CANARY}/stored.dcm",
         f"/receipts?name={CANARY}/nothing.dcm",
         f"/receipts?name={CANARY}/nothing.dcm&{CANARY}={CANARY}",
+        f"/retention/studies/{CANARY_UID}.9?partition={CANARY}",
+        f"/retention/studies/{CANARY}?{CANARY}={CANARY}",
+        f"/retention/plans/{CANARY}",
+        f"/retention/plans?before={CANARY}",
     ):
         statuses.add(box.get(path, headers={"Accept": "application/dicom+json", "X-Canary": CANARY}).status_code)
     statuses.add(box.get(f"/studies?PatientName={CANARY}", key=CANARY).status_code)
