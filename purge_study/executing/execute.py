@@ -27,7 +27,7 @@ from shared.leases import LeaseTaken
 from shared.settings import BeforeDelete, PurgeMode
 
 from .intents import remove_intent, write_intent
-from .looking import Seen, check_unchanged, is_gone, look_again
+from .looking import Seen, check_not_put_back, check_unchanged, is_gone, look_again
 from .reasons import Changed, FailedByItself, Gone, Halt
 from .record import Ending, Record, intent_of, new_deletion_id
 from .tombstone import record_deletion
@@ -137,6 +137,7 @@ async def _carry_out(run: Run, key: StudyKey, warrant: Warrant, seen: Seen, inte
     await write_intent(run.clients, intent)
     try:
         await run.check_lease()
+        await check_not_put_back(run, warrant.rulebook, key)
         await check_unchanged(run, key, seen.contents)
         await _check_rules(run, warrant)
     except Exception:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import datetime
 
 from pydicom import Dataset
 
@@ -63,7 +63,9 @@ async def look_again(run: Run, item: Item, rulebook: Rulebook) -> Seen:
     contents = contents_of(metadata, item.key.uid)
     group = await _studies_of_patient(run, item.key, reading, metadata.datasets)
     row = judge_row(rulebook, replace(known, reading=reading), group, local_day(rulebook.policy, at))
-    await _check_holds(run, rulebook, row, local_day(rulebook.policy, at))
+    if rulebook.holds_on(row):
+        raise Changed("hold")
+    await check_not_put_back(run, rulebook, item.key)
     _check(item, known, row, contents)
     attributes = values_of(metadata.datasets, run.clients.settings.tombstone_attributes or ())
     return Seen(at, row, contents, attributes)
@@ -118,8 +120,16 @@ async def _metadata(run: Run, key: StudyKey, etag: str | None = None) -> Metadat
         raise Changed("contents") from None
 
 
-async def _check_holds(run: Run, rulebook: Rulebook, row: Row, today: date) -> None:
-    if rulebook.holds_on(row) or await holds_of_restore(run.clients, row.key, today):
+async def check_not_put_back(run: Run, rulebook: Rulebook, key: StudyKey) -> None:
+    """See that a study is not held since somebody has put it back.
+
+    Whoever puts one back writes this hold first, and then looks for an intent: of the two, one sees the other.
+
+    Raises:
+        Changed: it is.
+        AzureError: it cannot be told.
+    """
+    if await holds_of_restore(run.clients, key, local_day(rulebook.policy, clock.now())):
         raise Changed("hold")
 
 
