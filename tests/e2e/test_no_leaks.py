@@ -87,7 +87,7 @@ def test_no_canary_is_in_any_log(box: DropBox) -> None:
     drive_lookups(box)
     drive_replays(box)
     box.stack.fire("purge_study")
-    wait_for(lambda: box.events("retention_report") or None, "no report")
+    wait_for(lambda: box.events("retention_refused") or None, "no night")
     logs: list[Path] = [log for log in box.stack.folder.glob("*.log") if "azurite" not in log.name]
     assert len(logs) >= 3
     for log in logs:
