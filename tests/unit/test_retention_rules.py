@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from purge_study.policy.dates import fits_age
 from purge_study.policy.facts import StudyFacts
 from purge_study.policy.policy import Doubt, Judgement, State, judge
 from purge_study.policy.words import in_words
@@ -141,6 +142,28 @@ def test_an_age_that_contradicts_the_birth_date_makes_it_unknown(age: str, is_be
     """One year more or less is rounding."""
     facts = having(PatientAge=("045Y", age))
     assert told("age_at_study_from = 18", facts) == (True if is_believed else ("PatientBirthDate",))
+
+
+def test_an_age_fits_while_its_unit_is_one_more_or_less() -> None:
+    """From the first of those days to the last one."""
+    birth = date(2000, 1, 1)
+    for age, first, last in (
+        ("003D", 2, 4),
+        ("003W", 14, 34),
+        ("003M", 61, 152),
+        ("003Y", 731, 1826),
+        ("099Y", 35795, 36890),
+        ("000D", 0, 1),
+    ):
+        fitting = [days for days in range(max(0, first - 3), last + 4) if fits_age(age, birth, birth + timedelta(days))]
+        assert (fitting[0], fitting[-1]) == (first, last)
+        assert len(fitting) == last - first + 1
+
+
+@pytest.mark.parametrize(("birth", "is_believed"), [("1886-03-05", True), ("1885-03-06", True), ("1885-03-05", False)])
+def test_nobody_is_older_than_a_hundred_and_thirty_years(birth: str, is_believed: bool) -> None:
+    """Whoever is born earlier is some system's day zero."""
+    assert told("age_at_study_from = 18", study(birth=birth)) == (True if is_believed else ("PatientBirthDate",))
 
 
 @pytest.mark.parametrize(("age", "is_believed"), [("000D", True), ("002D", True), ("001W", True), ("004D", False)])
@@ -306,6 +329,11 @@ def test_for_ever_beats_every_date_and_every_doubt() -> None:
         assert (judgement.state, judgement.keep_until, judgement.rule) == (State.FOREVER, None, "ever")
     in_doubt = judge(rules, study(modality=None), TODAY)
     assert (in_doubt.state, in_doubt.rule) == (State.UNKNOWN, "all")
+
+
+def test_the_states_are_called_as_they_are_kept() -> None:
+    """In the ledger, in plans and in answers."""
+    assert [state.value for state in State] == ["kept", "due", "forever", "unknown"]
 
 
 def test_without_rules_nothing_is_due() -> None:
