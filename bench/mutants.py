@@ -36,11 +36,17 @@ _POLICY_TESTS = (
     "tests/property/test_retention_policy.py",
     "tests/property/test_retention.py",
 )
+_LIST_TESTS = ("tests/unit/test_lists.py",)
 TESTS = {
     "purge_study/policy/policy.py": _POLICY_TESTS,
     "purge_study/policy/conditions.py": _POLICY_TESTS,
     "purge_study/policy/dates.py": _POLICY_TESTS,
     "purge_study/policy/known.py": _POLICY_TESTS,
+    "purge_study/lists/sheet.py": _LIST_TESTS,
+    "purge_study/lists/cells.py": _LIST_TESTS,
+    "purge_study/lists/holds.py": (*_LIST_TESTS, "tests/unit/test_list_memory.py"),
+    "purge_study/lists/anchors.py": _LIST_TESTS,
+    "purge_study/lists/memory.py": ("tests/unit/test_list_memory.py",),
 }
 
 

@@ -31,7 +31,7 @@ class Anchors:
 
     blob: str
     dates: Mapping[Patient, date]
-    has_end: bool = False
+    has_end: bool
 
     def date_of(self, patient: Patient, *, is_alone: bool) -> date | None:
         """Return a patient's latest date, one in the future too; None where it cannot be told.

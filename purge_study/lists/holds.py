@@ -33,10 +33,10 @@ class HoldLine:
     """
 
     number: int
-    study_instance_uid: str | None = None
-    accession: str | None = None
-    patient: Patient | None = None
-    is_released: bool = False
+    study_instance_uid: str | None
+    accession: str | None
+    patient: Patient | None
+    is_released: bool
 
     @property
     def key(self) -> str:
@@ -69,7 +69,7 @@ class Holds:
 
     blob: str
     lines: tuple[HoldLine, ...]
-    has_end: bool = False
+    has_end: bool
 
     def hold(self, row: Row) -> bool:
         """Say whether a line that is not released matches a study."""
@@ -111,11 +111,9 @@ def read_holds(blob: str, content: bytes, hasher: Hasher, today: date) -> Holds:
         raise ListFault(INVALID, [f"it has none of the columns {', '.join(_IDENTIFIERS)}"])
     lines = []
     for line in sheet:
-        problems = list(_problems(line))
-        for problem in problems:
+        for problem in _problems(line):
             sheet.find(line.number, problem)
-        if not problems:
-            lines.append(_hold(line, hasher, today))
+        lines.append(_hold(line, hasher, today))
     sheet.close()
     holds = Holds(blob, tuple(lines), sheet.has_end)
     _ = holds._by_identifier  # made here: lists are read in a thread

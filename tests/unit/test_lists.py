@@ -145,6 +145,7 @@ def test_without_an_end() -> None:
             "list_invalid",
             [f"line {n}: its study_instance_uid is no UID" for n in (2, 3)],
         ),
+        ("patient_id,issuer\nP1,#N/A\n", "list_invalid", [f"line 2: its issuer {DAMAGED}"]),
         (f"study_instance_uid\n{'1.' * 32}1\n", "list_invalid", ["line 2: its study_instance_uid is no UID"]),
         (
             'patient_id,accession_number\n1.23E+10,1\n1,"1,2e+5"\n#####,\n,"=""007"""\n#REF!,1\n',
@@ -200,9 +201,12 @@ def test_a_list_with_too_many_lines() -> None:
     assert raised.value.problems == ("it has more than 1,000,000 lines",)
 
 
+UID_OF_64 = "1." + "1" * 62
 HELD = [
     ("1.2.3,,,,,", study("1.2.3"), True),
     ("1.2.3,,,,,", study("1.2.33"), False),
+    ("1.2.3,,,,,", study("9.9", "A1", "12"), False),
+    (f"{UID_OF_64},,,,,", study(UID_OF_64), True),
     ("1.2.3,,,,,", Row(StudyKey("other", "1.2.3")), True),
     (",0A7,,,,", study(accession="a7"), True),
     (",a7,,,,", study(accession="0A7"), True),
