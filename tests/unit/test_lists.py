@@ -26,6 +26,7 @@ ALL = "study_instance_uid,accession_number,patient_id,issuer,released,released_b
 KNOWN = "there may be " + ALL.strip().replace(",", ", ")
 NO_TEXT = "it is no text in UTF-8, or in UTF-16 with a byte order mark"
 NO_PAIRS = "its quotation marks do not pair, or a cell is too long"
+NOBODY = "line {}: it names no study and no patient"
 DAMAGED = "has been damaged by a spreadsheet"
 
 
@@ -109,6 +110,7 @@ def test_without_an_end() -> None:
     ("content", "code", "problems"),
     [
         ("", "list_invalid", [f"line 1: it names no column; {KNOWN}"]),
+        ('"patient_id\nCANARY\n', "list_invalid", [f"line 1: it names no column; {KNOWN}"]),
         ("CANARY,CANARY\n", "list_invalid", [f"line 1: it names no column; {KNOWN}"]),
         (
             "patient_id,CANARY,,patient_id\n",
@@ -179,12 +181,13 @@ def test_mistakes(content: str | bytes, code: str, problems: list[str]) -> None:
     assert "CANARY" not in "".join(raised.value.problems)
 
 
-def test_a_list_of_mistakes() -> None:
+@pytest.mark.parametrize(("mistakes", "last"), [(20, NOBODY.format(21)), (21, "and 1 more"), (1030, "and 1,010 more")])
+def test_a_list_of_mistakes(mistakes: int, last: str) -> None:
     """Twenty are told, and how many more there are."""
     with pytest.raises(ListFault) as raised:
-        holds("patient_id,issuer\n" + ",x\n" * 1030)
-    assert len(raised.value.problems) == 21
-    assert raised.value.problems[-1] == "and 1,010 more"
+        holds("patient_id,issuer\n" + ",x\n" * mistakes)
+    assert raised.value.problems[19] == NOBODY.format(21)
+    assert raised.value.problems[-1] == last
 
 
 def test_a_list_that_is_too_large() -> None:
