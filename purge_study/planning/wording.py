@@ -102,7 +102,7 @@ REPORTS: Final = {
         "Read what goes by it now. From the next run on it goes as PURGE_MODE says, {per_night} a night at most.",
     ),
     "list_changed": (
-        "A list has lost or changed a line since the last run, or with a new LEDGER_KEY it is not known whether one has.",
+        "A list has lost or changed a line since the last run, or after a new LEDGER_KEY nobody knows whether one has.",
         "See that this was meant. From the next run on, studies go as PURGE_MODE says.",
     ),
     "mode_report": (
