@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -12,12 +13,31 @@ import pytest
 from azure.core.exceptions import HttpResponseError
 
 from local.azurite import Azurite
+from purge_study.executing import execute
+from purge_study.executing.contents import Contents
+from purge_study.executing.looking import Seen
+from purge_study.executing.reasons import Changed
+from purge_study.executing.warrant import Warrant
+from purge_study.ledger.hashing import Hasher
+from purge_study.ledger.ledger import Ledger
+from purge_study.ledger.row import Row, StudyKey
 from purge_study.requests import restoring
-from purge_study.restored import HELD_DAYS, RESTORED, holds_of_restore, read_restored, tombstone_put_aside
+from purge_study.restored import (
+    HELD_DAYS,
+    RESTORED,
+    Restored,
+    holds_of_restore,
+    read_restored,
+    tombstone_put_aside,
+    write_restored,
+)
+from purge_study.rulebook import Rulebook
+from purge_study.run import Run
 from purge_study.vaulted import manifest_name
 from shared import clock
 from shared.arrivals import Arrival, Door, name_of_restored
 from shared.dicomweb import Body
+from shared.dicomweb.partitions import DEFAULT_PARTITION
 from shared.queues import ARRIVALS, Queues
 from shared.settings import RETENTION_RECORDS, VAULT
 from store_on_upload.doors.messages import handle_message
@@ -26,6 +46,7 @@ from store_on_upload.receipts.container import read_receipt
 from store_on_upload.receipts.receipt import Disposition
 from store_on_upload.reconcile import reconcile
 from store_on_upload.upload import handle
+from tests import retention
 from tests.component.dicom_service.support import running
 from tests.component.retention_requests import APPROVED, Asked, asking, refusal
 from tests.component.runs import Recorded
@@ -325,6 +346,23 @@ async def test_a_deletion_that_is_not_finished(asked: Asked, ingest: Ingest) -> 
     assert await holds_of_restore(asked.clients, purged.key, clock.now().date()) == (RESTORED,)
     await asked.clients.container(RETENTION_RECORDS).delete_blob(intent)
     assert (await asked.restore(purged)).status_code == 202
+
+
+async def test_of_a_deletion_and_a_restore_one_sees_the_other(asked: Asked, ingest: Ingest) -> None:
+    """A study that is put back while a run has just written its intent stays where it is, and the intent is gone."""
+    sample = Sample()
+    await drop(ingest, sample)
+    key = StudyKey(DEFAULT_PARTITION, sample.study)
+    await write_restored(asked.clients, key, Restored.at(clock.now(), "an id", "A. Reader"))
+    hasher = Hasher("the ledger's key, of tests")
+    run = Run(asked.clients, await Ledger.open(asked.clients), hasher, (), ends_at=math.inf)
+    rules = Rulebook(retention.policy('[[rule]]\nname = "all"\nkeep_years = 1'), {"policy.toml": "5e"}, {})
+    seen = Seen(clock.now(), Row(key), Contents((), None, ""), {})
+    intent = {"partition": key.partition, "study_instance_uid": key.uid, "deletion_id": "another id"}
+    with pytest.raises(Changed, match="hold"):
+        await execute._carry_out(run, key, Warrant(rules, "a plan", "5e"), seen, intent)
+    assert await stored(ingest, sample) == sample.content
+    assert not await asked.has(RETENTION_RECORDS, f"intents/{key.partition}/{key.uid}.json")
 
 
 async def test_records_that_somebody_else_has_written(asked: Asked, ingest: Ingest) -> None:
