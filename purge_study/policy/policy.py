@@ -72,7 +72,7 @@ class Term:
 
     rule: str
     last_day: date | None
-    dates: Mapping[str, date] = field(default_factory=dict)
+    dates: Mapping[str, date]
 
 
 def judge(policy: Policy, facts: StudyFacts, today: date) -> Judgement:

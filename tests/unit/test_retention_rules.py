@@ -285,6 +285,12 @@ def test_a_study_that_came_nobody_knows_when_is_kept() -> None:
         assert judgement.doubts == (Doubt("undated", None, ("received",)),)
 
 
+def test_a_doubt_about_the_reception_is_told_once() -> None:
+    """By the rule that asks for it."""
+    judgement = judge(policy('[[rule]]\nname = "it"\nkeep_years = 1'), study(received=None), TODAY)
+    assert judgement.doubts == (Doubt("undated", "it", ("received",)),)
+
+
 @pytest.mark.parametrize(
     ("received", "state", "last_day"),
     [
@@ -346,6 +352,8 @@ def test_years_that_calendars_do_not_have_are_for_ever() -> None:
     assert judge(policy('[[rule]]\nname = "it"\nkeep_years = 7983'), study(), TODAY).keep_until == date(9999, 3, 5)
     judgement = judge(policy('[[rule]]\nname = "it"\nkeep_years = 7984'), study(), TODAY)
     assert (judgement.state, judgement.keep_until, judgement.rule) == (State.FOREVER, None, "it")
+    rounded = policy('[[rule]]\nname = "it"\nkeep_years = 7984\nround_to = "year_end"')
+    assert judge(rounded, study(), TODAY).state is State.FOREVER
 
 
 def test_on_the_last_day_of_the_calendar_there_is_no_tomorrow() -> None:
