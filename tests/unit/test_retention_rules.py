@@ -122,6 +122,26 @@ def test_a_condition_holds_or_does_not_or_cannot_be_told(
 
 
 @pytest.mark.parametrize(
+    "keyword",
+    [
+        "SliceThickness",  # DS
+        "TimeRange",  # FD
+        "ExaminedBodyThickness",  # FL
+        "SeriesNumber",  # IS
+        "ReferencePixelX0",  # SL
+        "TagAngleSecondAxis",  # SS
+        "SelectorSVValue",  # SV
+        "LengthToEnd",  # UL
+        "Rows",  # US
+        "FileOffsetInContainer",  # UV
+    ],
+)
+def test_numbers_are_compared_as_numbers_whatever_their_vr(keyword: str) -> None:
+    """One number has many texts."""
+    assert told(f'attribute = {{ {keyword} = ["1"] }}', having(**{keyword: ("1.0",)})) is YES
+
+
+@pytest.mark.parametrize(
     ("age", "is_believed"),
     [
         ("046Y", True),
