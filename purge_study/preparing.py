@@ -75,8 +75,8 @@ async def _obstacles(run: Run, rulebook: Rulebook) -> list[str]:
         "stopped": await is_stopped(run.clients),
         "clock_off": now is None or abs(clock.now() - now) > _CLOCKS_APART,
         "feed_behind": is_behind,
-        "ledger_unfinished": not progress.is_folded
-        or progress.judged_by != rulebook.policy_hash
-        or await run.ledger.has_marks(),
+        # A study that is marked still cannot be read. It keeps no other: each is looked at again, with its patient's
+        # others as the service has them, before it is deleted.
+        "ledger_unfinished": not progress.is_folded or progress.judged_by != rulebook.policy_hash,
     }
     return [code for code, is_so in found.items() if is_so]
