@@ -49,10 +49,7 @@ def test_the_share(share: float, studies: int, limit: int) -> None:
         (USUAL[-5:], Fraction(8)),
         (USUAL, Fraction(13)),
         ((*USUAL, *(night(days_ago, 0) for days_ago in range(11, 40))), Fraction(13)),
-        (
-            [*(night(days_ago, 1000) for days_ago in range(15, 30)), *(night(ago, 2) for ago in range(1, 15))],
-            Fraction(2),
-        ),
+        ([night(ago, count) for ago, count in enumerate([2] * 7 + [4] * 7 + [1000] * 15, 1)], Fraction(3)),
         ([night(days_ago, count) for days_ago, count in enumerate((1, 2, 3, 4, 5, 6), 1)], Fraction(7, 2)),
         ([night(-1, 50), *(night(days_ago, 3) for days_ago in range(1, 6))], Fraction(3)),
         # Two runs of a day are one night.

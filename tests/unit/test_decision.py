@@ -135,6 +135,13 @@ def test_a_plan_over_the_share_stays_so() -> None:
     assert tomorrow.stops == ("over_max_share",)
 
 
+@pytest.mark.parametrize("met", [{"mode": PurgeMode.REPORT}, {"reports": ["list_changed"]}])
+def test_a_report_over_the_share_does_not_count(met: dict[str, Any]) -> None:
+    """Only a first run and a changed policy begin anew: neither the mode nor a list lets the brake be slipped."""
+    made = decision(plan(21), **met)
+    assert (made.stops[-1], made.ended) == ("over_max_share", "tripped")
+
+
 @pytest.mark.parametrize("mode", [PurgeMode.APPROVE, PurgeMode.DELETE])
 def test_no_approval_lifts_the_share(mode: PurgeMode) -> None:
     """Whoever approves a plan over `max_share` has nothing of it deleted."""
