@@ -94,8 +94,11 @@ def _told_to_readers(tree: ast.Module) -> set[int]:
 
 def _alternatives(node: ast.AST) -> Iterator[ast.AST]:
     match node:
-        case ast.Compare(left, [operator], comparators):
-            yield from (ast.Compare(left, [other()], comparators) for other in _COMPARISONS[type(operator)])
+        case ast.Compare(left, operators, comparators):
+            for number, operator in enumerate(operators):
+                for other in _COMPARISONS[type(operator)]:
+                    changed = [*operators[:number], other(), *operators[number + 1 :]]
+                    yield ast.Compare(left, changed, comparators)
         case ast.BoolOp(operator, values):
             yield ast.BoolOp(ast.Or() if isinstance(operator, ast.And) else ast.And(), values)
             for number in range(len(values)):
@@ -132,10 +135,10 @@ def _alternatives(node: ast.AST) -> Iterator[ast.AST]:
             yield ast.Break()
 
 
-def _constants(value: object) -> tuple[bool | int | str, ...]:
+def _constants(value: object) -> tuple[bool | float | str, ...]:
     if isinstance(value, bool):
         return (not value,)
-    if isinstance(value, int):
+    if isinstance(value, int | float):
         return (value + 1, value - 1)
     return (f"{value}?",) if isinstance(value, str) else ()
 

@@ -29,12 +29,6 @@ _MODES: Final = {
     PurgeMode.APPROVE: "approve: what somebody has approved is deleted",
     PurgeMode.DELETE: "delete: what is due is deleted",
 }
-_DOUBTS: Final = {
-    "undated": "A date that a rule counts from is not known",
-    "unknown": "It is not known whether a rule applies",
-    "no_rule": "No rule applies",
-    "not_whole": "The instances do not agree whose study it is, or hold too much",
-}
 
 
 @dataclass(frozen=True)
@@ -228,7 +222,7 @@ def _doubtful(page: Page) -> Element:
 
 
 def _doubt_row(code: str, count: int, first: Sequence[Row]) -> Sequence[Content]:
-    why = tag("span", _DOUBTS.get(code, code), " ", tag("code", code))
+    why = tag("span", wording.DOUBTS.get(code, code), " ", tag("code", code))
     return why, number(count), tag("ul", *(_doubtful_study(row, code) for row in first))
 
 

@@ -149,6 +149,14 @@ WAITS: Final = {
     ),
 }
 
+# Why a study is kept that may have no last day, by the doubt's code.
+DOUBTS: Final = {
+    "undated": "A date that a rule counts from is not known",
+    "unknown": "It is not known whether a rule applies",
+    "no_rule": "No rule applies",
+    "not_whole": "The instances do not agree whose study it is, or hold too much",
+}
+
 
 def stops(decision: Decision) -> list[Reason]:
     """Say why nothing is deleted, or nothing but what was approved, in the order of `Decision.stops`."""

@@ -7,13 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from purge_study.planning.decision import Decision
 from purge_study.planning.plan import Item
-from purge_study.planning.wording import number, stops, waits
-
-_DOUBTS = {
-    "undated": "a date that a rule counts from is not known",
-    "unknown": "a condition of a rule cannot be told",
-    "no_rule": "no rule is for them",
-}
+from purge_study.planning.wording import DOUBTS, number, stops, waits
 
 
 def lines_of(decision: Decision, zone: str) -> Iterator[str]:
@@ -38,4 +32,4 @@ def _by_rule(items: Iterable[Item]) -> Iterator[str]:
 
 def _listed(decision: Decision) -> Iterator[str]:
     for code, count in sorted(decision.plan.listed.items()):
-        yield f"Kept, for {_DOUBTS[code]}: {number(count)}."
+        yield f"  kept: {number(count)}. {DOUBTS.get(code, code)}."

@@ -125,7 +125,7 @@ def test_what_would_go_and_nothing_goes(archive: Archive) -> None:
     assert "To be deleted: 2, 33.3% of all." in done.stdout
     assert " 2  everything else, CT" in done.stdout
     assert "held by litigation: 1" in done.stdout
-    assert "a date that a rule counts from is not known: 1." in done.stdout
+    assert "kept: 1. A date that a rule counts from is not known." in done.stdout
     assert "a hold that holds nothing: holds/litigation.csv, line 3" in done.stdout
     assert "first_run: " in done.stdout
     counts = archive.service("GET", "/admin/requests").json()

@@ -15,6 +15,7 @@ HEAD, TEXT = "def f(a: 'int'=", '\n    """text"""\n    return '
     ("source", "mutants"),
     [
         ("a < b", ["pass", "a <= b", "a >= b"]),
+        ("a < b is c", ["pass", "a <= b is c", "a >= b is c", "a < b is not c"]),
         ("x = a and b", ["x = a or b", "x = b", "x = a"]),
         ("x = not a", ["x = a"]),
         ("x = a + 1", ["x = a - 1", "x = a + 2", "x = a + 0"]),
