@@ -15,6 +15,20 @@ from tests.e2e.drop_box import DropBox, make_instance, wait_for
 CANARY = "CANARY"
 # Digits only, as a UID must be; no other number in the logs looks like it.
 CANARY_UID = "1.2.826.0.1.3680043.8.498.86753098675309"
+TWO_YEARS_SECONDS = 2 * 366 * 24 * 3600
+POLICY = f"""
+[policy]
+time_zone = "Europe/Paris"
+
+[[rule]]
+name = "{CANARY}"
+keep_years = 1
+from = ["study_date", "received"]
+
+[[hold]]
+name = "{CANARY}"
+list = "{CANARY}.csv"
+"""
 
 
 @pytest.fixture(scope="module")
@@ -81,13 +95,29 @@ def drive_replays(box: DropBox) -> None:
     wait_for(lambda: [e for e in box.events("blob_decided") if e["door"] == "replay"] or None, "no replay")
 
 
+def drive_retention(box: DropBox) -> None:
+    """Plan the canary's deletion, by a rule and a list of that name; then let the policy, and the list, be wrong."""
+    rules = box.storage.get_container_client("retention-policy")
+    rules.upload_blob("policy.toml", POLICY)
+    rules.upload_blob(f"{CANARY}.csv", f"patient_id\n{CANARY}1\n{CANARY}9\n")
+    box.stack.set_clock(TWO_YEARS_SECONDS)
+    box.stack.fire("purge_study")
+    night = wait_for(lambda: box.events("retention_night") or None, "no night")[-1]
+    plan = box.blob("retention-records", f"plans/{night['plan']}.jsonl") or b""
+    assert CANARY_UID.encode() in plan
+    for name, content in ((f"{CANARY}.csv", f"{CANARY}\n{CANARY}\n"), ("policy.toml", f'{CANARY} = "{CANARY}"')):
+        seen = len(box.events("retention_refused"))
+        rules.upload_blob(name, content, overwrite=True)
+        box.stack.fire("purge_study")
+        wait_for(lambda: box.events("retention_refused")[seen:] or None, "no fault")  # noqa: B023
+
+
 def test_no_canary_is_in_any_log(box: DropBox) -> None:
     """Of the app, its host, the DICOM service and the token endpoint: they are what a platform would collect."""
     drive_ingest(box)
     drive_lookups(box)
     drive_replays(box)
-    box.stack.fire("purge_study")
-    wait_for(lambda: box.events("retention_refused") or None, "no night")
+    drive_retention(box)
     logs: list[Path] = [log for log in box.stack.folder.glob("*.log") if "azurite" not in log.name]
     assert len(logs) >= 3
     for log in logs:

@@ -76,11 +76,11 @@ def test_an_answer_that_is_cut_is_seen_to_be_cut(box: DropBox, proxy: TcpProxy) 
     assert box.get(instance.path).content == instance.content
 
 
-def test_a_report_that_cannot_be_made_is_not_written(box: DropBox, proxy: TcpProxy) -> None:
-    """Half a list of what is due would look like a whole one."""
+def test_a_plan_that_cannot_be_made_is_not_written(box: DropBox, proxy: TcpProxy) -> None:
+    """Half a plan would look like a whole one."""
     proxy.down = True
     box.stack.fire("purge_study")
     [failure] = wait_for(lambda: box.events("retention_failed") or None, "nothing failed")
     proxy.down = False
-    assert failure["error"].startswith("ResponseLost: search studies")
-    assert not list(box.storage.get_container_client("retention-records").list_blob_names())
+    assert failure["error"].startswith(("RequestNotSent: ", "ResponseLost: "))
+    assert not list(box.storage.get_container_client("retention-records").list_blob_names(name_starts_with="plans/"))
