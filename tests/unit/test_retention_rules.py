@@ -107,6 +107,8 @@ GROWN = study("2018-06-14", birth="2000-06-15", last_study="2020-01-01")
         ('attribute = { SliceThickness = ["5"] }', having(SliceThickness=("5.0",)), YES),
         ('attribute = { SliceThickness = ["5"] }', having(SliceThickness=("5.5",)), NO),
         ('attribute = { SliceThickness = ["thin"] }', having(SliceThickness=("thin",)), YES),
+        ('attribute = { SliceThickness = ["thin"] }', having(SliceThickness=("thick",)), NO),
+        ('referring_physician = ["=A"]', having(ReferringPhysicianName=("=B",)), NO),
         ('attribute = { StudyDescription = ["007"] }', having(StudyDescription=("7",)), NO),
         ('attribute = { BodyPartExamined = ["KNEE"], StationName = ["A"] }', having(BodyPartExamined=("HIP",)), NO),
         ('attribute = { BodyPartExamined = ["KNEE"] }', having(), ("BodyPartExamined",)),
@@ -303,6 +305,12 @@ def test_a_study_that_came_nobody_knows_when_is_kept() -> None:
         judgement = judge(rules, study(received=received), TODAY)
         assert (judgement.state, judgement.keep_until) == (State.UNKNOWN, date(2017, 3, 5))
         assert judgement.doubts == (Doubt("undated", None, ("received",)),)
+
+
+def test_what_is_received_tomorrow_may_have_come_today() -> None:
+    """Somewhere else."""
+    judgement = judge(policy('[[rule]]\nname = "it"\nkeep_years = 1'), study(received="2026-03-07"), TODAY)
+    assert (judgement.keep_until, judgement.doubts) == (date(2027, 3, 7), ())
 
 
 def test_a_doubt_about_the_reception_is_told_once() -> None:
