@@ -26,6 +26,8 @@ from .previewing import Say, preview
 from .reading_only import ReadingOnly
 from .summary import lines_of
 
+_KEPT = "What was read is kept: try again to go on."
+
 
 def main() -> int:
     """Print the summary and return the exit code."""
@@ -36,7 +38,9 @@ def main() -> int:
     except RulebookFault as fault:
         return _complain(1, "The policy cannot be used:", *fault.problems)
     except (AzureError, ConfigurationError, DICOMwebError) as error:
-        return _complain(2, f"It cannot be told: {describe(error)}", "What was read is kept: try again to go on.")
+        return _complain(2, f"It cannot be told: {describe(error)}", _KEPT)
+    except KeyboardInterrupt:
+        return _complain(130, "", _KEPT)
     _print(*found)
     return 0
 
