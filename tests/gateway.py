@@ -36,6 +36,7 @@ class Step:
     target: int  # from 0 on
     method: str
     body_bytes: int
+    path: str  # with its query
 
 
 @dataclass
@@ -124,8 +125,8 @@ class Gateway:
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: int) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
         found = _LENGTH.search(head)
-        method = head.split(b" ", 1)[0].decode()
-        step = Step(len(self.steps) + 1, target, method, int(found[1]) if found else 0)
+        method, path, _ = head.decode("latin-1").split(" ", 2)
+        step = Step(len(self.steps) + 1, target, method, int(found[1]) if found else 0, path)
         self.steps.append(step)
         fault = self._fault
         if fault and fault.meanwhile and fault.is_for(step, fault.moment):

@@ -1,16 +1,21 @@
-"""What a study holds at the service, as its metadata tell (pure)."""
+"""What a study holds at the service, as its metadata tell, one instance after the other (pure)."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from pydicom import Dataset
+from pydicom.datadict import tag_for_keyword
 
-from shared.dicomweb import InvalidParameter, Metadata, check_uid
+from shared.dicomweb import InvalidParameter, check_uid
 
 from .reasons import FailedByItself
+
+_STUDY, _SERIES, _INSTANCE = "0020000D", "0020000E", "00080018"
+_PATIENT_ID = "00100020"
 
 
 @dataclass(frozen=True, order=True)
@@ -33,12 +38,16 @@ class Contents:
     Args:
         places: its instances, in order.
         etag: of its metadata; None where the service gives none.
-        fingerprint: SHA-256 over all metadata where there is no ETag, else empty.
+        fingerprint: SHA-256 over all metadata.
+        patient_ids: each PatientID that an instance has.
+        attributes: the values of those that a tombstone is to keep, by keyword.
     """
 
     places: tuple[Place, ...]
     etag: str | None
     fingerprint: str
+    patient_ids: frozenset[str]
+    attributes: Mapping[str, list[str]]
 
     @property
     def series(self) -> dict[str, list[str]]:
@@ -49,58 +58,70 @@ class Contents:
         return series
 
 
-def contents_of(metadata: Metadata, study_instance_uid: str) -> Contents:
-    """Read what a study holds.
+class Survey:
+    """Takes instances one by one, so that a study of any size takes little memory.
 
-    Raises:
-        FailedByItself: the metadata are not those of this study, or an instance is not named, or is named twice.
+    Args:
+        study_instance_uid: whose they are to be.
+        keywords: of the attributes that a tombstone is to keep.
     """
-    places = tuple(sorted(_place(dataset, study_instance_uid) for dataset in metadata.datasets))
-    if not places or len(set(places)) < len(places):
-        raise FailedByItself("metadata_unusable")
-    return Contents(places, metadata.etag, "" if metadata.etag else _fingerprint(metadata.datasets))
+
+    def __init__(self, study_instance_uid: str, keywords: Iterable[str]) -> None:
+        self._study = study_instance_uid
+        self._tags = {keyword: f"{tag_for_keyword(keyword) or 0:08X}" for keyword in keywords}
+        self._found: dict[str, set[str]] = {tag: set() for tag in (*self._tags.values(), _PATIENT_ID)}
+        self._places: list[Place] = []
+        self._digests: list[bytes] = []
+
+    def add(self, instance: Mapping[str, Any]) -> None:
+        """Take in an instance.
+
+        Args:
+            instance: its elements by tag (PS3.18 Annex F).
+
+        Raises:
+            FailedByItself: it is not of this study, or not named.
+        """
+        self._places.append(_place(instance, self._study))
+        self._digests.append(hashlib.sha256(json.dumps(instance, sort_keys=True).encode()).digest())
+        for tag, values in self._found.items():
+            values.update(_texts(instance, tag))
+
+    def contents(self, etag: str | None) -> Contents:
+        """Return what the study holds.
+
+        Raises:
+            FailedByItself: there is nothing, or an instance is named twice.
+        """
+        places = tuple(sorted(self._places))
+        if not places or len(set(places)) < len(places):
+            raise FailedByItself("metadata_unusable")
+        return Contents(
+            places,
+            etag,
+            hashlib.sha256(b"".join(sorted(self._digests))).hexdigest(),
+            frozenset(self._found[_PATIENT_ID]),
+            {keyword: sorted(self._found[tag]) for keyword, tag in self._tags.items()},
+        )
 
 
-def values_of(datasets: Iterable[Dataset], keywords: Iterable[str]) -> dict[str, list[str]]:
-    """Return the values that instances have of some attributes, by keyword."""
-    datasets = list(datasets)
-    return {keyword: sorted({_text(dataset, keyword) for dataset in datasets} - {""}) for keyword in keywords}
-
-
-def patient_ids(datasets: Iterable[Dataset]) -> frozenset[str]:
-    """Return each PatientID that an instance has, as it is written."""
-    return frozenset(values_of(datasets, ["PatientID"])["PatientID"])
-
-
-def _place(dataset: Dataset, study_instance_uid: str) -> Place:
-    study, series, instance = (
-        _text(dataset, keyword) for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
-    )
+def _place(instance: Mapping[str, Any], study_instance_uid: str) -> Place:
+    study, series, sop = ("\\".join(_texts(instance, tag)) for tag in (_STUDY, _SERIES, _INSTANCE))
     try:
         check_uid("series_instance_uid", series)
-        check_uid("sop_instance_uid", instance)
+        check_uid("sop_instance_uid", sop)
     except InvalidParameter:
         raise FailedByItself("metadata_unusable") from None
     if study != study_instance_uid:
         raise FailedByItself("metadata_unusable")
-    return Place(series, instance)
+    return Place(series, sop)
 
 
-def _text(dataset: Dataset, keyword: str) -> str:
-    value = dataset.get(keyword)
-    return "" if value is None else str(value).strip(" \0")
-
-
-def _fingerprint(datasets: Iterable[Dataset]) -> str:
-    digest = hashlib.sha256()
-    for one in sorted(map(_written_out, datasets)):
-        digest.update(hashlib.sha256(one.encode("utf-8", "surrogatepass")).digest())
-    return digest.hexdigest()
-
-
-def _written_out(dataset: Dataset) -> str:
-    elements = (
-        f"{element.tag} {element.VR} {'' if element.VR == 'SQ' else repr(element.value)}"
-        for element in dataset.iterall()
-    )
-    return "\n".join(elements)
+def _texts(instance: Mapping[str, Any], tag: str) -> Iterator[str]:
+    """Yield the values of an element as text, without blanks at their ends; of a name its first group."""
+    element = instance.get(tag)
+    values = element.get("Value") if isinstance(element, Mapping) else None
+    for value in values if isinstance(values, list) else ():
+        text = value.get("Alphabetic") if isinstance(value, Mapping) else value
+        if isinstance(text, str | int | float) and (stripped := str(text).strip(" \t\r\n\0")):
+            yield stripped

@@ -34,6 +34,10 @@ from .tombstone import record_deletion
 from .vault import Vaulted, copy_to_vault
 from .warrant import Warrant
 
+# What would fail for the next study as well.
+_OF_THE_SERVICE = (AccessDenied, Busy, RequestNotSent)
+_LAST_LOOK_SECONDS = 30.0
+
 
 class Outcome(StrEnum):
     """What became of a study that was to be deleted."""
@@ -65,10 +69,6 @@ async def delete_study(run: Run, item: Item, warrant: Warrant) -> Outcome:
                 raise
             return await _failed(run, item.key, error)
         return Outcome.DELETED
-
-
-# What would fail for the next study as well.
-_OF_THE_SERVICE = (AccessDenied, Busy, RequestNotSent)
 
 
 @contextmanager
@@ -136,10 +136,14 @@ async def _carry_out(run: Run, key: StudyKey, warrant: Warrant, seen: Seen, inte
     """
     await write_intent(run.clients, intent)
     try:
+        began = time.monotonic()
         await run.check_lease()
         await check_not_put_back(run, warrant.rulebook, key)
         await check_unchanged(run, key, seen.contents)
         await _check_rules(run, warrant)
+        # Whoever slept, or was frozen, has seen what was, and may have lost the lease.
+        if time.monotonic() - began > _LAST_LOOK_SECONDS:
+            raise Halt("too_slow")
     except Exception:
         await _take_back(run, intent)
         raise

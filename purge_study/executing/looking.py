@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from pydicom import Dataset
 
@@ -19,10 +21,10 @@ from purge_study.restored import holds_of_restore
 from purge_study.rulebook import Rulebook
 from purge_study.run import Run
 from shared import clock
-from shared.dicomweb import InvalidParameter, Metadata, NotFound, Query
+from shared.dicomweb import InvalidParameter, NotFound, Query
 from shared.dicomweb.query import MAX_LIMIT
 
-from .contents import Contents, contents_of, patient_ids, values_of
+from .contents import Contents, Survey
 from .reasons import Changed, FailedByItself, Gone
 
 
@@ -34,13 +36,11 @@ class Seen:
         at: when that was looked at first.
         row: as the ledger has it, judged anew.
         contents: its instances.
-        attributes: the values of TOMBSTONE_ATTRIBUTES, by keyword.
     """
 
     at: datetime
     row: Row
     contents: Contents
-    attributes: Mapping[str, list[str]]
 
 
 async def look_again(run: Run, item: Item, rulebook: Rulebook) -> Seen:
@@ -55,69 +55,84 @@ async def look_again(run: Run, item: Item, rulebook: Rulebook) -> Seen:
     at = clock.now()
     known = await run.ledger.find(item.key)
     reading = await read_study(run, item.key, needed_keywords(rulebook.policy))
-    if reading is None:
+    contents = await read_contents(run, item.key)
+    if reading is None or contents is None:
         raise await _not_there(run, item.key)
     if known is None or known.purged_at is not None:
         raise Changed("ledger")
-    metadata = await _metadata(run, item.key)
-    contents = contents_of(metadata, item.key.uid)
-    group = await _studies_of_patient(run, item.key, reading, metadata.datasets)
+    group = await _studies_of_patient(run, item.key, reading, contents)
     row = judge_row(rulebook, replace(known, reading=reading), group, local_day(rulebook.policy, at))
     if rulebook.holds_on(row):
         raise Changed("hold")
     await check_not_put_back(run, rulebook, item.key)
     _check(item, known, row, contents)
-    attributes = values_of(metadata.datasets, run.clients.settings.tombstone_attributes or ())
-    return Seen(at, row, contents, attributes)
+    return Seen(at, row, contents)
 
 
 async def check_unchanged(run: Run, key: StudyKey, seen: Contents) -> None:
-    """See that a study holds what it held, down to each attribute: one request, and no more where there is an ETag.
+    """See that a study holds what it held: one request, and no more than a 304 where there is an ETag.
 
     Raises:
         Changed, FailedByItself: it does not.
         DICOMwebError: it cannot be told.
     """
-    metadata = await _metadata(run, key, seen.etag)
-    if metadata.is_modified and contents_of(metadata, key.uid) != seen:
+    if seen.etag is None:
+        is_changed = await read_contents(run, key) != seen
+    else:
+        is_changed = await _is_modified(run, key, seen.etag)
+    if is_changed:
         raise Changed("contents")
+
+
+async def read_contents(run: Run, key: StudyKey) -> Contents | None:
+    """Return what a study holds; None if there is no such study.
+
+    Raises:
+        FailedByItself: its metadata cannot be relied on.
+        DICOMwebError: it cannot be told.
+    """
+    keywords = run.clients.settings.tombstone_attributes or ()
+
+    async def read(instances: AsyncIterator[dict[str, Any]]) -> Survey:
+        survey = Survey(key.uid, keywords)
+        async for instance in instances:
+            survey.add(instance)
+            await asyncio.sleep(0)
+        return survey
+
+    dicom = run.dicom_of(key)
+    try:
+        survey, etag = await run.pace.ask(lambda: dicom.read_study_metadata(read, study_instance_uid=key.uid))
+    except NotFound:
+        return None
+    return survey.contents(etag)
 
 
 async def is_gone(run: Run, key: StudyKey) -> bool:
     """Say whether there is no such study: neither its metadata, nor anything of it in a search.
 
     Raises:
-        DICOMwebError: it cannot be told.
+        FailedByItself, DICOMwebError: it cannot be told.
     """
+    if await read_contents(run, key) is not None:
+        return False
+    query = Query({"StudyInstanceUID": key.uid}, limit=1)
+    return not await run.pace.ask(lambda: run.dicom_of(key).search_for_studies(query))
+
+
+async def _is_modified(run: Run, key: StudyKey, etag: str) -> bool:
     dicom = run.dicom_of(key)
     try:
-        await run.pace.ask(lambda: dicom.retrieve_study_metadata(study_instance_uid=key.uid))
+        metadata = await run.pace.ask(
+            lambda: dicom.retrieve_study_metadata(study_instance_uid=key.uid, if_none_match=etag)
+        )
     except NotFound:
-        query = Query({"StudyInstanceUID": key.uid}, limit=1)
-        return not await run.pace.ask(lambda: dicom.search_for_studies(query))
-    return False
-
-
-async def etag_of(run: Run, key: StudyKey) -> str | None:
-    """Return the ETag of a study's metadata; None where the service gives none.
-
-    Raises:
-        DICOMwebError: it cannot be told, or there is no such study.
-    """
-    dicom = run.dicom_of(key)
-    return (await run.pace.ask(lambda: dicom.retrieve_study_metadata(study_instance_uid=key.uid))).etag
+        return True
+    return metadata.is_modified and metadata.etag != etag
 
 
 async def _not_there(run: Run, key: StudyKey) -> Exception:
     return Gone() if await is_gone(run, key) else FailedByItself("metadata_unusable")
-
-
-async def _metadata(run: Run, key: StudyKey, etag: str | None = None) -> Metadata:
-    dicom = run.dicom_of(key)
-    try:
-        return await run.pace.ask(lambda: dicom.retrieve_study_metadata(study_instance_uid=key.uid, if_none_match=etag))
-    except NotFound:
-        raise Changed("contents") from None
 
 
 async def check_not_put_back(run: Run, rulebook: Rulebook, key: StudyKey) -> None:
@@ -154,7 +169,7 @@ def _check(item: Item, known: Row, row: Row, contents: Contents) -> None:
         raise Changed("judgement")
 
 
-async def _studies_of_patient(run: Run, key: StudyKey, reading: Reading, datasets: list[Dataset]) -> list[Row]:
+async def _studies_of_patient(run: Run, key: StudyKey, reading: Reading, contents: Contents) -> list[Row]:
     """Return the patient's studies as the ledger has them, purged ones too, and as the service has them now.
 
     A study comes twice, then: the later of its dates counts.
@@ -162,7 +177,7 @@ async def _studies_of_patient(run: Run, key: StudyKey, reading: Reading, dataset
     if reading.patient is None:
         return []
     rows = await run.ledger.of_patient(reading.patient.group)
-    for patient_id in patient_ids(datasets):
+    for patient_id in contents.patient_ids:
         found = [row for partition in run.all_partitions for row in await _search(run, partition, patient_id)]
         # A search that does not even find the study that it is about may have missed others.
         if key not in {row.key for row in found}:

@@ -37,7 +37,7 @@ class Halt(Exception):
 
     Args:
         code: why: `rules_changed`, `lease_lost`, `service_denies`, `service_busy`, `storage_failed`, `intent_open`,
-            `not_allowed`.
+            `not_allowed`, `too_slow`.
     """
 
     def __init__(self, code: str) -> None:

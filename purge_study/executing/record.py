@@ -50,7 +50,7 @@ def intent_of(
         "instances": len(seen.contents.places),
         "series": seen.contents.series,
         "etag": seen.contents.etag,
-        "attributes": dict(seen.attributes),
+        "attributes": dict(seen.contents.attributes),
         **_by_what_right(item, warrant, settings),
         **_way_back(settings, seen, vaulted),
         "looked_at": seen.at.isoformat(),

@@ -8,12 +8,12 @@ from datetime import timedelta
 
 from purge_study.run import Run
 from shared import clock
-from shared.dicomweb import ChangeAction, NotFound
+from shared.dicomweb import ChangeAction
 from shared.events import event
 
 from .intents import open_intents, remove_intent
-from .looking import etag_of, is_gone
-from .reasons import Halt
+from .looking import is_gone, read_contents
+from .reasons import FailedByItself, Halt
 from .record import Ending, Record, intended_at, key_of
 from .tombstone import record_deletion
 
@@ -27,11 +27,14 @@ async def resolve_open_intents(run: Run) -> None:
     """Bring to an end what a killed run began: a study that is gone gets its tombstone, one that is there stays.
 
     Raises:
-        Halt: a deletion may be on its way still; another run resolves it.
+        Halt: a deletion may be on its way still, or the study's metadata are no good: another run resolves it.
         DICOMwebError, AzureError: it cannot be told; nothing may be deleted then.
     """
     async for intent in open_intents(run.clients):
-        await _resolve(run, intent)
+        try:
+            await _resolve(run, intent)
+        except FailedByItself:
+            raise _halted() from None
 
 
 async def _resolve(run: Run, intent: Record) -> None:
@@ -51,8 +54,7 @@ async def _is_back(run: Run, intent: Record) -> bool:
 async def _take_back(run: Run, intent: Record) -> None:
     """Take back the intent of a study that nobody has deleted."""
     if clock.now() < intended_at(intent) + _ON_ITS_WAY:
-        event("retention_halted", level=logging.ERROR, reason="intent_open")
-        raise Halt("intent_open")
+        raise _halted()
     await run.ledger.mark({key_of(intent): None})
     await remove_intent(run.clients, intent)
     event("purge_dropped", reason="intent_open")
@@ -60,11 +62,8 @@ async def _take_back(run: Run, intent: Record) -> None:
 
 async def _is_untouched(run: Run, intent: Record) -> bool:
     """Say whether a study is certainly the one that was to be deleted: no two versions have the same ETag."""
-    try:
-        etag = await etag_of(run, key_of(intent))
-    except NotFound:
-        return False
-    return etag is not None and etag == intent["etag"]
+    contents = await read_contents(run, key_of(intent))
+    return contents is not None and contents.etag is not None and contents.etag == intent["etag"]
 
 
 async def _was_deleted(run: Run, intent: Record) -> bool:
@@ -82,3 +81,8 @@ async def _was_deleted(run: Run, intent: Record) -> bool:
             if change.action is ChangeAction.DELETE:
                 deleted.add((change.series_instance_uid, change.sop_instance_uid))
     return {(series, one) for series, ones in intent["series"].items() for one in ones} <= deleted
+
+
+def _halted() -> Halt:
+    event("retention_halted", level=logging.ERROR, reason="intent_open")
+    return Halt("intent_open")

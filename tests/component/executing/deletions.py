@@ -1,0 +1,418 @@
+"""Studies that are due, and runs of retention that delete them, whose ways to storage and to the service can fail."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from azure.core.exceptions import AzureError, ResourceExistsError, ResourceNotFoundError
+from azure.storage.blob import BlobLeaseClient, BlobServiceClient
+
+from purge_study.executing.execute import Outcome
+from purge_study.executing.reasons import Halt
+from purge_study.executing.warrant import Warrant
+from purge_study.judging import judge_row
+from purge_study.ledger.ledger import Ledger
+from purge_study.ledger.reading import read_study
+from purge_study.ledger.row import Row, StudyKey
+from purge_study.planning.plan import Item
+from purge_study.policy.policy import local_day, needed_keywords
+from purge_study.rulebook import read_rulebook
+from purge_study.run import Run
+from shared import clock
+from shared.dicomweb import DICOMwebError
+from shared.leases import LeaseTaken
+from shared.settings import OWN_CONTAINERS, RETENTION_POLICY, RETENTION_RECORDS, VAULT
+from shared.tombstones import tombstone_name
+from tests.component.dicom_service.support import ServiceClient, running
+from tests.component.executing.deleting_process import A_WHILE, LEASE, ahead, delete, resolve, start
+from tests.dicom_samples import Sample, new_uid
+from tests.gateway import Fault, Gateway, Moment
+
+LEDGER_KEY = "of the tests of deletions"
+HERE, ELSEWHERE = "site-a", "site-b"
+ALL = 1_000_000
+SERVICE = 2  # of the gateway's targets
+LONG_AGO = datetime(2015, 3, 5, 12, tzinfo=UTC)
+POLICY = """
+[policy]
+time_zone = "UTC"
+
+[[rule]]
+name = "all"
+keep_years = 5
+
+[[hold]]
+name = "litigation"
+list = "litigation.csv"
+
+[brakes]
+min_age_days = 0
+"""
+NOBODY = "study_instance_uid,patient_id,released,released_by\n1.2.3,,,\n"
+
+
+@dataclass
+class Deletions:
+    """A storage account, a DICOM service with two partitions, and retention.
+
+    Args:
+        storage: the account's blobs.
+        service: the DICOM service.
+        gateway: through which runs reach blobs, tables and the service, in this order.
+        direct: settings that lead past it.
+        through: settings that lead through it.
+        own: a run past it, without a lease, for those who look; of each test's own event loop.
+    """
+
+    storage: BlobServiceClient
+    service: ServiceClient
+    gateway: Gateway
+    direct: dict[str, str]
+    through: dict[str, str]
+    own: Run | None = None
+
+    @classmethod
+    @contextmanager
+    def over(cls, connection_string: str, folder: Path) -> Iterator[Deletions]:
+        """Open them over a storage account; what else they need is in the folder."""
+        parts = dict(part.split("=", 1) for part in connection_string.split(";") if part)
+        storage = BlobServiceClient.from_connection_string(connection_string)
+        with storage, running(folder, partitions=True) as root:
+            _create(storage)
+            with Gateway(parts["BlobEndpoint"], parts["TableEndpoint"], f"{root}/v2") as gateway:
+                blobs, tables, dicom = gateway.urls
+                through = ";".join(
+                    f"{name}={value}"
+                    for name, value in {**parts, "BlobEndpoint": blobs, "TableEndpoint": tables}.items()
+                )
+                service = ServiceClient(root)
+                with service.http:
+                    yield cls(
+                        storage,
+                        service,
+                        gateway,
+                        _settings(connection_string, f"{root}/v2"),
+                        _settings(through, dicom),
+                    )
+
+    @property
+    def address(self) -> str:
+        """The service's own."""
+        return self.direct["DICOM_SERVICE_URL"]
+
+    def write(self, name: str, content: str) -> None:
+        """Put the policy, a list or a STOP into its container."""
+        self.storage.get_blob_client(RETENTION_POLICY, name).upload_blob(content.encode(), overwrite=True)
+
+    def begin(self) -> None:
+        """Have things as they are at first: nothing stands in the way, and no intents of other tests are open."""
+        self.gateway.begin()
+        records = self.storage.get_container_client(RETENTION_RECORDS)
+        for name in records.list_blob_names(name_starts_with="intents/"):
+            records.delete_blob(name)
+        with suppress(ResourceNotFoundError):
+            self.storage.get_blob_client(RETENTION_POLICY, "STOP").delete_blob()
+        self.write("policy.toml", POLICY)
+        self.write("litigation.csv", NOBODY)
+        self.let_lease_end()
+
+    def store(self, *samples: Sample, partition: str = HERE) -> None:
+        """Store instances."""
+        for sample in samples:
+            path = f"/partitions/{partition}/studies"
+            assert self.service.store(sample.content, path).status_code == 200
+
+    def put(self, sample: Sample, partition: str = HERE) -> None:
+        """Store an instance in the place of the one that is there."""
+        headers = {"Content-Type": "application/dicom", "Accept": "application/dicom+json"}
+        path = f"/partitions/{partition}/studies"
+        assert self.service.http.put(path, content=sample.content, headers=headers).status_code == 200
+
+    async def due(self, *samples: Sample, partition: str = HERE) -> Victim:
+        """Store a study that is long due, the same one in another partition, and have the ledger know both."""
+        samples = samples or (of_long_ago(),)
+        for one in (partition, ELSEWHERE):
+            self.store(*samples, partition=one)
+        keys = [StudyKey(one, samples[0].study) for one in dict.fromkeys((partition, ELSEWHERE))]
+        rows = await self.read(*keys)
+        return Victim(self, samples, item_of(rows[0]))
+
+    async def read(self, *keys: StudyKey) -> list[Row]:
+        """Have the ledger read and judge studies, as of one patient, and return them."""
+        run, rulebook = await self.look(), (await self.warrant()).rulebook
+        keywords = needed_keywords(rulebook.policy)
+        rows = [Row(key, LONG_AGO, await read_study(run, key, keywords)) for key in keys]
+        today = local_day(rulebook.policy, clock.now())
+        judged = [judge_row(rulebook, row, rows, today) for row in rows]
+        await run.ledger.write(judged, read=keys)
+        return judged
+
+    async def look(self) -> Run:
+        """Return the run past the gateway; its ledger is opened anew, since each takes itself for the only one."""
+        assert self.own is not None
+        return replace(self.own, ledger=await Ledger.open(self.own.clients))
+
+    async def row(self, key: StudyKey) -> Row | None:
+        """Return what the ledger has of a study."""
+        return await (await self.look()).ledger.find(key)
+
+    async def marked(self) -> set[StudyKey]:
+        """Return which studies are to be read again."""
+        return {key async for key in (await self.look()).ledger.marked()}
+
+    async def warrant(self) -> Warrant:
+        """Return one by the rules as they stand now."""
+        run = await self.look()
+        return Warrant(await read_rulebook(run.clients, run.hasher), "2026-01-01", "0" * 64)
+
+    async def run(self, *victims: Victim, warrant: Warrant | None = None, fault: Fault | None = None) -> list[Outcome]:
+        """Have a run delete studies, over the gateway."""
+        warrant = warrant or await self.warrant()
+        self.gateway.begin(fault)
+        return await delete(self.through, [victim.item for victim in victims], warrant)
+
+    async def resolve(self, fault: Fault | None = None) -> None:
+        """Have a run resolve what others left, over the gateway."""
+        self.gateway.begin(fault)
+        await resolve(self.through)
+
+    async def die_resolving(self, at: int) -> bool:
+        """Have a run that resolves get no further than to a request; return whether it was through before."""
+        with pytest.MonkeyPatch.context() as patch, suppress(Halt, LeaseTaken, AzureError, DICOMwebError):
+            ahead(patch, A_WHILE)
+            await self.resolve(Fault(at, Moment.BEFORE, times=ALL))
+        self.let_lease_end()
+        return len(self.gateway.steps) < at
+
+    def run_and_kill(self, warrant: Warrant, fault: Fault, *victims: Victim) -> int | None:
+        """Have a process delete studies, or resolve, kill it at a request, and return its exit code."""
+        started = threading.Event()
+
+        def kill() -> None:
+            started.wait()
+            os.kill(process.pid or 0, signal.SIGKILL)
+
+        self.gateway.begin(Fault(fault.at, fault.moment, strike=kill))
+        process = start(self.through, [victim.item for victim in victims], warrant)
+        started.set()
+        process.join()
+        return process.exitcode
+
+    async def steps(self, warrant: Warrant, *samples: Sample) -> tuple[int, int]:
+        """Return which of a run's requests is the first that writes, and which deletes the study."""
+        assert await self.run(await self.due(*samples), warrant=warrant) == [Outcome.DELETED]
+        steps = self.gateway.steps
+        first = next(step.number for step in steps if step.method == "PUT" and "/dicom-vault/" in step.path)
+        [number] = [step.number for step in steps if step.method == "DELETE" and step.target == SERVICE]
+        return first, number
+
+    async def number_of_deletion(self, warrant: Warrant) -> int:
+        """Return which of a run's requests it is that deletes a study."""
+        return (await self.steps(warrant))[1]
+
+    async def die(self, victim: Victim, warrant: Warrant, at: int, moment: Moment) -> None:
+        """Have a run get no further than to a request, before it takes effect or after."""
+        with suppress(Halt, LeaseTaken, AzureError):
+            await self.run(victim, warrant=warrant, fault=Fault(at, moment, times=ALL))
+        self.let_lease_end()
+
+    def is_at(self, method: str, part_of_path: str) -> bool:
+        """Say whether the request that has come by last is such a one."""
+        step = self.gateway.steps[-1]
+        return step.method == method and part_of_path in step.path
+
+    def let_lease_end(self) -> None:
+        """Do at once what a minute does: end the lease that a killed process held."""
+        with suppress(ResourceNotFoundError):
+            blob = self.storage.get_blob_client(RETENTION_RECORDS, LEASE)
+            if blob.get_blob_properties().lease.state == "leased":
+                BlobLeaseClient(blob).break_lease(lease_break_period=0)
+
+    def inject(self, fault: dict[str, Any]) -> None:
+        """Have the service fail."""
+        assert self.service.http.post(f"{self.service.root}/admin/faults", json=fault).status_code == 201
+
+    def is_there(self, key: StudyKey) -> bool:
+        """Say whether the service has a study."""
+        found = self.service.get(f"/partitions/{key.partition}/studies/{key.uid}/metadata")
+        assert found.status_code in (200, 404)
+        return found.status_code == 200
+
+    def record(self, name: str) -> dict[str, Any] | None:
+        """Return a blob of the records."""
+        try:
+            content = self.storage.get_blob_client(RETENTION_RECORDS, name).download_blob().readall()
+        except ResourceNotFoundError:
+            return None
+        document: dict[str, Any] = json.loads(content)
+        return document
+
+    def blobs(self, container: str, prefix: str) -> dict[str, bytes]:
+        """Return the blobs of a container whose names begin so."""
+        client = self.storage.get_container_client(container)
+        return {name: client.download_blob(name).readall() for name in client.list_blob_names(name_starts_with=prefix)}
+
+
+@dataclass(frozen=True)
+class Victim:
+    """A study that is due.
+
+    Args:
+        deletions: where it is.
+        samples: its instances.
+        item: of the plan.
+    """
+
+    deletions: Deletions
+    samples: Sequence[Sample]
+    item: Item
+
+    @property
+    def key(self) -> StudyKey:
+        """Which study it is."""
+        return self.item.key
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the service has it still."""
+        return self.deletions.is_there(self.key)
+
+    @property
+    def intent(self) -> dict[str, Any] | None:
+        """Its open intent."""
+        return self.deletions.record(f"intents/{self.key.partition}/{self.key.uid}.json")
+
+    @property
+    def tombstone(self) -> dict[str, Any] | None:
+        """Its tombstone."""
+        return self.deletions.record(tombstone_name(self.key.partition, self.key.uid))
+
+    def vaulted(self) -> dict[str, bytes]:
+        """Return all that is in the vault of it."""
+        return self.deletions.blobs(VAULT, f"{self.key.partition}/{self.key.uid}/")
+
+    async def planned_anew(self) -> Victim:
+        """Have the ledger read it again, and return it with its line in another plan."""
+        [row] = await self.deletions.read(self.key)
+        return replace(self, item=item_of(row))
+
+    def check_untouched(self) -> None:
+        """See that it is there, and that nothing says otherwise."""
+        assert self.is_there
+        assert self.tombstone is None
+        self._check_others()
+
+    def check_meanwhile(self) -> None:
+        """See what must hold at any time: what is gone has a tombstone or an intent, what is there no tombstone."""
+        assert self.is_there or self.tombstone or self.intent
+        assert not (self.is_there and self.tombstone)
+        self._check_others()
+
+    async def check_deleted(self) -> dict[str, Any]:
+        """See that it is gone and recorded, that the vault has it byte for byte; return its tombstone."""
+        assert not self.is_there
+        assert self.intent is None
+        tombstone = self.tombstone
+        assert tombstone is not None
+        row = await self.deletions.row(self.key)
+        assert row is not None
+        assert row.purged_at is not None
+        self._check_vault(tombstone)
+        self._check_others()
+        return tombstone
+
+    def _check_vault(self, tombstone: dict[str, Any]) -> None:
+        folder = f"{self.key.partition}/{self.key.uid}/{tombstone['deletion_id']}/"
+        found = self.deletions.blobs(VAULT, folder)
+        manifest = found.pop(f"{folder}manifest.json")
+        assert hashlib.sha256(manifest).hexdigest() == tombstone["vault"]["manifest_sha256"]
+        assert found == {f"{folder}{one.series}/{one.sop}.dcm": one.content for one in self.samples}
+        instances = {instance["name"]: instance for instance in json.loads(manifest)["instances"]}
+        assert {name: (one["bytes"], one["sha256"]) for name, one in instances.items()} == {
+            name: (len(content), hashlib.sha256(content).hexdigest()) for name, content in found.items()
+        }
+
+    def _check_others(self) -> None:
+        """See that the study of the same UID in another partition is where it was."""
+        other = StudyKey(ELSEWHERE, self.key.uid)
+        assert self.key == other or self.deletions.is_there(other)
+        assert self.key == other or self.deletions.record(tombstone_name(ELSEWHERE, other.uid)) is None
+
+
+async def bring_to_an_end(deletions: Deletions, warrant: Warrant, victims: list[Victim]) -> None:
+    """Do what the next nights do, and see that all is as if nothing had happened."""
+    with pytest.MonkeyPatch.context() as patch:
+        ahead(patch, A_WHILE)
+        await deletions.resolve()
+    for victim in victims:
+        assert victim.intent is None
+        assert victim.is_there == (victim.tombstone is None)
+    left = [await victim.planned_anew() for victim in victims if victim.is_there]
+    await deletions.run(*left, warrant=warrant)
+    for victim in victims:
+        await victim.check_deleted()
+
+
+def always(act: Callable[[], None]) -> Fault:
+    """Return what does something before each request, and has all of them pass."""
+    return Fault(1, Moment.BEFORE, times=ALL, meanwhile=act)
+
+
+def of_long_ago() -> Sample:
+    """Return an instance that is alone in its study, of a patient of its own."""
+    return Sample(elements={0x00080020: ("DA", b"20150305"), 0x00100020: ("LO", new_uid()[-20:].encode())})
+
+
+def two_series() -> tuple[Sample, Sample]:
+    """Return a study with two series."""
+    first = of_long_ago()
+    return first, first.sibling(series=new_uid(), elements=first.elements)
+
+
+def item_of(row: Row) -> Item:
+    """Return the line of a plan for a study that is due."""
+    reading, judgement = row.reading, row.judgement
+    assert reading is not None
+    assert judgement is not None
+    assert judgement.rule is not None
+    assert judgement.keep_until is not None
+    assert row.received is not None
+    return Item(
+        row.key,
+        judgement.rule,
+        judgement.dates,
+        judgement.keep_until,
+        reading.instances,
+        row.received,
+        reading.etag,
+    )
+
+
+def _settings(connection_string: str, service: str) -> dict[str, str]:
+    return {
+        "DICOM_STORAGE": connection_string,
+        "DICOM_SERVICE_URL": service,
+        "LEDGER_KEY": LEDGER_KEY,
+        "PURGE_MODE": "delete",
+        "TOMBSTONE_ATTRIBUTES": "AccessionNumber",
+    }
+
+
+def _create(storage: BlobServiceClient) -> None:
+    for name in OWN_CONTAINERS:
+        with suppress(ResourceExistsError):
+            storage.create_container(name)
+    # So that each run makes the same number of requests, the first one too.
+    with suppress(ResourceExistsError):
+        storage.get_blob_client(RETENTION_RECORDS, LEASE).upload_blob(b"{}")

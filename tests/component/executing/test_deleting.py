@@ -1,0 +1,369 @@
+"""A study's deletion, from the look again to the tombstone, and what keeps a study from it."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from purge_study.executing.execute import Outcome, delete_study
+from purge_study.executing.reasons import Halt
+from purge_study.ledger.row import StudyKey
+from purge_study.restored import Restored, write_restored
+from purge_study.run import OutOfTime
+from shared.dicomweb.partitions import DEFAULT_PARTITION
+from shared.settings import VAULT
+from tests.component.executing.deleting_process import leased
+from tests.component.executing.deletions import ELSEWHERE, HERE, LONG_AGO, POLICY, Deletions, Victim, always, two_series
+from tests.dicom_samples import Sample, new_uid
+
+pytestmark = pytest.mark.anyio
+
+
+def events(caplog: pytest.LogCaptureFixture, name: str) -> list[dict[str, object]]:
+    """Return what the app said of one kind."""
+    lines = [json.loads(record.message) for record in caplog.records if record.name == "dicom_dropbox"]
+    return [line for line in lines if line["event"] == name]
+
+
+async def test_deleted_copied_and_recorded(deletions: Deletions, caplog: pytest.LogCaptureFixture) -> None:
+    """A study that is due goes, and from its partition alone; the vault has its bytes, the tombstone says why."""
+    caplog.set_level(logging.INFO, logger="dicom_dropbox")
+    victim = await deletions.due(*two_series())
+    warrant = replace(await deletions.warrant(), approved_by="somebody")
+    assert await deletions.run(victim, warrant=warrant) == [Outcome.DELETED]
+    tombstone = await victim.check_deleted()
+    first, second = victim.samples
+    assert tombstone["study_instance_uid"] == first.study
+    assert tombstone["partition"] == HERE
+    assert tombstone["series"] == {first.series: [first.sop], second.series: [second.sop]}
+    assert tombstone["instances"] == 2
+    assert (tombstone["rule"], tombstone["keep_until"]) == ("all", "2020-03-05")
+    assert set(tombstone["dates"]) == {"study_date", "received", "patient_last_study"}
+    assert tombstone["received"] == LONG_AGO.isoformat()
+    assert tombstone["policy_hash"] == warrant.rulebook.policy_hash
+    assert tombstone["hashes"] == dict(warrant.rulebook.hashes)
+    assert (tombstone["plan_id"], tombstone["plan_hash"]) == (warrant.plan_id, warrant.plan_hash)
+    assert (tombstone["mode"], tombstone["approved_by"]) == ("delete", "somebody")
+    assert tombstone["ending"] == "deleted"
+    assert tombstone["earlier"] == []
+    looked_at, deleted_at, until = (
+        datetime.fromisoformat(tombstone[name]) for name in ("looked_at", "deleted_at", "restorable_until")
+    )
+    assert looked_at < deleted_at
+    assert until == looked_at + timedelta(days=90)
+    [told] = events(caplog, "study_purged")
+    assert (told["reason"], told["datasets"], told["bytes"]) == (
+        "deleted",
+        2,
+        sum(len(sample.content) for sample in victim.samples),
+    )
+    assert first.study not in "".join(r.message for r in caplog.records if r.name == "dicom_dropbox")
+
+
+async def test_no_patient_data_in_records(deletions: Deletions) -> None:
+    """Intent, tombstone and manifest name neither the patient nor what the settings do not allow."""
+    first = Sample(
+        elements={
+            0x00080020: ("DA", b"20150305"),
+            0x00080050: ("SH", b"CANARY-ACCESSION"),
+            0x00100010: ("PN", b"CANARY^NAME"),
+            0x00100020: ("LO", b"CANARY-ID-1"),
+        }
+    )
+    victim = await deletions.due(first)
+    await deletions.run(victim)
+    tombstone = await victim.check_deleted()
+    assert tombstone.pop("attributes") == {"AccessionNumber": ["CANARY-ACCESSION"]}
+    assert "CANARY" not in json.dumps(tombstone)
+    manifests = [content for name, content in victim.vaulted().items() if name.endswith("manifest.json")]
+    assert all(b"CANARY" not in content for content in manifests)
+
+
+async def test_in_the_default_partition(deletions: Deletions) -> None:
+    """A study of the partition that a service has from the start is deleted there."""
+    victim = await deletions.due(partition=DEFAULT_PARTITION)
+    assert await deletions.run(victim) == [Outcome.DELETED]
+    await victim.check_deleted()
+
+
+async def test_without_a_vault(deletions: Deletions) -> None:
+    """With BEFORE_DELETE=none nothing is copied, and the tombstone says that there is no way back."""
+    victim = await deletions.due()
+    deletions.through["BEFORE_DELETE"] = "none"
+    try:
+        assert await deletions.run(victim) == [Outcome.DELETED]
+    finally:
+        del deletions.through["BEFORE_DELETE"]
+    assert not victim.is_there
+    assert victim.vaulted() == {}
+    tombstone = victim.tombstone
+    assert tombstone is not None
+    assert (tombstone["before_delete"], tombstone["vault"], tombstone["restorable_until"]) == ("none", None, None)
+
+
+async def test_deleted_a_second_time(deletions: Deletions) -> None:
+    """A study that came back and is deleted again keeps the record of its first deletion."""
+    victim = await deletions.due()
+    await deletions.run(victim)
+    first = await victim.check_deleted()
+    deletions.store(*victim.samples)
+    again = await victim.planned_anew()
+    assert await deletions.run(again) == [Outcome.DELETED]
+    second = await again.check_deleted()
+    assert second["deletion_id"] != first["deletion_id"]
+    assert second["earlier"] == [{name: value for name, value in first.items() if name != "earlier"}]
+
+
+async def test_a_tombstone_written_by_hand_is_kept(deletions: Deletions) -> None:
+    """What somebody has put in a tombstone's place is no reason to fail, and is kept."""
+    victim = await deletions.due()
+    name = f"tombstones/{victim.key.partition}/{victim.key.uid}.json"
+    deletions.storage.get_blob_client("retention-records", name).upload_blob(b"a note")
+    assert await deletions.run(victim) == [Outcome.DELETED]
+    assert (await victim.check_deleted())["earlier"] == [{"text": "a note"}]
+
+
+async def test_already_gone(deletions: Deletions, caplog: pytest.LogCaptureFixture) -> None:
+    """A study that somebody else has deleted gets no tombstone, and leaves the ledger."""
+    caplog.set_level(logging.INFO, logger="dicom_dropbox")
+    victim = await deletions.due()
+    assert deletions.service.delete(f"/partitions/{HERE}/studies/{victim.key.uid}") == 204
+    assert await deletions.run(victim) == [Outcome.ALREADY_GONE]
+    assert victim.tombstone is None
+    assert await deletions.row(victim.key) is None
+    assert [told["reason"] for told in events(caplog, "purge_dropped")] == ["already_gone"]
+
+
+async def _new_instance(victim: Victim) -> None:
+    victim.deletions.store(victim.samples[0].sibling(elements=victim.samples[0].elements), partition=HERE)
+
+
+async def _replaced_instance(victim: Victim) -> None:
+    sample = victim.samples[0]
+    changed = sample.sibling(sop=sample.sop, elements={**sample.elements, 0x00204000: ("LT", b"other")})
+    victim.deletions.put(changed)
+
+
+async def _deleted_instance(victim: Victim) -> None:
+    assert victim.deletions.service.delete(f"/partitions/{HERE}{victim.samples[0].path}") == 204
+
+
+async def _later_study(victim: Victim, partition: str = HERE) -> None:
+    of_patient = {**victim.samples[0].elements, 0x00080020: ("DA", b"20240101")}
+    victim.deletions.store(Sample(elements=of_patient), partition=partition)
+
+
+async def _later_study_elsewhere(victim: Victim) -> None:
+    await _later_study(victim, ELSEWHERE)
+
+
+async def _undated_study(victim: Victim) -> None:
+    victim.deletions.store(Sample(elements={**victim.samples[0].elements, 0x00080020: None}), partition=ELSEWHERE)
+
+
+async def _restored(victim: Victim) -> None:
+    await write_restored(
+        (await victim.deletions.look()).clients, victim.key, Restored.at(datetime.now(UTC), "an id", "somebody")
+    )
+
+
+async def _received(victim: Victim) -> None:
+    await (await victim.deletions.look()).ledger.mark({victim.key: datetime.now(UTC)})
+
+
+async def _forgotten(victim: Victim) -> None:
+    await (await victim.deletions.look()).ledger.remove(victim.key)
+
+
+CHANGES = {
+    "a new instance": (_new_instance, "attributes"),
+    "an instance replaced": (_replaced_instance, "attributes"),
+    "an instance less": (_deleted_instance, "attributes"),
+    "a later study of the patient": (_later_study, "judgement"),
+    "a later study in another partition": (_later_study_elsewhere, "judgement"),
+    "an undated study of the patient": (_undated_study, "judgement"),
+    "put back from the vault": (_restored, "hold"),
+    "received again, by the change feed": (_received, "contents"),
+    "not in the ledger": (_forgotten, "ledger"),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+async def test_changed_since_it_was_planned(deletions: Deletions, caplog: pytest.LogCaptureFixture, name: str) -> None:
+    """Whatever is different from the plan keeps a study, and has it read again."""
+    caplog.set_level(logging.INFO, logger="dicom_dropbox")
+    victim = await deletions.due(*two_series())
+    change, reason = CHANGES[name]
+    await change(victim)
+    assert await deletions.run(victim) == [Outcome.CHANGED]
+    victim.check_untouched()
+    assert victim.key in await deletions.marked()
+    assert victim.vaulted() == {}
+    assert [told["reason"] for told in events(caplog, "purge_dropped")] == [reason]
+
+
+ITEMS = {
+    "held": {"held_by": ("litigation",)},
+    "another rule": {"rule": "another"},
+    "another last day": {"keep_until": date(2019, 1, 1)},
+    "other dates": {"dates": {"study_date": date(2015, 3, 5)}},
+    "another count": {"instances": 3},
+    "another reception": {"received": LONG_AGO + timedelta(seconds=1)},
+    "another version": {"etag": "0-0"},
+}
+
+
+@pytest.mark.parametrize("name", ITEMS)
+async def test_other_than_the_plan_says(deletions: Deletions, name: str) -> None:
+    """A line of a plan that does not fit what is there deletes nothing."""
+    victim = await deletions.due()
+    other = replace(victim, item=replace(victim.item, **ITEMS[name]))  # type: ignore[arg-type]  # each of its field's
+    assert await deletions.run(other) == [Outcome.CHANGED]
+    victim.check_untouched()
+
+
+async def test_not_due(deletions: Deletions) -> None:
+    """A study that the rules keep stays, even where a plan agrees with the ledger in all but that."""
+    victim = await deletions.due()
+    deletions.write("policy.toml", POLICY.replace("keep_years = 5", "keep_years = 50"))
+    [row] = await deletions.read(victim.key)
+    assert row.judgement is not None
+    assert row.judgement.keep_until is not None
+    planned = replace(victim.item, keep_until=row.judgement.keep_until, dates=row.judgement.dates)
+    assert await deletions.run(replace(victim, item=planned)) == [Outcome.CHANGED]
+    victim.check_untouched()
+
+
+async def test_held_now(deletions: Deletions) -> None:
+    """A study that a list holds tonight stays, though the plan does not say so."""
+    victim = await deletions.due()
+    deletions.write("litigation.csv", f"study_instance_uid\n{victim.key.uid}\n")
+    assert await deletions.run(victim) == [Outcome.CHANGED]
+    victim.check_untouched()
+
+
+async def test_a_purged_study_counts_as_the_patients_last(deletions: Deletions) -> None:
+    """A later study of the patient that retention has deleted keeps an earlier one, as it did when it was there."""
+    victim = await deletions.due()
+    later = Sample(elements={**victim.samples[0].elements, 0x00080020: ("DA", b"20230101")})
+    deletions.store(later)
+    [row] = await deletions.read(StudyKey(HERE, later.study))
+    await (await deletions.look()).ledger.write([replace(row, purged_at=LONG_AGO)])
+    assert deletions.service.delete(f"/partitions/{HERE}{later.study_path}") == 204
+    assert await deletions.run(victim) == [Outcome.CHANGED]
+    victim.check_untouched()
+
+
+async def test_another_patients_study_does_not_count(deletions: Deletions) -> None:
+    """An id that is the same but for leading zeros is another patient's."""
+    victim = await deletions.due()
+    patient_id = b"00" + victim.samples[0].elements[0x00100020][1]  # type: ignore[index]  # it has one
+    other = {**victim.samples[0].elements, 0x00080020: ("DA", b"20240101"), 0x00100020: ("LO", patient_id)}
+    deletions.store(Sample(elements=other))
+    assert await deletions.run(victim) == [Outcome.DELETED]
+    await victim.check_deleted()
+
+
+@pytest.mark.parametrize("setting", [{"PURGE_MODE": "report"}, {"PURGE_MODE": "approve"}])
+async def test_a_mode_that_does_not_delete(deletions: Deletions, setting: dict[str, str]) -> None:
+    """In report nothing is deleted, in approve nothing that nobody has approved, whoever calls."""
+    victim = await deletions.due()
+    async with leased({**deletions.direct, **setting}) as run:
+        with pytest.raises(Halt, match="not_allowed"):
+            await delete_study(run, victim.item, await deletions.warrant())
+    victim.check_untouched()
+
+
+async def test_approved(deletions: Deletions) -> None:
+    """In approve what somebody has approved is deleted."""
+    victim = await deletions.due()
+    warrant = replace(await deletions.warrant(), approved_by="somebody")
+    async with leased({**deletions.direct, "PURGE_MODE": "approve"}) as run:
+        assert await delete_study(run, victim.item, warrant) is Outcome.DELETED
+    await victim.check_deleted()
+
+
+async def test_without_a_lease(deletions: Deletions) -> None:
+    """A run that holds no lease, as a preview's, deletes nothing."""
+    victim = await deletions.due()
+    with pytest.raises(Halt, match="not_allowed"):
+        await delete_study(await deletions.look(), victim.item, await deletions.warrant())
+    victim.check_untouched()
+
+
+async def test_out_of_time(deletions: Deletions) -> None:
+    """A run whose time is over begins no deletion, and ends in the middle of a copy."""
+    victim = await deletions.due()
+    async with leased(deletions.direct) as run:
+        late = replace(run, ends_at=0.0)
+        with pytest.raises(OutOfTime):
+            await delete_study(late, victim.item, await deletions.warrant())
+    victim.check_untouched()
+
+
+async def test_lease_lost(deletions: Deletions) -> None:
+    """A run that another has taken the lease from deletes nothing more."""
+    victim = await deletions.due()
+    async with leased(deletions.direct) as run:
+        deletions.let_lease_end()
+        with pytest.raises(Halt, match="lease_lost"):
+            await delete_study(run, victim.item, await deletions.warrant())
+    victim.check_untouched()
+
+
+async def test_copy_overwritten_before_it_is_read_back(deletions: Deletions) -> None:
+    """A copy that is not what was retrieved keeps the study."""
+    victim = await deletions.due(*two_series())
+    vault = deletions.storage.get_container_client(VAULT)
+
+    def spoil() -> None:
+        if deletions.is_at("GET", "/dicom-vault/") and ".dcm" in deletions.gateway.steps[-1].path:
+            for name, content in victim.vaulted().items():
+                vault.upload_blob(name, content[:-1] + b"X", overwrite=True)
+
+    assert await deletions.run(victim, fault=always(spoil)) == [Outcome.FAILED]
+    victim.check_untouched()
+
+
+async def test_copy_lost_before_all_are_counted(deletions: Deletions) -> None:
+    """A copy that the vault does not list any more keeps the study."""
+    victim = await deletions.due(*two_series())
+    vault = deletions.storage.get_container_client(VAULT)
+
+    def lose() -> None:
+        if deletions.is_at("GET", "/dicom-vault?"):
+            vault.delete_blob(next(iter(victim.vaulted())))
+
+    assert await deletions.run(victim, fault=always(lose)) == [Outcome.FAILED]
+    victim.check_untouched()
+    row = await deletions.row(victim.key)
+    assert row is not None
+    assert row.failures == 1
+
+
+async def test_manifest_overwritten(deletions: Deletions) -> None:
+    """A manifest that is not what was written keeps the study: nobody could tell what the vault should have."""
+    victim = await deletions.due()
+    vault = deletions.storage.get_container_client(VAULT)
+
+    def spoil() -> None:
+        if deletions.is_at("GET", "/manifest.json"):
+            [name] = [name for name in victim.vaulted() if name.endswith("manifest.json")]
+            vault.upload_blob(name, b"{}", overwrite=True)
+
+    assert await deletions.run(victim, fault=always(spoil)) == [Outcome.FAILED]
+    victim.check_untouched()
+
+
+async def test_uid_of_another_study_is_left_alone(deletions: Deletions) -> None:
+    """A deletion names its study: the patient's others stay."""
+    victim = await deletions.due()
+    other = Sample(study=new_uid(), elements=victim.samples[0].elements)
+    deletions.store(other)
+    assert await deletions.run(victim) == [Outcome.DELETED]
+    await victim.check_deleted()
+    assert deletions.is_there(StudyKey(HERE, other.study))

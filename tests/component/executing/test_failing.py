@@ -1,0 +1,183 @@
+"""Each request of a run fails in turn, in each way; and things change before each of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from itertools import count
+
+import pytest
+from azure.core.exceptions import AzureError
+
+from purge_study.executing.execute import Outcome
+from purge_study.executing.reasons import Halt
+from shared.leases import LeaseTaken
+from tests.component.executing.deletions import ALL, HERE, POLICY, SERVICE, Deletions, Victim, bring_to_an_end
+from tests.gateway import Fault, Moment
+
+pytestmark = pytest.mark.anyio
+
+EARLY = 9  # requests before the deletion; earlier ones only read, or write into the vault
+
+FAULTS: dict[str, Callable[[int], Fault]] = {
+    "never arrives": lambda at: Fault(at, Moment.BEFORE),
+    "answer lost": lambda at: Fault(at, Moment.AFTER),
+    "403": lambda at: Fault(at, Moment.BEFORE, status=403),
+    "404": lambda at: Fault(at, Moment.BEFORE, status=404),
+    "503 from then on": lambda at: Fault(at, Moment.BEFORE, status=503, times=ALL),
+    "carried out, and 500": lambda at: Fault(at, Moment.AFTER, status=500),
+    "204 without it": lambda at: Fault(at, Moment.BEFORE, status=204, target=SERVICE),
+}
+FROM_THE_FIRST = "404"  # which says that something is gone
+
+
+@pytest.mark.parametrize("name", FAULTS)
+async def test_each_request_fails(deletions: Deletions, name: str) -> None:
+    """Whatever fails: what is gone has a tombstone in the end, what is there has none, and is deleted another night."""
+    warrant = await deletions.warrant()
+    first = 1 if name == FROM_THE_FIRST else await deletions.number_of_deletion(warrant) - EARLY
+    struck: list[Victim] = []
+    for number in count(first):
+        victim = await deletions.due()
+        struck.append(victim)
+        with suppress(Halt, AzureError, LeaseTaken):
+            await deletions.run(victim, warrant=warrant, fault=FAULTS[name](number))
+        steps = len(deletions.gateway.steps)
+        deletions.let_lease_end()
+        victim.check_meanwhile()
+        if steps < number:
+            break
+    assert len(struck) > EARLY
+    await bring_to_an_end(deletions, warrant, struck)
+
+
+def _stop(victim: Victim) -> None:
+    victim.deletions.write("STOP", "")
+
+
+def _policy(victim: Victim) -> None:
+    victim.deletions.write("policy.toml", POLICY.replace("keep_years = 5", "keep_years = 6"))
+
+
+def _hold(victim: Victim) -> None:
+    victim.deletions.write("litigation.csv", f"study_instance_uid\n{victim.key.uid}\n")
+
+
+def _instance(victim: Victim) -> None:
+    first = victim.samples[0]
+    victim.deletions.store(first.sibling(elements=first.elements), partition=HERE)
+
+
+# What happens, how many requests before the deletion it is still seen, and what comes of it.
+EVENTS: dict[str, tuple[Callable[[Victim], None], int, set[str]]] = {
+    "STOP": (_stop, 1, {"rules_changed"}),
+    "the policy changes": (_policy, 1, {"rules_changed"}),
+    "a hold is added": (_hold, 1, {"rules_changed"}),
+    "an instance comes": (_instance, 2, {"changed"}),
+}
+
+
+async def _ending(run: Awaitable[list[Outcome]]) -> str:
+    try:
+        [outcome] = await run
+    except Halt as halt:
+        return halt.code
+    return outcome.value
+
+
+@pytest.mark.parametrize("name", EVENTS)
+async def test_something_happens_before_each_request(deletions: Deletions, name: str) -> None:
+    """Nothing is deleted after a STOP, under other rules, or with an instance that nobody has looked at.
+
+    What comes later than the last look, a request or two before the deletion, is in the window that the documents
+    name.
+    """
+    warrant = await deletions.warrant()
+    deletion = await deletions.number_of_deletion(warrant)
+    act, margin, endings = EVENTS[name]
+    last = deletion - margin
+    for number in (1, *range(last - EARLY, last + 1)):  # of the many requests before, one will do
+        deletions.begin()
+        warrant = await deletions.warrant()
+        victim = await deletions.due()
+        happening = Fault(number, Moment.BEFORE, meanwhile=lambda victim=victim: act(victim))  # type: ignore[misc]
+        assert await _ending(deletions.run(victim, warrant=warrant, fault=happening)) in endings, number
+        victim.check_untouched()
+        assert victim.intent is None
+
+
+async def test_not_deleted_although_the_service_says_so(deletions: Deletions) -> None:
+    """A deletion that is answered as done, and is not, gets no tombstone; its intent stays for the next run."""
+    warrant = await deletions.warrant()
+    deletion = await deletions.number_of_deletion(warrant)
+    victim = await deletions.due()
+    lie = Fault(deletion, Moment.BEFORE, status=204)
+    assert await deletions.run(victim, warrant=warrant, fault=lie) == [Outcome.FAILED]
+    victim.check_untouched()
+    assert victim.intent
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_no_right_to_delete(deletions: Deletions, status: int) -> None:
+    """An identity that may not delete ends the run at once; the intent is taken back."""
+    warrant = await deletions.warrant()
+    deletion = await deletions.number_of_deletion(warrant)
+    victims = [await deletions.due(), await deletions.due()]
+    denied = Fault(deletion, Moment.BEFORE, status=status, times=ALL, target=SERVICE)
+    with pytest.raises(Halt, match="service_denies"):
+        await deletions.run(*victims, warrant=warrant, fault=denied)
+    assert [step.method for step in deletions.gateway.steps if step.target == SERVICE].count("DELETE") == 1
+    for victim in victims:
+        victim.check_untouched()
+        assert victim.intent is None
+        assert victim.vaulted() == {} or victim is victims[0]
+
+
+async def test_throttled_at_the_deletion(deletions: Deletions) -> None:
+    """A deletion is sent once: what was looked at before it may be otherwise by the second time."""
+    warrant = await deletions.warrant()
+    deletion = await deletions.number_of_deletion(warrant)
+    victim = await deletions.due()
+    throttled = Fault(deletion, Moment.BEFORE, status=503)
+    with pytest.raises(Halt, match="service_busy"):
+        await deletions.run(victim, warrant=warrant, fault=throttled)
+    victim.check_untouched()
+    assert [step.method for step in deletions.gateway.steps if step.target == SERVICE].count("DELETE") == 1
+
+
+async def test_one_that_fails_does_not_stop_the_others(deletions: Deletions) -> None:
+    """A study whose instance cannot be read is left for the next run; the one after it goes."""
+    warrant = await deletions.warrant()
+    victims = [await deletions.due(), await deletions.due()]
+    broken = {"fault": "status", "kind": "retrieve", "status": 500, "requests": 3}
+    deletions.inject(broken)
+    assert await deletions.run(*victims, warrant=warrant) == [Outcome.FAILED, Outcome.DELETED]
+    victims[0].check_untouched()
+    row = await deletions.row(victims[0].key)
+    assert row is not None
+    assert row.failures == 1
+    await victims[1].check_deleted()
+
+
+async def test_two_runs_at_once(deletions: Deletions) -> None:
+    """One of them has the lease; the other does not even begin."""
+    warrant = await deletions.warrant()
+    victim = await deletions.due()
+    runs = [deletions.run(victim, warrant=warrant) for _ in range(2)]
+    results = await asyncio.gather(*runs, return_exceptions=True)
+    assert [Outcome.DELETED] in results
+    assert sum(isinstance(result, LeaseTaken) for result in results) == 1
+    await victim.check_deleted()
+
+
+async def test_lease_lost_before_the_deletion(deletions: Deletions) -> None:
+    """A run that loses its lease while it copies, or after it, deletes nothing."""
+    warrant = await deletions.warrant()
+    deletion = await deletions.number_of_deletion(warrant)
+    for number in (deletion - EARLY, deletion - 5, deletion - 4):
+        victim = await deletions.due()
+        losing = Fault(number, Moment.BEFORE, meanwhile=deletions.let_lease_end)
+        with pytest.raises(Halt, match="lease_lost"):
+            await deletions.run(victim, warrant=warrant, fault=losing)
+        victim.check_untouched()

@@ -1,0 +1,179 @@
+"""What a run that died left: a study that is there, that is gone, or that has come back since."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any
+
+import pytest
+
+from purge_study.executing import execute
+from purge_study.executing.execute import Outcome
+from purge_study.executing.reasons import Halt
+from purge_study.restored import tombstone_put_aside
+from shared.dicomweb import DICOMwebClient
+from shared.settings import RETENTION_RECORDS
+from tests.component.executing.deleting_process import A_WHILE, ahead
+from tests.component.executing.deletions import HERE, Deletions, Victim, of_long_ago, two_series
+from tests.dicom_samples import Sample
+from tests.gateway import Fault, Moment
+
+pytestmark = pytest.mark.anyio
+Make = Callable[[], Sequence[Sample]]
+
+
+async def left(deletions: Deletions, moment: Moment, make: Make = lambda: (of_long_ago(),)) -> Victim:
+    """Return a study whose deletion a run was sending when it died: before it had taken effect, or after."""
+    warrant = await deletions.warrant()
+    _, deletion = await deletions.steps(warrant, *make())
+    victim = await deletions.due(*make())
+    await deletions.die(victim, warrant, deletion, moment)
+    assert victim.intent
+    assert victim.is_there == (moment is Moment.BEFORE)
+    return victim
+
+
+async def test_the_deletion_may_be_on_its_way(deletions: Deletions) -> None:
+    """A study that is there may go yet: for some minutes nothing is resolved, and thus nothing else deleted."""
+    victim = await left(deletions, Moment.BEFORE)
+    with pytest.raises(Halt, match="intent_open"):
+        await deletions.resolve()
+    assert victim.intent
+    victim.check_untouched()
+
+
+async def test_gone_a_moment_ago(deletions: Deletions) -> None:
+    """A study that is gone is gone: its tombstone is written at once."""
+    victim = await left(deletions, Moment.AFTER)
+    await deletions.resolve()
+    assert (await victim.check_deleted())["ending"] == "found_gone"
+
+
+async def test_there_still(deletions: Deletions, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A study that nobody has deleted loses its intent, and is read again."""
+    victim = await left(deletions, Moment.BEFORE)
+    ahead(monkeypatch, A_WHILE)
+    await deletions.resolve()
+    victim.check_untouched()
+    assert victim.intent is None
+    assert victim.key in await deletions.marked()
+
+
+async def test_stored_anew_meanwhile(deletions: Deletions, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A study that was deleted and has come back gets its tombstone, and its row is that of a living one."""
+    victim = await left(deletions, Moment.AFTER)
+    deletions.store(*victim.samples)
+    ahead(monkeypatch, A_WHILE)
+    await deletions.resolve()
+    assert victim.is_there
+    assert victim.intent is None
+    assert victim.tombstone is not None
+    row = await deletions.row(victim.key)
+    assert row is not None
+    assert row.purged_at is None
+    assert victim.key in await deletions.marked()
+
+
+async def test_put_back_meanwhile(deletions: Deletions, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A study that was put back from the vault, its tombstone aside, gets no other one."""
+    victim = await left(deletions, Moment.AFTER)
+    intent = victim.intent
+    assert intent is not None
+    aside = tombstone_put_aside(victim.key, intent["deletion_id"])
+    deletions.storage.get_blob_client(RETENTION_RECORDS, aside).upload_blob(b"{}")
+    deletions.store(*victim.samples)
+    ahead(monkeypatch, A_WHILE)
+    await deletions.resolve()
+    victim.check_untouched()
+    assert victim.intent is None
+
+
+@pytest.mark.parametrize("etag", ["as it was", None])
+async def test_another_instance_meanwhile(
+    deletions: Deletions, monkeypatch: pytest.MonkeyPatch, etag: str | None
+) -> None:
+    """A study in another version that nobody has deleted gets no tombstone, with an ETag and without."""
+    victim = await left(deletions, Moment.BEFORE)
+    intent = victim.intent
+    assert intent is not None
+    if etag is None:
+        name = f"intents/{victim.key.partition}/{victim.key.uid}.json"
+        content = json.dumps({**intent, "etag": None}).encode()
+        deletions.storage.get_blob_client(RETENTION_RECORDS, name).upload_blob(content, overwrite=True)
+    deletions.store(victim.samples[0].sibling(elements=victim.samples[0].elements))
+    ahead(monkeypatch, A_WHILE)
+    await deletions.resolve()
+    victim.check_untouched()
+    assert victim.intent is None
+
+
+async def test_one_of_two_instances_deleted_meanwhile(deletions: Deletions, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where somebody has deleted a part of a study, retention has not deleted it."""
+    victim = await left(deletions, Moment.BEFORE, two_series)
+    first = victim.samples[0]
+    assert deletions.service.delete(f"/partitions/{HERE}{first.path}") == 204
+    ahead(monkeypatch, A_WHILE)
+    await deletions.resolve()
+    victim.check_untouched()
+
+
+async def test_a_deletion_is_not_opened_twice(deletions: Deletions) -> None:
+    """A study whose earlier deletion is not resolved is left alone."""
+    victim = await left(deletions, Moment.BEFORE)
+    intent = victim.intent
+    assert await deletions.run(victim) == [Outcome.FAILED]
+    victim.check_untouched()
+    assert victim.intent == intent
+
+
+async def test_the_last_look_took_too_long(deletions: Deletions, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was looked at too long ago does not count any more: the lease may be another's by now."""
+    victim = await deletions.due()
+    monkeypatch.setattr(execute, "_LAST_LOOK_SECONDS", -1.0)
+    with pytest.raises(Halt, match="too_slow"):
+        await deletions.run(victim)
+    victim.check_untouched()
+    assert victim.intent is None
+
+
+Read = Callable[[AsyncIterator[dict[str, Any]]], Awaitable[Any]]
+
+
+@pytest.fixture
+def without_etags(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the service give no ETag."""
+    read = DICOMwebClient.read_study_metadata
+
+    async def read_without(client: DICOMwebClient, take: Read, *, study_instance_uid: str) -> tuple[Any, None]:
+        found, _ = await read(client, take, study_instance_uid=study_instance_uid)
+        return found, None
+
+    monkeypatch.setattr(DICOMwebClient, "read_study_metadata", read_without)
+
+
+@pytest.mark.usefixtures("without_etags")
+async def test_without_etags(deletions: Deletions) -> None:
+    """A service that gives none has a study's metadata compared as a whole, and a study that is as it was goes."""
+    victim = await deletions.due()
+    assert victim.item.etag is None
+    assert await deletions.run(victim) == [Outcome.DELETED]
+    await victim.check_deleted()
+
+
+@pytest.mark.usefixtures("without_etags")
+async def test_replaced_without_etags(deletions: Deletions) -> None:
+    """An instance that is replaced before the last look is seen, though their number is the same."""
+    warrant = await deletions.warrant()
+    _, deletion = await deletions.steps(warrant)
+    victim = await deletions.due()
+    sample = victim.samples[0]
+    other = sample.sibling(sop=sample.sop, elements={**sample.elements, 0x00204000: ("LT", b"other")})
+
+    def replace_it() -> None:
+        deletions.put(other)
+
+    fault = Fault(deletion - 2, Moment.BEFORE, meanwhile=replace_it)
+    assert await deletions.run(victim, warrant=warrant, fault=fault) == [Outcome.CHANGED]
+    victim.check_untouched()
+    assert victim.intent is None
