@@ -357,7 +357,7 @@ async def test_of_a_deletion_and_a_restore_one_sees_the_other(asked: Asked, inge
     hasher = Hasher("the ledger's key, of tests")
     run = Run(asked.clients, await Ledger.open(asked.clients), hasher, (), ends_at=math.inf)
     rules = Rulebook(retention.policy('[[rule]]\nname = "all"\nkeep_years = 1'), {"policy.toml": "5e"}, {})
-    seen = Seen(clock.now(), Row(key), Contents((), None, ""), {})
+    seen = Seen(clock.now(), Row(key), Contents((), None, "", frozenset(), {}))
     intent = {"partition": key.partition, "study_instance_uid": key.uid, "deletion_id": "another id"}
     with pytest.raises(Changed, match="hold"):
         await execute._carry_out(run, key, Warrant(rules, "a plan", "5e"), seen, intent)
