@@ -52,7 +52,7 @@ async def judge_patients(run: Run, rulebook: Rulebook, groups: Iterable[str]) ->
     for group in groups:
         run.check_time()
         rows = await run.ledger.of_patient(group)
-        await run.ledger.write(judged_anew(rulebook, rows, {}, _today(rulebook)))
+        await run.ledger.write(await _judge(rulebook, rows))
 
 
 async def judge_all_anew(run: Run, rulebook: Rulebook) -> None:
@@ -131,7 +131,7 @@ async def _take_in(run: Run, rulebook: Rulebook, readings: Mapping[StudyKey, Rea
     before = [row or Row(key) for key, row in zip(readings, known, strict=True)]
     read = {row.key: _after_reading(row, readings[row.key]) for row in before}
     stored = await asyncio.gather(*map(run.ledger.of_patient, _groups_of([*before, *read.values()])))
-    rows = judged_anew(rulebook, (row for group in stored for row in group), read, _today(rulebook))
+    rows = await _judge(rulebook, [row for group in stored for row in group], read)
     await run.ledger.write(rows, read=[key for key, row in read.items() if row is not None])
     for key, row in read.items():
         if row is None:
@@ -154,7 +154,12 @@ async def _judge_anew(run: Run, rulebook: Rulebook, rows: list[Row]) -> None:
     needed = needed_keywords(rulebook.policy)
     lacking = [row.key for row in rows if row.reading and not row.purged_at and needed - row.reading.attributes.keys()]
     await run.ledger.mark(dict.fromkeys(lacking))
-    await run.ledger.write(judged_anew(rulebook, rows, {}, _today(rulebook)))
+    await run.ledger.write(await _judge(rulebook, rows))
+
+
+async def _judge(rulebook: Rulebook, rows: list[Row], read: Mapping[StudyKey, Row | None] | None = None) -> list[Row]:
+    """Judge patients' rows in a thread: an id that thousands of studies share, a phantom's perhaps, takes seconds."""
+    return await asyncio.to_thread(judged_anew, rulebook, rows, read or {}, _today(rulebook))
 
 
 def _today(rulebook: Rulebook) -> date:

@@ -19,7 +19,6 @@ from purge_study.policy.facts import Values
 from purge_study.policy.policy import State
 from purge_study.rulebook import Rulebook
 from purge_study.run import OutOfTime, Run
-from shared.dicomweb import StatusError
 from tests.component.archive import (
     A,
     Archive,
@@ -179,7 +178,7 @@ async def test_what_comes_again_counts_once(archive: Archive) -> None:
         assert await run.ledger.counts() == counts == Counts(1, {"2026-03": {"CT": 1}})
 
 
-async def test_one_that_cannot_be_read(archive: Archive) -> None:
+async def test_one_that_cannot_be_read(archive: Archive, caplog: pytest.LogCaptureFixture) -> None:
     """It stays marked, the others go on, and the failure is told; the next night reads it."""
     keys = [archive.store(sample_of(str(number))) for number in range(5)]
     archive.wait(days=1)
@@ -187,13 +186,16 @@ async def test_one_that_cannot_be_read(archive: Archive) -> None:
         await fold(run)
         fault = {"fault": "status", "kind": "metadata", "status": 424, "requests": 1}
         assert archive.service.http.post(f"{archive.service.root}/admin/faults", json=fault).status_code == 201
-        with pytest.raises(StatusError):
-            await refresh(run, rulebook())
+        await refresh(run, rulebook())
+        assert [record.message for record in caplog.records if "study_unreadable" in record.message]
         left = [key async for key in run.ledger.marked()]
         assert len(left) == 1
+        assert await run.ledger.has_unread()
         assert (await run.ledger.counts()).studies == len(keys) - 1
         await refresh(run, rulebook())
         assert (await run.ledger.counts()).studies == len(keys)
+        await run.ledger.mark(dict.fromkeys(left))
+        assert not await run.ledger.has_unread()
 
 
 async def test_another_policy(archive: Archive) -> None:
