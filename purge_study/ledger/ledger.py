@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
-from contextlib import aclosing
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime
 from itertools import islice
@@ -168,15 +167,6 @@ class Ledger:
     async def has_marks(self) -> bool:
         """Say whether there is any such study."""
         return bool([mark async for mark in self._table.range(keys.MARKS, most=1)])
-
-    async def has_unread(self) -> bool:
-        """Say whether any marked study has never been read; asks for each mark, of which a night leaves few."""
-        async with aclosing(self.marked()) as marked:
-            async for key in marked:
-                row = await self.find(key)
-                if row is not None and row.reading is None:
-                    return True
-        return False
 
     async def mark(self, received: Mapping[StudyKey, datetime | None]) -> None:
         """Mark studies for re-reading, and note when their newest instance was received: the later time stands."""
