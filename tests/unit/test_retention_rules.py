@@ -157,6 +157,7 @@ def test_numbers_are_compared_as_numbers_whatever_their_vr(keyword: str) -> None
         ("003W", False),
         ("003D", False),
         ("45", True),  # no AS value tells nothing
+        ("012", True),
         ("\u0660\u0660\u0661Y", True),
     ],
 )
