@@ -22,7 +22,7 @@ help:
 	@echo "make purge-preview POLICY=path/to/policy.toml   what would retention delete? At 'make up', or URL=...; deletes nothing"
 	@echo "make soak    ten thousand files among failures and kills, each accounted for; some 20 minutes; ARGS=--count=1000"
 	@echo "make test    run every test; ARGS=... goes to pytest"
-	@echo "make mutants  would a test notice? Changes retention's rules and its executor, one thing at a time; half an hour"
+	@echo "make mutants  would a test notice? Changes retention's rules and its executor, one thing at a time; hours, or ARGS=a module"
 	@echo "make contract URL=https://.../v2   hold a DICOM service of yours against what its stand-in does"
 	@echo "make check   lint, format, types, and whether the lock files are in step"
 	@echo "make lock    write the lock files anew from pyproject.toml"

@@ -37,12 +37,23 @@ _POLICY_TESTS = (
     "tests/property/test_retention_policy.py",
     "tests/property/test_retention.py",
 )
+_EXECUTOR_TESTS = (
+    "tests/unit/test_records_of_deletions.py",
+    "tests/component/executing/test_deleting.py",
+    "tests/component/executing/test_resolving.py",
+    "tests/component/executing/test_failing.py",
+)
 _LIST_TESTS = ("tests/unit/test_lists.py",)
 TESTS = {
     "purge_study/policy/policy.py": _POLICY_TESTS,
     "purge_study/policy/conditions.py": _POLICY_TESTS,
     "purge_study/policy/dates.py": _POLICY_TESTS,
     "purge_study/policy/known.py": _POLICY_TESTS,
+    "purge_study/executing/execute.py": _EXECUTOR_TESTS,
+    "purge_study/executing/looking.py": _EXECUTOR_TESTS,
+    "purge_study/executing/vault.py": _EXECUTOR_TESTS,
+    "purge_study/executing/contents.py": _EXECUTOR_TESTS,
+    "purge_study/executing/resolving.py": _EXECUTOR_TESTS,
     "purge_study/lists/sheet.py": _LIST_TESTS,
     "purge_study/lists/cells.py": _LIST_TESTS,
     "purge_study/lists/holds.py": (*_LIST_TESTS, "tests/unit/test_list_memory.py"),
