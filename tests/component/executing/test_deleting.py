@@ -295,10 +295,11 @@ async def test_without_a_lease(deletions: Deletions) -> None:
     victim.check_untouched()
 
 
-async def test_out_of_time(deletions: Deletions) -> None:
-    """A run whose time is over begins no deletion, and ends in the middle of a copy."""
+@pytest.mark.parametrize("before_delete", ["vault", "none"])
+async def test_out_of_time(deletions: Deletions, before_delete: str) -> None:
+    """A run whose time is over begins no deletion, also where it would copy nothing."""
     victim = await deletions.due()
-    async with leased(deletions.direct) as run:
+    async with leased({**deletions.direct, "BEFORE_DELETE": before_delete}) as run:
         late = replace(run, ends_at=0.0)
         with pytest.raises(OutOfTime):
             await delete_study(late, victim.item, await deletions.warrant())
