@@ -23,7 +23,6 @@ from azure.data.tables import TableEntity
 from azure.data.tables.aio import TableClient
 from sortedcontainers import SortedDict  # type: ignore[import-untyped]  # it comes with hypothesis, without types
 
-from purge_study.judging import judge_row
 from purge_study.ledger.folding import fold
 from purge_study.ledger.hashing import Hasher
 from purge_study.ledger.ledger import Ledger, Progress
@@ -33,7 +32,8 @@ from purge_study.ledger.table import Table
 from purge_study.planning.making import make_plan
 from purge_study.policy.facts import Values
 from purge_study.policy.reading import read_policy
-from purge_study.rulebook import Rulebook
+from purge_study.rulebook.judging import judge_row
+from purge_study.rulebook.rulebook import Rulebook
 from purge_study.run import Run
 from shared.clients import Clients
 from shared.dicomweb import Change, ChangeAction, ChangeFeed, ChangeState, DICOMwebClient

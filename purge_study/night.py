@@ -22,14 +22,15 @@ from .executing.warrant import Warrant
 from .ledger.folding import fold
 from .ledger.hashing import Hasher
 from .ledger.ledger import Ledger
-from .lists import remembering
-from .planning import memory
+from .lists.remembering import remember_lists
 from .planning.decision import Decision
 from .planning.documents import write_documents
+from .planning.night_memory import remember_nights
 from .planning.plan import Item
 from .planning.wording import REPORTS
 from .preparing import prepare
-from .rulebook import Rulebook, RulebookFault, read_rulebook
+from .rulebook.reading import read_rulebook
+from .rulebook.rulebook import Rulebook, RulebookFault
 from .run import OutOfTime, Run, partitions_of
 
 _LEASE = "lease.json"
@@ -74,7 +75,7 @@ async def _night(run: Run) -> None:
     except (Halt, RulebookFault, OutOfTime) as hindrance:
         return _end_without_plan(run, hindrance, started)
     plan_id = await write_documents(run.clients, run.ledger, decision, clock.now())
-    await remembering.remember(run.clients, run.hasher, lists)
+    await remember_lists(run.clients, run.hasher, lists)
     for code in decision.stops:
         if code not in REPORTS:
             _refuse(code)
@@ -96,7 +97,7 @@ async def _carry_out(run: Run, rulebook: Rulebook, decision: Decision, plan_id: 
     The night is written down before the first deletion and after the last one: one that is killed between counts as
     if it had deleted all.
     """
-    await memory.remember(run.clients, decision.noted(plan_id, None if decision.items else 0))
+    await remember_nights(run.clients, decision.noted(plan_id, None if decision.items else 0))
     outcomes: Counter[Outcome] = Counter()
     try:
         for item in decision.items:
@@ -106,7 +107,7 @@ async def _carry_out(run: Run, rulebook: Rulebook, decision: Decision, plan_id: 
     except OutOfTime:
         event("retention_halted", reason="out_of_time")
     deleted = outcomes[Outcome.DELETED]
-    await memory.remember(run.clients, decision.noted(plan_id, deleted))
+    await remember_nights(run.clients, decision.noted(plan_id, deleted))
     return deleted
 
 

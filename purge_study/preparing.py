@@ -10,16 +10,16 @@ from shared import clock
 
 from .ledger.folding import fold
 from .ledger.refreshing import judge_all_anew, judge_patients, refresh
-from .lists import remembering
+from .lists.list_memory import ListChanges, ListMemory, compare, matching, to_remember
 from .lists.matching import find_matches
-from .lists.memory import ListChanges, ListMemory, compare, matching
-from .lists.memory import remembering as to_be_remembered
+from .lists.remembering import recall_lists
 from .planning.approvals import find_approved
 from .planning.decision import Circumstances, Decision
 from .planning.making import make_plan
-from .planning.memory import read_memory
+from .planning.night_memory import recall_nights
 from .policy.policy import local_day
-from .rulebook import Rulebook, is_stopped
+from .rulebook.reading import is_stopped
+from .rulebook.rulebook import Rulebook
 from .run import Run
 
 # The service's clock and ours: what is further apart may be another day.
@@ -38,14 +38,14 @@ async def prepare(run: Run, rulebook: Rulebook) -> tuple[Decision, ListMemory]:
         OutOfTime: there is no plan tonight; the next run goes on.
         DICOMwebError, AzureError: the service or the storage failed.
     """
-    remembered = await remembering.recall(run.clients, run.hasher)
+    remembered = await recall_lists(run.clients, run.hasher)
     changes = await asyncio.to_thread(compare, remembered, rulebook)
     await _bring_up_to_date(run, rulebook, changes.groups)
     matches = await find_matches(run, rulebook)
     found = await asyncio.to_thread(matching, remembered, rulebook, matches)
     plan = await make_plan(run, rulebook, local_day(rulebook.policy, clock.now()), found.unmatched)
     met = await _circumstances(run, rulebook, changes, found.obstacles)
-    return Decision(plan, met), await asyncio.to_thread(to_be_remembered, remembered, rulebook, matches)
+    return Decision(plan, met), await asyncio.to_thread(to_remember, remembered, rulebook, matches)
 
 
 async def _bring_up_to_date(run: Run, rulebook: Rulebook, groups: Iterable[str]) -> None:
@@ -59,7 +59,7 @@ async def _circumstances(run: Run, rulebook: Rulebook, changes: ListChanges, obs
     return Circumstances(
         mode=run.clients.settings.purge_mode,
         brakes=rulebook.policy.brakes,
-        memory=await read_memory(run.clients),
+        memory=await recall_nights(run.clients),
         obstacles=(*await _obstacles(run, rulebook), *changes.obstacles, *obstacles),
         reports=changes.reports,
         approved=await find_approved(run.clients, clock.now()),

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from purge_study.ledger.row import StudyKey
-from purge_study.vaulted import Manifest, VaultedInstance, deletion_folder, instance_name, manifest_name
+from purge_study.records.vaulted import Manifest, VaultedInstance, deletion_folder, instance_name, manifest_name
 from shared.dicomweb.partitions import DEFAULT_PARTITION
 from shared.settings import RETENTION_RECORDS, VAULT
 from shared.tombstones import tombstone_name

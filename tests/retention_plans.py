@@ -9,7 +9,7 @@ from typing import Any
 
 from purge_study.ledger.row import Reading, Row, StudyKey
 from purge_study.planning.decision import Circumstances, Decision
-from purge_study.planning.memory import Accepted, Memory, Night
+from purge_study.planning.night_memory import Accepted, Memory, Night
 from purge_study.planning.plan import Item, Plan
 from purge_study.policy.facts import Values
 from purge_study.policy.model import Brakes

@@ -18,7 +18,7 @@ from azure.core.exceptions import AzureError
 
 from purge_study.ledger.row import StudyKey
 from purge_study.planning.plan import Item
-from purge_study.rulebook import is_unchanged
+from purge_study.rulebook.reading import is_unchanged
 from purge_study.run import Run
 from shared import clock
 from shared.dicomweb import AccessDenied, Busy, DICOMwebError, NotFound, RequestNotSent

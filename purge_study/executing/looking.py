@@ -11,14 +11,14 @@ from typing import Any
 
 from pydicom import Dataset
 
-from purge_study.judging import judge_row
 from purge_study.ledger.reading import read_study
 from purge_study.ledger.row import Reading, Row, StudyKey
 from purge_study.planning.plan import Item
 from purge_study.policy.facts import Values
 from purge_study.policy.policy import State, local_day, needed_keywords
-from purge_study.restored import holds_of_restore
-from purge_study.rulebook import Rulebook
+from purge_study.records.restored import holds_of_restore
+from purge_study.rulebook.judging import judge_row
+from purge_study.rulebook.rulebook import Rulebook
 from purge_study.run import Run
 from shared import clock
 from shared.dicomweb import InvalidParameter, NotFound, Query

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from azure.core import MatchConditions
 
-from purge_study.restored import tombstone_put_aside
+from purge_study.records.restored import tombstone_put_aside
 from purge_study.run import Run
 from shared import clock
 from shared.settings import RETENTION_RECORDS

@@ -20,8 +20,8 @@ from azure.storage.blob import ContentSettings
 from azure.storage.blob.aio import BlobClient
 
 from purge_study.ledger.row import StudyKey
+from purge_study.records.vaulted import Manifest, VaultedInstance, deletion_folder, instance_name, manifest_name
 from purge_study.run import Run
-from purge_study.vaulted import Manifest, VaultedInstance, deletion_folder, instance_name, manifest_name
 from shared.dicomweb import NotFound, ResponseLost
 from shared.settings import VAULT
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from purge_study.rulebook import Rulebook
+from purge_study.rulebook.rulebook import Rulebook
 
 
 @dataclass(frozen=True)

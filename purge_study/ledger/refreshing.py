@@ -10,9 +10,9 @@ from contextlib import aclosing
 from dataclasses import replace
 from datetime import date
 
-from purge_study.judging import judge_row
 from purge_study.policy.policy import local_day, needed_keywords
-from purge_study.rulebook import Rulebook
+from purge_study.rulebook.judging import judge_row
+from purge_study.rulebook.rulebook import Rulebook
 from purge_study.run import Run
 from shared import clock
 from shared.dicomweb import AccessDenied, Busy, InvalidResponse, StatusError

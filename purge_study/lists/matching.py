@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Iterator
 
 from purge_study.ledger.ledger import Ledger
-from purge_study.rulebook import Rulebook
+from purge_study.rulebook.rulebook import Rulebook
 from purge_study.run import Run
 
 from .holds import HoldLine
-from .memory import LineKey, holding_lines
+from .list_memory import LineKey, holding_lines
 
 _AT_ONCE = 16
 

@@ -15,10 +15,10 @@ from shared.clients import Clients
 from shared.settings import RETENTION_RECORDS
 from shared.small_blobs import read_whole
 
-from .memory import Lines, ListMemory
+from .list_memory import Lines, ListMemory
 
 
-async def recall(clients: Clients, hasher: Hasher) -> ListMemory:
+async def recall_lists(clients: Clients, hasher: Hasher) -> ListMemory:
     """Return what is remembered of lists.
 
     Raises:
@@ -28,8 +28,8 @@ async def recall(clients: Clients, hasher: Hasher) -> ListMemory:
     return ListMemory(is_first=True) if found is None else await asyncio.to_thread(_read, found.content)
 
 
-async def remember(clients: Clients, hasher: Hasher, memory: ListMemory) -> None:
-    """Write down what is to be remembered (`remembering`), once the night's plan is; not over what cannot be read.
+async def remember_lists(clients: Clients, hasher: Hasher, memory: ListMemory) -> None:
+    """Write down what is to be remembered (`to_remember`), once the night's plan is; not over what cannot be read.
 
     Never by a rulebook that has a fault, and not before the studies of `ListChanges.groups` are judged anew: what is
     written down is not found changed again.

@@ -13,7 +13,7 @@ from typing import Final
 
 from purge_study.policy.model import Brakes
 
-from .memory import Memory, Night
+from .night_memory import Memory, Night
 
 # The median is of the last so many nights on which something was deleted, and counts from so many of them on.
 _NIGHTS_COMPARED: Final = 14

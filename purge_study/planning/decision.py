@@ -13,7 +13,7 @@ from shared.settings import BeforeDelete, PurgeMode
 
 from .approvals import Approval, Approved
 from .brakes import Limits, limits_of
-from .memory import Accepted, Memory, Night
+from .night_memory import Accepted, Memory, Night
 from .plan import Item, Plan
 
 # From so many runs in a row on, a study that cannot be deleted no longer stands in others' way.

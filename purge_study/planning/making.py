@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import date
 from typing import Final
 
-from purge_study.judging import judge_row
 from purge_study.ledger.ledger import Ledger
 from purge_study.ledger.row import Row
 from purge_study.policy.policy import State
-from purge_study.rulebook import Rulebook
+from purge_study.rulebook.judging import judge_row
+from purge_study.rulebook.rulebook import Rulebook
 from purge_study.run import Run
 
 from .plan import EARLIER, MONTHS_SHOWN, Item, Plan, in_order

@@ -14,7 +14,7 @@ from azure.core.exceptions import AzureError
 from azure.identity.aio import DefaultAzureCredential
 
 from purge_study.planning.plan import PLANS
-from purge_study.rulebook import RulebookFault
+from purge_study.rulebook.rulebook import RulebookFault
 from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient, DICOMwebError
 from shared.dicomweb.transport import default_transport

@@ -13,7 +13,8 @@ from purge_study.ledger.ledger import Ledger
 from purge_study.planning.decision import Decision
 from purge_study.planning.documents import write_documents
 from purge_study.preparing import prepare
-from purge_study.rulebook import Rulebook, read_rulebook
+from purge_study.rulebook.reading import read_rulebook
+from purge_study.rulebook.rulebook import Rulebook
 from purge_study.run import Run, partitions_of
 from shared import clock
 from shared.clients import Clients

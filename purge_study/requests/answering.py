@@ -10,8 +10,8 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
 from purge_study.planning import approvals
-from purge_study.restored import UnreadableRecord
-from purge_study.rulebook import RulebookFault
+from purge_study.records.restored import UnreadableRecord
+from purge_study.rulebook.rulebook import RulebookFault
 from shared import answering
 from shared.callers import caller_of, partitions_of
 from shared.problems import Refused

@@ -6,7 +6,7 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, Response
 
 from purge_study.ledger.row import StudyKey
-from purge_study.vaulted import deletion_folder
+from purge_study.records.vaulted import deletion_folder
 from shared.answering import read_query
 from shared.approval import is_approved, read_body
 from shared.arrivals import name_of_restored

@@ -21,10 +21,10 @@ from pydantic import ValidationError
 
 from purge_study.executing.intents import INTENTS
 from purge_study.ledger.row import StudyKey
-from purge_study.records import read_tombstone
-from purge_study.restored import Restored, UnreadableRecord, read_restored, tombstone_put_aside, write_restored
+from purge_study.records.restored import Restored, UnreadableRecord, read_restored, tombstone_put_aside, write_restored
+from purge_study.records.tombstones import read_tombstone
+from purge_study.records.vaulted import Manifest, deletion_folder, manifest_name
 from purge_study.run import partitions_of
-from purge_study.vaulted import Manifest, deletion_folder, manifest_name
 from shared import clock
 from shared.arrivals import Arrival, Door
 from shared.clients import Clients

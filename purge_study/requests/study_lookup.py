@@ -8,13 +8,14 @@ from typing import Any
 from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, Response
 
-from purge_study.judging import judgement_of
 from purge_study.ledger.hashing import Hasher
 from purge_study.ledger.ledger import Ledger
 from purge_study.ledger.row import Row, StudyKey
 from purge_study.policy.policy import local_day
-from purge_study.records import partitions_with_tombstones, read_tombstone
-from purge_study.rulebook import Rulebook, read_rulebook
+from purge_study.records.tombstones import partitions_with_tombstones, read_tombstone
+from purge_study.rulebook.judging import judgement_of
+from purge_study.rulebook.reading import read_rulebook
+from purge_study.rulebook.rulebook import Rulebook
 from shared import clock
 from shared.answering import read_query
 from shared.clients import Clients, get_clients

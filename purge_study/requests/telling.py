@@ -10,7 +10,7 @@ from purge_study.ledger.row import Row
 from purge_study.policy.model import Policy
 from purge_study.policy.policy import Judgement, State
 from purge_study.policy.words import doubt_in_words, in_words
-from purge_study.restored import RESTORED
+from purge_study.records.restored import RESTORED
 from shared.settings import PurgeMode
 
 # What tonight's run does with a study, if nothing keeps it from deleting anything: code → in words.

@@ -23,7 +23,7 @@ from purge_study.ledger.keys import COUNTS, MARKS, PROGRESS, STUDIES, counts_of,
 from purge_study.ledger.ledger import Ledger
 from purge_study.ledger.row import Row, StudyKey
 from purge_study.ledger.transactions import Operation
-from purge_study.rulebook import Rulebook
+from purge_study.rulebook.rulebook import Rulebook
 from purge_study.run import Run
 from shared import clock
 from shared.clients import Clients

@@ -16,10 +16,10 @@ from purge_study.ledger.ledger import Ledger
 from purge_study.ledger.row import Reading, Row, StudyKey
 from purge_study.lists.anchors import read_anchors
 from purge_study.lists.holds import COLUMNS, read_holds
+from purge_study.lists.list_memory import ListMemory, holding_lines, matching, to_remember
 from purge_study.lists.matching import find_matches
-from purge_study.lists.memory import ListMemory, holding_lines, matching, remembering
-from purge_study.lists.remembering import recall, remember
-from purge_study.rulebook import Rulebook
+from purge_study.lists.remembering import recall_lists, remember_lists
+from purge_study.rulebook.rulebook import Rulebook
 from purge_study.run import OutOfTime, Run
 from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient
@@ -57,11 +57,11 @@ def study(hasher: Hasher, uid: str, accession: str = "", patient_id: str = "", i
 async def test_what_is_remembered_comes_back(run: Run) -> None:
     """All of it, in a blob without an identifier; with another key it means nothing, and is as if there were none."""
     book = rulebook(run.hasher, "1.2,CANARY1,CANARY2,CANARY3,,", ",,CANARY4,,2026-03-05,CANARY5")
-    assert await recall(run.clients, run.hasher) == ListMemory(is_first=True)
-    memory = remembering(ListMemory(), book, frozenset(key for key, _ in holding_lines(book)))
-    await remember(run.clients, run.hasher, memory)
-    assert await recall(run.clients, run.hasher) == memory
-    assert await recall(run.clients, Hasher(token_hex())) == ListMemory(is_first=True)
+    assert await recall_lists(run.clients, run.hasher) == ListMemory(is_first=True)
+    memory = to_remember(ListMemory(), book, frozenset(key for key, _ in holding_lines(book)))
+    await remember_lists(run.clients, run.hasher, memory)
+    assert await recall_lists(run.clients, run.hasher) == memory
+    assert await recall_lists(run.clients, Hasher(token_hex())) == ListMemory(is_first=True)
     blob = run.clients.container(RETENTION_RECORDS).get_blob_client(f"memory/lists-{run.hasher.key_id}.json")
     assert b"CANARY" not in (await (await blob.download_blob()).readall()).upper()
 
@@ -75,9 +75,9 @@ async def test_a_memory_that_is_none(run: Run, content: bytes) -> None:
     """It is told, and stays as it is."""
     blob = run.clients.container(RETENTION_RECORDS).get_blob_client(f"memory/lists-{run.hasher.key_id}.json")
     await blob.upload_blob(content)
-    memory = await recall(run.clients, run.hasher)
+    memory = await recall_lists(run.clients, run.hasher)
     assert not memory.is_readable
-    await remember(run.clients, run.hasher, remembering(memory, rulebook(run.hasher), frozenset()))
+    await remember_lists(run.clients, run.hasher, to_remember(memory, rulebook(run.hasher), frozenset()))
     assert await (await blob.download_blob()).readall() == content
 
 

@@ -21,10 +21,10 @@ from purge_study.ledger.row import Row
 from purge_study.planning.decision import Circumstances, Decision
 from purge_study.planning.documents import write_documents
 from purge_study.planning.making import make_plan
-from purge_study.planning.memory import Memory
+from purge_study.planning.night_memory import Memory
 from purge_study.planning.plan import Plan
 from purge_study.policy.policy import State
-from purge_study.rulebook import Rulebook
+from purge_study.rulebook.rulebook import Rulebook
 from purge_study.run import OutOfTime, Run
 from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient

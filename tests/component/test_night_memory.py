@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from purge_study.planning.memory import NIGHTS, Memory, read_memory, remember
+from purge_study.planning.night_memory import NIGHTS, Memory, recall_nights, remember_nights
 from purge_study.planning.plan import PLANS, plan_id
 from shared.clients import Clients
 from shared.settings import RETENTION_RECORDS
@@ -23,7 +23,7 @@ NOTED = decision(OF, memory=Memory((night(2, 4), night(1, None, "hindered", plan
 async def remembered(clients: Clients) -> None:
     """A night is remembered, and its plan stands in storage."""
     await write(clients, f"{PLANS}{NAME}.jsonl", OF.to_jsonl())
-    await remember(clients, NOTED)
+    await remember_nights(clients, NOTED)
 
 
 async def write(clients: Clients, name: str, content: bytes) -> None:
@@ -37,7 +37,7 @@ async def written(clients: Clients) -> Any:
 
 async def test_it_is_read_as_it_was_written(clients: Clients) -> None:
     """Nights and the last plan that counts come back, with the studies that were to be deleted by it."""
-    found = await read_memory(clients)
+    found = await recall_nights(clients)
     assert found == NOTED
     assert found.accepted is not None
     assert found.accepted.keys == {OF.items[0].key, OF.items[2].key}
@@ -46,7 +46,7 @@ async def test_it_is_read_as_it_was_written(clients: Clients) -> None:
 async def test_before_the_first_night(clients: Clients) -> None:
     """Where there is nothing yet, nothing is remembered: the night is the first one."""
     await clients.container(RETENTION_RECORDS).delete_blob(NIGHTS)
-    found = await read_memory(clients)
+    found = await recall_nights(clients)
     assert found == Memory()
     assert decision(plan(1), memory=found).stops == ("first_run",)
 
@@ -57,10 +57,10 @@ async def test_before_the_first_night(clients: Clients) -> None:
 async def test_something_that_cannot_be_understood(clients: Clients, content: bytes) -> None:
     """Nothing is deleted, and it is left as it is for people to see."""
     await write(clients, NIGHTS, content)
-    found = await read_memory(clients)
+    found = await recall_nights(clients)
     made = decision(plan(3), memory=found)
     assert (found.is_readable, made.items, made.stops) == (False, (), ("memory_unreadable",))
-    await remember(clients, made.noted("x", 0))
+    await remember_nights(clients, made.noted("x", 0))
     download = await clients.container(RETENTION_RECORDS).get_blob_client(NIGHTS).download_blob()
     assert await download.readall() == content
 
@@ -72,7 +72,7 @@ async def test_a_plan_that_is_not_as_it_was(clients: Clients, content: bytes | N
         await clients.container(RETENTION_RECORDS).delete_blob(f"{PLANS}{NAME}.jsonl")
     else:
         await write(clients, f"{PLANS}{NAME}.jsonl", content)
-    assert decision(plan(3), memory=await read_memory(clients)).stops == ("memory_unreadable",)
+    assert decision(plan(3), memory=await recall_nights(clients)).stops == ("memory_unreadable",)
 
 
 async def test_it_does_not_grow_for_ever(clients: Clients) -> None:
@@ -82,7 +82,7 @@ async def test_it_does_not_grow_for_ever(clients: Clients) -> None:
     known = replace(known, accepted=replace(known.accepted, plan_id=NAME))
     for number in range(405, 0, -1):
         known = known.with_night(night(number, 0, "tripped"), None)
-    await remember(clients, known)
+    await remember_nights(clients, known)
     assert len((await written(clients))["nights"]) == 400
-    found = await read_memory(clients)
+    found = await recall_nights(clients)
     assert (found.nights[-1], found.accepted) == (night(1, 0, "tripped"), known.accepted)

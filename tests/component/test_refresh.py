@@ -17,7 +17,7 @@ from purge_study.ledger.refreshing import judge_all_anew, judge_patients, refres
 from purge_study.ledger.row import StudyKey
 from purge_study.policy.facts import Values
 from purge_study.policy.policy import State
-from purge_study.rulebook import Rulebook
+from purge_study.rulebook.rulebook import Rulebook
 from purge_study.run import OutOfTime, Run
 from tests.component.archive import (
     A,

@@ -21,8 +21,7 @@ from purge_study.executing.warrant import Warrant
 from purge_study.ledger.hashing import Hasher
 from purge_study.ledger.ledger import Ledger
 from purge_study.ledger.row import Row, StudyKey
-from purge_study.requests import restoring
-from purge_study.restored import (
+from purge_study.records.restored import (
     HELD_DAYS,
     RESTORED,
     Restored,
@@ -31,9 +30,10 @@ from purge_study.restored import (
     tombstone_put_aside,
     write_restored,
 )
-from purge_study.rulebook import Rulebook
+from purge_study.records.vaulted import manifest_name
+from purge_study.requests import restoring
+from purge_study.rulebook.rulebook import Rulebook
 from purge_study.run import Run
-from purge_study.vaulted import manifest_name
 from shared import clock
 from shared.arrivals import Arrival, Door, name_of_restored
 from shared.dicomweb import Body

@@ -18,7 +18,7 @@ from purge_study.ledger.ledger import Ledger
 from purge_study.ledger.row import Row
 from purge_study.planning.approvals import find_approval
 from purge_study.planning.plan import plan_id
-from purge_study.restored import Restored, write_restored
+from purge_study.records.restored import Restored, write_restored
 from shared import clock
 from shared.settings import RETENTION_POLICY, RETENTION_RECORDS
 from tests.component.retention_requests import APPROVED, Asked, asking, refusal

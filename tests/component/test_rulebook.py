@@ -12,8 +12,9 @@ from azure.storage.blob import BlobServiceClient
 
 from purge_study.ledger.hashing import Hasher
 from purge_study.ledger.row import Patient, Reading, Row, StudyKey
-from purge_study.restored import Restored, write_restored
-from purge_study.rulebook import Rulebook, RulebookFault, is_stopped, is_unchanged, read_rulebook
+from purge_study.records.restored import Restored, write_restored
+from purge_study.rulebook.reading import is_stopped, is_unchanged, read_rulebook
+from purge_study.rulebook.rulebook import Rulebook, RulebookFault
 from shared import clock
 from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient

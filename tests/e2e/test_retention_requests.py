@@ -10,7 +10,7 @@ import pytest
 
 from local.stack import Stack
 from purge_study.planning.plan import plan_id
-from purge_study.restored import tombstone_put_aside
+from purge_study.records.restored import tombstone_put_aside
 from tests.conftest import APPROVAL_KEY
 from tests.e2e.drop_box import DropBox, make_instance, wait_for
 from tests.e2e.service import Service

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from purge_study.planning.approvals import Approval, Approved
 from purge_study.planning.decision import Circumstances, Decision
-from purge_study.planning.memory import Accepted, Memory, Night
+from purge_study.planning.night_memory import Accepted, Memory, Night
 from purge_study.planning.plan import Plan, in_order
 from purge_study.planning.wording import OBSTACLES, stops, waits
 from purge_study.policy.model import Brakes

@@ -13,9 +13,9 @@ from purge_study.ledger.hashing import Hasher
 from purge_study.ledger.row import Patient, Reading, Row, StudyKey
 from purge_study.lists.anchors import Anchors, read_anchors
 from purge_study.lists.holds import COLUMNS, Holds, read_holds
-from purge_study.lists.memory import ListChanges, ListMemory, compare, remembering
+from purge_study.lists.list_memory import ListChanges, ListMemory, compare, to_remember
 from purge_study.lists.sheet import ListFault
-from purge_study.rulebook import Rulebook
+from purge_study.rulebook.rulebook import Rulebook
 from tests.retention import policy
 
 HASHER = Hasher("the key of these tests")
@@ -121,9 +121,9 @@ def test_another_patient_takes_dates_away_alone(lines: list[Cells], patient: Pat
 def test_lines_more_act_at_once(held: list[Cells], dates: list[Cells], hold: Cells, day: Cells) -> None:
     """They are neither an obstacle nor the reason of a report; without them they are."""
     before, after = rulebook(held, dates), rulebook([*held, hold], [*dates, day])
-    changes = compare(remembering(ListMemory(), before, frozenset()), after)
+    changes = compare(to_remember(ListMemory(), before, frozenset()), after)
     assert (changes.obstacles, changes.reports) == ((), ())
-    assert compare(remembering(ListMemory(), after, frozenset()), after) == ListChanges()
-    back = compare(remembering(ListMemory(), after, frozenset()), before)
+    assert compare(to_remember(ListMemory(), after, frozenset()), after) == ListChanges()
+    back = compare(to_remember(ListMemory(), after, frozenset()), before)
     assert back.reports == ("list_changed",)
     assert bool(back.obstacles) is not holds([hold]).lines[0].is_released

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from purge_study.planning.brakes import limits_of
-from purge_study.planning.memory import Memory, Night
+from purge_study.planning.night_memory import Memory, Night
 from purge_study.planning.plan import Item
 from purge_study.policy.model import Brakes
 from tests.retention_plans import DAY, decision, item, memory, night, plan

@@ -13,7 +13,7 @@ import pytest
 from purge_study.planning import wording
 from purge_study.planning.approvals import Approval, Approved
 from purge_study.planning.decision import Circumstances, Decision
-from purge_study.planning.memory import Memory
+from purge_study.planning.night_memory import Memory
 from purge_study.planning.plan import Item, Plan, plan_id
 from purge_study.policy.model import Brakes
 from shared.settings import PurgeMode

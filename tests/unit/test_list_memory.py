@@ -9,16 +9,16 @@ import pytest
 from purge_study.ledger.hashing import Hasher
 from purge_study.lists.anchors import read_anchors
 from purge_study.lists.holds import COLUMNS, read_holds
-from purge_study.lists.memory import (
+from purge_study.lists.list_memory import (
     LineKey,
     ListChanges,
     ListMemory,
     compare,
     holding_lines,
     matching,
-    remembering,
+    to_remember,
 )
-from purge_study.rulebook import Rulebook, RulebookFault
+from purge_study.rulebook.rulebook import Rulebook, RulebookFault
 from tests.retention import policy
 
 HASHER = Hasher("the key of these tests")
@@ -46,7 +46,7 @@ def group(patient_id: str) -> str:
 
 
 def remembered(before: Rulebook, matches: frozenset[LineKey] = frozenset()) -> ListMemory:
-    return remembering(NOTHING, before, matches)
+    return to_remember(NOTHING, before, matches)
 
 
 def all_lines(book: Rulebook) -> frozenset[LineKey]:
@@ -107,11 +107,11 @@ def test_a_vanished_line_is_remembered() -> None:
     memory, without = remembered(rulebook("1.2,,,,,", "1.3,,,,,")), rulebook("1.2,,,,,")
     for _ in range(3):
         assert compare(memory, without).obstacles == ("hold_vanished",)
-        memory = remembering(memory, without, frozenset())
+        memory = to_remember(memory, without, frozenset())
     assert compare(memory, rulebook("1.3,,,,,", "1.2,,,,,")) == ListChanges()
     released = rulebook("1.2,,,,,", f"1.3,,,,{RELEASED}")
     assert compare(memory, released) == ListChanges((), ("list_changed",))
-    assert compare(remembering(memory, released, frozenset()), released) == ListChanges()
+    assert compare(to_remember(memory, released, frozenset()), released) == ListChanges()
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_a_memory_that_cannot_be_read() -> None:
     """Nothing is deleted, and it stays as it is for people to see."""
     memory = ListMemory(is_readable=False)
     assert compare(memory, rulebook("1.2,,,,,")).obstacles == ("memory_unreadable",)
-    assert remembering(memory, rulebook("1.2,,,,,"), frozenset()) == memory
+    assert to_remember(memory, rulebook("1.2,,,,,"), frozenset()) == memory
 
 
 def test_an_end_that_is_there_no_longer() -> None:
@@ -180,11 +180,11 @@ def test_a_line_that_matches_nothing_any_more() -> None:
         found = matching(memory, book, frozenset())
         assert found.no_longer == ("main.csv, line 2", "main.csv, line 3")
         assert found.obstacles == ("hold_matches_nothing",)
-        memory = remembering(memory, book, frozenset())
+        memory = to_remember(memory, book, frozenset())
     assert matching(memory, book, all_lines(book)).obstacles == ()
     released = rulebook(f"1.2,,,,{RELEASED}", f",,P1,,{RELEASED}")
     assert matching(memory, released, frozenset()).obstacles == ()
-    again = remembering(memory, released, frozenset())
+    again = to_remember(memory, released, frozenset())
     assert matching(again, book, frozenset()).obstacles == ()
 
 

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from purge_study.judging import judge_row
 from purge_study.ledger.hashing import Hasher
 from purge_study.ledger.row import Patient, Reading, Row, StudyKey
 from purge_study.lists.anchors import Anchors, read_anchors
 from purge_study.lists.holds import COLUMNS, Holds, read_holds
 from purge_study.lists.sheet import MOST_BYTES, ListFault
 from purge_study.policy.policy import State
-from purge_study.rulebook import Rulebook
+from purge_study.rulebook.judging import judge_row
+from purge_study.rulebook.rulebook import Rulebook
 from tests.retention import policy, values
 
 DOCUMENT = Path(__file__).parents[2] / "docs/retention.md"

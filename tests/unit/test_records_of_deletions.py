@@ -18,7 +18,7 @@ from purge_study.executing.warrant import Warrant
 from purge_study.ledger.row import Row, StudyKey
 from purge_study.planning.plan import Item
 from purge_study.policy.model import Policy
-from purge_study.rulebook import Rulebook
+from purge_study.rulebook.rulebook import Rulebook
 from shared.settings import load
 from tests.unit.test_documents import rows, table_in
 

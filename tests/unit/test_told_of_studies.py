@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from purge_study.judging import judgement_of
 from purge_study.policy.policy import Doubt, Judgement, State
 from purge_study.requests.telling import tell_living, tell_purged
-from purge_study.rulebook import Rulebook
+from purge_study.rulebook.judging import judgement_of
+from purge_study.rulebook.rulebook import Rulebook
 from shared.settings import PurgeMode
 from tests import retention
 from tests.dicom_samples import Sample

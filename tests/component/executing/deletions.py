@@ -21,13 +21,13 @@ from azure.storage.blob import BlobLeaseClient, BlobServiceClient
 from purge_study.executing.execute import Outcome
 from purge_study.executing.reasons import Halt
 from purge_study.executing.warrant import Warrant
-from purge_study.judging import judge_row
 from purge_study.ledger.ledger import Ledger
 from purge_study.ledger.reading import read_study
 from purge_study.ledger.row import Row, StudyKey
 from purge_study.planning.plan import Item
 from purge_study.policy.policy import local_day, needed_keywords
-from purge_study.rulebook import read_rulebook
+from purge_study.rulebook.judging import judge_row
+from purge_study.rulebook.reading import read_rulebook
 from purge_study.run import Run
 from shared import clock
 from shared.dicomweb import DICOMwebError

@@ -12,7 +12,7 @@ import pytest
 from purge_study.executing.execute import Outcome, delete_study
 from purge_study.executing.reasons import Halt
 from purge_study.ledger.row import StudyKey
-from purge_study.restored import Restored, write_restored
+from purge_study.records.restored import Restored, write_restored
 from purge_study.run import OutOfTime
 from shared.dicomweb.partitions import DEFAULT_PARTITION
 from shared.settings import VAULT

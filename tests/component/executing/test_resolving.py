@@ -11,7 +11,7 @@ import pytest
 from purge_study.executing import execute
 from purge_study.executing.execute import Outcome
 from purge_study.executing.reasons import Halt
-from purge_study.restored import tombstone_put_aside
+from purge_study.records.restored import tombstone_put_aside
 from shared.dicomweb import DICOMwebClient
 from shared.settings import RETENTION_RECORDS
 from tests.component.executing.deleting_process import A_WHILE, ahead

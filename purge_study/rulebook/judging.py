@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date
 
-from .ledger.row import Patient, Row
-from .policy.facts import StudyFacts, Values
-from .policy.policy import Doubt, Judgement, State, judge
+from purge_study.ledger.row import Patient, Row
+from purge_study.policy.facts import StudyFacts, Values
+from purge_study.policy.policy import Doubt, Judgement, State, judge
+
 from .rulebook import Rulebook
 
 

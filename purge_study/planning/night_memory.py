@@ -83,7 +83,7 @@ class Memory:
         return replace(self, nights=(*others, night)[-_MOST_NIGHTS:], accepted=accepted or self.accepted)
 
 
-async def read_memory(clients: Clients) -> Memory:
+async def recall_nights(clients: Clients) -> Memory:
     """Read what is remembered; nothing where there is nothing yet.
 
     Raises:
@@ -98,7 +98,7 @@ async def read_memory(clients: Clients) -> Memory:
         return Memory(is_readable=False)
 
 
-async def remember(clients: Clients, memory: Memory) -> None:
+async def remember_nights(clients: Clients, memory: Memory) -> None:
     """Write it down; one that could not be read is left as it is.
 
     Raises:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 
-from purge_study.rulebook import Rulebook, RulebookFault
+from purge_study.rulebook.rulebook import Rulebook, RulebookFault
 
 from .anchors import Anchors
 from .holds import HoldLine, Holds
@@ -138,7 +138,7 @@ def matching(memory: ListMemory, rulebook: Rulebook, matches: Collection[LineKey
     return Matching(_if(bool(no_longer), "hold_matches_nothing"), places, tuple(no_longer))
 
 
-def remembering(memory: ListMemory, rulebook: Rulebook, matches: Collection[LineKey]) -> ListMemory:
+def to_remember(memory: ListMemory, rulebook: Rulebook, matches: Collection[LineKey]) -> ListMemory:
     """Return what is to be remembered of a night; lines that vanished are, until they are seen released.
 
     One that could not be read stays as it is. Args: as for `matching`.

@@ -10,7 +10,7 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from .ledger.row import StudyKey
+from purge_study.ledger.row import StudyKey
 
 MANIFEST: Final = "manifest.json"
 

@@ -1,30 +1,30 @@
-"""The policy with its lists, as they stand in storage tonight."""
+"""The rulebook, read from storage: the policy with its lists, as they stand there tonight."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
 from azure.core.exceptions import AzureError
 
+from purge_study.ledger.hashing import Hasher
+from purge_study.ledger.row import StudyKey
+from purge_study.lists.anchors import Anchors, read_anchors
+from purge_study.lists.holds import Holds, read_holds
+from purge_study.lists.sheet import INVALID, MOST_BYTES, UNFINISHED, ListFault
+from purge_study.policy.model import AnchorList, HoldList
+from purge_study.policy.policy import local_day
+from purge_study.policy.reading import PolicyError, read_policy
+from purge_study.records.restored import RESTORED, held_by_restore
 from shared import clock
 from shared.clients import Clients
 from shared.settings import RETENTION_POLICY
 from shared.small_blobs import TooLarge, Whole, read_whole
 
-from .ledger.hashing import Hasher
-from .ledger.row import Patient, Row, StudyKey
-from .lists.anchors import Anchors, read_anchors
-from .lists.holds import Holds, read_holds
-from .lists.sheet import INVALID, MOST_BYTES, UNFINISHED, ListFault
-from .policy.model import AnchorList, HoldList, Policy
-from .policy.policy import local_day
-from .policy.reading import PolicyError, read_policy
-from .restored import RESTORED, held_by_restore
+from .rulebook import Rulebook, RulebookFault
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -33,72 +33,6 @@ _POLICY_BYTES = 1024 * 1024
 _UNREADABLE = "list_unreadable"
 _TOO_OLD = "list_too_old"
 _LIST_CODES = (_UNREADABLE, INVALID, UNFINISHED, _TOO_OLD)
-
-
-class RulebookFault(Exception):
-    """The rulebook cannot be used: nothing is deleted, nothing is planned.
-
-    Args:
-        code: `no_policy`, `policy_unreadable`, `policy_invalid`, `list_unreadable`, `list_invalid`, `list_unfinished`,
-            `list_too_old`; of several lists the code of the first in this order.
-        problems: in words, with their places, of all lists; never a value. They name blobs: they are for plans, not
-            for the log.
-    """
-
-    def __init__(self, code: str, problems: list[str]) -> None:
-        super().__init__(code)
-        self.code = code
-        self.problems = problems
-
-
-@dataclass(frozen=True)
-class Rulebook:
-    """What studies are judged by.
-
-    Args:
-        policy: the rules.
-        hashes: SHA-256 of each blob that it was read from, by name; the policy's first.
-        etags: of the same blobs, without quotation marks.
-        holds: the lists of holds, by the names that the policy gives them.
-        anchors: the lists of dates, the same.
-        restored: studies that are held since they were brought back from the vault.
-    """
-
-    policy: Policy
-    hashes: Mapping[str, str]
-    etags: Mapping[str, str]
-    holds: Mapping[str, Holds] = field(default_factory=dict)
-    anchors: Mapping[str, Anchors] = field(default_factory=dict)
-    restored: frozenset[StudyKey] = frozenset()
-
-    @property
-    def hash(self) -> str:
-        """One hash of all blobs, their names included: equal rulebooks, equal hash."""
-        lines = (f"{digest}  {name}\n" for name, digest in sorted(self.hashes.items()))
-        return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-    @property
-    def policy_hash(self) -> str:
-        """The hash of the policy alone."""
-        return next(iter(self.hashes.values()))
-
-    def holds_on(self, row: Row) -> tuple[str, ...]:
-        """Return the names of the hold lists that hold a study; `restored` for one that came from the vault."""
-        names = tuple(name for name, holds in self.holds.items() if holds.hold(row))
-        return (*names, RESTORED) if row.key in self.restored else names
-
-    def anchors_of(self, patient: Patient | None, *, is_alone: bool) -> Mapping[str, date]:
-        """Return the dates that anchor lists have for a patient, the latest of each list, one in the future too.
-
-        Args:
-            patient: whose study it is.
-            is_alone: whether no other patient's id is the same but for leading zeros and case. Where one is, only
-                the id as it is written counts: another patient's date must not let this one's studies go.
-        """
-        if patient is None:
-            return {}
-        found = ((name, anchors.date_of(patient, is_alone=is_alone)) for name, anchors in self.anchors.items())
-        return {name: day for name, day in found if day is not None}
 
 
 async def read_rulebook(clients: Clients, hasher: Hasher) -> Rulebook:

@@ -10,11 +10,10 @@ from typing import Any, Final
 from azure.core.exceptions import AzureError
 from azure.storage.blob.aio import BlobClient
 
+from purge_study.ledger.row import StudyKey
 from shared.clients import Clients
 from shared.settings import RETENTION_RECORDS
 from shared.small_blobs import read_whole, upload_json
-
-from .ledger.row import StudyKey
 
 RESTORED: Final = "restored"  # the name of this hold, and the folder of its records
 HELD_DAYS: Final = 30

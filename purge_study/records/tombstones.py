@@ -6,12 +6,12 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
+from purge_study.ledger.row import StudyKey
 from shared.clients import Clients
 from shared.settings import RETENTION_RECORDS
 from shared.small_blobs import read_whole
 from shared.tombstones import TOMBSTONES, tombstone_name
 
-from .ledger.row import StudyKey
 from .restored import UnreadableRecord
 
 

@@ -1,0 +1,1 @@
+"""What is written down of deletions and restores, for whoever comes later."""

@@ -1,0 +1,1 @@
+"""What studies are judged by: the policy with its lists, as they stand in storage."""
