@@ -10,7 +10,7 @@ from typing import Any
 from purge_study.ledger.row import Reading, Row, StudyKey
 from purge_study.planning.decision import Circumstances, Decision
 from purge_study.planning.night_memory import Accepted, Memory, Night
-from purge_study.planning.plan import Item, Plan
+from purge_study.planning.plan import Item, Plan, read_lines
 from purge_study.policy.facts import Values
 from purge_study.policy.model import Brakes
 from purge_study.policy.policy import Doubt, Judgement, State
@@ -49,6 +49,19 @@ def plan(items: Sequence[Item] | int = 3, **changes: Any) -> Plan:
         items=tuple(map(item, range(items))) if isinstance(items, int) else tuple(items),
     )
     return replace(made, **changes)
+
+
+def jsonl(of: Plan) -> bytes:
+    """Return a plan as its file has it."""
+    return b"".join(of.lines())
+
+
+def read_back(content: bytes) -> Plan:
+    """Return the plan that a file has."""
+    head, items = read_lines(content)
+    del head["to_delete"], head["held"]
+    names = {"day": date.fromisoformat(head["day"]), "unmatched_holds": tuple(head["unmatched_holds"])}
+    return Plan(**{**head, **names, "items": tuple(items)})
 
 
 def night(days_ago: int, deleted: int | None, ended: str = "accepted", planned: int | None = None) -> Night:

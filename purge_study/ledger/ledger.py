@@ -164,10 +164,6 @@ class Ledger:
         async for mark in self._table.range(keys.MARKS):
             yield keys.study_of_mark(mark["RowKey"])
 
-    async def has_marks(self) -> bool:
-        """Say whether there is any such study."""
-        return bool([mark async for mark in self._table.range(keys.MARKS, most=1)])
-
     async def mark(self, received: Mapping[StudyKey, datetime | None]) -> None:
         """Mark studies for re-reading, and note when their newest instance was received: the later time stands."""
         studies = iter(sorted(received))

@@ -32,26 +32,21 @@ class Table:
         return await asyncio.gather(*map(self._get, row_keys))
 
     async def range(
-        self, prefix: str, *, past: str | None = None, before: str | None = None, most: int | None = None
+        self, prefix: str, *, past: str | None = None, before: str | None = None
     ) -> AsyncGenerator[TableEntity]:
         """Yield the entities whose keys have a prefix, in the order of the keys.
 
         Args:
             past: a key; only those after it.
             before: a key; only those before it.
-            most: how many at most.
         """
         found = self._client.query_entities(
             f"PartitionKey eq @partition and RowKey {'gt' if past else 'ge'} @low and RowKey lt @high",
             parameters={"partition": PARTITION_KEY, "low": past or prefix, "high": before or keys.after(prefix)},
-            results_per_page=min(most or _PAGE, _PAGE),
+            results_per_page=_PAGE,
         )
-        given = 0
         async for entity in found:
             yield entity
-            given += 1
-            if given == most:
-                return
 
     async def put(self, entities: Iterable[dict[str, Any]]) -> None:
         """Write entities, at most 100 of them, whatever is there, all or none."""

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import date
 from typing import Final
 
+from purge_study.ledger.chunks import in_chunks
 from purge_study.ledger.ledger import Ledger
 from purge_study.ledger.row import Row
 from purge_study.policy.policy import State
@@ -52,7 +53,7 @@ async def make_plan(run: Run, rulebook: Rulebook, today: date, unmatched_holds: 
 
 
 async def _due_items(run: Run, rulebook: Rulebook, today: date) -> AsyncIterator[Item]:
-    async for rows in _in_batches(run.ledger.due(today)):
+    async for rows in in_chunks(run.ledger.due(today), _AT_ONCE):
         run.check_time()
         judged = await asyncio.gather(*(_judged(run.ledger, rulebook, row, today) for row in rows))
         changed = [now for now, before in zip(judged, rows, strict=True) if now.judgement != before.judgement]
@@ -61,17 +62,6 @@ async def _due_items(run: Run, rulebook: Rulebook, today: date) -> AsyncIterator
         for row in judged:
             if (item := item_of(rulebook, row)) is not None:
                 yield item
-
-
-async def _in_batches(rows: AsyncIterator[Row]) -> AsyncIterator[list[Row]]:
-    batch: list[Row] = []
-    async for row in rows:
-        batch.append(row)
-        if len(batch) == _AT_ONCE:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
 
 
 async def _judged(ledger: Ledger, rulebook: Rulebook, row: Row, today: date) -> Row:

@@ -105,18 +105,14 @@ class Plan:
 
     @cached_property
     def hash(self) -> str:
-        """SHA-256 of `to_jsonl`, as `sha256sum` finds it: equal inputs, equal hash."""
+        """SHA-256 of its lines, as `sha256sum` finds it: equal inputs, equal hash."""
         digest = hashlib.sha256()
         for line in self.lines():
             digest.update(line)
         return digest.hexdigest()
 
-    def to_jsonl(self) -> bytes:
-        """Return it as JSON lines: first what holds for all, then a line for each study."""
-        return b"".join(self.lines())
-
     def lines(self) -> Iterator[bytes]:
-        """Yield the same, line by line."""
+        """Yield it as JSON lines: first what holds for all, then a line for each study."""
         yield _line(self._head())
         for item in self.items:
             yield _line(_to_json(item))
@@ -134,29 +130,6 @@ class Plan:
             "listed": _sorted(self.listed),
             "months": {month: _sorted(counts) for month, counts in _sorted(self.months).items()},
         }
-
-    @classmethod
-    def from_jsonl(cls, content: bytes) -> Plan:
-        """Read a plan back.
-
-        Raises:
-            PlanError: that is none, or it was cut short.
-        """
-        head, items = read_lines(content)
-        try:
-            return cls(
-                day=date.fromisoformat(head["day"]),
-                policy_hash=head["policy_hash"],
-                hashes=head["hashes"],
-                before_delete=head["before_delete"],
-                studies=head["studies"],
-                items=tuple(items),
-                unmatched_holds=tuple(head["unmatched_holds"]),
-                listed=head["listed"],
-                months=head["months"],
-            )
-        except (ValueError, KeyError, TypeError) as error:
-            raise PlanError("no plan") from error
 
 
 def plan_id(plan: Plan, made_at: datetime) -> str:

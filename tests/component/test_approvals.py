@@ -13,7 +13,7 @@ from purge_study.planning.plan import PLANS, plan_id
 from shared.clients import Clients
 from shared.problems import Refused
 from shared.settings import RETENTION_RECORDS
-from tests.retention_plans import MADE_AT, item, plan
+from tests.retention_plans import MADE_AT, item, jsonl, plan
 
 NOW = MADE_AT + timedelta(hours=6)
 OF = plan([item(1), item(2, held_by=("litigation",)), item(3)], before_delete="none")
@@ -27,7 +27,7 @@ async def written(clients: Clients) -> None:
     for folder in (PLANS, APPROVALS):
         async for name in container.list_blob_names(name_starts_with=folder):
             await container.delete_blob(name)
-    await write(clients, f"{PLANS}{NAME}.jsonl", OF.to_jsonl())
+    await write(clients, f"{PLANS}{NAME}.jsonl", jsonl(OF))
 
 
 async def write(clients: Clients, name: str, content: bytes) -> None:
@@ -101,7 +101,7 @@ async def test_how_long_it_is_valid(clients: Clients, after: timedelta, is_valid
 
 @pytest.mark.parametrize(
     "content",
-    [OF.to_jsonl() + b"\n", OF.to_jsonl().replace(b'"instances":4', b'"instances":5'), b"", plan(2).to_jsonl()],
+    [jsonl(OF) + b"\n", jsonl(OF).replace(b'"instances":4', b'"instances":5'), b"", jsonl(plan(2))],
     ids=["longer", "changed", "empty", "another"],
 )
 async def test_a_plan_that_was_changed(clients: Clients, content: bytes, caplog: pytest.LogCaptureFixture) -> None:

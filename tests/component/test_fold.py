@@ -78,7 +78,7 @@ async def test_empty_feed(archive: Archive) -> None:
         assert progress.is_folded
         assert progress.mark is not None
         assert timedelta() <= clock.now() - LAG - progress.mark < LAG
-        assert not await run.ledger.has_marks()
+        assert not [key async for key in run.ledger.marked()]
 
 
 async def test_lags_behind(archive: Archive) -> None:

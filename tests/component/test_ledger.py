@@ -134,9 +134,9 @@ async def test_the_later_time_of_marks_stands(ledger: Ledger) -> None:
     for time in (RECEIVED, RECEIVED - day, None):
         await ledger.mark({key: time})
         assert await ledger.find(key) == Row(key, RECEIVED)
-    assert await ledger.has_marks()
+    assert [key async for key in ledger.marked()]
     await ledger.write([row(key, received=RECEIVED + day)], read=[key])
-    assert not await ledger.has_marks()
+    assert not [key async for key in ledger.marked()]
     await ledger.mark({key: RECEIVED})
     assert [found.received for found in await ledger.find_study("1.2")] == [RECEIVED + day]
     await ledger.mark({key: RECEIVED + 2 * day})

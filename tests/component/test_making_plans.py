@@ -31,7 +31,7 @@ from shared.dicomweb import DICOMwebClient
 from shared.settings import OWN_CONTAINERS, RETENTION_RECORDS, PurgeMode, load
 from tests.ledger_rows import LAST_DAY, kept_until, patient, reading, row, study
 from tests.retention import policy
-from tests.retention_plans import MADE_AT
+from tests.retention_plans import MADE_AT, jsonl
 
 TODAY = LAST_DAY + timedelta(days=1)
 TEN_YEARS = policy('[[rule]]\nname = "all"\nkeep_years = 10\n')
@@ -165,7 +165,7 @@ async def test_the_documents(run: Run) -> None:
     name = await write_documents(run.clients, run.ledger, made, MADE_AT)
     assert name == f"20260305T030002Z-{plan.hash[:8]}"
     content, kind = await blob(run, f"{name}.jsonl")
-    assert (content, kind) == (plan.to_jsonl(), "application/jsonl; charset=utf-8")
+    assert (content, kind) == (jsonl(plan), "application/jsonl; charset=utf-8")
     html, kind = await blob(run, f"{name}.html")
     assert kind == "text/html; charset=utf-8"
     assert b"1.2.7" in html

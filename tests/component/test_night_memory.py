@@ -12,7 +12,7 @@ from purge_study.planning.night_memory import NIGHTS, Memory, recall_nights, rem
 from purge_study.planning.plan import PLANS, plan_id
 from shared.clients import Clients
 from shared.settings import RETENTION_RECORDS
-from tests.retention_plans import MADE_AT, decision, item, memory, night, plan
+from tests.retention_plans import MADE_AT, decision, item, jsonl, memory, night, plan
 
 OF = plan([item(1), item(2, held_by=("litigation",)), item(3)])
 NAME = plan_id(OF, MADE_AT)
@@ -22,7 +22,7 @@ NOTED = decision(OF, memory=Memory((night(2, 4), night(1, None, "hindered", plan
 @pytest.fixture(autouse=True)
 async def remembered(clients: Clients) -> None:
     """A night is remembered, and its plan stands in storage."""
-    await write(clients, f"{PLANS}{NAME}.jsonl", OF.to_jsonl())
+    await write(clients, f"{PLANS}{NAME}.jsonl", jsonl(OF))
     await remember_nights(clients, NOTED)
 
 
@@ -65,7 +65,7 @@ async def test_something_that_cannot_be_understood(clients: Clients, content: by
     assert await download.readall() == content
 
 
-@pytest.mark.parametrize("content", [None, b"", OF.to_jsonl()[:-1], plan(30).to_jsonl()])
+@pytest.mark.parametrize("content", [None, b"", jsonl(OF)[:-1], jsonl(plan(30))])
 async def test_a_plan_that_is_not_as_it_was(clients: Clients, content: bytes | None) -> None:
     """The brakes compare with nothing that somebody changed: nothing is deleted."""
     if content is None:

@@ -92,7 +92,7 @@ async def test_what_is_read(archive: Archive) -> None:
         assert row.reading.attributes["StudyDescription"] == Values(frozenset({"Head"}), is_complete=False)
         assert row.reading.etag
         assert row.reading.is_whole
-        assert not await run.ledger.has_marks()
+        assert not [key async for key in run.ledger.marked()]
 
 
 async def test_a_later_study_keeps_the_earlier_ones(archive: Archive) -> None:
@@ -153,7 +153,7 @@ async def test_a_purged_study(archive: Archive) -> None:
         await bring_up(archive, run, rulebook())
         assert await last_days(run, kept) == [date(2030, 1, 1)]
         assert await run.ledger.counts() == Counts(1, {"2030-01": {"CT": 1}})
-        assert not await run.ledger.has_marks()
+        assert not [key async for key in run.ledger.marked()]
         archive.store(late)
         await bring_up(archive, run, rulebook())
         row = await run.ledger.find(purged)
@@ -173,7 +173,7 @@ async def test_what_comes_again_counts_once(archive: Archive) -> None:
         counts = await run.ledger.counts()
         archive.wait(minutes=1)
         await fold(run)
-        assert await run.ledger.has_marks()
+        assert [key async for key in run.ledger.marked()]
         await refresh(run, rulebook())
         assert await run.ledger.counts() == counts == Counts(1, {"2026-03": {"CT": 1}})
 

@@ -26,7 +26,7 @@ from tests.dicom_samples import Sample, new_uid
 from tests.ledger_rows import patient, reading, row, study
 from tests.principals import principal
 from tests.purged import Purged
-from tests.retention_plans import plan
+from tests.retention_plans import jsonl, plan
 
 POLICY = """
 [policy]
@@ -256,7 +256,7 @@ async def test_without_a_ledger_nothing_is_told(
 def made(days_ago: float, studies: int = 3, **changes: Any) -> tuple[str, bytes]:
     """Return the id and the lines of a plan."""
     written = plan(studies, **changes)
-    return plan_id(written, NOW - timedelta(days=days_ago)), written.to_jsonl()
+    return plan_id(written, NOW - timedelta(days=days_ago)), jsonl(written)
 
 
 async def put_plan(asked: Asked, plan: str, lines: bytes) -> None:

@@ -18,6 +18,7 @@ from local.stack import ROOT, Stack, no_proxy
 from local.tokens import Bearer
 from purge_study.planning.plan import Plan
 from tests.e2e.drop_box import Instance, make_instance
+from tests.retention_plans import read_back
 
 POLICY = """
 [policy]
@@ -113,7 +114,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
 
 def plan_of(archive: Archive) -> Plan:
     [file] = (archive.folder / "data/purge-preview").glob("*/plan.jsonl")
-    return Plan.from_jsonl(file.read_bytes())
+    return read_back(file.read_bytes())
 
 
 def test_what_would_go_and_nothing_goes(archive: Archive) -> None:

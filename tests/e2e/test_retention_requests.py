@@ -15,7 +15,7 @@ from tests.conftest import APPROVAL_KEY
 from tests.e2e.drop_box import DropBox, make_instance, wait_for
 from tests.e2e.service import Service
 from tests.purged import Purged
-from tests.retention_plans import plan
+from tests.retention_plans import jsonl, plan
 
 CANARY = "CANARY^Jane"
 # Digits only, as a UID must be; no other number in the logs looks like it.
@@ -109,7 +109,7 @@ def test_a_plan_is_read_and_approved(box: DropBox) -> None:
     made = plan()
     now = datetime.now(UTC).replace(microsecond=0)
     one = plan_id(made, now)
-    for suffix, content in (("jsonl", made.to_jsonl()), ("html", b"<!doctype html><title>Plan</title>")):
+    for suffix, content in (("jsonl", jsonl(made)), ("html", b"<!doctype html><title>Plan</title>")):
         box.storage.get_blob_client("retention-records", f"plans/{one}.{suffix}").upload_blob(content, overwrite=True)
     assert {"id": one, "made_at": now.isoformat()} in box.get("/retention/plans").json()["plans"]
     assert box.get(f"/retention/plans/{one}").json()["hash"] == made.hash

@@ -15,7 +15,7 @@ from purge_study.planning.plan import Plan, in_order
 from purge_study.planning.wording import OBSTACLES, stops, waits
 from purge_study.policy.model import Brakes
 from shared.settings import PurgeMode
-from tests.retention_plans import DAY, MADE_AT, POLICY_HASH, item, plan
+from tests.retention_plans import DAY, MADE_AT, POLICY_HASH, item, jsonl, plan, read_back
 
 HASHES = st.sampled_from([POLICY_HASH, "00" * 32])
 SAFEGUARDS = st.sampled_from(["vault", "none"])
@@ -154,7 +154,7 @@ def test_nothing_goes_unapproved_in_that_mode(of: Plan, met: Circumstances) -> N
 @given(PLANS, CIRCUMSTANCES | FREE)
 def test_equal_inputs_are_decided_equally(of: Plan, met: Circumstances) -> None:
     """A decision, its words and the hash of its plan depend on nothing else, and the plan survives its file."""
-    again = Plan.from_jsonl(of.to_jsonl())
+    again = read_back(jsonl(of))
     assert again.hash == of.hash
     one, other = Decision(of, met), Decision(again, met)
     assert (one.items, one.stops, one.ended) == (other.items, other.stops, other.ended)
