@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from shared import clock
 
-from .ledger.folding import fold
+from .ledger.folding import fold, mark_latest
 from .ledger.refreshing import judge_all_anew, judge_patients, refresh
 from .lists.list_memory import ListChanges, ListMemory, compare, matching, to_remember
 from .lists.matching import find_matches
@@ -53,6 +53,7 @@ async def _bring_up_to_date(run: Run, rulebook: Rulebook, groups: Iterable[str])
     await refresh(run, rulebook)
     await judge_all_anew(run, rulebook)
     await judge_patients(run, rulebook, groups)
+    await mark_latest(run)
 
 
 async def _circumstances(run: Run, rulebook: Rulebook, changes: ListChanges, obstacles: Iterable[str]) -> Circumstances:

@@ -57,6 +57,28 @@ async def _fold(run: Run) -> None:
     await run.ledger.note(replace(progress, mark=later(progress.mark, end), is_folded=True))
 
 
+async def mark_latest(run: Run) -> None:
+    """Mark what the feed tells of beyond what is folded in, up to now; how far the ledger has come stays as it was.
+
+    To be done once studies have been read: of what was received too late to be folded in, they may hold some already.
+    By its mark a study has the time of its newest `Create` (`Ledger.find`), and is not deleted by an earlier one.
+
+    Raises:
+        OutOfTime: the run's time is over.
+        DICOMwebError, AzureError: nothing may be deleted then.
+    """
+    await run.pace.ask(lambda: _mark_latest(run))
+
+
+async def _mark_latest(run: Run) -> None:
+    mark = (await run.ledger.progress()).mark
+    feed = run.clients.dicom.change_feed.iter(start=mark and mark - _OVERLAP, overlap=_OVERLAP)
+    async with aclosing(feed), aclosing(in_chunks(feed, _CHANGES_AT_ONCE)) as chunks:
+        async for changes in chunks:
+            await run.ledger.mark(newest_creates(changes))
+            run.check_time()
+
+
 def newest_creates(changes: Iterable[Change]) -> dict[StudyKey, datetime | None]:
     """Return for each study that changed when its newest instance was created; None where none was (pure)."""
     newest: dict[StudyKey, datetime | None] = {}
