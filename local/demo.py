@@ -245,11 +245,14 @@ class Demo:
         return [json.loads(line) for line in (self._blob("retention-records", name) or b"").splitlines()]
 
     def _keep_page(self, plan: str) -> None:
-        """Keep the plan's page where it can be opened after the demo."""
-        page = data_folder() / "demo-plan.html"
-        page.parent.mkdir(parents=True, exist_ok=True)
-        page.write_bytes(self._blob("retention-records", f"{plan}.html") or b"")
-        self._console.print(f"The plan as a page, with what goes when: {page.as_uri()}")
+        """Keep the plan's documents where they can be opened after the demo, in place of the last demo's."""
+        folder = data_folder() / "demo"
+        (folder / "plans").mkdir(parents=True, exist_ok=True)
+        for earlier in (folder / "plans").iterdir():
+            earlier.unlink()
+        for name in self._storage.get_container_client("retention-records").list_blob_names(name_starts_with=plan):
+            (folder / name).write_bytes(self._blob("retention-records", name) or b"")
+        self._console.print(f"The plan as a page, with what goes when: {(folder / f'{plan}.html').as_uri()}")
 
     def _say_totals(self, dropped: int) -> None:
         verdicts = ", ".join(f"{count} {verdict}" for verdict, count in sorted(self._verdicts.items()))

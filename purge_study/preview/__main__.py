@@ -57,15 +57,24 @@ async def _preview(folder: Path, say: Say) -> list[str]:
     finally:
         await clients.aclose()
     zone = found.rulebook.policy.policy.time_zone
-    return [*lines_of(found.decision, zone), f"The plan as a page: {(folder / 'plan.html').as_uri()}"]
+    return [
+        *lines_of(found.decision, zone),
+        f"The plan as a page: {(folder / f'{PLANS}{found.plan_id}.html').as_uri()}",
+    ]
 
 
 async def _copy(clients: Clients, plan_id: str, folder: Path) -> None:
-    """Copy the plan's documents to where a person finds them: `plan.html` and its like."""
+    """Copy the plan's documents to where a person finds them, in place of the last preview's.
+
+    They keep their names, by which they link to one another.
+    """
     records = clients.container(RETENTION_RECORDS)
+    (folder / PLANS).mkdir(exist_ok=True)
+    for earlier in (folder / PLANS).iterdir():
+        earlier.unlink()
     async for name in records.list_blob_names(name_starts_with=f"{PLANS}{plan_id}"):
         content = await (await records.download_blob(name)).readall()
-        (folder / name.replace(f"{PLANS}{plan_id}", "plan")).write_bytes(content)
+        (folder / name).write_bytes(content)
 
 
 def _complain(code: int, *lines: str) -> int:

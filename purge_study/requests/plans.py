@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -22,12 +20,14 @@ from .answering import refused, visible_partitions
 
 _MOST_AT_ONCE: Final = 100
 _JSON_LINES: Final = ".jsonl"
-# As the query's `format` has them → media type. The first is what is given where nothing else is asked for.
+# As the query's `format` and the ends of names have them → media type. The first is what is given where nothing else is
+# asked for, and by `Accept` never the last, which is no form of the plan itself.
 FORMATS: Final[Mapping[str, str]] = {
     "json": "application/json",
     "jsonl": "application/jsonl",
     "csv": "text/csv",
     "html": "text/html",
+    "listed.jsonl": "application/jsonl",
 }
 
 
@@ -50,7 +50,9 @@ async def list_plans(http: HttpRequest) -> Response:
 
 
 async def get_plan(http: HttpRequest) -> Response:
-    """Answer with a plan, as the query's `format` or the header `Accept` asks for it.
+    """Answer with a plan, as the end of its name, the query's `format` or the header `Accept` asks for it.
+
+    Its documents have the names that they have in storage, so that the links from one to another lead there.
 
     Raises:
         InvalidParameter: the query is not what it should be.
@@ -60,13 +62,10 @@ async def get_plan(http: HttpRequest) -> Response:
     """
     clients = get_clients()
     check_sees_all(http, clients)
-    plan, wanted = plan_in(http), _format(http)
-    suffix = _JSON_LINES if wanted == "json" else f".{wanted}"
-    found = await read_whole(clients.container(RETENTION_RECORDS).get_blob_client(f"{PLANS}{plan}{suffix}"))
+    plan, wanted = _document(http)
+    found = await read_whole(clients.container(RETENTION_RECORDS).get_blob_client(f"{PLANS}{plan}.{wanted}"))
     if found is None:
         raise refused("no-such-plan")
-    if wanted == "json":
-        return JSONResponse(_to_json(plan, found.content))
     return Response(found.content, media_type=FORMATS[wanted])
 
 
@@ -113,6 +112,14 @@ def _timestamp(plan: str) -> str | None:
     return when.isoformat() if when else None
 
 
+def _document(http: HttpRequest) -> tuple[str, str]:
+    """Return which plan is asked for, and as what."""
+    plan, _, named = str(http.path_params["plan"]).partition(".")
+    if made_at(plan) is None or named not in ("", *FORMATS):
+        raise refused("no-such-plan")
+    return plan, named or _format(http)
+
+
 def _format(http: HttpRequest) -> str:
     if (asked := read_query(http, "format").get("format")) is not None:
         if asked not in FORMATS:
@@ -123,9 +130,3 @@ def _format(http: HttpRequest) -> str:
     if quality_of(FORMATS[best], ranges) == 0:
         raise refused("not-acceptable")
     return best
-
-
-def _to_json(plan: str, content: bytes) -> dict[str, Any]:
-    """Return the lines of a plan as one document, with the hash by which it is approved."""
-    head, *items = map(json.loads, content.splitlines())
-    return {"id": plan, "hash": hashlib.sha256(content).hexdigest(), **head, "items": items}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -17,8 +18,10 @@ from local.azurite import Azurite
 from purge_study.ledger.ledger import Ledger
 from purge_study.ledger.row import Row
 from purge_study.planning.approvals import find_approval
+from purge_study.planning.documents import write_documents
 from purge_study.planning.plan import plan_id
 from purge_study.records.restored import Restored, write_restored
+from purge_study.requests.plans import FORMATS
 from shared import clock
 from shared.settings import RETENTION_POLICY, RETENTION_RECORDS
 from tests.component.retention_requests import APPROVED, Asked, asking, refusal
@@ -26,7 +29,7 @@ from tests.dicom_samples import Sample, new_uid
 from tests.ledger_rows import patient, reading, row, study
 from tests.principals import principal
 from tests.purged import Purged
-from tests.retention_plans import jsonl, plan
+from tests.retention_plans import decision, jsonl, plan
 
 POLICY = """
 [policy]
@@ -261,7 +264,8 @@ def made(days_ago: float, studies: int = 3, **changes: Any) -> tuple[str, bytes]
 
 async def put_plan(asked: Asked, plan: str, lines: bytes) -> None:
     """Write a plan in all its forms."""
-    for suffix, content in (("jsonl", lines), ("csv", b"a;b\r\n"), ("html", b"<!doctype html>")):
+    forms = {"listed.jsonl": b"{}\n", "csv": b"a;b\r\n", "html": b"<!doctype html>", "json": b"{}", "jsonl": lines}
+    for suffix, content in forms.items():
         await asked.put(RETENTION_RECORDS, f"plans/{plan}.{suffix}", content)
 
 
@@ -291,20 +295,18 @@ async def test_odd_pages_are_refused(start: Start, query: str) -> None:
 
 
 async def test_a_plan_in_each_form(start: Start) -> None:
-    """By `format`, by `Accept`, as JSON otherwise; the hash is the one that is approved."""
+    """By the end of its name, by `format`, by `Accept`; its summary otherwise."""
     async with start() as asked:
         one, lines = made(1)
         await put_plan(asked, one, lines)
-        document = (await asked.http.get(f"retention/plans/{one}")).json()
-        assert document["hash"] == hashlib.sha256(lines).hexdigest()
-        assert (document["id"], document["to_delete"], len(document["items"])) == (one, 3, 3)
-        forms = {"jsonl": "application/jsonl", "csv": "text/csv", "html": "text/html"}
-        for form, media_type in forms.items():
-            stored = await (
-                await asked.clients.container(RETENTION_RECORDS).get_blob_client(f"plans/{one}.{form}").download_blob()
-            ).readall()
-            for options in ({"params": {"format": form}}, {"headers": {"accept": f"{media_type}, */*;q=0.1"}}):
-                response = await asked.http.get(f"retention/plans/{one}", **options)  # type: ignore[arg-type]
+        for form, media_type in FORMATS.items():
+            records = asked.clients.container(RETENTION_RECORDS)
+            stored = await (await records.download_blob(f"plans/{one}.{form}")).readall()
+            ways: list[dict[str, Any]] = [{"url": f"{one}.{form}"}, {"url": one, "params": {"format": form}}]
+            if form != "listed.jsonl":
+                ways.append({"url": one, "headers": {"accept": f"{media_type}, */*;q=0.1"}})
+            for way in ways if form != "json" else (*ways, {"url": one}):
+                response = await asked.http.get(**way | {"url": f"retention/plans/{way['url']}"})
                 assert (response.content, response.headers["content-type"].split(";")[0]) == (stored, media_type)
                 assert response.headers["cache-control"] == "no-store"
         response = await asked.http.get(f"retention/plans/{one}", headers={"accept": "image/png"})
@@ -313,7 +315,24 @@ async def test_a_plan_in_each_form(start: Start) -> None:
         assert refusal(response) == (400, "invalid-parameter")
 
 
-@pytest.mark.parametrize("plan", ["20260305T030002Z-00000000", "20261305T030002Z-00000000", "..", "canary"])
+async def test_the_links_of_a_page_lead_somewhere(start: Start) -> None:
+    """To the plan's other documents, from where the page was had."""
+    async with start() as asked:
+        name = await write_documents(
+            asked.clients, await Ledger.open(asked.clients), decision(plan(3, listed={"undated": 1})), NOW
+        )
+        page = await asked.http.get(f"retention/plans/{name}?format=html")
+        links = set(re.findall('href="([^"]*)"', page.text))
+        assert links == {f"{name}.{form}" for form in ("csv", "json", "jsonl", "listed.jsonl")}
+        for link in links:
+            assert (await asked.http.get(str(page.url.join(link)))).status_code == 200
+        summary = (await asked.http.get(f"retention/plans/{name}")).json()
+        assert (summary["hash"], summary["to_delete"]) == (plan(3, listed={"undated": 1}).hash, 3)
+
+
+@pytest.mark.parametrize(
+    "plan", ["20260305T030002Z-00000000", "20260305T030002Z-00000000.csv", "20261305T030002Z-00000000", "..", "canary"]
+)
 async def test_there_is_no_such_plan(start: Start, plan: str) -> None:
     """Nor is any other blob given out."""
     async with start() as asked:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -113,7 +114,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
 
 
 def plan_of(archive: Archive) -> Plan:
-    [file] = (archive.folder / "data/purge-preview").glob("*/plan.jsonl")
+    [file] = (archive.folder / "data/purge-preview").glob("*/plans/*Z-????????.jsonl")
     return read_back(file.read_bytes())
 
 
@@ -137,6 +138,8 @@ def test_what_would_go_and_nothing_goes(archive: Archive) -> None:
     assert [names[item.key.uid] for item in plan.items] == ["older", "old", "held"]
     page = Path(done.stdout.rpartition("file://")[2].strip())
     assert archive.studies["older"].study in page.read_text()
+    links = set(re.findall('href="([^"]*)"', page.read_text()))
+    assert links | {page.name} == {document.name for document in page.parent.iterdir()}
 
 
 def test_another_policy(archive: Archive) -> None:
