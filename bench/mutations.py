@@ -74,7 +74,7 @@ def _at(tree: ast.Module, place: int) -> ast.AST:
 
 
 def _told_to_readers(tree: ast.Module) -> set[int]:
-    """Return what nothing is done by: annotations, decorators, docstrings and the texts of errors."""
+    """Return what nothing is done by: annotations, decorators, docstrings, the texts of errors, and what events say."""
     roots: list[ast.AST | None] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.arg | ast.AnnAssign):
@@ -85,6 +85,8 @@ def _told_to_readers(tree: ast.Module) -> set[int]:
             roots += node.decorator_list
         elif isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
             roots += [text for text in node.exc.args if isinstance(text, ast.Constant | ast.JoinedStr)]
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "event":
+            roots.append(node)
         elif isinstance(node, ast.JoinedStr):
             roots += [part for part in node.values if isinstance(part, ast.Constant)]
         elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
@@ -131,6 +133,12 @@ def _alternatives(node: ast.AST) -> Iterator[ast.AST]:
         case ast.Match(subject, [_, _, *_] as cases):
             for number in range(len(cases)):
                 yield ast.Match(subject, cases[:number] + cases[number + 1 :])
+        case ast.Try(body, handlers, [], final):
+            for number in range(len(handlers)):
+                others = handlers[:number] + handlers[number + 1 :]
+                yield ast.Try(body, others, [], final or [ast.Pass()])
+        case ast.ExceptHandler(ast.AST() as caught, name, body) if _text(caught) != "Exception":
+            yield ast.ExceptHandler(ast.Name("Exception", ast.Load()), name, body)
         case ast.Continue():
             yield ast.Break()
 
@@ -150,5 +158,9 @@ def _line(node: ast.AST) -> int:
 def _text(node: ast.AST) -> str:
     if isinstance(node, ast.If):
         return f"if {_text(node.test)}"
+    if isinstance(node, ast.Try):
+        return " ".join(["try", *map(_text, node.handlers)])
+    if isinstance(node, ast.ExceptHandler):
+        return f"except {_text(node.type)}" if node.type else "except"
     text = " ".join(ast.unparse(ast.fix_missing_locations(copy.deepcopy(node))).split())
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

@@ -8,6 +8,7 @@ import pytest
 
 from bench.mutations import mutants_of
 
+TRY = "try:\n    a = b\n"
 HEAD, TEXT = "def f(a: 'int'=", '\n    """text"""\n    return '
 
 
@@ -25,11 +26,13 @@ HEAD, TEXT = "def f(a: 'int'=", '\n    """text"""\n    return '
         ("x = a if b else c", ["x = a", "x = c"]),
         ("raise Halt('why')", ["pass"]),
         ("await f()", ["pass"]),
+        ("event('told', reason=a + b)", ["pass"]),
+        (f"{TRY}except C:\n    d = e", [f"{TRY}finally:\n    pass", f"{TRY}except Exception:\n    d = e"]),
         (f"{HEAD}1) -> int:{TEXT}a", [f"{HEAD}{a}) -> int:{TEXT}{b}" for a, b in ((1, None), (2, "a"), (0, "a"))]),
     ],
 )
 def test_each_change_is_a_mutant(source: str, mutants: list[str]) -> None:
-    """Of what a module does; its annotations, its texts and its docstrings stay."""
+    """Of what a module does; its annotations, its texts, its docstrings and what its events say stay."""
     assert [ast.unparse(mutant.tree) for mutant in mutants_of(source)] == mutants
 
 
