@@ -268,13 +268,14 @@ async def test_another_patients_study_does_not_count(deletions: Deletions) -> No
     await victim.check_deleted()
 
 
-@pytest.mark.parametrize("setting", [{"PURGE_MODE": "report"}, {"PURGE_MODE": "approve"}])
-async def test_a_mode_that_does_not_delete(deletions: Deletions, setting: dict[str, str]) -> None:
+@pytest.mark.parametrize(("mode", "approved_by"), [("report", None), ("report", "somebody"), ("approve", None)])
+async def test_a_mode_that_does_not_delete(deletions: Deletions, mode: str, approved_by: str | None) -> None:
     """In report nothing is deleted, in approve nothing that nobody has approved, whoever calls."""
     victim = await deletions.due()
-    async with leased({**deletions.direct, **setting}) as run:
+    warrant = replace(await deletions.warrant(), approved_by=approved_by)
+    async with leased({**deletions.direct, "PURGE_MODE": mode}) as run:
         with pytest.raises(Halt, match="not_allowed"):
-            await delete_study(run, victim.item, await deletions.warrant())
+            await delete_study(run, victim.item, warrant)
     victim.check_untouched()
 
 
@@ -307,13 +308,14 @@ async def test_out_of_time(deletions: Deletions, before_delete: str) -> None:
 
 
 async def test_lease_lost(deletions: Deletions) -> None:
-    """A run that another has taken the lease from deletes nothing more."""
+    """A run that another has taken the lease from deletes nothing more, and does not even copy."""
     victim = await deletions.due()
     async with leased(deletions.direct) as run:
         deletions.let_lease_end()
         with pytest.raises(Halt, match="lease_lost"):
             await delete_study(run, victim.item, await deletions.warrant())
     victim.check_untouched()
+    assert victim.vaulted() == {}
 
 
 async def test_copy_overwritten_before_it_is_read_back(deletions: Deletions) -> None:

@@ -13,6 +13,7 @@ from azure.core.exceptions import AzureError
 from purge_study.executing.execute import Outcome
 from purge_study.executing.reasons import Halt
 from shared.leases import LeaseTaken
+from shared.settings import RETENTION_RECORDS
 from tests.component.executing.deletions import ALL, HERE, POLICY, SERVICE, Deletions, Victim, bring_to_an_end
 from tests.gateway import Fault, Moment
 
@@ -69,12 +70,18 @@ def _instance(victim: Victim) -> None:
     victim.deletions.store(first.sibling(elements=first.elements), partition=HERE)
 
 
+def _put_back(victim: Victim) -> None:
+    name = f"restored/{victim.key.partition}/{victim.key.uid}.json"  # one that cannot be read holds as well
+    victim.deletions.storage.get_blob_client(RETENTION_RECORDS, name).upload_blob(b"", overwrite=True)
+
+
 # What happens, how many requests before the deletion it is still seen, and what comes of it.
 EVENTS: dict[str, tuple[Callable[[Victim], None], int, set[str]]] = {
     "STOP": (_stop, 1, {"rules_changed"}),
     "the policy changes": (_policy, 1, {"rules_changed"}),
     "a hold is added": (_hold, 1, {"rules_changed"}),
     "an instance comes": (_instance, 2, {"changed"}),
+    "it is put back": (_put_back, 3, {"changed"}),
 }
 
 
@@ -88,7 +95,7 @@ async def _ending(run: Awaitable[list[Outcome]]) -> str:
 
 @pytest.mark.parametrize("name", EVENTS)
 async def test_something_happens_before_each_request(deletions: Deletions, name: str) -> None:
-    """Nothing is deleted after a STOP, under other rules, or with an instance that nobody has looked at.
+    """Nothing is deleted after a STOP, under other rules, with an instance that nobody has looked at, or put back.
 
     What comes later than the last look, a request or two before the deletion, is in the window that the documents
     name.
@@ -105,6 +112,7 @@ async def test_something_happens_before_each_request(deletions: Deletions, name:
         assert await _ending(deletions.run(victim, warrant=warrant, fault=happening)) in endings, number
         victim.check_untouched()
         assert victim.intent is None
+        assert number > 1 or victim.vaulted() == {}
 
 
 async def test_not_deleted_although_the_service_says_so(deletions: Deletions) -> None:
