@@ -18,7 +18,12 @@ from shared.small_blobs import read_whole, upload_json
 from .reasons import FailedByItself
 from .record import Record, key_of
 
-INTENTS: Final = "intents/"
+_INTENTS: Final = "intents/"
+
+
+def intent_name(key: StudyKey) -> str:
+    """Return the name of a study's intent, whichever deletion it is of."""
+    return f"{_INTENTS}{key.partition}/{key.uid}.json"
 
 
 async def write_intent(clients: Clients, intent: Record) -> None:
@@ -56,7 +61,7 @@ async def open_intents(clients: Clients) -> AsyncIterator[Record]:
         AzureError: storage failed.
     """
     container = clients.container(RETENTION_RECORDS)
-    async for name in container.list_blob_names(name_starts_with=INTENTS):
+    async for name in container.list_blob_names(name_starts_with=_INTENTS):
         whole = await read_whole(container.get_blob_client(name))
         if whole is not None:
             intent: Record = json.loads(whole.content)
@@ -69,4 +74,4 @@ async def _is(blob: BlobClient, intent: Record) -> bool:
 
 
 def _blob(clients: Clients, key: StudyKey) -> BlobClient:
-    return clients.container(RETENTION_RECORDS).get_blob_client(f"{INTENTS}{key.partition}/{key.uid}.json")
+    return clients.container(RETENTION_RECORDS).get_blob_client(intent_name(key))

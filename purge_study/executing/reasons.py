@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 
+class _Coded(Exception):
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
 class Gone(Exception):
     """Somebody else has deleted the study."""
 
 
-class Changed(Exception):
+class Changed(_Coded):
     """The study is not as it was planned.
 
     Args:
         code: what is different: `ledger`, `attributes`, `judgement`, `hold`, `contents`.
     """
 
-    def __init__(self, code: str) -> None:
-        super().__init__(code)
-        self.code = code
 
-
-class FailedByItself(Exception):
+class FailedByItself(_Coded):
     """The study cannot be deleted; others may.
 
     Args:
@@ -27,19 +29,11 @@ class FailedByItself(Exception):
             `intent_open`, `not_gone`.
     """
 
-    def __init__(self, code: str) -> None:
-        super().__init__(code)
-        self.code = code
 
-
-class Halt(Exception):
+class Halt(_Coded):
     """Nothing more may be deleted in this run.
 
     Args:
         code: why: `rules_changed`, `lease_lost`, `service_denies`, `service_busy`, `storage_failed`, `intent_open`,
             `not_allowed`, `too_slow`.
     """
-
-    def __init__(self, code: str) -> None:
-        super().__init__(code)
-        self.code = code

@@ -5,19 +5,17 @@ The feed tells of them afterwards; nobody can bring them back, but somebody has 
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 
+from purge_study.records.restored import UnreadableRecord
+from purge_study.records.tombstones import read_tombstone
 from purge_study.run import Run
 from shared.dicomweb import Change, ChangeAction, ChangeState
 from shared.dicomweb.partitions import DEFAULT_PARTITION
 from shared.events import event
-from shared.settings import RETENTION_RECORDS
-from shared.small_blobs import read_whole
-from shared.tombstones import tombstone_name
 
 from .row import StudyKey
 
@@ -48,10 +46,9 @@ def _created_and_gone(changes: Iterable[Change]) -> dict[StudyKey, list[datetime
 
 async def _are_late(run: Run, key: StudyKey, created: list[datetime]) -> bool:
     """Say whether any instance was created while its study was being deleted, as the tombstone has the times."""
-    name = tombstone_name(key.partition, key.uid)
-    blob = await read_whole(run.clients.container(RETENTION_RECORDS).get_blob_client(name))
-    tombstone = json.loads(blob.content) if blob else {}
-    if not tombstone.get("looked_at") or not tombstone.get("deleted_at"):
+    try:
+        tombstone = await read_tombstone(run.clients, key) or {}
+        looked_at, deleted_at = (datetime.fromisoformat(tombstone[name]) for name in ("looked_at", "deleted_at"))
+        return any(looked_at < time <= deleted_at for time in created)
+    except (UnreadableRecord, KeyError, TypeError, ValueError):  # put aside since, or not ours
         return False
-    looked_at, deleted_at = (datetime.fromisoformat(tombstone[name]) for name in ("looked_at", "deleted_at"))
-    return any(looked_at < time <= deleted_at for time in created)

@@ -19,7 +19,7 @@ from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.blob.aio import BlobClient
 from pydantic import ValidationError
 
-from purge_study.executing.intents import INTENTS
+from purge_study.executing.intents import intent_name
 from purge_study.ledger.row import StudyKey
 from purge_study.records.restored import Restored, UnreadableRecord, read_restored, tombstone_put_aside, write_restored
 from purge_study.records.tombstones import read_tombstone
@@ -68,7 +68,7 @@ async def restore(clients: Clients, key: StudyKey, requested_by: str) -> Restore
     partition = key.partition if await partitions_of(clients.dicom) else None
     restored = Restored.at(clock.now(), deletion_id, requested_by)
     await write_restored(clients, key, restored)
-    if await _record(clients, f"{INTENTS}{key.partition}/{key.uid}.json").exists():
+    if await _record(clients, intent_name(key)).exists():
         raise refused("deletion-unfinished")
     await _put_tombstone_aside(clients, key, deletion_id)
     await _send(clients, manifest, partition)
