@@ -11,7 +11,7 @@ from typing import Any
 
 from pydicom import Dataset
 
-from purge_study.ledger.reading import read_study
+from purge_study.ledger.reading import is_found, read_study
 from purge_study.ledger.row import Reading, Row, StudyKey
 from purge_study.planning.plan import Item
 from purge_study.policy.facts import Values
@@ -114,10 +114,7 @@ async def is_gone(run: Run, key: StudyKey) -> bool:
     Raises:
         FailedByItself, DICOMwebError: it cannot be told.
     """
-    if await read_contents(run, key) is not None:
-        return False
-    query = Query({"StudyInstanceUID": key.uid}, limit=1)
-    return not await run.pace.ask(lambda: run.dicom_of(key).search_for_studies(query))
+    return await read_contents(run, key) is None and not await is_found(run, key)
 
 
 async def _is_modified(run: Run, key: StudyKey, etag: str) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 from purge_study.run import Run
-from shared.dicomweb import NotFound
+from shared.dicomweb import InvalidResponse, NotFound, Query
 
 from .row import Reading, StudyKey
 from .summing import Summing
@@ -46,3 +46,28 @@ async def read_study(run: Run, key: StudyKey, keywords: Iterable[str]) -> Readin
     except NotFound:
         return None
     return summing.reading(etag)
+
+
+async def read_or_miss(run: Run, key: StudyKey, keywords: Iterable[str]) -> Reading | None:
+    """Read a study's metadata; None only if a search finds no such study either.
+
+    A study that is forgotten never comes up again: one 404, a gateway's perhaps, is not enough for that.
+
+    Raises:
+        InvalidResponse: a search finds a study that has no metadata.
+        DICOMwebError: see `shared.dicomweb.errors`.
+    """
+    reading = await read_study(run, key, keywords)
+    if reading is None and await is_found(run, key):
+        raise InvalidResponse("retrieve metadata: the service has none of a study that its search finds")
+    return reading
+
+
+async def is_found(run: Run, key: StudyKey) -> bool:
+    """Say whether a search finds a study.
+
+    Raises:
+        DICOMwebError: see `shared.dicomweb.errors`.
+    """
+    query = Query({"StudyInstanceUID": key.uid}, limit=1)
+    return bool(await run.pace.ask(lambda: run.dicom_of(key).search_for_studies(query)))

@@ -19,7 +19,7 @@ from shared.dicomweb import AccessDenied, Busy, InvalidResponse, StatusError
 from shared.events import describe, event
 
 from .chunks import in_chunks
-from .reading import read_study
+from .reading import read_or_miss
 from .row import Reading, Row, StudyKey
 
 _STUDIES_AT_ONCE = 16
@@ -113,7 +113,7 @@ def _judged(rulebook: Rulebook, row: Row, groups: Mapping[str, list[Row]], today
 
 async def _read_all(run: Run, some: Collection[StudyKey], keywords: frozenset[str]) -> dict[StudyKey, Reading | None]:
     """Return what was read of each study, but of those that alone cannot be read."""
-    results = await asyncio.gather(*(read_study(run, key, keywords) for key in some), return_exceptions=True)
+    results = await asyncio.gather(*(read_or_miss(run, key, keywords) for key in some), return_exceptions=True)
     readings: dict[StudyKey, Reading | None] = {}
     for key, result in zip(some, results, strict=True):
         if isinstance(result, InvalidResponse | StatusError) and not isinstance(result, AccessDenied | Busy):

@@ -72,6 +72,10 @@ class Archive:
         """Delete what is there."""
         assert self.service.delete(f"/partitions/{partition}{path}") == 204
 
+    def inject(self, fault: dict[str, Any]) -> None:
+        """Have the service fail."""
+        assert self.service.http.post(f"{self.service.root}/admin/faults", json=fault).status_code == 201
+
     def created(self, sample: Sample, partition: str = A) -> datetime:
         """Return when an instance was created last, as the feed has it."""
         times = [

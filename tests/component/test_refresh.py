@@ -113,6 +113,24 @@ async def test_a_later_study_keeps_the_earlier_ones(archive: Archive) -> None:
         assert (await run.ledger.counts()).studies == 2
 
 
+async def test_a_404_alone_forgets_no_study(archive: Archive, caplog: pytest.LogCaptureFixture) -> None:
+    """One that a search still finds, or of which no search can tell, stays marked, and that is told."""
+    key = archive.store(sample_of("1"))
+    async with archive.run() as run:
+        await bring_up(archive, run, rulebook())
+        before = await run.ledger.find(key)
+        for kinds in (["metadata"], ["metadata", "search"]):
+            await run.ledger.mark({key: None})
+            for kind in kinds:
+                archive.inject({"kind": kind, "fault": "status", "status": 404})
+            await refresh(run, rulebook())
+            assert [key async for key in run.ledger.marked()] == [key]
+            assert await run.ledger.find(key) == before
+        assert caplog.text.count("study_unreadable") == 2
+        await bring_up(archive, run, rulebook())
+        assert not [key async for key in run.ledger.marked()]
+
+
 async def test_a_study_that_changes_hands(archive: Archive) -> None:
     """Where an instance is replaced by one with another PatientID, both patients' studies are judged anew."""
     old, new, moved = sample_of("1"), sample_of("2"), sample_of("1", "20200101")
