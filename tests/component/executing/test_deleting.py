@@ -16,7 +16,7 @@ from purge_study.records.restored import Restored, write_restored
 from purge_study.run import OutOfTime
 from shared.dicomweb.partitions import DEFAULT_PARTITION
 from shared.settings import VAULT
-from tests.component.executing.deleting_process import leased
+from tests.component.executing.deleting_process import PARTITIONS, leased
 from tests.component.executing.deletions import ELSEWHERE, HERE, LONG_AGO, POLICY, Deletions, Victim, always, two_series
 from tests.dicom_samples import Sample, new_uid
 
@@ -266,6 +266,30 @@ async def test_another_patients_study_does_not_count(deletions: Deletions) -> No
     deletions.store(Sample(elements=other))
     assert await deletions.run(victim) == [Outcome.DELETED]
     await victim.check_deleted()
+
+
+async def test_an_instance_comes_while_it_is_looked_at(deletions: Deletions) -> None:
+    """An instance that comes between the reading that is judged and the one that is copied keeps the study."""
+    victim = await deletions.due()
+    sample = victim.samples[0]
+
+    def come() -> None:
+        readings = [step for step in deletions.gateway.steps if step.path.endswith("/metadata")]
+        if len(readings) == 2 and deletions.is_at("GET", "/metadata"):
+            deletions.store(sample.sibling(elements=sample.elements))
+
+    assert await deletions.run(victim, fault=always(come)) == [Outcome.CHANGED]
+    victim.check_untouched()
+    assert victim.vaulted() == {}
+
+
+async def test_a_search_that_does_not_find_the_study(deletions: Deletions, caplog: pytest.LogCaptureFixture) -> None:
+    """A search for the patient's studies that misses even this one may miss a later one as well."""
+    victim = await deletions.due()
+    deletions.inject({"fault": "status", "kind": "search", "status": 204, "requests": len(PARTITIONS)})
+    assert await deletions.run(victim) == [Outcome.FAILED]
+    victim.check_untouched()
+    assert [told["reason"] for told in events(caplog, "purge_failed")] == ["patient_not_found"]
 
 
 @pytest.mark.parametrize(("mode", "approved_by"), [("report", None), ("report", "somebody"), ("approve", None)])

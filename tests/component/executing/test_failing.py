@@ -115,12 +115,16 @@ async def test_something_happens_before_each_request(deletions: Deletions, name:
         assert number > 1 or victim.vaulted() == {}
 
 
-async def test_not_deleted_although_the_service_says_so(deletions: Deletions) -> None:
-    """A deletion that is answered as done, and is not, gets no tombstone; its intent stays for the next run."""
+@pytest.mark.parametrize("times", [1, ALL])
+async def test_not_deleted_although_the_service_says_so(deletions: Deletions, times: int) -> None:
+    """A deletion that is answered as done, and is not, gets no tombstone, even where no answer is good any more.
+
+    Its intent stays for the next run.
+    """
     warrant = await deletions.warrant()
     deletion = await deletions.number_of_deletion(warrant)
     victim = await deletions.due()
-    lie = Fault(deletion, Moment.BEFORE, status=204)
+    lie = Fault(deletion, Moment.BEFORE, status=204, times=times, target=SERVICE)
     assert await deletions.run(victim, warrant=warrant, fault=lie) == [Outcome.FAILED]
     victim.check_untouched()
     assert victim.intent
