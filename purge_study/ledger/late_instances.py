@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from purge_study.records.restored import UnreadableRecord
 from purge_study.records.tombstones import read_tombstone
@@ -19,6 +19,9 @@ from shared.events import event
 
 from .row import StudyKey
 
+# The service's clock and ours may differ by as much, or nothing is deleted.
+_CLOCKS_APART = timedelta(minutes=5)
+
 
 async def tell_late_instances(run: Run, changes: Iterable[Change]) -> None:
     """Write the error event `purged_late_instance` for each purged study that had one, once.
@@ -26,29 +29,35 @@ async def tell_late_instances(run: Run, changes: Iterable[Change]) -> None:
     Raises:
         AzureError: storage failed.
     """
-    for key, times in _created_and_gone(changes).items():
+    for key, created in _created_and_gone(changes).items():
         row = await run.ledger.find(key)
         if row is None or row.purged_at is None or row.has_late_instance:
             continue
-        if await _are_late(run, key, times):
+        if await _are_late(run, key, created):
             event("purged_late_instance", level=logging.ERROR)
             await run.ledger.write([replace(row, has_late_instance=True)])
 
 
-def _created_and_gone(changes: Iterable[Change]) -> dict[StudyKey, list[datetime]]:
-    found: dict[StudyKey, list[datetime]] = {}
+def _created_and_gone(changes: Iterable[Change]) -> dict[StudyKey, list[Change]]:
+    found: dict[StudyKey, list[Change]] = {}
     for change in changes:
         if change.action is ChangeAction.CREATE and change.state is ChangeState.DELETED:
             key = StudyKey(change.partition_name or DEFAULT_PARTITION, change.study_instance_uid)
-            found.setdefault(key, []).append(change.timestamp)
+            found.setdefault(key, []).append(change)
     return found
 
 
-async def _are_late(run: Run, key: StudyKey, created: list[datetime]) -> bool:
-    """Say whether any instance was created while its study was being deleted, as the tombstone has the times."""
+async def _are_late(run: Run, key: StudyKey, created: list[Change]) -> bool:
+    """Say whether any instance was created while its study was being deleted, as the tombstone has it."""
     try:
         tombstone = await read_tombstone(run.clients, key) or {}
         looked_at, deleted_at = (datetime.fromisoformat(tombstone[name]) for name in ("looked_at", "deleted_at"))
-        return any(looked_at < time <= deleted_at for time in created)
-    except (UnreadableRecord, KeyError, TypeError, ValueError):  # put aside since, or not ours
+        seen = {instance for instances in tombstone["series"].values() for instance in instances}
+        return any(
+            looked_at - apart < change.timestamp <= deleted_at + apart
+            for change in created
+            # One that nobody has seen counts though the service's clock is a little behind ours, or ahead.
+            for apart in [timedelta() if change.sop_instance_uid in seen else _CLOCKS_APART]
+        )
+    except (UnreadableRecord, AttributeError, KeyError, TypeError, ValueError):  # put aside since, or not ours
         return False

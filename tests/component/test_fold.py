@@ -162,11 +162,25 @@ async def test_a_mark_ahead_of_the_present(archive: Archive) -> None:
         assert progress.mark < clock.now()
 
 
-@pytest.mark.parametrize(("looked_at", "deleted_at", "is_late"), [(-1, 1, True), (1, 2, False), (-2, -1, False)])
+@pytest.mark.parametrize(
+    ("looked_at", "deleted_at", "was_seen", "is_late"),
+    [
+        (-1, 1, True, True),
+        (1, 2, True, False),
+        (-2, -1, True, False),
+        (1, 2, False, True),
+        (-2, -1, False, True),
+        (301, 302, False, False),
+        (-302, -301, False, False),
+    ],
+)
 async def test_late_instance(
-    archive: Archive, caplog: pytest.LogCaptureFixture, looked_at: int, deleted_at: int, is_late: bool
+    archive: Archive, caplog: pytest.LogCaptureFixture, looked_at: int, deleted_at: int, was_seen: bool, is_late: bool
 ) -> None:
-    """One that came between the last look and the deletion is told, once; an earlier or a later one is not."""
+    """One that came between the last look and the deletion is told, once; an earlier or a later one is not.
+
+    One that the last look did not see counts though the service's clock is some minutes behind ours, or ahead.
+    """
     caplog.set_level(logging.INFO, "dicom_dropbox")
     sample = sample_of("1")
     key = archive.store(sample)
@@ -175,7 +189,8 @@ async def test_late_instance(
     archive.wait(days=1)
     async with archive.run() as run:
         await run.ledger.write([row(key, purged_at=created)])
-        await bury(run, key, *(created + timedelta(seconds=seconds) for seconds in (looked_at, deleted_at)))
+        times = [created + timedelta(seconds=seconds) for seconds in (looked_at, deleted_at)]
+        await bury(run, key, *times, {sample.series: [sample.sop] if was_seen else []})
         await fold(run)
         await run.ledger.note(Progress())
         await fold(run)
@@ -183,8 +198,10 @@ async def test_late_instance(
     assert lines == [{"event": "purged_late_instance"}] * is_late
 
 
-async def bury(run: Run, key: StudyKey, looked_at: datetime, deleted_at: datetime) -> None:
+async def bury(
+    run: Run, key: StudyKey, looked_at: datetime, deleted_at: datetime, series: dict[str, list[str]]
+) -> None:
     """Write a study's tombstone."""
-    tombstone = {"looked_at": looked_at.isoformat(), "deleted_at": deleted_at.isoformat()}
+    tombstone = {"looked_at": looked_at.isoformat(), "deleted_at": deleted_at.isoformat(), "series": series}
     blob = run.clients.container(RETENTION_RECORDS).get_blob_client(tombstone_name(key.partition, key.uid))
     await blob.upload_blob(json.dumps(tombstone), overwrite=True)
