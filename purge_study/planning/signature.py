@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable, Iterator
 from io import StringIO
 from typing import Final
@@ -22,8 +23,9 @@ _COLUMNS: Final = (
     "newest_instance_received",
     "stays_held_by",
 )
-# What spreadsheets take for the beginning of a formula.
-_BEGINNINGS: Final = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
+# What spreadsheets take for the beginning of a formula. Where a comma is the decimal sign, they have cells end at `;`,
+# and then take no notice of quotation marks that were begun before it.
+_BEGINNING: Final = re.compile("(^|[;\t\r\n])(\\s*)(?=[=+\\-@\uff1d\uff0b\uff0d\uff20])")
 
 
 def to_csv(plan: Plan, plan_id: str) -> Iterator[bytes]:
@@ -76,5 +78,4 @@ def _line(row: Iterable[object]) -> bytes:
 
 
 def _cell(value: object) -> str:
-    text = str(value)
-    return f"'{text}" if text.lstrip().startswith(_BEGINNINGS) else text
+    return _BEGINNING.sub(r"\1'\2", str(value))

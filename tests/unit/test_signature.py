@@ -47,6 +47,14 @@ def test_nothing_is_a_formula(beginning: str) -> None:
     assert [cell for cell in row if cell.strip()[:1] in "=+-@＝＋"] == []  # noqa: RUF001
 
 
+def test_nothing_is_a_formula_between_semicolons() -> None:
+    """Where spreadsheets have cells end at `;`, a name that holds some makes several cells."""
+    name = "a;=1+1; @b"
+    changed = item(1, rule=name, modalities=(name,), dates={"=c": MADE_AT.date(), "=d": MADE_AT.date()})
+    line = b"".join(to_csv(plan([changed]), "an id")).decode().splitlines()[-1]
+    assert [cell for cell in line.split(";") if cell.strip()[:1] in "=+-@"] == []
+
+
 def test_lines_end_as_the_standard_says() -> None:
     """RFC 4180 ends lines with CR LF; spreadsheets know UTF-8 by its mark."""
     content = b"".join(to_csv(plan(2), "20260305T030002Z-0f1e2d3c"))
