@@ -108,6 +108,7 @@ class Purged:
             },
             "restorable_until": (deleted_at + timedelta(days=90)).isoformat(),
             "ending": "deleted",
+            "looked_at": (deleted_at - timedelta(seconds=2)).isoformat(),
             "deleted_at": deleted_at.isoformat(),
         }
 

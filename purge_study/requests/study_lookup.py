@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from starlette.requests import Request as HttpRequest
@@ -68,20 +70,30 @@ def _wanted(http: HttpRequest, clients: Clients) -> _Wanted:
 async def _tell_all(clients: Clients, uid: str, wanted: _Wanted) -> list[dict[str, Any]]:
     ledger = await Ledger.open(clients)
     rows = [row for row in await ledger.find_study(uid) if wanted.has(row.key.partition)]
-    purged = await _purged(clients, uid, wanted)
-    living = [row for row in rows if row.key.partition not in purged]
+    tombstones = await _tombstones(clients, uid, wanted)
+    living = [row for row in rows if row.key.partition not in tombstones or _is_back(row, tombstones)]
     rulebook = await _rulebook(clients) if living else None
-    told = [await _tell(clients, ledger, rulebook, row) for row in living if rulebook is not None]
-    return sorted([*told, *purged.values()], key=lambda one: str(one["partition"]))
+    told = {row.key.partition: await _tell(clients, ledger, rulebook, row) for row in living if rulebook is not None}
+    purged = {partition: tell_purged(partition, tombstone) for partition, tombstone in tombstones.items()}
+    return [one for _, one in sorted((purged | told).items())]
 
 
-async def _purged(clients: Clients, uid: str, wanted: _Wanted) -> dict[str, dict[str, Any]]:
-    """Return what is told by tombstones, by partition: they outlive the ledger."""
-    told = {}
+async def _tombstones(clients: Clients, uid: str, wanted: _Wanted) -> dict[str, dict[str, Any]]:
+    """Return what there is of tombstones, by partition: they outlive the ledger."""
+    found = {}
     async for partition in partitions_with_tombstones(clients):
         if wanted.has(partition) and (tombstone := await read_tombstone(clients, StudyKey(partition, uid))):
-            told[partition] = tell_purged(partition, tombstone)
-    return told
+            found[partition] = tombstone
+    return found
+
+
+def _is_back(row: Row, tombstones: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Say whether a study was received once more after it was deleted, and nobody has taken its tombstone away."""
+    try:
+        looked_at = datetime.fromisoformat(tombstones[row.key.partition]["looked_at"])
+        return row.purged_at is None and row.received is not None and row.received > looked_at
+    except (KeyError, TypeError, ValueError):  # written by hand
+        return False
 
 
 async def _rulebook(clients: Clients) -> Rulebook:

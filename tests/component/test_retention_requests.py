@@ -196,6 +196,22 @@ async def test_a_purged_study_is_told_by_its_tombstone(start: Start) -> None:
             await known(asked, row(purged.key, purged_at=NOW))
 
 
+async def test_a_purged_study_that_was_sent_anew(start: Start) -> None:
+    """It is told of as any other, though its tombstone stands still; not so one whose row is from before."""
+    async with start() as asked:
+        purged = Purged.of([Sample()])
+        await asked.leave(purged)
+        looked_at = datetime.fromisoformat(purged.tombstone()["looked_at"])
+        for received, purged_at, state in (
+            (looked_at, None, "purged"),
+            (looked_at + timedelta(days=1), NOW, "purged"),
+            (looked_at + timedelta(days=1), None, "kept"),
+        ):
+            living = row(purged.key, received=received, purged_at=purged_at, reading=reading(patient=patient("7")))
+            await known(asked, living)
+            assert [one["state"] for one in await told(asked, purged.key.uid)] == [state]
+
+
 async def test_a_study_of_several_partitions(start: Start) -> None:
     """Each is told of, in their order, or the one that is asked for."""
     async with start() as asked:
