@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -113,15 +114,23 @@ def _blobs(path: str) -> Iterator[tuple[str, bytes]]:
         raise Refused(f"{policy} cannot be read: {error.strerror}") from None
     yield _POLICY, content
     for name in _lists(content):
-        file = (policy.parent / name).resolve()
-        if file.is_relative_to(policy.parent.resolve()) and file.is_file():
-            yield name, file.read_bytes()
+        if (found := _list(policy.parent.resolve(), name)) is not None:
+            yield name, found
+
+
+def _list(folder: Path, name: str) -> bytes | None:
+    """Return a list; None where it is not there, for which the preview has words."""
+    with suppress(OSError, ValueError):  # what no file can be called
+        file = (folder / name).resolve()
+        if file.is_relative_to(folder) and file.is_file():
+            return file.read_bytes()
+    return None
 
 
 def _lists(policy: bytes) -> Iterator[str]:
     try:
         tables: dict[str, Any] = tomllib.loads(policy.decode("utf-8-sig"))
-    except ValueError:
+    except (ValueError, RecursionError):  # nested too deeply
         return
     for kind in ("hold", "anchor"):
         found = tables.get(kind)

@@ -189,8 +189,8 @@ async def test_late_instance(
     archive.wait(days=1)
     async with archive.run() as run:
         await run.ledger.write([row(key, purged_at=created)])
-        times = [created + timedelta(seconds=seconds) for seconds in (looked_at, deleted_at)]
-        await bury(run, key, *times, {sample.series: [sample.sop] if was_seen else []})
+        begin, end = (created + timedelta(seconds=seconds) for seconds in (looked_at, deleted_at))
+        await bury(run, key, begin, end, {sample.series: [sample.sop] if was_seen else []})
         await fold(run)
         await run.ledger.note(Progress())
         await fold(run)

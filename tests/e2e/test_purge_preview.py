@@ -171,6 +171,22 @@ def test_mistakes_are_told_with_their_places(archive: Archive) -> None:
     assert "holds/nowhere.csv" in done.stderr
 
 
+@pytest.mark.parametrize(
+    "policy",
+    [
+        "a = " + "[" * 100_000,
+        '[[hold]]\nlist = "a\\u0000b"',
+        f'[[hold]]\nlist = "{"x" * 5000}"',
+        '[[hold]]\nlist = "."',
+    ],
+    ids=["deep", "nul", "long", "folder"],
+)
+def test_odd_policies_are_left_to_the_engine(tmp_path: Path, policy: str) -> None:
+    """What cannot be a list beside the policy is none; the policy itself is put where the engine tells its mistakes."""
+    (tmp_path / "policy.toml").write_text(policy)
+    assert list(purge_preview._blobs(str(tmp_path / "policy.toml"))) == [("policy.toml", policy.encode())]
+
+
 @pytest.mark.parametrize(("policy", "said"), [("", "POLICY=path/to/policy.toml"), ("/nowhere.toml", "/nowhere.toml")])
 def test_without_a_policy(
     policy: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
