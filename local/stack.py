@@ -205,16 +205,28 @@ class Stack:
         self._settings = {**self._settings, **(settings or {})}
         self._start_app(lambda: None)
 
-    def set_clock(self, ahead_seconds: float) -> None:
+    def set_clock(self, ahead_seconds: float, *, settings: Mapping[str, str] | None = None) -> None:
         """Set the DICOM service's clock, and the app's, for which it is restarted; storage goes by the machine's.
+
+        Args:
+            ahead_seconds: how far both are ahead.
+            settings: of the app, which are other than before.
 
         Raises:
             PartFailed: as `restart_app`.
             httpx.HTTPError: the DICOM service does not take it.
         """
+        self.set_service_clock(ahead_seconds)
+        self.restart_app(clock_ahead_seconds=ahead_seconds, settings=settings)
+
+    def set_service_clock(self, ahead_seconds: float) -> None:
+        """Set the DICOM service's clock alone.
+
+        Raises:
+            httpx.HTTPError: it does not take it.
+        """
         url = f"http://{HOST}:{self.ports.dicom}/admin/clock"
         httpx.post(url, json={"ahead_seconds": ahead_seconds}, trust_env=False).raise_for_status()
-        self.restart_app(clock_ahead_seconds=ahead_seconds)
 
     def fire(self, function: str) -> None:
         """Have a function run that is not an HTTP one, as the portal does; return before it has.

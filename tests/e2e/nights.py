@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -44,10 +45,14 @@ class Nights:
         self.service = Service(stack)
         self._today = datetime.now(UTC)
 
-    def set_time(self, now: datetime) -> None:
-        """Set the clocks of the app and of the DICOM service."""
+    def set_time(self, now: datetime, *, settings: Mapping[str, str] | None = None) -> None:
+        """Set the clocks of the app and of the DICOM service; with other settings of the app, if any are given."""
         self._today = now
-        self.stack.set_clock((now - datetime.now(UTC)).total_seconds())
+        self.stack.set_clock((now - datetime.now(UTC)).total_seconds(), settings=settings)
+
+    def store_on(self, day: datetime) -> None:
+        """Set the clock of the DICOM service alone: what is stored from now on was received that day."""
+        self.stack.set_service_clock((day - datetime.now(UTC)).total_seconds())
 
     def next_night(self) -> Night:
         """Return what the night after leaves."""

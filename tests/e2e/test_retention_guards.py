@@ -53,7 +53,7 @@ def nights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nights]:
     settings = {"PURGE_MODE": "delete", "FEED_LAG_SECONDS": "0", "APPROVAL_KEY": APPROVAL_KEY}
     with Stack(tmp_path_factory.mktemp("guards"), auth=True, poll_seconds=0.25, settings=settings) as stack:
         nights = Nights(stack)
-        nights.set_time(STORED)
+        nights.store_on(STORED)
         for number in range(STUDIES):
             nights.store(PatientID=f"P{number:03}", AccessionNumber=f"A{number}")
         nights.set_time(DUE)

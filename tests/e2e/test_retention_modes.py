@@ -37,9 +37,9 @@ def nights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nights]:
         nights = Nights(stack)
         nights.write("policy.toml", POLICY.format(max_share=0.3))
         for day, number in ((STORED, 4), (STORED + timedelta(days=8), 10)):
-            nights.set_time(day)
-            for _ in range(number):
-                nights.store(PatientID=f"{day:%d}-{number}-{len(nights.studies())}")
+            nights.store_on(day)
+            for patient in range(number):
+                nights.store(PatientID=f"{day:%d}-{patient}")
         nights.set_time(DUE)
         yield nights
 
@@ -77,7 +77,7 @@ def remember_nights(nights: Nights, number: int, deleted: int) -> None:
 def test_by_whose_leave_and_how_many(nights: Nights) -> None:
     """Approved studies go, unless they have changed since; too many at once go by nobody's leave."""
     assert nights.night().event["reason"] == "first_run"
-    plan = nights.next_night()
+    plan = nights.night()
     assert (plan.event["due"], plan.event["deleted"], plan.refusals) == (4, 0, ())
     assert approve(nights, plan, hash="0" * 64).status_code == 409
     assert approve(nights, plan, count=5).status_code == 409
@@ -85,21 +85,20 @@ def test_by_whose_leave_and_how_many(nights: Nights) -> None:
     changed = plan.due[0]
     [metadata] = nights.box.get(f"/studies/{changed}/metadata").json()
     nights.store(StudyInstanceUID=changed, PatientID=metadata["00100020"]["Value"][0])
-    assert nights.next_night().event["deleted"] == 3
+    assert nights.night().event["deleted"] == 3
     assert changed in nights.studies()
     assert {tombstone["approved_by"] for tombstone in nights.tombstones().values()} == {"Dr. A"}
 
 
 def test_more_than_the_share(nights: Nights) -> None:
     """Ten of eleven studies fall due at once: nothing goes, approved or not, until the policy allows for it."""
-    nights.stack.restart_app(settings={"PURGE_MODE": "delete"})
-    nights.set_time(DUE + timedelta(days=8))
+    nights.set_time(DUE + timedelta(days=8), settings={"PURGE_MODE": "delete"})
     tripped = nights.night()
     assert (tripped.refusals, tripped.event["deleted"]) == (("over_max_share",), 0)
     assert approve(nights, tripped).status_code == 200
-    assert nights.next_night().refusals == ("over_max_share",)
+    assert nights.night().refusals == ("over_max_share",)
     nights.write("policy.toml", POLICY.format(max_share=1))
-    assert nights.next_night().event["reason"] == "policy_changed"
+    assert nights.night().event["reason"] == "policy_changed"
 
 
 def test_more_than_usual(nights: Nights) -> None:
@@ -108,4 +107,4 @@ def test_more_than_usual(nights: Nights) -> None:
     tripped = nights.next_night()
     assert (tripped.refusals, tripped.event["deleted"]) == (("over_max_times_usual",), 0)
     assert approve(nights, tripped).status_code == 200
-    assert nights.next_night().event["deleted"] == 10
+    assert nights.night().event["deleted"] == 10

@@ -11,6 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.arrivals import Arrival, Door, Renamed, write_message
+from shared.settings import VAULT
 from store_on_upload.doors.arrivals import UnreadableMessage, read_message
 
 INBOX = "dicom-inbox"
@@ -47,12 +48,17 @@ def test_arbitrary_objects_are_read_or_unreadable(message: dict[str, Any]) -> No
 
 NAMES = st.text(min_size=1, max_size=80).filter(lambda name: "." not in name)
 ETAGS = st.text(st.characters(min_codepoint=0x23, max_codepoint=0x7E), min_size=1, max_size=128)
-ARRIVALS = st.builds(
+SOME_NAMES = st.lists(NAMES, min_size=1, max_size=4).map(tuple)
+DOORS = st.sampled_from([door for door in Door if door is not Door.RESTORE])
+RESTORED = st.builds(
     Arrival,
-    st.lists(NAMES, min_size=1, max_size=4).map(tuple),
-    st.sampled_from(Door),
-    st.none() | ETAGS,
-    st.sampled_from([None, "dicom-quarantine"]),
+    SOME_NAMES,
+    st.just(Door.RESTORE),
+    container=st.just(VAULT),
+    partition=st.sampled_from([None, "site-a"]),
+)
+ARRIVALS = RESTORED | st.builds(
+    Arrival, SOME_NAMES, DOORS, st.none() | ETAGS, st.sampled_from([None, "dicom-quarantine"])
 )
 
 
