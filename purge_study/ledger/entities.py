@@ -149,6 +149,7 @@ def _judgement(judgement: Judgement) -> dict[str, Any]:
         "keep_until": judgement.keep_until and judgement.keep_until.isoformat(),
         "rule": judgement.rule,
         "dates": {anchor: day.isoformat() for anchor, day in judgement.dates.items()},
+        "unknown_until": judgement.unknown_until and judgement.unknown_until.isoformat(),
         "doubts": _as_many_as_fit([[doubt.code, doubt.rule, list(doubt.about)] for doubt in judgement.doubts]),
     }
 
@@ -167,4 +168,5 @@ def _judgement_of(document: dict[str, Any]) -> Judgement:
         rule=document["rule"],
         dates={anchor: date.fromisoformat(day) for anchor, day in document["dates"].items()},
         doubts=tuple(Doubt(code, rule, tuple(about)) for code, rule, about in document["doubts"]),
+        unknown_until=date.fromisoformat(until) if (until := document.get("unknown_until")) else None,
     )

@@ -2,6 +2,7 @@
 
     s:<uid>:<partition>                 every study
     d:<last day kept>:<uid>:…           those that fall due, by day
+    w:<day>:<uid>:…                     those that are kept for a date in the future, by the last day on which it is
     p:<patient group>:<uid>:…           every study that was read, by its patient; those of nobody in the group ``
     a:<accession>:<uid>:…               by accession number
     l:<uid>:…                           those that are kept because something is unknown
@@ -25,6 +26,7 @@ from .row import Row, StudyKey
 
 STUDIES: Final = "s:"
 DUE: Final = "d:"
+WAITING: Final = "w:"
 PATIENTS: Final = "p:"
 ACCESSIONS: Final = "a:"
 LISTED: Final = "l:"
@@ -100,12 +102,19 @@ def _indexes(row: Row) -> Iterator[str]:
     study = _study(row.key)
     if day := last_day(row):
         yield f"{DUE}{day.isoformat()}:{study}"
+    if day := _unknown_until(row):
+        yield f"{WAITING}{day.isoformat()}:{study}"
     if row.reading:
         groups = {patient.group for patient in row.reading.all_patients} or {""}
         yield from (f"{PATIENTS}{group}:{study}" for group in groups)
         yield from (f"{ACCESSIONS}{accession}:{study}" for accession in row.reading.accessions)
     if row.judgement and row.judgement.state is State.UNKNOWN and not row.purged_at:
         yield f"{LISTED}{study}"
+
+
+def _unknown_until(row: Row) -> date | None:
+    """Return until when a study is kept for a date in the future; None of one that is not."""
+    return row.judgement.unknown_until if row.judgement and row.reading and not row.purged_at else None
 
 
 def _study(key: StudyKey) -> str:

@@ -136,6 +136,10 @@ class Ledger:
         """
         return self._rows(keys.DUE, before=f"{keys.DUE}{today.isoformat()}")
 
+    def waiting(self, today: date) -> AsyncIterator[Row]:
+        """Yield the studies that were kept for a date in the future that has come: they are to be judged anew."""
+        return self._rows(keys.WAITING, before=f"{keys.WAITING}{today.isoformat()}")
+
     def listed(self) -> AsyncIterator[Row]:
         """Yield the studies that are kept because something is unknown."""
         return self._rows(keys.LISTED)

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 
+from purge_study.policy.dates import may_be
 from purge_study.rulebook.rulebook import Rulebook, RulebookFault
 
 from .anchors import Anchors
@@ -77,7 +78,7 @@ class ListChanges:
     Args:
         obstacles: codes of what keeps anything from being deleted: `hold_vanished`, `memory_unreadable`.
         reports: codes of what makes tonight a report: `list_changed`, where a list lost or changed a line, or nothing
-            is remembered of it. A date that moves on is as good as a line added: it only keeps studies longer.
+            is remembered of any. A date that moves on is as good as a line added: it only keeps studies longer.
         vanished: the lines of holds that are gone and were not released, as `<list>, line <n>` of the last time.
         groups: patient groups whose dates are not what they were (`Ledger.of_patient`): their studies are to be
             judged anew, unless all are.
@@ -114,11 +115,10 @@ def compare(memory: ListMemory, rulebook: Rulebook) -> ListChanges:
     holds, dates = _holds_in(rulebook), _dates_in(rulebook)
     changed = [(key, was) for key, was in memory.holds.items() if was.have_changed(holds.get(key, _NO_LINES))]
     vanished = [_place(key, was.number) for key, was in changed if was.have_lost(holds.get(key, _NO_LINES))]
-    is_new = bool(memory.is_first and (holds or dates))
-    has_less = any(key not in dates or dates[key] < day for key, day in memory.dates.items())
+    has_less = any(key not in dates or _may_end_sooner(day, dates[key]) for key, day in memory.dates.items())
     return ListChanges(
         (*_if(bool(vanished), "hold_vanished"), *_if(not memory.is_readable, "memory_unreadable")),
-        _if(bool(changed) or has_less or is_new, "list_changed"),
+        _if(bool(changed) or has_less or memory.is_first, "list_changed"),
         tuple(vanished),
         frozenset(group for _, group, *_ in _different(memory.dates, dates)),
     )
@@ -195,6 +195,11 @@ def _check_ends(memory: ListMemory, rulebook: Rulebook) -> None:
 
 def _different(one: Mapping[DateKey, date], other: Mapping[DateKey, date]) -> set[DateKey]:
     return {key for key, _ in one.items() ^ other.items()}
+
+
+def _may_end_sooner(was: date, now: date) -> bool:
+    """Say whether a study may go sooner for another date; one that could not be was not known, and kept it."""
+    return now < was or (now > was and not may_be(was))
 
 
 def _has_matched(memory: ListMemory, key: LineKey) -> bool:

@@ -37,7 +37,9 @@ async def make_plan(run: Run, rulebook: Rulebook, today: date, unmatched_holds: 
         OutOfTime: there is no plan tonight.
         AzureError: the ledger cannot be read or written.
     """
-    items = [item async for item in _due_items(run, rulebook, today)]
+    await _judge_what_waited(run, rulebook, today)
+    # One whose last day is another one now may come again under that.
+    items = {item.key: item async for item in _due_items(run, rulebook, today)}
     counts = await run.ledger.counts()
     return Plan(
         day=today,
@@ -45,23 +47,33 @@ async def make_plan(run: Run, rulebook: Rulebook, today: date, unmatched_holds: 
         hashes=rulebook.hashes,
         before_delete=run.clients.settings.before_delete,
         studies=counts.studies,
-        items=in_order(items),
+        items=in_order(items.values()),
         unmatched_holds=tuple(sorted(unmatched_holds)),
         listed=await _count_listed(run.ledger),
         months=_shown(counts.months, today),
     )
 
 
+async def _judge_what_waited(run: Run, rulebook: Rulebook, today: date) -> None:
+    async for rows in in_chunks(run.ledger.waiting(today), _AT_ONCE):
+        await _judge_again(run, rulebook, rows, today)
+
+
 async def _due_items(run: Run, rulebook: Rulebook, today: date) -> AsyncIterator[Item]:
     async for rows in in_chunks(run.ledger.due(today), _AT_ONCE):
-        run.check_time()
-        judged = await asyncio.gather(*(_judged(run.ledger, rulebook, row, today) for row in rows))
-        changed = [now for now, before in zip(judged, rows, strict=True) if now.judgement != before.judgement]
-        if changed:
-            await run.ledger.write(changed)
-        for row in judged:
+        for row in await _judge_again(run, rulebook, rows, today):
             if (item := item_of(rulebook, row)) is not None:
                 yield item
+
+
+async def _judge_again(run: Run, rulebook: Rulebook, rows: Sequence[Row], today: date) -> list[Row]:
+    """Return rows with their judgement of today, and write down those whose judgement is another one now."""
+    run.check_time()
+    judged = await asyncio.gather(*(_judged(run.ledger, rulebook, row, today) for row in rows))
+    changed = [now for now, before in zip(judged, rows, strict=True) if now.judgement != before.judgement]
+    if changed:
+        await run.ledger.write(changed)
+    return judged
 
 
 async def _judged(ledger: Ledger, rulebook: Rulebook, row: Row, today: date) -> Row:

@@ -102,7 +102,8 @@ REPORTS: Final = {
         "Read what goes by it now. From the next run on it goes as PURGE_MODE says, {per_night} a night at most.",
     ),
     "list_changed": (
-        "A list has lost or changed a line since the last run, or after a new LEDGER_KEY nobody knows whether one has.",
+        "A list has lost or changed a line since the last run, or nobody knows whether one has: nothing is remembered "
+        "of lists yet, as after a new LEDGER_KEY.",
         "See that this was meant. From the next run on, studies go as PURGE_MODE says.",
     ),
     "mode_report": (

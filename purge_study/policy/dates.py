@@ -14,6 +14,11 @@ OLDEST_YEARS = 130
 _UNIT_DAYS = {"D": 1.0, "W": 7.0, "M": 30.44, "Y": 365.25}
 
 
+def may_be(day: date) -> bool:
+    """Say whether something may have happened to a patient on a day, or may yet."""
+    return day >= FIRST_STUDY and day not in PLACEHOLDERS
+
+
 def parse_da(text: str) -> date | None:
     """Return the day that a DA value names, `yyyymmdd` (PS3.5 section 6.2); None if it is none."""
     if not re.fullmatch("[0-9]{8}", text):

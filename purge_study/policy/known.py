@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 
-from .dates import FIRST_STUDY, OLDEST_YEARS, PLACEHOLDERS, add_days, age_on, fits_age, local_day, parse_da
+from .dates import OLDEST_YEARS, PLACEHOLDERS, add_days, age_on, fits_age, local_day, may_be, parse_da
 from .facts import StudyFacts, Values
 from .model import Policy
 
@@ -19,10 +19,12 @@ class Known:
         facts: as they were read.
         dates: `study_date`, `received`, `patient_last_study`, `birth_date` and those of lists, by the anchor's name.
             One that is not there is not known.
+        next_to_come: the first of its dates that lies in the future, and so is not known yet; None if none does.
     """
 
     facts: StudyFacts
     dates: Mapping[str, date]
+    next_to_come: date | None = None
 
 
 def known_of(policy: Policy, facts: StudyFacts, today: date) -> Known:
@@ -38,7 +40,15 @@ def known_of(policy: Policy, facts: StudyFacts, today: date) -> Known:
         "patient_last_study": _last(_study_date(values, latest) for values in facts.patient_studies or ()),
         "birth_date": _birth_date(policy, facts, study_date),
     }
-    return Known(facts, {name: day for name, day in dates.items() if day})
+    to_come = [day for day in (*_all_dates(facts), received) if day and day > latest and may_be(day)]
+    return Known(facts, {name: day for name, day in dates.items() if day}, min(to_come, default=None))
+
+
+def _all_dates(facts: StudyFacts) -> Iterator[date | None]:
+    """Yield the dates from which rules may count, of receptions apart, whether they can be or not."""
+    yield from facts.anchors.values()
+    studies = (facts.attributes.get("StudyDate", Values()), *(facts.patient_studies or ()))
+    yield from map(_the_one, studies)
 
 
 def _the_one(values: Values) -> date | None:
@@ -53,7 +63,7 @@ def _study_date(values: Values, latest: date) -> date | None:
 
 def _likely(day: date, latest: date) -> date | None:
     """Return a day on which something may have happened to a patient."""
-    return day if FIRST_STUDY <= day <= latest and day not in PLACEHOLDERS else None
+    return day if may_be(day) and day <= latest else None
 
 
 def _last(days: Iterable[date | None]) -> date | None:

@@ -51,6 +51,7 @@ class Judgement:
         dates: from which dates, by anchor: `study_date`, `received`, `patient_last_study`, `birth_date`, the name of a
             list; or `minimum_age` alone, the day of reception, where the rule's own date comes earlier.
         doubts: what is not known.
+        unknown_until: of UNKNOWN, where a date that lies in the future may be why: the last day on which it does.
     """
 
     state: State
@@ -58,6 +59,7 @@ class Judgement:
     rule: str | None = None
     dates: Mapping[str, date] = field(default_factory=dict)
     doubts: tuple[Doubt, ...] = ()
+    unknown_until: date | None = None
 
 
 @dataclass(frozen=True)
@@ -86,8 +88,15 @@ def judge(policy: Policy, facts: StudyFacts, today: date) -> Judgement:
     doubts = _doubts(outcomes, known)
     term = _latest(policy, (outcome for outcome in outcomes if isinstance(outcome, Term)), known)
     if term is None:
-        return Judgement(State.UNKNOWN, doubts=doubts)
-    return Judgement(_state(term, doubts, today), term.last_day, term.rule, term.dates, doubts)
+        return Judgement(State.UNKNOWN, doubts=doubts, unknown_until=_until(known))
+    state = _state(term, doubts, today)
+    until = _until(known) if state is State.UNKNOWN else None
+    return Judgement(state, term.last_day, term.rule, term.dates, doubts, until)
+
+
+def _until(known: Known) -> date | None:
+    """Return the last day on which the next date to come is later than tomorrow."""
+    return days.add_days(known.next_to_come, -2) if known.next_to_come else None
 
 
 def _state(term: Term, doubts: tuple[Doubt, ...], today: date) -> State:

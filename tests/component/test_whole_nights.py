@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from secrets import token_hex
 
 import pytest
-from azure.core.exceptions import ResourceNotFoundError
+from azure.core.exceptions import ResourceExistsError
 from azure.storage.blob import BlobServiceClient
 
 from purge_study.ledger.row import StudyKey
 from purge_study.night import run_night
+from shared import clock
 from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient
-from shared.settings import OWN_CONTAINERS, RETENTION_POLICY, load
+from shared.settings import OWN_CONTAINERS, RETENTION_POLICY, RETENTION_RECORDS, load
 from tests.component.archive import Archive, archive_in, sample_of
 from tests.component.executing.deleting_process import without_pauses
 
@@ -40,6 +42,12 @@ class Nights:
     archive: Archive
     blobs: BlobServiceClient
     settings: dict[str, str] = field(default_factory=lambda: {"LEDGER_KEY": token_hex(), "PURGE_MODE": "delete"})
+
+    def clear(self) -> None:
+        """Take away all that retention has, but the vault."""
+        for container in map(self.blobs.get_container_client, (RETENTION_POLICY, RETENTION_RECORDS)):
+            for blob in container.list_blob_names():
+                container.delete_blob(blob)
 
     def write(self, name: str, content: str) -> None:
         """Put the policy, or a list, into its container."""
@@ -79,16 +87,13 @@ def nights(azurite: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
         BlobServiceClient.from_connection_string(azurite) as blobs,
     ):
         for name in OWN_CONTAINERS:
-            container = blobs.get_container_client(name)
-            if container.exists():
-                for blob in container.list_blob_names():
-                    with suppress(ResourceNotFoundError):
-                        container.delete_blob(blob)
-            else:
-                container.create_container()
+            with suppress(ResourceExistsError):
+                blobs.create_container(name)
         nights = Nights(archive, blobs)
+        nights.clear()
         nights.write("policy.toml", POLICY)
         yield nights
+        nights.clear()
 
 
 async def test_an_instance_that_the_feed_has_not_told_of(nights: Nights) -> None:
@@ -106,4 +111,63 @@ async def test_an_instance_that_the_feed_has_not_told_of(nights: Nights) -> None
     archive.wait(minutes=-8)
     await nights.night()
     assert not nights.has(other)
+    assert nights.has(key)
+
+
+ANCHORED = """
+[policy]
+time_zone = "UTC"
+
+[[rule]]
+name = "all"
+keep_years = 1
+from = ["study_date", "last seen"]
+
+[[anchor]]
+name = "last seen"
+list = "seen.csv"
+max_age_days = 36500
+
+[brakes]
+max_share = 1.0
+min_age_days = 0
+"""
+
+
+async def test_a_date_to_come(nights: Nights) -> None:
+    """A study that is kept for a date in the future is judged by it once that has come."""
+    nights.write("policy.toml", ANCHORED)
+    soon = (clock.now() + timedelta(days=20)).date().isoformat()
+    nights.write("seen.csv", f"patient_id,date\n1,{soon}\n")
+    key = nights.archive.store(sample_of("1", "20100305"))
+    await nights.night()
+    await nights.night()
+    assert nights.has(key)
+    nights.archive.wait(days=380)
+    await nights.night()
+    assert nights.has(key)
+    nights.archive.wait(days=10)
+    await nights.night()
+    assert not nights.has(key)
+
+
+async def test_a_placeholder_that_becomes_a_date(nights: Nights) -> None:
+    """A list has another date instead of one that could not be: a report first."""
+    nights.write("policy.toml", ANCHORED)
+    nights.write("seen.csv", "patient_id,date\n1,1900-01-01\n")
+    key = nights.archive.store(sample_of("1", "20100305"))
+    await nights.night()
+    await nights.night()
+    assert nights.has(key)
+    nights.write("seen.csv", "patient_id,date\n1,2015-01-01\n")
+    await nights.night()
+    assert nights.has(key)
+
+
+async def test_another_key(nights: Nights) -> None:
+    """With another LEDGER_KEY nothing is deleted."""
+    key = nights.archive.store(sample_of("1", "20100305"))
+    await nights.night()
+    nights.archive.wait(days=7 * 365)
+    await nights.night(LEDGER_KEY=token_hex())
     assert nights.has(key)

@@ -52,6 +52,7 @@ JUDGEMENTS = st.builds(
         ),
         max_size=3,
     ).map(tuple),
+    st.none() | DAYS,
 )
 ROWS = st.builds(
     Row,

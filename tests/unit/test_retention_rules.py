@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -335,6 +336,24 @@ def test_what_came_a_short_while_ago_is_kept_whatever_a_rule_says(received: str,
     assert (judgement.state, judgement.keep_until) == (state, date.fromisoformat(last_day))
     assert judgement.rule == "it"
     assert ("minimum_age" in judgement.dates) == (received != "2016-03-05")
+
+
+@pytest.mark.parametrize(
+    ("last_seen", "until"), [("2026-03-08", "2026-03-06"), ("2026-03-07", None), ("1900-01-01", None)]
+)
+def test_a_date_to_come_is_unknown_until_the_day_before(last_seen: str, until: str | None) -> None:
+    """Then it counts; one that cannot be, or that is known, is waited for by nobody."""
+    rules = policy(
+        '[[rule]]\nname = "it"\nkeep_years = 1\nfrom = ["study_date", "last seen"]\n'
+        '[[anchor]]\nname = "last seen"\nlist = "seen.csv"\nmax_age_days = 7'
+    )
+    facts = replace(study(), anchors={"last seen": date.fromisoformat(last_seen)})
+    judgement = judge(rules, facts, TODAY)
+    assert judgement.unknown_until == (date.fromisoformat(until) if until else None)
+    if until:
+        assert judgement.state is State.UNKNOWN
+        for after, state in ((0, State.UNKNOWN), (1, State.KEPT)):
+            assert judge(rules, facts, date.fromisoformat(until) + timedelta(days=after)).state is state
 
 
 def test_a_rule_that_is_in_doubt_keeps_and_what_is_known_is_the_least() -> None:
