@@ -9,7 +9,6 @@ from azure.storage.blob.aio import BlobLeaseClient
 
 from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient, StatusError
-from shared.dicomweb.partitions import DEFAULT_PARTITION
 from shared.leases import verify
 
 from .ledger.hashing import Hasher
@@ -51,11 +50,6 @@ class Run:
     def dicom_of(self, key: StudyKey) -> DICOMwebClient:
         """Return the client for a study's partition: every request about a study names it, deletions above all."""
         return self.dicom(key.partition)
-
-    @property
-    def all_partitions(self) -> tuple[str, ...]:
-        """The names of all partitions, as the ledger has them."""
-        return self.partitions or (DEFAULT_PARTITION,)
 
     def check_time(self) -> None:
         """Raise OutOfTime where the time is over."""

@@ -19,9 +19,10 @@ from purge_study.policy.policy import State, local_day, needed_keywords
 from purge_study.records.restored import holds_of_restore
 from purge_study.rulebook.judging import judge_row
 from purge_study.rulebook.rulebook import Rulebook
-from purge_study.run import Run
+from purge_study.run import Run, partitions_of
 from shared import clock
 from shared.dicomweb import InvalidParameter, NotFound, Query
+from shared.dicomweb.partitions import DEFAULT_PARTITION
 from shared.dicomweb.query import MAX_LIMIT
 
 from .contents import Contents, Survey
@@ -174,13 +175,22 @@ async def _studies_of_patient(run: Run, key: StudyKey, reading: Reading, content
     if reading.patient is None:
         return []
     rows = await run.ledger.of_patient(reading.patient.group)
+    partitions = await _all_partitions(run)
     for patient_id in contents.patient_ids:
-        found = [row for partition in run.all_partitions for row in await _search(run, partition, patient_id)]
+        found = [row for partition in partitions for row in await _search(run, partition, patient_id)]
         # A search that does not even find the study that it is about may have missed others.
         if key not in {row.key for row in found}:
             raise FailedByItself("patient_not_found")
         rows += found
     return rows
+
+
+async def _all_partitions(run: Run) -> tuple[str, ...]:
+    """Return the names of all partitions: one may have been made since the run began."""
+    if not run.partitions:
+        return (DEFAULT_PARTITION,)
+    now = await run.pace.ask(lambda: partitions_of(run.clients.dicom))
+    return tuple(dict.fromkeys((*run.partitions, *now)))
 
 
 async def _search(run: Run, partition: str, patient_id: str) -> list[Row]:

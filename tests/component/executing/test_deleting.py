@@ -161,6 +161,10 @@ async def _later_study_elsewhere(victim: Victim) -> None:
     await _later_study(victim, ELSEWHERE)
 
 
+async def _later_study_in_a_new_partition(victim: Victim) -> None:
+    await _later_study(victim, "site-new")
+
+
 async def _undated_study(victim: Victim) -> None:
     victim.deletions.store(Sample(elements={**victim.samples[0].elements, 0x00080020: None}), partition=ELSEWHERE)
 
@@ -185,6 +189,7 @@ CHANGES = {
     "an instance less": (_deleted_instance, "attributes"),
     "a later study of the patient": (_later_study, "judgement"),
     "a later study in another partition": (_later_study_elsewhere, "judgement"),
+    "a later study in a partition that is new": (_later_study_in_a_new_partition, "judgement"),
     "an undated study of the patient": (_undated_study, "judgement"),
     "put back from the vault": (_restored, "hold"),
     "received again, by the change feed": (_received, "contents"),
