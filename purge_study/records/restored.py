@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta, timezone
 from typing import Any, Final
 
 from azure.core.exceptions import AzureError
@@ -17,6 +17,8 @@ from shared.small_blobs import read_whole, upload_json
 
 RESTORED: Final = "restored"  # the name of this hold, and the folder of its records
 HELD_DAYS: Final = 30
+# Where days begin first: held for thirty days in whatever time zone the policy has.
+_EARLIEST: Final = timezone(timedelta(hours=14))
 _PUT_ASIDE = ".tombstone.json"
 
 
@@ -39,7 +41,7 @@ class Restored:
     @classmethod
     def at(cls, now: datetime, deletion_id: str, requested_by: str) -> Restored:
         """Return a restore that begins now."""
-        return cls(deletion_id, requested_by, now, now.astimezone(UTC).date() + timedelta(days=HELD_DAYS))
+        return cls(deletion_id, requested_by, now, now.astimezone(_EARLIEST).date() + timedelta(days=HELD_DAYS))
 
     def to_json(self) -> dict[str, Any]:
         """Return it as it is written."""

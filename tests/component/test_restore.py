@@ -127,7 +127,7 @@ async def test_a_study_comes_back(asked: Asked, ingest: Ingest) -> None:
     assert await ingest.tombstones.has(None, purged.key.uid, look_again=True)
     response = await asked.restore(purged)
     prefix = name_of_restored(f"{purged.partition}/{purged.key.uid}/{purged.deletion_id}/")
-    until = datetime.now(UTC).date() + timedelta(days=HELD_DAYS)
+    until = (datetime.now(UTC) + timedelta(hours=14)).date() + timedelta(days=HELD_DAYS)
     assert response.status_code == 202
     assert response.json() == {
         "study_instance_uid": purged.key.uid,

@@ -283,7 +283,7 @@ async def test_restored_studies(
     keys = [StudyKey("site-a", uid) for uid in ("1.1", "1.2", "1.3", "1.4")]
     now = datetime(2026, 3, 5, 12, tzinfo=UTC)
     await write_restored(clients, keys[0], Restored.at(now, "d1", "x"))
-    await write_restored(clients, keys[1], Restored.at(now - timedelta(days=31), "d2", "x"))
+    await write_restored(clients, keys[1], Restored.at(now - timedelta(days=32), "d2", "x"))
     records = storage.get_container_client(RETENTION_RECORDS)
     records.upload_blob("restored/site-a/1.3.json", json.dumps({"until": "soon"}))
     records.upload_blob("restored/site-a/1.4.d3.tombstone.json", b"of its deletion")
