@@ -16,9 +16,10 @@ from shared.settings import RETENTION_RECORDS
 from shared.small_blobs import read_whole, upload_json
 
 from .reasons import FailedByItself
-from .record import Record, key_of
+from .record import Record, intended_at, key_of
 
 _INTENTS: Final = "intents/"
+_NEEDED: Final = {"deletion_id", "partition", "study_instance_uid", "instances", "series", "etag", "intended_at"}
 
 
 def intent_name(key: StudyKey) -> str:
@@ -58,14 +59,25 @@ async def open_intents(clients: Clients) -> AsyncIterator[Record]:
     """Yield what killed runs have left.
 
     Raises:
+        FailedByItself: one is not as a run writes it.
         AzureError: storage failed.
     """
     container = clients.container(RETENTION_RECORDS)
     async for name in container.list_blob_names(name_starts_with=_INTENTS):
         whole = await read_whole(container.get_blob_client(name))
         if whole is not None:
-            intent: Record = json.loads(whole.content)
-            yield intent
+            yield _read(whole.content)
+
+
+def _read(content: bytes) -> Record:
+    try:
+        intent: Record = json.loads(content)
+        if not intent.keys() >= _NEEDED:
+            raise ValueError("not all of an intent")
+        intended_at(intent)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise FailedByItself("intent_open") from None
+    return intent
 
 
 async def _is(blob: BlobClient, intent: Record) -> bool:

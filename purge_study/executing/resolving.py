@@ -27,14 +27,15 @@ async def resolve_open_intents(run: Run) -> None:
     """Bring to an end what a killed run began: a study that is gone gets its tombstone, one that is there stays.
 
     Raises:
-        Halt: a deletion may be on its way still, or the study's metadata are no good: another run resolves it.
+        Halt: a deletion may be on its way still, or an intent or its study's metadata are no good: another run resolves
+            it, or somebody does.
         DICOMwebError, AzureError: it cannot be told; nothing may be deleted then.
     """
-    async for intent in open_intents(run.clients):
-        try:
+    try:
+        async for intent in open_intents(run.clients):
             await _resolve(run, intent)
-        except FailedByItself:
-            raise _halted() from None
+    except FailedByItself:
+        raise _halted() from None
 
 
 async def _resolve(run: Run, intent: Record) -> None:

@@ -43,6 +43,16 @@ async def test_the_deletion_may_be_on_its_way(deletions: Deletions) -> None:
     victim.check_untouched()
 
 
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"partition": "site-a", "study_instance_uid": "1.2.3"}'])
+async def test_an_intent_that_nobody_can_read(deletions: Deletions, content: str) -> None:
+    """Something was about to be deleted, and nobody knows what: nothing else is before that is known."""
+    blob = deletions.storage.get_blob_client("retention-records", "intents/site-a/1.2.3.json")
+    blob.upload_blob(content)
+    with pytest.raises(Halt, match="intent_open"):
+        await deletions.resolve()
+    assert blob.exists()
+
+
 async def test_gone_a_moment_ago(deletions: Deletions) -> None:
     """A study that is gone is gone: its tombstone is written at once."""
     victim = await left(deletions, Moment.AFTER)
