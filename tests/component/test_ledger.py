@@ -10,6 +10,7 @@ from secrets import token_hex
 
 import pytest
 
+from purge_study.ledger import table
 from purge_study.ledger.ledger import Counts, Ledger, Progress
 from purge_study.ledger.row import Row, StudyKey
 from purge_study.policy.policy import Doubt, Judgement, State
@@ -93,14 +94,15 @@ async def test_listed_are_those_of_which_something_is_unknown(ledger: Ledger) ->
     assert [found async for found in ledger.listed()] == [there]
 
 
-async def test_due_are_ordered_by_their_day(ledger: Ledger) -> None:
+async def test_due_are_ordered_by_their_day(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     """The longest overdue comes first, over more studies than a page holds or a transaction takes."""
-    days = [LAST_DAY - timedelta(days=number * 37 % 1200) for number in range(1200)]
+    monkeypatch.setattr(table, "_PAGE", 50)
+    days = [LAST_DAY - timedelta(days=number * 37 % 120) for number in range(120)]
     rows = [row(study(f"1.{number}"), judgement=kept_until(day)) for number, day in enumerate(days)]
     await ledger.write(rows)
     found = [found.judgement.keep_until async for found in ledger.due(TOMORROW) if found.judgement]
     assert found == sorted(days)
-    assert (await ledger.counts()).studies == 1200
+    assert (await ledger.counts()).studies == 120
 
 
 async def test_same_uid_in_two_partitions(ledger: Ledger) -> None:

@@ -37,9 +37,12 @@ async def test_each_request_fails(deletions: Deletions, name: str) -> None:
     """Whatever fails: what is gone has a tombstone in the end, what is there has none, and is deleted another night."""
     warrant = await deletions.warrant()
     first = await deletions.number_of_deletion(warrant) - EARLY
-    questions = [step.number for step in deletions.gateway.steps if step.target == SERVICE and step.number < first]
+    of_service = [step.number for step in deletions.gateway.steps if step.target == SERVICE]
+    questions = [number for number in of_service if number < first]
     struck: list[Victim] = []
     for number in chain(questions if name == "404" else (), count(first)):
+        if name == "204 without it" and number not in of_service and number <= of_service[-1]:
+            continue  # nothing else is struck by it
         victim = await deletions.due()
         struck.append(victim)
         with suppress(Halt, AzureError, LeaseTaken):
