@@ -336,7 +336,7 @@ async def test_out_of_time(deletions: Deletions, before_delete: str) -> None:
     victim.check_untouched()
 
 
-async def test_lease_lost(deletions: Deletions) -> None:
+async def test_lease_lost(deletions: Deletions, caplog: pytest.LogCaptureFixture) -> None:
     """A run that another has taken the lease from deletes nothing more, and does not even copy."""
     victim = await deletions.due()
     async with leased(deletions.direct) as run:
@@ -345,6 +345,7 @@ async def test_lease_lost(deletions: Deletions) -> None:
             await delete_study(run, victim.item, await deletions.warrant())
     victim.check_untouched()
     assert victim.vaulted() == {}
+    assert [told["reason"] for told in events(caplog, "retention_halted")] == ["lease_lost"]
 
 
 async def test_copy_overwritten_before_it_is_read_back(deletions: Deletions) -> None:

@@ -133,13 +133,27 @@ async def test_not_deleted_although_the_service_says_so(deletions: Deletions, ti
     assert victim.intent
 
 
-@pytest.mark.parametrize("status", [401, 403])
-async def test_no_right_to_delete(deletions: Deletions, status: int) -> None:
-    """An identity that may not delete ends the run at once; the intent is taken back."""
+async def test_somebody_else_is_faster(deletions: Deletions) -> None:
+    """A study that somebody else deletes at the last moment gets a tombstone that does not claim it."""
+    warrant = await deletions.warrant()
+    deletion = await deletions.number_of_deletion(warrant)
+    victim = await deletions.due()
+
+    def delete() -> None:
+        assert deletions.service.delete(f"/partitions/{HERE}/studies/{victim.key.uid}") == 204
+
+    faster = Fault(deletion, Moment.BEFORE, meanwhile=delete)
+    assert await deletions.run(victim, warrant=warrant, fault=faster) == [Outcome.DELETED]
+    assert (await victim.check_deleted())["ending"] == "already_gone"
+
+
+@pytest.mark.parametrize(("status", "times"), [(401, ALL), (403, ALL), (403, 1)])
+async def test_no_right_to_delete(deletions: Deletions, status: int, times: int) -> None:
+    """An identity that may not delete ends the run at once, even if it may look; the intent is taken back."""
     warrant = await deletions.warrant()
     deletion = await deletions.number_of_deletion(warrant)
     victims = [await deletions.due(), await deletions.due()]
-    denied = Fault(deletion, Moment.BEFORE, status=status, times=ALL, target=SERVICE)
+    denied = Fault(deletion, Moment.BEFORE, status=status, times=times, target=SERVICE)
     with pytest.raises(Halt, match="service_denies"):
         await deletions.run(*victims, warrant=warrant, fault=denied)
     assert [step.method for step in deletions.gateway.steps if step.target == SERVICE].count("DELETE") == 1
