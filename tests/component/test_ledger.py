@@ -149,7 +149,7 @@ async def test_the_later_time_of_marks_stands(ledger: Ledger) -> None:
 
 async def test_many_marks_at_once(ledger: Ledger) -> None:
     """More than one transaction takes, some for the second time."""
-    marks = {study(f"1.{number}"): RECEIVED for number in range(250)}
+    marks = {study(f"1.{number}"): RECEIVED for number in range(120)}
     await ledger.mark(marks)
     await ledger.mark(dict.fromkeys(marks))
     assert {key async for key in ledger.marked()} == marks.keys()
