@@ -7,7 +7,6 @@ from contextlib import aclosing
 from datetime import timedelta
 
 from purge_study.run import Run
-from shared import clock
 from shared.dicomweb import ChangeAction
 from shared.events import event
 
@@ -54,7 +53,7 @@ async def _is_back(run: Run, intent: Record) -> bool:
 
 async def _take_back(run: Run, intent: Record) -> None:
     """Take back the intent of a study that nobody has deleted."""
-    if clock.now() < intended_at(intent) + _ON_ITS_WAY:
+    if await run.earliest_now() < intended_at(intent) + _ON_ITS_WAY:
         raise _halted()
     await run.ledger.mark({key_of(intent): None})
     await remove_intent(run.clients, intent)

@@ -168,6 +168,9 @@ async def _count(run: Run, key: StudyKey, deletion_id: str, instances: list[Vaul
     found = {blob.name: blob.size async for blob in blobs}
     if found != {instance.name: instance.bytes for instance in instances}:
         raise FailedByItself("copies_missing")
+    # Instances have their UIDs in them: where two are the same, one is not what was asked for.
+    if len({instance.sha256 for instance in instances}) < len(instances):
+        raise FailedByItself("copy_differs")
 
 
 async def _write_manifest(blob: BlobClient, content: bytes) -> None:

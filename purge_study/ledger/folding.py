@@ -8,7 +8,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from purge_study.run import Run
-from shared import clock
 from shared.dicomweb import Change, ChangeAction
 from shared.dicomweb.partitions import DEFAULT_PARTITION
 
@@ -37,7 +36,7 @@ async def fold(run: Run) -> None:
 
 
 async def _fold(run: Run) -> None:
-    now = await _now(run)
+    now = await run.earliest_now()
     progress = await run.ledger.progress()
     if progress.mark and progress.mark > now + _OVERLAP:
         progress = replace(
@@ -92,12 +91,6 @@ def newest_creates(changes: Iterable[Change]) -> dict[StudyKey, datetime | None]
 def study_of(change: Change) -> StudyKey:
     """Return which study it is that changed."""
     return StudyKey(change.partition_name or DEFAULT_PARTITION, change.study_instance_uid)
-
-
-async def _now(run: Run) -> datetime:
-    """Return the time by the service's clock, or by ours where that is earlier: a wrong one shall skip nothing."""
-    _, theirs = await run.clients.dicom.change_feed.latest_and_time()
-    return min(clock.now(), theirs or clock.now())
 
 
 async def _take_in(run: Run, changes: list[Change]) -> None:

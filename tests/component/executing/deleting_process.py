@@ -13,6 +13,7 @@ import pytest
 from azure.core.pipeline.policies import AsyncRetryPolicy
 
 from purge_study import pace
+from purge_study.executing import resolving
 from purge_study.executing.execute import Outcome, delete_study
 from purge_study.executing.resolving import resolve_open_intents
 from purge_study.executing.warrant import Warrant
@@ -21,7 +22,6 @@ from purge_study.ledger.ledger import Ledger
 from purge_study.planning.plan import Item
 from purge_study.run import Run
 from shared import clients as shared_clients
-from shared import clock
 from shared.clients import Clients
 from shared.leases import held
 from shared.settings import RETENTION_RECORDS, load
@@ -29,7 +29,6 @@ from tests.component.app_process import _retry_at_once, open_clients
 
 LEASE = "lease.json"
 PARTITIONS = ("Microsoft.Default", "site-a", "site-b")
-A_WHILE = timedelta(minutes=10)  # after which nothing is on its way any more
 _AGES = 10_000.0
 
 # Each process is forked from one that has imported all of this, which spares it most of a second.
@@ -51,10 +50,9 @@ def without_pauses(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(pace, "_LONGEST_PAUSE_SECONDS", 0.0)
 
 
-def ahead(patch: pytest.MonkeyPatch, by: timedelta) -> None:
-    """Set the app's clock ahead."""
-    now = clock.now
-    patch.setattr(clock, "now", lambda: now() + by)
+def later(patch: pytest.MonkeyPatch) -> None:
+    """Have nothing be on its way any more, as after a while."""
+    patch.setattr(resolving, "_ON_ITS_WAY", timedelta(minutes=-1))  # the service tells whole seconds
 
 
 @asynccontextmanager
@@ -103,5 +101,5 @@ def _run(environment: Mapping[str, str], items: Sequence[Item], warrant: Warrant
         outcomes = asyncio.run(delete(environment, items, warrant))
         assert all(outcome is Outcome.DELETED for outcome in outcomes)
     else:
-        ahead(patch, A_WHILE)
+        later(patch)
         asyncio.run(resolve(environment))

@@ -35,7 +35,7 @@ from shared.leases import LeaseTaken
 from shared.settings import OWN_CONTAINERS, RETENTION_POLICY, RETENTION_RECORDS, VAULT
 from shared.tombstones import tombstone_name
 from tests.component.dicom_service.support import ServiceClient, running
-from tests.component.executing.deleting_process import A_WHILE, LEASE, ahead, delete, resolve, start
+from tests.component.executing.deleting_process import LEASE, delete, later, resolve, start
 from tests.dicom_samples import Sample, new_uid
 from tests.gateway import Fault, Gateway, Moment
 
@@ -190,7 +190,7 @@ class Deletions:
     async def die_resolving(self, at: int) -> bool:
         """Have a run that resolves get no further than to a request; return whether it was through before."""
         with pytest.MonkeyPatch.context() as patch, suppress(Halt, LeaseTaken, AzureError, DICOMwebError):
-            ahead(patch, A_WHILE)
+            later(patch)
             await self.resolve(Fault(at, Moment.BEFORE, times=ALL))
         self.let_lease_end()
         return len(self.gateway.steps) < at
@@ -353,7 +353,7 @@ class Victim:
 async def bring_to_an_end(deletions: Deletions, warrant: Warrant, victims: list[Victim]) -> None:
     """Do what the next nights do, and see that all is as if nothing had happened."""
     with pytest.MonkeyPatch.context() as patch:
-        ahead(patch, A_WHILE)
+        later(patch)
         await deletions.resolve()
     for victim in victims:
         assert victim.intent is None

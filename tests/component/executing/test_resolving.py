@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,9 +13,10 @@ from purge_study.executing import execute
 from purge_study.executing.execute import Outcome
 from purge_study.executing.reasons import Halt
 from purge_study.records.restored import tombstone_put_aside
+from shared import clock
 from shared.dicomweb import DICOMwebClient
 from shared.settings import RETENTION_RECORDS
-from tests.component.executing.deleting_process import A_WHILE, ahead
+from tests.component.executing.deleting_process import later
 from tests.component.executing.deletions import HERE, Deletions, Victim, of_long_ago, two_series
 from tests.dicom_samples import Sample
 from tests.gateway import Fault, Moment
@@ -63,18 +65,30 @@ async def test_gone_a_moment_ago(deletions: Deletions) -> None:
 async def test_there_still(deletions: Deletions, monkeypatch: pytest.MonkeyPatch) -> None:
     """A study that nobody has deleted loses its intent, and is read again."""
     victim = await left(deletions, Moment.BEFORE)
-    ahead(monkeypatch, A_WHILE)
+    later(monkeypatch)
     await deletions.resolve()
     victim.check_untouched()
     assert victim.intent is None
     assert victim.key in await deletions.marked()
 
 
+async def test_a_clock_that_is_ahead(deletions: Deletions, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock that is a year ahead no deletion is taken for one that cannot be on its way any more."""
+    victim = await left(deletions, Moment.BEFORE)
+    now = clock.now
+    monkeypatch.setattr(clock, "now", lambda: now() + timedelta(days=365))
+    with pytest.raises(Halt, match="intent_open"):
+        await deletions.resolve()
+    assert victim.intent is not None
+    later(monkeypatch)
+    await deletions.resolve()
+
+
 async def test_stored_anew_meanwhile(deletions: Deletions, monkeypatch: pytest.MonkeyPatch) -> None:
     """A study that was deleted and has come back gets its tombstone, and its row is that of a living one."""
     victim = await left(deletions, Moment.AFTER)
     deletions.store(*victim.samples)
-    ahead(monkeypatch, A_WHILE)
+    later(monkeypatch)
     await deletions.resolve()
     assert victim.is_there
     assert victim.intent is None
@@ -93,7 +107,7 @@ async def test_put_back_meanwhile(deletions: Deletions, monkeypatch: pytest.Monk
     aside = tombstone_put_aside(victim.key, intent["deletion_id"])
     deletions.storage.get_blob_client(RETENTION_RECORDS, aside).upload_blob(b"{}")
     deletions.store(*victim.samples)
-    ahead(monkeypatch, A_WHILE)
+    later(monkeypatch)
     await deletions.resolve()
     victim.check_untouched()
     assert victim.intent is None
@@ -112,7 +126,7 @@ async def test_another_instance_meanwhile(
         content = json.dumps({**intent, "etag": None}).encode()
         deletions.storage.get_blob_client(RETENTION_RECORDS, name).upload_blob(content, overwrite=True)
     deletions.store(victim.samples[0].sibling(elements=victim.samples[0].elements))
-    ahead(monkeypatch, A_WHILE)
+    later(monkeypatch)
     await deletions.resolve()
     victim.check_untouched()
     assert victim.intent is None
@@ -123,7 +137,7 @@ async def test_one_of_two_instances_deleted_meanwhile(deletions: Deletions, monk
     victim = await left(deletions, Moment.BEFORE, two_series)
     first = victim.samples[0]
     assert deletions.service.delete(f"/partitions/{HERE}{first.path}") == 204
-    ahead(monkeypatch, A_WHILE)
+    later(monkeypatch)
     await deletions.resolve()
     victim.check_untouched()
 
