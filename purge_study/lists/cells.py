@@ -14,8 +14,10 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d|\d{8}", re.ASCII)
 
 def identifier_problem(text: str) -> str | None:
     """Say what is wrong with an identifier; None where nothing can be told."""
-    if _DAMAGED.fullmatch(text):
+    if _DAMAGED.fullmatch(text) or text.startswith("'"):
         return "has been damaged by a spreadsheet"
+    if set(text) & set(";\t"):
+        return "has another separator in it than the first line"
     return None if text.isprintable() else "has a character that cannot be seen"
 
 

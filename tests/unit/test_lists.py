@@ -148,6 +148,12 @@ def test_without_an_end() -> None:
             [f"line {n}: its study_instance_uid is no UID" for n in (2, 3)],
         ),
         ("patient_id,issuer\nP1,#N/A\n", "list_invalid", [f"line 2: its issuer {DAMAGED}"]),
+        ("patient_id,issuer\n'0012,\n", "list_invalid", [f"line 2: its patient_id {DAMAGED}"]),
+        (
+            "patient_id,issuer\nP1;St. Mary\n",
+            "list_invalid",
+            ["line 2: its patient_id has another separator in it than the first line"],
+        ),
         (f"study_instance_uid\n{'1.' * 32}1\n", "list_invalid", ["line 2: its study_instance_uid is no UID"]),
         (
             'patient_id,accession_number\n1.23E+10,1\n1,"1,2e+5"\n#####,\n,"=""007"""\n#REF!,1\n',
