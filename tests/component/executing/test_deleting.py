@@ -289,12 +289,17 @@ async def test_an_instance_comes_while_it_is_looked_at(deletions: Deletions) -> 
 
 
 async def test_a_search_that_does_not_find_the_study(deletions: Deletions, caplog: pytest.LogCaptureFixture) -> None:
-    """A search for the patient's studies that misses even this one may miss a later one as well."""
+    """A search for the patient's studies that misses even this one may miss a later one as well; failures count."""
     victim = await deletions.due()
-    deletions.inject({"fault": "status", "kind": "search", "status": 204, "requests": len(PARTITIONS)})
-    assert await deletions.run(victim) == [Outcome.FAILED]
-    victim.check_untouched()
-    assert [told["reason"] for told in events(caplog, "purge_failed")] == ["patient_not_found"]
+    for failures in (1, 2):
+        deletions.inject({"fault": "status", "kind": "search", "status": 204, "requests": len(PARTITIONS)})
+        assert await deletions.run(victim) == [Outcome.FAILED]
+        victim.check_untouched()
+        row = await deletions.row(victim.key)
+        assert row is not None
+        assert row.failures == failures
+    told = [(told["reason"], told["attempts"]) for told in events(caplog, "purge_failed")]
+    assert told == [("patient_not_found", 1), ("patient_not_found", 2)]
 
 
 @pytest.mark.parametrize(("mode", "approved_by"), [("report", None), ("report", "somebody"), ("approve", None)])
