@@ -81,6 +81,7 @@ class Gateway:
         self.urls: Sequence[str] = []
         self.steps: list[Step] = []
         self._fault: Fault | None = None
+        self._serving: set[asyncio.Task[None] | None] = set()  # the loop itself would let go of them
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -114,11 +115,13 @@ class Gateway:
 
     def _server_for(self, target: int) -> _Server:
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            self._serving.add(task := asyncio.current_task())
             try:
                 with suppress(OSError, asyncio.IncompleteReadError):
                     await self._pass_on(reader, writer, target)
             finally:
                 writer.close()
+                self._serving.discard(task)
 
         return serve
 

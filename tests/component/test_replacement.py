@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from azure.storage.blob.aio import BlobClient, BlobLeaseClient
 
+from shared import leases
 from shared.arrivals import Arrival, Door
 from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient
@@ -289,8 +290,8 @@ async def test_one_run_at_a_time(place: Place, long_ago: LongAgo) -> None:
 
 async def test_a_claim_is_renewed(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """It lasts for longer than its lease was asked for."""
-    monkeypatch.setattr(claim, "_RENEW_AFTER_SECONDS", 0.05)
-    monkeypatch.setattr(claim, "_SAFE_SECONDS", 1.0)
+    monkeypatch.setattr(leases, "_RENEW_AFTER_SECONDS", 0.05)
+    monkeypatch.setattr(leases, "_SAFE_SECONDS", 1.0)
     renewed = asyncio.Event()
     renew, renewals = BlobLeaseClient.renew, list[float]()
 
@@ -307,8 +308,8 @@ async def test_a_claim_is_renewed(place: Place, monkeypatch: pytest.MonkeyPatch)
 
 async def test_a_claim_that_cannot_be_renewed_ends_the_work(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before anybody else may have it."""
-    monkeypatch.setattr(claim, "_RENEW_AFTER_SECONDS", 0.01)
-    monkeypatch.setattr(claim, "_SAFE_SECONDS", 0.5)
+    monkeypatch.setattr(leases, "_RENEW_AFTER_SECONDS", 0.01)
+    monkeypatch.setattr(leases, "_SAFE_SECONDS", 0.5)
     sample = Sample()
 
     async def work() -> None:
