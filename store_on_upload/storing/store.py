@@ -157,9 +157,12 @@ async def _find_same(job: Job, sent: _Sent, uids: Uids, standing: Document | Non
     sha256 = await sent.sha256_of_file()
     # What receipts know to be stored may have been replaced since.
     is_known = latest is None and has_stored_these_bytes(standing, version, sha256, uids.sop_instance_uid, partition)
-    if not is_known and not await is_same_as_stored(job.dicom, uids, sent.body):
+    if is_known:
+        return of_same_bytes(latest, version)
+    if not await is_same_as_stored(job.dicom, uids, sent.body):
         return None
-    return of_same_bytes(latest, version)
+    # Another run may have put this very file there since, and has written that down before.
+    return of_same_bytes(await read_replacement(job.clients, partition, uids), version)
 
 
 def _with_hashes(job: Job, sent: _Sent, decision: Decision) -> Receipt:
