@@ -16,7 +16,7 @@ from tests.e2e.nights import Nights
 # Far enough from today, so that no real clock is meant by chance.
 STORED = datetime(2030, 1, 1, 12, tzinfo=UTC)
 FIRST_DUE = datetime(2038, 1, 2, 3, tzinfo=UTC)
-PER_NIGHT = 12
+PER_NIGHT = 8
 POLICY = f"""
 [policy]
 time_zone = "Europe/Paris"
@@ -74,7 +74,7 @@ _ADULT = {
 }
 # What is stored of each kind: how many, what is other than of an adult's CT.
 KINDS: dict[str, tuple[int, dict[str, Any]]] = {
-    "adult": (2 * PER_NIGHT, {}),
+    "adult": (3 * PER_NIGHT, {}),
     "mammogram": (10, {"Modality": "MG"}),
     "child": (10, {"PatientBirthDate": "20190505"}),
     "no birth date": (10, {"PatientBirthDate": ""}),
@@ -153,7 +153,7 @@ def test_a_hundred_studies_night_after_night(archive: Archive) -> None:
     due = archive.of("adult")
     assert set(report.due) == due | archive.of("held")
     assert not archive.gone()
-    for night in (1, 2):
+    for night in (1, 2, 3):
         done = nights.next_night()
         assert done.event["deleted"] == PER_NIGHT, done
         assert len(archive.gone()) == night * PER_NIGHT
