@@ -17,9 +17,10 @@ from local.dicom_service.change_feed import timestamps
 from shared.arrivals import Arrival, Door, Renamed
 from shared.clients import Clients
 from shared.dicomweb import Body, DICOMwebClient
-from shared.queues import Queues
+from shared.queues import ARRIVALS, Queues
 from shared.settings import QUARANTINE, QUARANTINE_REASONS, OnConflict, Settings
 from shared.sources import Source, Sources
+from store_on_upload.doors.messages import handle_message
 from store_on_upload.ingest import Ingest
 from store_on_upload.receipts.container import read_receipt
 from store_on_upload.receipts.receipt import Receipt
@@ -167,3 +168,13 @@ class Recorded(Queues):
     async def send(self, item: Arrival | Renamed, delay_seconds: float = 0) -> None:
         assert isinstance(item, Arrival)
         self.sent.append((item, delay_seconds))
+
+
+async def run_messages(ingest: Ingest) -> int:
+    """Handle what waits in the queue, as the platform would, and return the number of messages."""
+    queue, handled = ingest.clients.queues.get_queue_client(ARRIVALS), 0
+    async for message in queue.receive_messages():
+        await handle_message(ingest, message.content.encode())
+        await queue.delete_message(message)
+        handled += 1
+    return handled

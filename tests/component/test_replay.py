@@ -20,7 +20,6 @@ from shared.queues import ARRIVALS
 from shared.settings import ARCHIVE, QUARANTINE, QUARANTINE_REASONS, RETENTION_RECORDS, OnPurged
 from shared.sources import Sources
 from shared.tombstones import tombstone_name
-from store_on_upload.doors.messages import handle_message
 from store_on_upload.files import disposal
 from store_on_upload.files.quarantine import delete_reason, read_reason
 from store_on_upload.ingest import Ingest
@@ -31,7 +30,7 @@ from store_on_upload.requests import replay
 from store_on_upload.requests.replay import replay_all, replay_one
 from store_on_upload.upload import handle
 from store_on_upload.waiting.put_off import MAX_REPLAY_TRIES, poisoned
-from tests.component.runs import Recorded
+from tests.component.runs import Recorded, run_messages
 from tests.dicom_samples import Sample, new_uid
 
 
@@ -104,16 +103,6 @@ async def count(ingest: Ingest, instance: Sample) -> int:
 
 async def delete(ingest: Ingest, instance: Sample) -> None:
     await ingest.clients.dicom.delete_study(study_instance_uid=instance.study)
-
-
-async def run_messages(ingest: Ingest) -> int:
-    """Handle what waits in the queue, as the platform would, and return the number of messages."""
-    queue, handled = ingest.clients.queues.get_queue_client(ARRIVALS), 0
-    async for message in queue.receive_messages():
-        await handle_message(ingest, message.content.encode())
-        await queue.delete_message(message)
-        handled += 1
-    return handled
 
 
 async def again(ingest: Ingest, name: str) -> None:

@@ -40,7 +40,6 @@ from shared.dicomweb import Body
 from shared.dicomweb.partitions import DEFAULT_PARTITION
 from shared.queues import ARRIVALS, Queues
 from shared.settings import RETENTION_RECORDS, VAULT
-from store_on_upload.doors.messages import handle_message
 from store_on_upload.ingest import Ingest
 from store_on_upload.receipts.container import read_receipt
 from store_on_upload.receipts.receipt import Disposition
@@ -49,7 +48,7 @@ from store_on_upload.upload import handle
 from tests import retention
 from tests.component.dicom_service.support import running
 from tests.component.retention_requests import APPROVED, Asked, asking, refusal
-from tests.component.runs import Recorded
+from tests.component.runs import Recorded, run_messages
 from tests.dicom_samples import Sample
 from tests.principals import principal
 from tests.purged import Purged
@@ -75,16 +74,6 @@ async def asked(
 @pytest.fixture
 def ingest(asked: Asked) -> Ingest:
     return Ingest.over(asked.clients)
-
-
-async def run_messages(ingest: Ingest) -> int:
-    """Handle what waits in the queue, as the platform would, and return the number of messages."""
-    queue, handled = ingest.clients.queues.get_queue_client(ARRIVALS), 0
-    async for message in queue.receive_messages():
-        await handle_message(ingest, message.content.encode())
-        await queue.delete_message(message)
-        handled += 1
-    return handled
 
 
 async def drop(ingest: Ingest, sample: Sample) -> None:
