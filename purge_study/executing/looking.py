@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 from pydicom import Dataset
 
-from purge_study.ledger.reading import is_found, read_study
+from purge_study.ledger.reading import is_found, read_instances, read_study
 from purge_study.ledger.row import Reading, Row, StudyKey
 from purge_study.planning.plan import Item
 from purge_study.policy.facts import Values
@@ -93,19 +90,10 @@ async def read_contents(run: Run, key: StudyKey) -> Contents | None:
         DICOMwebError: it cannot be told.
     """
     keywords = run.clients.settings.tombstone_attributes or ()
-
-    async def read(instances: AsyncIterator[dict[str, Any]]) -> Survey:
-        survey = Survey(key.uid, keywords)
-        async for instance in instances:
-            survey.add(instance)
-            await asyncio.sleep(0)
-        return survey
-
-    dicom = run.dicom_of(key)
-    try:
-        survey, etag = await run.pace.ask(lambda: dicom.read_study_metadata(read, study_instance_uid=key.uid))
-    except NotFound:
+    found = await read_instances(run, key, lambda: Survey(key.uid, keywords))
+    if found is None:
         return None
+    survey, etag = found
     return survey.contents(etag)
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Any, Protocol, TypeVar
 
 from purge_study.run import Run
 from shared.dicomweb import InvalidResponse, NotFound, Query
@@ -12,6 +12,12 @@ from shared.dicomweb import InvalidResponse, NotFound, Query
 from .row import Reading, StudyKey
 from .summing import Summing
 
+
+class _TakesInstances(Protocol):
+    def add(self, instance: dict[str, Any]) -> None: ...
+
+
+S = TypeVar("S", bound=_TakesInstances)
 _YIELD_AFTER_INSTANCES = 20  # of ordinary ones, some milliseconds
 
 
@@ -29,23 +35,43 @@ async def read_study(run: Run, key: StudyKey, keywords: Iterable[str]) -> Readin
         DICOMwebError: see `shared.dicomweb.errors`.
     """
     wanted = frozenset(keywords)
+    found = await read_instances(run, key, lambda: Summing(wanted, run.hasher))
+    if found is None:
+        return None
+    summing, etag = found
+    return summing.reading(etag)
 
-    async def read(instances: AsyncIterator[dict[str, Any]]) -> Summing:
-        summing = Summing(wanted, run.hasher)
+
+async def read_instances(run: Run, key: StudyKey, begin: Callable[[], S]) -> tuple[S, str | None] | None:
+    """Read the metadata of a study, instance by instance; None if there is no such study.
+
+    Args:
+        run: of this night.
+        key: which study.
+        begin: makes what takes the instances; anew, where a connection was lost.
+
+    Returns:
+        What has taken all instances, and the metadata's ETag.
+
+    Raises:
+        DICOMwebError: see `shared.dicomweb.errors`.
+    """
+
+    async def read(instances: AsyncIterator[dict[str, Any]]) -> S:
+        taking = begin()
         number = 0
         async for instance in instances:
-            summing.add(instance)
+            taking.add(instance)
             number += 1
             if number % _YIELD_AFTER_INSTANCES == 0:
                 await asyncio.sleep(0)
-        return summing
+        return taking
 
     dicom = run.dicom_of(key)
     try:
-        summing, etag = await run.pace.ask(lambda: dicom.read_study_metadata(read, study_instance_uid=key.uid))
+        return await run.pace.ask(lambda: dicom.read_study_metadata(read, study_instance_uid=key.uid))
     except NotFound:
         return None
-    return summing.reading(etag)
 
 
 async def read_or_miss(run: Run, key: StudyKey, keywords: Iterable[str]) -> Reading | None:
