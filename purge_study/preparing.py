@@ -20,10 +20,8 @@ from .planning.night_memory import recall_nights
 from .policy.policy import local_day
 from .rulebook.reading import is_stopped
 from .rulebook.rulebook import Rulebook
-from .run import Run
+from .run import CLOCKS_APART, Run
 
-# The service's clock and ours: what is further apart may be another day.
-_CLOCKS_APART = timedelta(minutes=5)
 _MARK_IS_OLD = timedelta(days=1)
 
 
@@ -74,7 +72,7 @@ async def _obstacles(run: Run, rulebook: Rulebook) -> list[str]:
     is_behind = now is None or progress.mark is None or now - progress.mark > _MARK_IS_OLD
     found = {
         "stopped": await is_stopped(run.clients),
-        "clock_off": now is None or abs(clock.now() - now) > _CLOCKS_APART,
+        "clock_off": now is None or abs(clock.now() - now) > CLOCKS_APART,
         "feed_behind": is_behind,
         # A study that is marked still cannot be read. It keeps no other: each is looked at again, with its patient's
         # others as the service has them, before it is deleted.

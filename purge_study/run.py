@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from azure.storage.blob.aio import BlobLeaseClient
 
@@ -17,6 +17,9 @@ from .ledger.hashing import Hasher
 from .ledger.ledger import Ledger
 from .ledger.row import StudyKey
 from .pace import Pace
+
+# By so much the service's clock and ours may differ, or nothing is deleted: what is further apart may be another day.
+CLOCKS_APART = timedelta(minutes=5)
 
 
 class OutOfTime(Exception):

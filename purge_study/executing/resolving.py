@@ -6,7 +6,7 @@ import logging
 from contextlib import aclosing
 from datetime import timedelta
 
-from purge_study.run import Run
+from purge_study.run import CLOCKS_APART, Run
 from shared.dicomweb import ChangeAction
 from shared.events import event
 
@@ -18,8 +18,6 @@ from .tombstone import record_deletion
 
 # A deletion that was sent may be carried out that much later; it is longer than the DICOM client waits for an answer.
 _ON_ITS_WAY = timedelta(minutes=5)
-# The service's clock and ours may differ by as much, or nothing is deleted.
-_CLOCKS_APART = timedelta(minutes=5)
 
 
 async def resolve_open_intents(run: Run) -> None:
@@ -73,7 +71,7 @@ async def _was_deleted(run: Run, intent: Record) -> bool:
     """
     key = key_of(intent)
     deleted: set[tuple[str, str]] = set()
-    feed = run.clients.dicom.change_feed.window(intended_at(intent) - _CLOCKS_APART)
+    feed = run.clients.dicom.change_feed.window(intended_at(intent) - CLOCKS_APART)
     async with aclosing(feed) as changes:
         async for change in changes:
             if (change.partition_name or key.partition, change.study_instance_uid) != (key.partition, key.uid):

@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 
 from purge_study.run import Run
 from shared.dicomweb import Change, ChangeAction
-from shared.dicomweb.partitions import DEFAULT_PARTITION
 
 from .chunks import in_chunks
 from .entities import later
@@ -39,9 +38,8 @@ async def _fold(run: Run) -> None:
     now = await run.earliest_now()
     progress = await run.ledger.progress()
     if progress.mark and progress.mark > now + _OVERLAP:
-        progress = replace(
-            progress, mark=None, is_folded=False
-        )  # by a clock that was wrong: nobody knows from where on
+        # By a clock that was wrong: nobody knows from where on.
+        progress = replace(progress, mark=None, is_folded=False)
     start = progress.mark and progress.mark - _OVERLAP
     end = now - timedelta(seconds=run.clients.settings.feed_lag_seconds)
     if start and end <= start:
@@ -82,15 +80,10 @@ def newest_creates(changes: Iterable[Change]) -> dict[StudyKey, datetime | None]
     """Return for each study that changed when its newest instance was created; None where none was (pure)."""
     newest: dict[StudyKey, datetime | None] = {}
     for change in changes:
-        key = study_of(change)
+        key = StudyKey.of(change)
         created = change.timestamp if change.action is ChangeAction.CREATE else None
         newest[key] = later(newest.get(key), created)
     return newest
-
-
-def study_of(change: Change) -> StudyKey:
-    """Return which study it is that changed."""
-    return StudyKey(change.partition_name or DEFAULT_PARTITION, change.study_instance_uid)
 
 
 async def _take_in(run: Run, changes: list[Change]) -> None:

@@ -12,15 +12,11 @@ from datetime import datetime, timedelta
 
 from purge_study.records.restored import UnreadableRecord
 from purge_study.records.tombstones import read_tombstone
-from purge_study.run import Run
+from purge_study.run import CLOCKS_APART, Run
 from shared.dicomweb import Change, ChangeAction, ChangeState
-from shared.dicomweb.partitions import DEFAULT_PARTITION
 from shared.events import event
 
 from .row import StudyKey
-
-# The service's clock and ours may differ by as much, or nothing is deleted.
-_CLOCKS_APART = timedelta(minutes=5)
 
 
 async def tell_late_instances(run: Run, changes: Iterable[Change]) -> None:
@@ -42,8 +38,7 @@ def _created_and_gone(changes: Iterable[Change]) -> dict[StudyKey, list[Change]]
     found: dict[StudyKey, list[Change]] = {}
     for change in changes:
         if change.action is ChangeAction.CREATE and change.state is ChangeState.DELETED:
-            key = StudyKey(change.partition_name or DEFAULT_PARTITION, change.study_instance_uid)
-            found.setdefault(key, []).append(change)
+            found.setdefault(StudyKey.of(change), []).append(change)
     return found
 
 
@@ -57,7 +52,7 @@ async def _are_late(run: Run, key: StudyKey, created: list[Change]) -> bool:
             looked_at - apart < change.timestamp <= deleted_at + apart
             for change in created
             # One that nobody has seen counts though the service's clock is a little behind ours, or ahead.
-            for apart in [timedelta() if change.sop_instance_uid in seen else _CLOCKS_APART]
+            for apart in [timedelta() if change.sop_instance_uid in seen else CLOCKS_APART]
         )
     except (UnreadableRecord, AttributeError, KeyError, TypeError, ValueError):  # put aside since, or not ours
         return False

@@ -8,6 +8,8 @@ from datetime import datetime
 
 from purge_study.policy.facts import Values
 from purge_study.policy.policy import Judgement
+from shared.dicomweb import Change
+from shared.dicomweb.partitions import DEFAULT_PARTITION
 
 
 @dataclass(frozen=True, order=True)
@@ -21,6 +23,11 @@ class StudyKey:
 
     partition: str
     uid: str
+
+    @classmethod
+    def of(cls, change: Change) -> StudyKey:
+        """Return which study it is that changed."""
+        return cls(change.partition_name or DEFAULT_PARTITION, change.study_instance_uid)
 
 
 @dataclass(frozen=True)
