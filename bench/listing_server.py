@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from urllib.parse import parse_qs, urlsplit
 
-from bench.server import port_of
+from bench.programs import port_of
 
 PAGE = 5000
 _LINE = "HTTP/1.1 {} X\r\nContent-Type: application/xml\r\nContent-Length: {}\r\n{}\r\n"

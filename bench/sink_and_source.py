@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from bench.server import port_of
+from bench.programs import port_of
 from shared.dicomweb.transport.counting import CHUNK_BYTES
 
 _STORED = b'{"00081199": {"vr": "SQ", "Value": []}}'
@@ -18,26 +18,40 @@ _CHUNK = bytes(CHUNK_BYTES)
 
 
 @contextmanager
-def sink_and_source(size_bytes: int = 0) -> Iterator[str]:
-    """Run the server in another process and give its address with a version; `size_bytes` is the instance's."""
-    with port_of("bench.sink_and_source", "--size-bytes", str(size_bytes)) as port:
+def sink_and_source(size_bytes: int = 0, *, delay_ms: float = 0) -> Iterator[str]:
+    """Run the server in another process and give its address with a version.
+
+    Args:
+        size_bytes: of the instance that it gives.
+        delay_ms: how long it takes over a store that it has all of.
+    """
+    options = ("--size-bytes", str(size_bytes), "--delay-ms", str(delay_ms))
+    with port_of("bench.sink_and_source", *options) as port:
         yield f"http://127.0.0.1:{port}/v2"
 
 
-async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, size_bytes: int) -> None:
+async def _serve(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, size_bytes: int, delay_seconds: float
+) -> None:
     with suppress(asyncio.IncompleteReadError, ConnectionError):
         while True:
             head = await reader.readuntil(b"\r\n\r\n")
             if head.startswith(b"POST"):
-                await _swallow(reader, _length_of(head))
+                await _swallow_body(reader, head.lower())
+                if delay_seconds:
+                    await asyncio.sleep(delay_seconds)
                 writer.write(_STORED_HEAD + _STORED)
             else:
                 await _give(writer, size_bytes)
     writer.close()
 
 
-def _length_of(head: bytes) -> int:
-    return int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
+async def _swallow_body(reader: asyncio.StreamReader, head: bytes) -> None:
+    if b"transfer-encoding: chunked" not in head:
+        return await _swallow(reader, int(head.partition(b"content-length:")[2].partition(b"\r\n")[0]))
+    while size := int(await reader.readuntil(b"\r\n"), 16):
+        await _swallow(reader, size + len(b"\r\n"))
+    return await _swallow(reader, len(b"\r\n"))
 
 
 async def _swallow(reader: asyncio.StreamReader, left: int) -> None:
@@ -61,8 +75,11 @@ async def _give(writer: asyncio.StreamWriter, left: int) -> None:
     writer.write(_PART_END)
 
 
-async def _main(size_bytes: int) -> None:
-    server = await asyncio.start_server(lambda r, w: _serve(r, w, size_bytes), "127.0.0.1", 0, limit=CHUNK_BYTES)
+async def _main(size_bytes: int, delay_seconds: float) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await _serve(reader, writer, size_bytes, delay_seconds)
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, limit=CHUNK_BYTES)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 
@@ -70,4 +87,6 @@ async def _main(size_bytes: int) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size-bytes", type=int, default=0, help="of the instance that is given")
-    asyncio.run(_main(parser.parse_args().size_bytes))
+    parser.add_argument("--delay-ms", type=float, default=0, help="of a store")
+    options = parser.parse_args()
+    asyncio.run(_main(options.size_bytes, options.delay_ms / 1000))

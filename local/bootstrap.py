@@ -33,11 +33,16 @@ def main() -> None:
     """Do what is not done yet."""
     parser = argparse.ArgumentParser(description="Set up what the make targets need.")
     parser.add_argument("--venv", type=Path, required=True)
-    venv = parser.parse_args().venv.absolute()
+    parser.add_argument("--only", type=Path, metavar="LOCK", help="install what this lock file has, and nothing else")
+    options = parser.parse_args()
+    venv = options.venv.absolute()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _end)
     _keep_others_from(venv)
-    _python(venv)
+    if options.only:
+        _python(venv, f"the packages of {options.only}", options.only.absolute())
+        return
+    _python(venv, "the Python packages, about 80, once (half a minute or so)", *REQUIREMENTS)
     _keep_others_from(NODE)
     _azurite(venv)
 
@@ -48,13 +53,13 @@ def _keep_others_from(folder: Path) -> None:
     fcntl.flock(os.open(folder, os.O_RDONLY), fcntl.LOCK_EX)
 
 
-def _python(venv: Path) -> None:
-    """Make the virtual environment and install the locked packages."""
+def _python(venv: Path, what: str, *locks: Path) -> None:
+    """Make the virtual environment and install the locked packages: those of the first, which may name the others."""
     _make_venv(venv)
     stamp = venv / "set-up.python"
-    if not _is_current(stamp, *REQUIREMENTS):
-        _pip(venv, "the Python packages, about 80, once (half a minute or so)", REQUIREMENTS[0])
-        _mark(stamp, *REQUIREMENTS)
+    if not _is_current(stamp, *locks):
+        _pip(venv, what, locks[0])
+        _mark(stamp, *locks)
 
 
 def _make_venv(venv: Path) -> None:

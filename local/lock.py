@@ -19,6 +19,7 @@ _FILES = {
     "requirements.txt": "pyproject.toml",
     "requirements-dev.txt": "pyproject.toml --group local --group test --group check -c requirements.txt",
     "local/node/requirements.txt": "--group node",
+    "bench/rivals/requirements.txt": "--group rivals -c requirements-dev.txt",
 }
 
 

@@ -212,7 +212,7 @@ def test_every_dependency_has_its_reason() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     groups = project["dependency-groups"]
     wanted = [*project["project"]["dependencies"], *(name for group in groups.values() for name in group)]
-    headings = ("At run time", "For one machine", "For tests and checks")
+    headings = ("At run time", "For one machine", "For tests and checks", "Measured beside ours")
     documented = {name for heading in headings for name in rows("docs/dependencies.md", heading)}
     assert documented == {re.split(r"[^a-z0-9-]", name, maxsplit=1)[0] for name in wanted}
 

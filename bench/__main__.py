@@ -1,0 +1,49 @@
+"""Measure everything beside its rivals, print one table, and keep it as JSON: `make bench`, or `make bench-quick`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from bench.machine import this_machine
+from bench.paths import PATHS
+from bench.programs import ROOT
+from bench.results import Row, print_table, write
+from bench.rivals.set_up import Rivals, set_up
+from bench.turns import Bench, progress
+
+
+def main() -> None:
+    """Run what the options say."""
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="rough figures, in three minutes")
+    parser.add_argument("--only", nargs="+", choices=PATHS, metavar="PATH", help=f"some of: {', '.join(PATHS)}")
+    options = parser.parse_args()
+    started = time.monotonic()
+    rivals, machine = set_up(), this_machine()
+    rows = [row for name in options.only or PATHS for row in _measured(name, rivals, is_quick=options.quick)]
+    progress("")
+    print_table(rows)
+    if not options.only:
+        print(f"\nWritten to {write(rows, machine, is_quick=options.quick).relative_to(ROOT)}")
+    print(f"{time.monotonic() - started:.0f} s on {machine.processor}, Python {machine.versions['python']}")
+
+
+def _measured(name: str, rivals: Rivals, *, is_quick: bool) -> Iterator[Row]:
+    """Yield the rows of a path; those during which the machine was busy say so, and nothing of their aims."""
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(Path(folder), rivals, is_quick)
+        for row in PATHS[name](bench):
+            yield replace(row, busy=True, met=None) if bench.was_busy else row
+    progress("")
+    print(f"{name}: {time.monotonic() - started:.0f} s{', busy' if bench.was_busy else ''}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

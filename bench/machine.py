@@ -1,0 +1,65 @@
+"""The machine that is measured on: what it is, and whether other programs use it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+_VERSIONS_OF: Final = ("aiohttp", "httpx", "azure-storage-blob", "pydicom", "starlette")
+_IDLE_COLUMNS: Final = (3, 4)  # of /proc/stat: idle, iowait
+# Ours that wait for work poll a little. With more than this the figures are somebody else's, too.
+BUSY_SHARE: Final = 0.15
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What figures were measured on.
+
+    Args:
+        measured: when, in UTC.
+        processor: its name, and how many cores.
+        system: the kernel and its release.
+        versions: of Python and of the packages that matter.
+    """
+
+    measured: str
+    processor: str
+    system: str
+    versions: dict[str, str]
+
+
+def this_machine() -> Machine:
+    """Return what is known of this one."""
+    versions = {"python": platform.python_version()} | {name: version(name) for name in _VERSIONS_OF}
+    processor = f"{_processor()}, {os.cpu_count()} cores"
+    return Machine(
+        f"{datetime.now(UTC):%Y-%m-%dT%H:%MZ}", processor, f"{platform.system()} {platform.release()}", versions
+    )
+
+
+def busy_share(seconds: float = 0.5) -> float:
+    """Return how much of the processors is used now, what is stolen from this machine included; from 0 to 1.
+
+    Asked while nothing is measured, it tells what other programs take.
+    """
+    before = _ticks()
+    time.sleep(seconds)
+    ticks = [after - earlier for after, earlier in zip(_ticks(), before, strict=True)]
+    return 1 - sum(ticks[column] for column in _IDLE_COLUMNS) / max(1, sum(ticks))
+
+
+def _ticks() -> list[int]:
+    return [int(word) for word in Path("/proc/stat").read_text().partition("\n")[0].split()[1:9]]
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()

@@ -1,0 +1,15 @@
+"""What is measured, a module for each path through the app; each has a `measure` that yields rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
+
+from bench.results import Row
+from bench.turns import Bench
+
+from . import store
+
+PATHS: Final[Mapping[str, Callable[[Bench], Iterator[Row]]]] = {
+    "store": store.measure,
+}

@@ -1,0 +1,69 @@
+"""Storing alone: the client, beside aiohttp with nothing above it, and dicomweb-client.
+
+All send the same instances to a server that reads them and answers, at once or after 20 ms, as from another building.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from functools import partial
+
+from bench.aims import at_least
+from bench.programs import Side
+from bench.results import Row, row_of
+from bench.sink_and_source import sink_and_source
+from bench.turns import Bench
+
+KIB = 1024
+DELAYS_MS = (0, 20)
+SIZES_KIB = {8: (8,), 32: (8,), 512: (1, 2, 4, 8, 16, 32), 32 * 1024: (4,)}  # and how many at once
+QUICK_SIZES_KIB: Mapping[int, Sequence[int]] = {512: (8, 32)}
+BATCH = 10  # instances a request of dicomweb-client's, which holds them all in memory
+BARE = "bare aiohttp"
+ONE_BY_ONE = "dicomweb-client, one by one"
+BATCHES = f"dicomweb-client, {BATCH} a request"
+
+
+def measure(bench: Bench) -> Iterator[Row]:
+    """Yield the rows: instances a second, by size, delay and how many at once."""
+    for delay_ms in DELAYS_MS:
+        for size_kib, at_once in bench.either(SIZES_KIB, QUICK_SIZES_KIB).items():
+            yield from _rows(bench, size_kib, delay_ms, at_once)
+
+
+def _rows(bench: Bench, size_kib: int, delay_ms: int, at_once: Sequence[int]) -> Iterator[Row]:
+    size = f"{size_kib} KiB" if size_kib < KIB else f"{size_kib // KIB} MiB"
+    case = f"{size}, {delay_ms} ms"
+    with ExitStack() as running:
+        sides = _sides(running, bench, size_kib * KIB, delay_ms, at_once)
+        found = bench.in_turns(f"store, {case}", sides)
+    for number in at_once:
+        ours = found[f"ours, {number}"]
+        here = f"{case}, {number} at once"
+        yield row_of("store", here, "1/s", ours, BARE, found[f"{BARE}, {number}"], at_least(0.9))
+        if number == max(at_once):
+            aim = at_least(5) if delay_ms else None
+            yield row_of("store", here, "1/s", ours, ONE_BY_ONE, found[ONE_BY_ONE], aim)
+            yield row_of("store", here, "1/s", ours, BATCHES, found[BATCHES], aim)
+
+
+def _sides(
+    running: ExitStack, bench: Bench, size_bytes: int, delay_ms: int, at_once: Sequence[int]
+) -> dict[str, Callable[[], float]]:
+    """Start the clients; return what measures each, once all are warm."""
+    url = running.enter_context(sink_and_source(delay_ms=delay_ms))
+    options = ("--url", url, "--size-bytes", str(size_bytes))
+    ours = running.enter_context(Side("bench.store_client", *options))
+    bare = running.enter_context(Side("bench.rivals.bare_aiohttp", *options, python=bench.rivals.python))
+    other = running.enter_context(Side("bench.rivals.dicomweb_client_store", *options, python=bench.rivals.python))
+    seconds = bench.either(0.4, 0.3)
+    sides: dict[str, Callable[[], float]] = {}
+    for number in at_once:
+        sides[f"ours, {number}"] = partial(ours.measure, at_once=number, seconds=seconds)
+        sides[f"{BARE}, {number}"] = partial(bare.measure, at_once=number, seconds=seconds)
+    sides[ONE_BY_ONE] = partial(other.measure, batch=1, seconds=seconds)
+    sides[BATCHES] = partial(other.measure, batch=BATCH, seconds=seconds)
+    for side in sides.values():
+        side()
+    return sides

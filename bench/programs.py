@@ -1,0 +1,91 @@
+"""Programs that take part in a measurement, each a process of its own.
+
+A server prints the port it listens on. A side, such as a client that stores, takes a line of JSON for each round, and
+prints a line of JSON with what it measured: so it imports, connects and warms up once, and that is not in the figures.
+With the standard library alone, for a rival's program runs on a Python of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from subprocess import PIPE, Popen
+from typing import Any, Self
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@contextmanager
+def port_of(module: str, *options: str, python: str | Path = sys.executable) -> Iterator[int]:
+    """Run a module that prints the port it listens on, give that, and end it."""
+    with Popen([python, "-m", module, *options], stdout=PIPE, text=True, cwd=ROOT) as process:
+        try:
+            assert process.stdout
+            yield int(process.stdout.readline())
+        finally:
+            process.terminate()
+
+
+class Side:
+    """A running program that measures when it is told to; a context manager, left with it ended.
+
+    Args:
+        module: it is, with `take_turns` at its end.
+        options: it is started with.
+        python: runs it.
+        environment: of it, if another than ours.
+    """
+
+    def __init__(
+        self,
+        module: str,
+        *options: str,
+        python: str | Path = sys.executable,
+        environment: dict[str, str] | None = None,
+    ) -> None:
+        self._process = Popen(
+            [python, "-m", module, *options], stdin=PIPE, stdout=PIPE, text=True, cwd=ROOT, env=environment
+        )
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        assert self._process.stdin
+        self._process.stdin.close()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def measure(self, **round_: Any) -> Any:
+        """Have it measure one round, and return what it found.
+
+        Raises:
+            RuntimeError: it ended; what it printed on stderr says why.
+        """
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.write(json.dumps(round_) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"{self._process.args} ended: see above")  # type: ignore[str-bytes-safe]  # they are text
+        return json.loads(line)
+
+
+async def take_turns(measure: Callable[..., Awaitable[Any]]) -> None:
+    """Measure a round for each line of stdin, until it ends: what `Side` talks to."""
+    while line := await asyncio.to_thread(sys.stdin.readline):
+        print(json.dumps(await measure(**json.loads(line))), flush=True)

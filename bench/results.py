@@ -1,0 +1,131 @@
+"""What the bench found: a row for each comparison, as a table to read and as JSON to keep."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Final
+
+from bench.aims import Aim
+from bench.machine import Machine
+
+RESULTS: Final = Path(__file__).with_name("results")
+_HEAD: Final = ("path", "case", "ours", "rival", "ratio", "spread", "aim", "met")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One comparison.
+
+    Args:
+        path: what is measured: a module of `bench/paths/`.
+        case: of which size, how many at once, and so on.
+        unit: of `ours` and `rival`.
+        ours: the median of the rounds.
+        against: who the rival is.
+        rival: its median; None where there is none, as of a latency.
+        ratio: the median of ours to the rival's in the same round.
+        spread: the lowest and the highest such ratio, or, without a rival, figure.
+        aim: in words; empty where the rival is only there to be seen.
+        met: whether it is; None without an aim, and where the machine was too busy to tell.
+        busy: whether other programs had a part of the processors while this was measured.
+    """
+
+    path: str
+    case: str
+    unit: str
+    ours: float
+    against: str
+    rival: float | None
+    ratio: float | None
+    spread: tuple[float, float]
+    aim: str
+    met: bool | None
+    busy: bool = False
+
+
+def row_of(
+    path: str,
+    case: str,
+    unit: str,
+    ours: Sequence[float],
+    against: str = "",
+    rival: Sequence[float] = (),
+    aim: Aim | None = None,
+) -> Row:
+    """Return the row of a comparison.
+
+    Args:
+        path: as in `Row`, like all that is not said here.
+        case: the same.
+        unit: the same.
+        ours: a figure for each round.
+        against: the same.
+        rival: a figure for each round, in the same order; empty if there is no rival.
+        aim: what is to be reached.
+    """
+    ratios = [mine / other for mine, other in zip(ours, rival, strict=True)] if rival else []
+    spread = ratios or ours
+    return Row(
+        path,
+        case,
+        unit,
+        median(ours),
+        against,
+        median(rival) if rival else None,
+        median(ratios) if ratios else None,
+        (min(spread), max(spread)),
+        aim.text if aim else "",
+        aim.is_met(ours, rival) if aim else None,
+    )
+
+
+def print_table(rows: Iterable[Row]) -> None:
+    """Print the rows as one table in Markdown."""
+    lines = [_HEAD, *map(_cells, rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for number, cells in enumerate(lines):
+        print("|", " | ".join(map(str.ljust, cells, widths)), "|")
+        if number == 0:
+            print("|", " | ".join("-" * width for width in widths), "|")
+
+
+def write(rows: Sequence[Row], machine: Machine, *, is_quick: bool) -> Path:
+    """Write the rows to `results/latest.json` and to a copy with the date in its name; return the copy's path.
+
+    A quick run has a name of its own, and does not become the latest.
+    """
+    text = json.dumps([{**asdict(row), **asdict(machine)} for row in rows], indent=1) + "\n"
+    if is_quick:
+        path = RESULTS / "quick.json"
+    else:
+        path = RESULTS / f"{machine.measured[:10]}.json"
+        (RESULTS / "latest.json").write_text(text)
+    path.write_text(text)
+    return path
+
+
+def read(path: Path) -> list[Row]:
+    """Read what `write` wrote, without the machine."""
+    names = Row.__dataclass_fields__.keys()
+    return [Row(**{name: row[name] for name in names}) for row in json.loads(path.read_text())]
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    ours = f"{_number(row.ours)} {row.unit}"
+    rival = "" if row.rival is None else f"{_number(row.rival)} {row.against}"
+    ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
+    return (row.path, row.case, ours, rival, ratio, " to ".join(map(_number, row.spread)), row.aim, _verdict(row))
+
+
+def _verdict(row: Row) -> str:
+    if not row.aim:
+        return ""
+    return "too busy to tell" if row.met is None else ("yes" if row.met else "NO")
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

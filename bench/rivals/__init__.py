@@ -1,0 +1,1 @@
+"""What is measured beside ours: other people's programs and libraries, with a Python of their own."""

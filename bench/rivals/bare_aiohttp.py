@@ -1,0 +1,45 @@
+"""Stores with aiohttp and nothing above it: what is the least that it can cost in Python."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from collections.abc import AsyncIterator
+
+import aiohttp
+
+from bench.programs import take_turns
+from bench.rate import rate
+
+_CHUNK_BYTES = 256 * 1024
+_LARGEST_WHOLE_BYTES = 1024 * 1024  # more at a time would hold up the event loop, as aiohttp warns
+
+
+async def main(url: str, size_bytes: int) -> None:
+    """Store in rounds."""
+    instance = bytes(size_bytes)
+    headers = {"Content-Type": "application/dicom", "Content-Length": str(size_bytes)}
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for start in range(0, size_bytes, _CHUNK_BYTES):
+            yield instance[start : start + _CHUNK_BYTES]
+
+    async with aiohttp.ClientSession() as session:
+
+        async def store() -> None:
+            body = instance if size_bytes <= _LARGEST_WHOLE_BYTES else chunks()
+            async with session.post(f"{url}/studies", data=body, headers=headers) as response:
+                await response.read()
+
+        async def measure(at_once: int, seconds: float) -> float:
+            return await rate(store, at_once, seconds)
+
+        await take_turns(measure)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--url", required=True, help="of the DICOM service, with the version")
+    parser.add_argument("--size-bytes", type=int, required=True, help="of an instance")
+    options = parser.parse_args()
+    asyncio.run(main(options.url, options.size_bytes))

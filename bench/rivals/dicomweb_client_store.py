@@ -1,0 +1,49 @@
+"""Stores with dicomweb-client, one request after the other, each with one instance or several."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import time
+
+from dicomweb_client.api import DICOMwebClient
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+
+from bench.programs import take_turns
+
+
+def instance_of(size_bytes: int) -> Dataset:
+    """Return an instance with so many bytes of pixels."""
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID = CTImageStorage
+    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID = generate_uid()
+    dataset.StudyInstanceUID = dataset.SeriesInstanceUID = generate_uid()
+    dataset.PixelData = bytes(size_bytes)
+    dataset["PixelData"].VR = "OW"
+    return dataset
+
+
+async def main(url: str, size_bytes: int) -> None:
+    """Store in rounds."""
+    client, instance = DICOMwebClient(url), instance_of(size_bytes)
+
+    async def measure(batch: int, seconds: float) -> float:
+        started = time.perf_counter()
+        count = 0
+        while time.perf_counter() - started < seconds:
+            client.store_instances([instance] * batch)
+            count += batch
+        return count / (time.perf_counter() - started)
+
+    await take_turns(measure)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--url", required=True, help="of the DICOM service, with the version")
+    parser.add_argument("--size-bytes", type=int, required=True, help="of an instance")
+    options = parser.parse_args()
+    asyncio.run(main(options.url, options.size_bytes))

@@ -1,0 +1,72 @@
+"""Measuring in turns: every side once a round, so that what the machine does meanwhile meets them all."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from bench.machine import BUSY_SHARE, busy_share
+from bench.rivals.set_up import Rivals
+
+T = TypeVar("T")
+_LONGEST_WAIT_SECONDS = 20.0
+
+
+@dataclass
+class Bench:
+    """What a path is measured with.
+
+    Args:
+        folder: for what it writes, its own and empty.
+        rivals: the programs that are not ours.
+        is_quick: whether figures may be rough.
+        rounds: of which each figure is the median.
+        was_busy: whether other programs used the machine since this was last set to False.
+    """
+
+    folder: Path
+    rivals: Rivals
+    is_quick: bool = False
+    rounds: int = 5
+    was_busy: bool = field(default=False, init=False)
+
+    def either(self, usual: T, quick: T) -> T:
+        """Return what a usual run takes, or a quick one: seconds, sizes, counts."""
+        return quick if self.is_quick else usual
+
+    def in_turns(self, what: str, sides: Mapping[str, Callable[[], T]]) -> dict[str, list[T]]:
+        """Measure each side once a round; return what each gave, a figure a round.
+
+        The order turns, too: who comes first in one round comes later in the next.
+
+        Args:
+            what: is measured, for the line of progress.
+            sides: measure one round each, by name.
+        """
+        found: dict[str, list[T]] = {name: [] for name in sides}
+        names = list(sides)
+        self._wait_for_quiet()
+        for number in range(self.rounds):
+            for name in names[number % len(names) :] + names[: number % len(names)]:
+                progress(f"{what}: round {number + 1} of {self.rounds}, {name}")
+                found[name].append(sides[name]())
+        self.was_busy |= busy_share() > BUSY_SHARE
+        return found
+
+    def _wait_for_quiet(self) -> None:
+        until = time.monotonic() + self.either(_LONGEST_WAIT_SECONDS, 2.0)
+        while (share := busy_share()) > BUSY_SHARE:
+            if time.monotonic() > until:
+                self.was_busy = True
+                return
+            progress(f"waiting for other programs, which use {share:.0%} of the processors")
+
+
+def progress(line: str) -> None:
+    """Show what is under way, in place, on a terminal; a log file gets nothing."""
+    if sys.stderr.isatty():
+        print(f"\r\x1b[K{line[:120]}", end="", file=sys.stderr, flush=True)
