@@ -7,15 +7,12 @@ import itertools
 import os
 import socket
 from collections.abc import Iterator
+from functools import cache
 
 HOST = "127.0.0.1"
 # Below the range that Linux and macOS draw the ports of outgoing connections from (32768 and 49152 up).
 _RANGE = range(20_000, 32_000)
-# Each process begins somewhere else and goes on from there. A port that is handed out stays free until its server is
-# up: none is handed out twice, and test processes side by side, whose ids are near each other, begin far apart.
 _GOLDEN_RATIO = 0.6180339887498949
-_BEGIN = int(os.getpid() * _GOLDEN_RATIO % 1 * len(_RANGE))
-_PORTS: Iterator[int] = itertools.cycle([*_RANGE[_BEGIN:], *_RANGE[:_BEGIN]])
 
 
 def is_free(port: int) -> bool:
@@ -38,7 +35,19 @@ def free_ports(count: int) -> int:
         RuntimeError: none were found in a thousand tries.
     """
     for _ in range(1000):
-        ports = list(itertools.islice(_PORTS, count))
+        ports = list(itertools.islice(_ports_of(os.getpid()), count))
         if ports[-1] - ports[0] == count - 1 and all(map(is_free, ports)):
             return ports[0]
     raise RuntimeError(f"no {count} consecutive free ports found")
+
+
+@cache
+def _ports_of(process: int) -> Iterator[int]:
+    """Return the ports in the order in which a process tries them.
+
+    Each process begins somewhere else and goes on from there, also one that was forked from another. A port that is
+    handed out stays free until its server is up: none is handed out twice, and test processes side by side, whose ids
+    are near each other, begin far apart.
+    """
+    begin = int(process * _GOLDEN_RATIO % 1 * len(_RANGE))
+    return itertools.cycle([*_RANGE[begin:], *_RANGE[:begin]])
