@@ -356,6 +356,37 @@ def test_a_date_to_come_is_unknown_until_the_day_before(last_seen: str, until: s
             assert judge(rules, facts, date.fromisoformat(until) + timedelta(days=after)).state is state
 
 
+SEEN = """
+[[rule]]
+name = "seen"
+keep_years = 1
+from = ["last seen"]
+[[rule]]
+name = "all"
+keep_years = 1
+from = ["study_date"]
+[[anchor]]
+name = "last seen"
+list = "seen.csv"
+max_age_days = 7
+"""
+TO_COME = {"last seen": "2026-04-10"}
+
+
+def test_a_study_in_doubt_is_judged_again_when_its_date_has_come() -> None:
+    """Also where another rule has a last day for it: nobody else would have it judged again."""
+    judgement = judge(policy(SEEN), study(anchors=TO_COME), TODAY)
+    assert (judgement.state, judgement.keep_until) == (State.UNKNOWN, date(2017, 3, 5))
+    assert judgement.unknown_until == date(2026, 4, 8)
+
+
+def test_a_study_without_doubts_waits_for_no_date() -> None:
+    """A date to come from which no rule counts has nobody judge the study again."""
+    rules = policy(SEEN.replace('["last seen"]', '["study_date"]'))
+    judgement = judge(rules, study(anchors=TO_COME), TODAY)
+    assert (judgement.state, judgement.unknown_until) == (State.DUE, None)
+
+
 def test_a_rule_that_is_in_doubt_keeps_and_what_is_known_is_the_least() -> None:
     """A child without a birth date does not fall to everything else."""
     rules = policy(
