@@ -18,9 +18,12 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import BinaryIO
 
 import pytest
 
@@ -28,6 +31,9 @@ from bench.mutations import Mutant, mutants_of
 
 ROOT = Path(__file__).parent.parent
 HARMLESS = Path(__file__).with_name("harmless_mutants.txt")
+_UNTRIED = 64  # how a process ends whose tests could not begin; pytest's own codes are lower
+_LIVES: Mapping[int, str] = {pytest.ExitCode.OK: "", _UNTRIED: ", its tests could not begin"}
+_MOST_BYTES = 1024 * 1024  # of the names of all tests
 TIMES_AS_LONG = 5  # as the tests take of the module as it is, a mutant's may take: one may never end
 # What the tests import and no mutant changes: each process is born with it.
 PRELOADED = ("hypothesis", "pydicom", "shared.clients", "local.stack", "tests.component.dicom_service.support")
@@ -44,6 +50,7 @@ _EXECUTOR_TESTS = (
     "tests/component/executing/test_resolving.py",
     "tests/component/executing/test_failing.py",
 )
+_LONG = ("test_each_request_fails", "test_something_happens_before_each_request")
 _LIST_TESTS = ("tests/unit/test_lists.py",)
 TESTS = {
     "purge_study/policy/policy.py": _POLICY_TESTS,
@@ -63,6 +70,31 @@ TESTS = {
 }
 
 
+class _Tests:
+    """Has pytest begin with the tests that mutants died of before, and end with those that take longest.
+
+    Args:
+        deaths: a file that is appended to, with those tests, one a line; all processes share it.
+
+    Attributes:
+        could_begin: whether what the tests need was there, such as a storage emulator.
+    """
+
+    def __init__(self, deaths: BinaryIO) -> None:
+        self.could_begin = True
+        self._deaths = deaths
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        deadly = set(os.pread(self._deaths.fileno(), _MOST_BYTES, 0).decode().splitlines())
+        items.sort(key=lambda item: (item.name.startswith(_LONG), item.nodeid not in deadly))
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed and report.when == "setup":
+            self.could_begin = False
+        elif report.failed:
+            os.write(self._deaths.fileno(), f"{report.nodeid}\n".encode())
+
+
 @dataclass(frozen=True)
 class Trial:
     """A mutant whose tests run."""
@@ -70,6 +102,9 @@ class Trial:
     mutant: Mutant
     pid: int
     ends_at: float
+
+
+Born = Callable[[Mutant], int]  # a process in which a mutant's tests run
 
 
 def main() -> int:
@@ -80,24 +115,29 @@ def main() -> int:
     survivors, harmless = 0, _harmless()
     for path in options.modules:
         source = (ROOT / path).read_text()
-        original, began = Mutant(0, "as it is", ast.parse(source)), time.monotonic()
-        if not any(_try(path, [original], 1, math.inf)):
-            print(f"{path}: its tests fail as it is", file=sys.stderr)
-            return 2
         mutants = [each for each in mutants_of(source) if options.lines is None or each.line in options.lines]
         mutants = [each for each in mutants if _named(path, source, each) not in harmless]
         mutants.sort(key=lambda each: each.line)
-        longest = TIMES_AS_LONG * (time.monotonic() - began)
-        survivors += _report(path, source, mutants, options.workers, longest)
+        with TemporaryFile("a+b") as deaths:
+            born, began = partial(_born, path, deaths), time.monotonic()
+            [(_, code)] = _try(born, [Mutant(0, "as it is", ast.parse(source))], 1, math.inf)
+            if code != pytest.ExitCode.OK:
+                print(f"{path}: its tests fail as it is", file=sys.stderr)
+                return 2
+            longest = TIMES_AS_LONG * (time.monotonic() - began)
+            survivors += _survivors(path, source, _try(born, mutants, options.workers, longest))
     return 1 if survivors else 0
 
 
-def _report(path: str, source: str, mutants: Sequence[Mutant], workers: int, longest: float) -> int:
-    found = 0
-    for mutant in _try(path, mutants, workers, longest):
-        found += 1
-        print(f"{_named(path, source, mutant)}    # line {mutant.line}", flush=True)
-    print(f"{path}: {len(mutants)} mutants, {found} survived", flush=True)
+def _survivors(path: str, source: str, endings: Iterable[tuple[Mutant, int]]) -> int:
+    """List those that live, and those of which that is not known, and return how many they are."""
+    tried = found = 0
+    for mutant, code in endings:
+        tried += 1
+        if code in _LIVES:
+            found += 1
+            print(f"{_named(path, source, mutant)}    # line {mutant.line}{_LIVES[code]}", flush=True)
+    print(f"{path}: {tried} mutants, {found} survived", flush=True)
     return found
 
 
@@ -110,25 +150,24 @@ def _harmless() -> set[str]:
     return {line.strip() for line in HARMLESS.read_text().splitlines() if not line.startswith("#")}
 
 
-def _try(path: str, mutants: Sequence[Mutant], workers: int, longest: float) -> Iterator[Mutant]:
-    """Yield those that survive so many seconds of tests, or fewer."""
+def _try(born: Born, mutants: Sequence[Mutant], workers: int, longest: float) -> Iterator[tuple[Mutant, int]]:
+    """Yield how each mutant's tests end, within so many seconds."""
     waiting, trials = list(reversed(mutants)), list[Trial]()
     while waiting or trials:
         while waiting and len(trials) < workers:
             mutant = waiting.pop()
-            trials.append(Trial(mutant, _born(path, mutant), time.monotonic() + longest))
+            trials.append(Trial(mutant, born(mutant), time.monotonic() + longest))
         for trial in list(trials):
             code = _code(trial)
             if code is not None:
                 trials.remove(trial)
-                if code == pytest.ExitCode.OK:
-                    yield trial.mutant
+                yield trial.mutant, code
         if sys.stderr.isatty():
-            sys.stderr.write(f"\r\x1b[K{path}: {len(waiting) + len(trials)} to go\r")
+            sys.stderr.write(f"\r\x1b[K{len(waiting) + len(trials)} to go\r")
         time.sleep(0.02)
 
 
-def _born(path: str, mutant: Mutant) -> int:
+def _born(path: str, deaths: BinaryIO, mutant: Mutant) -> int:
     pid = os.fork()
     if pid:
         return pid
@@ -139,7 +178,10 @@ def _born(path: str, mutant: Mutant) -> int:
     code = 1
     try:
         _load(path, mutant)
-        code = int(pytest.main([*TESTS[path], "-x", "-n0", "--assert=plain", "-p", "no:cacheprovider"]))
+        tests = _Tests(deaths)
+        options = ("-x", "-n0", "--assert=plain", "-p", "no:cacheprovider")
+        code = int(pytest.main([*TESTS[path], *options], plugins=[tests]))
+        code = code if tests.could_begin else _UNTRIED
     finally:
         os._exit(code)
 
