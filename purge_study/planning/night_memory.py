@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Final
@@ -68,7 +69,7 @@ class Memory:
     """What the brakes compare a night with.
 
     Args:
-        nights: runs, the oldest first.
+        nights: runs, the oldest first; those of a day gone by that ended alike are one.
         accepted: None before the first accepted plan.
         is_readable: False where it cannot be understood: nothing is deleted then, and it is left for people to see.
     """
@@ -79,8 +80,22 @@ class Memory:
 
     def with_night(self, night: Night, accepted: Accepted | None) -> Memory:
         """Return it with a run, in place of what it had of the same plan; an accepted plan takes the last one's."""
-        others = tuple(other for other in self.nights if other.plan_id != night.plan_id)
+        others = _joined((other for other in self.nights if other.plan_id != night.plan_id), night.day)
         return replace(self, nights=(*others, night)[-_MOST_NIGHTS:], accepted=accepted or self.accepted)
+
+
+def _joined(nights: Iterable[Night], today: date) -> Iterator[Night]:
+    """Join the runs of each other day that ended alike: else a timer of every five minutes forgets what is usual."""
+    runs: dict[tuple[date, str, str], Night] = {}
+    for night in nights:
+        key = (night.day, night.ended, night.plan_id if night.day == today else "")
+        runs[key] = _both(runs[key], night) if key in runs else night
+    return iter(runs.values())
+
+
+def _both(one: Night, other: Night) -> Night:
+    known = [run.deleted for run in (one, other) if run.deleted is not None]
+    return replace(other, planned=one.planned + other.planned, deleted=sum(known) if known else None)
 
 
 async def recall_nights(clients: Clients) -> Memory:

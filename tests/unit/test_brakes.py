@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -162,3 +163,13 @@ def items_of(count: str) -> list[Item]:
 
 def _or_none(text: str) -> float | None:
     return number(text) if text else None
+
+
+def test_a_timer_of_every_five_minutes() -> None:
+    """However often retention runs, what is usual is known for as many nights."""
+    known = memory()
+    for days in range(20, 0, -1):
+        for run in range(288):
+            known = known.with_night(replace(night(days, 1), plan_id=f"{days}-{run}"), None)
+    assert known.nights[0].day == night(20, 1).day
+    assert limits_of(Brakes(), known, 1000, DAY).usual == 288
