@@ -12,7 +12,7 @@ import hashlib
 import json
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from azure.core.exceptions import ResourceNotFoundError
@@ -59,20 +59,26 @@ async def restore(clients: Clients, key: StudyKey, requested_by: str) -> Restore
     Raises:
         Refused: it is not in the vault, or not all of it, or a deletion of it is not finished.
         UnreadableRecord: a record of it is something else.
-        DICOMwebError: the service does not tell whether it has partitions.
+        DICOMwebError: the service does not tell whether it has partitions, or the time.
         AzureError: storage failed; a second call goes on.
     """
     deletion_id, manifest_sha256 = await _deletion_to_take_back(clients, key)
     manifest = await _read_manifest(clients, key, deletion_id, manifest_sha256)
     await _check_is_complete(clients, key, manifest)
     partition = key.partition if await partitions_of(clients.dicom) else None
-    restored = Restored.at(clock.now(), deletion_id, requested_by)
+    restored = Restored.at(await _latest_now(clients), deletion_id, requested_by)
     await write_restored(clients, key, restored)
     if await _record(clients, intent_name(key)).exists():
         raise refused("deletion-unfinished")
     await _put_tombstone_aside(clients, key, deletion_id)
     await _send(clients, manifest, partition)
     return Restore(deletion_id, len(manifest.instances), restored.until)
+
+
+async def _latest_now(clients: Clients) -> datetime:
+    """Return the time by our clock, or by the service's where that is later: by one behind, no hold would begin."""
+    _, theirs = await clients.dicom.change_feed.latest_and_time()
+    return max(clock.now(), theirs or clock.now())
 
 
 async def _deletion_to_take_back(clients: Clients, key: StudyKey) -> tuple[str, str | None]:

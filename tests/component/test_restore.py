@@ -337,6 +337,17 @@ async def test_a_deletion_that_is_not_finished(asked: Asked, ingest: Ingest) -> 
     assert (await asked.restore(purged)).status_code == 202
 
 
+async def test_by_a_clock_that_is_behind(asked: Asked, ingest: Ingest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock that is a year behind, a study is held for thirty days from today, nevertheless."""
+    purged = await purge(asked, ingest, 1)
+    now = clock.now
+    with monkeypatch.context() as patch:
+        patch.setattr(clock, "now", lambda: now() - timedelta(days=365))
+        assert (await asked.restore(purged)).status_code == 202
+    until = now().date() + timedelta(days=HELD_DAYS)
+    assert await holds_of_restore(asked.clients, purged.key, until) == (RESTORED,)
+
+
 async def test_of_a_deletion_and_a_restore_one_sees_the_other(asked: Asked, ingest: Ingest) -> None:
     """A study that is put back while a run has just written its intent stays where it is, and the intent is gone."""
     sample = Sample()
