@@ -76,6 +76,8 @@ async def _night(run: Run) -> None:
         return _end_without_plan(run, hindrance, started)
     plan_id = await write_documents(run.clients, run.ledger, decision, clock.now())
     await remember_lists(run.clients, run.hasher, lists)
+    if decision.ended == "accepted":
+        await run.ledger.note_plan()
     for code in decision.stops:
         if code not in REPORTS:
             _refuse(code)

@@ -55,12 +55,15 @@ async def _bring_up_to_date(run: Run, rulebook: Rulebook, groups: Iterable[str])
 
 
 async def _circumstances(run: Run, rulebook: Rulebook, changes: ListChanges, obstacles: Iterable[str]) -> Circumstances:
+    memory = await recall_nights(run.clients)
+    # Of studies that were purged, a new ledger has no dates, and they count for their patients' others.
+    is_new = memory.accepted is not None and not (await run.ledger.progress()).has_plan
     return Circumstances(
         mode=run.clients.settings.purge_mode,
         brakes=rulebook.policy.brakes,
-        memory=await recall_nights(run.clients),
+        memory=memory,
         obstacles=(*await _obstacles(run, rulebook), *changes.obstacles, *obstacles),
-        reports=changes.reports,
+        reports=(*changes.reports, *(["ledger_new"] if is_new else [])),
         approved=await find_approved(run.clients, clock.now()),
     )
 

@@ -10,7 +10,8 @@ from azure.storage.blob.aio import BlobLeaseClient
 
 from shared import clock
 from shared.clients import Clients
-from shared.dicomweb import DICOMwebClient, StatusError
+from shared.dicomweb import AccessDenied, DICOMwebClient, DICOMwebError, RequestNotSent, StatusError
+from shared.dicomweb.partitions import DEFAULT_PARTITION
 from shared.leases import verify
 
 from .ledger.hashing import Hasher
@@ -50,7 +51,9 @@ class Run:
 
     def dicom(self, partition: str) -> DICOMwebClient:
         """Return the client for a partition, by its name in the ledger."""
-        return self.clients.dicom_in(partition if self.partitions else None)
+        # One that is not the default is named even where, by a gateway's 404 perhaps, the service seems to have none.
+        is_named = bool(self.partitions) or partition != DEFAULT_PARTITION
+        return self.clients.dicom_in(partition if is_named else None)
 
     def dicom_of(self, key: StudyKey) -> DICOMwebClient:
         """Return the client for a study's partition: every request about a study names it, deletions above all."""
@@ -60,6 +63,19 @@ class Run:
         """Raise OutOfTime where the time is over."""
         if asyncio.get_running_loop().time() >= self.ends_at:
             raise OutOfTime
+
+    async def is_of_one_study(self, error: DICOMwebError) -> bool:
+        """Say whether a request about a study failed by that study: the service answers the least of all requests.
+
+        One study that cannot be had, be it for a gateway's 504 each night, shall not stop all others for ever.
+        """
+        if isinstance(error, AccessDenied | RequestNotSent):
+            return False
+        try:
+            await self.pace.ask(self.clients.dicom.change_feed.latest_and_time)
+        except DICOMwebError:
+            return False
+        return True
 
     async def earliest_now(self) -> datetime:
         """Return the time by the service's clock, or by ours where that is earlier: a wrong one shall skip nothing.

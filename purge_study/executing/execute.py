@@ -19,7 +19,7 @@ from azure.core.exceptions import AzureError
 from purge_study.ledger.row import StudyKey
 from purge_study.planning.plan import Item
 from purge_study.rulebook.reading import is_unchanged
-from purge_study.run import Run
+from purge_study.run import OutOfTime, Run
 from shared import clock
 from shared.dicomweb import AccessDenied, Busy, DICOMwebError, NotFound, RequestNotSent
 from shared.events import describe, event, place
@@ -34,8 +34,6 @@ from .tombstone import record_deletion
 from .vault import Vaulted, copy_to_vault
 from .warrant import Warrant
 
-# What would fail for the next study as well.
-_OF_THE_SERVICE = (AccessDenied, Busy, RequestNotSent)
 _LAST_LOOK_SECONDS = 30.0
 
 
@@ -64,8 +62,12 @@ async def delete_study(run: Run, item: Item, warrant: Warrant) -> Outcome:
             return await _already_gone(run, item.key)
         except Changed as change:
             return await _changed(run, item.key, change)
+        except (Busy, OutOfTime):
+            # Another night others come before it: or one that alone takes too long would stop them for ever.
+            await _count_failure(run, item.key)
+            raise
         except (FailedByItself, DICOMwebError) as error:
-            if isinstance(error, _OF_THE_SERVICE):
+            if isinstance(error, DICOMwebError) and not await run.is_of_one_study(error):
                 raise
             return await _failed(run, item.key, error)
         return Outcome.DELETED
@@ -76,7 +78,7 @@ def _halting() -> Iterator[None]:
     """Turn what concerns more than one study into a halt."""
     try:
         yield
-    except (Halt, LeaseTaken, AzureError, *_OF_THE_SERVICE) as error:
+    except (Halt, LeaseTaken, AzureError, DICOMwebError) as error:
         halt = error if isinstance(error, Halt) else Halt(_halt_code(error))
         event("retention_halted", level=logging.ERROR, reason=halt.code, error=describe(error), at=place(error))
         raise halt from None
@@ -193,10 +195,7 @@ async def _changed(run: Run, key: StudyKey, change: Changed) -> Outcome:
 
 
 async def _failed(run: Run, key: StudyKey, error: Exception) -> Outcome:
-    row = await run.ledger.find(key)
-    failures = 1 if row is None else row.failures + 1
-    if row is not None:
-        await run.ledger.write([replace(row, failures=failures)])
+    failures = await _count_failure(run, key)
     code = error.code if isinstance(error, FailedByItself) else None
     event(
         "purge_failed",
@@ -207,3 +206,12 @@ async def _failed(run: Run, key: StudyKey, error: Exception) -> Outcome:
         at=place(error),
     )
     return Outcome.FAILED
+
+
+async def _count_failure(run: Run, key: StudyKey) -> int:
+    """Write down that a study could not be deleted, and return in how many runs in a row."""
+    row = await run.ledger.find(key)
+    if row is None:
+        return 1
+    await run.ledger.write([replace(row, failures=row.failures + 1)])
+    return row.failures + 1

@@ -22,6 +22,10 @@ _INTENTS: Final = "intents/"
 _NEEDED: Final = {"deletion_id", "partition", "study_instance_uid", "instances", "series", "etag", "intended_at"}
 
 
+class UnreadableIntent(Exception):
+    """An intent is there, and cannot be read: what was about to be deleted is not known."""
+
+
 def intent_name(key: StudyKey) -> str:
     """Return the name of a study's intent, whichever deletion it is of."""
     return f"{_INTENTS}{key.partition}/{key.uid}.json"
@@ -59,7 +63,7 @@ async def open_intents(clients: Clients) -> AsyncIterator[Record]:
     """Yield what killed runs have left.
 
     Raises:
-        FailedByItself: one is not as a run writes it.
+        UnreadableIntent: one is not as a run writes it.
         AzureError: storage failed.
     """
     container = clients.container(RETENTION_RECORDS)
@@ -76,7 +80,7 @@ def _read(content: bytes) -> Record:
             raise ValueError("not all of an intent")
         intended_at(intent)
     except (AttributeError, KeyError, TypeError, ValueError):
-        raise FailedByItself("intent_open") from None
+        raise UnreadableIntent from None
     return intent
 
 

@@ -7,10 +7,10 @@ from contextlib import aclosing
 from datetime import timedelta
 
 from purge_study.run import CLOCKS_APART, Run
-from shared.dicomweb import ChangeAction
-from shared.events import event
+from shared.dicomweb import ChangeAction, DICOMwebError
+from shared.events import describe, event, place
 
-from .intents import open_intents, remove_intent
+from .intents import UnreadableIntent, open_intents, remove_intent
 from .looking import is_gone, read_contents
 from .reasons import FailedByItself, Halt
 from .record import Ending, Record, intended_at, key_of
@@ -23,16 +23,27 @@ _ON_ITS_WAY = timedelta(minutes=5)
 async def resolve_open_intents(run: Run) -> None:
     """Bring to an end what a killed run began: a study that is gone gets its tombstone, one that is there stays.
 
+    One of which this cannot be told keeps its intent, and the event `purge_failed` says so: nothing deletes that study
+    meanwhile, and the others go on.
+
     Raises:
-        Halt: a deletion may be on its way still, or an intent or its study's metadata are no good: another run resolves
-            it, or somebody does.
-        DICOMwebError, AzureError: it cannot be told; nothing may be deleted then.
+        Halt: a deletion may be on its way still, or an intent is no good: another run resolves it, or somebody does.
+        DICOMwebError, AzureError: the service or the storage failed; nothing may be deleted then.
     """
     try:
         async for intent in open_intents(run.clients):
-            await _resolve(run, intent)
-    except FailedByItself:
+            await _try_to_resolve(run, intent)
+    except UnreadableIntent:
         raise _halted() from None
+
+
+async def _try_to_resolve(run: Run, intent: Record) -> None:
+    try:
+        await _resolve(run, intent)
+    except (FailedByItself, DICOMwebError) as error:
+        if isinstance(error, DICOMwebError) and not await run.is_of_one_study(error):
+            raise
+        event("purge_failed", level=logging.ERROR, reason="intent_open", error=describe(error), at=place(error))
 
 
 async def _resolve(run: Run, intent: Record) -> None:

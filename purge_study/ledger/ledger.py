@@ -35,6 +35,7 @@ class Progress:
         judged_by: hash of the policy by which all rows are judged; None before the first time.
         judging: hash of the policy by which rows are being judged anew, where that is not finished.
         judged_to: the row up to which they are, as the ledger orders them.
+        has_plan: whether a plan that counts was made from it: not yet, where it was made anew.
     """
 
     mark: datetime | None = None
@@ -42,6 +43,7 @@ class Progress:
     judged_by: str | None = None
     judging: str | None = None
     judged_to: str | None = None
+    has_plan: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,7 @@ class Ledger:
             judged_by=entity.get("judged_by"),
             judging=entity.get("judging"),
             judged_to=entity.get("judged_to"),
+            has_plan=entity.get("has_plan", False),
         )
 
     async def note(self, progress: Progress) -> None:
@@ -94,6 +97,12 @@ class Ledger:
         columns = {**asdict(progress), "mark": progress.mark and progress.mark.isoformat()}
         entity = {name: value for name, value in columns.items() if value is not None}
         await self._table.put([{"PartitionKey": PARTITION_KEY, "RowKey": keys.PROGRESS, **entity}])
+
+    async def note_plan(self) -> None:
+        """Write down that a plan that counts was made from it."""
+        progress = await self.progress()
+        if not progress.has_plan:
+            await self.note(replace(progress, has_plan=True))
 
     async def counts(self) -> Counts:
         """Return the counts."""

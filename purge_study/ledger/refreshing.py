@@ -15,7 +15,7 @@ from purge_study.rulebook.judging import judge_row
 from purge_study.rulebook.rulebook import Rulebook
 from purge_study.run import Run
 from shared import clock
-from shared.dicomweb import AccessDenied, Busy, InvalidResponse, StatusError
+from shared.dicomweb import DICOMwebError
 from shared.events import describe, event
 
 from .chunks import in_chunks
@@ -116,7 +116,7 @@ async def _read_all(run: Run, some: Collection[StudyKey], keywords: frozenset[st
     results = await asyncio.gather(*(read_or_miss(run, key, keywords) for key in some), return_exceptions=True)
     readings: dict[StudyKey, Reading | None] = {}
     for key, result in zip(some, results, strict=True):
-        if isinstance(result, InvalidResponse | StatusError) and not isinstance(result, AccessDenied | Busy):
+        if isinstance(result, DICOMwebError) and await run.is_of_one_study(result):
             event("study_unreadable", level=logging.ERROR, error=describe(result))
         elif isinstance(result, BaseException):
             raise result

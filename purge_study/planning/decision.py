@@ -31,8 +31,8 @@ class Circumstances:
         brakes: of the policy.
         memory: of the nights before.
         obstacles: codes of what keeps anything from being deleted (`wording.OBSTACLES`).
-        reports: codes of what makes tonight a report: `list_changed`. The mode, a first run and a changed policy are
-            found here.
+        reports: codes of what makes tonight a report: `list_changed`, `ledger_new`. The mode, a first run and a changed
+            policy are found here.
         approved: plans that somebody approved, and may still be carried out.
     """
 

@@ -106,6 +106,11 @@ REPORTS: Final = {
         "of lists yet, as after a new LEDGER_KEY.",
         "See that this was meant. From the next run on, studies go as PURGE_MODE says.",
     ),
+    "ledger_new": (
+        "The ledger was made anew, and knows nothing of the studies that were deleted before: their dates no longer "
+        "keep those that the same patients still have. Newly due: {newly_due} of {studies} studies.",
+        "Read what goes by it. From the next run on it goes as PURGE_MODE says, {per_night} a night at most.",
+    ),
     "mode_report": (
         "PURGE_MODE is report.",
         "To have studies deleted, set it to approve or delete.",

@@ -13,6 +13,7 @@ import pytest
 from purge_study.ledger import refreshing
 from purge_study.ledger.folding import fold
 from purge_study.ledger.ledger import Counts
+from purge_study.ledger.reading import read_study
 from purge_study.ledger.refreshing import judge_all_anew, judge_patients, refresh
 from purge_study.ledger.row import StudyKey
 from purge_study.policy.facts import Values
@@ -70,6 +71,13 @@ async def last_days(run: Run, *keys: StudyKey) -> list[date | None]:
     """Return until when studies are kept."""
     rows = [await run.ledger.find(key) for key in keys]
     return [row.judgement.keep_until if row and row.judgement else None for row in rows]
+
+
+async def test_the_partition_is_named(archive: Archive) -> None:
+    """Where the service seemed to have no partitions, a study of one is asked for, and would be deleted, there."""
+    key = archive.store(sample_of("1"))
+    async with archive.run() as run:
+        assert await read_study(replace(run, partitions=()), key, ())
 
 
 async def test_what_is_read(archive: Archive) -> None:

@@ -8,18 +8,24 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from secrets import token_hex
+from typing import Any
 
 import pytest
 from azure.core.exceptions import ResourceExistsError
 from azure.storage.blob import BlobServiceClient
 
+from purge_study.executing import execute
+from purge_study.executing.intents import intent_name
+from purge_study.executing.vault import copy_to_vault
+from purge_study.ledger.hashing import Hasher
 from purge_study.ledger.row import StudyKey
 from purge_study.night import run_night
+from purge_study.run import Run
 from shared import clock
 from shared.clients import Clients
-from shared.dicomweb import DICOMwebClient
+from shared.dicomweb import Busy, DICOMwebClient, DICOMwebError, InvalidResponse, ResponseLost, StatusError
 from shared.settings import OWN_CONTAINERS, RETENTION_POLICY, RETENTION_RECORDS, load
-from tests.component.archive import Archive, archive_in, sample_of
+from tests.component.archive import Archive, archive_in, out_of_time, sample_of
 from tests.component.executing.deleting_process import without_pauses
 
 POLICY = """
@@ -171,3 +177,103 @@ async def test_another_key(nights: Nights) -> None:
     nights.archive.wait(days=7 * 365)
     await nights.night(LEDGER_KEY=token_hex())
     assert nights.has(key)
+
+
+def fails(patch: pytest.MonkeyPatch, key: StudyKey, error: DICOMwebError) -> None:
+    """Have the service fail for one study, whenever its metadata are asked for."""
+    read = DICOMwebClient.read_study_metadata
+
+    async def read_others(client: DICOMwebClient, take: Any, *, study_instance_uid: str) -> Any:
+        if study_instance_uid == key.uid:
+            raise error
+        return await read(client, take, study_instance_uid=study_instance_uid)
+
+    patch.setattr(DICOMwebClient, "read_study_metadata", read_others)
+
+
+def overdue(nights: Nights) -> list[StudyKey]:
+    """Store two studies that are due at once, the longest overdue first."""
+    policy = POLICY.replace("keep_years = 5", 'keep_years = 5\nfrom = ["study_date"]')
+    nights.write("policy.toml", policy + "min_age_days = 0\n")
+    return [nights.archive.store(sample_of(day, day)) for day in ("20100305", "20110305")]
+
+
+FAILURES = [StatusError("", 500), Busy("", 504), ResponseLost(), InvalidResponse()]
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+async def test_one_that_cannot_be_read(nights: Nights, monkeypatch: pytest.MonkeyPatch, failure: DICOMwebError) -> None:
+    """A study that the service never gives, be it for a gateway's 504, stops no other."""
+    fails(monkeypatch, nights.archive.store(sample_of("1", "20100305")), failure)
+    other = nights.archive.store(sample_of("2", "20110305"))
+    await nights.night()
+    nights.archive.wait(days=6 * 365)
+    await nights.night()
+    assert not nights.has(other)
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+async def test_one_that_cannot_be_read_any_more(
+    nights: Nights, monkeypatch: pytest.MonkeyPatch, failure: DICOMwebError
+) -> None:
+    """The longest overdue study, where it is that, comes last after three nights."""
+    key, other = overdue(nights)
+    await nights.night()
+    fails(monkeypatch, key, failure)
+    for _ in range(4):
+        await nights.night()
+    assert nights.has(key)
+    assert not nights.has(other)
+
+
+async def test_one_that_takes_longer_than_a_night(nights: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A study that cannot be copied within a run's time comes last after three nights, and stops no other."""
+    key, other = overdue(nights)
+    await nights.night()
+
+    async def copy_others(run: Run, study: StudyKey, *what: Any, **more: Any) -> Any:
+        return await copy_to_vault(out_of_time(run) if study == key else run, study, *what, **more)
+
+    monkeypatch.setattr(execute, "copy_to_vault", copy_others)
+    for _ in range(4):
+        await nights.night()
+    assert nights.has(key)
+    assert not nights.has(other)
+
+
+async def test_one_whose_deletion_nobody_can_tell(nights: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A study that cannot be read since its deletion failed keeps its intent; the others go on."""
+    key = nights.archive.store(sample_of("1", "20100305"))
+    await nights.night()
+    nights.archive.wait(days=6 * 365)
+
+    async def fail(_: DICOMwebClient, **__: Any) -> None:
+        fails(monkeypatch, key, StatusError("", 500))
+        raise StatusError("", 500)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DICOMwebClient, "delete_study", fail)
+        await nights.night()
+    other = nights.archive.store(sample_of("2", "20110305"))
+    await nights.night()
+    nights.archive.wait(days=6 * 365)
+    await nights.night()
+    assert not nights.has(other)
+    assert nights.blobs.get_blob_client(RETENTION_RECORDS, intent_name(key)).exists()
+
+
+async def test_the_table_is_deleted(nights: Nights) -> None:
+    """A ledger that is made anew has forgotten whose studies were purged when: its first plan is a report."""
+    nights.write("policy.toml", POLICY + "per_night = 1\n")
+    keys = [nights.archive.store(sample_of(patient, "20100305")) for patient in "12"]
+    await nights.night()
+    nights.archive.wait(days=6 * 365)
+    await nights.night()
+    nights.archive.wait(days=1)
+    async with nights.clients() as clients:
+        assert clients.tables is not None
+        await clients.tables.delete_table(f"RetentionLedger{Hasher(nights.settings['LEDGER_KEY']).key_id}")
+    await nights.night()
+    assert sum(map(nights.has, keys)) == 1
+    await nights.night()
+    assert not any(map(nights.has, keys))

@@ -287,7 +287,7 @@ def test_the_words_have_the_figures() -> None:
 def test_every_code_has_its_words() -> None:
     """Nobody is left with a code alone."""
     assert set(OBSTACLES) < wording.OBSTACLES.keys()
-    assert wording.REPORTS.keys() == {"first_run", "policy_changed", "list_changed", "mode_report"}
+    assert wording.REPORTS.keys() == {"first_run", "policy_changed", "list_changed", "ledger_new", "mode_report"}
 
 
 @pytest.mark.parametrize("code", [*wording.REPORTS, *wording.OBSTACLES, *wording.BRAKES, *wording.WAITS])
