@@ -11,6 +11,8 @@ POLICY ?=
 # What the bearer of a token may do: make token ROLE=reader
 ROLE ?= owner
 RUN = $(VENV)/bin/python
+# Tests start Python some hundred times: what it has compiled is kept, whatever the shell says.
+unexport PYTHONDONTWRITEBYTECODE
 
 help:
 	@echo "make demo    watch the app do its three jobs on real files, in about a minute"
