@@ -54,7 +54,7 @@ def free_port() -> Callable[[], int]:
 @pytest.fixture(scope="session")
 def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The connection string of a real Azurite with a folder of its own, shared by all that this process runs."""
-    with Azurite(tmp_path_factory.mktemp("azurite")) as running:
+    with Azurite(tmp_path_factory.mktemp("azurite"), in_memory=True) as running:
         yield running.connection_string
 
 
