@@ -139,18 +139,24 @@ class Deletions:
         path = f"/partitions/{partition}/studies"
         assert self.service.http.put(path, content=sample.content, headers=headers).status_code == 200
 
-    async def due(self, *samples: Sample, partition: str = HERE) -> Victim:
-        """Store a study that is long due, the same one in another partition, and have the ledger know both."""
+    async def due(self, *samples: Sample, partition: str = HERE, warrant: Warrant | None = None) -> Victim:
+        """Store a study that is long due, the same one in another partition, and have the ledger know both.
+
+        Args:
+            samples: its instances; one, if there are none.
+            partition: where it is.
+            warrant: whose rules are still those that stand; without it they are read.
+        """
         samples = samples or (of_long_ago(),)
         for one in (partition, ELSEWHERE):
             self.store(*samples, partition=one)
         keys = [StudyKey(one, samples[0].study) for one in dict.fromkeys((partition, ELSEWHERE))]
-        rows = await self.read(*keys)
+        rows = await self.read(*keys, warrant=warrant)
         return Victim(self, samples, item_of(rows[0]))
 
-    async def read(self, *keys: StudyKey) -> list[Row]:
-        """Have the ledger read and judge studies, as of one patient, and return them."""
-        run, rulebook = await self.look(), (await self.warrant()).rulebook
+    async def read(self, *keys: StudyKey, warrant: Warrant | None = None) -> list[Row]:
+        """Have the ledger read and judge studies, as of one patient and as `due` does, and return them."""
+        run, rulebook = await self.look(), (warrant or await self.warrant()).rulebook
         keywords = needed_keywords(rulebook.policy)
         rows = [Row(key, LONG_AGO, await read_study(run, key, keywords)) for key in keys]
         today = local_day(rulebook.policy, clock.now())
@@ -159,22 +165,24 @@ class Deletions:
         return judged
 
     async def look(self) -> Run:
-        """Return the run past the gateway; its ledger is opened anew, since each takes itself for the only one."""
+        """Return the run past the gateway, for who writes: each ledger takes itself for the only one that does."""
         assert self.own is not None
         return replace(self.own, ledger=await Ledger.open(self.own.clients))
 
     async def row(self, key: StudyKey) -> Row | None:
         """Return what the ledger has of a study."""
-        return await (await self.look()).ledger.find(key)
+        assert self.own is not None
+        return await self.own.ledger.find(key)
 
     async def marked(self) -> set[StudyKey]:
         """Return which studies are to be read again."""
-        return {key async for key in (await self.look()).ledger.marked()}
+        assert self.own is not None
+        return {key async for key in self.own.ledger.marked()}
 
     async def warrant(self) -> Warrant:
         """Return one by the rules as they stand now."""
-        run = await self.look()
-        return Warrant(await read_rulebook(run.clients, run.hasher), "2026-01-01", "0" * 64)
+        assert self.own is not None
+        return Warrant(await read_rulebook(self.own.clients, self.own.hasher), "2026-01-01", "0" * 64)
 
     async def run(self, *victims: Victim, warrant: Warrant | None = None, fault: Fault | None = None) -> list[Outcome]:
         """Have a run delete studies, over the gateway."""
@@ -211,7 +219,7 @@ class Deletions:
 
     async def steps(self, warrant: Warrant, *samples: Sample) -> tuple[int, int]:
         """Return which of a run's requests is the first that writes, and which deletes the study."""
-        assert await self.run(await self.due(*samples), warrant=warrant) == [Outcome.DELETED]
+        assert await self.run(await self.due(*samples, warrant=warrant), warrant=warrant) == [Outcome.DELETED]
         steps = self.gateway.steps
         first = next(step.number for step in steps if step.method == "PUT" and "/dicom-vault/" in step.path)
         [number] = [step.number for step in steps if step.method == "DELETE" and step.target == SERVICE]
@@ -302,9 +310,9 @@ class Victim:
         """Return all that is in the vault of it."""
         return self.deletions.blobs(VAULT, f"{self.key.partition}/{self.key.uid}/")
 
-    async def planned_anew(self) -> Victim:
-        """Have the ledger read it again, and return it with its line in another plan."""
-        [row] = await self.deletions.read(self.key)
+    async def planned_anew(self, warrant: Warrant | None = None) -> Victim:
+        """Have the ledger read it again, as `due` does, and return it with its line in another plan."""
+        [row] = await self.deletions.read(self.key, warrant=warrant)
         return replace(self, item=item_of(row))
 
     def check_untouched(self) -> None:
@@ -315,8 +323,9 @@ class Victim:
 
     def check_meanwhile(self) -> None:
         """See what must hold at any time: what is gone has a tombstone or an intent, what is there no tombstone."""
-        assert self.is_there or self.tombstone or self.intent
-        assert not (self.is_there and self.tombstone)
+        is_there, tombstone = self.is_there, self.tombstone
+        assert is_there or tombstone or self.intent
+        assert not (is_there and tombstone)
         self._check_others()
 
     async def check_deleted(self) -> dict[str, Any]:
@@ -355,10 +364,11 @@ async def bring_to_an_end(deletions: Deletions, warrant: Warrant, victims: list[
     with pytest.MonkeyPatch.context() as patch:
         later(patch)
         await deletions.resolve()
+    assert deletions.blobs(RETENTION_RECORDS, "intents/") == {}
+    there = [victim for victim in victims if victim.is_there]
     for victim in victims:
-        assert victim.intent is None
-        assert victim.is_there == (victim.tombstone is None)
-    left = [await victim.planned_anew() for victim in victims if victim.is_there]
+        assert (victim in there) == (victim.tombstone is None)
+    left = [await victim.planned_anew(warrant) for victim in there]
     await deletions.run(*left, warrant=warrant)
     for victim in victims:
         await victim.check_deleted()

@@ -43,7 +43,7 @@ async def test_each_request_fails(deletions: Deletions, name: str) -> None:
     for number in chain(questions if name == "404" else (), count(first)):
         if name == "204 without it" and number not in of_service and number <= of_service[-1]:
             continue  # nothing else is struck by it
-        victim = await deletions.due()
+        victim = await deletions.due(warrant=warrant)
         struck.append(victim)
         with suppress(Halt, AzureError, LeaseTaken):
             await deletions.run(victim, warrant=warrant, fault=FAULTS[name](number))
@@ -110,7 +110,7 @@ async def test_something_happens_before_each_request(deletions: Deletions, name:
     for number in (1, *range(last - EARLY, last + 1)):  # of the many requests before, one will do
         deletions.begin()
         warrant = await deletions.warrant()
-        victim = await deletions.due()
+        victim = await deletions.due(warrant=warrant)
         happening = Fault(number, Moment.BEFORE, meanwhile=lambda victim=victim: act(victim))  # type: ignore[misc]
         assert await _ending(deletions.run(victim, warrant=warrant, fault=happening)) in endings, number
         victim.check_untouched()
@@ -126,7 +126,7 @@ async def test_not_deleted_although_the_service_says_so(deletions: Deletions, ti
     """
     warrant = await deletions.warrant()
     deletion = await deletions.number_of_deletion(warrant)
-    victim = await deletions.due()
+    victim = await deletions.due(warrant=warrant)
     lie = Fault(deletion, Moment.BEFORE, status=204, times=times, target=SERVICE)
     assert await deletions.run(victim, warrant=warrant, fault=lie) == [Outcome.FAILED]
     victim.check_untouched()
@@ -137,7 +137,7 @@ async def test_somebody_else_is_faster(deletions: Deletions) -> None:
     """A study that somebody else deletes at the last moment gets a tombstone that does not claim it."""
     warrant = await deletions.warrant()
     deletion = await deletions.number_of_deletion(warrant)
-    victim = await deletions.due()
+    victim = await deletions.due(warrant=warrant)
 
     def delete() -> None:
         assert deletions.service.delete(f"/partitions/{HERE}/studies/{victim.key.uid}") == 204
@@ -152,7 +152,7 @@ async def test_no_right_to_delete(deletions: Deletions, status: int, times: int)
     """An identity that may not delete ends the run at once, even if it may look; the intent is taken back."""
     warrant = await deletions.warrant()
     deletion = await deletions.number_of_deletion(warrant)
-    victims = [await deletions.due(), await deletions.due()]
+    victims = [await deletions.due(warrant=warrant), await deletions.due(warrant=warrant)]
     denied = Fault(deletion, Moment.BEFORE, status=status, times=times, target=SERVICE)
     with pytest.raises(Halt, match="service_denies"):
         await deletions.run(*victims, warrant=warrant, fault=denied)
@@ -167,7 +167,7 @@ async def test_throttled_at_the_deletion(deletions: Deletions) -> None:
     """A deletion is sent once: what was looked at before it may be otherwise by the second time."""
     warrant = await deletions.warrant()
     deletion = await deletions.number_of_deletion(warrant)
-    victim = await deletions.due()
+    victim = await deletions.due(warrant=warrant)
     throttled = Fault(deletion, Moment.BEFORE, status=503)
     with pytest.raises(Halt, match="service_busy"):
         await deletions.run(victim, warrant=warrant, fault=throttled)
@@ -178,7 +178,7 @@ async def test_throttled_at_the_deletion(deletions: Deletions) -> None:
 async def test_one_that_fails_does_not_stop_the_others(deletions: Deletions) -> None:
     """A study whose instance cannot be read is left for the next run; the one after it goes."""
     warrant = await deletions.warrant()
-    victims = [await deletions.due(), await deletions.due()]
+    victims = [await deletions.due(warrant=warrant), await deletions.due(warrant=warrant)]
     broken = {"fault": "status", "kind": "retrieve", "status": 500, "requests": 3}
     deletions.inject(broken)
     assert await deletions.run(*victims, warrant=warrant) == [Outcome.FAILED, Outcome.DELETED]
@@ -192,7 +192,7 @@ async def test_one_that_fails_does_not_stop_the_others(deletions: Deletions) -> 
 async def test_two_runs_at_once(deletions: Deletions) -> None:
     """One of them has the lease; the other does not even begin."""
     warrant = await deletions.warrant()
-    victim = await deletions.due()
+    victim = await deletions.due(warrant=warrant)
     runs = [deletions.run(victim, warrant=warrant) for _ in range(2)]
     results = await asyncio.gather(*runs, return_exceptions=True)
     assert [Outcome.DELETED] in results
@@ -205,7 +205,7 @@ async def test_lease_lost_before_the_deletion(deletions: Deletions) -> None:
     warrant = await deletions.warrant()
     deletion = await deletions.number_of_deletion(warrant)
     for number in (deletion - EARLY, deletion - 5, deletion - 4):
-        victim = await deletions.due()
+        victim = await deletions.due(warrant=warrant)
         losing = Fault(number, Moment.BEFORE, meanwhile=deletions.let_lease_end)
         with pytest.raises(Halt, match="lease_lost"):
             await deletions.run(victim, warrant=warrant, fault=losing)

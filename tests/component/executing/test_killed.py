@@ -24,7 +24,7 @@ async def test_killed_at_each_request(deletions: Deletions) -> None:
     killed: list[Victim] = []
 
     async def kill(fault: Fault) -> Step | None:
-        killed.append(await deletions.due())
+        killed.append(await deletions.due(warrant=warrant))
         step = _kill(deletions, fault, warrant, killed[-1])
         killed[-1].check_meanwhile()
         return step
@@ -71,7 +71,7 @@ def _kill(deletions: Deletions, fault: Fault, warrant: Warrant, *victims: Victim
 
 async def _left(deletions: Deletions, warrant: Warrant, at: int, moment: Moment) -> Victim:
     """Return a study whose deletion a run was sending when it died: before it had taken effect, or after."""
-    victim = await deletions.due()
+    victim = await deletions.due(warrant=warrant)
     await deletions.die(victim, warrant, at, moment)
     assert victim.is_there == (moment is Moment.BEFORE)
     assert victim.intent
