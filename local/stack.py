@@ -80,6 +80,7 @@ class Stack:
         dicom_options: of `python -m local.dicom_service`, such as `--partitions`.
         role: what the app's tokens allow it at the DICOM service; those of `token` allow everything.
         settings: environment variables of the app; they win over those that the stack would set.
+        in_memory: have storage keep nothing on disk.
         say: receives a line of progress.
     """
 
@@ -97,6 +98,7 @@ class Stack:
         dicom_options: Sequence[str] = (),
         role: tokens.Role = "owner",
         settings: Mapping[str, str] | None = None,
+        in_memory: bool = False,
         say: Callable[[str], None] = lambda line: None,
     ) -> None:
         self.folder = folder
@@ -117,7 +119,7 @@ class Stack:
         self._role = role
         self._settings = settings or {}
         self._say = say
-        self._azurite = Azurite(folder, first_port=self.ports.azurite)
+        self._azurite = Azurite(folder, first_port=self.ports.azurite, in_memory=in_memory)
         self._parts: list[Part] = []
 
     def __enter__(self) -> Self:

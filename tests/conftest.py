@@ -67,7 +67,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """
     settings = {"APPROVAL_KEY": APPROVAL_KEY}
     folder = tmp_path_factory.mktemp("stack")
-    with Stack(folder, auth=True, cors=[VIEWERS_ORIGIN], poll_seconds=0.25, settings=settings) as running:
+    cors = [VIEWERS_ORIGIN]
+    with Stack(folder, auth=True, cors=cors, poll_seconds=0.25, settings=settings, in_memory=True) as running:
         yield running
 
 
@@ -76,7 +77,7 @@ def partitioned_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stac
     """Another one, whose DICOM service has partitions; each test has some of its own."""
     folder = tmp_path_factory.mktemp("partitioned")
     # Nothing is dropped there: it need not look for work.
-    with Stack(folder, auth=True, poll_seconds=5, dicom_options=["--partitions"]) as running:
+    with Stack(folder, auth=True, poll_seconds=5, dicom_options=["--partitions"], in_memory=True) as running:
         yield running
 
 

@@ -46,7 +46,7 @@ HOUR = timedelta(hours=1)
 @pytest.fixture(scope="module")
 def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """An account of this module's own: what is looked at is all of it."""
-    with Azurite(tmp_path_factory.mktemp("reconcile")) as running_one:
+    with Azurite(tmp_path_factory.mktemp("reconcile"), in_memory=True) as running_one:
         yield running_one.connection_string
 
 

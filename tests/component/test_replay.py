@@ -37,7 +37,7 @@ from tests.dicom_samples import Sample, new_uid
 @pytest.fixture(scope="module")
 def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """An account of this module's own: whether it adds up is asked of all of it."""
-    with Azurite(tmp_path_factory.mktemp("replay")) as running:
+    with Azurite(tmp_path_factory.mktemp("replay"), in_memory=True) as running:
         yield running.connection_string
 
 

@@ -57,7 +57,7 @@ from tests.purged import Purged
 @pytest.fixture(scope="module")
 def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """An account of this module's own: whether it adds up is asked of all of it."""
-    with Azurite(tmp_path_factory.mktemp("restore")) as running:
+    with Azurite(tmp_path_factory.mktemp("restore"), in_memory=True) as running:
         yield running.connection_string
 
 

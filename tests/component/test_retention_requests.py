@@ -53,7 +53,7 @@ Start = Callable[..., AbstractAsyncContextManager[Asked]]
 @pytest.fixture(scope="module")
 def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """An account of this module's own: all plans in it are listed."""
-    with Azurite(tmp_path_factory.mktemp("retention")) as running:
+    with Azurite(tmp_path_factory.mktemp("retention"), in_memory=True) as running:
         yield running.connection_string
 
 

@@ -47,7 +47,7 @@ REFUSAL = b"<Error><Code>OutOfRangeInput</Code><Message>One of the inputs is out
 @pytest.fixture(scope="module")
 def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """An account of this module's own: a sweep looks at all of an inbox."""
-    with Azurite(tmp_path_factory.mktemp("sweep")) as running:
+    with Azurite(tmp_path_factory.mktemp("sweep"), in_memory=True) as running:
         yield running.connection_string
 
 
