@@ -8,8 +8,11 @@ from typing import Final
 from bench.results import Row
 from bench.turns import Bench
 
-from . import store
+from . import pages, retrieve, search, store
 
 PATHS: Final[Mapping[str, Callable[[Bench], Iterator[Row]]]] = {
     "store": store.measure,
+    "search": search.measure,
+    "pages": pages.measure,
+    "retrieve": retrieve.measure,
 }

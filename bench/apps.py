@@ -1,0 +1,72 @@
+"""Function apps under the local functions host: ours before some DICOM service, and one that does nothing."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.programs import ROOT
+from local.ports import HOST, free_ports, is_free
+from local.process import Part, stop
+from local.stack import READY_SECONDS, Stack
+
+_HELLO = ROOT / "bench/rivals/hello_app"
+
+
+@dataclass(frozen=True)
+class App:
+    """A running app.
+
+    Args:
+        url: below which its routes are.
+        headers: that open it.
+        pid: of the functions host, whose process is the app's, too.
+    """
+
+    url: str
+    headers: Mapping[str, str]
+    pid: int
+
+
+@contextmanager
+def our_app(folder: Path, service: str) -> Iterator[App]:
+    """Run our app, asking for function keys as in Azure, with tokens for the service.
+
+    Args:
+        folder: for its data and its logs.
+        service: the address of the DICOM service, with the version.
+    """
+    with Stack(folder, auth=True, settings={"DICOM_SERVICE_URL": service}) as stack:
+        yield App(stack.app_url, {"x-functions-key": stack.function_key}, stack.part("app").pid)
+
+
+@contextmanager
+def hello_app(folder: Path) -> Iterator[App]:
+    """Run an app that answers searches with a few bytes: what is left is the host's, and the extension's.
+
+    Args:
+        folder: for its log.
+    """
+    port = free_ports(1)
+    command = [sys.executable, "-m", "local.functions_host", "--port", str(port), "--app", str(_HELLO)]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHON_ENABLE_INIT_INDEXING": "1"}
+    part = Part("hello", command, log=folder / "hello.log", environment=environment, folder=ROOT)
+    try:
+        _wait_for(port, part)
+        yield App(f"http://{HOST}:{port}/api", {}, part.pid)
+    finally:
+        stop([part])
+
+
+def _wait_for(port: int, part: Part) -> None:
+    until = time.monotonic() + READY_SECONDS
+    while is_free(port):
+        part.check()
+        if time.monotonic() > until:
+            raise RuntimeError(part.tail())
+        time.sleep(0.05)

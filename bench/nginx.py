@@ -1,0 +1,113 @@
+"""nginx, as the DICOM service that answers from files, and as a proxy before it; one worker each."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from bench.canned import MULTIPART
+from local.ports import HOST, free_ports, is_free
+
+_CONFIGURATION: Final = """
+daemon off;
+master_process off; # one process, which may read what we may
+error_log {folder}/error.log;
+pid {folder}/nginx.pid;
+events {{ worker_connections 1024; }}
+http {{
+    access_log off;
+    sendfile on;
+    tcp_nopush on;
+    keepalive_requests 100000000;
+    open_file_cache max=100;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    {servers}
+}}
+"""
+# A search that there is no page for is the bench's mistake: it shall not look like an answer.
+_SERVICE: Final = """
+    server {{
+        listen {port};
+        root {folder};
+        location = /v2/studies {{
+            default_type application/dicom+json;
+            try_files /page-$arg_limit-$arg_offset.json =500;
+        }}
+        location /v2/studies/ {{
+            default_type '{multipart}';
+            location ~ /instances/ {{ try_files /instance =404; }}
+            location ~ /series/ {{ try_files /series =404; }}
+            try_files /study =404;
+        }}
+    }}
+"""
+_PROXY: Final = """
+    upstream service {{ server {service}; keepalive 64; }}
+    server {{
+        listen {port};
+        location / {{
+            proxy_pass http://service;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_max_temp_file_size 0;
+        }}
+    }}
+"""
+_READY_SECONDS: Final = 10.0
+
+
+@contextmanager
+def nginx_service(program: str, folder: Path) -> Iterator[str]:
+    """Run a DICOM service that answers from `page-LIMIT-OFFSET.json`, `instance`, `series` and `study`.
+
+    Args:
+        program: nginx.
+        folder: has the files.
+    """
+    port = free_ports(1)
+    with _running(program, folder, port, _SERVICE.format(port=f"{HOST}:{port}", folder=folder, multipart=MULTIPART)):
+        yield f"http://{HOST}:{port}/v2"
+
+
+@contextmanager
+def nginx_proxy(program: str, folder: Path, service: str) -> Iterator[str]:
+    """Run a proxy before a service, and give what stands for its address.
+
+    Args:
+        program: nginx.
+        folder: for its own files.
+        service: the address of the service, with the version.
+    """
+    port = free_ports(1)
+    address = service.removeprefix("http://").removesuffix("/v2")
+    with _running(program, folder, port, _PROXY.format(port=f"{HOST}:{port}", service=address)):
+        yield f"http://{HOST}:{port}/v2"
+
+
+@contextmanager
+def _running(program: str, folder: Path, port: int, servers: str) -> Iterator[None]:
+    folder.mkdir(exist_ok=True)
+    configuration = folder / "nginx.conf"
+    configuration.write_text(_CONFIGURATION.format(folder=folder, servers=servers))
+    with subprocess.Popen([program, "-e", folder / "error.log", "-c", configuration]) as process:
+        try:
+            _wait_for(port, process)
+            yield
+        finally:
+            process.terminate()
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    until = time.monotonic() + _READY_SECONDS
+    while is_free(port):
+        if process.poll() is not None or time.monotonic() > until:
+            raise RuntimeError("nginx does not listen: its error.log says why")
+        time.sleep(0.02)
