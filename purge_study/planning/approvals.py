@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -16,7 +16,6 @@ from azure.storage.blob.aio import BlobClient
 
 from shared.clients import Clients
 from shared.events import event
-from shared.problems import Refused
 from shared.settings import RETENTION_RECORDS
 from shared.small_blobs import read_whole, upload_json
 
@@ -27,14 +26,18 @@ APPROVALS: Final = "approvals/"
 _CLOCKS_DIFFER = timedelta(minutes=5)
 
 
-# Code → status, what it means.
-REFUSALS: Final[Mapping[str, tuple[int, str]]] = {
-    "no-such-plan": (404, "There is no such plan."),
-    "hash-differs": (409, "The hash is not that of the plan."),
-    "count-differs": (409, "The count is not that of the studies that the plan would have deleted."),
-    "plan-too-old": (409, "The plan is too old to be approved; approve a newer one."),
-    "already-approved": (409, "The plan has been approved already."),
-}
+class NotApprovable(Exception):
+    """A plan cannot be approved, or not like this.
+
+    Args:
+        code: why: `no-such-plan`, `hash-differs`, `count-differs`, `plan-too-old`, `already-approved`.
+        first: the approval that there is already, if it can be read.
+    """
+
+    def __init__(self, code: str, first: Approval | None = None) -> None:
+        super().__init__(code)
+        self.code = code
+        self.first = first
 
 
 @dataclass(frozen=True)
@@ -85,13 +88,12 @@ async def approve(clients: Clients, plan_id: str, plan_hash: str, count: int, ap
         now: when.
 
     Raises:
-        Refused: by code: `no-such-plan` (404); 409: `hash-differs`, `count-differs`, `plan-too-old`
-            (it is older than APPROVAL_VALID_DAYS), `already-approved` (its members say by whom and when).
+        NotApprovable: what was typed is not the plan's, or it is older than APPROVAL_VALID_DAYS, or approved already.
         AzureError: storage failed.
     """
     _check_typed(await _read_plan(clients, plan_id), plan_hash, count)
     if _is_past(clients, made_at(plan_id), now):
-        raise _refused("plan-too-old")
+        raise NotApprovable("plan-too-old")
     approval = Approval(plan_id, plan_hash, count, approver, now)
     await _write_once(clients, approval)
     return approval
@@ -121,22 +123,17 @@ async def find_approval(clients: Clients, plan_id: str) -> Approval | None:
     return None if written is None else _from_json(written.content)
 
 
-def _refused(code: str, members: Mapping[str, object] | None = None) -> Refused:
-    status, title = REFUSALS[code]
-    return Refused(status, code, title, members=members)
-
-
 def _check_typed(plan: bytes, plan_hash: str, count: int) -> None:
     if hashlib.sha256(plan).hexdigest() != plan_hash:
-        raise _refused("hash-differs")
+        raise NotApprovable("hash-differs")
     if read_lines(plan)[0]["to_delete"] != count:
-        raise _refused("count-differs")
+        raise NotApprovable("count-differs")
 
 
 async def _read_plan(clients: Clients, plan_id: str) -> bytes:
     plan = await read_whole(_blob(clients, PLANS, f"{plan_id}.jsonl")) if made_at(plan_id) else None
     if plan is None:
-        raise _refused("no-such-plan")
+        raise NotApprovable("no-such-plan")
     return plan.content
 
 
@@ -155,13 +152,12 @@ async def _write_once(clients: Clients, approval: Approval) -> None:
         raise await _approved_already(clients, approval.plan_id) from None
 
 
-async def _approved_already(clients: Clients, plan_id: str) -> Refused:
+async def _approved_already(clients: Clients, plan_id: str) -> NotApprovable:
     try:
         first = await find_approval(clients, plan_id)
     except ValueError:
         first = None
-    members = {"approver": first.approver, "approved_at": first.approved_at.isoformat()} if first else {}
-    return _refused("already-approved", members)
+    return NotApprovable("already-approved", first)
 
 
 async def _plans_with_approvals(clients: Clients, now: datetime) -> AsyncIterator[str]:
@@ -179,8 +175,9 @@ async def _find(clients: Clients, plan_id: str, now: datetime) -> Approved | Non
         if approval is None or _is_past(clients, approval.approved_at, now):
             return None
         return _approved(approval, await _read_plan(clients, approval.plan_id))
-    except (ValueError, Refused) as error:
-        event("approval_ignored", level=logging.WARNING, reason=error.code if isinstance(error, Refused) else "invalid")
+    except (ValueError, NotApprovable) as error:
+        reason = error.code if isinstance(error, NotApprovable) else "invalid"
+        event("approval_ignored", level=logging.WARNING, reason=reason)
         return None
 
 

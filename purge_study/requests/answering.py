@@ -9,7 +9,7 @@ from azure.core.exceptions import AzureError
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
-from purge_study.planning import approvals
+from purge_study.planning.approvals import Approval, NotApprovable
 from purge_study.records.restored import UnreadableRecord
 from purge_study.rulebook.rulebook import RulebookFault
 from shared import answering
@@ -19,7 +19,11 @@ from shared.settings import Settings
 
 # Code → status, what it means.
 REFUSALS: Final[Mapping[str, tuple[int, str]]] = {
-    **approvals.REFUSALS,
+    "no-such-plan": (404, "There is no such plan."),
+    "hash-differs": (409, "The hash is not that of the plan."),
+    "count-differs": (409, "The count is not that of the studies that the plan would have deleted."),
+    "plan-too-old": (409, "The plan is too old to be approved; approve a newer one."),
+    "already-approved": (409, "The plan has been approved already."),
     "invalid-body": (400, "The body is not the JSON object that this route takes."),
     "not-approved": (403, "The header x-approval-key does not hold the key that the app asks for."),
     "not-an-approver": (403, "Whoever asks this is not among those who may approve a plan."),
@@ -47,10 +51,16 @@ def refused(code: str, **members: object) -> Refused:
     return Refused(status, code, title, _RETRY_AFTER_SECONDS, members=members)
 
 
+def _by_whom(approval: Approval | None) -> dict[str, object]:
+    return {"approver": approval.approver, "approved_at": approval.approved_at.isoformat()} if approval else {}
+
+
 def _in_our_words(failure: Exception) -> Exception:
     match failure:
         case RulebookFault():
             return refused("rules-unusable", fault=failure.code, problems=failure.problems)
+        case NotApprovable():
+            return refused(failure.code, **_by_whom(failure.first))
         case UnreadableRecord():
             return refused("record-unreadable")
         case AzureError():
