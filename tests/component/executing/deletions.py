@@ -98,13 +98,16 @@ class Deletions:
                 )
                 service = ServiceClient(root)
                 with service.http:
-                    yield cls(
+                    deletions = cls(
                         storage,
                         service,
                         gateway,
                         _settings(connection_string, f"{root}/v2"),
                         _settings(through, dicom),
                     )
+                    for partition in (HERE, ELSEWHERE):
+                        deletions.store(of_long_ago(), partition=partition)  # a partition is there from its first store
+                    yield deletions
 
     @property
     def address(self) -> str:
