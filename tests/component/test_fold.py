@@ -198,10 +198,44 @@ async def test_late_instance(
     assert lines == [{"event": "purged_late_instance"}] * is_late
 
 
+@pytest.mark.parametrize(
+    "tombstone",
+    [
+        "a note",
+        "[]",
+        "{}",
+        '{"looked_at": "2000-01-01T00:00:00+00:00", "deleted_at": "yesterday", "series": {}}',
+        '{"looked_at": 2000, "deleted_at": 2001, "series": {}}',
+        '{"looked_at": "2000-01-01T00:00:00+00:00", "deleted_at": "2100-01-01T00:00:00+00:00", "series": []}',
+        '{"looked_at": "2000-01-01T00:00:00", "deleted_at": "2100-01-01T00:00:00", "series": {}}',
+    ],
+    ids=["text", "list", "empty", "no time", "number", "series", "no zone"],
+)
+async def test_a_tombstone_written_by_hand(archive: Archive, caplog: pytest.LogCaptureFixture, tombstone: str) -> None:
+    """What tells nothing of a deletion does not end the fold: it neither fails nor takes the instance for late."""
+    caplog.set_level(logging.INFO, "dicom_dropbox")
+    sample = sample_of("1")
+    key = archive.store(sample)
+    created = archive.created(sample)
+    archive.delete(sample.study_path)
+    archive.wait(days=1)
+    async with archive.run() as run:
+        await run.ledger.write([row(key, purged_at=created)])
+        await write_tombstone(run, key, tombstone)
+        await fold(run)
+        assert (await run.ledger.progress()).is_folded
+    assert caplog.messages == []
+
+
 async def bury(
     run: Run, key: StudyKey, looked_at: datetime, deleted_at: datetime, series: dict[str, list[str]]
 ) -> None:
     """Write a study's tombstone."""
     tombstone = {"looked_at": looked_at.isoformat(), "deleted_at": deleted_at.isoformat(), "series": series}
+    await write_tombstone(run, key, json.dumps(tombstone))
+
+
+async def write_tombstone(run: Run, key: StudyKey, content: str) -> None:
+    """Put anything in the place of a study's tombstone."""
     blob = run.clients.container(RETENTION_RECORDS).get_blob_client(tombstone_name(key.partition, key.uid))
-    await blob.upload_blob(json.dumps(tombstone), overwrite=True)
+    await blob.upload_blob(content, overwrite=True)
