@@ -51,6 +51,8 @@ class Fault:
         strike: called first; whoever waits for an answer then gets none, and the connection stays until he goes.
         meanwhile: called instead of all that, before the request is passed on as if nothing had happened.
         target: requests to this one of the gateway's targets alone; None means all.
+        method: requests of this method alone; None means all.
+        path: requests alone whose path, with its query, has this in it.
     """
 
     at: int
@@ -60,11 +62,14 @@ class Fault:
     strike: Callable[[], None] | None = None
     meanwhile: Callable[[], None] | None = None
     target: int | None = None
+    method: str | None = None
+    path: str = ""
 
     def is_for(self, step: Step, moment: Moment) -> bool:
         """Say whether a request is meant, at this moment."""
         is_meant = self.target in (None, step.target) and self.at <= step.number < self.at + self.times
-        return is_meant and moment is self.moment
+        is_such = self.method in (None, step.method) and self.path in step.path
+        return is_meant and is_such and moment is self.moment
 
 
 class Gateway:

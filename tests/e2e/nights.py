@@ -15,6 +15,19 @@ from shared.settings import RETENTION_POLICY, RETENTION_RECORDS, VAULT
 from tests.e2e.drop_box import DropBox, Instance, make_instance, wait_for
 from tests.e2e.service import Service
 
+_REFUSED = "retention_refused"
+_TOLD = (
+    _REFUSED,
+    "retention_halted",
+    "retention_busy",
+    "approval_ignored",
+    "purge_failed",
+    "purge_dropped",
+    "study_purged",
+    "study_unreadable",
+    "purged_late_instance",
+)
+
 
 @dataclass(frozen=True)
 class Night:
@@ -24,11 +37,13 @@ class Night:
         event: its line in the log.
         refusals: why nothing was deleted, by code.
         plan: the lines of its plan; none where there is no plan.
+        told: what else it said, by event and reason.
     """
 
     event: dict[str, Any]
     refusals: tuple[str, ...]
     plan: tuple[dict[str, Any], ...]
+    told: tuple[tuple[str, str | None], ...] = ()
 
     @property
     def due(self) -> list[str]:
@@ -43,12 +58,20 @@ class Nights:
         self.stack = stack
         self.box = DropBox(stack)
         self.service = Service(stack)
-        self._today = datetime.now(UTC)
+        self._ahead = timedelta()
 
     def set_time(self, now: datetime, *, settings: Mapping[str, str] | None = None) -> None:
         """Set the clocks of the app and of the DICOM service; with other settings of the app, if any are given."""
-        self._today = now
-        self.stack.set_clock((now - datetime.now(UTC)).total_seconds(), settings=settings)
+        self._ahead = now - datetime.now(UTC)
+        self.stack.set_clock(self._ahead.total_seconds(), settings=settings)
+
+    def later(self, by: timedelta, *, settings: Mapping[str, str] | None = None) -> None:
+        """Have some time go by; with other settings of the app, if any are given."""
+        self.set_time(self.now() + by, settings=settings)
+
+    def now(self) -> datetime:
+        """Return what both clocks show."""
+        return datetime.now(UTC) + self._ahead
 
     def store_on(self, day: datetime) -> None:
         """Set the clock of the DICOM service alone: what is stored from now on was received that day."""
@@ -56,7 +79,7 @@ class Nights:
 
     def next_night(self) -> Night:
         """Return what the night after leaves."""
-        self.set_time(self._today + timedelta(days=1))
+        self.later(timedelta(days=1))
         return self.night()
 
     def write(self, name: str, content: str | bytes) -> None:
@@ -80,12 +103,14 @@ class Nights:
 
     def night(self) -> Night:
         """Have the timer's function run, and return what it left."""
-        nights, refusals = self._nights(), len(self.box.events("retention_refused"))
+        nights, told = self._nights(), len(self._told())
         self.stack.fire("purge_study")
         [event] = wait_for(lambda: self._nights()[len(nights) :] or None, "the night has no end")
-        refused = [event["reason"] for event in self.box.events("retention_refused")[refusals:]]
+        said = [(each["event"], each.get("reason")) for each in self._told()[told:]]
+        refused = [str(reason) for name, reason in said if name == _REFUSED]
         lines = self.records(f"plans/{event['plan']}.jsonl").splitlines() if "plan" in event else []
-        return Night(event, tuple(refused), tuple(map(json.loads, lines)))
+        others = [each for each in said if each[0] != _REFUSED]
+        return Night(event, tuple(refused), tuple(map(json.loads, lines)), tuple(others))
 
     def records(self, name: str) -> bytes:
         """Return a blob of the records."""
@@ -96,13 +121,20 @@ class Nights:
         names = self._names(RETENTION_RECORDS, "tombstones/")
         return {name.rpartition("/")[2].removesuffix(".json"): json.loads(self.records(name)) for name in names}
 
+    def copies(self, study: str) -> list[str]:
+        """Return the names of the files of a study in the vault."""
+        return [name for name in self._names(VAULT, "") if f"/{study}/" in name and name.endswith(".dcm")]
+
     def vaulted(self, study: str) -> list[bytes]:
         """Return the files of a study in the vault."""
-        names = [name for name in self._names(VAULT, "") if f"/{study}/" in name and name.endswith(".dcm")]
-        return [self.box.storage.get_blob_client(VAULT, name).download_blob().readall() for name in names]
+        blobs = [self.box.storage.get_blob_client(VAULT, name) for name in self.copies(study)]
+        return [blob.download_blob().readall() for blob in blobs]
 
     def _nights(self) -> list[dict[str, Any]]:
         return self.box.events("retention_night", "retention_failed")
+
+    def _told(self) -> list[dict[str, Any]]:
+        return self.box.events(*_TOLD)
 
     def _names(self, container: str, prefix: str) -> list[str]:
         try:

@@ -138,15 +138,6 @@ def test_a_clock_that_is_wrong_by_a_year(nights: Nights) -> None:
     nights.set_time(DUE)
 
 
-def test_what_a_reader_may_not_delete(nights: Nights) -> None:
-    """A service that answers 403 to the first deletion is asked for no other."""
-    with_plain_policy(nights)
-    nights.service.inject(kind="delete", fault="status", status=403, requests=None)
-    night = nights.night()
-    assert night.event["deleted"] == 0
-    assert nights.box.events("retention_halted")[-1]["reason"] == "service_denies"
-
-
 def test_a_service_that_is_down(nights: Nights) -> None:
     """The night fails, with an event."""
     with_plain_policy(nights)
