@@ -189,6 +189,8 @@ async def _already_gone(run: Run, key: StudyKey) -> Outcome:
 
 
 async def _changed(run: Run, key: StudyKey, change: Changed) -> Outcome:
+    # Where nothing new is read of it, it is dropped again, and would take another's place each night.
+    await _count_failure(run, key)
     await run.ledger.mark({key: None})
     event("purge_dropped", reason=change.code)
     return Outcome.CHANGED

@@ -142,7 +142,8 @@ def _after_reading(row: Row, reading: Reading | None) -> Row | None:
     """Return a row after its study was read: one that was purged and is there has come back."""
     if reading is None:
         return row if row.purged_at else None
-    return replace(row, reading=reading, purged_at=None, has_late_instance=False)
+    failures = row.failures if reading == row.reading else 0
+    return replace(row, reading=reading, purged_at=None, failures=failures, has_late_instance=False)
 
 
 def _groups_of(rows: Iterable[Row | None]) -> set[str]:

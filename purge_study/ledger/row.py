@@ -90,7 +90,7 @@ class Row:
         judgement: by the policy of `judged_by`; None until it has been judged.
         judged_by: hash of that policy. Lists are not in it: they change daily, and concern few studies each time.
         purged_at: when retention deleted it; its dates count for the patient's other studies ever after.
-        failures: how many runs in a row could not delete it.
+        failures: how many runs in a row could not delete it, while what was read of it stayed the same.
         has_late_instance: whether an instance came between the last look at it and its deletion, which was told.
     """
 

@@ -241,6 +241,21 @@ async def test_one_that_takes_longer_than_a_night(nights: Nights, monkeypatch: p
     assert not nights.has(other)
 
 
+async def test_one_that_is_dropped_night_after_night(nights: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A study that is always found to be kept, by a patient's study that the ledger cannot read, stops no other."""
+    policy = POLICY.replace("keep_years = 5", 'keep_years = 5\nfrom = ["study_date", "patient_last_study"]')
+    nights.write("policy.toml", policy + "min_age_days = 0\nper_night = 1\n")
+    key, other = nights.archive.store(sample_of("1", "20100305")), nights.archive.store(sample_of("2", "20110305"))
+    later = clock.now().date().isoformat().replace("-", "")
+    fails(monkeypatch, nights.archive.store(sample_of("1", later)), StatusError("", 500))
+    await nights.night()
+    for _ in range(4):
+        nights.archive.wait(days=1)
+        await nights.night()
+    assert nights.has(key)
+    assert not nights.has(other)
+
+
 async def test_one_whose_deletion_nobody_can_tell(nights: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
     """A study that cannot be read since its deletion failed keeps its intent; the others go on."""
     key = nights.archive.store(sample_of("1", "20100305"))
