@@ -360,7 +360,7 @@ class Settings(BaseModel):
     feed_lag_seconds: int = Field(
         default=300,
         ge=0,
-        le=86_400,
+        le=43_200,  # the ledger may be a day behind in all, or nothing is deleted
         description="How far behind the present the ledger follows the change feed, in which changes become visible a "
         "little out of order.",
     )

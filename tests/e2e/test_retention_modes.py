@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -54,6 +55,17 @@ def approve(nights: Nights, night: Night, **changes: object) -> httpx.Response:
     return httpx.post(url, json=body, headers=headers, timeout=30, trust_env=False)
 
 
+@contextmanager
+def changed_approval(nights: Nights, night: Night) -> Iterator[None]:
+    """Have the approval of a night's plan be for one study fewer meanwhile."""
+    name = f"approvals/{night.event['plan']}.json"
+    blob, written = nights.box.storage.get_blob_client(RETENTION_RECORDS, name), nights.records(name)
+    approval = json.loads(written)
+    blob.upload_blob(json.dumps(approval | {"count": approval["count"] - 1}), overwrite=True)
+    yield
+    blob.upload_blob(written, overwrite=True)
+
+
 def remember_nights(nights: Nights, number: int, deleted: int) -> None:
     """Have the memory say that a few studies were deleted on each of some nights before."""
     name = "memory/nights.json"
@@ -82,6 +94,9 @@ def test_by_whose_leave_and_how_many(nights: Nights) -> None:
     assert approve(nights, plan, hash="0" * 64).status_code == 409
     assert approve(nights, plan, count=5).status_code == 409
     assert approve(nights, plan).status_code == 200
+    with changed_approval(nights, plan):
+        ignored = nights.night()
+    assert (ignored.told, ignored.event["deleted"]) == ((("approval_ignored", "count-differs"),), 0)
     changed = plan.due[0]
     [metadata] = nights.box.get(f"/studies/{changed}/metadata").json()
     nights.store(StudyInstanceUID=changed, PatientID=metadata["00100020"]["Value"][0])
