@@ -9,31 +9,6 @@ import httpx
 
 _MAX_BYTES = 64 * 1024
 _MAX_SECONDS = 1
-_STORE_FAILED = 409  # the one status from 400 on whose body is a result
-
-
-class WithoutRefusals(httpx.AsyncBaseTransport):
-    """A transport whose answers from 400 on have no body, save a store's 409.
-
-    httpx reads the body of a 401 before it asks for a new token: one that never ends, or is broken, would hide the
-    refusal.
-    """
-
-    def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
-        self._transport = transport
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send one request (httpx's interface)."""
-        response = await self._transport.handle_async_request(request)
-        if response.status_code < 400 or response.status_code == _STORE_FAILED:
-            return response
-        await drain(response)
-        headers = [(name, value) for name, value in response.headers.raw if name.lower() != b"content-encoding"]
-        return httpx.Response(response.status_code, headers=headers, stream=httpx.ByteStream(b""))
-
-    async def aclose(self) -> None:
-        """Close every connection."""
-        await self._transport.aclose()
 
 
 async def drain(response: httpx.Response) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from email.message import Message
+from functools import lru_cache
 from typing import Literal, get_args
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 §5.6.2
@@ -28,7 +29,8 @@ FRAME = "application/octet-stream; transfer-syntax=*"
 FRAMES = 'multipart/related; type="application/octet-stream"; transfer-syntax=*'
 
 
-def media_type_of(content_type: str) -> tuple[str, dict[str, str]]:
+@lru_cache(maxsize=64)  # nearly all answers have one of a few
+def media_type_of(content_type: str) -> tuple[str, Mapping[str, str]]:
     """Split a Content-Type into the media type in lower case and its parameters (RFC 9110 §8.3.1)."""
     message = Message()
     message["content-type"] = content_type

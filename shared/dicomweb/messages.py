@@ -6,7 +6,7 @@ import json
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import httpx
 
@@ -79,7 +79,8 @@ class Answer:
         if self.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
             raise InvalidResponse(f"{self._transaction}: the answer is compressed, which was not asked for")
         with translating_httpx_errors(self._transaction):
-            async for chunk in self._response.aiter_bytes():
+            # httpx's own iterators decode, count and cut, in vain: this is the body as it came.
+            async for chunk in cast(httpx.AsyncByteStream, self._response.stream):
                 yield chunk
 
     async def json(self) -> Any:

@@ -8,13 +8,14 @@ import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from http.cookiejar import CookieJar, DefaultCookiePolicy
+from functools import lru_cache
 from typing import Any, Self, TypeVar
 
 import httpx
 
 from .answers import reading_answer
-from .draining import WithoutRefusals, drain
+from .authenticated import AuthenticatedTransport
+from .draining import drain
 from .errors import DICOMwebError, InvalidParameter, InvalidResponse, status_error
 from .messages import Answer, Request, translating_httpx_errors
 from .retry import RetryPolicy, retry_after_seconds
@@ -27,6 +28,8 @@ DEFAULT_TIMEOUT = httpx.Timeout(connect=10, read=200, write=60, pool=30)
 # Methods whose repetition is answered alike. DELETE is idempotent as well, but its second answer would be a 404.
 _REPEATABLE = frozenset({"GET", "PUT"})
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
+
+_HEADERS = {"Accept-Encoding": "identity", "User-Agent": "dicom-dropbox"}
 
 T = TypeVar("T")
 
@@ -52,15 +55,8 @@ class Session:
     ) -> None:
         self._base_url = _checked(base_url)
         self._retry = retry or RetryPolicy()
-        self._http = httpx.AsyncClient(
-            transport=WithoutRefusals(transport or default_transport()),
-            auth=auth,
-            timeout=timeout,
-            trust_env=False,
-            follow_redirects=False,
-            cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
-            headers={"Accept-Encoding": "identity", "User-Agent": "dicom-dropbox"},
-        )
+        self._http = AuthenticatedTransport(transport or default_transport(), auth)
+        self._extensions = {"timeout": timeout.as_dict()}
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -148,7 +144,7 @@ class Session:
 
     async def _send_once(self, request: Request) -> httpx.Response:
         with translating_httpx_errors(request.transaction):
-            response = await self._http.send(self._build(request), stream=True)
+            response = await self._http.send(self._build(request))
         if response.status_code in request.statuses and response.status_code not in (204, 304):
             return response
         # A 204 has no body, but having read its end keeps the connection.
@@ -159,20 +155,24 @@ class Session:
         raise status_error(request.transaction, response.status_code, wait)
 
     def _build(self, request: Request) -> httpx.Request:
-        headers = {"Accept": request.accept, **request.headers}
+        headers = {"Accept": request.accept, **_HEADERS, **request.headers}
         if request.body is not None:
             headers["Content-Length"] = str(request.body.length)
         if not all(map(_HEADER_VALUE.fullmatch, headers.values())):
             raise InvalidParameter(f"{request.transaction}: a header holds what cannot be sent")
-        url = self._base_url + request.path + (f"?{request.query}" if request.query else "")
         try:
-            built = self._http.build_request(request.method, url, headers=headers)
+            url = _url(self._base_url + request.path + (f"?{request.query}" if request.query else ""))
         except (httpx.InvalidURL, UnicodeEncodeError):
             raise InvalidParameter(f"{request.transaction}: such an address cannot be sent") from None
-        if request.body is not None:
-            # Not `content=`: httpx would wrap the body in a stream that can be read only once.
-            built.stream = request.body
-        return built
+        # A stream of our own, not `content=`: httpx would wrap it in one that can be read only once.
+        stream = request.body or httpx.ByteStream(b"")
+        headers["Host"] = url.netloc.decode("ascii")
+        return httpx.Request(request.method, url, headers=headers, stream=stream, extensions=self._extensions)
+
+
+@lru_cache(maxsize=16)  # of stores, which come one after the other, all have the same
+def _url(address: str) -> httpx.URL:
+    return httpx.URL(address)
 
 
 def _checked(base_url: str) -> str:

@@ -10,12 +10,8 @@ from dataclasses import dataclass
 import aiohttp
 import httpx
 
-from .exchange import ConnectedRequest, Exchange
+from .exchange import Exchange
 
-# Larger than any answer of a DICOM service has; a proxy's page may come with more.
-_MAX_LINE_BYTES = 64 * 1024
-_MAX_HEADERS = 1000
-_READ_AHEAD_BYTES = 256 * 1024
 # Sized for one Functions instance: more connections than this only queue inside the service.
 MAX_CONNECTIONS = 64
 
@@ -56,12 +52,11 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         """
         pool = await self._pool()
         exchange = Exchange(request, pool.slots.release)
-        try:
-            async with asyncio.timeout(request.extensions.get("timeout", {}).get("pool")):
-                await pool.slots.acquire()
-        except TimeoutError:
-            raise httpx.PoolTimeout("every connection is in use") from None
-        return await exchange.run(pool.session)
+        if pool.slots.locked():
+            await _wait_for(pool.slots, request.extensions.get("timeout", {}).get("pool"))
+        else:
+            await pool.slots.acquire()  # at once
+        return await exchange.run(pool.connector)
 
     async def aclose(self) -> None:
         """Close the connections of the running loop; a later request opens new ones."""
@@ -72,35 +67,30 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         if loop in self._pools:
             return self._pools[loop]
         # In its place before anything is awaited: another request may come in meanwhile.
-        pool = self._pools[loop] = _Pool(self._new_session(), asyncio.Semaphore(self._max_connections))
+        pool = self._pools[loop] = _Pool(self._new_connector(), asyncio.Semaphore(self._max_connections))
         await self._forget(lambda other: other.is_closed())
         return pool
 
     async def _forget(self, is_over: Callable[[asyncio.AbstractEventLoop], bool]) -> None:
         for loop in filter(is_over, tuple(self._pools)):
-            await self._pools.pop(loop).session.close()
+            await self._pools.pop(loop).connector.close()
 
-    def _new_session(self) -> aiohttp.ClientSession:
-        session = aiohttp.ClientSession(
-            # The slots are the limit: aiohttp's own has no time limit apart from that of connecting.
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=self._keepalive_seconds, ssl=self._tls),
-            request_class=ConnectedRequest,
-            skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=False,
-            auto_decompress=False,
-            read_bufsize=_READ_AHEAD_BYTES,
-            max_line_size=_MAX_LINE_BYTES,
-            max_field_size=_MAX_LINE_BYTES,
-            max_headers=_MAX_HEADERS,
-        )
-        session._retry_connection = False  # or it sends what is idempotent a second time, and tells nobody
-        return session
+    def _new_connector(self) -> aiohttp.BaseConnector:
+        # The slots are the limit: aiohttp's own has no time limit apart from that of connecting.
+        return aiohttp.TCPConnector(limit=0, keepalive_timeout=self._keepalive_seconds, ssl=self._tls)
 
 
 @dataclass(frozen=True)
 class _Pool:
     """What belongs to one event loop."""
 
-    session: aiohttp.ClientSession
+    connector: aiohttp.BaseConnector
     slots: asyncio.Semaphore
+
+
+async def _wait_for(slots: asyncio.Semaphore, seconds: float | None) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await slots.acquire()
+    except TimeoutError:
+        raise httpx.PoolTimeout("every connection is in use") from None

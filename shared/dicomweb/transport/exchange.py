@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextvars import ContextVar
 from typing import cast
 
 import aiohttp
+import aiohttp.abc
+import aiohttp.connector
 import aiohttp.http
 import httpx
 from yarl import URL
@@ -14,20 +16,30 @@ from yarl import URL
 from .connection import Connection, IdleTimer
 from .paced_body import PacedBody
 
+# Larger than any answer of a DICOM service has; a proxy's page may come with more.
+_MAX_LINE_BYTES = 64 * 1024
+_MAX_HEADERS = 1000
+_READ_AHEAD_BYTES = 256 * 1024
 _LOST = (aiohttp.ClientError, aiohttp.http.HttpProcessingError, OSError)
-_current: ContextVar[Exchange] = ContextVar("exchange")
+_NONE_OF_ITS_OWN = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")  # headers
 
 
-class ConnectedRequest(aiohttp.ClientRequest):
-    """Tells its exchange the connection that it is about to go out on."""
+class WatchedRequest(aiohttp.ClientRequest):
+    """Has its body told how the writer of it ends."""
 
     # Of these aiohttp sends no `Content-Length: 0` that nobody asked for.
     GET_METHODS = aiohttp.ClientRequest.GET_METHODS | {"DELETE"}
+    upload: PacedBody | None = None
 
-    async def send(self, conn: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
-        """Send the head, and start sending the body."""
-        _current.get().connected(conn)
-        return await super().send(conn)
+    async def write_bytes(
+        self,
+        writer: aiohttp.abc.AbstractStreamWriter,
+        conn: aiohttp.connector.Connection,
+        content_length: int | None = None,
+    ) -> None:
+        """Send the body, in a task of aiohttp's."""
+        if self.upload:
+            await self.upload.written(super().write_bytes(writer, conn, content_length))
 
 
 class Exchange(httpx.AsyncByteStream):
@@ -52,7 +64,7 @@ class Exchange(httpx.AsyncByteStream):
         self._response: aiohttp.ClientResponse | None = None
         self._timed_out: Exception | None = None
 
-    async def run(self, session: aiohttp.ClientSession) -> httpx.Response:
+    async def run(self, connector: aiohttp.BaseConnector) -> httpx.Response:
         """Send the request and give the answer, whose stream this is.
 
         Raises:
@@ -60,28 +72,14 @@ class Exchange(httpx.AsyncByteStream):
             httpx.TransportError: the outcome is unknown.
             Exception: whatever the body's source raised; BodyLengthError if it was too long or too short.
         """
-        token = _current.set(self)
         try:
-            self._response = await self._send(session)
-            await self._see_the_upload_through(self._response.status)
+            response = await self._answer_over(connector)
+            await self._see_the_upload_through(response.status)
         except BaseException:
             await self.aclose()
             raise
-        finally:
-            _current.reset(token)
         self._timer.stop()
-        return httpx.Response(
-            self._response.status,
-            headers=list(self._response.raw_headers),
-            stream=self,
-        )
-
-    def connected(self, connection: aiohttp.connector.Connection) -> None:
-        """Take note that the request goes out now."""
-        self._connection = Connection(connection)
-        self._connection.closed.add_done_callback(self._end_reading)
-        if self._upload is None:
-            self._await_answer()
+        return httpx.Response(response.status, headers=list(response.raw_headers), stream=self)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """Yield the answer's body as it comes, still compressed.
@@ -112,9 +110,9 @@ class Exchange(httpx.AsyncByteStream):
             await self._upload.aclose()
 
     def _upload_of(self, request: httpx.Request) -> PacedBody | None:
-        if not request.headers.keys() & {"content-length", "transfer-encoding"}:
-            return None
         length = request.headers.get("content-length")
+        if length is None and "transfer-encoding" not in request.headers:
+            return None
         return PacedBody(
             cast(httpx.AsyncByteStream, request.stream),  # httpx's asynchronous client lets no other through
             None if length is None else int(length),
@@ -123,21 +121,41 @@ class Exchange(httpx.AsyncByteStream):
             self._await_answer,
         )
 
-    async def _send(self, session: aiohttp.ClientSession) -> aiohttp.ClientResponse:
-        url = self._request.url
+    async def _answer_over(self, connector: aiohttp.BaseConnector) -> aiohttp.ClientResponse:
         try:
-            return await session.request(
-                self._request.method,
-                URL(f"{url.scheme}://{url.netloc.decode('ascii')}{url.raw_path.decode('ascii')}", encoded=True),
-                headers=self._headers,
-                data=self._upload,
-                allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(connect=self._timeouts.get("connect")),
-                upload_tracker=self._upload.tracker if self._upload else None,
+            request = self._new_request()
+            connection = await connector.connect(
+                request, traces=[], timeout=aiohttp.ClientTimeout(connect=self._timeouts.get("connect"))
             )
+            return await self._send(request, connection)
         except (*_LOST, ValueError) as error:
             failure = self._failure_for(error)
         raise failure  # out of reach of the handler: aiohttp's error, which tells the URL, is not to be its context
+
+    def _new_request(self) -> WatchedRequest:
+        request = WatchedRequest(
+            self._request.method,
+            _address_of(self._request.url),
+            headers=self._headers,
+            skip_auto_headers=_NONE_OF_ITS_OWN,
+            data=self._upload,
+            loop=asyncio.get_running_loop(),
+        )
+        request.upload = self._upload
+        return request
+
+    async def _send(self, request: WatchedRequest, connection: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
+        try:
+            _expect_answer(connection, has_body=request.method != "HEAD")
+            self._connection = Connection(connection)
+            self._connection.closed.add_done_callback(self._end_reading)
+            if self._upload is None:
+                self._await_answer()
+            self._response = await request.send(connection)
+            return await self._response.start(connection)
+        except BaseException:
+            connection.close()
+            raise
 
     async def _see_the_upload_through(self, status: int) -> None:
         """Hold back an answer that came early, unless it is a refusal: then nothing more is to be sent."""
@@ -151,7 +169,8 @@ class Exchange(httpx.AsyncByteStream):
             raise self._own_failure() or httpx.RemoteProtocolError("answered before the whole body was sent")
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
-        self._await_answer()
+        if not response.content.is_eof():  # else all of it is there
+            self._await_answer()
         try:
             chunk = await response.content.readany()
             failure = None if chunk else self._end_of(response)
@@ -165,10 +184,10 @@ class Exchange(httpx.AsyncByteStream):
 
     def _end_of(self, response: aiohttp.ClientResponse) -> Exception | None:
         """Return the error if the answer ended with a reset: aiohttp takes it for an end where no length was told."""
+        if not self._connection or not self._connection.was_reset:
+            return None
         tells_its_end = {"Content-Length", "Transfer-Encoding"} & response.headers.keys()
-        if self._connection and self._connection.was_reset and not tells_its_end:
-            return httpx.ReadError("the connection was reset")
-        return None
+        return None if tells_its_end else httpx.ReadError("the connection was reset")
 
     def _end_reading(self, _: object = None) -> None:
         """Let nobody wait for more of the answer: after a chunk of a bad size aiohttp closes, and tells no one."""
@@ -207,6 +226,27 @@ class Exchange(httpx.AsyncByteStream):
         if isinstance(error, OSError):
             return (httpx.ReadError if self._is_sent() else httpx.WriteError)(told)
         return httpx.RemoteProtocolError(told)
+
+
+def _expect_answer(connection: aiohttp.connector.Connection, *, has_body: bool) -> None:
+    """Have aiohttp give the answer as it comes, even if it is compressed or has many headers."""
+    if connection.protocol is not None:  # it would be false while it is empty
+        connection.protocol.set_response_params(
+            skip_payload=not has_body,
+            read_until_eof=True,
+            auto_decompress=False,
+            read_bufsize=_READ_AHEAD_BYTES,
+            max_line_size=_MAX_LINE_BYTES,
+            max_field_size=_MAX_LINE_BYTES,
+            max_headers=_MAX_HEADERS,
+        )
+
+
+def _address_of(url: httpx.URL) -> URL:
+    """Return an address as it is, for aiohttp."""
+    if url.scheme not in ("http", "https"):
+        raise httpx.UnsupportedProtocol("an address is of http or https")
+    return URL(f"{url.scheme}://{url.netloc.decode('ascii')}{url.raw_path.decode('ascii')}", encoded=True)
 
 
 def _headers_of(request: httpx.Request) -> list[tuple[str, str]]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing
 
-import aiohttp
 import httpx
 
 from .connection import IdleTimer
@@ -22,6 +21,8 @@ class PacedBody:
         write_seconds: how long the connection may take to take in one piece.
         timer: measures that.
         at_end: called once the last piece has been taken in.
+
+    `is_complete` tells whether all of it has gone out.
     """
 
     def __init__(
@@ -38,19 +39,24 @@ class PacedBody:
         self._timer = timer
         self._at_end = at_end
         self._is_stopped = False
+        self._is_taken_in = False
+        self._writer_ended: asyncio.Future[None] | None = None
         self._pieces = self._run()
-        self.tracker = aiohttp.UploadTracker()
+        self.is_complete = False
         self.failure: Exception | None = None
 
     def __aiter__(self) -> AsyncIterator[bytes | memoryview]:
         """Give the pieces, to the one writer that there is."""
         return self._pieces
 
-    @property
-    def is_complete(self) -> bool:
-        """Whether all of it has gone out."""
-        ended = self.tracker.upload_complete
-        return ended.done() and ended.exception() is None
+    async def written(self, writing: Awaitable[None]) -> None:
+        """Await the writer, which takes the pieces, and see how it ends: only then may all of it have gone out."""
+        self._writer_ended = asyncio.get_running_loop().create_future()
+        try:
+            await writing
+            self.is_complete = self._is_taken_in
+        finally:
+            self._writer_ended.set_result(None)
 
     def stop(self) -> None:
         """Send nothing more; aiohttp ends the writer together with the answer."""
@@ -59,14 +65,14 @@ class PacedBody:
 
     async def ended(self, closed: asyncio.Future[None]) -> None:
         """Wait until all of it has gone out, the writer has given up, or the connection is `closed`."""
-        if not self.tracker.upload_complete.done():
-            await asyncio.wait({self.tracker.upload_complete, closed}, return_when="FIRST_COMPLETED")
+        if self._writer_ended and not self._writer_ended.done():
+            await asyncio.wait({self._writer_ended, closed}, return_when="FIRST_COMPLETED")
 
     async def aclose(self) -> None:
         """Close the body, whose writer has ended or is about to."""
         self.stop()
-        if not self.tracker.upload_complete.done():
-            await asyncio.wait({self.tracker.upload_complete})
+        if self._writer_ended and not self._writer_ended.done():
+            await asyncio.wait({self._writer_ended})
         await self._pieces.aclose()
 
     async def _run(self) -> AsyncGenerator[bytes | memoryview]:
@@ -82,6 +88,7 @@ class PacedBody:
             if not self._is_stopped:
                 self.failure = error
             raise
+        self._is_taken_in = True
         if not self._is_stopped:
             self._at_end()
 

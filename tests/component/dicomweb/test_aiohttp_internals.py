@@ -3,37 +3,38 @@
 from __future__ import annotations
 
 import inspect
-from contextlib import suppress
+from collections.abc import Callable
+from typing import Any
 
 import aiohttp
 import pytest
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 
-from shared.dicomweb.transport import AiohttpTransport
-from tests.component.scripted_server import End, answer, script, serve
+STEPS: dict[Callable[..., Any], list[str]] = {
+    aiohttp.TCPConnector.connect: ["self", "req", "traces", "timeout"],
+    aiohttp.ClientRequest.send: ["self", "conn"],
+    aiohttp.ClientRequest.write_bytes: ["self", "writer", "conn", "content_length"],
+    aiohttp.ClientResponse.start: ["self", "connection"],
+}
 
 
-@pytest.mark.parametrize(("is_on", "hits"), [(True, 2), (False, 1)])
-async def test_the_switch_of_the_hidden_second_request(is_on: bool, hits: int) -> None:
-    """aiohttp sends an idempotent request again on its own, unless a private attribute is off."""
-    async with serve(script(End.FIN), answer(204)) as server, aiohttp.ClientSession() as session:
-        session._retry_connection = is_on
-        with suppress(aiohttp.ServerDisconnectedError):
-            await session.get(server.url)
-    assert len(server.requests) == hits
+@pytest.mark.parametrize("step", STEPS, ids=lambda step: step.__name__)
+def test_the_steps_of_a_request(step: Callable[..., Any]) -> None:
+    """A request goes out in steps that are coroutines with these parameters, below aiohttp's session."""
+    assert inspect.iscoroutinefunction(step)
+    assert list(inspect.signature(step).parameters) == STEPS[step]
 
 
-async def test_the_switch_is_off_in_ours() -> None:
-    """Nothing goes out twice unless the client decides so."""
-    async with AiohttpTransport()._new_session() as session:
-        assert session._retry_connection is False
+def test_what_an_answer_may_be_like() -> None:
+    """A connection is told, before a request goes out on it, how its answer is to be read."""
+    told = {"skip_payload", "read_until_eof", "auto_decompress", "read_bufsize"}
+    bounds = {"max_line_size", "max_field_size", "max_headers"}
+    assert told | bounds <= inspect.signature(ResponseHandler.set_response_params).parameters.keys()
 
 
-def test_the_place_where_a_request_meets_its_connection() -> None:
-    """A request is sent by a coroutine that is given the connection, whose protocol tells how it ends."""
-    assert inspect.iscoroutinefunction(aiohttp.ClientRequest.send)
-    assert list(inspect.signature(aiohttp.ClientRequest.send).parameters) == ["self", "conn"]
+def test_where_a_connection_tells_how_it_ends() -> None:
+    """Connections and their streams can be asked for what the transport asks them for."""
     assert "DELETE" not in aiohttp.ClientRequest.GET_METHODS
     for owner, name in ((ResponseHandler, "closed"), (Connection, "protocol"), (Connection, "transport")):
         assert isinstance(vars(owner)[name], property)

@@ -43,7 +43,6 @@ async def test_request_to_the_byte(monkeypatch: pytest.MonkeyPatch) -> None:
         "host": f"127.0.0.1:{server.port}",
         "accept": "application/dicom+json",
         "accept-encoding": "identity",
-        "connection": "keep-alive",
         "content-length": str(len(CONTENT)),
         "content-type": "application/dicom",
         "user-agent": "dicom-dropbox",
