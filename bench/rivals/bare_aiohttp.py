@@ -30,6 +30,7 @@ async def main(url: str, size_bytes: int) -> None:
             body = instance if size_bytes <= _LARGEST_WHOLE_BYTES else chunks()
             async with session.post(f"{url}/studies", data=body, headers=headers) as response:
                 await response.read()
+                assert response.status == 200
 
         async def measure(at_once: int, seconds: float) -> float:
             return await rate(store, at_once, seconds)
