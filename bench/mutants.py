@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import gc
 import importlib
 import importlib.util
 import math
@@ -36,7 +37,17 @@ _LIVES: Mapping[int, str] = {pytest.ExitCode.OK: "", _UNTRIED: ", its tests coul
 _MOST_BYTES = 1024 * 1024  # of the names of all tests
 TIMES_AS_LONG = 5  # as the tests take of the module as it is, a mutant's may take: one may never end
 # What the tests import and no mutant changes: each process is born with it.
-PRELOADED = ("hypothesis", "pydicom", "shared.clients", "local.stack", "tests.component.dicom_service.support")
+PRELOADED = (
+    "anyio.pytest_plugin",
+    "hypothesis",
+    "jsonschema",
+    "pydicom",
+    "schemathesis.pytest.plugin",
+    "xdist.plugin",
+    "shared.clients",
+    "local.stack",
+    "tests.component.dicom_service.support",
+)
 _POLICY_TESTS = (
     "tests/unit/test_retention_cases.py",
     "tests/unit/test_retention_rules.py",
@@ -50,7 +61,7 @@ _EXECUTOR_TESTS = (
     "tests/component/executing/test_resolving.py",
     "tests/component/executing/test_failing.py",
 )
-_LONG = ("test_each_request_fails", "test_something_happens_before_each_request")
+_LONGEST = "test_each_request_fails"
 _LIST_TESTS = ("tests/unit/test_lists.py",)
 TESTS = {
     "purge_study/policy/policy.py": _POLICY_TESTS,
@@ -71,7 +82,7 @@ TESTS = {
 
 
 class _Tests:
-    """Has pytest begin with the tests that mutants died of before, and end with those that take longest.
+    """Has pytest begin with the tests that mutants died of before, and end with the one that takes longest.
 
     Args:
         deaths: a file that is appended to, with those tests, one a line; all processes share it.
@@ -86,7 +97,7 @@ class _Tests:
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         deadly = set(os.pread(self._deaths.fileno(), _MOST_BYTES, 0).decode().splitlines())
-        items.sort(key=lambda item: (item.name.startswith(_LONG), item.nodeid not in deadly))
+        items.sort(key=lambda item: (item.name.startswith(_LONGEST), item.nodeid not in deadly))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed and report.when == "setup":
@@ -112,6 +123,7 @@ def main() -> int:
     options = _options()
     for name in PRELOADED:
         importlib.import_module(name)
+    gc.freeze()  # or each process would look through all of this for garbage
     survivors, harmless = 0, _harmless()
     for path in options.modules:
         source = (ROOT / path).read_text()
