@@ -147,6 +147,17 @@ async def test_somebody_else_is_faster(deletions: Deletions) -> None:
     assert (await victim.check_deleted())["ending"] == "already_gone"
 
 
+@pytest.mark.parametrize("status", [None, 500])
+async def test_carried_out_and_not_told(deletions: Deletions, status: int | None) -> None:
+    """A deletion whose answer is lost, or an error, is recorded in the same run: the study is gone."""
+    warrant = await deletions.warrant()
+    deletion = await deletions.number_of_deletion(warrant)
+    victim = await deletions.due()
+    lost = Fault(deletion, Moment.AFTER, status=status)
+    assert await deletions.run(victim, warrant=warrant, fault=lost) == [Outcome.DELETED]
+    assert (await victim.check_deleted())["ending"] == "deleted"
+
+
 @pytest.mark.parametrize(("status", "times"), [(401, ALL), (403, ALL), (403, 1)])
 async def test_no_right_to_delete(deletions: Deletions, status: int, times: int) -> None:
     """An identity that may not delete ends the run at once, even if it may look; the intent is taken back."""
