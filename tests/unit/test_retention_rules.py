@@ -380,6 +380,13 @@ def test_a_study_in_doubt_is_judged_again_when_its_date_has_come() -> None:
     assert judgement.unknown_until == date(2026, 4, 8)
 
 
+@pytest.mark.parametrize("last_seen", ["2026-03-07", "9999-12-31"])
+def test_nobody_waits_for_a_date_that_counts_or_never_will(last_seen: str) -> None:
+    """Whatever else the study is in doubt for."""
+    judgement = judge(policy(SEEN), study(received=None, anchors={"last seen": last_seen}), TODAY)
+    assert (judgement.state, judgement.unknown_until) == (State.UNKNOWN, None)
+
+
 def test_a_study_without_doubts_waits_for_no_date() -> None:
     """A date to come from which no rule counts has nobody judge the study again."""
     rules = policy(SEEN.replace('["last seen"]', '["study_date"]'))
