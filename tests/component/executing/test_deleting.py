@@ -6,14 +6,17 @@ import json
 import logging
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 
+from purge_study.executing import execute
 from purge_study.executing.execute import Outcome, delete_study
 from purge_study.executing.reasons import Halt
+from purge_study.executing.vault import Vaulted, copy_to_vault
 from purge_study.ledger.row import StudyKey
 from purge_study.records.restored import Restored, write_restored
-from purge_study.run import OutOfTime
+from purge_study.run import OutOfTime, Run
 from shared.dicomweb.partitions import DEFAULT_PARTITION
 from shared.settings import VAULT
 from tests.component.executing.deleting_process import PARTITIONS, leased
@@ -339,6 +342,22 @@ async def test_out_of_time(deletions: Deletions, before_delete: str) -> None:
         with pytest.raises(OutOfTime):
             await delete_study(late, victim.item, await deletions.warrant())
     victim.check_untouched()
+
+
+async def test_out_of_time_while_it_is_copied(deletions: Deletions, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run ends without an alarm; the study is untouched, and has failed once: others come before it in the end."""
+    victim = await deletions.due()
+
+    async def copy_late(run: Run, *what: Any, **more: Any) -> Vaulted:
+        return await copy_to_vault(replace(run, ends_at=0.0), *what, **more)
+
+    monkeypatch.setattr(execute, "copy_to_vault", copy_late)
+    with pytest.raises(OutOfTime):
+        await deletions.run(victim)
+    victim.check_untouched()
+    row = await deletions.row(victim.key)
+    assert row is not None
+    assert row.failures == 1
 
 
 async def test_lease_lost(deletions: Deletions, caplog: pytest.LogCaptureFixture) -> None:

@@ -175,7 +175,7 @@ async def test_no_right_to_delete(deletions: Deletions, status: int, times: int)
 
 
 async def test_throttled_at_the_deletion(deletions: Deletions) -> None:
-    """A deletion is sent once: what was looked at before it may be otherwise by the second time."""
+    """A deletion is sent once, and has failed: what was looked at before it may be otherwise by the second time."""
     warrant = await deletions.warrant()
     deletion = await deletions.number_of_deletion(warrant)
     victim = await deletions.due(warrant=warrant)
@@ -184,6 +184,9 @@ async def test_throttled_at_the_deletion(deletions: Deletions) -> None:
         await deletions.run(victim, warrant=warrant, fault=throttled)
     victim.check_untouched()
     assert [step.method for step in deletions.gateway.steps if step.target == SERVICE].count("DELETE") == 1
+    row = await deletions.row(victim.key)
+    assert row is not None
+    assert row.failures == 1
 
 
 async def test_one_that_fails_does_not_stop_the_others(deletions: Deletions) -> None:
