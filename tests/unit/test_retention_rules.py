@@ -387,6 +387,22 @@ def test_nobody_waits_for_a_date_that_counts_or_never_will(last_seen: str) -> No
     assert (judgement.state, judgement.unknown_until) == (State.UNKNOWN, None)
 
 
+@pytest.mark.parametrize(
+    "facts",
+    [
+        study("2026-04-10", received="2016-03-05"),
+        study("2026-04-10", received="2016-03-05", last_study=None),
+        study(last_study="2026-04-10"),
+        study(received="2026-04-10"),
+        study("2026-04-10", last_study="2026-04-11"),
+    ],
+)
+def test_whatever_lies_in_the_future_is_waited_for(facts: StudyFacts) -> None:
+    """The study's day, another study's of the patient, or the reception; the first of them."""
+    judgement = judge(policy('[[rule]]\nname = "it"\nkeep_years = 1'), facts, TODAY)
+    assert (judgement.state, judgement.unknown_until) == (State.UNKNOWN, date(2026, 4, 8))
+
+
 def test_a_study_without_doubts_waits_for_no_date() -> None:
     """A date to come from which no rule counts has nobody judge the study again."""
     rules = policy(SEEN.replace('["last seen"]', '["study_date"]'))
