@@ -34,7 +34,8 @@ def contract(url: str, *files: str, processes: str = "-n0") -> Iterator[subproce
     """Run some files of the contract against a service."""
     others = {name: value for name, value in os.environ.items() if name not in OPTIONAL}
     environment = {**others, "CONTRACT_URL": url, "DICOM_TOKEN": tokens.issue(SECRET)}
-    command = [sys.executable, "-m", "pytest", "-q", "--tb=no", "-rN", "-p", "no:cacheprovider", processes]
+    command = [sys.executable, "-m", "pytest", "-q", "--tb=no", "-rN", processes]
+    command += ["-p", "no:cacheprovider", "-p", "no:schemathesis"]  # which takes long to import
     command += [f"tests/contract/{file}" for file in files]
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as popen:
         try:

@@ -21,7 +21,7 @@ from store_on_upload.upload import handle
 from tests.dicom_samples import Sample
 
 # All of the thousand take a minute: RERUN_FILES=1000.
-FILES = int(os.environ.get("RERUN_FILES", "250"))
+FILES = int(os.environ.get("RERUN_FILES", "100"))
 AT_ONCE = 16
 
 

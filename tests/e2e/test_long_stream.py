@@ -43,7 +43,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """An app before a service that is slow."""
     with serving(Starlette(routes=[Route("/v2/studies/{study}", _slowly)])) as service:
         settings = {"DICOM_SERVICE_URL": f"{service}/v2", "LOOKUP_TIMEOUT_SECONDS": str(IDLE_SECONDS)}
-        with Stack(tmp_path_factory.mktemp("slow"), auth=True, settings=settings) as running:
+        # Nothing is dropped there: it need not look for work.
+        with Stack(tmp_path_factory.mktemp("slow"), auth=True, poll_seconds=5, settings=settings) as running:
             yield running
 
 
