@@ -83,12 +83,17 @@ def _drop(kind: str, name: str, number: int, random: Random, instances: list[Dro
 
 def small_instance(number: int) -> tuple[bytes, str]:
     """Return a file and its SOP Instance UID; files differ in nothing but their UIDs."""
-    study = number // _INSTANCES_PER_STUDY
-    uids = [_uid(1, study), _uid(2, study), _uid(3, number)]
+    uids = uids_of(number)
     content = _template()
     for level, uid in enumerate(uids, 1):
         content = content.replace(_uid(level, 0).encode(), uid.encode())
     return content, uids[-1]
+
+
+def uids_of(number: int) -> tuple[str, str, str]:
+    """Return the UIDs of study, series and instance of a small instance."""
+    study = number // _INSTANCES_PER_STUDY
+    return _uid(1, study), _uid(2, study), _uid(3, number)
 
 
 def _uid(level: int, number: int) -> str:

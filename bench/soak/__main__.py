@@ -1,0 +1,129 @@
+"""Run everything at once and see whether the app grows: `make bench-soak`; ARGS='--minutes 10' for less than an hour.
+
+Exit code 0 if nothing of the app grows, 1 otherwise. An hour's samples are kept as `bench/results/soak.json`, those of
+less than half an hour as `soak-quick.json`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from random import Random
+
+from bench.machine import this_machine
+from bench.programs import ROOT
+from bench.results import RESULTS
+from bench.soak.load import SETTINGS, Load
+from bench.soak.trend import Trend, trend_of
+from bench.soak.watching import Sample, Watcher
+from bench.turns import progress
+from local.stack import Stack
+
+_EVERY_SECONDS = 10.0
+_WARM_UP_SHARE = 0.25  # pools and caches fill
+_LEAST_MINUTES = 3.0
+_LEAST_MINUTES_KEPT = 30.0
+# What a figure may gain: a hundredth of the memory, and a few of what comes and goes with each request.
+_MEMORY_SHARE = 0.01
+_COUNTED = 3.0
+_FIGURES = {
+    "rss_mib": "RSS, MiB",
+    "files": "open files",
+    "connections": "connections",
+    "threads": "threads",
+    "tasks": "tasks",
+}
+
+
+def main() -> int:
+    """Soak, print the table, keep the samples."""
+    options = _read_options()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.folder or Path(temporary)
+        with Stack(folder, auth=True, settings=SETTINGS, say=progress) as stack:
+            load = Load(stack, Random(options.seed))
+            samples = asyncio.run(_soak(load, Watcher(stack), 60 * options.minutes))
+    progress("")
+    trends = trends_of(samples)
+    _print_table(trends, load.counts)
+    print(f"\nWritten to {_write(samples, trends, load.counts, options.minutes).relative_to(ROOT)}")
+    return 0 if all(trend.is_flat for trend in trends.values()) else 1
+
+
+def trends_of(samples: Sequence[Sample]) -> dict[str, Trend]:
+    """Return how each figure goes once the app is warm."""
+    warm = samples[int(len(samples) * _WARM_UP_SHARE) :]
+    return {
+        name: trend_of([(one.seconds, getattr(one, name)) for one in warm], _tolerance(name, warm)) for name in _FIGURES
+    }
+
+
+def _tolerance(name: str, samples: Sequence[Sample]) -> float:
+    return _MEMORY_SHARE * samples[0].rss_mib if name == "rss_mib" else _COUNTED
+
+
+def _read_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make bench-soak", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=60.0, help=f"at least {_LEAST_MINUTES:g}; an hour by default")
+    parser.add_argument("--seed", type=int, default=1, help="of what is asked for, and goes wrong")
+    parser.add_argument("--folder", type=Path, help="keep data and logs there")
+    options = parser.parse_args()
+    if options.minutes < _LEAST_MINUTES:
+        parser.error(f"less than {_LEAST_MINUTES:g} minutes tell nothing")
+    return options
+
+
+async def _soak(load: Load, watcher: Watcher, seconds: float) -> list[Sample]:
+    """Sample until the time is over; the load goes on meanwhile, and an error in it ends all."""
+    working = asyncio.create_task(load.run())
+    samples: list[Sample] = []
+    try:
+        while watcher.seconds < seconds:
+            await asyncio.wait({working}, timeout=_EVERY_SECONDS)
+            if working.done():
+                await working
+            samples.append(await asyncio.to_thread(watcher.sample))
+            progress(f"{watcher.seconds / 60:.0f} of {seconds / 60:g} minutes: {_line(samples[-1])}")
+    finally:
+        working.cancel()
+        with suppress(asyncio.CancelledError):
+            await working
+    return samples
+
+
+def _line(sample: Sample) -> str:
+    return ", ".join(f"{getattr(sample, name):g} {text}" for name, text in _FIGURES.items())
+
+
+def _print_table(trends: Mapping[str, Trend], counts: Mapping[str, int]) -> None:
+    print("| of the app | when warm | an hour more | with 95 % between | gained | grows |\n|---|---|---|---|---|---|")
+    for name, trend in trends.items():
+        between = f"{trend.low:+.2f} and {trend.high:+.2f}"
+        figures = f"{trend.start:.1f} | {trend.per_hour:+.2f} | {between} | {trend.growth:+.2f}"
+        print(f"| {_FIGURES[name]} | {figures} | {'no' if trend.is_flat else 'YES'} |")
+    print("\n" + ", ".join(f"{count:,} {what}" for what, count in sorted(counts.items())))
+
+
+def _write(samples: Sequence[Sample], trends: Mapping[str, Trend], counts: Mapping[str, int], minutes: float) -> Path:
+    path = RESULTS / ("soak.json" if minutes >= _LEAST_MINUTES_KEPT else "soak-quick.json")
+    RESULTS.mkdir(exist_ok=True)
+    document = {
+        **asdict(this_machine()),
+        "minutes": minutes,
+        "counts": dict(sorted(counts.items())),
+        "trends": {name: {**asdict(trend), "is_flat": trend.is_flat} for name, trend in trends.items()},
+        "samples": [asdict(sample) for sample in samples],
+    }
+    path.write_text(json.dumps(document) + "\n")
+    return path
+
+
+if __name__ == "__main__":
+    sys.exit(main())

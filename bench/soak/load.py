@@ -1,0 +1,151 @@
+"""What goes on in a soak, all at once: files are dropped, lookups of all kinds, nights of retention, faults."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from random import Random
+
+import aiohttp
+from azure.storage.blob import BlobServiceClient
+from azure.storage.blob.aio import ContainerClient
+
+from local.soak.disturbing import Disturber
+from local.soak.plan import small_instance, uids_of
+from local.stack import Stack
+from shared.settings import DEFAULT_INBOX, RETENTION_POLICY
+
+POLICY = """
+[policy]
+time_zone = "UTC"
+
+[[rule]]
+name = "all"
+keep_years = 1
+from = ["study_date"]
+"""
+SETTINGS = {"AFTER_STORE": "delete", "PURGE_MODE": "report", "FEED_LAG_SECONDS": "0"}
+_DROPS_EVERY_SECONDS = 0.5
+_LOOKUPS_AT_ONCE = 4
+_PAUSE_SECONDS = 0.1
+_HUNG_UP_SHARE = 0.2
+_FAULTS_EVERY_SECONDS = 20.0
+_NIGHTS_EVERY_SECONDS = 60.0
+_ANSWER_SECONDS = 60.0
+_FILE, _FILES = "application/dicom; transfer-syntax=*", 'multipart/related; type="application/dicom"; transfer-syntax=*'
+_FRAME = 'multipart/related; type="application/octet-stream"; transfer-syntax=*'
+# Path → what is asked for. {study} and the like are those of a file that was dropped.
+_LOOKUPS = (
+    ("/studies?limit=1", "application/dicom+json"),
+    ("/studies?limit=200&PatientID=ID1", "application/dicom+json"),
+    ("/studies?StudyInstanceUID={study}", "application/dicom+json"),
+    ("/studies/{study}/instances?includefield=all", "application/dicom+json"),
+    ("/studies/{study}/metadata", "application/dicom+json"),
+    ("/studies/{study}", _FILES),
+    ("/studies/{study}/series/{series}/instances/{instance}", _FILE),
+    ("/studies/{study}/series/{series}/instances/{instance}/frames/1", _FRAME),
+    ("/studies/{study}/series/{series}/instances/{instance}/rendered", "image/png"),
+    ("/studies?StudyDate=nonsense", "application/dicom+json"),
+    ("/studies/1.2.3/metadata", "application/dicom+json"),
+    ("/health/ready", "application/json"),
+)
+
+
+class Load:
+    """Does it, until it is cancelled.
+
+    Args:
+        stack: that runs, with `SETTINGS`.
+        random: decides what is asked for, what is hung up, what fails.
+    """
+
+    def __init__(self, stack: Stack, random: Random) -> None:
+        self.counts: Counter[str] = Counter()
+        self._stack = stack
+        self._random = random
+        self._dropped = 0
+        write_policy(stack)
+
+    async def run(self) -> None:
+        """Do all of it at once; returns only by an exception, such as when it is cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for work in (self._drop, self._look_up, self._spend_nights, self._fail):
+                group.create_task(work())
+
+    async def _drop(self) -> None:
+        connection = self._stack.connection_string
+        async with ContainerClient.from_connection_string(connection, DEFAULT_INBOX) as inbox:
+            for number in itertools.count():
+                content = self._content(number)
+                await inbox.upload_blob(f"{number // 1000}/{number:08}.dcm", content, overwrite=True)
+                self._dropped = number + 1
+                self.counts["files dropped"] += 1
+                await asyncio.sleep(_DROPS_EVERY_SECONDS)
+
+    def _content(self, number: int) -> bytes:
+        """Return an instance: most are new, one in ten is an earlier one again, one in twenty is no DICOM."""
+        if number % 20 == 19:
+            return f"letter {number}".encode()
+        content, _ = small_instance(number - 7 if number % 10 == 8 else number)
+        return content
+
+    async def _look_up(self) -> None:
+        timeout = aiohttp.ClientTimeout(total=_ANSWER_SECONDS)
+        headers = {"x-functions-key": self._stack.function_key}
+        async with aiohttp.ClientSession(timeout=timeout, headers=headers) as http, asyncio.TaskGroup() as group:
+            for _ in range(_LOOKUPS_AT_ONCE):
+                group.create_task(_again_and_again(lambda: self._look_up_once(http), _PAUSE_SECONDS))
+
+    async def _look_up_once(self, http: aiohttp.ClientSession) -> None:
+        path, accept = self._random.choice(_LOOKUPS)
+        url = self._stack.app_url + path.format(**self._uids())
+        is_hung_up = self._random.random() < _HUNG_UP_SHARE
+        try:
+            async with http.get(url, headers={"Accept": accept}) as response:
+                async for _ in response.content.iter_any():
+                    if is_hung_up:
+                        response.close()
+                        break
+            self.counts["lookups hung up" if is_hung_up else f"lookups, {response.status // 100}xx"] += 1
+        except (aiohttp.ClientError, TimeoutError):  # a fault of the service cuts an answer that has begun
+            self.counts["lookups cut"] += 1
+
+    def _uids(self) -> dict[str, str]:
+        """Return those of a file that was dropped."""
+        uids = uids_of(self._random.randrange(max(1, self._dropped)))
+        return dict(zip(("study", "series", "instance"), uids, strict=True))
+
+    async def _spend_nights(self) -> None:
+        async def night() -> None:
+            await asyncio.to_thread(self._stack.fire, "purge_study")
+            self.counts["nights"] += 1
+
+        await _again_and_again(night, _NIGHTS_EVERY_SECONDS)
+
+    async def _fail(self) -> None:
+        disturber = Disturber(self._stack, self._random)
+
+        async def fail() -> None:
+            await asyncio.to_thread(disturber.fail)
+            self.counts["faults"] += 1
+
+        try:
+            await _again_and_again(fail, _FAULTS_EVERY_SECONDS)
+        finally:
+            disturber.close()
+
+
+async def _again_and_again(do: Callable[[], Awaitable[None]], pause_seconds: float) -> None:
+    while True:
+        started = time.monotonic()
+        await do()
+        await asyncio.sleep(max(pause_seconds - (time.monotonic() - started), pause_seconds / 10))
+
+
+def write_policy(stack: Stack) -> None:
+    """Put a policy by which all that is dropped is due."""
+    with BlobServiceClient.from_connection_string(stack.connection_string) as storage:
+        storage.get_blob_client(RETENTION_POLICY, "policy.toml").upload_blob(POLICY.encode(), overwrite=True)

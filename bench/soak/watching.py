@@ -1,0 +1,82 @@
+"""What the app's process holds, looked at from outside: /proc, and the functions host's own count of tasks."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from local.stack import Stack
+
+_KIB_PER_MIB = 1024
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What the app held at a time.
+
+    Args:
+        seconds: since the start.
+        rss_mib: resident memory.
+        files: open file descriptors, sockets among them.
+        connections: sockets.
+        threads: of the operating system.
+        tasks: of asyncio, in the event loop of host and app.
+    """
+
+    seconds: float
+    rss_mib: float
+    files: int
+    connections: int
+    threads: int
+    tasks: int
+
+
+class Watcher:
+    """Takes samples of a stack's app; the time counts from here."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._process = Path("/proc") / str(stack.part("app").pid)
+        self._http = httpx.Client(
+            base_url=stack.host_url, headers={"x-functions-key": stack.master_key}, timeout=60, trust_env=False
+        )
+        self._started = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """How long it has watched."""
+        return time.monotonic() - self._started
+
+    def sample(self) -> Sample:
+        """Look once.
+
+        Raises:
+            OSError, httpx.HTTPError: the app is not there any more, or does not answer.
+        """
+        tasks = self._tasks()
+        status = dict(line.split(":", 1) for line in (self._process / "status").read_text().splitlines())
+        links = self._links()
+        return Sample(
+            round(self.seconds, 1),
+            round(int(status["VmRSS"].split()[0]) / _KIB_PER_MIB, 2),
+            len(links),
+            sum(link.startswith("socket:") for link in links),
+            int(status["Threads"]),
+            tasks,
+        )
+
+    def _tasks(self) -> int:
+        answer: dict[str, Any] = self._http.get("/admin/host/tasks").raise_for_status().json()
+        return int(answer["tasks"])
+
+    def _links(self) -> list[str]:
+        found = []
+        for descriptor in (self._process / "fd").iterdir():
+            try:
+                found.append(str(descriptor.readlink()))
+            except FileNotFoundError:  # closed meanwhile
+                continue
+        return found
