@@ -8,11 +8,13 @@ from typing import Final
 from bench.results import Row
 from bench.turns import Bench
 
-from . import pages, retrieve, search, store
+from . import cold_start, pages, purge, retrieve, search, store
 
 PATHS: Final[Mapping[str, Callable[[Bench], Iterator[Row]]]] = {
     "store": store.measure,
     "search": search.measure,
     "pages": pages.measure,
     "retrieve": retrieve.measure,
+    "purge": purge.measure,
+    "cold_start": cold_start.measure,
 }

@@ -1,4 +1,4 @@
-"""What a night of retention costs up to its plan, with as much new and due, over ledgers of several sizes.
+"""What a night of retention costs up to its plan.
 
 The table and the DICOM service are imitations in this process that count what they are asked; the ledger, the rules and
 the plan are the app's own. So the figures leave out what the SDK and the client take for each request.
@@ -6,7 +6,6 @@ the plan are the app's own. So the figures leave out what the SDK and the client
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import time
 from collections import Counter
@@ -15,7 +14,6 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from math import inf
-from statistics import median
 from typing import Any, cast
 
 from azure.core.exceptions import ResourceNotFoundError
@@ -40,7 +38,6 @@ from shared.dicomweb import Change, ChangeAction, ChangeFeed, ChangeState, DICOM
 from shared.dicomweb.partitions import DEFAULT_PARTITION
 from shared.settings import load
 
-SIZES = (1_000, 10_000, 100_000)
 STUDIES_OF_A_PATIENT = 2
 LISTED = 100
 NOW = datetime.now(UTC)
@@ -48,6 +45,22 @@ TODAY = NOW.date()
 POLICY = read_policy(b'[policy]\ntime_zone = "UTC"\n[[rule]]\nname = "all"\nkeep_years = 10\n')
 RULEBOOK = Rulebook(POLICY, {"policy.toml": "hash"}, {})
 HASHER = Hasher("a key of the measurement")
+SETTINGS = load({"DICOM_SERVICE_URL": "http://127.0.0.1:1/v2", "DICOM_STORAGE": "UseDevelopmentStorage=true"})
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a night takes.
+
+    Args:
+        seconds: of the processor.
+        table: requests to the table.
+        service: requests to the DICOM service.
+    """
+
+    seconds: float
+    table: int
+    service: int
 
 
 class CountingTable:
@@ -57,6 +70,12 @@ class CountingTable:
         self.asked: Counter[str] = Counter()
         self._rows: SortedDict[str, TableEntity] = SortedDict()
         self._etag = 0
+
+    def copy(self) -> CountingTable:
+        """Return one that holds the same, and was not asked anything."""
+        other = CountingTable()
+        other._rows, other._etag = self._rows.copy(), self._etag
+        return other
 
     async def get_entity(self, partition_key: str, row_key: str) -> TableEntity:
         """Return a row."""
@@ -178,48 +197,39 @@ async def night(run: Run, due: int) -> None:
     assert len(plan.items) == due, len(plan.items)
 
 
-async def measure(studies: int, new: int, due: int) -> Counter[str]:
-    """Return what a night costs."""
-    table, service = CountingTable(), service_with(new, studies, due)
-    settings = load({"DICOM_SERVICE_URL": "http://127.0.0.1:1/v2", "DICOM_STORAGE": "UseDevelopmentStorage=true"})
-    dicom = DICOMwebClient(settings.dicom_service_url)
-    dicom.change_feed = service
-    dicom.read_study_metadata = service.metadata  # type: ignore[method-assign]  # this one is an imitation
+class Archive:
+    """A ledger of a size, of which some studies are due, and a service with some new ones.
+
+    Args:
+        studies: in the ledger.
+        due: of them.
+        new: studies that the feed tells of.
+    """
+
+    def __init__(self, studies: int, due: int, new: int) -> None:
+        self._studies, self._due, self._new = studies, due, new
+        self._table = asyncio.run(_table_of(studies, due))
+
+    def night(self) -> Cost:
+        """Spend a night, each over the same ledger; return what it costs."""
+        return asyncio.run(self._night())
+
+    async def _night(self) -> Cost:
+        table, service = self._table.copy(), service_with(self._new, self._studies, self._due)
+        dicom = DICOMwebClient(SETTINGS.dicom_service_url)
+        dicom.change_feed = service
+        dicom.read_study_metadata = service.metadata  # type: ignore[method-assign]  # this one is an imitation
+        async with aclosing(Clients.over(SETTINGS, dicom)) as clients:
+            run = Run(clients, Ledger(Table(cast("TableClient", table))), HASHER, (), ends_at=inf)
+            began = time.process_time()
+            await night(run, self._due)
+            took = time.process_time() - began
+        return Cost(took, table.asked.total() - table.asked["rows written"], service.asked.total())
+
+
+async def _table_of(studies: int, due: int) -> CountingTable:
+    table = CountingTable()
     ledger = Ledger(Table(cast("TableClient", table)))
     await ledger.write(rows(studies, due))
     await ledger.note(Progress(NOW - timedelta(days=1), is_folded=True, judged_by=RULEBOOK.policy_hash))
-    table.asked.clear()
-    async with aclosing(Clients.over(settings, dicom)) as clients:
-        run = Run(clients, ledger, HASHER, (), ends_at=inf)
-        began = time.process_time()
-        await night(run, due)
-        took = time.process_time() - began
-    return Counter(
-        {"table": _requests(table), "rows": table.asked["rows written"], "ms": round(took * 1000)}
-    ) + Counter(service=service.asked.total())
-
-
-def _requests(table: CountingTable) -> int:
-    return table.asked.total() - table.asked["rows written"]
-
-
-async def main(new: int, due: int, rounds: int) -> None:
-    """Print the table: the medians of the rounds, and their ratios to the smallest ledger."""
-    print("| studies | requests to the table | rows written | requests to the service | processor, s | to the first |")
-    print("|---|---|---|---|---|---|")
-    first = 0.0
-    for studies in SIZES:
-        found = [await measure(studies, new, due) for _ in range(rounds)]
-        of = {name: median(one[name] for one in found) for name in ("table", "rows", "service", "ms")}
-        first = first or of["ms"]
-        figures = f"{of['table']:.0f} | {of['rows']:.0f} | {of['service']:.0f}"
-        print(f"| {studies:,} | {figures} | {of['ms'] / 1000:.2f} | {of['ms'] / first:.2f} |", flush=True)
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--new", type=int, default=300, help="studies that the night finds in the feed")
-    parser.add_argument("--due", type=int, default=300, help="studies whose last day has passed")
-    parser.add_argument("--rounds", type=int, default=3, help="nights of each size")
-    options = parser.parse_args()
-    asyncio.run(main(options.new, options.due, options.rounds))
+    return table

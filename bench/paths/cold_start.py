@@ -1,0 +1,127 @@
+"""A cold start: what importing the app takes beside its dependencies alone, and its first answer beside a hello's."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from subprocess import DEVNULL
+from typing import TypeAlias
+
+import httpx
+
+from bench.aims import at_most
+from bench.programs import ROOT
+from bench.results import Row, row_of
+from bench.turns import Bench
+from local.azurite import Azurite
+from local.ports import HOST, free_ports
+
+# All that the app depends on (pyproject.toml), by the modules that it imports of it.
+DEPENDENCIES = (
+    "azure.functions",
+    "azurefunctions.extensions.http.fastapi",
+    "azurefunctions.extensions.bindings.blob",
+    "azure.storage.blob.aio",
+    "azure.storage.queue.aio",
+    "azure.data.tables.aio",
+    "azure.identity.aio",
+    "aiohttp",
+    "httpx",
+    "pydantic",
+    "pydicom",
+)
+FRAMEWORKS = DEPENDENCIES[:3]
+APP = ("function_app",)
+Start: TypeAlias = tuple[float, float]  # seconds by the clock, and of the processor
+HELLO = Path(__file__).parent.parent / "rivals/hello"
+# numpy is there for the stand-ins; it is not deployed, and pydicom would import it.
+_IMPORT = """
+import sys, time
+sys.modules["numpy"] = None
+began = time.process_time()
+import {}
+print(time.process_time() - began)
+"""
+_LONGEST_START_SECONDS = 60.0
+
+
+def measure(bench: Bench) -> Iterator[Row]:
+    """Yield the rows: processor seconds of an import, and seconds to the first answer."""
+    yield from _imports(bench)
+    if not bench.is_quick:
+        yield from _first_answers(bench)
+
+
+def _imports(bench: Bench) -> Iterator[Row]:
+    all_compiled, without_ours = ({"PYTHONPYCACHEPREFIX": str(bench.folder / name)} for name in ("all", "dependencies"))
+    _import(APP, all_compiled)
+    _import(DEPENDENCIES, without_ours)
+    sides = {
+        "app": partial(_import, APP, all_compiled),
+        "dependencies": partial(_import, DEPENDENCIES, all_compiled),
+        "frameworks": partial(_import, FRAMEWORKS, all_compiled),
+        "app, not compiled": partial(_import, APP, without_ours | {"PYTHONDONTWRITEBYTECODE": "1"}),
+    }
+    found = bench.in_turns("cold start, import", sides)
+    rivals = {"dependencies": at_most(1.25), "frameworks": None}
+    for rival, aim in rivals.items():
+        yield row_of("cold_start", "import", "s", found["app"], f"its {rival}", found[rival], aim)
+    yield row_of("cold_start", "import, app not compiled", "s", found["app, not compiled"], "compiled", found["app"])
+
+
+def _import(modules: tuple[str, ...], environment: dict[str, str]) -> float:
+    """Import modules in a fresh process; return the seconds of the processor that it took."""
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    command = [sys.executable, "-c", _IMPORT.format(", ".join(modules))]
+    done = subprocess.run(command, env=inherited | environment, cwd=ROOT, check=True, capture_output=True, text=True)
+    return float(done.stdout)
+
+
+def _first_answers(bench: Bench) -> Iterator[Row]:
+    with Azurite(bench.folder) as azurite:
+        start = partial(_first_answer, azurite.connection_string)
+        sides: dict[str, Callable[[], Start]] = {"app": partial(start, ROOT), "hello": partial(start, HELLO)}
+        for side in sides.values():
+            side()
+        found = bench.in_turns("cold start, first answer", sides)
+    for number, case in enumerate(("first answer", "first answer, processor")):
+        ours, rival = ([start[number] for start in found[side]] for side in ("app", "hello"))
+        yield row_of("cold_start", case, "s", ours, "a hello app", rival)
+
+
+def _first_answer(storage: str, app: Path) -> Start:
+    """Start the functions host with an app, and wait until it has answered with 200."""
+    port = free_ports(1)
+    settings = {"AzureWebJobsStorage": storage, "DICOM_STORAGE": storage, "PYTHON_ENABLE_INIT_INDEXING": "1"}
+    settings |= {"DICOM_SERVICE_URL": f"http://{HOST}:9/v2", "DICOM_INBOX_CONTAINER": "dicom-inbox"}
+    command = [sys.executable, "-m", "local.functions_host", "--port", str(port), "--app", str(app)]
+    began = time.perf_counter()
+    with subprocess.Popen(command, env=os.environ | settings, cwd=ROOT, stdout=DEVNULL, stderr=DEVNULL) as host:
+        try:
+            _wait_for_answer(f"http://{HOST}:{port}/api/health/live", host)
+            return time.perf_counter() - began, _processor_seconds(host.pid)
+        finally:
+            host.kill()
+
+
+def _processor_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")  # user and system
+
+
+def _wait_for_answer(url: str, host: subprocess.Popen[bytes]) -> None:
+    until = time.monotonic() + _LONGEST_START_SECONDS
+    with httpx.Client(trust_env=False) as http:
+        while host.poll() is None and time.monotonic() < until:
+            try:
+                if http.get(url).status_code == httpx.codes.OK:
+                    return
+            except httpx.TransportError:
+                pass
+            time.sleep(0.01)
+    raise RuntimeError(f"{url} never answered")

@@ -1,0 +1,1 @@
+"""Nights of retention, as the bench measures them."""

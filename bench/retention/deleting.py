@@ -1,0 +1,188 @@
+"""A night that deletes, over Azurite and the stand-in of the DICOM service, and what it asks of both."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import httpx
+from azure.core.pipeline.transport import AioHttpTransport
+from azure.core.rest import HttpRequest
+from azure.storage.blob import BlobServiceClient
+
+from bench.programs import ROOT
+from local.azurite import Azurite
+from local.ports import HOST, free_ports
+from local.soak.plan import small_instance
+from purge_study.night import run_night
+from shared.clients import Clients
+from shared.dicomweb import DICOMwebClient
+from shared.settings import OWN_CONTAINERS, RETENTION_POLICY, load
+
+# What is asked about a study before and after its deletion, and what copies it. All else is beyond.
+RECHECK = ("metadata", "search")
+VAULT = ("retrieve",)
+INSTANCES_OF_A_STUDY = 10
+_POLICY = """
+[policy]
+time_zone = "UTC"
+
+[[rule]]
+name = "all"
+keep_years = 1
+from = ["study_date"]
+
+[brakes]
+max_share = 1.0
+min_age_days = 0
+"""
+_READY_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Deleted:
+    """What it took to delete some studies.
+
+    Args:
+        studies: how many are gone.
+        dicom: requests to the DICOM service, by kind.
+        storage: requests to storage, by service: `blob`, `table`.
+        seconds: of the processor.
+    """
+
+    studies: int
+    dicom: Mapping[str, int]
+    storage: Mapping[str, int]
+    seconds: float
+
+    def requests(self, *kinds: str) -> float:
+        """Return the requests of some kinds to the DICOM service for each study."""
+        return sum(self.dicom[kind] for kind in kinds) / self.studies
+
+    @property
+    def beyond(self) -> float:
+        """The requests to the DICOM service for each study that neither check nor copy it."""
+        return self.requests(*(self.dicom.keys() - {*RECHECK, *VAULT}))
+
+
+@contextmanager
+def archive(folder: Path) -> Iterator[tuple[str, str]]:
+    """Run Azurite and the stand-in; give the account's connection string, and the service's address."""
+    port = free_ports(1)
+    command = [sys.executable, "-m", "local.dicom_service", "--port", str(port), "--data", str(folder / "dicom")]
+    command.append("--no-auth")
+    with Azurite(folder) as azurite, subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL) as service:
+        try:
+            _wait_for(f"http://{HOST}:{port}/health/check")
+            _prepare(azurite.connection_string)
+            yield azurite.connection_string, f"http://{HOST}:{port}"
+        finally:
+            service.terminate()
+
+
+def delete_by_nights(storage: str, service: str, studies: int, first: int = 0) -> Deleted:
+    """Store studies that are due, and have nights delete them.
+
+    Args:
+        storage: connection string.
+        service: address.
+        studies: how many.
+        first: of the studies' numbers.
+    """
+    _store(service, studies, first)
+    settings = {"LEDGER_KEY": "of the bench", "PURGE_MODE": "delete", "FEED_LAG_SECONDS": "0"}
+    return asyncio.run(_nights(storage, service, settings, studies))
+
+
+def delete_by_loop(service: str, studies: int, first: int) -> Deleted:
+    """Store studies, and delete one after the other, with nothing else: no look, no copy, no record."""
+    uids = _store(service, studies, first)
+    return asyncio.run(_loop(service, uids))
+
+
+async def _nights(storage: str, service: str, settings: dict[str, str], studies: int) -> Deleted:
+    """Spend two nights: the first one with a rulebook is a report."""
+    loaded = load({"DICOM_SERVICE_URL": f"{service}/v2", "DICOM_STORAGE": storage, **settings})
+    async with aclosing(Clients.over(loaded, DICOMwebClient(loaded.dicom_service_url))) as clients:
+        await run_night(clients)
+        _clear(service)
+        with _counting_storage() as counted:
+            began = time.process_time()
+            await run_night(clients)
+            took = time.process_time() - began
+    return _deleted(service, studies, counted, took)
+
+
+async def _loop(service: str, uids: list[str]) -> Deleted:
+    async with aclosing(DICOMwebClient(f"{service}/v2")) as dicom:
+        _clear(service)
+        began = time.process_time()
+        for uid in uids:
+            await dicom.delete_study(study_instance_uid=uid)
+        took = time.process_time() - began
+    return _deleted(service, len(uids), {}, took)
+
+
+def _deleted(service: str, studies: int, storage: Mapping[str, int], seconds: float) -> Deleted:
+    counts: dict[str, dict[str, int]] = _ask("GET", f"{service}/admin/requests").json()
+    assert not _ask("GET", f"{service}/v2/studies").content, "some studies were not deleted"
+    return Deleted(studies, {kind: count["requests"] for kind, count in counts.items()}, storage, seconds)
+
+
+@contextmanager
+def _counting_storage() -> Iterator[Counter[str]]:
+    """Count what the SDKs send meanwhile."""
+    counted: Counter[str] = Counter()
+    send = AioHttpTransport.send
+
+    async def counting(transport: AioHttpTransport, request: HttpRequest, **options: Any) -> Any:
+        is_table = "RetentionLedger" in request.url or "$batch" in request.url or "/Tables" in request.url
+        counted["table" if is_table else "blob"] += 1
+        return await send(transport, request, **options)
+
+    with patch.object(AioHttpTransport, "send", counting):
+        yield counted
+
+
+def _store(service: str, studies: int, first: int) -> list[str]:
+    headers = {"Accept": "application/dicom+json", "Content-Type": "application/dicom"}
+    for number in range(first * INSTANCES_OF_A_STUDY, (first + studies) * INSTANCES_OF_A_STUDY):
+        content, _ = small_instance(number)
+        _ask("POST", f"{service}/v2/studies", content=content, headers=headers)
+    found = _ask("GET", f"{service}/v2/studies?limit=200").json()
+    return [study["0020000D"]["Value"][0] for study in found]
+
+
+def _prepare(storage: str) -> None:
+    with BlobServiceClient.from_connection_string(storage) as blobs:
+        for name in OWN_CONTAINERS:
+            blobs.create_container(name)
+        blobs.get_blob_client(RETENTION_POLICY, "policy.toml").upload_blob(_POLICY.encode())
+
+
+def _clear(service: str) -> None:
+    _ask("DELETE", f"{service}/admin/requests")
+
+
+def _ask(method: str, url: str, **options: Any) -> httpx.Response:
+    return httpx.request(method, url, timeout=60, trust_env=False, **options).raise_for_status()
+
+
+def _wait_for(url: str) -> None:
+    until = time.monotonic() + _READY_SECONDS
+    while time.monotonic() < until:
+        try:
+            _ask("GET", url)
+            return
+        except httpx.HTTPError:
+            time.sleep(0.05)
+    raise RuntimeError(f"{url} never answered")
