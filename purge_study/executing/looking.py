@@ -5,11 +5,13 @@ from __future__ import annotations
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from pydicom import Dataset
 
-from purge_study.ledger.reading import is_found, read_instances, read_study
+from purge_study.ledger.reading import is_found, read_instances
 from purge_study.ledger.row import Reading, Row, StudyKey
+from purge_study.ledger.summing import Summing
 from purge_study.planning.plan import Item
 from purge_study.policy.facts import Values
 from purge_study.policy.policy import State, local_day, needed_keywords
@@ -52,10 +54,10 @@ async def look_again(run: Run, item: Item, rulebook: Rulebook) -> Seen:
     """
     at = clock.now()
     known = await run.ledger.find(item.key)
-    reading = await read_study(run, item.key, needed_keywords(rulebook.policy))
-    contents = await read_contents(run, item.key)
-    if reading is None or contents is None:
+    found = await _read(run, item.key, needed_keywords(rulebook.policy))
+    if found is None:
         raise await _not_there(run, item.key)
+    reading, contents = found
     if known is None or known.purged_at is not None:
         raise Changed("ledger")
     group = await _studies_of_patient(run, item.key, reading, contents)
@@ -63,7 +65,7 @@ async def look_again(run: Run, item: Item, rulebook: Rulebook) -> Seen:
     if rulebook.holds_on(row):
         raise Changed("hold")
     await check_not_put_back(run, rulebook, item.key)
-    _check(item, known, row, contents)
+    _check(item, known, row)
     return Seen(at, row, contents)
 
 
@@ -89,12 +91,40 @@ async def read_contents(run: Run, key: StudyKey) -> Contents | None:
         FailedByItself: its metadata cannot be relied on.
         DICOMwebError: it cannot be told.
     """
-    keywords = run.clients.settings.tombstone_attributes or ()
-    found = await read_instances(run, key, lambda: Survey(key.uid, keywords))
+    found = await read_instances(run, key, lambda: _survey(run, key))
     if found is None:
         return None
     survey, etag = found
     return survey.contents(etag)
+
+
+class _Look:
+    """Takes instances for the ledger's reading and for what is held, so that a study's metadata are read once.
+
+    Args:
+        summing: what the rules need.
+        survey: what the study holds.
+    """
+
+    def __init__(self, summing: Summing, survey: Survey) -> None:
+        self.summing = summing
+        self.survey = survey
+
+    def add(self, instance: dict[str, Any]) -> None:
+        self.summing.add(instance)
+        self.survey.add(instance)
+
+
+async def _read(run: Run, key: StudyKey, keywords: frozenset[str]) -> tuple[Reading, Contents] | None:
+    found = await read_instances(run, key, lambda: _Look(Summing(keywords, run.hasher), _survey(run, key)))
+    if found is None:
+        return None
+    look, etag = found
+    return look.summing.reading(etag), look.survey.contents(etag)
+
+
+def _survey(run: Run, key: StudyKey) -> Survey:
+    return Survey(key.uid, run.clients.settings.tombstone_attributes or ())
 
 
 async def is_gone(run: Run, key: StudyKey) -> bool:
@@ -134,7 +164,7 @@ async def check_not_put_back(run: Run, rulebook: Rulebook, key: StudyKey) -> Non
         raise Changed("hold")
 
 
-def _check(item: Item, known: Row, row: Row, contents: Contents) -> None:
+def _check(item: Item, known: Row, row: Row) -> None:
     """See that nothing is different.
 
     Raises:
@@ -147,8 +177,6 @@ def _check(item: Item, known: Row, row: Row, contents: Contents) -> None:
         raise Changed("attributes")
     planned = (item.instances, item.received, item.etag)
     if (reading.instances, row.received, reading.etag) != planned:
-        raise Changed("contents")
-    if (len(contents.places), contents.etag) != (reading.instances, reading.etag):
         raise Changed("contents")
     found = (judgement.state, judgement.keep_until, judgement.rule, dict(judgement.dates))
     if found != (State.DUE, item.keep_until, item.rule, dict(item.dates)):
