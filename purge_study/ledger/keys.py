@@ -52,6 +52,11 @@ def after(prefix: str) -> str:
     return prefix[:-1] + chr(ord(prefix[-1]) + 1)
 
 
+def order(identifier: str) -> str:
+    """Return by what identifiers are sorted as indexes order them: the colon behind each comes after a dot."""
+    return f"{identifier}:"
+
+
 def study_of_mark(row_key: str) -> StudyKey:
     """Return whose mark it is."""
     uid, partition = row_key.removeprefix(MARKS).split(":")

@@ -130,13 +130,20 @@ class Ledger:
             rows[key] = _marked(rows.get(key, Row(key)), mark)
         return [rows[key] for key in sorted(rows)]
 
+    async def between(self, index: str, first: str, last: str) -> AsyncGenerator[Row]:
+        """Yield the rows of an index from one identifier to another, both included, as the index orders them.
+
+        Args:
+            index: `keys.STUDIES`, `keys.PATIENTS`, `keys.ACCESSIONS`; `keys.MARKS`, whose rows have a key and no more.
+            first: UID, patient group or accession number.
+            last: the same; not before the first by `keys.order`.
+        """
+        async for stored in self._table.range(f"{index}{first}:", before=keys.after(f"{index}{last}:")):
+            yield Row(keys.study_of_mark(stored["RowKey"])) if index == keys.MARKS else row_of(stored)
+
     async def of_patient(self, group: str) -> list[Row]:
         """Return all studies of a patient group, purged ones too."""
         return [row async for row in self._rows(f"{keys.PATIENTS}{group}:")]
-
-    async def of_accession(self, accession: str) -> list[Row]:
-        """Return all studies with an accession number, purged ones too."""
-        return [row async for row in self._rows(f"{keys.ACCESSIONS}{accession}:")]
 
     def due(self, today: date) -> AsyncIterator[Row]:
         """Yield the studies whose last day has passed, the longest overdue first.

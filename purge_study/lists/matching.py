@@ -1,11 +1,19 @@
-"""Which lines of holds match a study of the ledger."""
+"""Which lines of holds match a study of the ledger.
+
+Lists may have a million lines. Where the ledger has few studies for each of them, neighbours in an index are looked up
+together: with as many lines as studies that is one reading of the index, a page of a thousand rows at a time.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Final, TypeAlias
 
-from purge_study.ledger.ledger import Ledger
+from purge_study.ledger import keys
+from purge_study.ledger.row import Row
 from purge_study.rulebook.rulebook import Rulebook
 from purge_study.run import Run
 
@@ -13,6 +21,11 @@ from .holds import HoldLine
 from .list_memory import LineKey, holding_lines
 
 _AT_ONCE = 16
+# A row costs about a fiftieth of a request: to read so many for each line is as dear as to ask for it alone.
+_MOST_ROWS_A_LINE: Final = 50
+_ROWS_AT_ONCE: Final = 1000
+
+Lines: TypeAlias = Sequence[tuple[LineKey, HoldLine]]
 
 
 async def find_matches(run: Run, rulebook: Rulebook) -> frozenset[LineKey]:
@@ -22,28 +35,75 @@ async def find_matches(run: Run, rulebook: Rulebook) -> frozenset[LineKey]:
         OutOfTime: the run's time is over.
         AzureError: storage failed.
     """
-    found: set[LineKey] = set()
-    lines = holding_lines(rulebook)
-    workers = [asyncio.create_task(_look_up(run, lines, found)) for _ in range(_AT_ONCE)]
-    try:
-        await asyncio.gather(*workers)
-    finally:
-        for worker in workers:
-            worker.cancel()
-        await asyncio.gather(*workers, return_exceptions=True)
-    return frozenset(found)
+    lines = await asyncio.to_thread(lambda: list(holding_lines(rulebook)))
+    search = _Search(run, (await run.ledger.counts()).studies)
+    for index in (keys.STUDIES, keys.MARKS, keys.ACCESSIONS, keys.PATIENTS):
+        await search.look_up(index, [(key, line) for key, line in lines if key not in search.found])
+    return frozenset(search.found)
 
 
-async def _look_up(run: Run, lines: Iterator[tuple[LineKey, HoldLine]], found: set[LineKey]) -> None:
+class _Search:
+    """Looks lines up, so many lookups at once.
+
+    Args:
+        run: of this night.
+        studies: about how many there are.
+    """
+
+    def __init__(self, run: Run, studies: int) -> None:
+        self.found: set[LineKey] = set()
+        self._run = run
+        self._studies = studies
+
+    async def look_up(self, index: str, lines: Lines) -> None:
+        """Find the lines that have a match in an index."""
+        by_identifier = _by_identifier(index, lines)
+        stretches = iter(list(_stretches(by_identifier, self._studies)))
+        workers = [asyncio.create_task(self._work(index, stretches, by_identifier)) for _ in range(_AT_ONCE)]
+        try:
+            await asyncio.gather(*workers)
+        finally:
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+
+    async def _work(self, index: str, stretches: Iterator[list[str]], by_identifier: Mapping[str, Lines]) -> None:
+        for stretch in stretches:
+            self._run.check_time()
+            async for row in self._run.ledger.between(index, stretch[0], stretch[-1]):
+                self._run.check_time()  # where neighbours are far from each other there are many rows
+                candidates = (one for identifier in _identifiers_of(row) for one in by_identifier.get(identifier, ()))
+                self.found.update(key for key, line in candidates if line.matches(row))
+
+
+def _by_identifier(index: str, lines: Lines) -> Mapping[str, Lines]:
+    found: dict[str, list[tuple[LineKey, HoldLine]]] = defaultdict(list)
     for key, line in lines:
-        run.check_time()
-        if key not in found and await _matches(run.ledger, line):
-            found.add(key)
+        if identifier := _identifier(index, line):
+            found[identifier].append((key, line))
+    return found
 
 
-async def _matches(ledger: Ledger, line: HoldLine) -> bool:
-    if line.study_instance_uid is not None and await ledger.find_study(line.study_instance_uid):
-        return True
-    if line.accession is not None and any(map(line.matches, await ledger.of_accession(line.accession))):
-        return True
-    return line.patient is not None and any(map(line.matches, await ledger.of_patient(line.patient.group)))
+def _identifier(index: str, line: HoldLine) -> str | None:
+    if index == keys.ACCESSIONS:
+        return line.accession
+    if index == keys.PATIENTS:
+        return line.patient.group if line.patient else None
+    return line.study_instance_uid
+
+
+def _identifiers_of(row: Row) -> Iterable[str]:
+    yield row.key.uid
+    if row.reading is not None:
+        yield from row.reading.accessions
+        yield from {patient.group for patient in row.reading.all_patients}
+
+
+def _stretches(identifiers: Iterable[str], studies: int) -> Iterator[list[str]]:
+    """Yield the identifiers in the order of an index, so many together that they lie among a page of rows."""
+    ordered = sorted(identifiers, key=keys.order)
+    rows_a_line = max(1, studies // max(1, len(ordered)))
+    together = max(1, _ROWS_AT_ONCE // rows_a_line) if rows_a_line < _MOST_ROWS_A_LINE else 1
+    rest = iter(ordered)
+    while stretch := list(islice(rest, together)):
+        yield stretch

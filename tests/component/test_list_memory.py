@@ -14,6 +14,7 @@ import pytest
 from purge_study.ledger.hashing import Hasher
 from purge_study.ledger.ledger import Ledger
 from purge_study.ledger.row import Reading, Row, StudyKey
+from purge_study.lists import matching as lists_matching
 from purge_study.lists.anchors import read_anchors
 from purge_study.lists.holds import COLUMNS, read_holds
 from purge_study.lists.list_memory import ListMemory, holding_lines, matching, to_remember
@@ -81,8 +82,10 @@ async def test_a_memory_that_is_none(run: Run, content: bytes) -> None:
     assert await (await blob.download_blob()).readall() == content
 
 
-async def test_which_lines_match(run: Run) -> None:
+@pytest.mark.parametrize("rows_at_once", [1, 2, 1000])
+async def test_which_lines_match(run: Run, rows_at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """By any identifier, as they hold; a study that is purged counts, one of another issuer or of nobody does not."""
+    monkeypatch.setattr(lists_matching, "_ROWS_AT_ONCE", rows_at_once)
     await run.ledger.write(
         [
             study(run.hasher, "1.1"),
@@ -96,6 +99,17 @@ async def test_which_lines_match(run: Run) -> None:
     book = rulebook(run.hasher, *matching_lines, *others)
     found = matching(ListMemory(), book, await find_matches(run, book))
     assert found.unmatched == tuple(f"holds.csv, line {number}" for number in (8, 9, 10, 11))
+
+
+async def test_neighbours_in_an_index(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are looked up together in the order of the index, in which a dot comes before the end of a UID."""
+    monkeypatch.setattr(lists_matching, "_ROWS_AT_ONCE", 2)
+    uids = ["1.2", "1.2.0", "1.2.9", "1.20", "1.10", "1.1"]
+    await run.ledger.write([study(run.hasher, uid) for uid in uids[:-1]])
+    await run.ledger.mark({StudyKey("P", uids[-1]): None})
+    book = rulebook(run.hasher, *(f"{uid},,,,," for uid in uids), "1.2.5,,,,,")
+    found = matching(ListMemory(), book, await find_matches(run, book))
+    assert found.unmatched == ("holds.csv, line 8",)
 
 
 async def test_looking_up_ends_with_the_run(run: Run) -> None:
