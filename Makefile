@@ -26,6 +26,7 @@ help:
 	@echo "make test    run every test; ARGS=... goes to pytest"
 	@echo "make bench   measure everything beside its rivals, on a quiet machine; 20 minutes; make bench-quick: three, and rough"
 	@echo "make bench-soak   everything at once, and does the app grow? An hour; ARGS='--minutes 10'"
+	@echo "make bench-plots  draw what was measured last, and write its table into docs/performance.md"
 	@echo "make mutants  would a test notice? Changes retention's rules and its executor, one thing at a time; hours, or ARGS=a module"
 	@echo "make contract URL=https://.../v2   hold a DICOM service of yours against what its stand-in does"
 	@echo "make check   lint, format, types, and whether the lock files are in step"
@@ -71,6 +72,9 @@ bench-quick: set-up
 bench-soak: set-up
 	@exec $(RUN) -m bench.soak $(ARGS)
 
+bench-plots: set-up
+	@exec $(RUN) -m bench.publishing
+
 mutants: set-up
 	@exec $(RUN) -m bench.mutants $(ARGS)
 
@@ -92,5 +96,5 @@ set-up:
 	  echo "This needs Python 3.11 or newer: name one with PYTHON=, such as make demo PYTHON=python3.13" >&2; exit 1; }
 	@exec $(PYTHON) -I local/bootstrap.py --venv $(VENV)
 
-.PHONY: help demo tutorial up down token reconcile purge-preview soak test bench bench-quick bench-soak mutants contract check lock set-up
+.PHONY: help demo tutorial up down token reconcile purge-preview soak test bench bench-quick bench-soak bench-plots mutants contract check lock set-up
 .NOTPARALLEL:

@@ -13,7 +13,8 @@ from pathlib import Path
 from bench.machine import this_machine
 from bench.paths import PATHS
 from bench.programs import ROOT
-from bench.results import Row, print_table, write
+from bench.publishing import publish
+from bench.results import Row, table, write
 from bench.rivals.set_up import Rivals, set_up
 from bench.turns import Bench, progress
 
@@ -28,9 +29,11 @@ def main() -> None:
     rivals, machine = set_up(), this_machine()
     rows = [row for name in options.only or PATHS for row in _measured(name, rivals, is_quick=options.quick)]
     progress("")
-    print_table(rows)
+    print(table(rows))
     if not options.only:
         print(f"\nWritten to {write(rows, machine, is_quick=options.quick).relative_to(ROOT)}")
+    if not (options.only or options.quick):
+        publish(rivals)
     print(f"{time.monotonic() - started:.0f} s on {machine.processor}, Python {machine.versions['python']}")
 
 

@@ -83,14 +83,13 @@ def row_of(
     )
 
 
-def print_table(rows: Iterable[Row]) -> None:
-    """Print the rows as one table in Markdown."""
+def table(rows: Iterable[Row]) -> str:
+    """Return the rows as one table in Markdown, without a line break at its end."""
     lines = [_HEAD, *map(_cells, rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for number, cells in enumerate(lines):
-        print("|", " | ".join(map(str.ljust, cells, widths)), "|")
-        if number == 0:
-            print("|", " | ".join("-" * width for width in widths), "|")
+    padded = [" | ".join(map(str.ljust, cells, widths)) for cells in lines]
+    rule = " | ".join("-" * width for width in widths)
+    return "\n".join(f"| {line} |" for line in (padded[0], rule, *padded[1:]))
 
 
 def write(rows: Sequence[Row], machine: Machine, *, is_quick: bool) -> Path:

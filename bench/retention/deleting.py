@@ -23,7 +23,11 @@ from bench.programs import ROOT
 from local.azurite import Azurite
 from local.ports import HOST, free_ports
 from local.soak.plan import small_instance
+from purge_study import night
 from purge_study.night import run_night
+from purge_study.preparing import prepare
+from purge_study.rulebook.rulebook import Rulebook
+from purge_study.run import Run
 from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient
 from shared.settings import OWN_CONTAINERS, RETENTION_POLICY, load
@@ -99,7 +103,7 @@ def delete_by_nights(storage: str, service: str, studies: int, first: int = 0) -
         first: of the studies' numbers.
     """
     _store(service, studies, first)
-    settings = {"LEDGER_KEY": "of the bench", "PURGE_MODE": "delete", "FEED_LAG_SECONDS": "0"}
+    settings = {"LEDGER_KEY": "of the measurement only", "PURGE_MODE": "delete", "FEED_LAG_SECONDS": "0"}
     return asyncio.run(_nights(storage, service, settings, studies))
 
 
@@ -110,15 +114,13 @@ def delete_by_loop(service: str, studies: int, first: int) -> Deleted:
 
 
 async def _nights(storage: str, service: str, settings: dict[str, str], studies: int) -> Deleted:
-    """Spend two nights: the first one with a rulebook is a report."""
+    """Spend two nights, the first of which is a report; what is asked counts once the second one's plan is made."""
     loaded = load({"DICOM_SERVICE_URL": f"{service}/v2", "DICOM_STORAGE": storage, **settings})
     async with aclosing(Clients.over(loaded, DICOMwebClient(loaded.dicom_service_url))) as clients:
         await run_night(clients)
-        _clear(service)
-        with _counting_storage() as counted:
-            began = time.process_time()
+        with _counting_storage() as counted, _once_planned(service, counted) as began:
             await run_night(clients)
-            took = time.process_time() - began
+            took = time.process_time() - began[0]
     return _deleted(service, studies, counted, took)
 
 
@@ -136,6 +138,22 @@ def _deleted(service: str, studies: int, storage: Mapping[str, int], seconds: fl
     counts: dict[str, dict[str, int]] = _ask("GET", f"{service}/admin/requests").json()
     assert not _ask("GET", f"{service}/v2/studies").content, "some studies were not deleted"
     return Deleted(studies, {kind: count["requests"] for kind, count in counts.items()}, storage, seconds)
+
+
+@contextmanager
+def _once_planned(service: str, counted: Counter[str]) -> Iterator[list[float]]:
+    """Count anew once a night's plan is made; give the processor's time since when, as the only one of a list."""
+    began: list[float] = []
+
+    async def prepared(run: Run, rulebook: Rulebook) -> Any:
+        decision = await prepare(run, rulebook)
+        _clear(service)
+        counted.clear()
+        began.append(time.process_time())
+        return decision
+
+    with patch.object(night, "prepare", prepared):
+        yield began
 
 
 @contextmanager
