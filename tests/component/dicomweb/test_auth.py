@@ -76,6 +76,15 @@ async def test_one_token_for_all() -> None:
     assert len(server.requests) == 21
 
 
+async def test_a_refusal_gives_its_connection_back() -> None:
+    """The request with the new token goes out on the connection of the one that was refused."""
+    auth = auth_of(Credential())
+    async with serve(takes("token-2")) as server, client_of(server.url, auth=auth) as client:
+        await client.search_for_studies()
+    assert len(server.requests) == 2
+    assert server.connections == 1
+
+
 async def test_refused_token_is_renewed_once_for_all() -> None:
     """Where the service no longer takes the token, all who wait share one new one and are answered."""
     credential = Credential()
