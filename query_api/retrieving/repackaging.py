@@ -47,11 +47,13 @@ class DelimiterWatch:
         if self.is_closed:
             return
         window = self._carry + chunk
-        closing = window.find(self._closing)
-        self.is_closed = closing >= 0
         # A delimiter at the very end may be the closing one: it is looked at with the next chunk.
-        end = closing if self.is_closed else max(0, len(window) - 2)
-        self.parts += window.count(self._delimiter, 0, end)
+        end = len(window) - 2
+        found = window.find(self._delimiter, 0, end)
+        while found >= 0 and not window.startswith(self._closing, found):
+            self.parts += 1
+            found = window.find(self._delimiter, found + len(self._delimiter), end)
+        self.is_closed = found >= 0
         self._carry = window[-(len(self._closing) - 1) :]
 
 

@@ -10,22 +10,27 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-async def in_order(calls: Iterable[Callable[[], Coroutine[Any, Any, T]]], at_once: int) -> AsyncGenerator[T]:
+async def in_order(
+    calls: Iterable[Callable[[], Coroutine[Any, Any, T]]], at_once: int, at_first: int | None = None
+) -> AsyncGenerator[T]:
     """Yield what calls return, in the order of the calls; when it is closed, those under way are cancelled.
 
     Args:
         calls: made as they are needed; there may be any number.
         at_once: how many may be under way, the one whose result is taken among them.
+        at_first: the same until the first result is taken, for whoever takes the others may not come; as many if None.
 
     Raises:
         Exception: what a call raises, in its turn.
     """
     under_way: deque[asyncio.Task[T]] = deque()
+    most = at_first or at_once
     try:
         for call in calls:
             under_way.append(asyncio.create_task(call()))
-            if len(under_way) == at_once:
+            if len(under_way) == most:
                 yield await _next(under_way)
+                most = at_once
         while under_way:
             yield await _next(under_way)
     finally:

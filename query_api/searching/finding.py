@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from query_api.refusals import refused
 from shared.dicomweb import DICOMwebClient, JSONPage
+from shared.dicomweb.query import MAX_LIMIT
 from shared.dicomweb.search import Row
 
 from .ahead import in_order
@@ -28,27 +29,27 @@ class Found:
 
     Args:
         first: the first results.
-        rest: yields the others; it is to be closed.
+        rest: yields the others; it is to be closed. None where the first are all.
         has_more: whether there are more than all these.
         erroneous_attributes: filters by which some may have been missed.
     """
 
     first: list[Row]
-    rest: AsyncGenerator[list[Row]]
+    rest: AsyncGenerator[list[Row]] | None
     has_more: bool
     erroneous_attributes: tuple[str, ...] = ()
 
     async def all(self) -> list[Row]:
         """Return all results at once."""
+        if self.rest is None:
+            return self.first
         async with aclosing(self.rest) as rest:
             return self.first + [row async for rows in rest for row in rows]
 
-
-async def nothing_else() -> AsyncGenerator[list[Row]]:
-    """Yield no further results."""
-    nothing: tuple[list[Row], ...] = ()
-    for rows in nothing:
-        yield rows
+    async def aclose(self) -> None:
+        """End what is under way."""
+        if self.rest is not None:
+            await self.rest.aclose()
 
 
 async def find(dicom: DICOMwebClient, plan: Plan, rows: Rows, scan_limit: int) -> Found:
@@ -82,9 +83,11 @@ async def _find_directly(search: Search, plan: Plan, rows: Rows) -> Found:
     start, end = plan.offset, plan.offset + plan.limit
     if plan.finds_one:
         page = await search.page(start, 1)
-        return Found(rows.new(page), nothing_else(), has_more=False, erroneous_attributes=page.erroneous_attributes)
+        return Found(rows.new(page), None, has_more=False, erroneous_attributes=page.erroneous_attributes)
     known, has_more = await search.begin(start, end)
-    pages = search.go_on(known, start, end, rows)
+    if plan.limit <= MAX_LIMIT:
+        return Found(rows.new(known[0]), None, has_more, known[0].erroneous_attributes)
+    pages = search.go_on(known, has_more, start, end, rows)
     try:
         first = await anext(pages, JSONPage())
         return Found(first, pages, has_more, first.erroneous_attributes)
@@ -113,7 +116,7 @@ class _Gathering:
                 if len(found) >= self._wanted:
                     break
         page = found[self._plan.offset : self._wanted - 1]
-        return Found(page, nothing_else(), len(found) >= self._wanted, tuple(self._erroneous))
+        return Found(page, None, len(found) >= self._wanted, tuple(self._erroneous))
 
     def _calls(self) -> Iterator[Callable[[], Coroutine[Any, Any, list[Row]]]]:
         for step in self._plan.steps:

@@ -15,6 +15,8 @@ from .attributes import Scope
 from .rows import Rows
 
 END: Final = 2**31 - 1  # the service takes no larger offset
+# A page and four ahead: what a caller may ask for, 1,000 results, is then there after two answers' time.
+_PAGES_AT_ONCE: Final = 5
 
 _Ask = Callable[[], Coroutine[Any, Any, JSONPage]]
 
@@ -67,6 +69,8 @@ class Search:
             start: the first position.
             end: the first position that is not wanted.
         """
+        if end - start < MAX_LIMIT:
+            return await self._begin_with_one_more(start, end)
         first, *others = self._calls(start, end)
         probe: _Ask = partial(self.page, end, 1)
         async with aclosing(in_order([probe, first], at_once=2)) as both:
@@ -79,17 +83,35 @@ class Search:
             behind = await self._ask(end, MAX_LIMIT)
         return known, bool(behind)
 
-    async def go_on(self, known: list[JSONPage], start: int, end: int, rows: Rows) -> AsyncGenerator[JSONPage]:
-        """Yield the pages that are known from the beginning, then the others, one ahead.
+    async def _begin_with_one_more(self, start: int, end: int) -> tuple[list[JSONPage], bool]:
+        """Do the same with a page that reaches one position further: if it is full, there is more."""
+        page = await self.page(start, end + 1 - start)
+        if len(page) > end - start:
+            del page[end - start :]
+            return [page], True
+        behind = await self._ask(end, MAX_LIMIT)
+        while page and page[-1] in behind:  # it stands at the position behind, and something before it was dropped
+            page.pop()
+        return [page], bool(behind)
+
+    async def go_on(
+        self, known: list[JSONPage], has_more: bool, start: int, end: int, rows: Rows
+    ) -> AsyncGenerator[JSONPage]:
+        """Yield the pages that are known from the beginning, then the others.
+
+        One is asked for ahead, for it may be the last; several once the first was taken, where all are known to be
+        there.
 
         Args:
             known: from `begin`.
+            has_more: the same.
             start: the first position.
             end: the first position that is not wanted.
             rows: takes from pages what was given before.
         """
-        others = list(self._calls(start, end))[len(known) :]
-        async with aclosing(while_any([*map(_knowing, known), *others])) as pages:
+        calls = [*map(_knowing, known), *list(self._calls(start, end))[len(known) :]]
+        ahead = in_order(calls, _PAGES_AT_ONCE, at_first=2) if has_more else while_any(calls)
+        async with aclosing(ahead) as pages:
             async for page in pages:
                 page[:] = rows.new(page)
                 yield page

@@ -22,6 +22,8 @@ from .parameters import pairs_of
 _MORE: Final = '299 - "There are additional results that can be requested"'  # PS3.18 §8.3.4.4
 _ACCEPTABLE: Final = (media_types.DICOM_JSON, media_types.JSON)
 
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
 # Results → as they are told.
 Form = Callable[[list[Row]], Iterable[Mapping[str, Any]]]
 
@@ -45,27 +47,30 @@ def is_plain(accepted: Sequence[MediaRange], *, asked: bool) -> bool:
 
 
 class Results(StreamingResponse):
-    """What a search found, sent as it comes; what holds the service's pages is given back by `aclose`.
+    """What a search found, sent as it comes; what holds the service's pages is given back by `aclose`."""
 
-    Raises:
-        InvalidResponse: the first results cannot be told.
-    """
-
-    def __init__(self, found: Found, lookup: Lookup, form: Form, media_type: str, headers: Mapping[str, str]) -> None:
-        self._rest = found.rest
-        body = _body(found, _encoded(form(found.first)), lookup, form)
+    def __init__(self, found: Found, body: AsyncGenerator[bytes], media_type: str, headers: Mapping[str, str]) -> None:
+        self._found = found
         super().__init__(body, headers=headers, media_type=media_type)
 
     async def aclose(self) -> None:
         """End what is under way."""
-        await self._rest.aclose()
+        await self._found.aclose()
 
 
-def empty(status: int, media_type: str, headers: Mapping[str, str]) -> Response:
-    """Return the answer that there is nothing."""
-    if status == 204:
+def response_of(found: Found, lookup: Lookup, form: Form, media_type: str, headers: Mapping[str, str]) -> Response:
+    """Return the answer: as a whole where all results are there.
+
+    Raises:
+        InvalidResponse: the first results cannot be told.
+    """
+    encoded = _encoded(form(found.first))
+    if found.rest is not None and (found.first or found.has_more):
+        return Results(found, _body(encoded, found.rest, lookup, form, len(found.first)), media_type, headers)
+    lookup.datasets = len(found.first)
+    if not found.first and lookup.settings.empty_search_status == "204":
         return Response(status_code=204, headers=headers)
-    return Response(b"[]", media_type=media_type, headers=headers)
+    return Response(b"[" + encoded + b"]", media_type=media_type, headers=headers)
 
 
 def headers_of(lookup: Lookup, found: Found, next_url: str) -> dict[str, str]:
@@ -92,10 +97,12 @@ def next_query(query: bytes, offset: int) -> str:
     return urlencode([*pairs, ("offset", str(offset))], safe=",*", quote_via=quote)
 
 
-async def _body(found: Found, first: bytes, lookup: Lookup, form: Form) -> AsyncGenerator[bytes]:
-    lookup.datasets = len(found.first)
+async def _body(
+    first: bytes, rest: AsyncGenerator[list[Row]], lookup: Lookup, form: Form, count: int
+) -> AsyncGenerator[bytes]:
+    lookup.datasets = count
     yield b"[" + first
-    async for rows in found.rest:
+    async for rows in rest:
         chunk = _encoded(form(rows))
         yield b"," * bool(chunk and lookup.datasets) + chunk
         lookup.datasets += len(rows)
@@ -105,7 +112,7 @@ async def _body(found: Found, first: bytes, lookup: Lookup, form: Form) -> Async
 def _encoded(rows: Iterable[Mapping[str, Any]]) -> bytes:
     """Return results in JSON, separated by commas; what is no Unicode is replaced."""
     try:
-        texts = [json.dumps(row, ensure_ascii=False, allow_nan=False, separators=(",", ":")) for row in rows]
+        text = _ENCODER.encode(list(rows))
     except ValueError:
         raise InvalidResponse("search: a result is not JSON") from None
-    return ",".join(texts).encode(errors="replace")
+    return text[1:-1].encode(errors="replace")

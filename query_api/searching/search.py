@@ -16,11 +16,11 @@ from shared.dicomweb.search import Kind, Row
 from .attributes import Scope
 from .extended import ExtendedAttributes
 from .filling import fill, lacking
-from .finding import Found, find, nothing_else
+from .finding import Found, find
 from .parameters import Parameters, other_tags, pairs_of, read_query
 from .plain import plain
 from .planning import Plan, plan_of
-from .results import Results, empty, headers_of, is_plain, next_query
+from .results import headers_of, is_plain, next_query, response_of
 from .rows import Rows
 
 _extended: Final = ExtendedAttributes()
@@ -54,7 +54,7 @@ class _Searching:
         try:
             return self._response(plan, await self._filled(plan, found))
         except BaseException:
-            await found.rest.aclose()
+            await found.aclose()
             raise
 
     async def _read(self) -> Parameters:
@@ -67,17 +67,14 @@ class _Searching:
         if not lacking(plan, found.first):
             return found
         filled = await fill(self._lookup.dicom, plan, self._rows, await found.all(), self._lookup.adapt)
-        return replace(found, first=filled, rest=nothing_else())
+        return replace(found, first=filled, rest=None)
 
     def _response(self, plan: Plan, found: Found) -> Response:
         media_type = media_types.JSON if self._is_plain else media_types.DICOM_JSON
         path = self._scope.parent.search_path(self._scope.kind)
         query = next_query(self._query, plan.offset + plan.limit)
         headers = headers_of(self._lookup, found, f"{self._lookup.address}{path}?{query}")
-        if not found.first:
-            self._lookup.datasets = 0
-            return empty(int(self._lookup.settings.empty_search_status), media_type, headers)
-        return Results(found, self._lookup, self._told, media_type, headers)
+        return response_of(found, self._lookup, self._told, media_type, headers)
 
     def _told(self, rows: list[Row]) -> Iterable[Mapping[str, Any]]:
         linked = self._rows.linked(rows)

@@ -62,19 +62,22 @@ def pages(running: Lookups) -> set[tuple[int, int]]:
 @pytest.mark.parametrize(
     ("count", "query", "asked", "has_more"),
     [
-        (10, "limit=25", {(25, 1), (25, 200), (0, 25)}, False),
+        (10, "limit=25", {(25, 200), (0, 26)}, False),
         (450, "limit=450", {(450, 1), (450, 200), (0, 200), (200, 200), (400, 50)}, False),
         (451, "limit=450", {(450, 1), (0, 200), (200, 200), (400, 50)}, True),
         (451, "limit=450&offset=1", {(451, 1), (451, 200), (1, 200), (201, 200), (401, 50)}, False),
-        (10, "limit=3", {(3, 1), (0, 3)}, True),
-        (10, "limit=3&offset=9", {(12, 1), (12, 200), (9, 3)}, False),
+        (10, "limit=3", {(0, 4)}, True),
+        (10, "limit=3&offset=9", {(12, 200), (9, 4)}, False),
+        (10, "limit=10", {(10, 200), (0, 11)}, False),
+        (200, "limit=199", {(0, 200)}, True),
+        (200, "limit=200", {(200, 1), (200, 200), (0, 200)}, False),
         (10, "", {(1000, 1), (0, 200), (200, 200)}, False),
         (1, "StudyInstanceUID=1.2.0", {(0, 1)}, False),
         (0, "", {(1000, 1), (0, 200)}, False),
     ],
 )
 async def test_pages(start: Start, count: int, query: str, asked: set[tuple[int, int]], has_more: bool) -> None:
-    """Pages of 200 at most make one answer, and whether there is more is asked beside the first."""
+    """Pages of 200 at most make one answer; a look beyond it, in one request if it can be, tells whether there is more."""
     async with start(over(STUDIES[:count])) as running:
         response = await running.http.get(f"/studies?{query}")
         offset, limit = (
@@ -159,6 +162,22 @@ async def test_what_is_unfinished_behind_the_page_does_not_hide_what_follows(sta
         assert numbers(response) == list(range(25))
         assert response.links["next"]
         assert "additional results" in response.headers["warning"]
+
+
+async def test_what_is_seen_behind_the_page_is_left_to_the_next(start: Start) -> None:
+    """It was asked for only to know whether it is there; what is unfinished before it makes no room for it."""
+    async with start(without(STUDIES[:30], range(3, 6))) as running:
+        response = await running.http.get("/studies?limit=25")
+        assert numbers(response) == [0, 1, 2, *range(6, 25)]
+        assert numbers(await running.http.get(response.links["next"]["url"])) == list(range(25, 30))
+
+
+async def test_a_page_of_nothing_but_unfinished_studies_is_not_the_end(start: Start) -> None:
+    """What follows is given, where more of it is wanted than there is room for."""
+    async with start(without(STUDIES[:700], range(200))) as running:
+        response = await running.http.get("/studies?limit=600")
+        assert numbers(response) == list(range(200, 600))
+        assert response.links["next"]
 
 
 async def test_patterns_are_looked_for_behind_what_is_unfinished(start: Start) -> None:

@@ -6,6 +6,8 @@ import asyncio
 from collections import defaultdict
 from contextlib import aclosing
 
+import pytest
+
 from query_api.searching.attributes import Scope
 from query_api.searching.paging import Search
 from query_api.searching.rows import Rows
@@ -48,17 +50,29 @@ async def test_whether_there_is_more_is_asked_beside_the_first_page() -> None:
     assert await begun({END: 0}) == await begun({0: END}) == ([200], True)
 
 
-async def test_each_page_is_asked_for_while_the_one_before_is_dealt_with() -> None:
-    """So that it is there once that is written; and not sooner, for there may be none."""
+@pytest.mark.parametrize("has_more", [False, True])
+async def test_each_page_is_asked_for_while_the_one_before_is_dealt_with(has_more: bool) -> None:
+    """So that it is there once that is written; and not sooner, for there may be none, or nobody who takes it."""
     service = Service({})
     search = Search(service, SCOPE, Query())
     async with asyncio.timeout(10):
         known, _ = await search.begin(0, END)
         assert service.asked.keys() == {0, END}
         sizes = []
-        async with aclosing(search.go_on(known, 0, END, Rows(SCOPE, "http://app"))) as pages:
+        async with aclosing(search.go_on(known, has_more, 0, END, Rows(SCOPE, "http://app"))) as pages:
             for following in (200, 400):
                 sizes.append(len(await anext(pages)))
                 await service.asked[following].wait()
+                assert max(service.asked.keys() - {END}) == following
             sizes += [len(page) async for page in pages]
         assert sizes == [200, 200, 50]
+
+
+async def test_pages_that_are_known_to_be_there_are_asked_for_side_by_side() -> None:
+    """All but the first two do not wait for the one before."""
+    service = Service({200: 800, 400: 800, 600: 800})
+    async with asyncio.timeout(10):
+        known, has_more = await Search(service, SCOPE, Query()).begin(0, 1000)
+        pages = Search(service, SCOPE, Query()).go_on(known, has_more, 0, 1000, Rows(SCOPE, "http://app"))
+        async with aclosing(pages):
+            assert [len(page) async for page in pages] == [200] * 5
