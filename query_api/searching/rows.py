@@ -43,7 +43,9 @@ class Rows:
     """
 
     def __init__(self, scope: Scope, address: str) -> None:
-        self._scope = scope
+        # What names a result: for each level down to its own the path's UID, or else the attribute that has it.
+        named = {Level.STUDY: scope.parent.study_instance_uid, Level.SERIES: scope.parent.series_instance_uid}
+        self._names = [(named.get(level), UID_OF[level]) for level in Level if level <= scope.level]
         self._address = address
         self._seen: set[tuple[str | None, ...]] = set()
 
@@ -79,6 +81,4 @@ class Rows:
 
     def _uids(self, row: Row) -> tuple[str | None, ...]:
         """Return the UIDs down to the results' level: the path's, which are right where a result has none, else its."""
-        parent = self._scope.parent
-        named = {Level.STUDY: parent.study_instance_uid, Level.SERIES: parent.series_instance_uid}
-        return tuple(named.get(level) or uid_of(row, UID_OF[level]) for level in Level if level <= self._scope.level)
+        return tuple([uid or uid_of(row, tag) for uid, tag in self._names])

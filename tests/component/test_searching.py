@@ -77,7 +77,7 @@ def pages(running: Lookups) -> set[tuple[int, int]]:
     ],
 )
 async def test_pages(start: Start, count: int, query: str, asked: set[tuple[int, int]], has_more: bool) -> None:
-    """Pages of 200 at most make one answer; a look beyond it, in one request if it can be, tells whether there is more."""
+    """Pages of 200 at most make one answer; whether there is more is asked with the first of them, or beside it."""
     async with start(over(STUDIES[:count])) as running:
         response = await running.http.get(f"/studies?{query}")
         offset, limit = (
