@@ -14,6 +14,7 @@ from azure.core.exceptions import ClientAuthenticationError
 from azure.identity.aio import ManagedIdentityCredential
 
 from shared.dicomweb import AccessDenied, Body, RequestNotSent, StatusError
+from shared.dicomweb.transport import AiohttpTransport
 from shared.entra_auth import EntraAuth
 from tests.component.dicomweb.client_under_test import JSON, SECRET, assert_tells_nothing, client_of
 from tests.component.scripted_server import Received, Script, answer, serve
@@ -77,10 +78,11 @@ async def test_one_token_for_all() -> None:
 
 
 async def test_a_refusal_gives_its_connection_back() -> None:
-    """The request with the new token goes out on the connection of the one that was refused."""
-    auth = auth_of(Credential())
-    async with serve(takes("token-2")) as server, client_of(server.url, auth=auth) as client:
-        await client.search_for_studies()
+    """The request with the new token goes out on the only connection, which the refused one had."""
+    auth, transport = auth_of(Credential()), AiohttpTransport(max_connections=1)
+    async with serve(takes("token-2")) as server, client_of(server.url, auth=auth, transport=transport) as client:
+        async with asyncio.timeout(10):
+            await client.search_for_studies()
     assert len(server.requests) == 2
     assert server.connections == 1
 
