@@ -156,10 +156,15 @@ def _retry() -> ExponentialRetry:
     return ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=3)
 
 
+def _of_any_service() -> dict[str, Any]:
+    # Else each request waits for two threads: one looks for a `.netrc`, one for a proxy. The DICOM client asks neither.
+    return {"retry_policy": _retry(), "use_env_settings": False}
+
+
 def _blob_service(settings: Settings, credential: DefaultAzureCredential | None = None) -> BlobServiceClient:
     """Return the client of the inbox account's blobs: by its connection string where that is set, else by address."""
     options: dict[str, Any] = {
-        "retry_policy": _retry(),
+        **_of_any_service(),
         "max_single_get_size": _FIRST_GET_BYTES,
         "max_chunk_get_size": _NEXT_GET_BYTES,
         "max_single_put_size": _PUT_BYTES,
@@ -173,10 +178,8 @@ def _blob_service(settings: Settings, credential: DefaultAzureCredential | None 
 def _queue_service(settings: Settings, credential: DefaultAzureCredential | None = None) -> QueueServiceClient:
     """Return the client of the inbox account's queues: by its connection string where that is set, else by address."""
     if settings.dicom_storage is not None:
-        return QueueServiceClient.from_connection_string(settings.dicom_storage, retry_policy=_retry())
-    return QueueServiceClient(
-        str(settings.dicom_storage_queue_service_uri), credential=credential, retry_policy=_retry()
-    )
+        return QueueServiceClient.from_connection_string(settings.dicom_storage, **_of_any_service())
+    return QueueServiceClient(str(settings.dicom_storage_queue_service_uri), credential=credential, **_of_any_service())
 
 
 def _table_service(settings: Settings, credential: DefaultAzureCredential | None = None) -> TableServiceClient | None:
