@@ -7,8 +7,7 @@ import logging
 
 from shared.clients import get_clients
 from shared.events import describe, event, place
-
-from .kept import Kept
+from shared.kept import Kept
 
 _KEPT_SECONDS = 10.0
 _PATIENCE_SECONDS = 10.0  # the probe does not wait for all retries

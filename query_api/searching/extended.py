@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Final
 
-from query_api.kept import Kept
 from shared.dicomweb import DICOMwebClient, DICOMwebError, ExtendedQueryTag
+from shared.kept import Kept
 
 from .attributes import Attribute, Level, vr_of
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
-
 from shared.clients import Clients
+from shared.kept import Kept
 from shared.settings import RETENTION_RECORDS
 from shared.tombstones import tombstone_name
 
@@ -14,11 +13,11 @@ _KEPT_STUDIES = 1000
 
 
 class Tombstones:
-    """Knows the tombstones, each look kept for a minute."""
+    """Knows the tombstones, each look kept for a minute, and shared by the instances that come meanwhile."""
 
     def __init__(self, clients: Clients) -> None:
         self._container = clients.container(RETENTION_RECORDS)
-        self._known: dict[str, tuple[float, bool]] = {}
+        self._known: dict[str, Kept[bool]] = {}
 
     async def has(self, partition: str | None, study_instance_uid: str, *, look_again: bool = False) -> bool:
         """Say whether retention has deleted a study.
@@ -32,11 +31,9 @@ class Tombstones:
             AzureError: it cannot be told.
         """
         name = tombstone_name(partition, study_instance_uid)
-        seen_at, is_there = self._known.get(name, (-_KEPT_SECONDS, False))
-        if look_again or time.monotonic() - seen_at > _KEPT_SECONDS:
-            is_there = await self._container.get_blob_client(name).exists()
+        if look_again or name not in self._known:
             self._known.pop(name, None)
-            self._known[name] = (time.monotonic(), is_there)
+            self._known[name] = Kept(_KEPT_SECONDS)
             if len(self._known) > _KEPT_STUDIES:
                 del self._known[next(iter(self._known))]
-        return is_there
+        return await self._known[name].get(lambda: self._container.get_blob_client(name).exists())

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
-
 from azure.core.exceptions import AzureError, ResourceNotFoundError
 
 from shared.clients import Clients
+from shared.kept import Kept
 from shared.settings import CONTROL
 
 STOP = "STOP"
@@ -19,13 +18,11 @@ class StopSwitch:
 
     def __init__(self, clients: Clients) -> None:
         self._blob = clients.container(CONTROL).get_blob_client(STOP)
-        self._known: tuple[float, bool] | None = None
+        self._known = Kept[bool](_KEPT_SECONDS)
 
     async def is_on(self) -> bool:
         """Say whether the blob is there; a switch that cannot be read counts as one that is on."""
-        if self._known is None or time.monotonic() - self._known[0] > _KEPT_SECONDS:
-            self._known = (time.monotonic(), await self._look())
-        return self._known[1]
+        return await self._known.get(self._look)
 
     async def _look(self) -> bool:
         try:

@@ -15,6 +15,7 @@ from azure.core.exceptions import (
     ServiceRequestError,
 )
 
+from shared import kept
 from shared.arrivals import Arrival, Door
 from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient, RetryPolicy
@@ -46,7 +47,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(stop_switch, "time", clock)
+    monkeypatch.setattr(kept, "monotonic", clock.monotonic)
     return clock
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -50,6 +51,20 @@ async def test_requests_of_the_first_of_a_study(clients: Clients, service: str) 
     async with DICOMwebClient(f"{service}/v2") as dicom, watched(clients, watch) as storage:
         await handle_new(Ingest.over(replace(storage, dicom=dicom)), f"{sample.sop}.dcm", sample.content)
     assert watch.requests[1:] == ["HEAD dicom-control", READ, "HEAD retention-records", RECEIPT]
+
+
+async def test_requests_of_the_instances_of_a_study_that_come_at_once(clients: Clients, service: str) -> None:
+    """One look for a STOP and for the study's tombstone serves all that come before it is answered."""
+    watch, sample = Watch(), Sample()
+    samples = [sample, *(sample.sibling() for _ in range(5))]
+    async with DICOMwebClient(f"{service}/v2") as dicom, watched(clients, watch) as storage:
+        ingest = Ingest.over(replace(storage, dicom=dicom))
+        for one in samples:
+            await clients.inbox.upload_blob(f"{one.sop}.dcm", one.content)
+        await asyncio.gather(*(handle(ingest, Arrival((f"{one.sop}.dcm",), Door.BLOB)) for one in samples))
+    assert watch.requests.count("HEAD dicom-control") == 1
+    assert watch.requests.count("HEAD retention-records") == 1
+    assert watch.requests.count(RECEIPT) == len(samples)
 
 
 async def test_requests_of_being_put_off(clients: Clients) -> None:

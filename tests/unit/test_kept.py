@@ -1,4 +1,4 @@
-"""Readiness and extended query tags are asked for once, however many want to know."""
+"""Readiness, extended query tags, the stop switch and tombstones are asked for once, however many want to know."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from query_api import kept
-from query_api.kept import Kept
+from shared import kept
+from shared.kept import Kept
 
 SECONDS = 10.0
 
@@ -52,3 +52,27 @@ async def test_the_answer_is_forgotten_in_time(question: Question) -> None:
     assert await known.get(question.ask) is before
     question.now += 1
     assert await known.get(question.ask) is not before
+
+
+async def test_callers_at_the_same_moment_share_one_failure(question: Question) -> None:
+    """In an outage the last one does not wait for the retries of all before it; the next one asks again."""
+
+    async def fail() -> bool:
+        await question.ask()
+        raise ConnectionError
+
+    known = Kept[bool](SECONDS)
+    found = await asyncio.gather(*(known.get(fail) for _ in range(5)), return_exceptions=True)
+    assert [type(one) for one in found] == [ConnectionError] * 5
+    assert question.asked == 1
+    assert await known.get(question.ask) is question.answer
+
+
+async def test_whoever_gives_up_leaves_the_others_their_answer(question: Question) -> None:
+    """The first caller's run may be out of time."""
+    known = Kept[bool](SECONDS)
+    first, second = (asyncio.create_task(known.get(question.ask)) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+    assert await second is question.answer
+    assert question.asked == 1

@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class Kept(Generic[T]):
-    """One answer, kept for a while from when it came; concurrent callers share one question.
+    """One answer, kept for a while from when it came; concurrent callers share one question, and its failure.
 
     Args:
         seconds: how long it is kept.
@@ -19,8 +19,8 @@ class Kept(Generic[T]):
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._lock = asyncio.Lock()
         self._known: tuple[float, T] | None = None
+        self._asking: asyncio.Task[T] | None = None
 
     async def get(self, ask: Callable[[], Awaitable[T]]) -> T:
         """Return the kept answer, or ask.
@@ -28,8 +28,16 @@ class Kept(Generic[T]):
         Raises:
             Exception: what asking raises; nothing is kept then.
         """
-        async with self._lock:
-            if self._known is None or monotonic() - self._known[0] > self._seconds:
-                answer = await ask()
-                self._known = (monotonic(), answer)
+        if self._known is not None and monotonic() - self._known[0] <= self._seconds:
             return self._known[1]
+        if self._asking is None:
+            self._asking = asyncio.create_task(self._ask(ask))
+        return await asyncio.shield(self._asking)  # whoever gives up leaves the others their answer
+
+    async def _ask(self, ask: Callable[[], Awaitable[T]]) -> T:
+        try:
+            answer = await ask()
+            self._known = (monotonic(), answer)
+            return answer
+        finally:
+            self._asking = None
