@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from azure.storage.queue.aio import QueueClient
+from collections.abc import Awaitable, Callable, Sequence
 
 from local.functions_host.blob_scan import BlobScan
 from local.functions_host.blob_trigger import BlobCalls, BlobSource
@@ -13,7 +11,7 @@ from local.functions_host.listeners import Listeners
 from local.functions_host.queue_pump import PumpSettings, QueuePump
 from local.functions_host.receipts import Receipts
 from local.functions_host.settings import HostSettings, is_disabled
-from local.functions_host.storage import HOSTS_CONTAINER, Account
+from local.functions_host.storage import HOSTS_CONTAINER, Account, send
 
 
 async def listen(
@@ -22,8 +20,8 @@ async def listen(
     invoker: Invoker,
     settings: HostSettings,
     listeners: Listeners,
-) -> tuple[BlobCalls, QueueClient]:
-    """Start the loops; return what calls the functions, and the queue that feeds it.
+) -> tuple[BlobCalls, Callable[[str], Awaitable[None]]]:
+    """Start the loops; return what calls the functions, and what feeds it with a message, which it then looks for.
 
     Raises:
         AzureError: storage does not answer.
@@ -37,13 +35,18 @@ async def listen(
         if not source.function.from_event_grid and not is_disabled(source.function.name):
             scan = BlobScan(source, receipts, queue, pump.wake, settings.poll_seconds)
             listeners.add(source.function.name, scan)
-    return calls, queue
+
+    async def feed(message: str) -> None:
+        await send(queue, message)
+        pump.wake()
+
+    return calls, feed
 
 
 def _pump_settings(settings: HostSettings) -> PumpSettings:
     return PumpSettings(
         parallelism=settings.blob_parallelism,
-        batch_size=settings.blob_parallelism,
+        batch_size=(settings.blob_parallelism + 1) // 2,
         max_dequeue_count=settings.poison_blob_threshold,
         retry_after_seconds=0,  # the real host, too, tries a failed blob again at once
         lock_seconds=settings.lock_seconds,

@@ -7,31 +7,38 @@ unknown function is a silent loss, one bad event fails the rest of its batch.
 from __future__ import annotations
 
 import json
+from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from aiohttp import web
-from azure.storage.queue.aio import QueueClient
 
 from local.functions_host.blob_trigger import trigger_message
 from local.functions_host.keys import Keys
-from local.functions_host.storage import send
 
 _TYPE_HEADER = "aeg-event-type"
 
 
 class Webhook:
-    """Turns events into messages on the internal queue."""
+    """Turns events into messages on the internal queue.
 
-    def __init__(self, queue: QueueClient | None, keys: Keys, account_names: frozenset[str]) -> None:
-        self._queue = queue
+    Args:
+        feed: puts a message there; None if no function is triggered by blobs.
+        keys: of the host.
+        account_names: of the emulator's accounts.
+    """
+
+    def __init__(
+        self, feed: Callable[[str], Awaitable[None]] | None, keys: Keys, account_names: frozenset[str]
+    ) -> None:
+        self._feed = feed
         self._keys = keys
         self._account_names = account_names
 
     async def answer(self, request: web.Request) -> web.Response:
         """Answer one delivery."""
         extension = request.path.rstrip("/").rpartition("/")[2]
-        if extension != "blobs" or self._queue is None:
+        if extension != "blobs" or self._feed is None:
             return web.Response(status=404)
         # In Azure the key is the system key blobs_extension; here the master key stands in for it.
         if not self._keys.admits_admin(request):
@@ -41,9 +48,11 @@ class Webhook:
             return web.Response(status=202)
         if event_type not in {"notification", "subscriptionvalidation"}:
             return web.Response(status=400)
-        return await self._answer_events(request, self._queue, event_type)
+        return await self._answer_events(request, self._feed, event_type)
 
-    async def _answer_events(self, request: web.Request, queue: QueueClient, event_type: str) -> web.Response:
+    async def _answer_events(
+        self, request: web.Request, feed: Callable[[str], Awaitable[None]], event_type: str
+    ) -> web.Response:
         try:
             content = json.loads(await request.read())
         except ValueError:
@@ -53,7 +62,7 @@ class Webhook:
             if event_type == "subscriptionvalidation":
                 return web.json_response({"validationResponse": events[0]["data"]["validationCode"]})
             for event in events:
-                await send(queue, self._message(request.query.get("functionName"), event["data"]))
+                await feed(self._message(request.query.get("functionName"), event["data"]))
         except (KeyError, TypeError, IndexError, ValueError):
             # A renamed blob's event has no url, and the real host trips over it, too.
             return web.Response(status=500)

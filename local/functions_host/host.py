@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 from azure.core.exceptions import AzureError
-from azure.storage.queue.aio import QueueClient
 
 from local.functions_host import blob_listener, queue_trigger, timers
 from local.functions_host.admin import Admin
@@ -62,10 +61,10 @@ class Host:
         due = [timers.read_timer(function) for function in _of(enabled, TIMER_TRIGGER)]
         _list(functions, routes)
         try:
-            queue = await self._listen(enabled, sources, due)
+            feed = await self._listen(enabled, sources, due)
         except AzureError as error:
             raise LoadError(f"storage does not answer ({type(error).__name__})") from None
-        await self._serve(listening, functions, routes, queue)
+        await self._serve(listening, functions, routes, feed)
 
     def _sources(self, functions: Sequence[Function]) -> Iterator[BlobSource]:
         """Yield what the blob triggers listen to; as in Azure, one that cannot listen leaves the others alone."""
@@ -77,7 +76,7 @@ class Host:
 
     async def _listen(
         self, functions: Sequence[Function], sources: Sequence[BlobSource], due: Sequence[timers.Timer]
-    ) -> QueueClient | None:
+    ) -> Callable[[str], Awaitable[None]] | None:
         if all(function.kind == HTTP_TRIGGER for function in functions):
             return None  # needs no storage
         host_account = await self._accounts.host_account()
@@ -90,10 +89,10 @@ class Host:
             self._start_timer(timer, host_account)
         if not sources:
             return None
-        self._blob_calls, queue = await blob_listener.listen(
+        self._blob_calls, feed = await blob_listener.listen(
             sources, host_account, self._invoker, self._settings, self._listeners
         )
-        return queue
+        return feed
 
     def _start_timer(self, timer: timers.Timer, host_account: Account) -> None:
         path = f"timers/{self._settings.host_id}/{timer.function.qualified_name}/status"
@@ -106,10 +105,10 @@ class Host:
         listening: socket.socket,
         functions: Sequence[Function],
         routes: Sequence[Route],
-        queue: QueueClient | None,
+        feed: Callable[[str], Awaitable[None]] | None,
     ) -> None:
         admin = Admin(functions, self._keys, self._settings.host_id, self._fire)
-        webhook = Webhook(queue, self._keys, self._accounts.names())
+        webhook = Webhook(feed, self._keys, self._accounts.names())
         endpoints = {"/admin/": admin.answer, "/runtime/": webhook.answer}
         app = App(self._settings, self._worker, self._invoker, routes, self._keys, endpoints)
         self._front = Front(app)

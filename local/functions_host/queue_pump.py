@@ -82,18 +82,18 @@ class QueuePump:
             await asyncio.wait(self._running)
 
     async def _take(self) -> bool:
-        room = self._settings.parallelism - len(self._running)
-        if room <= 0:
+        # As in Azure: a batch at a time, once there is room for all of it, and not a request for each message.
+        if len(self._running) > self._settings.parallelism - self._settings.batch_size:
             await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
             return True
         # Cleared before looking: a wake-up during the look counts for the next one.
         self._wake.clear()
         # Shielded: messages that were on their way when the host stops would stay hidden.
-        self._receiving = asyncio.create_task(self._receive(room))
+        self._receiving = asyncio.create_task(self._receive())
         return await asyncio.shield(self._receiving)
 
-    async def _receive(self, room: int) -> bool:
-        count = min(room, self._settings.batch_size, _LARGEST_BATCH)
+    async def _receive(self) -> bool:
+        count = min(self._settings.batch_size, _LARGEST_BATCH)
         messages = self._queue.receive_messages(
             messages_per_page=count,
             max_messages=count,

@@ -23,7 +23,7 @@ _NEVER_EXPIRES = -1
 
 def _options() -> dict[str, Any]:
     retry = ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=1)
-    return {"retry_policy": retry, "connection_timeout": 5, "read_timeout": 60}
+    return {"retry_policy": retry, "connection_timeout": 5, "read_timeout": 60, "use_env_settings": False}
 
 
 class Account:

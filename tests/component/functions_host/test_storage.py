@@ -200,6 +200,17 @@ def test_an_event_calls_its_function_without_looking_at_the_etag(app: Shared) ->
     assert len(app.calls.of("on_event", name="one two.dcm")) == 1
 
 
+def test_an_event_is_not_left_for_the_next_poll(world: World) -> None:
+    """As in Azure, whoever puts an event's message on the queue has it looked for: polls are an hour apart here."""
+    with running(
+        APPS / "storage", world.folder, WORKERS[0], "--poll-seconds", "3600", settings=world.settings()
+    ) as host:
+        app = Shared(host, world)
+        world.drop("events", "now.dcm")
+        assert _deliver(app, [_event(app, "now.dcm")], functionName="Host.Functions.on_event").status_code == 202
+        app.calls.wait("on_event", name="now.dcm")
+
+
 def test_odd_events_end_as_they_do_in_azure(app: Shared) -> None:
     """A wrong function name is lost in silence; an event without a url fails; a deleted blob is dropped."""
     lost = _deliver(app, _event(app, "x.dcm"), functionName="Host.Functions.nobody")
