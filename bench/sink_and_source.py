@@ -10,8 +10,11 @@ from contextlib import contextmanager, suppress
 from bench.programs import port_of
 from shared.dicomweb.transport.counting import CHUNK_BYTES
 
-_STORED = b'{"00081199": {"vr": "SQ", "Value": []}}'
-_STORED_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/dicom+json\r\nContent-Length: %d\r\n\r\n" % len(_STORED)
+_STORED_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/dicom+json\r\nContent-Length: %d\r\n\r\n"
+_STORED = b'{"00081199": {"vr": "SQ", "Value": [%b]}}'
+_STORED_ITEM = b'{"00081155": {"vr": "UI", "Value": ["%b"]}}'
+_SOP_INSTANCE_UID = b"\x08\x00\x18\x00UI"  # as Explicit VR Little Endian has it
+_BYTES_WITH_UID = 2048  # of a body: as far as it is looked for
 _PART_HEAD = b"--b\r\nContent-Type: application/dicom\r\n\r\n"
 _PART_END = b"\r\n--b--\r\n"
 _CHUNK = bytes(CHUNK_BYTES)
@@ -37,29 +40,43 @@ async def _serve(
         while True:
             head = await reader.readuntil(b"\r\n\r\n")
             if head.startswith(b"POST"):
-                await _swallow_body(reader, head.lower())
+                stored = _answer_to(await _swallow_body(reader, head.lower()))
                 if delay_seconds:
                     await asyncio.sleep(delay_seconds)
-                writer.write(_STORED_HEAD + _STORED)
+                writer.write(_STORED_HEAD % len(stored) + stored)
             else:
                 await _give(writer, size_bytes)
     writer.close()
 
 
-async def _swallow_body(reader: asyncio.StreamReader, head: bytes) -> None:
+def _answer_to(beginning: bytes) -> bytes:
+    """Return the answer to a store, which names the instance whose UID is in the beginning of the body, if one is."""
+    _, tag, rest = beginning.partition(_SOP_INSTANCE_UID)
+    uid = rest[2 : 2 + int.from_bytes(rest[:2], "little")].rstrip(b"\0")
+    return _STORED % (_STORED_ITEM % uid if tag else b"")
+
+
+async def _swallow_body(reader: asyncio.StreamReader, head: bytes) -> bytes:
+    """Read a body, and return its beginning."""
     if b"transfer-encoding: chunked" not in head:
         return await _swallow(reader, int(head.partition(b"content-length:")[2].partition(b"\r\n")[0]))
+    beginning = b""
     while size := int(await reader.readuntil(b"\r\n"), 16):
-        await _swallow(reader, size + len(b"\r\n"))
-    return await _swallow(reader, len(b"\r\n"))
+        chunk = await _swallow(reader, size + len(b"\r\n"))
+        beginning = beginning or chunk
+    await _swallow(reader, len(b"\r\n"))
+    return beginning
 
 
-async def _swallow(reader: asyncio.StreamReader, left: int) -> None:
+async def _swallow(reader: asyncio.StreamReader, left: int) -> bytes:
+    beginning = await reader.readexactly(min(left, _BYTES_WITH_UID))
+    left -= len(beginning)
     while left:
         chunk = await reader.read(min(left, CHUNK_BYTES))
         if not chunk:
             raise ConnectionError
         left -= len(chunk)
+    return beginning
 
 
 async def _give(writer: asyncio.StreamWriter, left: int) -> None:

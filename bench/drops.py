@@ -1,0 +1,186 @@
+"""Drops files into the inbox and tells the app of them: the load of the measurements of ingest, and their clock."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import base64
+import json
+import struct
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+import aiohttp
+
+from bench.programs import take_turns
+from local.soak.plan import small_instance
+from shared.queues import ARRIVALS
+from shared.settings import DEFAULT_INBOX
+
+AT_ONCE = 16
+MIB = 1024 * 1024
+_BLOCK_BYTES = 4 * MIB
+_LENGTH_AND_PIXELS = 4 + 64  # the end of a small instance
+_BLOCK_BLOB = {"x-ms-blob-type": "BlockBlob"}
+_EVENT_GRID = {"aeg-event-type": "Notification"}
+_POLL_SECONDS = 0.05
+_LOG_POLL_SECONDS = 0.001
+_DECIDED = b'"verdict": "stored"'
+
+
+def head_of(number: int, pixels_bytes: int) -> bytes:
+    """Return an instance without its pixels, of which it has so many bytes."""
+    return small_instance(number)[0][:-_LENGTH_AND_PIXELS] + struct.pack("<L", pixels_bytes)
+
+
+def event_of(name: str) -> dict[str, object]:
+    """Return what Event Grid says of a new blob, as far as it is read."""
+    return {
+        "eventType": "Microsoft.Storage.BlobCreated",
+        "subject": f"/blobServices/default/containers/{DEFAULT_INBOX}/blobs/{name}",
+        "data": {"api": "PutBlob"},
+    }
+
+
+@dataclass
+class Drops:
+    """What drops files.
+
+    Args:
+        http: the connections.
+        blobs, queues: addresses of the services.
+        sas: a signature for both, as a query.
+        app: the functions host's address.
+        service: the DICOM service's.
+        log: the app's.
+    """
+
+    http: aiohttp.ClientSession
+    blobs: str
+    queues: str
+    sas: str
+    app: str
+    service: str
+    log: Path
+
+    async def measure(self, what: str, **round_: object) -> object:
+        """Do one of the things below."""
+        steps: dict[str, Callable[..., Awaitable[object]]] = {
+            "drop": self.drop,
+            "drop_large": self.drop_large,
+            "copy": self.copy,
+            "ingest": self.ingest,
+            "latencies": self.latencies,
+            "stores": self.stores,
+        }
+        return await steps[what](**round_)
+
+    async def drop(self, prefix: str, count: int, pixels_bytes: int) -> None:
+        """Put so many files into the inbox, named by their numbers."""
+        pixels = bytes(pixels_bytes)
+        await _all(partial(self._put, f"{prefix}/{n}.dcm", head_of(n, pixels_bytes) + pixels) for n in range(count))
+
+    async def _put(self, name: str, content: bytes, query: str = "", **headers: str) -> None:
+        url = f"{self.blobs}/{DEFAULT_INBOX}/{name}?{query}{self.sas}"
+        async with self.http.put(url, data=content, headers=_BLOCK_BLOB | headers) as response:
+            assert response.status in (201, 202), await response.text()
+
+    async def drop_large(self, name: str, pixels_bytes: int) -> None:
+        """Put a file into the inbox in blocks, with so many bytes of pixels, a multiple of 4 MiB."""
+        ids = [base64.b64encode(b"%06d" % n).decode() for n in range(pixels_bytes // _BLOCK_BYTES + 1)]
+        for block in ids:
+            content = head_of(0, pixels_bytes) if block == ids[0] else bytes(_BLOCK_BYTES)
+            await self._put(name, content, f"comp=block&blockid={block}&")
+        listed = "".join(f"<Latest>{block}</Latest>" for block in ids)
+        await self._put(name, f"<BlockList>{listed}</BlockList>".encode(), "comp=blocklist&")
+
+    async def copy(self, name: str, to: str) -> None:
+        """Copy a file of the inbox within it."""
+        await self._put(to, b"", **{"x-ms-copy-source": f"{self.blobs}/{DEFAULT_INBOX}/{name}?{self.sas}"})
+
+    async def ingest(self, names: list[str]) -> float:
+        """Send events of files to the queue; return the seconds until the app has dealt with the last."""
+        started = time.perf_counter()
+        async with self._all_stored(len(names)):
+            await _all(partial(self._send, json.dumps(event_of(name))) for name in names)
+            while await self._waiting():  # noqa: ASYNC110 - for another process
+                await asyncio.sleep(_POLL_SECONDS)
+            return time.perf_counter() - started
+
+    @asynccontextmanager
+    async def _all_stored(self, count: int) -> AsyncGenerator[None]:
+        before = self.log.read_bytes().count(_DECIDED)
+        yield
+        found = self.log.read_bytes().count(_DECIDED) - before
+        assert found == count, f"{found} of {count} were stored"
+
+    async def _send(self, text: str) -> None:
+        message = f"<QueueMessage><MessageText>{escape(text)}</MessageText></QueueMessage>"
+        url = f"{self.queues}/{ARRIVALS}/messages?messagettl=-1&{self.sas}"
+        async with self.http.post(url, data=message) as response:
+            assert response.status == 201, await response.text()
+
+    async def _waiting(self) -> int:
+        async with self.http.get(f"{self.queues}/{ARRIVALS}?comp=metadata&{self.sas}") as response:
+            return int(response.headers["x-ms-approximate-messages-count"])
+
+    async def latencies(self, prefix: str, count: int, pixels_bytes: int) -> list[float]:
+        """Drop so many files, one after the other, each with its event to the webhook; return the seconds from the
+        event to the line that says that its receipt is written.
+        """
+        return [await self._latency(f"{prefix}/{n}.dcm", n, pixels_bytes) for n in range(count)]
+
+    async def _latency(self, name: str, number: int, pixels_bytes: int) -> float:
+        await self._put(name, head_of(number, pixels_bytes) + bytes(pixels_bytes))
+        url = f"{self.app}/runtime/webhooks/blobs?functionName=Host.Functions.store_on_upload"
+        event = {"data": {"url": f"{self.blobs}/{DEFAULT_INBOX}/{name}"}}
+        with self.log.open("rb") as log:
+            log.seek(0, 2)
+            started = time.perf_counter()
+            async with self.http.post(url, json=event, headers=_EVENT_GRID) as response:
+                assert response.status == 202, response.status
+            seen = b""
+            while _DECIDED not in (seen := seen + log.read()):  # noqa: ASYNC110 - for another process
+                await asyncio.sleep(_LOG_POLL_SECONDS)
+            return time.perf_counter() - started
+
+    async def stores(self, count: int, pixels_bytes: int) -> list[float]:
+        """Store as many files at the DICOM service itself; return the seconds of each."""
+        return [await self._store(head_of(n, pixels_bytes) + bytes(pixels_bytes)) for n in range(count)]
+
+    async def _store(self, content: bytes) -> float:
+        started = time.perf_counter()
+        headers = {"Content-Type": "application/dicom"}
+        async with self.http.post(f"{self.service}/studies", data=content, headers=headers) as response:
+            assert response.status == 200, response.status
+            await response.read()
+        return time.perf_counter() - started
+
+
+async def _all(steps: Iterable[Callable[[], Awaitable[object]]]) -> None:
+    places = asyncio.Semaphore(AT_ONCE)
+
+    async def in_its_place(step: Callable[[], Awaitable[object]]) -> None:
+        async with places:
+            await step()
+
+    await asyncio.gather(*map(in_its_place, steps))
+
+
+async def main(options: argparse.Namespace) -> None:
+    """Do what each round says."""
+    async with aiohttp.ClientSession() as http:
+        await take_turns(Drops(http, **vars(options)).measure)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("blobs", "queues", "sas", "app", "service"):
+        parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--log", required=True, type=Path)
+    asyncio.run(main(parser.parse_args()))
