@@ -8,7 +8,7 @@ import base64
 import json
 import struct
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -85,9 +85,9 @@ class Drops:
         pixels = bytes(pixels_bytes)
         await _all(partial(self._put, f"{prefix}/{n}.dcm", head_of(n, pixels_bytes) + pixels) for n in range(count))
 
-    async def _put(self, name: str, content: bytes, query: str = "", **headers: str) -> None:
+    async def _put(self, name: str, content: bytes, query: str = "", headers: Mapping[str, str] = _BLOCK_BLOB) -> None:
         url = f"{self.blobs}/{DEFAULT_INBOX}/{name}?{query}{self.sas}"
-        async with self.http.put(url, data=content, headers=_BLOCK_BLOB | headers) as response:
+        async with self.http.put(url, data=content, headers=headers) as response:
             assert response.status in (201, 202), await response.text()
 
     async def drop_large(self, name: str, pixels_bytes: int) -> None:
@@ -101,7 +101,8 @@ class Drops:
 
     async def copy(self, name: str, to: str) -> None:
         """Copy a file of the inbox within it."""
-        await self._put(to, b"", **{"x-ms-copy-source": f"{self.blobs}/{DEFAULT_INBOX}/{name}?{self.sas}"})
+        source = f"{self.blobs}/{DEFAULT_INBOX}/{name}?{self.sas}"
+        await self._put(to, b"", headers={"x-ms-copy-source": source})
 
     async def ingest(self, names: list[str]) -> float:
         """Send events of files to the queue; return the seconds until the app has dealt with the last."""
