@@ -83,9 +83,14 @@ class Drops:
     async def drop(self, prefix: str, count: int, pixels_bytes: int) -> None:
         """Put so many files into the inbox, named by their numbers."""
         pixels = bytes(pixels_bytes)
-        await _all(partial(self._put, f"{prefix}/{n}.dcm", head_of(n, pixels_bytes) + pixels) for n in range(count))
+        await _all(
+            partial(self._put_whole, f"{prefix}/{n}.dcm", head_of(n, pixels_bytes) + pixels) for n in range(count)
+        )
 
-    async def _put(self, name: str, content: bytes, query: str = "", headers: Mapping[str, str] = _BLOCK_BLOB) -> None:
+    async def _put_whole(self, name: str, content: bytes) -> None:
+        await self._put(name, content, headers=_BLOCK_BLOB)
+
+    async def _put(self, name: str, content: bytes, query: str = "", headers: Mapping[str, str] | None = None) -> None:
         url = f"{self.blobs}/{DEFAULT_INBOX}/{name}?{query}{self.sas}"
         async with self.http.put(url, data=content, headers=headers) as response:
             assert response.status in (201, 202), await response.text()
@@ -137,7 +142,7 @@ class Drops:
         return [await self._latency(f"{prefix}/{n}.dcm", n, pixels_bytes) for n in range(count)]
 
     async def _latency(self, name: str, number: int, pixels_bytes: int) -> float:
-        await self._put(name, head_of(number, pixels_bytes) + bytes(pixels_bytes))
+        await self._put_whole(name, head_of(number, pixels_bytes) + bytes(pixels_bytes))
         url = f"{self.app}/runtime/webhooks/blobs?functionName=Host.Functions.store_on_upload"
         event = {"data": {"url": f"{self.blobs}/{DEFAULT_INBOX}/{name}"}}
         with self.log.open("rb") as log:
