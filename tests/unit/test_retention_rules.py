@@ -105,6 +105,8 @@ GROWN = study("2018-06-14", birth="2000-06-15", last_study="2020-01-01")
         ('referring_physician = ["doe^jane"]', having(ReferringPhysicianName=("Doe^Jane^^^",)), YES),
         ('referring_physician = ["山田^太郎"]', having(ReferringPhysicianName=("Yamada^Tarou=山田^太郎",)), YES),
         ('referring_physician = ["Doe"]', having(ReferringPhysicianName=("Doe^Jane",)), NO),
+        ('referring_physician = ["Doe"]', having(ReferringPhysicianName=("Doe?",)), NO),
+        ('referring_physician = ["Doe"]', having(ReferringPhysicianName=("Doe ^",)), YES),
         ('attribute = { SliceThickness = ["5"] }', having(SliceThickness=("5.0",)), YES),
         ('attribute = { SliceThickness = ["5"] }', having(SliceThickness=("5.5",)), NO),
         ('attribute = { SliceThickness = ["thin"] }', having(SliceThickness=("thin",)), YES),
