@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal, DecimalException
 from functools import lru_cache
 
 from pydicom.datadict import dictionary_VR
@@ -100,7 +100,7 @@ def _forms(keyword: str, value: str) -> frozenset[str]:
 def _number(text: str) -> str:
     try:
         return str(Decimal(text).normalize())
-    except InvalidOperation:
+    except DecimalException:  # no number, or one that is too large
         return text
 
 
