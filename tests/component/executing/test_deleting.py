@@ -12,7 +12,7 @@ import pytest
 
 from purge_study.executing import execute
 from purge_study.executing.execute import Outcome, delete_study
-from purge_study.executing.reasons import Halt
+from purge_study.executing.reasons import FailedByItself, Halt
 from purge_study.executing.vault import Vaulted, copy_to_vault
 from purge_study.ledger.row import StudyKey
 from purge_study.records.restored import Restored, write_restored
@@ -304,6 +304,23 @@ async def test_a_search_that_does_not_find_the_study(deletions: Deletions, caplo
         assert row.failures == failures
     told = [(told["reason"], told["attempts"]) for told in events(caplog, "purge_failed")]
     assert told == [("patient_not_found", 1), ("patient_not_found", 2)]
+
+
+async def test_one_that_fails_and_is_not_in_the_ledger(
+    deletions: Deletions, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It has failed once, as far as anybody knows, and gets no row for it."""
+    victim = await deletions.due()
+    await _forgotten(victim)
+
+    async def fail(*_: object) -> None:
+        raise FailedByItself("metadata_unusable")
+
+    monkeypatch.setattr(execute, "look_again", fail)
+    assert await deletions.run(victim) == [Outcome.FAILED]
+    victim.check_untouched()
+    assert await deletions.row(victim.key) is None
+    assert [told["attempts"] for told in events(caplog, "purge_failed")] == [1]
 
 
 @pytest.mark.parametrize(("mode", "approved_by"), [("report", None), ("report", "somebody"), ("approve", None)])
