@@ -20,13 +20,9 @@ class Resource:
     sop_instance_uid: str | None = None
 
     def __post_init__(self) -> None:
-        uids = (self.study_instance_uid, self.series_instance_uid, self.sop_instance_uid)
-        names = ("study_instance_uid", "series_instance_uid", "sop_instance_uid")
-        for name, value, parent in zip(names, uids, ("", *uids), strict=False):
-            if value is not None:
-                check_uid(name, value)
-                if parent is None:
-                    raise InvalidParameter(f"{name} needs the UIDs above it")
+        _check("study_instance_uid", self.study_instance_uid, "")
+        _check("series_instance_uid", self.series_instance_uid, self.study_instance_uid)
+        _check("sop_instance_uid", self.sop_instance_uid, self.series_instance_uid)
 
     @classmethod
     def study(cls, study_instance_uid: str) -> Self:
@@ -70,3 +66,11 @@ class Resource:
     def search_path(self, kind: str) -> str:
         """The path of a search for the `studies`, `series` or `instances` in it (PS3.18 §10.6.1.1)."""
         return f"/{kind}" if self.level == "all" else f"{self.path}/{kind}"
+
+
+def _check(name: str, uid: str | None, parent: str | None) -> None:
+    if uid is None:
+        return
+    check_uid(name, uid)
+    if parent is None:
+        raise InvalidParameter(f"{name} needs the UIDs above it")
