@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.programs import ROOT
-from local.ports import HOST, free_ports, is_free
+from bench.programs import ROOT, is_listened_to
+from local.ports import HOST, free_ports
 from local.process import Part, stop
 from local.stack import READY_SECONDS, Stack
 
@@ -65,7 +65,7 @@ def hello_app(folder: Path) -> Iterator[App]:
 
 def _wait_for(port: int, part: Part) -> None:
     until = time.monotonic() + READY_SECONDS
-    while is_free(port):
+    while not is_listened_to(port):
         part.check()
         if time.monotonic() > until:
             raise RuntimeError(part.tail())

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from bench.canned import MULTIPART
-from local.ports import HOST, free_ports, is_free
+from bench.programs import is_listened_to
+from local.ports import HOST, free_ports
 
 _CONFIGURATION: Final = """
 daemon off;
@@ -107,7 +108,7 @@ def _running(program: str, folder: Path, port: int, servers: str) -> Iterator[No
 
 def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
     until = time.monotonic() + _READY_SECONDS
-    while is_free(port):
+    while not is_listened_to(port):
         if process.poll() is not None or time.monotonic() > until:
             raise RuntimeError("nginx does not listen: its error.log says why")
         time.sleep(0.02)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
@@ -29,6 +30,15 @@ def port_of(module: str, *options: str, python: str | Path = sys.executable) -> 
             yield int(process.stdout.readline())
         finally:
             process.terminate()
+
+
+def is_listened_to(port: int) -> bool:
+    """Say whether a server takes connections on a port of this machine."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
 
 
 class Side:
