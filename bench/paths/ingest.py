@@ -22,7 +22,7 @@ OTHERS_BYTES = 64
 OURS = "ours"
 FLAT_OUT = "storage and service flat out"
 SCRIPT = "azure-storage-blob and dicomweb-client, one by one"
-UPLOADER = "Microsoft's uploader's way, one by one"
+UPLOADER = "an uploader that holds each blob whole, one by one"
 
 
 def measure(bench: Bench) -> Iterator[Row]:

@@ -1,7 +1,7 @@
 """Stores the files of a container as scripts do: with azure-storage-blob, and dicomweb-client or none, one by one.
 
 With `--client dicomweb-client` each file is read with pydicom and stored with that; with `requests` its bytes are sent
-as they are, as Microsoft's uploader function does, held as a whole.
+as they are, held as a whole: what uploader functions do, such as Microsoft's importer sample.
 """
 
 from __future__ import annotations
