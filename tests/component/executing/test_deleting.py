@@ -309,7 +309,7 @@ async def test_a_search_that_does_not_find_the_study(deletions: Deletions, caplo
 async def test_one_that_fails_and_is_not_in_the_ledger(
     deletions: Deletions, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It has failed once, as far as anybody knows, and gets no row for it."""
+    """It has failed once, as far as anybody knows, and gets no row for it; whether the service answers is not asked."""
     victim = await deletions.due()
     await _forgotten(victim)
 
@@ -317,6 +317,7 @@ async def test_one_that_fails_and_is_not_in_the_ledger(
         raise FailedByItself("metadata_unusable")
 
     monkeypatch.setattr(execute, "look_again", fail)
+    monkeypatch.setattr(Run, "is_of_one_study", fail)
     assert await deletions.run(victim) == [Outcome.FAILED]
     victim.check_untouched()
     assert await deletions.row(victim.key) is None

@@ -186,6 +186,16 @@ async def test_without_etags(deletions: Deletions) -> None:
 
 
 @pytest.mark.usefixtures("without_etags")
+async def test_stored_anew_and_not_known_yet(deletions: Deletions) -> None:
+    """A study that has come back since its deletion stays, by the ledger alone: all else is as it was planned."""
+    victim = await deletions.due()
+    assert await deletions.run(victim) == [Outcome.DELETED]
+    deletions.store(*victim.samples)
+    assert await deletions.run(victim) == [Outcome.CHANGED]
+    assert victim.is_there
+
+
+@pytest.mark.usefixtures("without_etags")
 async def test_replaced_without_etags(deletions: Deletions) -> None:
     """An instance that is replaced before the last look is seen, though their number is the same."""
     warrant = await deletions.warrant()
