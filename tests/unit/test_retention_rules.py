@@ -86,6 +86,7 @@ GROWN = study("2018-06-14", birth="2000-06-15", last_study="2020-01-01")
         ("age_at_study_below = 18", study("2018-03-01", birth="2000-02-29"), NO),
         ("not = { age_at_study_below = 18 }", study(birth=None), ("PatientBirthDate",)),
         ("age_at_study_from = 18", study(None, received="2016-03-05"), ("PatientBirthDate", "StudyDate")),
+        ("age_at_study_from = 18", study("1925-03-05", birth="1800-01-01"), ("PatientBirthDate",)),
         ("age_at_last_study_below = 18", CHILD, YES),
         ("age_at_last_study_below = 18", GROWN, NO),
         ("age_at_last_study_from = 18", GROWN, YES),
