@@ -227,11 +227,14 @@ ITEMS = {
 
 @pytest.mark.parametrize("name", ITEMS)
 async def test_other_than_the_plan_says(deletions: Deletions, name: str) -> None:
-    """A line of a plan that does not fit what is there deletes nothing."""
+    """A line of a plan that does not fit what is there deletes nothing, and takes others' place no second time."""
     victim = await deletions.due()
     other = replace(victim, item=replace(victim.item, **ITEMS[name]))  # type: ignore[arg-type]  # each of its field's
     assert await deletions.run(other) == [Outcome.CHANGED]
     victim.check_untouched()
+    row = await deletions.row(victim.key)
+    assert row is not None
+    assert row.failures == 1
 
 
 async def test_not_due(deletions: Deletions) -> None:
