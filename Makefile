@@ -76,7 +76,7 @@ bench-plots: set-up
 	@exec $(RUN) -m bench.publishing
 
 mutants: set-up
-	@exec $(RUN) -m bench.mutants $(ARGS)
+	@exec $(RUN) -m tests.mutants $(ARGS)
 
 contract: set-up
 	@exec env CONTRACT_URL='$(URL)' $(RUN) -m pytest -q --tb=no -rN tests/contract $(ARGS)

@@ -6,7 +6,7 @@ import ast
 
 import pytest
 
-from bench.mutations import mutants_of
+from tests.mutants.mutations import mutants_of
 
 TRY = "try:\n    a = b\n"
 HEAD, TEXT = "def f(a: 'int'=", '\n    """text"""\n    return '

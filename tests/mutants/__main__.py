@@ -1,4 +1,4 @@
-"""Mutation tests: is there a test for each thing that the code says? `python -m bench.mutants`, or `make mutants`.
+"""Mutation tests: is there a test for each thing that the code says? `python -m tests.mutants`, or `make mutants`.
 
 Each mutant is the module with one thing changed: `<` for `<=`, `or` for `and`, a condition that always holds, a call
 left out. The module's tests run over it. A mutant that they let pass is a survivor, and is listed.
@@ -28,10 +28,10 @@ from typing import BinaryIO
 
 import pytest
 
-from bench.mutations import Mutant, mutants_of
+from tests.mutants.mutations import Mutant, mutants_of
 
-ROOT = Path(__file__).parent.parent
-HARMLESS = Path(__file__).with_name("harmless_mutants.txt")
+ROOT = Path(__file__).resolve().parents[2]
+HARMLESS = Path(__file__).with_name("harmless.txt")
 _UNTRIED = 64  # how a process ends whose tests could not begin; pytest's own codes are lower
 _LIVES: Mapping[int, str] = {pytest.ExitCode.OK: "", _UNTRIED: ", its tests could not begin"}
 _MOST_BYTES = 1024 * 1024  # of the names of all tests
@@ -224,7 +224,7 @@ def _code(trial: Trial) -> int | None:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench.mutants", description="List the mutants that live.")
+    parser = argparse.ArgumentParser(prog="python -m tests.mutants", description="List the mutants that live.")
     parser.add_argument("modules", nargs="*", default=list(TESTS), metavar="MODULE", help=", ".join(TESTS))
     parser.add_argument("--lines", type=_span, metavar="FIRST-LAST", help="only these lines of the module")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="how many at once (%(default)s)")
