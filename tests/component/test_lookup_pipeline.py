@@ -95,7 +95,7 @@ async def test_what_is_between_caller_and_host_stays_there(start: Start) -> None
         assert response.status_code == 200
         [request] = running.service.requests
         assert SECRET.encode() not in request.head
-        assert request.headers.keys() == {"host", "accept", "accept-encoding", "user-agent", "connection"}
+        assert request.headers.keys() == {"host", "accept", "accept-encoding", "user-agent"}
 
 
 async def test_what_is_between_us_and_the_service_stays_there(start: Start) -> None:
