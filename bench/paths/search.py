@@ -74,7 +74,8 @@ def _places(running: ExitStack, bench: Bench) -> dict[str, Place]:
     """Start whoever is asked."""
     service = running.enter_context(nginx_service(bench.rivals.nginx, _service_folder(bench.folder)))
     app = running.enter_context(our_app(bench.folder / "app", service))
-    proxies = {name: running.enter_context(proxy(bench, name, service)) for name in (STARLETTE, AIOHTTP, NGINX)}
+    names = bench.either((STARLETTE, AIOHTTP, NGINX), (STARLETTE,))
+    proxies = {name: running.enter_context(proxy(bench, name, service)) for name in names}
     host = running.enter_context(hello_app(bench.folder / "hello"))
     others = {DIRECT: service, **proxies, HOST: host.url}
     return {OURS: Place(app.url, app.headers)} | {name: Place(url, {}) for name, url in others.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import logging
 import time
 from typing import Any
 
@@ -15,6 +16,7 @@ from bench.programs import take_turns
 
 async def main(url: str, headers: dict[str, str]) -> None:
     """Search in rounds."""
+    logging.getLogger("dicomweb_client").setLevel(logging.ERROR)  # it warns that there is more on each page
     client = DICOMwebClient(url, headers=headers)
 
     async def measure(results: int, page: int, times: int) -> float:
