@@ -33,7 +33,7 @@ _STYLE: Final = {
     "axes.spines.right": False,
 }
 _STORED: Final = "512 KiB"
-_LATENCIES_OF: Final = ("ingest", "search", "retrieve")
+_LATENCIES_OF: Final = ("ingest latency", "search", "retrieve")
 
 
 def main(results: Path, folder: Path) -> None:
@@ -112,7 +112,7 @@ def purge(rows: Rows) -> Figure:
         axes.set_xlabel("studies in the archive")
         axes.set_xscale("log")
         axes.set_ylabel("milliseconds of the processor")
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.1 * max((figure for _, figure in points), default=1))
     return figure
 
 
