@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 
-from bench.listing_server import listing_server
+from bench.servers.listing_server import listing_server
 from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient
 from shared.settings import RECEIPTS, load

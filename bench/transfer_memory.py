@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
 
-from bench.sink_and_source import sink_and_source
+from bench.memory import MIB, reset_peak_bytes, status_bytes
+from bench.servers.sink_and_source import sink_and_source
 from shared.dicomweb import Body, DICOMwebClient
 from shared.dicomweb.transport.counting import CHUNK_BYTES
-
-MIB = 1024 * 1024
 
 
 async def store(client: DICOMwebClient, size_bytes: int) -> None:
@@ -48,19 +45,6 @@ async def measure(url: str, transfer: Callable[[DICOMwebClient, int], Awaitable[
         growth = status_bytes("VmHWM") - before
     size = size_bytes / MIB
     return f"| {transfer.__name__} {size:.0f} MiB | {before / MIB:.0f} | {growth / MIB:.1f} | {size / seconds:.0f} |"
-
-
-def reset_peak_bytes(process: int | str = "self") -> int:
-    """Let the kernel forget a process's peak so far (proc(5), clear_refs), and return what is in use."""
-    Path(f"/proc/{process}/clear_refs").write_text("5")
-    return status_bytes("VmRSS", process)
-
-
-def status_bytes(name: str, process: int | str = "self") -> int:
-    """Return a figure of a process, such as VmRSS or VmHWM (proc(5), status)."""
-    found = re.search(rf"{name}:\s+(\d+) kB", Path(f"/proc/{process}/status").read_text())
-    assert found
-    return int(found[1]) * 1024
 
 
 async def main(size_bytes: int) -> None:

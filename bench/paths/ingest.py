@@ -12,9 +12,9 @@ from functools import partial
 from itertools import count as numbers
 
 from bench.aims import at_least
-from bench.drop_box import DropBox, drop_box
 from bench.programs import Side
 from bench.results import Row, row_of
+from bench.servers.drop_box import DropBox, drop_box
 from bench.turns import Bench
 
 PIXELS_BYTES = 512 * 1024

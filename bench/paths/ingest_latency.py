@@ -12,8 +12,8 @@ from itertools import count as numbers
 from statistics import median, quantiles
 
 from bench.aims import more_by_at_most
-from bench.drop_box import drop_box
 from bench.results import Row, row_of
+from bench.servers.drop_box import drop_box
 from bench.turns import Bench
 
 PIXELS_BYTES = 512 * 1024

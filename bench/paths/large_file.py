@@ -7,9 +7,9 @@ from functools import partial
 from itertools import count as numbers
 
 from bench.aims import more_by_at_most
-from bench.drop_box import DropBox, drop_box
+from bench.memory import MIB, reset_peak_bytes, status_bytes
 from bench.results import Row, row_of
-from bench.transfer_memory import MIB, reset_peak_bytes, status_bytes
+from bench.servers.drop_box import DropBox, drop_box
 from bench.turns import Bench
 
 SMALL_ONES = 64

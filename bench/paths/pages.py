@@ -12,10 +12,10 @@ from contextlib import ExitStack
 from functools import partial
 
 from bench.aims import at_least
-from bench.apps import our_app
 from bench.programs import Side
 from bench.results import Row, row_of
-from bench.slow_search import slow_search
+from bench.servers.apps import our_app
+from bench.servers.slow_search import slow_search
 from bench.turns import Bench
 
 RESULTS = 1000

@@ -13,14 +13,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bench import canned
 from bench.aims import at_least, more_by_at_most, no_more_than
-from bench.apps import App, our_app
-from bench.nginx import nginx_service
+from bench.memory import reset_peak_bytes, status_bytes
 from bench.programs import Side
-from bench.proxies import NGINX, STARLETTE, proxy
 from bench.results import Row, row_of
-from bench.transfer_memory import reset_peak_bytes, status_bytes
+from bench.servers import canned
+from bench.servers.apps import App, our_app
+from bench.servers.nginx import nginx_service
+from bench.servers.proxies import NGINX, STARLETTE, proxy
 from bench.turns import Bench
 
 KIB, MIB = 1024, 1024 * 1024
@@ -115,7 +115,7 @@ def _retriever(case: Case, url: str, headers: Mapping[str, str]) -> Side:
         "--headers": json.dumps({**headers, "Accept": ACCEPT}),
         "--size-bytes": str(case.instances * INSTANCE_BYTES),
     }
-    return Side("bench.retriever", *(text for option in options.items() for text in option))
+    return Side("bench.load.retriever", *(text for option in options.items() for text in option))
 
 
 def _service_folder(folder: Path, cases: list[Case]) -> Path:

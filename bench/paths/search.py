@@ -15,14 +15,14 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from bench import canned
 from bench.aims import Aim, at_least, more_by_at_most
-from bench.apps import hello_app, our_app
-from bench.nginx import nginx_service
-from bench.proxies import AIOHTTP, NGINX, STARLETTE, proxy
+from bench.load.wrk import Load, load
 from bench.results import Row, row_of
+from bench.servers import canned
+from bench.servers.apps import hello_app, our_app
+from bench.servers.nginx import nginx_service
+from bench.servers.proxies import AIOHTTP, NGINX, STARLETTE, proxy
 from bench.turns import Bench
-from bench.wrk import Load, load
 
 OURS = "ours"
 DIRECT = "the service itself"

@@ -12,7 +12,7 @@ from functools import partial
 from bench.aims import at_least
 from bench.programs import Side
 from bench.results import Row, row_of
-from bench.sink_and_source import sink_and_source
+from bench.servers.sink_and_source import sink_and_source
 from bench.turns import Bench
 
 KIB = 1024
@@ -54,7 +54,7 @@ def _sides(
     """Start the clients; return what measures each, once all are warm."""
     url = running.enter_context(sink_and_source(delay_ms=delay_ms))
     options = ("--url", url, "--size-bytes", str(size_bytes))
-    ours = running.enter_context(Side("bench.store_client", *options))
+    ours = running.enter_context(Side("bench.load.store_client", *options))
     bare = running.enter_context(Side("bench.rivals.bare_aiohttp", *options, python=bench.rivals.python))
     other = running.enter_context(Side("bench.rivals.dicomweb_client_store", *options, python=bench.rivals.python))
     seconds = bench.either(0.4, 0.3)

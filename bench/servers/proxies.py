@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from bench.nginx import nginx_proxy
 from bench.programs import port_of
+from bench.servers.nginx import nginx_proxy
 from bench.turns import Bench
 
 STARLETTE = "Starlette and aiohttp"

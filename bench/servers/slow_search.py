@@ -9,8 +9,8 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from urllib.parse import parse_qs, urlsplit
 
-from bench import canned
 from bench.programs import port_of
+from bench.servers import canned
 
 _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/dicom+json\r\nContent-Length: %d\r\n\r\n"
 _USUAL_LIMIT = "100"
@@ -23,7 +23,7 @@ def slow_search(delay_ms: float) -> Iterator[str]:
     Args:
         delay_ms: how long it takes over a page, however many are under way.
     """
-    with port_of("bench.slow_search", "--delay-ms", str(delay_ms)) as port:
+    with port_of("bench.servers.slow_search", "--delay-ms", str(delay_ms)) as port:
         yield f"http://127.0.0.1:{port}/v2"
 
 

@@ -31,7 +31,7 @@ _METADATA = "<Metadata><etag>0x8DE0{0:012X}</etag><state>final</state><dispositi
 @contextmanager
 def listing_server(blobs: int) -> Iterator[str]:
     """Run the server in another process and give the account's connection string."""
-    with port_of("bench.listing_server", "--blobs", str(blobs)) as port:
+    with port_of("bench.servers.listing_server", "--blobs", str(blobs)) as port:
         address = f"http://127.0.0.1:{port}/bench"
         yield f"AccountName=bench;AccountKey=YQ==;BlobEndpoint={address};QueueEndpoint={address}"
 

@@ -29,7 +29,7 @@ def sink_and_source(size_bytes: int = 0, *, delay_ms: float = 0) -> Iterator[str
         delay_ms: how long it takes over a store that it has all of.
     """
     options = ("--size-bytes", str(size_bytes), "--delay-ms", str(delay_ms))
-    with port_of("bench.sink_and_source", *options) as port:
+    with port_of("bench.servers.sink_and_source", *options) as port:
         yield f"http://127.0.0.1:{port}/v2"
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from azure.storage.blob import AccountSasPermissions, ResourceTypes, generate_account_sas
 
 from bench.programs import Side
-from bench.sink_and_source import sink_and_source
+from bench.servers.sink_and_source import sink_and_source
 from local.azurite import ACCOUNT, KEY
 from local.ports import HOST
 from local.stack import Stack
@@ -52,7 +52,7 @@ def drop_box(folder: Path) -> Iterator[DropBox]:
         with Stack(folder, settings=settings) as stack:
             storage = _storage(stack)
             options = (*storage, "--app", stack.host_url, "--service", service, "--log", str(stack.part("app").log))
-            with Side("bench.drops", *options) as drops:
+            with Side("bench.load.drops", *options) as drops:
                 yield DropBox(stack, service, drops, storage)
 
 

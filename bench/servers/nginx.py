@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from bench.canned import MULTIPART
 from bench.programs import is_listened_to
+from bench.servers.canned import MULTIPART
 from local.ports import HOST, free_ports
 
 _CONFIGURATION: Final = """

@@ -1,0 +1,1 @@
+"""What asks: the load of a measurement, in processes of its own."""
