@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -96,6 +97,10 @@ class RoughNights(Nights):
     def answer(self, status: int, path: str, method: str | None = None) -> None:
         """Have requests be answered with a status before they get anywhere: those with this in their path."""
         self.ways.begin(Fault(1, Moment.BEFORE, status=status, times=_ALWAYS, method=method, path=path))
+
+    def let_a_second_pass(self) -> None:
+        """Have what was stored be of the next night: the service's clock is read by the second, and stops the fold."""
+        time.sleep(1)
 
     def meanwhile(self, method: str, path: str, act: Callable[[], object]) -> None:
         """Have something done before the next request of a method with this in its path passes."""
