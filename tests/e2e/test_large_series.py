@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import httpx
 import pytest
 
-from bench.transfer_memory import reset_peak_bytes, status_bytes
+from bench.memory import reset_peak_bytes, status_bytes
 from local.stack import Stack
 from shared.dicomweb.multipart import MultipartParser, PartData, PartEnd, boundary_of
 from tests.dicom_samples import Sample, new_uid, pixels
