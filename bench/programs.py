@@ -7,6 +7,7 @@ With the standard library alone, for a rival's program runs on a Python of its o
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import socket
@@ -99,3 +100,12 @@ async def take_turns(measure: Callable[..., Awaitable[Any]]) -> None:
     """Measure a round for each line of stdin, until it ends: what `Side` talks to."""
     while line := await asyncio.to_thread(sys.stdin.readline):
         print(json.dumps(await measure(**json.loads(line))), flush=True)
+
+
+def store_options(description: str | None) -> tuple[str, int]:
+    """Read the command line of a program that stores: the DICOM service's URL, and the bytes of an instance."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--url", required=True, help="of the DICOM service, with the version")
+    parser.add_argument("--size-bytes", type=int, required=True, help="of an instance")
+    options = parser.parse_args()
+    return options.url, options.size_bytes

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 
-from bench.programs import take_turns
-from bench.rate import rate
+from bench.programs import store_options
+from bench.rate import take_turns_at
 from shared.dicomweb import Body, DICOMwebClient
 
 
@@ -18,15 +17,8 @@ async def main(url: str, size_bytes: int) -> None:
         async def store() -> object:
             return await client.store_instance(Body.from_bytes(instance))
 
-        async def measure(at_once: int, seconds: float) -> float:
-            return await rate(store, at_once, seconds)
-
-        await take_turns(measure)
+        await take_turns_at(store)
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--url", required=True, help="of the DICOM service, with the version")
-    parser.add_argument("--size-bytes", type=int, required=True, help="of an instance")
-    options = parser.parse_args()
-    asyncio.run(main(options.url, options.size_bytes))
+    asyncio.run(main(*store_options(__doc__)))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 from collections.abc import AsyncIterator
 
 import aiohttp
 
-from bench.programs import take_turns
-from bench.rate import rate
+from bench.programs import store_options
+from bench.rate import take_turns_at
 
 _CHUNK_BYTES = 256 * 1024
 _LARGEST_WHOLE_BYTES = 1024 * 1024  # more at a time would hold up the event loop, as aiohttp warns
@@ -32,15 +31,8 @@ async def main(url: str, size_bytes: int) -> None:
                 await response.read()
                 assert response.status == 200
 
-        async def measure(at_once: int, seconds: float) -> float:
-            return await rate(store, at_once, seconds)
-
-        await take_turns(measure)
+        await take_turns_at(store)
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--url", required=True, help="of the DICOM service, with the version")
-    parser.add_argument("--size-bytes", type=int, required=True, help="of an instance")
-    options = parser.parse_args()
-    asyncio.run(main(options.url, options.size_bytes))
+    asyncio.run(main(*store_options(__doc__)))

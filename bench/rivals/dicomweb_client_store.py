@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import time
 
@@ -10,7 +9,7 @@ from dicomweb_client.api import DICOMwebClient
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
-from bench.programs import take_turns
+from bench.programs import store_options, take_turns
 
 
 def instance_of(size_bytes: int) -> Dataset:
@@ -42,8 +41,4 @@ async def main(url: str, size_bytes: int) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--url", required=True, help="of the DICOM service, with the version")
-    parser.add_argument("--size-bytes", type=int, required=True, help="of an instance")
-    options = parser.parse_args()
-    asyncio.run(main(options.url, options.size_bytes))
+    asyncio.run(main(*store_options(__doc__)))
