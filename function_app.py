@@ -1,15 +1,17 @@
-"""The function app: three blueprints, registered."""
+"""The function app: the health routes, and the folders that its settings enable, registered."""
+
+from importlib import import_module
 
 import azure.functions as func
 
-from purge_study.blueprint import blueprint as purge_study
-from query_api.blueprint import blueprint as query_api
 from shared.events import silence_libraries
-from store_on_upload.blueprint import blueprint as store_on_upload
+from shared.health.blueprint import blueprint as health
+from shared.settings import trigger_settings
 
 silence_libraries()
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
-app.register_functions(store_on_upload)
-app.register_functions(query_api)
-app.register_functions(purge_study)
+app.register_functions(health)
+# What is not enabled is not even imported: nothing can reach it, and no cold start pays for it.
+for folder in trigger_settings().enabled_functions:
+    app.register_functions(import_module(f"{folder}.blueprint").blueprint)

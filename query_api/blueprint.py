@@ -1,4 +1,4 @@
-"""The HTTP functions: each lookup of the route table, two questions about the app's health, and all other paths."""
+"""The HTTP functions: each lookup of the route table, and all other paths."""
 
 from __future__ import annotations
 
@@ -10,12 +10,10 @@ from azurefunctions.extensions.http.fastapi import Request, Response
 from shared.settings import trigger_settings
 
 from .answering import look_up, refuse_path
-from .health import Readiness
 from .lookup import Route
 from .routes import ROUTES
 
 blueprint = func.Blueprint()
-_readiness = Readiness()
 # Where the platform vouches for who asks, `look_up` refuses whoever it does not vouch for.
 _AUTH_LEVEL = func.AuthLevel.FUNCTION if trigger_settings().lookups_ask_for_key else func.AuthLevel.ANONYMOUS
 
@@ -35,18 +33,6 @@ for _route in ROUTES:
     blueprint.function_name(_route.name)(
         blueprint.route(_route.path, methods=_ALL_METHODS, auth_level=_AUTH_LEVEL)(_lookup(_route))
     )
-
-
-@blueprint.route("health/live", methods=["GET", "HEAD"], auth_level=func.AuthLevel.ANONYMOUS)
-async def health_live(req: Request) -> Response:
-    """Answer 200 while the process serves requests, whatever its settings."""
-    return Response(status_code=200)
-
-
-@blueprint.route("health/ready", methods=["GET", "HEAD"], auth_level=func.AuthLevel.ANONYMOUS)
-async def health_ready(req: Request) -> Response:
-    """Answer 200 while lookups would work, else 503."""
-    return Response(status_code=200 if await _readiness.is_ready() else 503)
 
 
 # The host tries functions in the order of their names: this one's must come last.

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from azure.data.tables.aio import TableServiceClient
 from azure.identity.aio import DefaultAzureCredential
-from azure.storage.blob.aio import BlobServiceClient, ContainerClient, ExponentialRetry
+from azure.storage.blob.aio import ContainerClient
 from azure.storage.queue.aio import QueueServiceClient
 
 from shared import settings as app_settings
@@ -16,12 +15,8 @@ from shared.dicomweb.transport import default_transport
 from shared.entra_auth import EntraAuth
 from shared.settings import ConfigurationError, Settings
 from shared.sources import Sources, read_sources
+from shared.storage import Storage
 
-# Each GET is held in memory as a whole. The first brings what `store_on_upload.part10` reads; less would take two.
-_FIRST_GET_BYTES = 1024 * 1024
-_NEXT_GET_BYTES = 4 * 1024 * 1024
-# What is uploaded goes in blocks of this size; a larger body would hold up all else while it is sent.
-_PUT_BYTES = 1024 * 1024
 # Of the lookups' connections, beside one for each lookup: for searches that ask several things at once.
 _SPARE_CONNECTIONS = 64
 
@@ -37,13 +32,9 @@ class Clients:
     settings: Settings
     dicom: DICOMwebClient
     lookups: DICOMwebClient
-    storage: BlobServiceClient
-    queues: QueueServiceClient
-    tables: TableServiceClient | None
+    storage: Storage
     sources: Sources
     credentials: tuple[EntraAuth | DefaultAzureCredential, ...] = ()
-    # Making one costs more than a small request's other work.
-    _containers: dict[str, ContainerClient] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
     def over(
@@ -56,7 +47,7 @@ class Clients:
         auth: EntraAuth | None = None,
         credential: DefaultAzureCredential | None = None,
     ) -> Clients:
-        """Return clients of the storage account that the settings name, beside one of the DICOM service.
+        """Return clients of the storage accounts that the settings name, beside one of the DICOM service.
 
         Args:
             settings: of the app.
@@ -70,9 +61,7 @@ class Clients:
             settings,
             dicom,
             lookups or dicom,
-            storage=_blob_service(settings, credential),
-            queues=_queue_service(settings, credential),
-            tables=_table_service(settings, credential),
+            storage=Storage.over(settings, credential),
             sources=sources or Sources(settings),
             credentials=tuple(one for one in (auth, credential) if one is not None),
         )
@@ -91,19 +80,24 @@ class Clients:
         return self.dicom if partition is None else self.dicom.partition(partition)
 
     def container(self, name: str) -> ContainerClient:
-        """Return a container of the inbox's account."""
-        if name not in self._containers:
-            self._containers[name] = self.storage.get_container_client(name)
-        return self._containers[name]
+        """Return one of the app's containers, of the account that holds it."""
+        return self.storage.container(name)
+
+    @property
+    def queues(self) -> QueueServiceClient:
+        """The queues of the inbox's account."""
+        return self.storage.queues
+
+    @property
+    def tables(self) -> TableServiceClient | None:
+        """The tables of the inbox's account; None where their address is not set."""
+        return self.storage.tables
 
     async def aclose(self) -> None:
         """Close every connection."""
         await self.dicom.aclose()
         await self.lookups.aclose()
-        await self.storage.close()
-        await self.queues.close()
-        if self.tables is not None:
-            await self.tables.close()
+        await self.storage.aclose()
         for credential in self.credentials:
             await (credential.aclose() if isinstance(credential, EntraAuth) else credential.close())
 
@@ -144,48 +138,9 @@ def _create(settings: Settings, sources: Sources) -> Clients:
     # AZURE_TOKEN_CREDENTIALS names one of them.
     auth = EntraAuth(DefaultAzureCredential, settings.dicom_token_scope)
     # Of its own for storage: the DICOM client drops one whose token was refused.
-    credential = None if settings.dicom_storage else DefaultAzureCredential()
+    by_address = settings.dicom_storage_blob_service_uri or settings.records_storage_blob_service_uri
+    credential = DefaultAzureCredential() if by_address else None
     dicom = DICOMwebClient(settings.dicom_service_url, auth=auth)
     transport = default_transport(settings.lookup_concurrency + _SPARE_CONNECTIONS)
     lookups = DICOMwebClient(settings.dicom_service_url, auth=auth, transport=transport)
     return Clients.over(settings, dicom, sources, lookups=lookups, auth=auth, credential=credential)
-
-
-def _retry() -> ExponentialRetry:
-    # The SDK's default waits 15 s before the first retry; our own deferral is there for what takes longer.
-    return ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=3)
-
-
-def _of_any_service() -> dict[str, Any]:
-    # Else each request waits for two threads: one looks for a `.netrc`, one for a proxy. The DICOM client asks neither.
-    return {"retry_policy": _retry(), "use_env_settings": False}
-
-
-def _blob_service(settings: Settings, credential: DefaultAzureCredential | None = None) -> BlobServiceClient:
-    """Return the client of the inbox account's blobs: by its connection string where that is set, else by address."""
-    options: dict[str, Any] = {
-        **_of_any_service(),
-        "max_single_get_size": _FIRST_GET_BYTES,
-        "max_chunk_get_size": _NEXT_GET_BYTES,
-        "max_single_put_size": _PUT_BYTES,
-        "max_block_size": _PUT_BYTES,
-    }
-    if settings.dicom_storage is not None:
-        return BlobServiceClient.from_connection_string(settings.dicom_storage, **options)
-    return BlobServiceClient(str(settings.dicom_storage_blob_service_uri), credential=credential, **options)
-
-
-def _queue_service(settings: Settings, credential: DefaultAzureCredential | None = None) -> QueueServiceClient:
-    """Return the client of the inbox account's queues: by its connection string where that is set, else by address."""
-    if settings.dicom_storage is not None:
-        return QueueServiceClient.from_connection_string(settings.dicom_storage, **_of_any_service())
-    return QueueServiceClient(str(settings.dicom_storage_queue_service_uri), credential=credential, **_of_any_service())
-
-
-def _table_service(settings: Settings, credential: DefaultAzureCredential | None = None) -> TableServiceClient | None:
-    """Return the client of the inbox account's tables; None where its address is not set."""
-    if settings.dicom_storage is not None:
-        return TableServiceClient.from_connection_string(settings.dicom_storage)
-    if settings.dicom_storage_table_service_uri is None or credential is None:
-        return None
-    return TableServiceClient(settings.dicom_storage_table_service_uri, credential=credential)

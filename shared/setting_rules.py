@@ -6,6 +6,7 @@ No message holds the value: some are secrets.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from pydicom.datadict import tag_for_keyword
@@ -76,10 +77,25 @@ def container(value: str) -> str:
     return value
 
 
+def words(value: str) -> list[str]:
+    """Return the words of a text, which are separated by spaces or commas."""
+    return value.replace(",", " ").split()
+
+
+def some_of(allowed: Sequence[str], value: object) -> object:
+    """Take names from a text, separated by spaces or commas; require each to be one of those that are allowed."""
+    if not isinstance(value, str):
+        return value
+    named = words(value)
+    if not named or not set(named) <= set(allowed):
+        raise ValueError(f"must be some of {', '.join(allowed)}, separated by spaces")
+    return tuple(name for name in allowed if name in named)
+
+
 def suffixes(value: object) -> object:
     """Take suffixes from a text, separated by spaces or commas; require each to be a dot and letters or digits."""
     if isinstance(value, str):
-        value = tuple(value.lower().replace(",", " ").split())
+        value = tuple(words(value.lower()))
     if not isinstance(value, tuple | list) or not value or not all(map(_is_suffix, value)):
         raise ValueError("must be suffixes such as `.dcm .ima`: a dot, then letters, digits, dashes")
     return tuple(str(suffix).lower() for suffix in value)
@@ -113,7 +129,7 @@ def object_ids(value: object) -> object:
     """Take object ids from a text, separated by spaces or commas; require each to be a UUID."""
     if not isinstance(value, str):
         return value
-    ids = value.lower().replace(",", " ").split()
+    ids = words(value.lower())
     if not all(map(_UUID.fullmatch, ids)):
         raise ValueError("must be object ids, such as `00000000-0000-0000-0000-000000000000`, separated by spaces")
     return frozenset(ids)
@@ -123,10 +139,10 @@ def keywords(value: object) -> object:
     """Take keywords of DICOM attributes from a text, separated by spaces or commas."""
     if not isinstance(value, str):
         return value
-    words = value.replace(",", " ").split()
-    if not all(map(tag_for_keyword, words)):
+    named = words(value)
+    if not all(map(tag_for_keyword, named)):
         raise ValueError("must be keywords of DICOM attributes, such as `AccessionNumber`, separated by spaces")
-    return tuple(dict.fromkeys(words))
+    return tuple(dict.fromkeys(named))
 
 
 def _pairs(value: str) -> list[tuple[str, str]]:

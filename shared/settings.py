@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -30,6 +31,9 @@ STORAGE_CONNECTION = "DICOM_STORAGE"
 DEFAULT_INBOX = "dicom-inbox"
 DEFAULT_PURGE_SCHEDULE = "0 0 3 * * *"
 DEFAULT_SWEEP_SCHEDULE = "0 */5 * * * *"
+
+# The folders of functions, in the order in which they are registered.
+FUNCTION_FOLDERS = ("store_on_upload", "query_api", "purge_study")
 
 # The app's other containers have fixed names: whoever is on call finds them in every installation.
 RECEIPTS = "dicom-receipts"
@@ -76,6 +80,7 @@ CallerPartitions = Annotated[dict[str, frozenset[str]], BeforeValidator(setting_
 Callers = Annotated[dict[str, str], BeforeValidator(setting_rules.callers)]
 Approvers = Annotated[frozenset[str], BeforeValidator(setting_rules.object_ids)]
 Keywords = Annotated[tuple[str, ...], BeforeValidator(setting_rules.keywords)]
+Folders = Annotated[tuple[str, ...], BeforeValidator(partial(setting_rules.some_of, FUNCTION_FOLDERS))]
 Suffixes = Annotated[tuple[str, ...], BeforeValidator(setting_rules.suffixes)]
 
 
@@ -132,11 +137,25 @@ class ConfigurationError(Exception):
         self.problems = problems
 
 
+_ACCOUNTS = (
+    "dicom_storage",
+    "dicom_storage_blob_service_uri",
+    "records_storage",
+    "records_storage_blob_service_uri",
+)
+
+
 class Settings(BaseModel):
     """Each field is the app setting of the same name in upper case, unless it names another."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", str_strip_whitespace=True, hide_input_in_errors=True)
 
+    enabled_functions: Folders = Field(
+        default=FUNCTION_FOLDERS,
+        description="Which of the folders `store_on_upload`, `query_api` and `purge_study` this app runs, separated by "
+        "spaces. Several apps of the same package, each with the rights of its own folder, make a hole "
+        "in one harmless to the others.",
+    )
     dicom_service_url: ServiceAddress = Field(
         description="Address of the DICOM service with its version, "
         "`https://<workspace>-<service>.dicom.azurehealthcareapis.com/v2`. "
@@ -155,7 +174,8 @@ class Settings(BaseModel):
         default=None,
         alias="DICOM_STORAGE__blobServiceUri",
         validate_default=True,
-        description="Address of the storage account's blob service, reached by managed identity.",
+        description="Address of the storage account's blob service, reached by managed identity. `query_api` alone, "
+        "without `AUDIT`, needs no storage.",
     )
     dicom_storage_queue_service_uri: str | None = Field(
         default=None,
@@ -168,6 +188,19 @@ class Settings(BaseModel):
         alias="DICOM_STORAGE__tableServiceUri",
         description="Address of the same account's table service, which retention keeps its ledger in; set it with "
         "`LEDGER_KEY`.",
+    )
+    records_storage: ConnectionString | None = Field(
+        default=None,
+        description="Connection string of another storage account for `retention-records` and `access-audit`; for "
+        "Azurite.",
+    )
+    records_storage_blob_service_uri: str | None = Field(
+        default=None,
+        alias="RECORDS_STORAGE__blobServiceUri",
+        validate_default=True,
+        description="Address of the blob service of another storage account, reached by managed identity, that holds "
+        "`retention-records` and `access-audit`: one with SFTP cannot make them immutable. Not set: the inbox's "
+        "account holds them.",
     )
     dicom_inbox_container: Container = Field(
         default=DEFAULT_INBOX,
@@ -394,13 +427,30 @@ class Settings(BaseModel):
             raise ValueError("must be set where AUDIT is on")
         return value
 
+    @field_validator("audit")
+    @classmethod
+    def _has_where_to_write(cls, value: Audit, info: ValidationInfo) -> Audit:
+        is_nowhere = all(info.data.get(account, "wrong") is None for account in _ACCOUNTS)
+        if value is not Audit.OFF and is_nowhere:
+            raise ValueError("needs a storage account: set RECORDS_STORAGE__blobServiceUri")
+        return value
+
     # A validator of the model would not run, and so not tell, while another field is wrong.
     @field_validator("dicom_storage_blob_service_uri")
     @classmethod
     def _is_the_one_storage(cls, value: str | None, info: ValidationInfo) -> str | None:
-        storage_is_wrong = "dicom_storage" not in info.data
-        if not storage_is_wrong and (info.data["dicom_storage"] is None) == (value is None):
-            raise ValueError("set exactly one of this and DICOM_STORAGE")
+        if "dicom_storage" in info.data and "enabled_functions" in info.data:  # neither is wrong itself
+            given = [one for one in (info.data["dicom_storage"], value) if one is not None]
+            needed = info.data["enabled_functions"] != ("query_api",)
+            if len(given) > 1 or (needed and not given):
+                raise ValueError("set exactly one of this and DICOM_STORAGE")
+        return None if value is None else setting_rules.address(value)
+
+    @field_validator("records_storage_blob_service_uri")
+    @classmethod
+    def _is_the_one_for_records(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and info.data.get("records_storage") is not None:
+            raise ValueError("set at most one of this and RECORDS_STORAGE")
         return None if value is None else setting_rules.address(value)
 
     @field_validator("dicom_storage_queue_service_uri")
@@ -454,6 +504,7 @@ def sources_path(environment: Mapping[str, str] | None = None) -> str | None:
 class TriggerSettings:
     """What the triggers' declarations need at import; a wrong value gives way to the default, `load` reports it."""
 
+    enabled_functions: tuple[str, ...]
     inbox_container: str
     blob_source: str
     sweep_schedule: str
@@ -471,8 +522,11 @@ def trigger_settings(environment: Mapping[str, str] | None = None) -> TriggerSet
         except ValueError:
             return default
 
+    wanted = setting_rules.words(environment.get("ENABLED_FUNCTIONS", "")) or FUNCTION_FOLDERS
     by_scan = environment.get("BLOB_TRIGGER_SOURCE", "").strip() == "LogsAndContainerScan"
     return TriggerSettings(
+        # Of what is misspelt, nothing: an app must not run what it was not to.
+        enabled_functions=tuple(folder for folder in FUNCTION_FOLDERS if folder in wanted),
         inbox_container=read("DICOM_INBOX_CONTAINER", _container_to_read, DEFAULT_INBOX),
         blob_source="LogsAndContainerScan" if by_scan else "EventGrid",
         sweep_schedule=read("SWEEP_SCHEDULE", setting_rules.schedule, DEFAULT_SWEEP_SCHEDULE),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import cached_property
 
 from azure.core.exceptions import AzureError
 
@@ -20,12 +21,16 @@ class Auditor:
     """Writes the access record of lookups.
 
     Args:
-        clients: of the storage account that holds `access-audit`.
+        clients: of the storage account that holds `access-audit`, among others.
     """
 
     def __init__(self, clients: Clients) -> None:
         self._demand = clients.settings.audit
-        self._log = AccessLog(clients.container(ACCESS_AUDIT))
+        self._clients = clients
+
+    @cached_property
+    def _log(self) -> AccessLog:
+        return AccessLog(self._clients.container(ACCESS_AUDIT))  # where nothing is recorded there may be no storage
 
     async def begin(self, lookup: Lookup, status: int) -> None:
         """Record that something is about to be handed out, where nothing may be that is not recorded.

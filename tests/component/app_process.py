@@ -11,7 +11,7 @@ from multiprocessing.context import ForkServerProcess
 
 from azure.storage.blob.aio import ExponentialRetry
 
-from shared import clients as shared_clients
+from shared import storage as shared_storage
 from shared.arrivals import Arrival
 from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient
@@ -55,7 +55,7 @@ async def open_clients(settings: Settings) -> AsyncIterator[Clients]:
 
 
 def _run(environment: Mapping[str, str], works: Sequence[Work]) -> None:
-    shared_clients._retry = _retry_at_once
+    shared_storage._retry = _retry_at_once
     deferral._FIRST_DELAY_SECONDS = 0.0
     asyncio.run(_handle(load(environment), works))
 

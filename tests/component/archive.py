@@ -101,7 +101,7 @@ class Archive:
             watched(clients, watch or Watch()) as used,
         ):
             if not await used.container(RETENTION_RECORDS).exists():
-                await used.storage.create_container(RETENTION_RECORDS)
+                await used.container(RETENTION_RECORDS).create_container()
             yield Run(used, await Ledger.open(used), Hasher(str(settings.ledger_key)), (A, B), ends_at=inf)
 
 

@@ -35,8 +35,8 @@ async def clients(azurite: str) -> AsyncIterator[Clients]:
     settings = load({"DICOM_SERVICE_URL": "http://127.0.0.1:1/v2", "DICOM_STORAGE": azurite})
     async with aclosing(Clients.over(settings, DICOMwebClient(settings.dicom_service_url))) as clients:
         for name in (settings.dicom_inbox_container, *OWN_CONTAINERS):
-            if not await clients.storage.get_container_client(name).exists():
-                await clients.storage.create_container(name)
+            if not await clients.container(name).exists():
+                await clients.container(name).create_container()
         yield clients
 
 

@@ -93,7 +93,7 @@ async def asking(
     async with aclosing(Clients.over(loaded, DICOMwebClient(loaded.dicom_service_url))) as clients:
         for name in (loaded.dicom_inbox_container, *OWN_CONTAINERS):
             if not await clients.container(name).exists():
-                await clients.storage.create_container(name)
+                await clients.container(name).create_container()
         monkeypatch.setattr(shared.clients, "_clients", clients)
         routes = [Route(path, _endpoint(work), methods=["GET", "POST"]) for path, work in _WORK.items()]
         async with served(routes) as url, httpx.AsyncClient(base_url=url, timeout=20, trust_env=False) as http:

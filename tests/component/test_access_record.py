@@ -196,7 +196,7 @@ async def test_a_block_has_its_bounds(clients: Clients, monkeypatch: pytest.Monk
 
 async def test_whoever_is_not_recorded_is_told(clients: Clients) -> None:
     """All that waited for the same request; and the next line is tried anew."""
-    container = clients.storage.get_container_client("not-there-yet")
+    container = clients.container("not-there-yet")
     log = AccessLog(container)
     results = await asyncio.gather(*(log.append(b"x\n") for _ in range(3)), return_exceptions=True)
     assert all(isinstance(result, HttpResponseError) for result in results)
@@ -207,6 +207,6 @@ async def test_whoever_is_not_recorded_is_told(clients: Clients) -> None:
 
 
 async def _container(clients: Clients, name: str) -> ContainerClient:
-    container = clients.storage.get_container_client(f"access-log-{name}")
+    container = clients.container(f"access-log-{name}")
     await container.create_container()
     return container

@@ -37,7 +37,7 @@ async def run(azurite: str) -> AsyncIterator[Run]:
     settings = load({"DICOM_SERVICE_URL": "http://127.0.0.1:1/v2", "DICOM_STORAGE": azurite, "LEDGER_KEY": key})
     async with aclosing(Clients.over(settings, DICOMwebClient(settings.dicom_service_url))) as clients:
         if not await clients.container(RETENTION_RECORDS).exists():
-            await clients.storage.create_container(RETENTION_RECORDS)
+            await clients.container(RETENTION_RECORDS).create_container()
         ends_at = asyncio.get_running_loop().time() + 3600
         yield Run(clients, await Ledger.open(clients), Hasher(key), (), ends_at)
 

@@ -51,7 +51,7 @@ async def run(azurite: str) -> AsyncIterator[Run]:
     async with aclosing(Clients.over(settings, DICOMwebClient(settings.dicom_service_url))) as clients:
         for name in OWN_CONTAINERS:
             if not await clients.container(name).exists():
-                await clients.storage.create_container(name)
+                await clients.container(name).create_container()
         ends_at = asyncio.get_running_loop().time() + 600
         yield Run(clients, await Ledger.open(clients), Hasher(key), (), ends_at)
 

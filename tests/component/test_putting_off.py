@@ -67,7 +67,7 @@ async def dropped(place: Place, sample: Sample | None = None) -> str:
 
 async def test_no_receipt_can_be_written(place: Place) -> None:
     """The file comes back, each time later: it is stored anew each time."""
-    place.clients._containers[RECEIPTS] = place.clients.storage.get_container_client("no-such-container")
+    place.clients.storage._containers[RECEIPTS] = place.clients.container("no-such-container")
     ingest, sent = process(place)
     await handle(ingest, Arrival((await dropped(place),), Door.BLOB))
     for _ in range(4):
@@ -79,7 +79,7 @@ async def test_what_the_sweep_sends_does_not_pile_up(place: Place) -> None:
     """A file that cannot be moved is the sweep's again after a while; else each sweep would add to what is sent on."""
     name = f"{new_uid()}.dcm"
     await place.drop(name, b"no DICOM")
-    place.clients._containers[QUARANTINE] = place.clients.storage.get_container_client("no-such-container")
+    place.clients.storage._containers[QUARANTINE] = place.clients.container("no-such-container")
     ingest, sent = process(place)
     await handle(ingest, Arrival((name,), Door.SWEEP))
     for _ in range(5):

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from query_api import health
-from query_api.health import Readiness
 from shared.clients import Clients
 from shared.dicomweb import Body, DICOMwebClient
+from shared.health import readiness
+from shared.health.readiness import Readiness
+from shared.settings import ACCESS_AUDIT, RETENTION_RECORDS, Audit
 from tests.component.dicom_service.support import Sample, running
 
 
@@ -18,7 +19,7 @@ async def is_ready(clients: Clients, url: str, monkeypatch: pytest.MonkeyPatch) 
     """Return whether an app that works with the service at this address is ready."""
     async with DICOMwebClient(url) as dicom:
         at_service = replace(clients, dicom=dicom)
-        monkeypatch.setattr(health, "get_clients", lambda: at_service)
+        monkeypatch.setattr(readiness, "get_clients", lambda: at_service)
         return await Readiness().is_ready()
 
 
@@ -33,6 +34,30 @@ async def test_an_app_is_ready_with_partitions_and_without(
             bound = dicom.partition("ward-7") if partitions else dicom
             await bound.store_instance(Body.from_bytes(Sample().content))
         assert await is_ready(clients, f"{root}/v2", monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("changes", "missing"),
+    [
+        ({"enabled_functions": ("store_on_upload",)}, "dicom-inbox"),
+        ({"enabled_functions": ("purge_study",)}, RETENTION_RECORDS),
+        ({"enabled_functions": ("query_api",), "audit": Audit.REQUIRED}, ACCESS_AUDIT),
+    ],
+)
+async def test_an_app_is_ready_where_its_containers_are(
+    clients: Clients, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, object], missing: str
+) -> None:
+    """Each folder's own: without it the app is not ready, and it does not matter to the others."""
+    nowhere = clients.container("no-such-container")
+    storage = replace(clients.storage)
+    storage._containers[missing] = nowhere
+    with running(tmp_path) as root:
+        for settings, is_ready_then in (
+            (clients.settings.model_copy(update=changes), False),
+            (lookups_of(clients), True),
+        ):
+            app = replace(clients, storage=storage, settings=settings)
+            assert await is_ready(app, f"{root}/v2", monkeypatch) is is_ready_then
 
 
 async def test_an_app_is_not_ready_at_another_version(

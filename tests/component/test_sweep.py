@@ -458,7 +458,8 @@ def counted(ingest: Ingest, refuse_marker: str | None = None) -> Any:
     @asynccontextmanager
     async def watching() -> AsyncIterator[tuple[Ingest, Counter[str]]]:
         connection = str(ingest.clients.settings.dicom_storage)
-        async with BlobServiceClient.from_connection_string(connection, transport=Counting()) as storage:
+        async with BlobServiceClient.from_connection_string(connection, transport=Counting()) as inbox:
+            storage = replace(ingest.clients.storage, inbox=inbox)
             yield Ingest.over(replace(ingest.clients, storage=storage)), asked
 
     return watching()

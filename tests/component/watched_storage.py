@@ -13,7 +13,8 @@ from azure.data.tables.aio import TableServiceClient
 from azure.storage.blob.aio import BlobServiceClient, ExponentialRetry
 from azure.storage.queue.aio import QueueServiceClient
 
-from shared.clients import _FIRST_GET_BYTES, _NEXT_GET_BYTES, Clients
+from shared.clients import Clients
+from shared.storage import _FIRST_GET_BYTES, _NEXT_GET_BYTES, Storage
 
 Act = Callable[[], Awaitable[None]]
 
@@ -91,4 +92,4 @@ async def watched(clients: Clients, watch: Watch) -> AsyncIterator[Clients]:
         QueueServiceClient.from_connection_string(connection, transport=_Transport(watch), **options) as queues,
         TableServiceClient.from_connection_string(connection, transport=_Transport(watch), retry_total=0) as tables,
     ):
-        yield replace(clients, storage=storage, queues=queues, tables=tables)
+        yield replace(clients, storage=Storage(storage, None, queues, tables))

@@ -21,7 +21,11 @@ OWN = {
     "function_app.py": {"shared", *FUNCTION_FOLDERS},
     "local": {"local", "shared"},
 }
-KNOW_FUNCTIONS = {"function_app.py", *(f"{folder}/blueprint.py" for folder in FUNCTION_FOLDERS)}
+KNOW_FUNCTIONS = {
+    "function_app.py",
+    "shared/health/blueprint.py",
+    *(f"{folder}/blueprint.py" for folder in FUNCTION_FOLDERS),
+}
 
 
 def files(place: str) -> list[Path]:

@@ -20,10 +20,13 @@ def test_defaults_lose_nothing() -> None:
     """With the two settings that must be there, everything else is at its safe default."""
     settings = load(GOOD)
     assert settings.model_dump(exclude={"dicom_service_url", "dicom_storage"}) == {
+        "enabled_functions": ("store_on_upload", "query_api", "purge_study"),
         "dicom_token_scope": "https://dicom.healthcareapis.azure.com/.default",
         "dicom_storage_blob_service_uri": None,
         "dicom_storage_queue_service_uri": None,
         "dicom_storage_table_service_uri": None,
+        "records_storage": None,
+        "records_storage_blob_service_uri": None,
         "dicom_inbox_container": "dicom-inbox",
         "blob_trigger_source": "EventGrid",
         "inbox_suffixes": (".dcm", ".dicom", ".ima"),
@@ -143,6 +146,39 @@ def test_addresses(address: str) -> None:
 def test_one_storage(changes: dict[str, str]) -> None:
     """Exactly one of the two ways to the storage account must be set."""
     assert problems(**changes) == ["DICOM_STORAGE__blobServiceUri: set exactly one of this and DICOM_STORAGE"]
+
+
+LOOKUPS = {"DICOM_STORAGE": "", "ENABLED_FUNCTIONS": "query_api"}
+RECORDS = {"RECORDS_STORAGE__blobServiceUri": "https://records.blob.core.windows.net"}
+
+
+def test_lookups_alone_need_no_storage() -> None:
+    """Unless they are recorded: then an account for the record is enough."""
+    assert load({**GOOD, **LOOKUPS}).dicom_storage is None
+    audited = {**LOOKUPS, "AUDIT": "required", "AUDIT_KEY": "0123456789abcdef"}
+    assert problems(**audited) == ["AUDIT: needs a storage account: set RECORDS_STORAGE__blobServiceUri"]
+    assert load({**GOOD, **audited, **RECORDS}).records_storage_blob_service_uri == next(iter(RECORDS.values()))
+
+
+@pytest.mark.parametrize("enabled", ["", "store_on_upload", "purge_study", "query_api purge_study"])
+def test_all_others_need_the_inbox_s_storage(enabled: str) -> None:
+    """An account for records does not do instead."""
+    told = problems(DICOM_STORAGE="", ENABLED_FUNCTIONS=enabled, **RECORDS)
+    assert told == ["DICOM_STORAGE__blobServiceUri: set exactly one of this and DICOM_STORAGE"]
+
+
+def test_one_storage_for_records() -> None:
+    """At most one of the two ways to it."""
+    told = problems(RECORDS_STORAGE="UseDevelopmentStorage=true", **RECORDS)
+    assert told == ["RECORDS_STORAGE__blobServiceUri: set at most one of this and RECORDS_STORAGE"]
+
+
+@pytest.mark.parametrize("value", ["query-api", "query_api purge", "all"])
+def test_what_is_enabled_must_be_known(value: str) -> None:
+    """A misspelt folder is told; the triggers are declared for those that are known, and for no others."""
+    must_be = "must be some of store_on_upload, query_api, purge_study, separated by spaces"
+    assert problems(ENABLED_FUNCTIONS=value) == [f"ENABLED_FUNCTIONS: {must_be}"]
+    assert set(trigger_settings({"ENABLED_FUNCTIONS": value}).enabled_functions) <= {"query_api"}
 
 
 def test_names() -> None:

@@ -1,0 +1,1 @@
+"""Is the app alive; could it do its work?"""

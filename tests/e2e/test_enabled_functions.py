@@ -1,0 +1,121 @@
+"""An app that runs one folder of functions: nothing of the others can be reached."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from azure.storage.queue import QueueServiceClient
+
+from local.stack import ROOT, Stack
+from shared.queues import ARRIVALS, ARRIVALS_POISON, BLOB_POISON
+from shared.settings import FUNCTION_FOLDERS
+from tests.e2e.drop_box import DropBox, make_instance
+from tests.e2e.service import Service
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+APPROVAL_KEY = "0123456789abcdef"
+QUEUES = (ARRIVALS, ARRIVALS_POISON, BLOB_POISON)
+LIST = """
+import json, function_app
+bindings = {function.get_function_name(): function.get_dict_repr()["bindings"] for function in
+            function_app.app.get_functions()}
+print(json.dumps(bindings, default=str))
+"""
+
+
+def functions(enabled: str) -> dict[str, list[dict[str, Any]]]:
+    """Return the functions of an app by name, with their bindings."""
+    environment = {**os.environ, "ENABLED_FUNCTIONS": enabled}
+    command = [sys.executable, "-W", "ignore", "-c", LIST]
+    output = subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True).stdout
+    found: dict[str, list[dict[str, Any]]] = json.loads(output)
+    return found
+
+
+@pytest.fixture(scope="module")
+def of_each_folder() -> dict[str, set[str]]:
+    """The names of the functions of each folder, without the health routes, which are everywhere."""
+    health = set(functions("nothing"))
+    assert health == {"health_live", "health_ready"}
+    return {folder: set(functions(folder)) - health for folder in FUNCTION_FOLDERS}
+
+
+def test_an_app_runs_what_is_enabled(of_each_folder: dict[str, set[str]]) -> None:
+    """Each function belongs to one folder; several may be enabled; without the setting, all are."""
+    everything = set(functions("")) - {"health_live", "health_ready"}
+    assert all(of_each_folder.values())
+    assert sorted(name for names in of_each_folder.values() for name in names) == sorted(everything)
+    both = set(functions("purge_study, store_on_upload"))
+    assert both - {"health_live", "health_ready"} == everything - of_each_folder["query_api"]
+
+
+def test_what_is_misspelt_runs_nothing(of_each_folder: dict[str, set[str]]) -> None:
+    """Least of all everything."""
+    assert set(functions("query-api purge")) == {"health_live", "health_ready"}
+    assert set(functions("query_api purge")) - {"health_live", "health_ready"} == of_each_folder["query_api"]
+
+
+@pytest.fixture(scope="module")
+def lookups(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DropBox]:
+    """An app for lookups alone, which has been given no storage; it has a study, a file and messages before it."""
+    settings = {"ENABLED_FUNCTIONS": "query_api", "DICOM_STORAGE": "", "APPROVAL_KEY": APPROVAL_KEY}
+    with Stack(tmp_path_factory.mktemp("lookups"), poll_seconds=0.25, settings=settings) as stack:
+        box = DropBox(stack)
+        with QueueServiceClient.from_connection_string(stack.connection_string) as queues:
+            for name in QUEUES:
+                queues.create_queue(name).send_message(json.dumps({"name": "instance.dcm"}))
+        box.drop("instance.dcm", make_instance().content)
+        yield box
+
+
+def kept(box: DropBox) -> dict[str, list[str]]:
+    """Return what is in storage that is not the host's: blobs of each container, messages of each queue."""
+    containers = [one.name for one in box.storage.list_containers() if not one.name.startswith("azure-webjobs-")]
+    found = {name: [blob.name for blob in box.storage.get_container_client(name).list_blobs()] for name in containers}
+    with QueueServiceClient.from_connection_string(box.stack.connection_string) as queues:
+        for name in QUEUES:
+            found[name] = [message.content for message in queues.get_queue_client(name).peek_messages(32)]
+    return found
+
+
+def url(box: DropBox, route: str, study: str) -> str:
+    """Return an address for a route, with a study's UID in each place."""
+    return f"{box.stack.app_url}/" + re.sub(r"\{[^}]*\}", study, route)
+
+
+def test_lookups_alone_write_and_delete_nothing(lookups: DropBox) -> None:
+    """Whatever route of the whole app is asked, by whatever method, and whatever trigger is fired."""
+    instance = make_instance()
+    Service(lookups.stack).store(instance.content)
+    before = kept(lookups)
+    admin = lookups.stack.dicom_url.removesuffix("/v2") + "/admin/requests"
+    httpx.delete(admin, trust_env=False).raise_for_status()
+    keys = {"x-functions-key": lookups.stack.master_key, "x-approval-key": APPROVAL_KEY}
+    asker: dict[str, Any] = {"headers": keys, "trust_env": False, "timeout": 30}
+    routes, triggers = 0, 0
+    for name, bindings in functions("").items():
+        [trigger] = [one for one in bindings if str(one["type"]).endswith("Trigger")]
+        if trigger["type"] == "httpTrigger":
+            routes += 1
+            for method in METHODS:
+                answer = httpx.request(method, url(lookups, trigger["route"], instance.study), **asker)
+                assert method in ("GET", "HEAD") or answer.status_code in (404, 405), (name, method)
+        else:
+            triggers += 1
+            with pytest.raises(httpx.HTTPStatusError, match="404"):
+                lookups.stack.fire(name)
+    assert (routes, triggers) >= (50, 6)
+    asked = {kind: count["requests"] for kind, count in httpx.get(admin, trust_env=False).json().items()}
+    assert (asked["store"], asked["delete"]) == (0, 0)
+    assert asked["search"] > 0
+    assert asked["retrieve"] > 0
+    assert kept(lookups) == before
+    assert lookups.get(f"/studies/{instance.study}/metadata").status_code == 200
