@@ -1,0 +1,27 @@
+#!/bin/sh
+# Has Event Grid call the blob trigger, where ARRIVALS is `webhook`. After each deployment and not in Bicep: the address
+# holds a key that the app has only once its code is there, and Event Grid asks the app whether it wants the events.
+set -eu
+
+value() { azd env get-value "$1"; }
+
+if [ "$(value ARRIVALS)" != webhook ]; then
+    exit 0
+fi
+
+group=$(value RESOURCE_GROUP)
+app=$(value INGEST_APP)
+key=$(az functionapp keys list -g "$group" -n "$app" --query systemKeys.blobs_extension -o tsv)
+if [ -z "$key" ]; then
+    echo "The app $app has no key of the blob trigger yet. Run azd deploy again in a minute." >&2
+    exit 1
+fi
+
+az eventgrid system-topic event-subscription create -g "$group" --system-topic-name "$(value EVENT_TOPIC)" \
+    -n store-on-upload \
+    --included-event-types Microsoft.Storage.BlobCreated \
+    --subject-begins-with /blobServices/default/containers/dicom-inbox/ \
+    --advanced-filter data.api StringNotIn CreateFile SftpCreate \
+    --endpoint "https://$app.azurewebsites.net/runtime/webhooks/blobs?functionName=Host.Functions.store_on_upload&code=$key" \
+    -o none
+echo "Event Grid calls the blob trigger of $app."

@@ -1,0 +1,365 @@
+// All that the app needs in Azure, for `azd up`. docs/deploying.md says what it makes and what each parameter is for;
+// access.bicep, who may do what.
+targetScope = 'subscription'
+
+import { access } from 'access.bicep'
+
+@minLength(1)
+@maxLength(64)
+@description('Name of the azd environment. Names of resources come of it.')
+param environmentName string
+
+@minLength(1)
+@metadata({ azd: { type: 'location' } })
+@description('Region for everything new. It must offer Flex Consumption and the DICOM service.')
+param location string
+
+@description('Three apps, each with an identity of its own, so that a hole in the lookups cannot delete; `false`: one app that may do everything.')
+param separateApps bool = true
+
+@description('Resource id of a DICOM service that exists already. Empty: a new workspace with a new service.')
+param dicomServiceId string = ''
+
+@description('Whether a new DICOM service has partitions. It cannot be changed later, and `sources.toml` must name a partition for every file.')
+param dicomPartitions bool = false
+
+@description('How arrivals are told: `queue`, by Event Grid into the queue `dicom-arrivals`; or `webhook`, by Event Grid calling the blob trigger.')
+@allowed([
+  'queue'
+  'webhook'
+])
+param arrivals string = 'queue'
+
+@description('Whether files may come by SFTP. The account then has a hierarchical namespace, which cannot be changed later, and no versions of blobs.')
+param sftp bool = false
+
+@minValue(0)
+@maxValue(86400)
+@description('SETTLE_AFTER_SECONDS where `sftp` is on: how long an empty or unfinished file must be unchanged before it is rejected.')
+param settleAfterSeconds int = 120
+
+@description('Copies of the accounts of data: in three zones by default, for a file is in the inbox alone until its instance is stored. Not every region has zones.')
+@allowed([
+  'Standard_LRS'
+  'Standard_ZRS'
+  'Standard_GRS'
+  'Standard_GZRS'
+])
+param storageSku string = 'Standard_ZRS'
+
+@minValue(1)
+@description('How many days `dicom-archive` keeps a file after its instance was stored.')
+param archiveDays int = 30
+
+@minValue(1)
+@maxValue(3650)
+@description('VAULT_DAYS: how many days a deleted study can be put back; a lifecycle rule empties the vault after them.')
+param vaultDays int = 90
+
+@minValue(1)
+@maxValue(365)
+@description('How many days deleted blobs and containers can be undeleted, and earlier versions are kept.')
+param softDeleteDays int = 14
+
+@minValue(1)
+@maxValue(146000)
+@description('How many days records of retention and of access can be neither changed nor deleted. The policy is unlocked: who administers the account can still shorten it.')
+param recordsDays int = 2190
+
+@description('PURGE_MODE: what is done with the studies that are due.')
+@allowed([
+  'report'
+  'approve'
+  'delete'
+])
+param purgeMode string = 'approve'
+
+@minValue(40)
+@maxValue(1000)
+@description('How many instances an app may have at most. Each stores up to 16 files at once.')
+param maximumInstances int = 40
+
+@description('Whether storage and a new DICOM service are reached over private endpoints only.')
+param privateNetwork bool = false
+
+@description('Address range of the virtual network, a /22 or larger, where `privateNetwork` is on.')
+param networkRange string = '10.80.0.0/22'
+
+@description('Where alerts are mailed to. Empty: nowhere; the action group is there all the same.')
+param alertEmail string = ''
+
+@minValue(30)
+@maxValue(730)
+@description('How many days the log is kept.')
+param logDays int = 90
+
+@description('Whether the DICOM service and both storage accounts of data are locked against deletion, `azd down` included.')
+param deletionLocks bool = true
+
+var token = uniqueString(subscription().id, environmentName, location)
+var tags = {
+  'azd-env-name': environmentName
+}
+
+// The one app, where there is one, is called ingest as well: that is the azd service which is deployed in any case.
+var appNames = separateApps
+  ? [
+      'ingest'
+      'lookups'
+      'retention'
+    ]
+  : [
+      'ingest'
+    ]
+var everything = {
+  functions: union(access.ingest.functions, access.lookups.functions, access.retention.functions)
+  dicom: union(access.ingest.dicom, access.lookups.dicom, access.retention.dicom)
+  dataContainers: union(access.ingest.dataContainers, access.lookups.dataContainers, access.retention.dataContainers)
+  recordsContainers: union(access.ingest.recordsContainers, access.lookups.recordsContainers, access.retention.recordsContainers)
+  queues: union(access.ingest.queues, access.lookups.queues, access.retention.queues)
+  tables: true
+  secrets: union(access.ingest.secrets, access.lookups.secrets, access.retention.secrets)
+}
+var granted = {
+  ingest: separateApps ? access.ingest : everything
+  lookups: access.lookups
+  retention: access.retention
+}
+
+// Where the DICOM service is: the parts of its id, /subscriptions/2/resourceGroups/4/providers/6/workspaces/8/dicomservices/10.
+var dicomIsNew = empty(dicomServiceId)
+var dicomSubscription = dicomIsNew ? subscription().subscriptionId : split(dicomServiceId, '/')[2]
+var dicomGroup = dicomIsNew ? group.name : split(dicomServiceId, '/')[4]
+var dicomWorkspaceName = dicomIsNew ? 'dicom${token}' : split(dicomServiceId, '/')[8]
+var dicomServiceName = dicomIsNew ? 'dropbox' : split(dicomServiceId, '/')[10]
+
+resource group 'Microsoft.Resources/resourceGroups@2024-11-01' = {
+  name: 'rg-${environmentName}'
+  location: location
+  tags: tags
+}
+
+module network 'modules/network.bicep' = if (privateNetwork) {
+  scope: group
+  params: {
+    location: location
+    name: 'vnet-${token}'
+    range: networkRange
+  }
+}
+
+module monitoring 'modules/monitoring.bicep' = {
+  scope: group
+  params: {
+    location: location
+    token: token
+    logDays: logDays
+    alertEmail: alertEmail
+  }
+}
+
+module data 'modules/data-storage.bicep' = {
+  scope: group
+  params: {
+    location: location
+    name: 'stdata${token}'
+    sku: storageSku
+    sftp: sftp
+    isClosed: privateNetwork
+    archiveDays: archiveDays
+    vaultDays: vaultDays
+    softDeleteDays: softDeleteDays
+    isLocked: deletionLocks
+  }
+}
+
+module records 'modules/records-storage.bicep' = {
+  scope: group
+  params: {
+    location: location
+    name: 'strecords${token}'
+    sku: storageSku
+    isClosed: privateNetwork
+    recordsDays: recordsDays
+    softDeleteDays: softDeleteDays
+    isLocked: deletionLocks
+  }
+}
+
+module keys 'modules/keys.bicep' = {
+  scope: group
+  params: {
+    location: location
+    name: 'kv-${token}'
+  }
+}
+
+module dicom 'modules/dicom.bicep' = if (dicomIsNew) {
+  scope: group
+  params: {
+    location: location
+    workspaceName: dicomWorkspaceName
+    serviceName: dicomServiceName
+    partitions: dicomPartitions
+    isClosed: privateNetwork
+    isLocked: deletionLocks
+  }
+}
+
+module identities 'modules/identity.bicep' = [
+  for name in appNames: {
+    scope: group
+    params: {
+      location: location
+      name: 'id-${name}-${token}'
+    }
+  }
+]
+
+module dicomAccess 'modules/dicom-access.bicep' = {
+  scope: resourceGroup(dicomSubscription, dicomGroup)
+  params: {
+    environmentName: environmentName
+    workspaceName: dicomWorkspaceName
+    serviceName: dicomServiceName
+    grants: [
+      for (name, index) in appNames: {
+        principalId: identities[index].outputs.principalId
+        roles: granted[name].dicom
+      }
+    ]
+  }
+  dependsOn: [
+    dicom
+  ]
+}
+
+module customRoles 'modules/custom-roles.bicep' = {
+  scope: group
+  params: {
+    environmentName: environmentName
+  }
+}
+
+// Before the apps: a reference to a secret is looked up when an app starts, and not again for a day.
+module appAccess 'modules/app-access.bicep' = [
+  for (name, index) in appNames: {
+    scope: group
+    params: {
+      principalId: identities[index].outputs.principalId
+      dataAccountName: data.outputs.name
+      recordsAccountName: records.outputs.name
+      vaultName: keys.outputs.name
+      blobRoleIds: customRoles.outputs.blobRoleIds
+      dataContainers: granted[name].dataContainers
+      recordsContainers: granted[name].recordsContainers
+      queues: granted[name].queues
+      tables: granted[name].tables
+      secrets: granted[name].secrets
+      takesWebhook: arrivals == 'webhook' && contains(granted[name].functions, 'store_on_upload')
+    }
+  }
+]
+
+// Settings of the code, app by app; what is not here has its default. Those of the platform stand in app.bicep.
+var serviceSettings = {
+  DICOM_SERVICE_URL: '${dicomAccess.outputs.serviceUrl}/v2'
+  RECORDS_STORAGE__blobServiceUri: records.outputs.blobUri
+}
+var ingestSettings = {
+  BLOB_TRIGGER_SOURCE: 'EventGrid'
+  // The blob trigger and the queue would each take up every file. One that is disabled needs no subscription.
+  'AzureWebJobs.store_on_upload.Disabled': arrivals == 'queue' ? 'true' : 'false'
+  AFTER_STORE: 'archive'
+  SETTLE_AFTER_SECONDS: sftp ? string(settleAfterSeconds) : '0'
+  APPROVAL_KEY: keys.outputs.approvalKey
+}
+var lookupsSettings = {
+  AUDIT: 'required'
+  AUDIT_KEY: keys.outputs.auditKey
+}
+var retentionSettings = {
+  DICOM_STORAGE__tableServiceUri: data.outputs.tableUri
+  PURGE_MODE: purgeMode
+  BEFORE_DELETE: 'vault'
+  VAULT_DAYS: string(vaultDays)
+  APPROVAL_KEY: keys.outputs.approvalKey
+  LEDGER_KEY: keys.outputs.ledgerKey
+}
+var settings = {
+  ingest: separateApps ? ingestSettings : union(ingestSettings, lookupsSettings, retentionSettings)
+  lookups: lookupsSettings
+  retention: retentionSettings
+}
+
+module apps 'modules/app.bicep' = [
+  for (name, index) in appNames: {
+    scope: group
+    params: {
+      location: location
+      name: name
+      token: token
+      identityName: identities[index].outputs.name
+      functions: join(granted[name].functions, ' ')
+      // The lookups know no inbox, so they get no address of it.
+      dataAccountName: empty(granted[name].dataContainers) ? '' : data.outputs.name
+      settings: union(serviceSettings, settings[name])
+      insightsName: monitoring.outputs.insightsName
+      maximumInstances: maximumInstances
+      isClosed: privateNetwork
+      subnetId: privateNetwork ? network!.outputs.appsSubnetId : ''
+    }
+    dependsOn: [
+      appAccess
+    ]
+  }
+]
+
+module events 'modules/event-grid.bicep' = {
+  scope: group
+  params: {
+    location: location
+    name: 'evgt-${token}'
+    identityName: 'id-events-${token}'
+    dataAccountName: data.outputs.name
+    // With the webhook, renames still come by the queue: the blob trigger does not know them.
+    types: arrivals == 'queue'
+      ? [
+          'Microsoft.Storage.BlobCreated'
+          'Microsoft.Storage.BlobRenamed'
+          'Microsoft.Storage.DirectoryRenamed'
+        ]
+      : [
+          'Microsoft.Storage.BlobRenamed'
+          'Microsoft.Storage.DirectoryRenamed'
+        ]
+  }
+}
+
+module endpoints 'modules/private-endpoints.bicep' = if (privateNetwork) {
+  scope: group
+  params: {
+    location: location
+    subnetId: network!.outputs.endpointsSubnetId
+    dataAccountName: data.outputs.name
+    recordsAccountName: records.outputs.name
+    hostAccountNames: [for (name, index) in appNames: apps[index].outputs.hostAccountName]
+    isHierarchical: sftp
+    // An existing service keeps the network that it has.
+    dicomWorkspaceName: dicomIsNew ? dicom!.outputs.workspaceName : ''
+  }
+}
+
+// Names that azd keeps in its environment, for hooks and for whoever deploys.
+output RESOURCE_GROUP string = group.name
+output ARRIVALS string = arrivals
+output SEPARATE_APPS bool = separateApps
+output INGEST_APP string = apps[0].outputs.name
+output LOOKUPS_APP string = apps[separateApps ? 1 : 0].outputs.name
+output RETENTION_APP string = apps[separateApps ? 2 : 0].outputs.name
+output LOOKUPS_URL string = '${apps[separateApps ? 1 : 0].outputs.url}/api'
+output DATA_ACCOUNT string = data.outputs.name
+output RECORDS_ACCOUNT string = records.outputs.name
+output KEY_VAULT string = keys.outputs.name
+output EVENT_TOPIC string = events.outputs.topicName
+output DICOM_SERVICE_URL string = '${dicomAccess.outputs.serviceUrl}/v2'

@@ -1,0 +1,33 @@
+// Our own roles on containers (access.bicep).
+import { blobRoles, builtInRoles } from '../access.bicep'
+
+param environmentName string
+
+resource role 'Microsoft.Authorization/roleDefinitions@2022-04-01' = [
+  for item in items(blobRoles): {
+    name: guid(resourceGroup().id, environmentName, 'blobs', item.key)
+    properties: {
+      // Role names are unique in a tenant.
+      roleName: 'dicom-dropbox ${environmentName}: ${item.value.title} (${resourceGroup().name})'
+      description: 'For an app of the azd environment ${environmentName}.'
+      type: 'CustomRole'
+      assignableScopes: [
+        resourceGroup().id
+      ]
+      permissions: [
+        {
+          actions: item.value.actions
+          dataActions: item.value.dataActions
+        }
+      ]
+    }
+  }
+]
+
+var ownRoleIds = toObject(
+  items(blobRoles),
+  item => item.key,
+  item => guid(resourceGroup().id, environmentName, 'blobs', item.key)
+)
+
+output blobRoleIds object = union(ownRoleIds, { read: builtInRoles.storageBlobDataReader })

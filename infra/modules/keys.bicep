@@ -1,0 +1,64 @@
+// The app's secrets: made here once, kept ever after, and known to nobody. LEDGER_KEY in particular must never change,
+// or retention's ledger is built anew; onlyIfNotExists sees to that, whoever deploys and from wherever. So there is no
+// secret on any laptop, in any pipeline, or in an app setting, which holds a reference only.
+param location string
+param name string
+
+// Whatever comes in here is used once, in the first deployment. Two UUIDs have 244 random bits.
+@secure()
+param newApprovalKey string = '${newGuid()}${newGuid()}'
+@secure()
+param newAuditKey string = '${newGuid()}${newGuid()}'
+@secure()
+param newLedgerKey string = '${newGuid()}${newGuid()}'
+
+resource vault 'Microsoft.KeyVault/vaults@2024-11-01' = {
+  name: name
+  location: location
+  properties: {
+    tenantId: subscription().tenantId
+    sku: {
+      family: 'A'
+      name: 'standard'
+    }
+    enableRbacAuthorization: true
+    enableSoftDelete: true
+    softDeleteRetentionInDays: 90
+    // Flex Consumption cannot read references to a vault that is closed to the network. What is in it is guarded by
+    // roles: one secret for each app that needs it.
+    publicNetworkAccess: 'Enabled'
+  }
+}
+
+@onlyIfNotExists()
+resource approvalKey 'Microsoft.KeyVault/vaults/secrets@2024-11-01' = {
+  parent: vault
+  name: 'approval-key'
+  properties: {
+    value: newApprovalKey
+  }
+}
+
+@onlyIfNotExists()
+resource auditKey 'Microsoft.KeyVault/vaults/secrets@2024-11-01' = {
+  parent: vault
+  name: 'audit-key'
+  properties: {
+    value: newAuditKey
+  }
+}
+
+@onlyIfNotExists()
+resource ledgerKey 'Microsoft.KeyVault/vaults/secrets@2024-11-01' = {
+  parent: vault
+  name: 'ledger-key'
+  properties: {
+    value: newLedgerKey
+  }
+}
+
+// References, not secrets: what an app setting holds. Without a version, so that a new value is taken up.
+output name string = vault.name
+output approvalKey string = '@Microsoft.KeyVault(SecretUri=${vault.properties.vaultUri}secrets/${approvalKey.name})'
+output auditKey string = '@Microsoft.KeyVault(SecretUri=${vault.properties.vaultUri}secrets/${auditKey.name})'
+output ledgerKey string = '@Microsoft.KeyVault(SecretUri=${vault.properties.vaultUri}secrets/${ledgerKey.name})'

@@ -1,0 +1,119 @@
+// Log, metrics, and who is told. What the platform writes of blob names, paths and query strings is blanked before it
+// is kept (docs/logging.md has what the app itself writes: none of that).
+param location string
+param token string
+param logDays int
+
+@description('Where alerts are mailed to; empty for nowhere.')
+param alertEmail string
+
+var workspaceName = 'log-${token}'
+var keptProperties = 'Properties = pack("Category", Properties["Category"], "LogLevel", Properties["LogLevel"], "InvocationId", Properties["InvocationId"])'
+
+// One line each, in the small language that transformations know. What is kept of Properties is listed, for a list of
+// what goes would miss what a later host adds: `TriggerReason` of today's names the blob.
+var transformations = [
+  {
+    table: 'AppRequests'
+    kql: 'source | extend Url = "", ${keptProperties}'
+  }
+  {
+    // Requests of the host to storage: their address ends in a blob's name, and so does what they are called by.
+    table: 'AppDependencies'
+    kql: 'source | extend Data = "", Name = Type, ${keptProperties}'
+  }
+  {
+    // The app's own lines are JSON, and stay. The host's say which blob fired a trigger, and which path was asked for.
+    table: 'AppTraces'
+    kql: 'source | extend Message = iif(Message startswith "Executing HTTP request" or Message startswith "Executed HTTP request" or Message contains "blob detected", "", Message), ${keptProperties}'
+  }
+  {
+    table: 'AppExceptions'
+    kql: 'source | extend ${keptProperties}'
+  }
+]
+
+// The rule names its workspace, and the workspace its rule: the workspace is made without one the first time, and gets
+// all that it has in the module below. Only if there is none, or each deployment would take the rule off for a while.
+@onlyIfNotExists()
+resource bareWorkspace 'Microsoft.OperationalInsights/workspaces@2025-07-01' = {
+  name: workspaceName
+  location: location
+  properties: {
+    sku: {
+      name: 'PerGB2018'
+    }
+  }
+}
+
+resource withoutNames 'Microsoft.Insights/dataCollectionRules@2023-03-11' = {
+  name: 'dcr-without-names-${token}'
+  location: location
+  kind: 'WorkspaceTransforms' // a workspace has one
+  properties: {
+    dataSources: {}
+    destinations: {
+      logAnalytics: [
+        {
+          workspaceResourceId: bareWorkspace.id
+          name: 'workspace'
+        }
+      ]
+    }
+    dataFlows: [
+      for item in transformations: {
+        streams: [
+          'Microsoft-Table-${item.table}'
+        ]
+        destinations: [
+          'workspace'
+        ]
+        transformKql: item.kql
+      }
+    ]
+  }
+}
+
+module workspace 'workspace.bicep' = {
+  params: {
+    location: location
+    name: workspaceName
+    logDays: logDays
+    ruleId: withoutNames.id
+  }
+}
+
+resource insights 'Microsoft.Insights/components@2020-02-02' = {
+  name: 'appi-${token}'
+  location: location
+  kind: 'web'
+  properties: {
+    Application_Type: 'web'
+    WorkspaceResourceId: workspace.outputs.id
+    // Whoever reads the connection string cannot write here: that takes an identity with a role.
+    DisableLocalAuth: true
+    DisableIpMasking: false
+  }
+}
+
+resource onCall 'Microsoft.Insights/actionGroups@2023-01-01' = {
+  name: 'ag-${token}'
+  location: 'global'
+  properties: {
+    groupShortName: 'dicom-oncall' // twelve characters at most
+    enabled: true
+    emailReceivers: empty(alertEmail)
+      ? []
+      : [
+          {
+            name: 'on-call'
+            emailAddress: alertEmail
+            useCommonAlertSchema: true
+          }
+        ]
+  }
+}
+
+output insightsName string = insights.name
+output workspaceId string = workspace.outputs.id
+output actionGroupId string = onCall.id
