@@ -3,17 +3,17 @@ import { blobRoles, builtInRoles } from '../access.bicep'
 
 param environmentName string
 
+var groupId = resourceGroup().id
+
 resource role 'Microsoft.Authorization/roleDefinitions@2022-04-01' = [
   for item in items(blobRoles): {
-    name: guid(resourceGroup().id, environmentName, 'blobs', item.key)
+    name: guid(groupId, environmentName, 'blobs', item.key)
     properties: {
       // Role names are unique in a tenant.
       roleName: 'dicom-dropbox ${environmentName}: ${item.value.title} (${resourceGroup().name})'
       description: 'For an app of the azd environment ${environmentName}.'
       type: 'CustomRole'
-      assignableScopes: [
-        resourceGroup().id
-      ]
+      assignableScopes: [groupId]
       permissions: [
         {
           actions: item.value.actions
@@ -27,7 +27,7 @@ resource role 'Microsoft.Authorization/roleDefinitions@2022-04-01' = [
 var ownRoleIds = toObject(
   items(blobRoles),
   item => item.key,
-  item => guid(resourceGroup().id, environmentName, 'blobs', item.key)
+  item => guid(groupId, environmentName, 'blobs', item.key)
 )
 
 output blobRoleIds object = union(ownRoleIds, { read: builtInRoles.storageBlobDataReader })

@@ -8,6 +8,8 @@ param serviceName string
 @description('For each app its principalId and its roles: read, or one of dicomRoles.')
 param grants array
 
+var groupId = resourceGroup().id
+
 resource workspace 'Microsoft.HealthcareApis/workspaces@2024-03-31' existing = {
   name: workspaceName
 }
@@ -21,14 +23,12 @@ resource service 'Microsoft.HealthcareApis/workspaces/dicomservices@2024-03-31' 
 // tenant: two environments may share one DICOM service.
 resource role 'Microsoft.Authorization/roleDefinitions@2022-04-01' = [
   for item in items(dicomRoles): {
-    name: guid(resourceGroup().id, environmentName, 'dicom', item.key)
+    name: guid(groupId, environmentName, 'dicom', item.key)
     properties: {
       roleName: 'dicom-dropbox ${environmentName}: ${item.value.title} (${resourceGroup().name})'
       description: 'For an app of the azd environment ${environmentName}.'
       type: 'CustomRole'
-      assignableScopes: [
-        resourceGroup().id
-      ]
+      assignableScopes: [groupId]
       permissions: [
         {
           actions: []
@@ -42,7 +42,7 @@ resource role 'Microsoft.Authorization/roleDefinitions@2022-04-01' = [
 var ownRoleIds = toObject(
   items(dicomRoles),
   item => item.key,
-  item => guid(resourceGroup().id, environmentName, 'dicom', item.key)
+  item => guid(groupId, environmentName, 'dicom', item.key)
 )
 var roleIds = union(ownRoleIds, { read: builtInRoles.dicomDataReader })
 var pairs = flatten(map(grants, grant => map(grant.roles, name => { principalId: grant.principalId, role: name })))

@@ -201,6 +201,21 @@ class File:
         return _text(_field(call, "function")), [self.constant(one) for one in _children(_field(call, "arguments"))]
 
 
+def resources(file: File) -> Iterator[tuple[Declaration, str]]:
+    """Yield the resources that a file makes, each with its type."""
+    for resource in file.of_kind("resource"):
+        if not resource.is_existing:
+            yield resource, resource.type.partition("@")[0]
+
+
+def made(kind: str) -> Iterator[tuple[File, Node]]:
+    """Yield the body of each resource of a type."""
+    for file in files():
+        for resource, resource_type in resources(file):
+            if resource_type == kind:
+                yield file, file.object(resource)
+
+
 def properties(node: Node) -> list[Node]:
     """Return an object's properties."""
     return _properties(node)

@@ -21,6 +21,7 @@ from types import ModuleType
 from typing import Any
 
 # Resource type → module and model of the body that creates one.
+_CONTAINERS = "Microsoft.Storage/storageAccounts/blobServices/containers"
 MODELS = {
     "Microsoft.Authorization/locks": "resource.locks.models.ManagementLockObject",
     "Microsoft.Authorization/roleAssignments": "authorization.v2022_04_01.models.RoleAssignmentCreateParameters",
@@ -45,8 +46,8 @@ MODELS = {
     "Microsoft.Resources/resourceGroups": "resource.resources.models.ResourceGroup",
     "Microsoft.Storage/storageAccounts": "storage.models.StorageAccountCreateParameters",
     "Microsoft.Storage/storageAccounts/blobServices": "storage.models.BlobServiceProperties",
-    "Microsoft.Storage/storageAccounts/blobServices/containers": "storage.models.BlobContainer",
-    "Microsoft.Storage/storageAccounts/blobServices/containers/immutabilityPolicies": "storage.models.ImmutabilityPolicy",
+    _CONTAINERS: "storage.models.BlobContainer",
+    f"{_CONTAINERS}/immutabilityPolicies": "storage.models.ImmutabilityPolicy",
     "Microsoft.Storage/storageAccounts/managementPolicies": "storage.models.ManagementPolicy",
     "Microsoft.Storage/storageAccounts/queueServices": "storage.models.QueueServiceProperties",
     "Microsoft.Storage/storageAccounts/queueServices/queues": "storage.models.StorageQueue",
@@ -115,7 +116,7 @@ def _known_values(model: type) -> dict[str, list[str]]:
     """Return the values that the docstring has for each attribute."""
     text = re.sub(r"\s+", " ", model.__doc__ or "")
     told = re.findall(r":ivar (\w+): ((?:(?!:ivar|:vartype).)*)", text)
-    lists = {name: re.findall(r"Known values are:(.*)", words) for name, words in told}
+    lists = {name: re.findall(r"(?:Known values are:|Required\. (?=\"))(.*)", words) for name, words in told}
     return {name: sorted(re.findall(r'"([^"]+)"', found[0])) for name, found in lists.items() if found}
 
 

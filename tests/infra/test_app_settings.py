@@ -1,0 +1,142 @@
+"""The app settings that infra/ sets are the code's, and right; what it leaves alone has the default that it goes by."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from shared.settings import FUNCTION_FOLDERS, STORAGE_CONNECTION, PurgeMode, Settings, load, setting_name
+
+from .apps import ACCESS, APP, MAIN, app_settings
+from .bicep import INFRA, Expression, read
+
+KEYS = read(INFRA / "modules/keys.bicep")
+# Settings that the platform and its libraries read.
+OF_THE_PLATFORM = {
+    *(f"AzureWebJobsStorage__{name}" for name in ("blobServiceUri", "queueServiceUri", "tableServiceUri")),
+    *(
+        f"{connection}__{name}"
+        for connection in ("AzureWebJobsStorage", STORAGE_CONNECTION)
+        for name in ("credential", "clientId")
+    ),
+    "APPLICATIONINSIGHTS_CONNECTION_STRING",
+    "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
+    "AZURE_CLIENT_ID",
+    "AZURE_TOKEN_CREDENTIALS",
+    "AzureWebJobs.store_on_upload.Disabled",
+}
+# What Azure's own move to Flex Consumption leaves out: ignored there at best.
+REFUSED_BY_FLEX = re.compile(
+    r"FUNCTIONS_|WEBSITE_|ENABLE_ORYX_BUILD|SCM_DO_BUILD_DURING_DEPLOYMENT|AzureWebJobsDashboard|PYTHON_ISOLATE|TZ$"
+)
+# What is not set, and that infra/ goes by.
+GONE_BY = {
+    "dicom_inbox_container": "dicom-inbox",  # the container's name, and the events' filter
+    "retention_policy": "policy.toml",  # as docs/deploying.md says
+    "replace_stuck": False,  # else ingest would need a role that may delete
+    "on_conflict": "quarantine",
+    "on_purged": "reject",
+    "lookup_auth": "key",
+    "ingest_concurrency": 16,  # the description of maximumInstances
+}
+
+in_each_app = pytest.mark.parametrize("app", list(ACCESS))
+
+
+def environment(given: dict[str, Any]) -> dict[str, str]:
+    """Return settings with something likely in the place of what only Azure knows."""
+    return {name: value if isinstance(value, str) else likely(name, value) for name, value in given.items()}
+
+
+def likely(name: str, value: Expression) -> str:
+    parameter = re.fullmatch(r"(?:string\()?(\w+)\)?", value.text)
+    if parameter and parameter[1] in MAIN.declarations:
+        return str(MAIN.constant(MAIN.declarations[parameter[1]].value))
+    if name == "DICOM_SERVICE_URL":
+        return "https://workspace-service.dicom.azurehealthcareapis.com/v2"
+    if name.endswith("Uri"):
+        return "https://account.blob.core.windows.net/"
+    return "120" if name == "SETTLE_AFTER_SECONDS" else "what is in the vault"
+
+
+@in_each_app
+def test_an_apps_settings_are_known_and_right(app: str) -> None:
+    """By their names, and taken by the code as they are."""
+    given = app_settings(app)
+    known = {setting_name(field) for field in Settings.model_fields}
+    assert set(given) <= known | OF_THE_PLATFORM
+    assert load(environment(given)).enabled_functions == tuple(ACCESS[app]["functions"])
+
+
+@in_each_app
+def test_flex_consumption_refuses_none_of_them(app: str) -> None:
+    """And none is for another plan."""
+    assert [name for name in app_settings(app) if REFUSED_BY_FLEX.match(name)] == []
+
+
+def test_one_app_for_all_has_right_settings() -> None:
+    """Those of the three together, which do not contradict one another."""
+    together: dict[str, Any] = {}
+    for app in ACCESS:
+        for name, value in app_settings(app).items():
+            assert name == "ENABLED_FUNCTIONS" or together.setdefault(name, value) == value
+    together["ENABLED_FUNCTIONS"] = " ".join(FUNCTION_FOLDERS)
+    loaded = load(environment(together))
+    assert (loaded.after_store, loaded.audit, loaded.purge_mode) == ("archive", "required", "approve")
+    assert (loaded.before_delete, loaded.vault_days) == ("vault", 90)
+
+
+def test_the_lookups_know_no_inbox() -> None:
+    """Not even where it is."""
+    assert not [name for name in app_settings("lookups") if name.startswith(STORAGE_CONNECTION)]
+    assert ACCESS["lookups"]["dataContainers"] == ACCESS["lookups"]["queues"] == []
+
+
+def test_what_infra_goes_by_is_the_codes_default() -> None:
+    """Settings that it leaves alone; and how many lookups an instance takes at once."""
+    assert {field: Settings.model_fields[field].default for field in GONE_BY} == GONE_BY
+    assert APP.variable("requestsAtOnce") == Settings.model_fields["lookup_concurrency"].default
+    [text] = MAIN.declarations["maximumInstances"].decorators["description"]
+    assert f"up to {GONE_BY['ingest_concurrency']} files" in text
+
+
+def test_parameters_that_become_settings_have_their_limits() -> None:
+    """What Bicep lets through, the app takes; and where it has the same default, it is the same."""
+    for parameter in MAIN.of_kind("parameter"):
+        [text] = parameter.decorators["description"]
+        if not (match := re.match(r"([A-Z_]+)\b(?::| where)", text)):
+            continue
+        [(field, info)] = [(name, one) for name, one in Settings.model_fields.items() if setting_name(name) == match[1]]
+        told = {
+            name: parameter.decorators[name][0] for name in ("minValue", "maxValue") if name in parameter.decorators
+        }
+        if told:
+            assert told == {"minValue": info.metadata[0].ge, "maxValue": info.metadata[1].le}, field
+        if "allowed" in parameter.decorators:
+            assert parameter.decorators["allowed"][0] == [mode.value for mode in PurgeMode]
+        if field == "vault_days":
+            assert MAIN.constant(parameter.value) == info.default
+
+
+@in_each_app
+def test_an_app_may_read_the_secrets_that_its_settings_refer_to(app: str) -> None:
+    """And no other; each is called like its setting."""
+    referring = {name for name, value in app_settings(app).items() if "keys.outputs" in getattr(value, "text", "")}
+    assert {name.lower().replace("_", "-") for name in referring} == set(ACCESS[app]["secrets"])
+    for name in referring:
+        symbol = app_settings(app)[name].text.rpartition(".")[2]
+        body = KEYS.object(KEYS.declarations[symbol])
+        assert KEYS.constant(KEYS.property(body, "name")) == name.lower().replace("_", "-")
+        output = KEYS.constant(KEYS.declarations[f"output {symbol}"].value)
+        assert f"secrets/${{{symbol}.name}})" in output.text
+
+
+def test_every_secret_of_the_code_is_made() -> None:
+    """Settings that no log shows, and that are keys."""
+    secret = {
+        setting_name(name) for name, one in Settings.model_fields.items() if not one.repr and name.endswith("_key")
+    }
+    set_by_some_app = {name for app in ACCESS for name in app_settings(app)}
+    assert secret <= set_by_some_app

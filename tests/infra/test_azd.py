@@ -1,0 +1,93 @@
+"""azure.yaml and its hook, for `azd up`."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from typing import Any
+
+import yaml
+
+from .bicep import INFRA, read
+
+ROOT = INFRA.parent
+AZURE: dict[str, Any] = yaml.safe_load((ROOT / "azure.yaml").read_text())
+HOOK = INFRA / "hooks/subscribe-webhook.sh"
+# What azd's schema lets a service of a function app have, as far as we use it.
+OF_A_SERVICE = {"project", "language", "host", "remoteBuild", "condition"}
+
+
+def test_the_services_are_the_apps() -> None:
+    """The same code for each: a function app in Python, whose packages Azure installs."""
+    main = read(INFRA / "main.bicep")
+    value = main.declarations["appNames"].value
+    assert value is not None
+    three, one = (file.constant(node) for file, node in main.forms(value))
+    assert list(AZURE["services"]) == three
+    for name, service in AZURE["services"].items():
+        assert set(service) <= OF_A_SERVICE
+        assert (service["project"], service["language"], service["host"]) == (".", "python", "function")
+        assert service["remoteBuild"] is True
+        # With one app, there are no others to deploy to.
+        assert ("condition" not in service) == (name in one)
+
+
+def test_the_condition_is_what_the_parameter_is_read_from() -> None:
+    """Or azd would deploy to apps that are not there."""
+    parameters = json.loads((INFRA / "main.parameters.json").read_text())["parameters"]
+    conditions = {service["condition"] for service in AZURE["services"].values() if "condition" in service}
+    assert conditions == {parameters["separateApps"]["value"]}
+
+
+def test_azd_finds_the_templates() -> None:
+    """In the folder that it is told, and a version that knows what they ask for."""
+    assert AZURE["name"] == "dicom-dropbox"
+    assert AZURE["infra"] == {"provider": "bicep", "path": "infra"}
+    assert (INFRA / "main.bicep").exists()
+    assert re.fullmatch(r">= \d+\.\d+\.\d+", AZURE["requiredVersions"]["azd"])
+
+
+def test_the_hook_can_be_run() -> None:
+    """It is there, may be executed, and the shell reads it."""
+    assert AZURE["hooks"] == {"postdeploy": {"posix": {"shell": "sh", "run": str(HOOK.relative_to(ROOT))}}}
+    assert os.access(HOOK, os.X_OK)
+    subprocess.run(["sh", "-n", HOOK], check=True)
+
+
+def test_the_hook_asks_for_outputs_that_there_are() -> None:
+    """Of main.bicep, which azd keeps in its environment."""
+    asked = set(re.findall(r"value ([A-Z_]+)", HOOK.read_text()))
+    assert asked
+    assert asked <= {one.name for one in read(INFRA / "main.bicep").of_kind("output")}
+
+
+def test_the_hook_does_nothing_where_the_queue_is_in_use() -> None:
+    """It asks azd how arrivals are told, and stops there."""
+    shell = 'azd() { [ "$*" = "env get-value ARRIVALS" ] && echo queue; }; az() { echo called; }\n'
+    script = shell + HOOK.read_text()
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == ""
+
+
+def test_the_hook_subscribes_where_the_webhook_is_in_use() -> None:
+    """With the app's key, which it prints nowhere."""
+    shell = (
+        'azd() { case "$3" in ARRIVALS) echo webhook;; *) echo "the-$3";; esac; }\n'
+        'az() { case "$1" in functionapp) echo secret-key;; *) echo "$*" >&2;; esac; }\n'
+    )
+    done = subprocess.run(["sh", "-c", shell + HOOK.read_text()], capture_output=True, text=True, check=True)
+    assert "secret-key" not in done.stdout
+    assert (
+        "system-topic event-subscription create -g the-RESOURCE_GROUP --system-topic-name the-EVENT_TOPIC"
+        in done.stderr
+    )
+    assert "https://the-INGEST_APP.azurewebsites.net/runtime/webhooks/blobs?" in done.stderr
+    assert "&code=secret-key" in done.stderr
+
+
+def test_no_virtual_environment_is_uploaded() -> None:
+    """The one that azd makes beside azure.yaml is called after the folder; its own environment holds no code."""
+    assert "*_env" in (ROOT / ".funcignore").read_text().splitlines()
+    assert {".azure/", "*_env/"} <= set((ROOT / ".gitignore").read_text().splitlines())

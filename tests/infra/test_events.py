@@ -1,0 +1,64 @@
+"""What Event Grid tells the app, and what the log keeps of what the platform tells."""
+
+from __future__ import annotations
+
+import re
+
+from shared import queues
+from shared.settings import DEFAULT_INBOX
+from store_on_upload.doors import arrivals
+
+from .apps import MAIN, ROOT, app_settings
+from .bicep import INFRA, read
+
+EVENTS = read(INFRA / "modules/event-grid.bicep")
+
+
+def test_the_events_are_those_that_the_code_reads() -> None:
+    """Types, filter and time to live, in Bicep and in the command for people."""
+    value = MAIN.property(MAIN.object(MAIN.declarations["events"]), "params")
+    assert value is not None
+    types = MAIN.property(value, "types")
+    assert types is not None
+    queued, renames = (file.constant(node) for file, node in MAIN.forms(types))
+    understood = [*arrivals._BLOB_EVENTS, arrivals._DIRECTORY_RENAMED]
+    assert queued == understood
+    assert renames == [one for one in understood if one.endswith("Renamed")]
+    subscription = EVENTS.constant(EVENTS.property(EVENTS.object(EVENTS.declarations["arrivals"]), "properties"))
+    event_filter = subscription["filter"]
+    assert event_filter["subjectBeginsWith"] == f"/blobServices/default/containers/{DEFAULT_INBOX}/"
+    [advanced] = event_filter["advancedFilters"]
+    assert advanced == {"operatorType": "StringNotIn", "key": "data.api", "values": list(arrivals._UNFINISHED)}
+    target = subscription["deliveryWithResourceIdentity"]["destination"]["properties"]
+    assert target["queueName"] == queues.ARRIVALS
+    assert "queueMessageTimeToLiveInSeconds: -1\n" in EVENTS.text
+    assert queues._FOR_EVER == -1
+
+
+def test_the_webhook_asks_for_the_same_events() -> None:
+    """But for renames, which the blob trigger does not know; and it calls the function that is there."""
+    hook = (INFRA / "hooks/subscribe-webhook.sh").read_text()
+    assert re.findall(r"Microsoft\.Storage\.\w+", hook) == ["Microsoft.Storage.BlobCreated"]
+    assert f"/blobServices/default/containers/{DEFAULT_INBOX}/" in hook
+    assert f"--advanced-filter data.api StringNotIn {' '.join(arrivals._UNFINISHED)} " in hook
+    [function] = re.findall(r"functionName=Host\.Functions\.(\w+)&", hook)
+    blueprint = (ROOT / "store_on_upload/blueprint.py").read_text()
+    assert re.search(rf"blob_trigger\([^@]*?async def {function}\(", blueprint, re.DOTALL)
+    assert f"AzureWebJobs.{function}.Disabled" in app_settings("ingest")
+
+
+def test_names_are_blanked_where_the_platform_writes_them() -> None:
+    """Of each table of Application Insights that a host fills: what it says of addresses, and what is not listed."""
+    monitoring = read(INFRA / "modules/monitoring.bicep")
+    rules = {
+        item["table"]: getattr(item["kql"], "text", item["kql"]) for item in monitoring.variable("transformations")
+    }
+    assert set(rules) == {"AppRequests", "AppDependencies", "AppTraces", "AppExceptions"}
+    assert all("${keptProperties}" in rule for rule in rules.values())
+    assert 'Url = ""' in rules["AppRequests"]
+    assert 'Data = ""' in rules["AppDependencies"]
+    assert set(re.findall(r'Properties\["(\w+)"\]', monitoring.variable("keptProperties"))) == {
+        "Category",
+        "LogLevel",
+        "InvocationId",
+    }
