@@ -35,7 +35,7 @@ param sftp bool = false
 
 @minValue(0)
 @maxValue(86400)
-@description('SETTLE_AFTER_SECONDS where `sftp` is on: how long an empty or unfinished file must be unchanged before it is rejected.')
+@description('With SFTP, how long an empty or unfinished file must be unchanged before it is rejected.')
 param settleAfterSeconds int = 120
 
 @description('Copies of the accounts of data: in three zones by default, for a file is in the inbox alone until its instance is stored. Not every region has zones.')
@@ -53,7 +53,7 @@ param archiveDays int = 30
 
 @minValue(1)
 @maxValue(3650)
-@description('VAULT_DAYS: how many days a deleted study can be put back; a lifecycle rule empties the vault after them.')
+@description('How many days a deleted study can be put back; a lifecycle rule empties the vault after them.')
 param vaultDays int = 90
 
 @minValue(1)
@@ -66,7 +66,7 @@ param softDeleteDays int = 14
 @description('How many days records of retention and of access can be neither changed nor deleted. The policy is unlocked: who administers the account can still shorten it.')
 param recordsDays int = 2190
 
-@description('PURGE_MODE: what is done with the studies that are due.')
+@description('What is done with the studies that are due.')
 @allowed([
   'report'
   'approve'
@@ -82,7 +82,7 @@ param maximumInstances int = 40
 @description('Whether storage and a new DICOM service are reached over private endpoints only.')
 param privateNetwork bool = false
 
-@description('Address range of the virtual network, a /22 or larger, where `privateNetwork` is on.')
+@description('Address range of the virtual network, a /22 or larger, where there is to be a private one.')
 param networkRange string = '10.80.0.0/22'
 
 @description('Where alerts are mailed to. Empty: nowhere; the action group is there all the same.')
@@ -144,7 +144,7 @@ module network 'modules/network.bicep' = if (privateNetwork) {
   params: {
     location: location
     name: 'vnet-${token}'
-    range: networkRange
+    addresses: networkRange
   }
 }
 
@@ -355,6 +355,7 @@ output RESOURCE_GROUP string = group.name
 output ARRIVALS string = arrivals
 output SEPARATE_APPS bool = separateApps
 output INGEST_APP string = apps[0].outputs.name
+output INGEST_URL string = apps[0].outputs.url
 output LOOKUPS_APP string = apps[separateApps ? 1 : 0].outputs.name
 output RETENTION_APP string = apps[separateApps ? 2 : 0].outputs.name
 output LOOKUPS_URL string = '${apps[separateApps ? 1 : 0].outputs.url}/api'

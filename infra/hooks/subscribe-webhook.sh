@@ -22,6 +22,6 @@ az eventgrid system-topic event-subscription create -g "$group" --system-topic-n
     --included-event-types Microsoft.Storage.BlobCreated \
     --subject-begins-with /blobServices/default/containers/dicom-inbox/ \
     --advanced-filter data.api StringNotIn CreateFile SftpCreate \
-    --endpoint "https://$app.azurewebsites.net/runtime/webhooks/blobs?functionName=Host.Functions.store_on_upload&code=$key" \
+    --endpoint "$(value INGEST_URL)/runtime/webhooks/blobs?functionName=Host.Functions.store_on_upload&code=$key" \
     -o none
 echo "Event Grid calls the blob trigger of $app."

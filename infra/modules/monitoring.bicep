@@ -20,7 +20,7 @@ var transformations = [
   {
     // Requests of the host to storage: their address ends in a blob's name, and so does what they are called by.
     table: 'AppDependencies'
-    kql: 'source | extend Data = "", Name = Type, ${keptProperties}'
+    kql: 'source | extend Data = "", Name = DependencyType, ${keptProperties}'
   }
   {
     // The app's own lines are JSON, and stay. The host's say which blob fired a trigger, and which path was asked for.

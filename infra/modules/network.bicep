@@ -3,7 +3,7 @@ param location string
 param name string
 
 @description('A /22 or larger: a /24 for the apps, whose every instance takes an address, and one for the endpoints.')
-param range string
+param addresses string
 
 var storageServices = [
   'blob'
@@ -26,14 +26,14 @@ resource network 'Microsoft.Network/virtualNetworks@2024-05-01' = {
   properties: {
     addressSpace: {
       addressPrefixes: [
-        range
+        addresses
       ]
     }
     subnets: [
       {
         name: 'apps' // Flex Consumption takes no name with an underscore
         properties: {
-          addressPrefix: cidrSubnet(range, 24, 0)
+          addressPrefix: cidrSubnet(addresses, 24, 0)
           delegations: [
             {
               name: 'flex'
@@ -47,7 +47,7 @@ resource network 'Microsoft.Network/virtualNetworks@2024-05-01' = {
       {
         name: 'endpoints'
         properties: {
-          addressPrefix: cidrSubnet(range, 24, 1)
+          addressPrefix: cidrSubnet(addresses, 24, 1)
         }
       }
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -31,6 +32,7 @@ OF_THE_PLATFORM = {
 REFUSED_BY_FLEX = re.compile(
     r"FUNCTIONS_|WEBSITE_|ENABLE_ORYX_BUILD|SCM_DO_BUILD_DURING_DEPLOYMENT|AzureWebJobsDashboard|PYTHON_ISOLATE|TZ$"
 )
+LIMITS = ("minValue", "maxValue")
 # What is not set, and that infra/ goes by.
 GONE_BY = {
     "dicom_inbox_container": "dicom-inbox",  # the container's name, and the events' filter
@@ -103,21 +105,22 @@ def test_what_infra_goes_by_is_the_codes_default() -> None:
 
 
 def test_parameters_that_become_settings_have_their_limits() -> None:
-    """What Bicep lets through, the app takes; and where it has the same default, it is the same."""
+    """Those whose variable is called like a setting: what Bicep lets through, the app takes."""
+    variables = json.loads((INFRA / "main.parameters.json").read_text())["parameters"]
+    fields = {setting_name(field): info for field, info in Settings.model_fields.items()}
+    seen = set()
     for parameter in MAIN.of_kind("parameter"):
-        [text] = parameter.decorators["description"]
-        if not (match := re.match(r"([A-Z_]+)\b(?::| where)", text)):
+        [variable] = re.findall(r"^\$\{([A-Z_]+)", variables[parameter.name]["value"])
+        if (info := fields.get(variable)) is None:
             continue
-        [(field, info)] = [(name, one) for name, one in Settings.model_fields.items() if setting_name(name) == match[1]]
-        told = {
-            name: parameter.decorators[name][0] for name in ("minValue", "maxValue") if name in parameter.decorators
-        }
-        if told:
-            assert told == {"minValue": info.metadata[0].ge, "maxValue": info.metadata[1].le}, field
+        seen.add(variable)
+        limits = {name: parameter.decorators[name][0] for name in LIMITS if name in parameter.decorators}
+        bounds = [bound for one in info.metadata for bound in (getattr(one, "ge", None), getattr(one, "le", None))]
+        assert list(limits.values()) == [bound for bound in bounds if bound is not None], variable
         if "allowed" in parameter.decorators:
             assert parameter.decorators["allowed"][0] == [mode.value for mode in PurgeMode]
-        if field == "vault_days":
-            assert MAIN.constant(parameter.value) == info.default
+    assert seen == {"SETTLE_AFTER_SECONDS", "VAULT_DAYS", "PURGE_MODE"}
+    assert MAIN.constant(MAIN.declarations["vaultDays"].value) == fields["VAULT_DAYS"].default
 
 
 @in_each_app

@@ -83,7 +83,7 @@ def test_the_hook_subscribes_where_the_webhook_is_in_use() -> None:
         "system-topic event-subscription create -g the-RESOURCE_GROUP --system-topic-name the-EVENT_TOPIC"
         in done.stderr
     )
-    assert "https://the-INGEST_APP.azurewebsites.net/runtime/webhooks/blobs?" in done.stderr
+    assert "--endpoint the-INGEST_URL/runtime/webhooks/blobs?" in done.stderr
     assert "&code=secret-key" in done.stderr
 
 

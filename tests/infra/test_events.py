@@ -56,7 +56,7 @@ def test_names_are_blanked_where_the_platform_writes_them() -> None:
     assert set(rules) == {"AppRequests", "AppDependencies", "AppTraces", "AppExceptions"}
     assert all("${keptProperties}" in rule for rule in rules.values())
     assert 'Url = ""' in rules["AppRequests"]
-    assert 'Data = ""' in rules["AppDependencies"]
+    assert 'Data = "", Name = DependencyType,' in rules["AppDependencies"]
     assert set(re.findall(r'Properties\["(\w+)"\]', monitoring.variable("keptProperties"))) == {
         "Category",
         "LogLevel",

@@ -1,0 +1,58 @@
+"""docs/deploying.md says what infra/ does."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from .apps import ACCESS, MAIN, ROOT
+from .bicep import INFRA
+
+TEXT = (ROOT / "docs/deploying.md").read_text()
+
+
+def table(heading: str) -> list[list[str]]:
+    """Return the cells of the first table below a heading, without its own head."""
+    lines = TEXT.partition(f"## {heading}\n")[2].partition("\n## ")[0].splitlines()
+    rows = [line for line in lines if line.startswith("| ")]
+    return [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows[1:]]
+
+
+def test_the_parameters_are_documented() -> None:
+    """Each by its variable, with its default and in its own words, in the file's order."""
+    given = json.loads((INFRA / "main.parameters.json").read_text())["parameters"]
+    expected = []
+    for one in MAIN.of_kind("parameter"):
+        [variable] = re.findall(r"^\$\{([A-Z_]+)", given[one.name]["value"])
+        default = MAIN.constant(one.value)
+        shown = (
+            "azd asks" if one.value is None else f"`{str(default).lower() if isinstance(default, bool) else default}`"
+        )
+        expected.append([f"`{variable}`", "not set" if default == "" else shown, *one.decorators["description"]])
+    assert table("Parameters") == expected
+
+
+def test_the_apps_are_documented() -> None:
+    """Each with what it may do at the DICOM service."""
+    words = {"store": "read, store", "read": "read", "purge": "read, delete"}
+    told = dict(re.findall(r"^\| `(\w+)` \| ([a-z, ]+) \|", TEXT.partition("\n## Who")[0], re.MULTILINE))
+    assert told == {app: words[rights["dicom"][0]] for app, rights in ACCESS.items()}
+
+
+def test_the_first_checks_ask_for_outputs_that_there_are() -> None:
+    """Variables of the shell come from azd, or from the command before."""
+    used = set(re.findall(r"\$([A-Z_]{2,})", TEXT))
+    assert used
+    assert used <= {one.name for one in MAIN.of_kind("output")}
+
+
+def test_the_settings_that_differ_are_named() -> None:
+    """Those that infra/ sets to something else than the app does by itself."""
+    named = re.findall(r"`([A-Z_]+=\w+)`", TEXT.partition("differ from the app's own defaults")[2].partition("\n")[0])
+    settings = {**MAIN.variable("ingestSettings"), **MAIN.variable("lookupsSettings")}
+    purge_mode = MAIN.constant(MAIN.declarations["purgeMode"].value)
+    assert named == [
+        f"AFTER_STORE={settings['AFTER_STORE']}",
+        f"AUDIT={settings['AUDIT']}",
+        f"PURGE_MODE={purge_mode}",
+    ]
