@@ -15,6 +15,7 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from subprocess import PIPE, Popen
 from typing import Any, Self
@@ -102,10 +103,25 @@ async def take_turns(measure: Callable[..., Awaitable[Any]]) -> None:
         print(json.dumps(await measure(**json.loads(line))), flush=True)
 
 
-def store_options(description: str | None) -> tuple[str, int]:
-    """Read the command line of a program that stores: the DICOM service's URL, and the bytes of an instance."""
+@dataclass(frozen=True)
+class StoreOptions:
+    """What a program that stores is told.
+
+    Args:
+        url: of the DICOM service, with its version.
+        size_bytes: of an instance.
+        are_kept: whether the server keeps what it gets and knows multipart alone: then each instance is a new one.
+    """
+
+    url: str
+    size_bytes: int
+    are_kept: bool
+
+
+def store_options(description: str | None) -> StoreOptions:
+    """Read the command line of a program that stores."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--url", required=True, help="of the DICOM service, with the version")
     parser.add_argument("--size-bytes", type=int, required=True, help="of an instance")
-    options = parser.parse_args()
-    return options.url, options.size_bytes
+    parser.add_argument("--are-kept", action="store_true", help="by the server: new ones each, in multipart messages")
+    return StoreOptions(**vars(parser.parse_args()))

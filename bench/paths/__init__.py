@@ -8,10 +8,11 @@ from typing import Final
 from bench.results import Row
 from bench.turns import Bench
 
-from . import cold_start, ingest, ingest_latency, large_file, pages, purge, retrieve, search, store
+from . import cold_start, ingest, ingest_latency, large_file, orthanc, pages, purge, retrieve, search, store
 
 PATHS: Final[Mapping[str, Callable[[Bench], Iterator[Row]]]] = {
     "store": store.measure,
+    "orthanc": orthanc.measure,
     "ingest": ingest.measure,
     "ingest_latency": ingest_latency.measure,
     "large_file": large_file.measure,

@@ -6,34 +6,20 @@ import asyncio
 import time
 
 from dicomweb_client.api import DICOMwebClient
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
-from bench.programs import store_options, take_turns
-
-
-def instance_of(size_bytes: int) -> Dataset:
-    """Return an instance with so many bytes of pixels."""
-    dataset = Dataset()
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID = CTImageStorage
-    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID = generate_uid()
-    dataset.StudyInstanceUID = dataset.SeriesInstanceUID = generate_uid()
-    dataset.PixelData = bytes(size_bytes)
-    dataset["PixelData"].VR = "OW"
-    return dataset
+from bench.instances import instance_of
+from bench.programs import StoreOptions, store_options, take_turns
 
 
-async def main(url: str, size_bytes: int) -> None:
+async def main(options: StoreOptions) -> None:
     """Store in rounds."""
-    client, instance = DICOMwebClient(url), instance_of(size_bytes)
+    client, same = DICOMwebClient(options.url), instance_of(options.size_bytes)
 
     async def measure(batch: int, seconds: float) -> float:
         started = time.perf_counter()
         count = 0
         while time.perf_counter() - started < seconds:
-            client.store_instances([instance] * batch)
+            client.store_instances([instance_of(options.size_bytes) if options.are_kept else same for _ in range(batch)])
             count += batch
         return count / (time.perf_counter() - started)
 
@@ -41,4 +27,4 @@ async def main(url: str, size_bytes: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*store_options(__doc__)))
+    asyncio.run(main(store_options(__doc__)))

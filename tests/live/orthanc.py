@@ -69,16 +69,18 @@ def _library_paths(root: Path) -> dict[str, str]:
 
 
 class Orthanc:
-    """A server on a free port, with a password, and data that nobody needs afterwards.
+    """A server on a free port, with data that nobody needs afterwards.
 
     Args:
         program: what to run.
         folder: where the data and the log go.
+        wants_password: whether it denies requests without `auth`.
     """
 
-    def __init__(self, program: Program, folder: Path) -> None:
+    def __init__(self, program: Program, folder: Path, *, wants_password: bool = True) -> None:
         self._program = program
         self._folder = folder
+        self._wants_password = wants_password
         self._port = free_ports(1)
         self._password = secrets.token_hex()
         self._part: Part | None = None
@@ -132,7 +134,7 @@ class Orthanc:
             "HttpPort": self._port,
             "DicomServerEnabled": False,
             "RemoteAccessAllowed": False,
-            "AuthenticationEnabled": True,
+            "AuthenticationEnabled": self._wants_password,
             "RegisteredUsers": {_USER: self._password},
             "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
         }
