@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
-from contextlib import aclosing
 from pathlib import Path
 
-import httpx
-
 from .checks import check_int
-from .transport.counting import CHUNK_BYTES, counted
-
-Progress = Callable[[int], None]
+from .transport.counting import CHUNK_BYTES, CountedStream, Progress, counted
 
 
-class Body(httpx.AsyncByteStream):
+class Body(CountedStream):
     """A byte stream of known length, opened afresh for every attempt.
 
     Args:
@@ -56,16 +51,10 @@ class Body(httpx.AsyncByteStream):
 
         return cls(chunks, path.stat().st_size, on_progress=on_progress)
 
-    async def __aiter__(self) -> AsyncGenerator[bytes]:
+    def __aiter__(self) -> AsyncGenerator[bytes]:
         """Yield the content once more, counted.
 
         Raises:
             BodyLengthError: the source gave another number of bytes.
         """
-        sent = 0
-        async with aclosing(counted(self._open_stream, self.length)) as chunks:
-            async for chunk in chunks:
-                yield chunk
-                sent += len(chunk)
-                if self._on_progress:
-                    self._on_progress(sent)
+        return counted(self._open_stream, self.length, self._on_progress)

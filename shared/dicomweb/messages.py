@@ -122,7 +122,8 @@ class Answer:
 
     def _check_is_json(self) -> None:
         # Orthanc names no media type where a store failed; what is no JSON fails all the same.
-        if self.content_type and media_type_of(self.content_type)[0] not in (DICOM_JSON, JSON):
+        content_type = self.content_type
+        if content_type and media_type_of(content_type)[0] not in (DICOM_JSON, JSON):
             raise InvalidResponse(f"{self._transaction}: the answer's media type is not JSON")
 
 

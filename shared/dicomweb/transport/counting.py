@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, Callable
 
+import httpx
+
+Progress = Callable[[int], None]
+
 CHUNK_BYTES = 256 * 1024
 
 
@@ -11,15 +15,37 @@ class BodyLengthError(ValueError):
     """A body gave more or fewer bytes than it had announced."""
 
 
-async def counted(open_stream: Callable[[], AsyncIterable[bytes]], length: int | None) -> AsyncGenerator[bytes]:
+class CountedStream(httpx.AsyncByteStream):
+    """A stream that holds itself to its `length`, so that nobody else has to."""
+
+    length: int
+
+    def __aiter__(self) -> AsyncGenerator[bytes]:
+        """Yield its content, from the beginning each time.
+
+        Raises:
+            BodyLengthError: there was more of it, or less.
+        """
+        raise NotImplementedError
+
+
+async def counted(
+    open_stream: Callable[[], AsyncIterable[bytes]], length: int | None, on_progress: Progress | None = None
+) -> AsyncGenerator[bytes]:
     """Yield a source's chunks, and close it.
 
     One chunk is held back until the source has ended at the announced length: the service then never holds a request
     that looks complete and is not the whole content. A length of None is any.
 
+    Args:
+        open_stream: returns a fresh asynchronous iterable.
+        length: of the whole content, in bytes; None is any.
+        on_progress: called with the bytes yielded so far, when the next ones are asked for.
+
     Raises:
         BodyLengthError: the source gave another number of bytes.
     """
+    told = on_progress or _ignore
     sent = 0
     held: bytes | None = None
     source = open_stream()
@@ -30,6 +56,7 @@ async def counted(open_stream: Callable[[], AsyncIterable[bytes]], length: int |
                 break
             if held and chunk:
                 yield held
+                told(sent - len(chunk))
             held = bytes(chunk) or held
     finally:
         if close := getattr(source, "aclose", None):
@@ -38,3 +65,8 @@ async def counted(open_stream: Callable[[], AsyncIterable[bytes]], length: int |
         raise BodyLengthError(f"a body of {length} bytes gave {'more' if sent > length else sent}")
     if held:
         yield held
+        told(sent)
+
+
+def _ignore(_: int) -> None:
+    pass

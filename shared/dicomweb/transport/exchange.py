@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import cast
 
 import aiohttp
@@ -11,6 +11,8 @@ import aiohttp.abc
 import aiohttp.connector
 import aiohttp.http
 import httpx
+from aiohttp.payload import AsyncIterablePayload
+from multidict import CIMultiDict
 from yarl import URL
 
 from .connection import Connection, IdleTimer
@@ -21,7 +23,7 @@ _MAX_LINE_BYTES = 64 * 1024
 _MAX_HEADERS = 1000
 _READ_AHEAD_BYTES = 256 * 1024
 _LOST = (aiohttp.ClientError, aiohttp.http.HttpProcessingError, OSError)
-_NONE_OF_ITS_OWN = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")  # headers
+_NONE_OF_ITS_OWN = CIMultiDict[None]({"Content-Type": None})  # headers that aiohttp would add to a body
 
 
 class WatchedRequest(aiohttp.ClientRequest):
@@ -30,6 +32,10 @@ class WatchedRequest(aiohttp.ClientRequest):
     # Of these aiohttp sends no `Content-Length: 0` that nobody asked for.
     GET_METHODS = aiohttp.ClientRequest.GET_METHODS | {"DELETE"}
     upload: PacedBody | None = None
+
+    def update_auto_headers(self, skip_auto_headers: Iterable[str] | None) -> None:
+        """Add none: a request has the headers that it was given."""
+        self._skip_auto_headers = _NONE_OF_ITS_OWN
 
     async def write_bytes(
         self,
@@ -137,8 +143,7 @@ class Exchange(httpx.AsyncByteStream):
             self._request.method,
             _address_of(self._request.url),
             headers=self._headers,
-            skip_auto_headers=_NONE_OF_ITS_OWN,
-            data=self._upload,
+            data=AsyncIterablePayload(self._upload) if self._upload else None,  # as aiohttp would find out, slowly
             loop=asyncio.get_running_loop(),
         )
         request.upload = self._upload

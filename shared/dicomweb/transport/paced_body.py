@@ -9,7 +9,7 @@ from contextlib import aclosing
 import httpx
 
 from .connection import IdleTimer
-from .counting import CHUNK_BYTES, counted
+from .counting import CHUNK_BYTES, CountedStream, counted
 
 
 class PacedBody:
@@ -77,7 +77,7 @@ class PacedBody:
 
     async def _run(self) -> AsyncGenerator[bytes | memoryview]:
         try:
-            async with aclosing(counted(self._stream.__aiter__, self._length)) as chunks:
+            async with aclosing(self._counted()) as chunks:
                 async for chunk in chunks:
                     for piece in _pieces(chunk):
                         await self._leave()
@@ -91,6 +91,12 @@ class PacedBody:
         self._is_taken_in = True
         if not self._is_stopped:
             self._at_end()
+
+    def _counted(self) -> AsyncGenerator[bytes]:
+        stream = self._stream
+        if isinstance(stream, CountedStream) and stream.length == self._length:
+            return stream.__aiter__()
+        return counted(stream.__aiter__, self._length)
 
     async def _leave(self) -> None:
         """Go on, or rest until the writer is ended: an end of our own would look like an error of the connection."""
