@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from bench.machine import this_machine
 from bench.paths import PATHS
@@ -17,6 +19,8 @@ from bench.publishing import publish
 from bench.results import Row, table, write
 from bench.rivals.set_up import Rivals, set_up
 from bench.turns import Bench, progress
+
+_QUICK_SECONDS: Final = 140.0  # after which no path is begun in a rough run, so that it ends within three minutes
 
 
 def main() -> None:
@@ -27,7 +31,8 @@ def main() -> None:
     options = parser.parse_args()
     started = time.monotonic()
     rivals, machine = set_up(), this_machine()
-    rows = [row for name in options.only or PATHS for row in _measured(name, rivals, is_quick=options.quick)]
+    until = time.monotonic() + (_QUICK_SECONDS if options.quick and not options.only else math.inf)
+    rows = [row for name in options.only or PATHS for row in _measured(name, rivals, until, is_quick=options.quick)]
     progress("")
     print(table(rows))
     if not options.only:
@@ -37,9 +42,15 @@ def main() -> None:
     print(f"{time.monotonic() - started:.0f} s on {machine.processor}, Python {machine.versions['python']}")
 
 
-def _measured(name: str, rivals: Rivals, *, is_quick: bool) -> Iterator[Row]:
-    """Yield the rows of a path; those during which the machine was busy say so, and nothing of their aims."""
+def _measured(name: str, rivals: Rivals, until: float, *, is_quick: bool) -> Iterator[Row]:
+    """Yield the rows of a path; those during which the machine was busy say so, and nothing of their aims.
+
+    A path that would begin too late is left out: on a slow machine, or a busy one.
+    """
     started = time.monotonic()
+    if started > until:
+        print(f"{name}: left out, for the time is over: --only {name}", file=sys.stderr)
+        return
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(Path(folder), rivals, is_quick)
         for row in PATHS[name](bench):

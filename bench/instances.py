@@ -7,7 +7,7 @@ from io import BytesIO
 from typing import Final, Self
 
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 _STUDY: Final = generate_uid()
 _SERIES: Final = generate_uid()
@@ -20,8 +20,7 @@ def instance_of(size_bytes: int, sop_instance_uid: str | None = None) -> Dataset
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID = CTImageStorage
-    uid = sop_instance_uid or generate_uid()
-    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID = uid
+    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID = UID(sop_instance_uid or generate_uid())
     dataset.StudyInstanceUID, dataset.SeriesInstanceUID = _STUDY, _SERIES
     dataset.PatientID = "BENCH"
     dataset.PixelData = bytes(size_bytes)

@@ -13,6 +13,7 @@ from bench.machine import BUSY_SHARE, busy_share
 from bench.rivals.set_up import Rivals
 
 T = TypeVar("T")
+_ROUNDS, _QUICK_ROUNDS = 5, 3
 _LONGEST_WAIT_SECONDS = 20.0
 
 
@@ -24,14 +25,12 @@ class Bench:
         folder: for what it writes, its own and empty.
         rivals: the programs that are not ours.
         is_quick: whether figures may be rough.
-        rounds: of which each figure is the median.
         was_busy: whether other programs used the machine since this was last set to False.
     """
 
     folder: Path
     rivals: Rivals
     is_quick: bool = False
-    rounds: int = 5
     was_busy: bool = field(default=False, init=False)
 
     def either(self, usual: T, quick: T) -> T:
@@ -50,20 +49,24 @@ class Bench:
         found: dict[str, list[T]] = {name: [] for name in sides}
         names = list(sides)
         self._wait_for_quiet()
-        for number in range(self.rounds):
+        rounds = self.either(_ROUNDS, _QUICK_ROUNDS)
+        for number in range(rounds):
             for name in names[number % len(names) :] + names[: number % len(names)]:
-                progress(f"{what}: round {number + 1} of {self.rounds}, {name}")
+                progress(f"{what}: round {number + 1} of {rounds}, {name}")
                 found[name].append(sides[name]())
-        self.was_busy |= busy_share() > BUSY_SHARE
+        self.was_busy |= self._busy_share() > BUSY_SHARE
         return found
 
     def _wait_for_quiet(self) -> None:
         until = time.monotonic() + self.either(_LONGEST_WAIT_SECONDS, 2.0)
-        while (share := busy_share()) > BUSY_SHARE:
+        while (share := self._busy_share()) > BUSY_SHARE:
             if time.monotonic() > until:
                 self.was_busy = True
                 return
             progress(f"waiting for other programs, which use {share:.0%} of the processors")
+
+    def _busy_share(self) -> float:
+        return busy_share(self.either(0.5, 0.2))
 
 
 def progress(line: str) -> None:

@@ -180,7 +180,8 @@ async def _all(steps: Iterable[Callable[[], Awaitable[object]]]) -> None:
 
 async def main(options: argparse.Namespace) -> None:
     """Do what each round says."""
-    async with aiohttp.ClientSession() as http:
+    # Azurite closes a connection that rests for 5 s: none shall be used just then.
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(keepalive_timeout=3)) as http:
         await take_turns(Drops(http, **vars(options)).measure)
 
 

@@ -21,6 +21,7 @@ SIZES_KIB = (32, 512)
 AT_ONCE = 8
 BATCH = 10
 SECONDS = 0.4  # a round of each side: one to two GB are kept in all, until the end
+OURS = "ours"
 RIVALS = ("bare aiohttp", "dicomweb-client, one by one", f"dicomweb-client, {BATCH} a request")
 
 
@@ -45,7 +46,7 @@ def _rows(bench: Bench, program: Program, size_kib: int) -> Iterator[Row]:
         orthanc = running.enter_context(Orthanc(program, folder, wants_password=False))
         found = bench.in_turns(f"orthanc, {case}", _sides(running, bench, orthanc.url, size_kib * KIB))
     for rival in RIVALS:
-        yield row_of("orthanc", case, "1/s", found["ours"], rival, found[rival])
+        yield row_of("orthanc", case, "1/s", found[OURS], rival, found[rival])
 
 
 def _sides(running: ExitStack, bench: Bench, url: str, size_bytes: int) -> dict[str, Callable[[], float]]:
@@ -56,12 +57,13 @@ def _sides(running: ExitStack, bench: Bench, url: str, size_bytes: int) -> dict[
         running.enter_context(Side(f"bench.rivals.{name}", *options, python=bench.rivals.python))
         for name in ("bare_aiohttp", "dicomweb_client_store")
     )
-    turns = (
+    turns: tuple[Callable[[], float], ...] = (
+        partial(ours.measure, at_once=AT_ONCE, seconds=SECONDS),
         partial(bare.measure, at_once=AT_ONCE, seconds=SECONDS),
         partial(other.measure, batch=1, seconds=SECONDS),
         partial(other.measure, batch=BATCH, seconds=SECONDS),
     )
-    sides = {"ours": partial(ours.measure, at_once=AT_ONCE, seconds=SECONDS), **dict(zip(RIVALS, turns, strict=True))}
+    sides = dict(zip((OURS, *RIVALS), turns, strict=True))
     for side in sides.values():
         side()
     return sides

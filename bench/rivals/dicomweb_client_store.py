@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
+from functools import partial
 
 from dicomweb_client.api import DICOMwebClient
+from pydicom.dataset import Dataset
 
 from bench.instances import instance_of
 from bench.programs import StoreOptions, store_options, take_turns
@@ -14,12 +17,13 @@ from bench.programs import StoreOptions, store_options, take_turns
 async def main(options: StoreOptions) -> None:
     """Store in rounds."""
     client, same = DICOMwebClient(options.url), instance_of(options.size_bytes)
+    new: Callable[[], Dataset] = partial(instance_of, options.size_bytes) if options.are_kept else lambda: same
 
     async def measure(batch: int, seconds: float) -> float:
         started = time.perf_counter()
         count = 0
         while time.perf_counter() - started < seconds:
-            client.store_instances([instance_of(options.size_bytes) if options.are_kept else same for _ in range(batch)])
+            client.store_instances([new() for _ in range(batch)])
             count += batch
         return count / (time.perf_counter() - started)
 

@@ -34,9 +34,12 @@ class Body(CountedStream):
     def from_bytes(cls, content: bytes, *, on_progress: Progress | None = None) -> Body:
         """Send bytes that are in memory."""
 
+        # Uncut where nobody is told of its parts: the transport cuts it, and need not copy it for that.
+        step = CHUNK_BYTES if on_progress else max(1, len(content))
+
         async def chunks() -> AsyncIterator[bytes]:
-            for start in range(0, len(content), CHUNK_BYTES):
-                yield content[start : start + CHUNK_BYTES]
+            for start in range(0, len(content), step):
+                yield content[start : start + step]
 
         return cls(chunks, len(content), on_progress=on_progress)
 

@@ -27,7 +27,8 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
 
     Args:
         max_connections: at once; further requests wait for `pool` seconds at most.
-        keepalive_seconds: how long an idle connection is kept; to be shorter than the server keeps it.
+        keepalive_seconds: how long an idle connection is kept; to be shorter than the server keeps it. Where a server
+            says how long it does (`Keep-Alive: timeout=…`), half of that at most.
         tls: how servers are verified; None means httpx's own way.
     """
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+import re
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import cast
 
 import aiohttp
@@ -22,6 +23,7 @@ from .paced_body import PacedBody
 _MAX_LINE_BYTES = 64 * 1024
 _MAX_HEADERS = 1000
 _READ_AHEAD_BYTES = 256 * 1024
+_IDLE_SECONDS = re.compile(r"\btimeout=([0-9]{1,6})\b")  # of the header Keep-Alive, as RFC 2068 §19.7.1.1 left it
 _LOST = (aiohttp.ClientError, aiohttp.http.HttpProcessingError, OSError)
 _NONE_OF_ITS_OWN = CIMultiDict[None]({"Content-Type": None})  # headers that aiohttp would add to a body
 
@@ -85,6 +87,7 @@ class Exchange(httpx.AsyncByteStream):
             await self.aclose()
             raise
         self._timer.stop()
+        _heed_keep_alive(connector, response.headers)
         return httpx.Response(response.status, headers=list(response.raw_headers), stream=self)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -143,7 +146,7 @@ class Exchange(httpx.AsyncByteStream):
             self._request.method,
             _address_of(self._request.url),
             headers=self._headers,
-            data=AsyncIterablePayload(self._upload) if self._upload else None,  # as aiohttp would find out, slowly
+            data=_payload_of(self._upload) if self._upload else None,
             loop=asyncio.get_running_loop(),
         )
         request.upload = self._upload
@@ -233,6 +236,11 @@ class Exchange(httpx.AsyncByteStream):
         return httpx.RemoteProtocolError(told)
 
 
+def _payload_of(upload: PacedBody) -> AsyncIterablePayload:
+    """Return a body as what aiohttp would find it to be, after a search through all that it could be."""
+    return AsyncIterablePayload(upload)  # type: ignore[arg-type]  # a memoryview is as good
+
+
 def _expect_answer(connection: aiohttp.connector.Connection, *, has_body: bool) -> None:
     """Have aiohttp give the answer as it comes, even if it is compressed or has many headers."""
     if connection.protocol is not None:  # it would be false while it is empty
@@ -245,6 +253,13 @@ def _expect_answer(connection: aiohttp.connector.Connection, *, has_body: bool) 
             max_field_size=_MAX_LINE_BYTES,
             max_headers=_MAX_HEADERS,
         )
+
+
+def _heed_keep_alive(connector: aiohttp.BaseConnector, headers: Mapping[str, str]) -> None:
+    """Keep idle connections for half the time that the server says it does: it shall close none just as it is used."""
+    said, ours = _IDLE_SECONDS.search(headers.get("Keep-Alive", "")), connector._keepalive_timeout
+    if said and ours is not None:
+        connector._keepalive_timeout = min(ours, int(said[1]) / 2)
 
 
 def _address_of(url: httpx.URL) -> URL:

@@ -26,6 +26,21 @@ def test_the_steps_of_a_request(step: Callable[..., Any]) -> None:
     assert list(inspect.signature(step).parameters) == STEPS[step]
 
 
+def test_what_a_request_would_add() -> None:
+    """A request adds headers in one step, and a type for its body where it is not told to skip that."""
+    assert list(inspect.signature(aiohttp.ClientRequest.update_auto_headers).parameters) == [
+        "self",
+        "skip_auto_headers",
+    ]
+    assert aiohttp.ClientRequest._skip_auto_headers is None
+
+
+async def test_how_long_a_connection_is_kept() -> None:
+    """A connector can be told to keep idle connections for a shorter time."""
+    async with aiohttp.TCPConnector(keepalive_timeout=7) as connector:
+        assert connector._keepalive_timeout == 7
+
+
 def test_what_an_answer_may_be_like() -> None:
     """A connection is told, before a request goes out on it, how its answer is to be read."""
     told = {"skip_payload", "read_until_eof", "auto_decompress", "read_bufsize"}

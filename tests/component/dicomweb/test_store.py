@@ -298,3 +298,14 @@ async def test_many_at_once() -> None:
         )
     assert {result.outcome_of(INSTANCE).status for result in results} == {StoreStatus.STORED}
     assert sorted(request.body for request in server.requests) == contents
+
+
+@pytest.mark.parametrize(("told", "connections"), [("timeout=0, max=100", 2), ("timeout=600", 1), ("none", 1)])
+async def test_a_connection_that_the_server_keeps_no_longer(told: str, connections: int) -> None:
+    """A connection that rested for longer than the server keeps it, as it says, is not used again."""
+    outcome = json.dumps({"00081199": {"vr": "SQ", "Value": []}}).encode()
+    kept = answer(200, outcome, {**JSON, "Keep-Alive": told})
+    async with serve(kept, kept) as server, client_of(server.url) as client:
+        for _ in range(2):
+            await client.store_instance(Body.from_bytes(b"DICM"))
+    assert server.connections == connections
