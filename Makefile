@@ -29,7 +29,7 @@ help:
 	@echo "make bench-plots  draw what was measured last, and write its table into docs/performance.md"
 	@echo "make mutants  would a test notice? Changes retention's rules and its executor, one thing at a time; hours, or ARGS=a module"
 	@echo "make contract URL=https://.../v2   hold a DICOM service of yours against what its stand-in does"
-	@echo "make check   lint, format, types, and whether the lock files are in step"
+	@echo "make check   lint, format, types, and whether infra/ and the lock files are in step"
 	@echo "make lock    write the lock files anew from pyproject.toml"
 	@echo "PYTHON=python3.13 VENV=.venv-3.13 runs any of them on another Python."
 
@@ -85,7 +85,7 @@ check: set-up
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy .
-	$(RUN) -m pytest -q tests/unit/test_import_direction.py
+	$(RUN) -m pytest -q tests/unit/test_import_direction.py tests/infra
 	$(RUN) -m local.lock --check
 
 lock: set-up

@@ -208,6 +208,7 @@ module dicom 'modules/dicom.bicep' = if (dicomIsNew) {
 
 module identities 'modules/identity.bicep' = [
   for name in appNames: {
+    name: 'identity-${name}'
     scope: group
     params: {
       location: location
@@ -244,6 +245,7 @@ module customRoles 'modules/custom-roles.bicep' = {
 // Before the apps: a reference to a secret is looked up when an app starts, and not again for a day.
 module appAccess 'modules/app-access.bicep' = [
   for (name, index) in appNames: {
+    name: 'access-${name}'
     scope: group
     params: {
       principalId: identities[index].outputs.principalId
@@ -294,6 +296,7 @@ var settings = {
 
 module apps 'modules/app.bicep' = [
   for (name, index) in appNames: {
+    name: 'app-${name}'
     scope: group
     params: {
       location: location

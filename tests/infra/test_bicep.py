@@ -197,3 +197,42 @@ def as_text(value: object) -> str:
 def test_each_parameter_says_what_it_is() -> None:
     """Those of main.bicep, for they are what people set."""
     assert [one.name for one in MAIN.of_kind("parameter") if "description" not in one.decorators] == []
+
+
+def kinds_of(file: File, node: Node) -> set[str]:
+    """Return the types that an expression may have, as far as the syntax tells."""
+    known = {"string": "string", "number": "int", "boolean": "bool", "object": "object", "array": "array"}
+    text = (node.text or b"").decode()
+    if node.type == "ternary_expression":
+        return kinds_of(file, node.named_children[1]) | kinds_of(file, node.named_children[2])
+    if node.type == "for_statement":
+        return {"array"}
+    if node.type == "binary_expression":
+        return {"bool"}
+    if node.type == "identifier" and text in file.declarations:
+        declared = file.declarations[text]
+        return (
+            {declared.type}
+            if declared.kind == "parameter"
+            else kinds_of(file, declared.value)
+            if declared.value
+            else set()
+        )
+    if output := re.fullmatch(r"(\w+)(?:\[.*\])*!?\.outputs\.(\w+)", text):
+        module = read((file.path.parent / file.declarations[output[1]].type).resolve())
+        return {module.declarations[f"output {output[2]}"].type}
+    return {known[node.type]} if node.type in known else set()
+
+
+@in_each_file
+def test_each_module_is_given_values_of_its_types(file: File) -> None:
+    """As far as the syntax tells; a compiler would tell the rest."""
+    told = 0
+    for module in file.of_kind("module"):
+        target = read((file.path.parent / module.type).resolve())
+        given = file.property(file.object(module), "params")
+        for one in properties(given) if given else []:
+            kinds = kinds_of(file, one.named_children[-1])
+            told += len(kinds)
+            assert kinds <= {target.declarations[file.key(one)].type}, f"{module.name}: {file.key(one)}"
+    assert told or not file.of_kind("module")
