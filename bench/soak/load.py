@@ -1,4 +1,8 @@
-"""What goes on in a soak, all at once: files are dropped, lookups of all kinds, nights of retention, faults."""
+"""What goes on in a soak, all at once: files are dropped, lookups of all kinds, nights of retention, faults.
+
+The archive holds the newest studies alone: a night reads the studies of a patient, and has them in memory, so that what
+it takes grows with the archive. Once that is as large as it gets, nothing of the app has a reason to grow.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +11,18 @@ import itertools
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from random import Random
 
 import aiohttp
+import httpx
 from azure.storage.blob import BlobServiceClient
 from azure.storage.blob.aio import ContainerClient
 
 from local.soak.disturbing import Disturber
-from local.soak.plan import small_instance, uids_of
+from local.soak.plan import INSTANCES_PER_STUDY, small_instance, uids_of
 from local.stack import Stack
+from local.tokens import Bearer
 from shared.settings import DEFAULT_INBOX, RETENTION_POLICY
 
 POLICY = """
@@ -26,14 +33,20 @@ time_zone = "UTC"
 name = "all"
 keep_years = 1
 from = ["study_date"]
+
+[brakes]
+min_age_days = 0
+max_share = 1.0
 """
 SETTINGS = {"AFTER_STORE": "delete", "PURGE_MODE": "report", "FEED_LAG_SECONDS": "0"}
+STUDIES_HELD = 60
 _DROPS_EVERY_SECONDS = 0.5
 _LOOKUPS_AT_ONCE = 4
 _PAUSE_SECONDS = 0.1
 _HUNG_UP_SHARE = 0.2
 _FAULTS_EVERY_SECONDS = 20.0
-_NIGHTS_EVERY_SECONDS = 60.0
+_DELETIONS_EVERY_SECONDS = 5.0
+_NIGHTS_EVERY_SECONDS = 20.0
 _ANSWER_SECONDS = 60.0
 _FILE, _FILES = "application/dicom; transfer-syntax=*", 'multipart/related; type="application/dicom"; transfer-syntax=*'
 _FRAME = 'multipart/related; type="application/octet-stream"; transfer-syntax=*'
@@ -67,12 +80,13 @@ class Load:
         self._stack = stack
         self._random = random
         self._dropped = 0
+        self._deleted_studies = 0
         write_policy(stack)
 
     async def run(self) -> None:
         """Do all of it at once; returns only by an exception, such as when it is cancelled."""
         async with asyncio.TaskGroup() as group:
-            for work in (self._drop, self._look_up, self._spend_nights, self._fail):
+            for work in (self._drop, self._delete, self._look_up, self._spend_nights, self._fail):
                 group.create_task(work())
 
     async def _drop(self) -> None:
@@ -91,6 +105,23 @@ class Load:
             return f"letter {number}".encode()
         content, _ = small_instance(number - 7 if number % 10 == 8 else number)
         return content
+
+    async def _delete(self) -> None:
+        """Delete the oldest studies, as if others did: the app learns of it by the change feed."""
+        async with httpx.AsyncClient(base_url=self._stack.dicom_url, trust_env=False) as service:
+            await _again_and_again(lambda: self._delete_oldest(service), _DELETIONS_EVERY_SECONDS)
+
+    async def _delete_oldest(self, service: httpx.AsyncClient) -> None:
+        while self._deleted_studies < self._dropped // INSTANCES_PER_STUDY - STUDIES_HELD:
+            study, _, _ = uids_of(self._deleted_studies * INSTANCES_PER_STUDY)
+            try:
+                answer = await service.delete(f"/studies/{study}", auth=Bearer(self._stack.token()))
+            except httpx.HTTPError:
+                return  # a fault cut it: the next time
+            if answer.status_code not in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_FOUND):
+                return
+            self._deleted_studies += 1
+            self.counts["studies deleted"] += 1
 
     async def _look_up(self) -> None:
         timeout = aiohttp.ClientTimeout(total=_ANSWER_SECONDS)
@@ -114,8 +145,9 @@ class Load:
             self.counts["lookups cut"] += 1
 
     def _uids(self) -> dict[str, str]:
-        """Return those of a file that was dropped."""
-        uids = uids_of(self._random.randrange(max(1, self._dropped)))
+        """Return those of a file that was dropped, and not deleted since."""
+        oldest = self._deleted_studies * INSTANCES_PER_STUDY
+        uids = uids_of(self._random.randrange(oldest, max(1, self._dropped)))
         return dict(zip(("study", "series", "instance"), uids, strict=True))
 
     async def _spend_nights(self) -> None:

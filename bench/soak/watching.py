@@ -9,9 +9,8 @@ from typing import Any
 
 import httpx
 
+from bench.memory import MIB, status_bytes
 from local.stack import Stack
-
-_KIB_PER_MIB = 1024
 
 
 @dataclass(frozen=True)
@@ -57,14 +56,13 @@ class Watcher:
             OSError, httpx.HTTPError: the app is not there any more, or does not answer.
         """
         tasks = self._tasks()
-        status = dict(line.split(":", 1) for line in (self._process / "status").read_text().splitlines())
         links = self._links()
         return Sample(
             round(self.seconds, 1),
-            round(int(status["VmRSS"].split()[0]) / _KIB_PER_MIB, 2),
+            round(status_bytes("VmRSS", self._process.name) / MIB, 2),
             len(links),
             sum(link.startswith("socket:") for link in links),
-            int(status["Threads"]),
+            len(list((self._process / "task").iterdir())),
             tasks,
         )
 

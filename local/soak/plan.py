@@ -25,8 +25,8 @@ name = "deleting"
 prefix = "delete/"
 after_store = "delete"
 """
+INSTANCES_PER_STUDY = 10
 _FOLDERS = ("", "archive/", "delete/")
-_INSTANCES_PER_STUDY = 10
 _ROOT = "1.2.826.0.1.3680043.10.1."
 
 # Kind → share. A copy has the bytes of an earlier file, a rival only its UIDs; both have names of their own.
@@ -92,7 +92,7 @@ def small_instance(number: int) -> tuple[bytes, str]:
 
 def uids_of(number: int) -> tuple[str, str, str]:
     """Return the UIDs of study, series and instance of a small instance."""
-    study = number // _INSTANCES_PER_STUDY
+    study = number // INSTANCES_PER_STUDY
     return _uid(1, study), _uid(2, study), _uid(3, number)
 
 

@@ -6,30 +6,43 @@ Only a shortcut: what holds across processes are the receipts.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import OrderedDict
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 from .patience import patience
 
-_KEPT = 10_000
+# An event of a blob that is older than five minutes looks for the receipt (`upload`); twice as long, for clocks differ.
+KEPT_SECONDS = 600.0
+_MOST_KEPT = 10_000
 _PATIENCE_SECONDS = 60.0
 
 
 class Handled:
-    """The versions that have come to their end here, and the blobs that are in hand."""
+    """The versions that have come to their end here lately, and the blobs that are in hand.
 
-    def __init__(self) -> None:
-        self._done: OrderedDict[tuple[str, str], None] = OrderedDict()
+    Args:
+        clock: the time in seconds, which never goes back.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._done: OrderedDict[tuple[str, str], float] = OrderedDict()  # the time at which it is forgotten
         self._in_hand: dict[str, tuple[asyncio.Lock, int]] = {}
 
     def __contains__(self, version: tuple[str, str]) -> bool:
         return version in self._done
 
+    def __len__(self) -> int:
+        return len(self._done)
+
     def add(self, name: str, etag: str) -> None:
-        """Take note that a version of a blob is dealt with."""
-        self._done[name, etag] = None
-        if len(self._done) > _KEPT:
+        """Take note that a version of a blob is dealt with, and forget those that were long ago."""
+        now = self._clock()
+        self._done[name, etag] = now + KEPT_SECONDS
+        self._done.move_to_end((name, etag))
+        while len(self._done) > _MOST_KEPT or next(iter(self._done.values())) <= now:
             self._done.popitem(last=False)
 
     @asynccontextmanager
