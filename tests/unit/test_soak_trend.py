@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import exp
 from random import Random
 
 import pytest
 
+from bench.soak.__main__ import trends_of
 from bench.soak.trend import Trend, trend_of
+from bench.soak.watching import Sample
 
 HOUR = 3600
 
@@ -47,3 +50,16 @@ def test_what_is_within_the_tolerance() -> None:
     """A certain but small gain is none; what shrinks does not grow."""
     assert trend(lambda seconds: 100 + seconds / HOUR, tolerance=2).is_flat
     assert trend(lambda seconds: 100 - seconds).is_flat
+
+
+@pytest.mark.parametrize("leak_mib", [0, 3])
+def test_the_memory_of_an_hour(leak_mib: float) -> None:
+    """What fills while the app warms up is no growth; what leaks besides, is."""
+    random = Random(1)
+
+    def rss_mib(seconds: float) -> float:
+        return 130 + 8 * (1 - exp(-seconds / 240)) + leak_mib * seconds / HOUR + random.gauss(0, 0.1)
+
+    samples = [Sample(seconds, rss_mib(seconds), 60, 56, 8, 45) for seconds in range(0, HOUR, 10)]
+    trends = trends_of(samples)
+    assert [name for name, trend in trends.items() if not trend.is_flat] == (["rss_mib"] if leak_mib else [])
