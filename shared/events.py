@@ -80,10 +80,11 @@ def describe(error: BaseException) -> str:
 
 def place(error: BaseException) -> str | None:
     """Say where in the app's own code an exception came up, as `folder/file.py:line`."""
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        path = Path(frame.filename)
+    # Not `extract_tb`: that reads the sources of all frames, and keeps them in memory.
+    for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
+        path = Path(frame.f_code.co_filename)
         if path.is_relative_to(_ROOT) and not path.relative_to(_ROOT).parts[0].startswith("."):  # not what is installed
-            return f"{path.relative_to(_ROOT).as_posix()}:{frame.lineno}"
+            return f"{path.relative_to(_ROOT).as_posix()}:{line}"
     return None
 
 

@@ -34,7 +34,8 @@ def set_up_logging() -> None:
 
 def where_raised(error: BaseException, app: Path) -> str:
     """Name an exception's class and the app's own line it came from, and nothing of its text."""
-    frames = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+    # Not `extract_tb`: that reads the sources of all frames, and keeps them in memory.
+    frames = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
     return _class_and_place(type(error).__name__, frames, app)
 
 
@@ -47,7 +48,7 @@ def where_reported(message: str, stack_trace: str, app: Path) -> str:
     return _class_and_place(class_name, frames, app)
 
 
-def _class_and_place(class_name: str, frames: Sequence[tuple[str, int | None]], app: Path) -> str:
+def _class_and_place(class_name: str, frames: Sequence[tuple[str, int]], app: Path) -> str:
     own = [(path, line) for path, line in frames if _is_own(Path(path), app)]
     if not own:
         return class_name

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import linecache
 import logging
 
 import pydicom
 import pytest
 
-from shared.dicomweb import InvalidParameter, NotFound, RequestNotSent
+from shared.dicomweb import InvalidParameter, NotFound, Query, RequestNotSent
 from shared.dicomweb.errors import status_error
-from shared.events import FIELDS, Failed, describe, event, silence_libraries
+from shared.events import FIELDS, Failed, describe, event, place, silence_libraries
 from shared.settings import ConfigurationError
 from store_on_upload.verdict import NotYet
 
@@ -104,3 +105,14 @@ def test_libraries_are_silent(caplog: pytest.LogCaptureFixture, monkeypatch: pyt
         logging.getLogger("uvicorn.access").critical(SECRET)
         logging.getLogger("uvicorn.error").error("failed", exc_info=ValueError(SECRET))
     assert SECRET not in caplog.text
+
+
+def test_where_an_error_came_up() -> None:
+    """The line is told without a look at the sources, which would stay in memory, a file more with each new error."""
+    linecache.clearcache()
+    with pytest.raises(InvalidParameter) as raised:
+        Query(limit=-1)
+    at = place(raised.value)
+    assert at is not None
+    assert at.startswith("shared/dicomweb/")
+    assert not linecache.cache
