@@ -38,7 +38,14 @@ from = ["study_date"]
 min_age_days = 0
 max_share = 1.0
 """
-SETTINGS = {"AFTER_STORE": "delete", "PURGE_MODE": "report", "FEED_LAG_SECONDS": "0"}
+SETTINGS = {
+    "AFTER_STORE": "delete",
+    "PURGE_MODE": "report",
+    "FEED_LAG_SECONDS": "0",
+    # asyncio takes 256 KiB for each read of a socket. From glibc's heap, which they splinter, they cost some MiB in an
+    # hour; pages of their own (mallopt(3), M_MMAP_THRESHOLD) are given back, and what grows then is the app's.
+    "MALLOC_MMAP_THRESHOLD_": str(128 * 1024),
+}
 STUDIES_HELD = 60
 _DROPS_EVERY_SECONDS = 0.5
 _LOOKUPS_AT_ONCE = 4
