@@ -263,7 +263,7 @@ module appAccess 'modules/app-access.bicep' = [
   }
 ]
 
-// Settings of the code, app by app; what is not here has its default. Those of the platform stand in app.bicep.
+// Settings of the code, app by app; what is set nowhere has its default. Those of the platform stand in app.bicep.
 var serviceSettings = {
   DICOM_SERVICE_URL: '${dicomAccess.outputs.serviceUrl}/v2'
   RECORDS_STORAGE__blobServiceUri: records.outputs.blobUri
@@ -288,10 +288,15 @@ var retentionSettings = {
   APPROVAL_KEY: keys.outputs.approvalKey
   LEDGER_KEY: keys.outputs.ledgerKey
 }
+
+// What an installation sets besides, or otherwise. Here and not in the portal: each deployment sets all settings anew.
+var own = loadJsonContent('settings.json')
 var settings = {
-  ingest: separateApps ? ingestSettings : union(ingestSettings, lookupsSettings, retentionSettings)
-  lookups: lookupsSettings
-  retention: retentionSettings
+  ingest: separateApps
+    ? union(ingestSettings, own.ingest)
+    : union(ingestSettings, lookupsSettings, retentionSettings, own.ingest, own.lookups, own.retention)
+  lookups: union(lookupsSettings, own.lookups)
+  retention: union(retentionSettings, own.retention)
 }
 
 module apps 'modules/app.bicep' = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from .bicep import INFRA, read
@@ -48,3 +49,8 @@ def connection() -> dict[str, Any]:
     assert value is not None
     _, given = (file.constant(node) for file, node in APP.forms(value))
     return dict(given)
+
+
+def own_settings() -> dict[str, dict[str, str]]:
+    """Return what an installation sets besides, app by app."""
+    return dict(json.loads((INFRA / "settings.json").read_text()))

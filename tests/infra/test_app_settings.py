@@ -10,7 +10,7 @@ import pytest
 
 from shared.settings import FUNCTION_FOLDERS, STORAGE_CONNECTION, PurgeMode, Settings, load, setting_name
 
-from .apps import ACCESS, APP, MAIN, app_settings
+from .apps import ACCESS, APP, MAIN, app_settings, own_settings
 from .bicep import INFRA, Expression, read
 
 KEYS = read(INFRA / "modules/keys.bicep")
@@ -70,6 +70,29 @@ def test_an_apps_settings_are_known_and_right(app: str) -> None:
     known = {setting_name(field) for field in Settings.model_fields}
     assert set(given) <= known | OF_THE_PLATFORM
     assert load(environment(given)).enabled_functions == tuple(ACCESS[app]["functions"])
+
+
+@in_each_app
+def test_an_installations_own_settings_are_known_and_right(app: str) -> None:
+    """They stand in a file with a place for each app, and none of them is the platform's."""
+    assert set(own_settings()) == set(ACCESS)
+    own = own_settings()[app]
+    assert set(own) <= {setting_name(field) for field in Settings.model_fields}
+    load(environment({**app_settings(app), **own}))
+
+
+def test_an_installations_own_settings_win() -> None:
+    """They stand last where settings are joined."""
+    value = MAIN.declarations["settings"].value
+    assert value is not None
+    for app in ACCESS:
+        merged = MAIN.property(value, app)
+        assert merged is not None
+        unions = re.findall(r"union\((.*?)\)", (merged.text or b"").decode())
+        assert unions[0].endswith(f"{app}Settings, own.{app}")
+    both = MAIN.property(value, "ingest")
+    assert both is not None
+    assert re.search(r"own\.ingest, own\.lookups, own\.retention\)$", (both.text or b"").decode())
 
 
 @in_each_app

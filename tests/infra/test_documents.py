@@ -56,3 +56,9 @@ def test_the_settings_that_differ_are_named() -> None:
         f"AUDIT={settings['AUDIT']}",
         f"PURGE_MODE={purge_mode}",
     ]
+
+
+def test_every_file_is_documented() -> None:
+    """All of infra/, and no other."""
+    told = [name for row in table("Where what stands") for name in re.findall(r"`([^`]+)`", row[0])]
+    assert sorted(told) == sorted(str(path.relative_to(INFRA)) for path in INFRA.rglob("*") if path.is_file())
