@@ -19,7 +19,7 @@ OURS = "ours"
 
 def measure(bench: Bench) -> Iterator[Row]:
     """Yield the row: MiB of memory, at the peak of a round and before it, when the process was idle."""
-    size_mib, rounds = bench.either(2048, 256), numbers()
+    size_mib, rounds = bench.either(2048, 128), numbers()
     with drop_box(bench.folder) as box:
         box.drops.measure(what="drop_large", name="large.dcm", pixels_bytes=size_mib * MIB)
         _round(box, rounds)  # so that everything is in place
