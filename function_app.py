@@ -2,16 +2,19 @@
 
 from importlib import import_module
 
-import azure.functions as func
+from shared.importing import without_garbage_collection
 
-from shared.events import silence_libraries
-from shared.health.blueprint import blueprint as health
-from shared.settings import trigger_settings
+with without_garbage_collection():
+    import azure.functions as func
 
-silence_libraries()
+    from shared.events import silence_libraries
+    from shared.health.blueprint import blueprint as health
+    from shared.settings import trigger_settings
 
-app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
-app.register_functions(health)
-# What is not enabled is not even imported: nothing can reach it, and no cold start pays for it.
-for folder in trigger_settings().enabled_functions:
-    app.register_functions(import_module(f"{folder}.blueprint").blueprint)
+    silence_libraries()
+
+    app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
+    app.register_functions(health)
+    # What is not enabled is not even imported: nothing can reach it, and no cold start pays for it.
+    for folder in trigger_settings().enabled_functions:
+        app.register_functions(import_module(f"{folder}.blueprint").blueprint)
