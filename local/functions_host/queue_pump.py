@@ -16,6 +16,8 @@ from local.functions_host.output import say
 
 # The queue service gives at most this many at once.
 _LARGEST_BATCH = 32
+# As Azure's: it looks again so soon after a message, and each time it finds none it waits longer.
+_SHORTEST_POLL_SECONDS = 0.1
 # Renewing at a third of the lock leaves room for one renewal that fails.
 _RENEWALS_PER_LOCK = 3
 
@@ -33,7 +35,7 @@ class PumpSettings:
     max_dequeue_count: int
     retry_after_seconds: float
     lock_seconds: float
-    poll_seconds: float
+    poll_seconds: float  # of an idle queue
 
 
 class QueuePump:
@@ -60,6 +62,7 @@ class QueuePump:
         self._running: set[asyncio.Task[None]] = set()
         self._receiving: asyncio.Task[bool] | None = None
         self._wake = asyncio.Event()
+        self._next_poll_seconds = settings.poll_seconds
 
     def wake(self) -> None:
         """Look at the queue now rather than at the next poll."""
@@ -105,12 +108,16 @@ class QueuePump:
             self._running.add(task)
             task.add_done_callback(self._running.discard)
             received = True
+        if received:
+            self._next_poll_seconds = _SHORTEST_POLL_SECONDS
         return received
 
     async def rest(self) -> None:
         """Wait for the next poll or a wake-up."""
+        seconds = min(self._next_poll_seconds, self._settings.poll_seconds)
+        self._next_poll_seconds = 2 * seconds
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), self._settings.poll_seconds)
+            await asyncio.wait_for(self._wake.wait(), seconds)
 
     async def _process(self, message: QueueMessage) -> None:
         try:
