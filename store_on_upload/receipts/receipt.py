@@ -164,7 +164,8 @@ class Receipt:
     def to_json(self) -> dict[str, Any]:
         """Return it as `docs/receipts.md` has it."""
         advice = {"advice": REASONS[self.reason]} if self.reason else {}
-        return {"schema": SCHEMA, **asdict(self), **advice}
+        replaced = asdict(self.replaced) if self.replaced else None
+        return {"schema": SCHEMA, **vars(self), "replaced": replaced, **advice}
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> Receipt:
