@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote, urlencode
@@ -13,6 +12,7 @@ from query_api.lookup import Lookup
 from query_api.refusals import refused
 from shared.accept import MediaRange, quality_of
 from shared.dicomweb import InvalidResponse, media_types
+from shared.dicomweb.json_text import write_json
 from shared.dicomweb.search import Row
 from shared.problems import NOT_KEPT
 
@@ -21,8 +21,6 @@ from .parameters import pairs_of
 
 _MORE: Final = '299 - "There are additional results that can be requested"'  # PS3.18 §8.3.4.4
 _ACCEPTABLE: Final = (media_types.DICOM_JSON, media_types.JSON)
-
-_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 # Results → as they are told.
 Form = Callable[[list[Row]], Iterable[Mapping[str, Any]]]
@@ -112,7 +110,6 @@ async def _body(
 def _encoded(rows: Iterable[Mapping[str, Any]]) -> bytes:
     """Return results in JSON, separated by commas; what is no Unicode is replaced."""
     try:
-        text = _ENCODER.encode(list(rows))
-    except ValueError:
+        return write_json(list(rows))[1:-1]
+    except (ValueError, RecursionError):
         raise InvalidResponse("search: a result is not JSON") from None
-    return text[1:-1].encode(errors="replace")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ import httpx
 from .body import Body
 from .errors import InvalidResponse, RequestNotSent, ResponseLost
 from .json_array import JSONArrayParser, MalformedArray
+from .json_text import read_json
 from .media_types import DICOM_JSON, JSON, media_type_of
 
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.LocalProtocolError)
@@ -87,7 +87,7 @@ class Answer:
         """Read and decode a body of JSON, DICOM's or plain.
 
         Raises:
-            InvalidResponse: it is of another media type, too large, or no JSON.
+            InvalidResponse: it is of another media type, too large, or no JSON; NaN is none.
             ResponseLost: the connection failed before the body's end.
         """
         self._check_is_json()
@@ -97,7 +97,7 @@ class Answer:
             if len(content) > _MAX_JSON_BYTES:
                 raise InvalidResponse(f"{self._transaction}: the answer is too large")
         try:
-            return json.loads(content)
+            return read_json(content)
         except (ValueError, RecursionError):
             raise InvalidResponse(f"{self._transaction}: the answer is no JSON") from None
 
