@@ -10,13 +10,18 @@ from .errors import InvalidParameter
 _UID = re.compile(r"[0-9.]{0,63}[0-9]", re.ASCII)
 
 
+def is_uid(value: object) -> bool:
+    """Say whether a value is a UID."""
+    return isinstance(value, str) and bool(_UID.fullmatch(value))
+
+
 def check_uid(name: str, value: str) -> str:
     """Return the UID as it stands.
 
     Raises:
         InvalidParameter: it is none.
     """
-    if not isinstance(value, str) or not _UID.fullmatch(value):
+    if not is_uid(value):
         raise InvalidParameter(f"{name} is not a valid UID: digits and dots, ending in a digit, at most 64 characters")
     return value
 

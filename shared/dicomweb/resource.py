@@ -54,18 +54,20 @@ class Resource:
     @property
     def path(self) -> str:
         """The path below the service's base address."""
-        parts = ["/studies"]
-        if self.study_instance_uid is not None:
-            parts.append(f"/{self.study_instance_uid}")
-        if self.series_instance_uid is not None:
-            parts.append(f"/series/{self.series_instance_uid}")
-        if self.sop_instance_uid is not None:
-            parts.append(f"/instances/{self.sop_instance_uid}")
-        return "".join(parts)
+        return path_of(self.study_instance_uid, self.series_instance_uid, self.sop_instance_uid)
 
     def search_path(self, kind: str) -> str:
         """The path of a search for the `studies`, `series` or `instances` in it (PS3.18 §10.6.1.1)."""
         return f"/{kind}" if self.level == "all" else f"{self.path}/{kind}"
+
+
+def path_of(study: str | None = None, series: str | None = None, instance: str | None = None) -> str:
+    """Return the path of what some UIDs name, each of them checked; without any, of all studies."""
+    if study is None:
+        return "/studies"
+    if series is None:
+        return f"/studies/{study}"
+    return f"/studies/{study}/series/{series}" + ("" if instance is None else f"/instances/{instance}")
 
 
 def _check(name: str, uid: str | None, parent: str | None) -> None:

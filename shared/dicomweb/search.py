@@ -126,7 +126,9 @@ class SearchTransaction(Transactions):
             if answer.status_code == 204:
                 return JSONPage()
             with reading_answer(request.transaction):
-                rows = [dict(item.items()) for item in items_of(await answer.json())]
+                rows = items_of(await answer.json())
+                if not all(isinstance(row, dict) for row in rows):
+                    raise TypeError
             return _with_warnings(JSONPage(rows), answer)
 
         return await self._session.fetch(request, read)
