@@ -33,7 +33,8 @@ def public_address(http: HttpRequest, route_path: str, public_url: str | None) -
     prefix = _first(http, "x-forwarded-prefix")
     if not _PREFIX.fullmatch(prefix):
         prefix = ""
-    return f"{scheme}://{host}{prefix.rstrip('/')}{_above(http.url.path, route_path)}"
+    above = _above(http.scope["path"], route_path)
+    return f"{scheme}://{host}{prefix.rstrip('/')}{above}"
 
 
 def _first(http: HttpRequest, header: str) -> str:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from query_api.lookup import Lookup
 from shared.dicomweb import Answer, InvalidResponse, NotFound
 from shared.dicomweb.media_types import media_type_of
-from shared.dicomweb.multipart import MultipartParser, PartBegin, boundary_of
+from shared.dicomweb.multipart import Event, MultipartParser, PartBegin, boundary_of
 from shared.dicomweb.parts import reading_multipart
 
 _UID = re.compile(r"[0-9.]{1,64}", re.ASCII)
 # Preamble and headers of a first part are a few lines.
 _MAX_BEGINNING_BYTES = 64 * 1024
+_PIECE_BYTES = 1024
 
 
 @dataclass(frozen=True)
@@ -134,19 +135,26 @@ async def _beginning(body: AsyncGenerator[bytes]) -> bytes:
 
 async def _first_part(body: AsyncGenerator[bytes], parser: MultipartParser) -> tuple[PartBegin, bytes] | None:
     """Read until the first part has shown a byte, or its end; return its head and all that was read."""
-    seen = bytearray()
+    seen: list[bytes] = []
     head: PartBegin | None = None
     async for chunk in body:
-        seen += chunk
-        for event in parser.feed(chunk):
+        is_too_long = sum(map(len, seen)) > _MAX_BEGINNING_BYTES
+        seen.append(chunk)
+        for event in _events(parser, chunk):
             if isinstance(event, PartBegin):
                 head = event
             elif head is not None:
-                return head, bytes(seen)
-        if len(seen) - len(chunk) > _MAX_BEGINNING_BYTES:
+                return head, b"".join(seen)
+        if is_too_long:
             break
     parser.close()
     return None
+
+
+def _events(parser: MultipartParser, chunk: bytes) -> Iterator[Event]:
+    """Feed a chunk piece by piece: it is large, and what is looked for a few lines."""
+    for start in range(0, len(chunk), _PIECE_BYTES):
+        yield from parser.feed(chunk[start : start + _PIECE_BYTES])
 
 
 async def _joined(first: bytes, rest: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:

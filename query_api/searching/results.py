@@ -71,18 +71,18 @@ def response_of(found: Found, lookup: Lookup, form: Form, media_type: str, heade
     return Response(b"[" + encoded + b"]", media_type=media_type, headers=headers)
 
 
-def headers_of(lookup: Lookup, found: Found, next_url: str) -> dict[str, str]:
+def headers_of(lookup: Lookup, found: Found, next_url: str | None) -> dict[str, str]:
     """Return what the answer says besides its results.
 
     Args:
         lookup: under way.
         found: what was found.
-        next_url: where to go on, if there is more.
+        next_url: where to go on; None if there is no more.
     """
     headers = {**NOT_KEPT, **lookup.warning_headers()}
     if found.erroneous_attributes:
         headers["erroneous-dicom-attributes"] = ",".join(found.erroneous_attributes)
-    if found.has_more:
+    if next_url is not None:
         headers["Warning"] = ", ".join(filter(None, (headers.get("Warning"), _MORE)))
         headers["Link"] = f'<{next_url}>; rel="next"'
     return headers

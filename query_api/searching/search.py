@@ -71,10 +71,12 @@ class _Searching:
 
     def _response(self, plan: Plan, found: Found) -> Response:
         media_type = media_types.JSON if self._is_plain else media_types.DICOM_JSON
+        next_url = self._next_url(plan) if found.has_more else None
+        return response_of(found, self._lookup, self._told, media_type, headers_of(self._lookup, found, next_url))
+
+    def _next_url(self, plan: Plan) -> str:
         path = self._scope.parent.search_path(self._scope.kind)
-        query = next_query(self._query, plan.offset + plan.limit)
-        headers = headers_of(self._lookup, found, f"{self._lookup.address}{path}?{query}")
-        return response_of(found, self._lookup, self._told, media_type, headers)
+        return f"{self._lookup.address}{path}?{next_query(self._query, plan.offset + plan.limit)}"
 
     def _told(self, rows: list[Row]) -> Iterable[Mapping[str, Any]]:
         linked = self._rows.linked(rows)

@@ -171,7 +171,8 @@ class MultipartParser:
             del self._buffer[:2]
             end -= 2
             self._at_part_start = False
-        data = bytes(self._buffer[:end])
+        with memoryview(self._buffer) as view:  # a slice of the buffer itself would be another copy
+            data = bytes(view[:end])
         del self._buffer[:end]
         return [PartData(data)] if data and self._state is _State.BODY else []
 
