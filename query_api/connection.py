@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
@@ -24,15 +24,14 @@ async def while_connected(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
         ClientDisconnect: the caller hung up.
         Exception: whatever the work raises.
     """
-    # No task for the work as well: with one, and waiting for either, this would take twice as long.
-    working = asyncio.current_task()
-    assert working is not None
+    # The work has no task of its own: with one, and waiting for either, this would take twice as long.
+    working = cast("asyncio.Task[Any]", asyncio.current_task())
     cancelled_before = working.cancelling()
-    listening = asyncio.create_task(_cancel_at_hang_up(receive, working))
+    listening = asyncio.create_task(_cancel_at_hang_up(receive, working, cancelled_before))
     try:
         return await work
     except BaseException:
-        if _has_hung_up(listening) and working.uncancel() <= cancelled_before:
+        if _has_cancelled(listening) and working.uncancel() <= cancelled_before:
             raise ClientDisconnect from None
         raise
     finally:
@@ -41,12 +40,13 @@ async def while_connected(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
         await asyncio.wait((listening,))
 
 
-async def _cancel_at_hang_up(receive: Receive, working: asyncio.Task[Any]) -> None:
+async def _cancel_at_hang_up(receive: Receive, working: asyncio.Task[Any], cancelled_before: int) -> bool:
+    """Return whether the task was cancelled: one that is ending for another reason is left to it."""
     with suppress(Exception):  # whoever cannot be heard is gone
         while (await receive())["type"] != "http.disconnect":
             pass
-    working.cancel()
+    return working.cancelling() == cancelled_before and working.cancel()
 
 
-def _has_hung_up(listening: asyncio.Task[None]) -> bool:
-    return listening.done() and not listening.cancelled()
+def _has_cancelled(listening: asyncio.Task[bool]) -> bool:
+    return listening.done() and not listening.cancelled() and listening.result()

@@ -233,16 +233,19 @@ async def test_a_later_page_that_fails_cuts_the_connection(start: Start, failure
         assert (line["status"], line["complete"], line["datasets"]) == (200, False, 200)
 
 
+INVALID = "invalid-service-response"
 FAILURES = (
     (answer(400), 400, "invalid-request"),
     (answer(403), 502, "service-denied-access"),
-    (answer(404), 502, "invalid-service-response"),
+    (answer(404), 502, INVALID),
     (answer(429, headers={"Retry-After": "7"}), 429, "service-throttles"),
     (answer(503, headers={"Retry-After": "7"}), 503, "service-busy"),
     (script(End.RESET), 502, "service-response-lost"),
-    (answer(200, b"<html>CANARY</html>", {"Content-Type": "text/html"}), 502, "invalid-service-response"),
-    (answer(200, b'{"CANARY": 1}', JSON), 502, "invalid-service-response"),
-    (answer(200, b'["CANARY"]', JSON), 502, "invalid-service-response"),
+    (answer(200, b"<html>CANARY</html>", {"Content-Type": "text/html"}), 502, INVALID),
+    (answer(200, b'{"CANARY": 1}', JSON), 502, INVALID),
+    (answer(200, b'["CANARY"]', JSON), 502, INVALID),
+    (answer(200, b'[{"0020000D": {"Value": ["1"]}, "00189004": {"Value": [NaN]}}]', JSON), 502, INVALID),
+    (answer(200, b'[{"0020000D": {"Value": ["1"]}, "00189004": {"Value": [1e400]}}]', JSON), 502, INVALID),
 )
 
 
