@@ -37,7 +37,6 @@ class DelimiterWatch:
     def __init__(self, boundary: bytes) -> None:
         self._delimiter = b"\r\n--" + boundary
         self._closing = self._delimiter + b"--"
-        self._kept = len(self._closing) - 1
         # The first delimiter may lack the line break before it.
         self._carry = b"\r\n"
         self.parts = 0
@@ -47,20 +46,15 @@ class DelimiterWatch:
         """Look at the next chunk; what comes after the closing delimiter, however long, says nothing."""
         if self.is_closed:
             return
-        # What lies across the edge is looked for by itself: chunks are large, and not to be copied.
-        seam = self._carry + chunk[: self._kept]
-        self._look_through(seam)
-        self._look_through(chunk)
-        self._carry = (chunk if len(chunk) >= self._kept else seam)[-self._kept :]
-
-    def _look_through(self, window: bytes) -> None:
+        window = self._carry + chunk
         # A delimiter at the very end may be the closing one: it is looked at with the next chunk.
         end = len(window) - 2
-        found = -1 if self.is_closed else window.find(self._delimiter, 0, end)
+        found = window.find(self._delimiter, 0, end)
         while found >= 0 and not window.startswith(self._closing, found):
             self.parts += 1
             found = window.find(self._delimiter, found + len(self._delimiter), end)
-        self.is_closed = self.is_closed or found >= 0
+        self.is_closed = found >= 0
+        self._carry = window[-(len(self._closing) - 1) :]
 
 
 async def passed(opened: Opened, count: Count) -> AsyncGenerator[bytes]:
