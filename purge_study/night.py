@@ -13,7 +13,7 @@ from shared import clock
 from shared.clients import Clients
 from shared.events import event
 from shared.leases import LeaseTaken, held
-from shared.settings import LONGEST_RUN_SECONDS, RETENTION_RECORDS
+from shared.settings import LONGEST_RUN_SECONDS, RETENTION_STATE
 
 from .executing.execute import Outcome, delete_study
 from .executing.reasons import Halt
@@ -44,7 +44,7 @@ async def run_night(clients: Clients) -> None:
         DICOMwebError, AzureError: the service or the storage failed; what was deleted is recorded, or will be.
         TimeoutError: something took far longer than the budget.
     """
-    blob = clients.container(RETENTION_RECORDS).get_blob_client(_LEASE)
+    blob = clients.container(RETENTION_STATE).get_blob_client(_LEASE)
     try:
         # One study may take a while after the budget is used up.
         async with asyncio.timeout(clients.settings.purge_budget_seconds + LONGEST_RUN_SECONDS), held(blob) as lease:

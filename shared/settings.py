@@ -41,8 +41,9 @@ QUARANTINE = "dicom-quarantine"
 QUARANTINE_REASONS = "dicom-quarantine-reasons"
 ARCHIVE = "dicom-archive"
 CONTROL = "dicom-control"
-RETENTION_RECORDS = "retention-records"
+RETENTION_RECORDS = "retention-records"  # what is in it is written once: it may be immutable, as the next one
 ACCESS_AUDIT = "access-audit"
+RETENTION_STATE = "retention-state"
 RETENTION_POLICY = "retention-policy"
 VAULT = "dicom-vault"
 # What is in the policy's is written by people alone.
@@ -55,6 +56,7 @@ OWN_CONTAINERS = frozenset(
         CONTROL,
         RETENTION_POLICY,
         RETENTION_RECORDS,
+        RETENTION_STATE,
         VAULT,
         ACCESS_AUDIT,
     }

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from shared.clients import Clients, get_clients
 from shared.queues import Queues
 
-from .storing.tombstones import Tombstones
+from .storing.purged import PurgedStudies
 from .waiting.circuit import Circuit
 from .waiting.gate import Gate
 from .waiting.handled import Handled
@@ -25,7 +25,7 @@ class Ingest:
     gate: Gate
     memory: Memory
     stop: StopSwitch
-    tombstones: Tombstones
+    purged: PurgedStudies
     handled: Handled
 
     @classmethod
@@ -38,7 +38,7 @@ class Ingest:
             gate=Gate(clients.settings.ingest_concurrency),
             memory=Memory(),
             stop=StopSwitch(clients),
-            tombstones=Tombstones(clients),
+            purged=PurgedStudies(clients),
             handled=Handled(),
         )
 

@@ -77,9 +77,11 @@ class Gateway:
 
     Args:
         targets: addresses of services.
+        forbids: says by which error code of storage a request is refused that no fault strikes; None lets it pass.
     """
 
-    def __init__(self, *targets: str) -> None:
+    def __init__(self, *targets: str, forbids: Callable[[Step], str | None] = lambda step: None) -> None:
+        self._forbids = forbids
         self._targets = [urlsplit(target) for target in targets]
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -143,6 +145,9 @@ class Gateway:
         if fault and fault.is_for(step, Moment.BEFORE):
             await _skip(reader, step.body_bytes if fault.status else 0)
             return await _strike(fault, reader, writer)
+        if code := await asyncio.to_thread(self._forbids, step):
+            await _skip(reader, step.body_bytes)
+            return await _answer(writer, f"409 Refused\r\nx-ms-error-code: {code}")
         address = self._targets[target]
         service_reader, service_writer = await asyncio.open_connection(address.hostname, address.port)
         try:
@@ -167,9 +172,12 @@ async def _strike(fault: Fault, reader: asyncio.StreamReader, writer: asyncio.St
         await asyncio.to_thread(fault.strike)
         await reader.read()
     if fault.status:
-        head = f"HTTP/1.1 {fault.status} Told to\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-        writer.write(head.encode())
-        await writer.drain()
+        await _answer(writer, f"{fault.status} Told to")
+
+
+async def _answer(writer: asyncio.StreamWriter, head: str) -> None:
+    writer.write(f"HTTP/1.1 {head}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
+    await writer.drain()
 
 
 async def _skip(reader: asyncio.StreamReader, length: int) -> None:

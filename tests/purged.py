@@ -10,10 +10,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from purge_study.ledger.row import StudyKey
+from purge_study.records.tombstones import tombstone_name
 from purge_study.records.vaulted import Manifest, VaultedInstance, deletion_folder, instance_name, manifest_name
 from shared.dicomweb.partitions import DEFAULT_PARTITION
-from shared.settings import RETENTION_RECORDS, VAULT
-from shared.tombstones import tombstone_name
+from shared.purged import pointer_name
+from shared.settings import RETENTION_RECORDS, RETENTION_STATE, VAULT
 
 
 class Instance(Protocol):
@@ -59,7 +60,16 @@ class Purged:
     @property
     def tombstone_name(self) -> str:
         """Of the blob."""
-        return tombstone_name(self.partition, self.key.uid)
+        return tombstone_name(self.key, self.deletion_id)
+
+    @property
+    def pointer_name(self) -> str:
+        """Of the blob that leads to the tombstone."""
+        return pointer_name(self.partition, self.key.uid)
+
+    def pointer(self) -> dict[str, Any]:
+        """Return what leads to the tombstone."""
+        return {"deletion_id": self.deletion_id, "deleted_at": self.tombstone()["deleted_at"]}
 
     def name_of(self, instance: Instance) -> str:
         """Return the name of an instance in the vault."""
@@ -118,4 +128,5 @@ class Purged:
             **{(VAULT, self.name_of(instance)): instance.content for instance in self.instances},
             (VAULT, manifest_name(self.key, self.deletion_id)): self.manifest(),
             (RETENTION_RECORDS, self.tombstone_name): json.dumps(self.tombstone()).encode(),
+            (RETENTION_STATE, self.pointer_name): json.dumps(self.pointer()).encode(),
         }

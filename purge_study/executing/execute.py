@@ -18,6 +18,7 @@ from azure.core.exceptions import AzureError
 
 from purge_study.ledger.row import StudyKey
 from purge_study.planning.plan import Item
+from purge_study.records.writing import OtherRecord, new_id
 from purge_study.rulebook.reading import is_unchanged
 from purge_study.run import OutOfTime, Run
 from shared import clock
@@ -29,7 +30,7 @@ from shared.settings import BeforeDelete, PurgeMode
 from .intents import remove_intent, write_intent
 from .looking import Seen, check_not_put_back, check_unchanged, is_gone, look_again
 from .reasons import Changed, FailedByItself, Gone, Halt
-from .record import Ending, Record, intent_of, new_deletion_id
+from .record import Ending, Record, intent_of
 from .tombstone import record_deletion
 from .vault import Vaulted, copy_to_vault
 from .warrant import Warrant
@@ -78,7 +79,7 @@ def _halting() -> Iterator[None]:
     """Turn what concerns more than one study into a halt."""
     try:
         yield
-    except (Halt, LeaseTaken, AzureError, DICOMwebError) as error:
+    except (Halt, LeaseTaken, OtherRecord, AzureError, DICOMwebError) as error:
         halt = error if isinstance(error, Halt) else Halt(_halt_code(error))
         event("retention_halted", level=logging.ERROR, reason=halt.code, error=describe(error), at=place(error))
         raise halt from None
@@ -87,6 +88,8 @@ def _halting() -> Iterator[None]:
 def _halt_code(error: Exception) -> str:
     if isinstance(error, LeaseTaken):
         return "lease_lost"
+    if isinstance(error, OtherRecord):
+        return "record_differs"
     if isinstance(error, AccessDenied):
         return "service_denies"
     return "service_busy" if isinstance(error, DICOMwebError) else "storage_failed"
@@ -105,7 +108,7 @@ async def _delete(run: Run, item: Item, warrant: Warrant) -> None:
     await run.check_lease()
     await _check_rules(run, warrant)
     seen = await look_again(run, item, warrant.rulebook)
-    deletion_id = new_deletion_id(seen.at)
+    deletion_id = new_id(seen.at)
     vaulted = await _vaulted(run, item.key, warrant, seen, deletion_id)
     intent = intent_of(deletion_id, item, warrant, run.clients.settings, seen, vaulted, clock.now())
     ending = await _carry_out(run, item.key, warrant, seen, intent)

@@ -1,4 +1,4 @@
-"""Intents: for each deletion that has begun and is not recorded as done, a blob in `retention-records`."""
+"""Intents: for each deletion that has begun and is not recorded as done, a blob in `retention-state`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from azure.storage.blob.aio import BlobClient
 
 from purge_study.ledger.row import StudyKey
 from shared.clients import Clients
-from shared.settings import RETENTION_RECORDS
+from shared.settings import RETENTION_STATE
 from shared.small_blobs import read_whole, upload_json
 
 from .reasons import FailedByItself
@@ -66,7 +66,7 @@ async def open_intents(clients: Clients) -> AsyncIterator[Record]:
         UnreadableIntent: one is not as a run writes it.
         AzureError: storage failed.
     """
-    container = clients.container(RETENTION_RECORDS)
+    container = clients.container(RETENTION_STATE)
     async for name in container.list_blob_names(name_starts_with=_INTENTS):
         whole = await read_whole(container.get_blob_client(name))
         if whole is not None:
@@ -90,4 +90,4 @@ async def _is(blob: BlobClient, intent: Record) -> bool:
 
 
 def _blob(clients: Clients, key: StudyKey) -> BlobClient:
-    return clients.container(RETENTION_RECORDS).get_blob_client(intent_name(key))
+    return clients.container(RETENTION_STATE).get_blob_client(intent_name(key))

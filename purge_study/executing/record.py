@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, TypeAlias
@@ -25,11 +24,6 @@ class Ending(StrEnum):
     DELETED = "deleted"  # by this deletion
     ALREADY_GONE = "already_gone"  # the service answered 404 to it: somebody else was faster, or its answer was lost
     FOUND_GONE = "found_gone"  # by a later run: this one did not live to see it
-
-
-def new_deletion_id(now: datetime) -> str:
-    """Return an id that no other deletion has."""
-    return f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(8)}"
 
 
 def intent_of(
@@ -58,10 +52,9 @@ def intent_of(
     }
 
 
-def tombstone_of(intent: Record, ending: Ending, at: datetime, earlier: Record | None) -> Record:
-    """Return a tombstone; of a study that was deleted before, and has come back, with the earlier ones."""
-    earlier_ones = [] if earlier is None else [*earlier.get("earlier", []), _without_earlier(earlier)]
-    return {**intent, "ending": ending.value, "deleted_at": at.isoformat(), "earlier": earlier_ones}
+def tombstone_of(intent: Record, ending: Ending, at: datetime) -> Record:
+    """Return a tombstone."""
+    return {**intent, "ending": ending.value, "deleted_at": at.isoformat()}
 
 
 def key_of(record: Record) -> StudyKey:
@@ -98,7 +91,3 @@ def _way_back(settings: Settings, seen: Seen, vaulted: Vaulted | None) -> Record
         and {"folder": vaulted.folder, "manifest_sha256": vaulted.manifest_sha256, "bytes": vaulted.bytes},
         "restorable_until": until.isoformat() if vaulted else None,
     }
-
-
-def _without_earlier(tombstone: Record) -> Record:
-    return {name: value for name, value in tombstone.items() if name != "earlier"}

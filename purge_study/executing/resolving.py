@@ -6,6 +6,7 @@ import logging
 from contextlib import aclosing
 from datetime import timedelta
 
+from purge_study.records.writing import OtherRecord
 from purge_study.run import CLOCKS_APART, Run
 from shared.dicomweb import ChangeAction, DICOMwebError
 from shared.events import describe, event, place
@@ -27,14 +28,17 @@ async def resolve_open_intents(run: Run) -> None:
     meanwhile, and the others go on.
 
     Raises:
-        Halt: a deletion may be on its way still, or an intent is no good: another run resolves it, or somebody does.
+        Halt: a deletion may be on its way still, or an intent is no good, or in its tombstone's place stands something
+            else: another run resolves it, or somebody does.
         DICOMwebError, AzureError: the service or the storage failed; nothing may be deleted then.
     """
     try:
         async for intent in open_intents(run.clients):
             await _try_to_resolve(run, intent)
     except UnreadableIntent:
-        raise _halted() from None
+        raise _halted("intent_open") from None
+    except OtherRecord:
+        raise _halted("record_differs") from None
 
 
 async def _try_to_resolve(run: Run, intent: Record) -> None:
@@ -63,7 +67,7 @@ async def _is_back(run: Run, intent: Record) -> bool:
 async def _take_back(run: Run, intent: Record) -> None:
     """Take back the intent of a study that nobody has deleted."""
     if await run.earliest_now() < intended_at(intent) + _ON_ITS_WAY:
-        raise _halted()
+        raise _halted("intent_open")
     await run.ledger.mark({key_of(intent): None})
     await remove_intent(run.clients, intent)
     event("purge_dropped", reason="intent_open")
@@ -92,6 +96,6 @@ async def _was_deleted(run: Run, intent: Record) -> bool:
     return {(series, one) for series, ones in intent["series"].items() for one in ones} <= deleted
 
 
-def _halted() -> Halt:
-    event("retention_halted", level=logging.ERROR, reason="intent_open")
-    return Halt("intent_open")
+def _halted(code: str) -> Halt:
+    event("retention_halted", level=logging.ERROR, reason=code)
+    return Halt(code)

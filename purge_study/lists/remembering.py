@@ -12,7 +12,7 @@ from azure.storage.blob.aio import BlobClient
 
 from purge_study.ledger.hashing import Hasher
 from shared.clients import Clients
-from shared.settings import RETENTION_RECORDS
+from shared.settings import RETENTION_STATE
 from shared.small_blobs import read_whole
 
 from .list_memory import Lines, ListMemory
@@ -45,7 +45,7 @@ async def remember_lists(clients: Clients, hasher: Hasher, memory: ListMemory) -
 
 
 def _blob(clients: Clients, hasher: Hasher) -> BlobClient:
-    return clients.container(RETENTION_RECORDS).get_blob_client(f"memory/lists-{hasher.key_id}.json")
+    return clients.container(RETENTION_STATE).get_blob_client(f"memory/lists-{hasher.key_id}.json")
 
 
 def _written(memory: ListMemory) -> bytes:

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from azure.core import MatchConditions
-from azure.core.exceptions import ResourceExistsError
 from azure.storage.blob.aio import BlobClient
 
+from purge_study.records.writing import OtherRecord, in_json, write_record
 from shared.clients import Clients
 from shared.events import event
 from shared.settings import RETENTION_RECORDS
-from shared.small_blobs import read_whole, upload_json
+from shared.small_blobs import read_whole
 
 from .plan import PLANS, Version, made_at, read_lines
 
@@ -145,10 +144,9 @@ def _is_past(clients: Clients, when: datetime | None, now: datetime) -> bool:
 
 async def _write_once(clients: Clients, approval: Approval) -> None:
     document = {**vars(approval), "approved_at": approval.approved_at.isoformat()}
-    blob = _blob(clients, APPROVALS, f"{approval.plan_id}.json")
     try:
-        await upload_json(blob, document, match_condition=MatchConditions.IfMissing)
-    except ResourceExistsError:
+        await write_record(clients, f"{APPROVALS}{approval.plan_id}.json", in_json(document))
+    except OtherRecord:
         raise await _approved_already(clients, approval.plan_id) from None
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
-
-from azure.storage.blob import ContentSettings
 
 from purge_study.ledger.ledger import Ledger
 from purge_study.ledger.row import Row
 from purge_study.policy.words import doubt_in_words
+from purge_study.records.writing import write_long_record, write_record
 from shared.clients import Clients
 from shared.settings import RETENTION_RECORDS
 
@@ -29,6 +28,7 @@ _KINDS: Final = {
     "json": "application/json",
     "jsonl": "application/jsonl; charset=utf-8",
 }
+_LISTED: Final = ".listed.jsonl"  # the first document that is written of a plan
 _FIRST_OF_EACH: Final = 5
 _BLOCK_BYTES: Final = 256 * 1024
 
@@ -45,11 +45,13 @@ async def write_documents(clients: Clients, ledger: Ledger, decision: Decision, 
         made_at: when it was made.
 
     Raises:
+        OtherRecord: somebody else writes there.
         AzureError: storage failed.
     """
-    plan, name = decision.plan, plan_id(decision.plan, made_at)
+    plan = decision.plan
+    made_at, name = await _free(clients, plan, made_at)
     listed = _Listed(ledger, plan, name)
-    await _write(clients, f"{name}.listed.jsonl", listed.lines())
+    await _write(clients, f"{name}{_LISTED}", listed.lines())
     page = Page(name, made_at, decision, listed.first)
     await _write(clients, f"{name}.html", to_html(page))
     await _write(clients, f"{name}.csv", _in_blocks(to_csv(plan, name)))
@@ -135,9 +137,21 @@ def _in_blocks(lines: Iterable[bytes]) -> Iterator[bytes]:
 
 
 async def _write(clients: Clients, name: str, content: bytes | Iterator[bytes] | AsyncIterator[bytes]) -> None:
-    settings = ContentSettings(content_type=_KINDS[name.rpartition(".")[2]])
-    blob = clients.container(RETENTION_RECORDS).get_blob_client(PLANS + name)
-    await blob.upload_blob(content, overwrite=True, content_settings=settings)
+    kind = _KINDS[name.rpartition(".")[2]]
+    if isinstance(content, bytes):
+        await write_record(clients, PLANS + name, content, kind)
+    else:
+        await write_long_record(clients, PLANS + name, content, kind)
+
+
+async def _free(clients: Clients, plan: Plan, made_at: datetime) -> tuple[datetime, str]:
+    """Return when a plan was made, and its id: a second later where a run of that second has left one just like it."""
+    records = clients.container(RETENTION_RECORDS)
+    name = plan_id(plan, made_at)
+    while await records.get_blob_client(f"{PLANS}{name}{_LISTED}").exists():
+        made_at += timedelta(seconds=1)
+        name = plan_id(plan, made_at)
+    return made_at, name
 
 
 def _line(document: dict[str, Any]) -> bytes:

@@ -1,4 +1,4 @@
-"""What is remembered of the nights before: `memory/nights.json` in `retention-records`.
+"""What is remembered of the nights before: `memory/nights.json` in `retention-state`.
 
 The studies of the last accepted plan are read from that plan itself, whose hash is remembered: there is nothing else
 to keep in step with it.
@@ -17,7 +17,7 @@ from azure.storage.blob.aio import BlobClient
 
 from purge_study.ledger.row import StudyKey
 from shared.clients import Clients
-from shared.settings import RETENTION_RECORDS
+from shared.settings import RETENTION_RECORDS, RETENTION_STATE
 from shared.small_blobs import read_whole, upload_json
 
 from .plan import PLANS, PlanError, read_lines
@@ -104,7 +104,7 @@ async def recall_nights(clients: Clients) -> Memory:
     Raises:
         AzureError: storage failed.
     """
-    written = await read_whole(_blob(clients, NIGHTS))
+    written = await read_whole(_nights(clients))
     if written is None:
         return Memory()
     try:
@@ -120,11 +120,11 @@ async def remember_nights(clients: Clients, memory: Memory) -> None:
         AzureError: storage failed.
     """
     if memory.is_readable:
-        await upload_json(_blob(clients, NIGHTS), _document(memory))
+        await upload_json(_nights(clients), _document(memory))
 
 
-def _blob(clients: Clients, name: str) -> BlobClient:
-    return clients.container(RETENTION_RECORDS).get_blob_client(name)
+def _nights(clients: Clients) -> BlobClient:
+    return clients.container(RETENTION_STATE).get_blob_client(NIGHTS)
 
 
 async def _understood(clients: Clients, document: dict[str, Any]) -> Memory:
@@ -134,7 +134,8 @@ async def _understood(clients: Clients, document: dict[str, Any]) -> Memory:
 
 
 async def _with_keys(clients: Clients, accepted: Accepted) -> Accepted:
-    plan = await read_whole(_blob(clients, f"{PLANS}{accepted.plan_id}.jsonl"))
+    name = f"{PLANS}{accepted.plan_id}.jsonl"
+    plan = await read_whole(clients.container(RETENTION_RECORDS).get_blob_client(name))
     if plan is None or hashlib.sha256(plan.content).hexdigest() != accepted.plan_hash:
         raise PlanError("not the plan that was accepted")
     _, items = read_lines(plan.content)

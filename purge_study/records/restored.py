@@ -1,25 +1,30 @@
-"""Studies that were put back: for each a record in `retention-records`, by which it is held for thirty days."""
+"""Studies that were put back: for each call a record in `retention-records`, by which they are held for thirty days.
+
+The record is the hold. So there is no moment between the two, and where the container is immutable, nobody can take
+the hold away.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta, timezone
 from typing import Any, Final
 
 from azure.core.exceptions import AzureError
-from azure.storage.blob.aio import BlobClient
 
 from purge_study.ledger.row import StudyKey
 from shared.clients import Clients
 from shared.settings import RETENTION_RECORDS
-from shared.small_blobs import read_whole, upload_json
+from shared.small_blobs import read_whole
+
+from .writing import in_json, new_id, write_record
 
 RESTORED: Final = "restored"  # the name of this hold, and the folder of its records
 HELD_DAYS: Final = 30
 # Where days begin first: held for thirty days in whatever time zone the policy has.
 _EARLIEST: Final = timezone(timedelta(hours=14))
-_PUT_ASIDE = ".tombstone.json"
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,7 @@ class Restored:
 
 
 class UnreadableRecord(Exception):
-    """A record of a restore is there, and cannot be read."""
+    """A record of a deletion or of a restore is there, and cannot be read; or it should be there, and is not."""
 
 
 async def read_restored(clients: Clients, key: StudyKey) -> Restored | None:
@@ -72,20 +77,32 @@ async def read_restored(clients: Clients, key: StudyKey) -> Restored | None:
         UnreadableRecord: there is something else.
         AzureError: storage failed.
     """
-    found = await read_whole(_blob(clients, key))
+    restores = [await _read(clients, name) async for name in _names(clients, _folder(key))]
     try:
-        return Restored.from_json(json.loads(found.content)) if found else None
-    except (KeyError, TypeError, ValueError):
+        return max(restores, key=lambda restored: restored.restored_at, default=None)
+    except TypeError:  # one without a time zone
         raise UnreadableRecord from None
 
 
 async def write_restored(clients: Clients, key: StudyKey, restored: Restored) -> None:
-    """Write down a restore; from now on the study is held.
+    """Write down a restore, under a name of its own; from now on the study is held.
 
     Raises:
         AzureError: storage failed.
     """
-    await upload_json(_blob(clients, key), restored.to_json())
+    name = f"{_folder(key)}{restored.deletion_id}/{new_id(restored.restored_at)}.json"
+    await write_record(clients, name, in_json(restored.to_json()))
+
+
+async def was_asked_back(clients: Clients, key: StudyKey, deletion_id: str) -> bool:
+    """Say whether anybody has asked for a study that a certain deletion took.
+
+    Raises:
+        AzureError: it cannot be told.
+    """
+    async for _ in _names(clients, f"{_folder(key)}{deletion_id}/"):
+        return True
+    return False
 
 
 async def holds_of_restore(clients: Clients, key: StudyKey, today: date) -> tuple[str, ...]:
@@ -101,11 +118,10 @@ async def holds_of_restore(clients: Clients, key: StudyKey, today: date) -> tupl
     Raises:
         AzureError: it cannot be told.
     """
-    try:
-        restored = await read_restored(clients, key)
-    except UnreadableRecord:
-        return (RESTORED,)
-    return (RESTORED,) if restored is not None and today <= restored.until else ()
+    async for name in _names(clients, _folder(key)):
+        if await _holds(clients, name, today):
+            return (RESTORED,)
+    return ()
 
 
 async def held_by_restore(clients: Clients, today: date) -> frozenset[StudyKey]:
@@ -118,31 +134,41 @@ async def held_by_restore(clients: Clients, today: date) -> frozenset[StudyKey]:
     Raises:
         AzureError: they cannot be listed.
     """
-    names = clients.container(RETENTION_RECORDS).list_blob_names(name_starts_with=f"{RESTORED}/")
-    keys = [_key_of(name) async for name in names if not name.endswith(_PUT_ASIDE)]
-    return frozenset([key for key in keys if await _may_be_held(clients, key, today)])
+    names = [name async for name in _names(clients, f"{RESTORED}/")]
+    return frozenset([_key_of(name) for name in names if await _may_hold(clients, name, today)])
 
 
-async def _may_be_held(clients: Clients, key: StudyKey, today: date) -> bool:
+async def _may_hold(clients: Clients, name: str, today: date) -> bool:
     try:
-        return bool(await holds_of_restore(clients, key, today))
+        return await _holds(clients, name, today)
     except AzureError:
         return True
 
 
-def tombstone_put_aside(key: StudyKey, deletion_id: str) -> str:
-    """Return the name that a tombstone gets once its study is put back: it tells of the deletion ever after."""
-    return f"{_beginning(key)}.{deletion_id}{_PUT_ASIDE}"
+async def _holds(clients: Clients, name: str, today: date) -> bool:
+    try:
+        return today <= (await _read(clients, name)).until
+    except UnreadableRecord:
+        return True
 
 
-def _beginning(key: StudyKey) -> str:
-    return f"{RESTORED}/{key.partition}/{key.uid}"
+async def _read(clients: Clients, name: str) -> Restored:
+    found = await read_whole(clients.container(RETENTION_RECORDS).get_blob_client(name))
+    try:
+        return Restored.from_json(json.loads(found.content if found else b""))
+    except (KeyError, TypeError, ValueError):
+        raise UnreadableRecord from None
+
+
+async def _names(clients: Clients, folder: str) -> AsyncIterator[str]:
+    async for name in clients.container(RETENTION_RECORDS).list_blob_names(name_starts_with=folder):
+        yield name
+
+
+def _folder(key: StudyKey) -> str:
+    return f"{RESTORED}/{key.partition}/{key.uid}/"
 
 
 def _key_of(name: str) -> StudyKey:
-    partition, _, uid = name.removeprefix(f"{RESTORED}/").removesuffix(".json").rpartition("/")
+    partition, uid, *_ = name.removeprefix(f"{RESTORED}/").split("/")
     return StudyKey(partition, uid)
-
-
-def _blob(clients: Clients, key: StudyKey) -> BlobClient:
-    return clients.container(RETENTION_RECORDS).get_blob_client(f"{_beginning(key)}.json")

@@ -1,37 +1,34 @@
-"""A study put back from the vault: held first, then its tombstone put aside, then each instance sent to ingest.
+"""A study put back from the vault: the record that holds it, the pointer removed, then each instance sent to ingest.
 
-In this order, so that a call that is cut off leaves nothing that could be deleted again, and a second call goes on.
-Whoever deletes writes an intent and looks for this hold afterwards; here the hold is written, and then an intent is
-looked for. So of two that meet, one sees the other.
+In this order, so that a call that is cut off leaves nothing that could be deleted again, and a second call goes on: the
+record tells it which deletion is taken back. Whoever deletes writes an intent and looks for this record afterwards;
+here the record is written, and then an intent is looked for. So of two that meet, one sees the other, though the two
+lie in different accounts: each account answers by what was written before. The tombstone stays where it is.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from azure.core.exceptions import ResourceNotFoundError
-from azure.storage.blob.aio import BlobClient
 from pydantic import ValidationError
 
 from purge_study.executing.intents import intent_name
 from purge_study.ledger.row import StudyKey
-from purge_study.records.restored import Restored, UnreadableRecord, read_restored, tombstone_put_aside, write_restored
-from purge_study.records.tombstones import read_tombstone
+from purge_study.records.pointers import read_pointer, remove_pointer
+from purge_study.records.restored import Restored, UnreadableRecord, read_restored, write_restored
+from purge_study.records.tombstones import read_tombstone_of
 from purge_study.records.vaulted import Manifest, deletion_folder, manifest_name
 from purge_study.run import partitions_of
 from shared import clock
 from shared.arrivals import Arrival, Door
 from shared.clients import Clients
 from shared.queues import Queues
-from shared.settings import RETENTION_RECORDS, VAULT
-from shared.small_blobs import read_whole, upload_json
-from shared.tombstones import tombstone_name
+from shared.settings import RETENTION_STATE, VAULT
+from shared.small_blobs import read_whole
 
 from .answering import refused
 
@@ -68,9 +65,9 @@ async def restore(clients: Clients, key: StudyKey, requested_by: str) -> Restore
     partition = key.partition if await partitions_of(clients.dicom) else None
     restored = Restored.at(await _latest_now(clients), deletion_id, requested_by)
     await write_restored(clients, key, restored)
-    if await _record(clients, intent_name(key)).exists():
-        raise refused("deletion-unfinished")
-    await _put_tombstone_aside(clients, key, deletion_id)
+    await _check_no_intent(clients, key)
+    if not await remove_pointer(clients, key, deletion_id):
+        raise refused("deletion-unfinished")  # another one, since we looked
     await _send(clients, manifest, partition)
     return Restore(deletion_id, len(manifest.instances), restored.until)
 
@@ -81,22 +78,28 @@ async def _latest_now(clients: Clients) -> datetime:
     return max(clock.now(), theirs or clock.now())
 
 
-async def _deletion_to_take_back(clients: Clients, key: StudyKey) -> tuple[str, str | None]:
-    """Return a deletion's id and the hash of its manifest, by the tombstone, or by a restore that has moved it."""
-    tombstone = await read_tombstone(clients, key)
-    if tombstone is None:
+async def _deletion_to_take_back(clients: Clients, key: StudyKey) -> tuple[str, str]:
+    """Return a deletion's id and the hash of its manifest, by the pointer, or by a restore that has removed it."""
+    deletion_id = await read_pointer(clients, key)
+    if deletion_id is None:
         if (restored := await read_restored(clients, key)) is None:
             raise refused("not-in-vault")
-        return restored.deletion_id, None
+        deletion_id = restored.deletion_id
+    tombstone = await read_tombstone_of(clients, key, deletion_id)
     if not tombstone.get("vault"):
         raise refused("not-in-vault")
     try:
-        return str(tombstone["deletion_id"]), str(tombstone["vault"]["manifest_sha256"])
+        return deletion_id, str(tombstone["vault"]["manifest_sha256"])
     except (LookupError, TypeError):
         raise UnreadableRecord from None
 
 
-async def _read_manifest(clients: Clients, key: StudyKey, deletion_id: str, sha256: str | None) -> Manifest:
+async def _check_no_intent(clients: Clients, key: StudyKey) -> None:
+    if await clients.container(RETENTION_STATE).get_blob_client(intent_name(key)).exists():
+        raise refused("deletion-unfinished")
+
+
+async def _read_manifest(clients: Clients, key: StudyKey, deletion_id: str, sha256: str) -> Manifest:
     blob = clients.container(VAULT).get_blob_client(manifest_name(key, deletion_id))
     if (found := await read_whole(blob)) is None:
         raise refused("not-in-vault")
@@ -105,7 +108,7 @@ async def _read_manifest(clients: Clients, key: StudyKey, deletion_id: str, sha2
     except ValidationError:
         raise refused("vault-incomplete") from None
     told = (manifest.partition, manifest.study_instance_uid, manifest.deletion_id)
-    is_changed = sha256 not in (None, hashlib.sha256(found.content).hexdigest())
+    is_changed = sha256 != hashlib.sha256(found.content).hexdigest()
     if is_changed or told != (key.partition, key.uid, deletion_id):
         raise refused("vault-incomplete")
     return manifest
@@ -122,16 +125,6 @@ async def _check_is_complete(clients: Clients, key: StudyKey, manifest: Manifest
         raise refused("vault-incomplete")
 
 
-async def _put_tombstone_aside(clients: Clients, key: StudyKey, deletion_id: str) -> None:
-    """Move a tombstone to where it keeps nothing out and still tells that the study was deleted."""
-    tombstone = _record(clients, tombstone_name(key.partition, key.uid))
-    if (found := await read_whole(tombstone)) is None:  # an earlier call has moved it
-        return
-    await upload_json(_record(clients, tombstone_put_aside(key, deletion_id)), json.loads(found.content))
-    with suppress(ResourceNotFoundError):
-        await tombstone.delete_blob()
-
-
 async def _send(clients: Clients, manifest: Manifest, partition: str | None) -> None:
     queues, names = Queues(clients.queues), [instance.name for instance in manifest.instances]
     for start in range(0, len(names), _AT_ONCE):
@@ -140,7 +133,3 @@ async def _send(clients: Clients, manifest: Manifest, partition: str | None) -> 
             for name in names[start : start + _AT_ONCE]
         ]
         await asyncio.gather(*map(queues.send, arrivals))
-
-
-def _record(clients: Clients, name: str) -> BlobClient:
-    return clients.container(RETENTION_RECORDS).get_blob_client(name)

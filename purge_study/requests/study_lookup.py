@@ -14,7 +14,8 @@ from purge_study.ledger.hashing import Hasher
 from purge_study.ledger.ledger import Ledger
 from purge_study.ledger.row import Row, StudyKey
 from purge_study.policy.policy import local_day
-from purge_study.records.tombstones import partitions_with_tombstones, read_tombstone
+from purge_study.records.pointers import partitions_with_purged
+from purge_study.records.tombstones import read_tombstone
 from purge_study.rulebook.judging import judgement_of
 from purge_study.rulebook.reading import read_rulebook
 from purge_study.rulebook.rulebook import Rulebook
@@ -79,16 +80,16 @@ async def _tell_all(clients: Clients, uid: str, wanted: _Wanted) -> list[dict[st
 
 
 async def _tombstones(clients: Clients, uid: str, wanted: _Wanted) -> dict[str, dict[str, Any]]:
-    """Return what there is of tombstones, by partition: they outlive the ledger."""
+    """Return the tombstones of deletions that stand, by partition: they outlive the ledger."""
     found = {}
-    async for partition in partitions_with_tombstones(clients):
+    async for partition in partitions_with_purged(clients):
         if wanted.has(partition) and (tombstone := await read_tombstone(clients, StudyKey(partition, uid))):
             found[partition] = tombstone
     return found
 
 
 def _is_back(row: Row, tombstones: Mapping[str, Mapping[str, Any]]) -> bool:
-    """Say whether a study was received once more after it was deleted, and nobody has taken its tombstone away."""
+    """Say whether a study was received once more after it was deleted, and nobody has put it back."""
     try:
         looked_at = datetime.fromisoformat(tombstones[row.key.partition]["looked_at"])
         return row.purged_at is None and row.received is not None and row.received > looked_at

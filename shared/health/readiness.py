@@ -9,7 +9,7 @@ from collections.abc import Awaitable
 from shared.clients import Clients, get_clients
 from shared.events import describe, event, place
 from shared.kept import Kept
-from shared.settings import ACCESS_AUDIT, RETENTION_RECORDS, Audit, Settings
+from shared.settings import ACCESS_AUDIT, RETENTION_RECORDS, RETENTION_STATE, Audit, Settings
 
 _KEPT_SECONDS = 10.0
 _PATIENCE_SECONDS = 10.0  # the probe does not wait for all retries
@@ -52,6 +52,7 @@ def _needed(settings: Settings) -> list[str]:
     needed = {
         settings.dicom_inbox_container: "store_on_upload" in settings.enabled_functions,
         RETENTION_RECORDS: "purge_study" in settings.enabled_functions,
+        RETENTION_STATE: "purge_study" in settings.enabled_functions,
         ACCESS_AUDIT: "query_api" in settings.enabled_functions and settings.audit is Audit.REQUIRED,
     }
     return [name for name, is_needed in needed.items() if is_needed]

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from shared.clients import Clients
 from store_on_upload.files.source import Version, find_version
-from store_on_upload.storing.tombstones import Tombstones
+from store_on_upload.storing.purged import PurgedStudies
 
 from .report import Report
 
@@ -24,14 +24,14 @@ class Check:
 
     Args:
         clients: of the process.
-        tombstones: which studies retention has deleted.
+        purged: which studies retention has deleted.
         report: what is found goes there.
         now: when it began.
         grace: what is younger may still be in somebody's hands.
     """
 
     clients: Clients
-    tombstones: Tombstones
+    purged: PurgedStudies
     report: Report
     now: datetime
     grace: timedelta

@@ -9,7 +9,7 @@ from shared import clock
 from shared.clients import Clients
 from shared.queues import ARRIVALS_POISON, BLOB_POISON, PARKED, Queues
 from shared.settings import LONGEST_RUN_SECONDS
-from store_on_upload.storing.tombstones import Tombstones
+from store_on_upload.storing.purged import PurgedStudies
 
 from .archived import check_archive
 from .checking import Check
@@ -38,7 +38,7 @@ async def reconcile(
         AzureError, DICOMwebError: it cannot be told.
     """
     report = Report(with_names=names, say=say)
-    check = Check(clients, Tombstones(clients), report, clock.now(), timedelta(seconds=grace_seconds))
+    check = Check(clients, PurgedStudies(clients), report, clock.now(), timedelta(seconds=grace_seconds))
     await check_receipts(check)
     await check_inbox(check)
     await check_quarantine(check)

@@ -44,7 +44,7 @@ async def check_instances(check: Check, study: Study, stored: Sequence[Stored]) 
     for instance in stored:
         if instance.uids.sop_instance_uid in found or await is_stored(dicom, instance.uids):
             continue
-        if await check.tombstones.has(study.partition, study.uid):
+        if await check.purged.has(study.partition, study.uid):
             check.report.purged += 1
         else:
             check.report.add(Difference.NOT_IN_SERVICE, instance.blob)

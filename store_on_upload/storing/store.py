@@ -71,7 +71,7 @@ async def _is_purged(job: Job) -> bool:
     if job.clients.settings.on_purged is OnPurged.STORE or study is None:
         return False
     look_again = job.door is Door.SWEEP or job.door.is_asked_for
-    return await job.run.ingest.tombstones.has(job.partition, study, look_again=look_again)
+    return await job.run.ingest.purged.has(job.partition, study, look_again=look_again)
 
 
 async def _as_it_is(job: Job) -> _Sent:

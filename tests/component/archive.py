@@ -28,7 +28,7 @@ from purge_study.run import Run
 from shared import clock
 from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient
-from shared.settings import RETENTION_RECORDS, load
+from shared.settings import RETENTION_RECORDS, RETENTION_STATE, load
 from tests.component.dicom_service.support import DICOM_JSON, Sample, ServiceClient, opened
 from tests.component.watched_storage import Killed, Watch, watched
 from tests.retention import policy
@@ -100,8 +100,9 @@ class Archive:
             aclosing(Clients.over(settings, DICOMwebClient(settings.dicom_service_url))) as clients,
             watched(clients, watch or Watch()) as used,
         ):
-            if not await used.container(RETENTION_RECORDS).exists():
-                await used.container(RETENTION_RECORDS).create_container()
+            for name in (RETENTION_RECORDS, RETENTION_STATE):
+                if not await used.container(name).exists():
+                    await used.container(name).create_container()
             yield Run(used, await Ledger.open(used), Hasher(str(settings.ledger_key)), (A, B), ends_at=inf)
 
 

@@ -14,10 +14,11 @@ from purge_study.ledger import folding
 from purge_study.ledger.folding import fold
 from purge_study.ledger.ledger import Progress
 from purge_study.ledger.row import StudyKey
+from purge_study.records.pointers import write_pointer
+from purge_study.records.tombstones import tombstone_name
 from purge_study.run import OutOfTime, Run
 from shared import clock
 from shared.settings import RETENTION_RECORDS
-from shared.tombstones import tombstone_name
 from tests.component.archive import A, Archive, B, archive_in, kill, out_of_time, sample_of, table_of
 from tests.component.watched_storage import Killed, Watch
 from tests.ledger_rows import row
@@ -237,5 +238,6 @@ async def bury(
 
 async def write_tombstone(run: Run, key: StudyKey, content: str) -> None:
     """Put anything in the place of a study's tombstone."""
-    blob = run.clients.container(RETENTION_RECORDS).get_blob_client(tombstone_name(key.partition, key.uid))
+    blob = run.clients.container(RETENTION_RECORDS).get_blob_client(tombstone_name(key, "an id"))
     await blob.upload_blob(content, overwrite=True)
+    await write_pointer(run.clients, key, "an id", "")

@@ -24,7 +24,7 @@ from purge_study.rulebook.rulebook import Rulebook
 from purge_study.run import OutOfTime, Run
 from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient
-from shared.settings import RETENTION_RECORDS, load
+from shared.settings import RETENTION_STATE, load
 from tests.retention import policy
 
 TODAY = date(2026, 3, 5)
@@ -36,8 +36,8 @@ async def run(azurite: str) -> AsyncIterator[Run]:
     key = token_hex()
     settings = load({"DICOM_SERVICE_URL": "http://127.0.0.1:1/v2", "DICOM_STORAGE": azurite, "LEDGER_KEY": key})
     async with aclosing(Clients.over(settings, DICOMwebClient(settings.dicom_service_url))) as clients:
-        if not await clients.container(RETENTION_RECORDS).exists():
-            await clients.container(RETENTION_RECORDS).create_container()
+        if not await clients.container(RETENTION_STATE).exists():
+            await clients.container(RETENTION_STATE).create_container()
         ends_at = asyncio.get_running_loop().time() + 3600
         yield Run(clients, await Ledger.open(clients), Hasher(key), (), ends_at)
 
@@ -63,7 +63,7 @@ async def test_what_is_remembered_comes_back(run: Run) -> None:
     await remember_lists(run.clients, run.hasher, memory)
     assert await recall_lists(run.clients, run.hasher) == memory
     assert await recall_lists(run.clients, Hasher(token_hex())) == ListMemory(is_first=True)
-    blob = run.clients.container(RETENTION_RECORDS).get_blob_client(f"memory/lists-{run.hasher.key_id}.json")
+    blob = run.clients.container(RETENTION_STATE).get_blob_client(f"memory/lists-{run.hasher.key_id}.json")
     assert b"CANARY" not in (await (await blob.download_blob()).readall()).upper()
 
 
@@ -74,7 +74,7 @@ async def test_what_is_remembered_comes_back(run: Run) -> None:
 )
 async def test_a_memory_that_is_none(run: Run, content: bytes) -> None:
     """It is told, and stays as it is."""
-    blob = run.clients.container(RETENTION_RECORDS).get_blob_client(f"memory/lists-{run.hasher.key_id}.json")
+    blob = run.clients.container(RETENTION_STATE).get_blob_client(f"memory/lists-{run.hasher.key_id}.json")
     await blob.upload_blob(content)
     memory = await recall_lists(run.clients, run.hasher)
     assert not memory.is_readable

@@ -11,7 +11,7 @@ import pytest
 from purge_study.planning.night_memory import NIGHTS, Memory, recall_nights, remember_nights
 from purge_study.planning.plan import PLANS, plan_id
 from shared.clients import Clients
-from shared.settings import RETENTION_RECORDS
+from shared.settings import RETENTION_RECORDS, RETENTION_STATE
 from tests.retention_plans import MADE_AT, decision, item, jsonl, memory, night, plan
 
 OF = plan([item(1), item(2, held_by=("litigation",)), item(3)])
@@ -27,11 +27,12 @@ async def remembered(clients: Clients) -> None:
 
 
 async def write(clients: Clients, name: str, content: bytes) -> None:
-    await clients.container(RETENTION_RECORDS).get_blob_client(name).upload_blob(content, overwrite=True)
+    container = clients.container(RETENTION_STATE if name == NIGHTS else RETENTION_RECORDS)
+    await container.get_blob_client(name).upload_blob(content, overwrite=True)
 
 
 async def written(clients: Clients) -> Any:
-    download = await clients.container(RETENTION_RECORDS).get_blob_client(NIGHTS).download_blob()
+    download = await clients.container(RETENTION_STATE).get_blob_client(NIGHTS).download_blob()
     return json.loads(await download.readall())
 
 
@@ -45,7 +46,7 @@ async def test_it_is_read_as_it_was_written(clients: Clients) -> None:
 
 async def test_before_the_first_night(clients: Clients) -> None:
     """Where there is nothing yet, nothing is remembered: the night is the first one."""
-    await clients.container(RETENTION_RECORDS).delete_blob(NIGHTS)
+    await clients.container(RETENTION_STATE).delete_blob(NIGHTS)
     found = await recall_nights(clients)
     assert found == Memory()
     assert decision(plan(1), memory=found).stops == ("first_run",)
@@ -61,7 +62,7 @@ async def test_something_that_cannot_be_understood(clients: Clients, content: by
     made = decision(plan(3), memory=found)
     assert (found.is_readable, made.items, made.stops) == (False, (), ("memory_unreadable",))
     await remember_nights(clients, made.noted("x", 0))
-    download = await clients.container(RETENTION_RECORDS).get_blob_client(NIGHTS).download_blob()
+    download = await clients.container(RETENTION_STATE).get_blob_client(NIGHTS).download_blob()
     assert await download.readall() == content
 
 

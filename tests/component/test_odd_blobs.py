@@ -10,8 +10,8 @@ import pytest
 from azure.storage.blob import ContentSettings
 
 from shared.clients import Clients
-from shared.settings import RETENTION_RECORDS
-from shared.tombstones import tombstone_name
+from shared.purged import pointer_name
+from shared.settings import RETENTION_STATE
 from tests.component.dicom_service.support import running
 from tests.component.runs import Place, other, place_at
 from tests.dicom_samples import Sample
@@ -74,7 +74,7 @@ async def test_uids_behind_large_values(place: Place, values: int) -> None:
 async def test_a_purged_study_whose_uid_lies_behind_large_values(place: Place, values: int) -> None:
     """It does not come back, be it that only the service can tell which study it is."""
     sample, name = behind_large_values(values), f"{values} purged.dcm"
-    tombstone = place.clients.container(RETENTION_RECORDS).get_blob_client(tombstone_name(None, sample.study))
+    tombstone = place.clients.container(RETENTION_STATE).get_blob_client(pointer_name(None, sample.study))
     await tombstone.upload_blob(b"{}")
     await place.drop(name, sample.content)
     receipt = await place.settled(name)

@@ -11,9 +11,9 @@ import pytest
 from shared import clock
 from shared.arrivals import Arrival, Door, Renamed, write_message
 from shared.clients import Clients
+from shared.purged import pointer_name
 from shared.queues import Queues
-from shared.settings import DEFAULT_INBOX, QUARANTINE, RECEIPTS, RETENTION_RECORDS
-from shared.tombstones import tombstone_name
+from shared.settings import DEFAULT_INBOX, QUARANTINE, RECEIPTS, RETENTION_STATE
 from store_on_upload.doors.arrivals import read_message
 from store_on_upload.ingest import Ingest
 from store_on_upload.sweeping.sweep import sweep
@@ -132,7 +132,7 @@ async def test_what_is_not_sent_tells_nothing_of_the_service(place: Place) -> No
     ingest, _ = process(place)
     sample = Sample()
     name = await dropped(place, sample)
-    await place.clients.container(RETENTION_RECORDS).upload_blob(tombstone_name(None, sample.study), b"{}")
+    await place.clients.container(RETENTION_STATE).upload_blob(pointer_name(None, sample.study), b"{}")
     now = 0.0
     ingest.circuit.clock = lambda: now
     ingest.circuit.failed("another file", is_outage=True)

@@ -11,7 +11,7 @@ from shared.clients import Clients
 from shared.dicomweb import Body, DICOMwebClient
 from shared.health import readiness
 from shared.health.readiness import Readiness
-from shared.settings import ACCESS_AUDIT, RETENTION_RECORDS, Audit
+from shared.settings import ACCESS_AUDIT, RETENTION_RECORDS, RETENTION_STATE, Audit
 from tests.component.dicom_service.support import Sample, running
 
 
@@ -41,6 +41,7 @@ async def test_an_app_is_ready_with_partitions_and_without(
     [
         ({"enabled_functions": ("store_on_upload",)}, "dicom-inbox"),
         ({"enabled_functions": ("purge_study",)}, RETENTION_RECORDS),
+        ({"enabled_functions": ("purge_study",)}, RETENTION_STATE),
         ({"enabled_functions": ("query_api",), "audit": Audit.REQUIRED}, ACCESS_AUDIT),
     ],
 )

@@ -15,6 +15,7 @@ from shared import clock
 from shared.arrivals import Arrival, Door
 from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient
+from shared.purged import pointer_name
 from shared.queues import ARRIVALS_POISON, BLOB_POISON, PARKED
 from shared.settings import (
     ARCHIVE,
@@ -22,10 +23,9 @@ from shared.settings import (
     QUARANTINE,
     QUARANTINE_REASONS,
     RECEIPTS,
-    RETENTION_RECORDS,
+    RETENTION_STATE,
     AfterStore,
 )
-from shared.tombstones import tombstone_name
 from store_on_upload.files.source import find_version
 from store_on_upload.ingest import Ingest
 from store_on_upload.receipts.container import read_receipt, write_if_unchanged, write_receipt
@@ -253,7 +253,7 @@ async def test_what_retention_deleted_is_no_difference(ingest: Ingest, monkeypat
     """The tombstone tells."""
     files = await populate(ingest)
     sample = files["alone.dcm"]
-    await ingest.clients.container(RETENTION_RECORDS).upload_blob(tombstone_name(None, sample.study), b"{}")
+    await ingest.clients.container(RETENTION_STATE).upload_blob(pointer_name(None, sample.study), b"{}")
     await delete_instance(ingest, sample)
     report = await later(ingest, monkeypatch)
     assert (report.differences, report.purged) == ({}, 1)

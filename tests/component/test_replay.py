@@ -16,10 +16,10 @@ from shared import clock
 from shared.arrivals import Arrival, Door, Renamed
 from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient, ResponseLost
+from shared.purged import pointer_name
 from shared.queues import ARRIVALS
-from shared.settings import ARCHIVE, QUARANTINE, QUARANTINE_REASONS, RETENTION_RECORDS, OnPurged
+from shared.settings import ARCHIVE, QUARANTINE, QUARANTINE_REASONS, RETENTION_STATE, OnPurged
 from shared.sources import Sources
-from shared.tombstones import tombstone_name
 from store_on_upload.files import disposal
 from store_on_upload.files.quarantine import delete_reason, read_reason
 from store_on_upload.ingest import Ingest
@@ -210,8 +210,8 @@ async def test_what_retention_deleted_does_not_come_back(ingest: Ingest) -> None
     """Unless ON_PURGED lets it in."""
     stored, _, _ = await a_conflict(ingest, "f.dcm")
     await delete(ingest, stored)
-    tombstones = ingest.clients.container(RETENTION_RECORDS)
-    await tombstones.upload_blob(tombstone_name(None, stored.study), b"{}")
+    tombstones = ingest.clients.container(RETENTION_STATE)
+    await tombstones.upload_blob(pointer_name(None, stored.study), b"{}")
     await again(ingest, "f.dcm")
     assert outcomes((await document_of(ingest, "f.dcm")).newest) == [CONFLICT, ("rejected", "purged")]
     assert await quarantined(ingest) == ["f.dcm"]

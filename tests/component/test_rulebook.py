@@ -285,10 +285,15 @@ async def test_restored_studies(
     await write_restored(clients, keys[0], Restored.at(now, "d1", "x"))
     await write_restored(clients, keys[1], Restored.at(now - timedelta(days=32), "d2", "x"))
     records = storage.get_container_client(RETENTION_RECORDS)
-    records.upload_blob("restored/site-a/1.3.json", json.dumps({"until": "soon"}))
-    records.upload_blob("restored/site-a/1.4.d3.tombstone.json", b"of its deletion")
+    records.upload_blob("restored/site-a/1.3/d3/an id.json", json.dumps({"until": "soon"}))
+    await write_restored(clients, keys[3], Restored.at(now - timedelta(days=99), "d4", "x"))
+    await write_restored(clients, keys[3], Restored.at(now - timedelta(days=32), "d4", "x"))
     monkeypatch.setattr(clock, "now", lambda: now)
     assert await held(clients, keys) == [("restored",), (), ("restored",), ()]
     gateway.begin(Fault(RESTORED_LISTED + 1, Moment.BEFORE, 403, times=3))
     assert await held(clients, keys) == [("restored",), ("restored",), ("restored",), ()]
+    # One call of several is enough, in whatever order they stand.
+    await write_restored(clients, keys[3], Restored.at(now - timedelta(days=1), "d3", "x"))
+    gateway.begin()
+    assert await held(clients, keys) == [("restored",), (), ("restored",), ("restored",)]
     assert await held(clients, [StudyKey("site-b", "1.1")]) == [()]

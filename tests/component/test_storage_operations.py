@@ -50,7 +50,7 @@ async def test_requests_of_the_first_of_a_study(clients: Clients, service: str) 
     watch, sample = Watch(), Sample()
     async with DICOMwebClient(f"{service}/v2") as dicom, watched(clients, watch) as storage:
         await handle_new(Ingest.over(replace(storage, dicom=dicom)), f"{sample.sop}.dcm", sample.content)
-    assert watch.requests[1:] == ["HEAD dicom-control", READ, "HEAD retention-records", RECEIPT]
+    assert watch.requests[1:] == ["HEAD dicom-control", READ, "HEAD retention-state", RECEIPT]
 
 
 async def test_requests_of_the_instances_of_a_study_that_come_at_once(clients: Clients, service: str) -> None:
@@ -63,7 +63,7 @@ async def test_requests_of_the_instances_of_a_study_that_come_at_once(clients: C
             await clients.inbox.upload_blob(f"{one.sop}.dcm", one.content)
         await asyncio.gather(*(handle(ingest, Arrival((f"{one.sop}.dcm",), Door.BLOB)) for one in samples))
     assert watch.requests.count("HEAD dicom-control") == 1
-    assert watch.requests.count("HEAD retention-records") == 1
+    assert watch.requests.count("HEAD retention-state") == 1
     assert watch.requests.count(RECEIPT) == len(samples)
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from shared.arrivals import Arrival, Door, write_message
-from shared.settings import ARCHIVE, DEFAULT_INBOX, QUARANTINE, RETENTION_RECORDS
-from shared.tombstones import tombstone_name
+from shared.purged import pointer_name
+from shared.settings import ARCHIVE, DEFAULT_INBOX, QUARANTINE, RETENTION_STATE
 from tests.component.app_process import Work
 from tests.component.drops import Drop
 from tests.component.runs import an_hour_ago
@@ -122,7 +122,7 @@ def _deferred_before(drop: Drop) -> bytes:
 
 
 def _purged_and_let_in_again(drop: Drop) -> Arrival:
-    tombstone = drop.world.storage.get_blob_client(RETENTION_RECORDS, tombstone_name(None, drop.sample.study))
+    tombstone = drop.world.storage.get_blob_client(RETENTION_STATE, pointer_name(None, drop.sample.study))
     tombstone.upload_blob(b"{}")
     drop.world.bring_to_an_end({}, _dropped(drop))
     tombstone.delete_blob()

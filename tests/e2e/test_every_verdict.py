@@ -11,7 +11,7 @@ import pytest
 
 from local.samples import with_other_pixels
 from local.stack import Stack
-from shared.tombstones import tombstone_name
+from shared.purged import pointer_name
 from tests.e2e.drop_box import DropBox, make_instance, wait_for
 from tests.e2e.service import Service
 
@@ -153,7 +153,7 @@ def test_rejected(box: DropBox, name: str) -> None:
 def test_what_retention_deleted_is_rejected(box: DropBox) -> None:
     """An instance of a study with a tombstone does not come back by being dropped again."""
     instance = make_instance()
-    tombstone = box.storage.get_blob_client("retention-records", tombstone_name(None, instance.study))
+    tombstone = box.storage.get_blob_client("retention-state", pointer_name(None, instance.study))
     tombstone.upload_blob(b"{}")
     assert outcome(box.settle("purged.dcm", instance.content)) == ("rejected", "purged")
     assert box.get(instance.path).status_code == 404

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,13 @@ import pytest
 from purge_study.executing.contents import Contents, Place, Survey
 from purge_study.executing.looking import Seen
 from purge_study.executing.reasons import FailedByItself
-from purge_study.executing.record import Ending, intent_of, new_deletion_id, tombstone_of
+from purge_study.executing.record import Ending, intent_of, tombstone_of
 from purge_study.executing.vault import Vaulted
 from purge_study.executing.warrant import Warrant
 from purge_study.ledger.row import Row, StudyKey
 from purge_study.planning.plan import Item
 from purge_study.policy.model import Policy
+from purge_study.records.writing import new_id
 from purge_study.rulebook.rulebook import Rulebook
 from shared.settings import load
 from tests.unit.test_documents import rows, table_in
@@ -38,7 +39,7 @@ def tombstone(**settings: str) -> dict[str, Any]:
     )
     vaulted = Vaulted("site-a/1.2/an id/", "ef", 5)
     intent = intent_of("an id", item, warrant, given, Seen(NOW, Row(KEY), contents), vaulted, NOW)
-    return tombstone_of(intent, Ending.DELETED, NOW, None)
+    return tombstone_of(intent, Ending.DELETED, NOW)
 
 
 def test_every_field_of_a_tombstone_is_documented() -> None:
@@ -78,10 +79,10 @@ def test_the_vault_is_kept_for_as_long_as_the_setting_says() -> None:
     assert tombstone(VAULT_DAYS="1")["restorable_until"] == "2026-03-07T03:00:00+00:00"
 
 
-def test_deletion_ids_differ() -> None:
-    """Also those of the same second."""
-    assert new_deletion_id(NOW) != new_deletion_id(NOW)
-    assert new_deletion_id(NOW).startswith("20260306T030000Z-")
+def test_ids_differ() -> None:
+    """Also those of the same second, which they tell in UTC."""
+    assert new_id(NOW) != new_id(NOW)
+    assert new_id(NOW.astimezone(timezone(timedelta(hours=14)))).startswith("20260306T030000Z-")
 
 
 def instance(

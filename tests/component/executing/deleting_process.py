@@ -21,10 +21,10 @@ from purge_study.ledger.hashing import Hasher
 from purge_study.ledger.ledger import Ledger
 from purge_study.planning.plan import Item
 from purge_study.run import Run
-from shared import clients as shared_clients
+from shared import storage
 from shared.clients import Clients
 from shared.leases import held
-from shared.settings import RETENTION_RECORDS, load
+from shared.settings import RETENTION_STATE, load
 from tests.component.app_process import _retry_at_once, open_clients
 
 LEASE = "lease.json"
@@ -45,7 +45,7 @@ def start(environment: Mapping[str, str], items: Sequence[Item], warrant: Warran
 
 def without_pauses(patch: pytest.MonkeyPatch) -> None:
     """Have nothing wait before it tries again."""
-    patch.setattr(shared_clients, "_retry", _retry_at_once)
+    patch.setattr(storage, "_retry", _retry_at_once)
     patch.setattr(AsyncRetryPolicy, "BACKOFF_MAX", 0)  # of the tables
     patch.setattr(pace, "_LONGEST_PAUSE_SECONDS", 0.0)
 
@@ -68,7 +68,7 @@ async def leased(environment: Mapping[str, str]) -> AsyncIterator[Run]:
     """Open a run that may delete."""
     settings = load(environment)
     async with open_clients(settings) as clients:
-        blob = clients.container(RETENTION_RECORDS).get_blob_client(LEASE)
+        blob = clients.container(RETENTION_STATE).get_blob_client(LEASE)
         async with held(blob) as lease:
             hasher = Hasher(settings.ledger_key or "")
             yield Run(clients, await _ledger(clients), hasher, PARTITIONS, _end(), lease)

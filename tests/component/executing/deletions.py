@@ -26,18 +26,20 @@ from purge_study.ledger.reading import read_study
 from purge_study.ledger.row import Row, StudyKey
 from purge_study.planning.plan import Item
 from purge_study.policy.policy import local_day, needed_keywords
+from purge_study.records.tombstones import TOMBSTONES
 from purge_study.rulebook.judging import judge_row
 from purge_study.rulebook.reading import read_rulebook
 from purge_study.run import Run
 from shared import clock
 from shared.dicomweb import DICOMwebError
 from shared.leases import LeaseTaken
-from shared.settings import OWN_CONTAINERS, RETENTION_POLICY, RETENTION_RECORDS, VAULT
-from shared.tombstones import tombstone_name
+from shared.purged import pointer_name
+from shared.settings import OWN_CONTAINERS, RETENTION_POLICY, RETENTION_RECORDS, RETENTION_STATE, VAULT
 from tests.component.dicom_service.support import ServiceClient, running
 from tests.component.executing.deleting_process import LEASE, delete, later, resolve, start
 from tests.dicom_samples import Sample, new_uid
 from tests.gateway import Fault, Gateway, Moment
+from tests.immutability import Immutability
 
 LEDGER_KEY = "of the tests of deletions"
 HERE, ELSEWHERE = "site-a", "site-b"
@@ -70,6 +72,7 @@ class Deletions:
         storage: the account's blobs.
         service: the DICOM service.
         gateway: through which runs reach blobs, tables and the service, in this order.
+        policy: by which the gateway refuses to change or delete records.
         direct: settings that lead past it.
         through: settings that lead through it.
         own: a run past it, without a lease, for those who look; of each test's own event loop.
@@ -78,6 +81,7 @@ class Deletions:
     storage: BlobServiceClient
     service: ServiceClient
     gateway: Gateway
+    policy: Immutability
     direct: dict[str, str]
     through: dict[str, str]
     own: Run | None = None
@@ -90,7 +94,9 @@ class Deletions:
         storage = BlobServiceClient.from_connection_string(connection_string)
         with storage, running(folder, partitions=True) as root:
             _create(storage)
-            with Gateway(parts["BlobEndpoint"], parts["TableEndpoint"], f"{root}/v2") as gateway:
+            policy = Immutability(storage)
+            targets = parts["BlobEndpoint"], parts["TableEndpoint"], f"{root}/v2"
+            with Gateway(*targets, forbids=policy.forbids) as gateway:
                 blobs, tables, dicom = gateway.urls
                 through = ";".join(
                     f"{name}={value}"
@@ -102,6 +108,7 @@ class Deletions:
                         storage,
                         service,
                         gateway,
+                        policy,
                         _settings(connection_string, f"{root}/v2"),
                         _settings(through, dicom),
                     )
@@ -121,9 +128,10 @@ class Deletions:
     def begin(self) -> None:
         """Have things as they are at first: nothing stands in the way, and no intents of other tests are open."""
         self.gateway.begin()
-        records = self.storage.get_container_client(RETENTION_RECORDS)
-        for name in records.list_blob_names(name_starts_with="intents/"):
-            records.delete_blob(name)
+        self.policy.refused.clear()
+        state = self.storage.get_container_client(RETENTION_STATE)
+        for name in state.list_blob_names(name_starts_with="intents/"):
+            state.delete_blob(name)
         with suppress(ResourceNotFoundError):
             self.storage.get_blob_client(RETENTION_POLICY, "STOP").delete_blob()
         self.write("policy.toml", POLICY)
@@ -246,7 +254,7 @@ class Deletions:
     def let_lease_end(self) -> None:
         """Do at once what a minute does: end the lease that a killed process held."""
         with suppress(ResourceNotFoundError):
-            blob = self.storage.get_blob_client(RETENTION_RECORDS, LEASE)
+            blob = self.storage.get_blob_client(RETENTION_STATE, LEASE)
             if blob.get_blob_properties().lease.state == "leased":
                 BlobLeaseClient(blob).break_lease(lease_break_period=0)
 
@@ -260,10 +268,10 @@ class Deletions:
         assert found.status_code in (200, 404)
         return found.status_code == 200
 
-    def record(self, name: str) -> dict[str, Any] | None:
-        """Return a blob of the records."""
+    def state(self, name: str) -> dict[str, Any] | None:
+        """Return what a run has left under a name."""
         try:
-            content = self.storage.get_blob_client(RETENTION_RECORDS, name).download_blob().readall()
+            content = self.storage.get_blob_client(RETENTION_STATE, name).download_blob().readall()
         except ResourceNotFoundError:
             return None
         document: dict[str, Any] = json.loads(content)
@@ -302,12 +310,23 @@ class Victim:
     @property
     def intent(self) -> dict[str, Any] | None:
         """Its open intent."""
-        return self.deletions.record(f"intents/{self.key.partition}/{self.key.uid}.json")
+        return self.deletions.state(f"intents/{self.key.partition}/{self.key.uid}.json")
 
     @property
     def tombstone(self) -> dict[str, Any] | None:
-        """Its tombstone."""
-        return self.deletions.record(tombstone_name(self.key.partition, self.key.uid))
+        """Its tombstone, the last one."""
+        return self.tombstones[-1] if self.tombstones else None
+
+    @property
+    def tombstones(self) -> list[dict[str, Any]]:
+        """All of its tombstones, the oldest first."""
+        found = self.deletions.blobs(RETENTION_RECORDS, f"{TOMBSTONES}{self.key.partition}/{self.key.uid}/")
+        return sorted(map(json.loads, found.values()), key=lambda tombstone: str(tombstone["looked_at"]))
+
+    @property
+    def pointer(self) -> dict[str, Any] | None:
+        """What keeps it out."""
+        return self.deletions.state(pointer_name(self.key.partition, self.key.uid))
 
     def vaulted(self) -> dict[str, bytes]:
         """Return all that is in the vault of it."""
@@ -321,14 +340,19 @@ class Victim:
     def check_untouched(self) -> None:
         """See that it is there, and that nothing says otherwise."""
         assert self.is_there
-        assert self.tombstone is None
+        assert (self.tombstone, self.pointer) == (None, None)
         self._check_others()
 
     def check_meanwhile(self) -> None:
-        """See what must hold at any time: what is gone has a tombstone or an intent, what is there no tombstone."""
+        """See what must hold at any time: what is gone has a tombstone or an intent, what is there no tombstone.
+
+        What keeps it out has a tombstone, and what has one an intent, until it is kept out.
+        """
         is_there, tombstone = self.is_there, self.tombstone
         assert is_there or tombstone or self.intent
         assert not (is_there and tombstone)
+        assert not tombstone or self.intent or self.pointer
+        assert not self.pointer or tombstone
         self._check_others()
 
     async def check_deleted(self) -> dict[str, Any]:
@@ -340,6 +364,7 @@ class Victim:
         row = await self.deletions.row(self.key)
         assert row is not None
         assert row.purged_at is not None
+        assert self.pointer == {name: tombstone[name] for name in ("deletion_id", "deleted_at")}
         self._check_vault(tombstone)
         self._check_others()
         return tombstone
@@ -359,7 +384,9 @@ class Victim:
         """See that the study of the same UID in another partition is where it was."""
         other = StudyKey(ELSEWHERE, self.key.uid)
         assert self.key == other or self.deletions.is_there(other)
-        assert self.key == other or self.deletions.record(tombstone_name(ELSEWHERE, other.uid)) is None
+        if self.key != other:
+            assert self.deletions.state(pointer_name(ELSEWHERE, other.uid)) is None
+            assert self.deletions.blobs(RETENTION_RECORDS, f"{TOMBSTONES}{ELSEWHERE}/{other.uid}/") == {}
 
 
 async def bring_to_an_end(deletions: Deletions, warrant: Warrant, victims: list[Victim]) -> None:
@@ -367,7 +394,7 @@ async def bring_to_an_end(deletions: Deletions, warrant: Warrant, victims: list[
     with pytest.MonkeyPatch.context() as patch:
         later(patch)
         await deletions.resolve()
-    assert deletions.blobs(RETENTION_RECORDS, "intents/") == {}
+    assert deletions.blobs(RETENTION_STATE, "intents/") == {}
     there = [victim for victim in victims if victim.is_there]
     for victim in victims:
         assert (victim in there) == (victim.tombstone is None)
@@ -428,4 +455,4 @@ def _create(storage: BlobServiceClient) -> None:
             storage.create_container(name)
     # So that each run makes the same number of requests, the first one too.
     with suppress(ResourceExistsError):
-        storage.get_blob_client(RETENTION_RECORDS, LEASE).upload_blob(b"{}")
+        storage.get_blob_client(RETENTION_STATE, LEASE).upload_blob(b"{}")

@@ -18,7 +18,8 @@ from purge_study.ledger.row import StudyKey
 from purge_study.records.restored import Restored, write_restored
 from purge_study.run import OutOfTime, Run
 from shared.dicomweb.partitions import DEFAULT_PARTITION
-from shared.settings import VAULT
+from shared.purged import pointer_name
+from shared.settings import RETENTION_STATE, VAULT
 from tests.component.executing.deleting_process import PARTITIONS, leased
 from tests.component.executing.deletions import ELSEWHERE, HERE, LONG_AGO, POLICY, Deletions, Victim, always, two_series
 from tests.dicom_samples import Sample, new_uid
@@ -52,7 +53,6 @@ async def test_deleted_copied_and_recorded(deletions: Deletions, caplog: pytest.
     assert (tombstone["plan_id"], tombstone["plan_hash"]) == (warrant.plan_id, warrant.plan_hash)
     assert (tombstone["mode"], tombstone["approved_by"]) == ("delete", "somebody")
     assert tombstone["ending"] == "deleted"
-    assert tombstone["earlier"] == []
     looked_at, deleted_at, until = (
         datetime.fromisoformat(tombstone[name]) for name in ("looked_at", "deleted_at", "restorable_until")
     )
@@ -109,7 +109,7 @@ async def test_without_a_vault(deletions: Deletions) -> None:
 
 
 async def test_deleted_a_second_time(deletions: Deletions) -> None:
-    """A study that came back and is deleted again keeps the record of its first deletion."""
+    """A study that came back and is deleted again gets another tombstone, and keeps the first one as it is."""
     victim = await deletions.due()
     await deletions.run(victim)
     first = await victim.check_deleted()
@@ -118,16 +118,17 @@ async def test_deleted_a_second_time(deletions: Deletions) -> None:
     assert await deletions.run(again) == [Outcome.DELETED]
     second = await again.check_deleted()
     assert second["deletion_id"] != first["deletion_id"]
-    assert second["earlier"] == [{name: value for name, value in first.items() if name != "earlier"}]
+    assert victim.tombstones == [first, second]
+    assert deletions.policy.refused == []
 
 
-async def test_a_tombstone_written_by_hand_is_kept(deletions: Deletions) -> None:
-    """What somebody has put in a tombstone's place is no reason to fail, and is kept."""
+async def test_a_pointer_written_by_hand(deletions: Deletions) -> None:
+    """What somebody has put there to keep a study out is no reason to fail."""
     victim = await deletions.due()
-    name = f"tombstones/{victim.key.partition}/{victim.key.uid}.json"
-    deletions.storage.get_blob_client("retention-records", name).upload_blob(b"a note")
+    name = pointer_name(victim.key.partition, victim.key.uid)
+    deletions.storage.get_blob_client(RETENTION_STATE, name).upload_blob(b"a note")
     assert await deletions.run(victim) == [Outcome.DELETED]
-    assert (await victim.check_deleted())["earlier"] == [{"text": "a note"}]
+    await victim.check_deleted()
 
 
 async def test_already_gone(deletions: Deletions, caplog: pytest.LogCaptureFixture) -> None:

@@ -74,7 +74,7 @@ def _instance(victim: Victim) -> None:
 
 
 def _put_back(victim: Victim) -> None:
-    name = f"restored/{victim.key.partition}/{victim.key.uid}.json"  # one that cannot be read holds as well
+    name = f"restored/{victim.key.partition}/{victim.key.uid}/any/any.json"  # one that cannot be read holds as well
     victim.deletions.storage.get_blob_client(RETENTION_RECORDS, name).upload_blob(b"", overwrite=True)
 
 

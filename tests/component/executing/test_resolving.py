@@ -12,10 +12,11 @@ import pytest
 from purge_study.executing import execute
 from purge_study.executing.execute import Outcome
 from purge_study.executing.reasons import Halt
-from purge_study.records.restored import tombstone_put_aside
+from purge_study.records.restored import Restored, write_restored
+from purge_study.records.tombstones import tombstone_name
 from shared import clock
 from shared.dicomweb import DICOMwebClient
-from shared.settings import RETENTION_RECORDS
+from shared.settings import RETENTION_RECORDS, RETENTION_STATE
 from tests.component.executing.deleting_process import later
 from tests.component.executing.deletions import HERE, Deletions, Victim, of_long_ago, two_series
 from tests.dicom_samples import Sample
@@ -48,7 +49,7 @@ async def test_the_deletion_may_be_on_its_way(deletions: Deletions) -> None:
 @pytest.mark.parametrize("content", ["{", "[]", "{}", '{"partition": "site-a", "study_instance_uid": "1.2.3"}'])
 async def test_an_intent_that_nobody_can_read(deletions: Deletions, content: str) -> None:
     """Something was about to be deleted, and nobody knows what: nothing else is before that is known."""
-    blob = deletions.storage.get_blob_client("retention-records", "intents/site-a/1.2.3.json")
+    blob = deletions.storage.get_blob_client(RETENTION_STATE, "intents/site-a/1.2.3.json")
     blob.upload_blob(content)
     with pytest.raises(Halt, match="intent_open"):
         await deletions.resolve()
@@ -93,6 +94,7 @@ async def test_stored_anew_meanwhile(deletions: Deletions, monkeypatch: pytest.M
     assert victim.is_there
     assert victim.intent is None
     assert victim.tombstone is not None
+    assert victim.pointer is not None
     row = await deletions.row(victim.key)
     assert row is not None
     assert row.purged_at is None
@@ -100,17 +102,48 @@ async def test_stored_anew_meanwhile(deletions: Deletions, monkeypatch: pytest.M
 
 
 async def test_put_back_meanwhile(deletions: Deletions, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A study that was put back from the vault, its tombstone aside, gets no other one."""
+    """A study that was put back from the vault is not kept out again; that it was deleted stays on record."""
     victim = await left(deletions, Moment.AFTER)
-    intent = victim.intent
-    assert intent is not None
-    aside = tombstone_put_aside(victim.key, intent["deletion_id"])
-    deletions.storage.get_blob_client(RETENTION_RECORDS, aside).upload_blob(b"{}")
+    await asked_back(victim)
     deletions.store(*victim.samples)
     later(monkeypatch)
     await deletions.resolve()
-    victim.check_untouched()
-    assert victim.intent is None
+    assert victim.is_there
+    assert victim.tombstone is not None
+    assert (victim.pointer, victim.intent) == (None, None)
+
+
+async def test_asked_for_before_the_deletion_is_recorded(deletions: Deletions) -> None:
+    """A study that is gone is kept out, though somebody has asked for it: they are told to ask again."""
+    victim = await left(deletions, Moment.AFTER)
+    await asked_back(victim)
+    await deletions.resolve()
+    await victim.check_deleted()
+
+
+async def asked_back(victim: Victim) -> None:
+    """Have somebody ask for a study whose deletion is not recorded yet."""
+    assert victim.intent is not None
+    assert victim.deletions.own is not None
+    restored = Restored.at(clock.now(), victim.intent["deletion_id"], "A. Reader")
+    await write_restored(victim.deletions.own.clients, victim.key, restored)
+
+
+async def test_something_else_in_the_place_of_its_tombstone(deletions: Deletions) -> None:
+    """Somebody else writes to the records: nothing is deleted before that is known, and the intent tells all."""
+    victim = await left(deletions, Moment.AFTER)
+    assert victim.intent is not None
+    name = tombstone_name(victim.key, victim.intent["deletion_id"])
+    blob = deletions.storage.get_blob_client(RETENTION_RECORDS, name)
+    ours = {**victim.intent, "ending": "deleted", "deleted_at": "2026-03-05T03:00:00+00:00"}
+    for content in ({"deletion_id": victim.intent["deletion_id"]}, ours | {"instances": 7}, ours | {"more": 1}, []):
+        blob.upload_blob(json.dumps(content), overwrite=True)
+        with pytest.raises(Halt, match="record_differs"):
+            await deletions.resolve()
+    assert (victim.is_there, victim.intent is None, victim.pointer) == (False, False, None)
+    blob.upload_blob(json.dumps(ours), overwrite=True)
+    await deletions.resolve()
+    assert await victim.check_deleted() == ours
 
 
 @pytest.mark.parametrize("etag", ["as it was", None])
@@ -124,7 +157,7 @@ async def test_another_instance_meanwhile(
     if etag is None:
         name = f"intents/{victim.key.partition}/{victim.key.uid}.json"
         content = json.dumps({**intent, "etag": None}).encode()
-        deletions.storage.get_blob_client(RETENTION_RECORDS, name).upload_blob(content, overwrite=True)
+        deletions.storage.get_blob_client(RETENTION_STATE, name).upload_blob(content, overwrite=True)
     deletions.store(victim.samples[0].sibling(elements=victim.samples[0].elements))
     later(monkeypatch)
     await deletions.resolve()

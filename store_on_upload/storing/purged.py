@@ -1,26 +1,28 @@
-"""Which studies retention has deleted: for each a tombstone, by which it does not come back."""
+"""Which studies retention has deleted: for each a pointer to its tombstone, by which it does not come back."""
 
 from __future__ import annotations
 
 from shared.clients import Clients
 from shared.kept import Kept
-from shared.settings import RETENTION_RECORDS
-from shared.tombstones import tombstone_name
+from shared.purged import pointer_name
+from shared.settings import RETENTION_STATE
 
 # The instances of a study come together: one look serves them all.
 _KEPT_SECONDS = 60.0
 _KEPT_STUDIES = 1000
 
 
-class Tombstones:
-    """Knows the tombstones, each look kept for a minute, and shared by the instances that come meanwhile."""
+class PurgedStudies:
+    """Knows the pointers, each look kept for a minute, and shared by the instances that come meanwhile."""
 
     def __init__(self, clients: Clients) -> None:
-        self._container = clients.container(RETENTION_RECORDS)
+        self._container = clients.container(RETENTION_STATE)
         self._known: dict[str, Kept[bool]] = {}
 
     async def has(self, partition: str | None, study_instance_uid: str, *, look_again: bool = False) -> bool:
-        """Say whether retention has deleted a study.
+        """Say whether retention has deleted a study, and nobody has put it back.
+
+        What the pointer holds is no matter: it is there, or it is not.
 
         Args:
             partition: of the study.
@@ -30,7 +32,7 @@ class Tombstones:
         Raises:
             AzureError: it cannot be told.
         """
-        name = tombstone_name(partition, study_instance_uid)
+        name = pointer_name(partition, study_instance_uid)
         if look_again or name not in self._known:
             self._known.pop(name, None)
             self._known[name] = Kept(_KEPT_SECONDS)

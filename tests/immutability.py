@@ -1,0 +1,54 @@
+"""Azure's policy of immutability on the containers of records, which Azurite has not: a gateway refuses by it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from azure.storage.blob import BlobServiceClient
+
+from shared.settings import ACCESS_AUDIT, RETENTION_RECORDS
+from tests.gateway import Gateway, Step
+
+REFUSAL = "BlobImmutableDueToPolicy"
+_CONTAINERS = frozenset({RETENTION_RECORDS, ACCESS_AUDIT})
+
+
+@dataclass
+class Immutability:
+    """A container-level policy that allows protected append writes: what is written once stays as it is.
+
+    Stricter than Azure's in one thing: a lease may not be taken either, for nothing here is to need one.
+
+    Args:
+        storage: the account, by a way past the gateway.
+        refused: what was, by method, container and what it was about.
+    """
+
+    storage: BlobServiceClient
+    refused: list[str] = field(default_factory=list)
+
+    def forbids(self, step: Step) -> str | None:
+        """Return the code by which a request is refused; None where it may pass."""
+        address = urlsplit(step.path)
+        _, _, container, *folders = address.path.split("/")
+        about = parse_qs(address.query).get("comp", [""])[0]
+        if container not in _CONTAINERS or not folders or step.method in ("GET", "HEAD") or about == "appendblock":
+            return None
+        if not self.storage.get_blob_client(container, unquote("/".join(folders))).exists():
+            return None
+        self.refused.append(f"{step.method} {container} {about}".strip())
+        return REFUSAL
+
+
+@contextmanager
+def immutable(connection_string: str) -> Iterator[tuple[str, Immutability]]:
+    """Yield the connection string of an account's blobs under the policy, and the policy."""
+    parts = dict(part.split("=", 1) for part in connection_string.split(";") if part)
+    with BlobServiceClient.from_connection_string(connection_string) as storage:
+        policy = Immutability(storage)
+        with Gateway(parts["BlobEndpoint"], forbids=policy.forbids) as gateway:
+            parts["BlobEndpoint"] = gateway.urls[0]
+            yield ";".join(f"{name}={value}" for name, value in parts.items()), policy
