@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from azure.storage.blob.aio import BlobServiceClient
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -26,6 +27,7 @@ from shared.dicomweb import DICOMwebClient
 from shared.settings import OWN_CONTAINERS, load
 from tests.component.lookups import served
 from tests.conftest import APPROVAL_KEY
+from tests.immutability import immutable
 from tests.purged import Purged
 
 _WORK = {
@@ -43,18 +45,20 @@ class Asked:
     """What a test works with.
 
     Args:
-        clients: of the app.
+        clients: of the app, whose records are immutable.
+        storage: the same blobs, all of which can be changed.
         http: asks the app.
         log: the app's own lines.
     """
 
     clients: Clients
+    storage: BlobServiceClient
     http: httpx.AsyncClient
     log: pytest.LogCaptureFixture
 
     async def put(self, container: str, name: str, content: bytes) -> None:
         """Write a blob."""
-        await self.clients.container(container).get_blob_client(name).upload_blob(content, overwrite=True)
+        await self.storage.get_blob_client(container, name).upload_blob(content, overwrite=True)
 
     async def has(self, container: str, name: str) -> bool:
         """Say whether there is such a blob."""
@@ -89,15 +93,24 @@ async def asking(
     """Serve the routes over a storage account and a DICOM service."""
     log.set_level(logging.INFO, "dicom_dropbox")
     given = {"DICOM_SERVICE_URL": f"{service}/v2", "DICOM_STORAGE": azurite, "APPROVAL_KEY": APPROVAL_KEY}
-    loaded = load({**given, "LEDGER_KEY": "the ledger's key, of tests", **settings})
-    async with aclosing(Clients.over(loaded, DICOMwebClient(loaded.dicom_service_url))) as clients:
-        for name in (loaded.dicom_inbox_container, *OWN_CONTAINERS):
-            if not await clients.container(name).exists():
-                await clients.container(name).create_container()
-        monkeypatch.setattr(shared.clients, "_clients", clients)
-        routes = [Route(path, _endpoint(work), methods=["GET", "POST"]) for path, work in _WORK.items()]
-        async with served(routes) as url, httpx.AsyncClient(base_url=url, timeout=20, trust_env=False) as http:
-            yield Asked(clients, http, log)
+    with immutable(azurite) as (records, policy):
+        loaded = load({**given, "RECORDS_STORAGE": records, "LEDGER_KEY": "the ledger's key, of tests", **settings})
+        async with (
+            BlobServiceClient.from_connection_string(azurite) as storage,
+            aclosing(Clients.over(loaded, DICOMwebClient(loaded.dicom_service_url))) as clients,
+        ):
+            await _create_containers(clients)
+            monkeypatch.setattr(shared.clients, "_clients", clients)
+            routes = [Route(path, _endpoint(work), methods=["GET", "POST"]) for path, work in _WORK.items()]
+            async with served(routes) as url, httpx.AsyncClient(base_url=url, timeout=20, trust_env=False) as http:
+                yield Asked(clients, storage, http, log)
+        assert set(policy.refused) <= {"PUT retention-records"}  # a second approval of a plan
+
+
+async def _create_containers(clients: Clients) -> None:
+    for name in (clients.settings.dicom_inbox_container, *OWN_CONTAINERS):
+        if not await clients.container(name).exists():
+            await clients.container(name).create_container()
 
 
 def _endpoint(work: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:

@@ -27,9 +27,9 @@ from purge_study.records.restored import (
     Restored,
     holds_of_restore,
     read_restored,
-    tombstone_put_aside,
     write_restored,
 )
+from purge_study.records.tombstones import read_tombstone_of
 from purge_study.records.vaulted import manifest_name
 from purge_study.requests import restoring
 from purge_study.rulebook.rulebook import Rulebook
@@ -39,7 +39,7 @@ from shared.arrivals import Arrival, Door, name_of_restored
 from shared.dicomweb import Body
 from shared.dicomweb.partitions import DEFAULT_PARTITION
 from shared.queues import ARRIVALS, Queues
-from shared.settings import RETENTION_RECORDS, VAULT
+from shared.settings import RETENTION_RECORDS, RETENTION_STATE, VAULT
 from store_on_upload.ingest import Ingest
 from store_on_upload.receipts.container import read_receipt
 from store_on_upload.receipts.receipt import Disposition
@@ -113,7 +113,7 @@ async def test_a_study_comes_back(asked: Asked, ingest: Ingest) -> None:
     """With the same bytes; it is held, its tombstone stays as history, and inbox, receipts and service add up."""
     purged = await purge(asked, ingest, 3)
     # This process knows the tombstone, and for a minute would not look again.
-    assert await ingest.tombstones.has(None, purged.key.uid, look_again=True)
+    assert await ingest.purged.has(None, purged.key.uid, look_again=True)
     response = await asked.restore(purged)
     prefix = name_of_restored(f"{purged.partition}/{purged.key.uid}/{purged.deletion_id}/")
     until = (datetime.now(UTC) + timedelta(hours=14)).date() + timedelta(days=HELD_DAYS)
@@ -138,11 +138,8 @@ async def test_a_study_comes_back(asked: Asked, ingest: Ingest) -> None:
         assert await asked.has(VAULT, purged.name_of(sample))
     assert await holds_of_restore(asked.clients, purged.key, until) == (RESTORED,)
     assert await holds_of_restore(asked.clients, purged.key, until + timedelta(days=1)) == ()
-    assert not await asked.has(RETENTION_RECORDS, purged.tombstone_name)
-    aside = asked.clients.container(RETENTION_RECORDS).get_blob_client(
-        tombstone_put_aside(purged.key, purged.deletion_id)
-    )
-    assert json.loads(await (await aside.download_blob()).readall()) == purged.tombstone()
+    assert not await asked.has(RETENTION_STATE, purged.pointer_name)
+    assert await read_tombstone_of(asked.clients, purged.key, purged.deletion_id) == purged.tombstone()
     report = await reconcile(asked.clients, grace_seconds=0)
     assert (dict(report.differences), report.pending, report.purged) == ({}, 0, 0)
 
@@ -169,7 +166,7 @@ async def test_what_was_deleted_after_a_restore_comes_back_again(asked: Asked, i
         await ingest.clients.dicom.delete_study(study_instance_uid=sample.study)
 
 
-@pytest.mark.parametrize("step", ["write_restored", "_put_tombstone_aside", "_send"])
+@pytest.mark.parametrize("step", ["write_restored", "_check_no_intent", "remove_pointer", "_send"])
 async def test_a_call_that_was_cut_off_is_finished_by_another(
     asked: Asked, ingest: Ingest, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
@@ -178,11 +175,13 @@ async def test_a_call_that_was_cut_off_is_finished_by_another(
     with monkeypatch.context() as patch:
         patch.setattr(restoring, step, _fails)
         assert refusal(await asked.restore(purged)) == (503, "storage-failed")
-    has_tombstone = await asked.has(RETENTION_RECORDS, purged.tombstone_name)
-    assert has_tombstone or await read_restored(asked.clients, purged.key) is not None
+    is_held = await read_restored(asked.clients, purged.key) is not None
+    assert is_held == (step != "write_restored")
+    assert is_held or await asked.has(RETENTION_STATE, purged.pointer_name)
     assert (await asked.restore(purged)).status_code == 202
     assert await run_messages(ingest) == 2
-    assert await asked.has(RETENTION_RECORDS, tombstone_put_aside(purged.key, purged.deletion_id))
+    assert await asked.has(RETENTION_RECORDS, purged.tombstone_name)
+    assert not await asked.has(RETENTION_STATE, purged.pointer_name)
 
 
 async def _fails(*_: object) -> None:
@@ -276,7 +275,7 @@ async def test_a_study_that_was_not_deleted(asked: Asked, ingest: Ingest) -> Non
     purged = Purged.of([Sample()])
     assert refusal(await asked.restore(purged)) == (404, "not-in-vault")
     await asked.leave(purged)
-    await asked.clients.container(RETENTION_RECORDS).delete_blob(purged.tombstone_name)
+    await asked.clients.container(RETENTION_STATE).delete_blob(purged.pointer_name)
     assert refusal(await asked.restore(purged)) == (404, "not-in-vault")
     assert await run_messages(ingest) == 0
 
@@ -291,7 +290,7 @@ async def test_a_study_without_a_copy(asked: Asked, ingest: Ingest) -> None:
             await asked.clients.container(VAULT).delete_blob(name)
     for purged in (bare, expired):
         assert refusal(await asked.restore(purged)) == (404, "not-in-vault")
-        assert await asked.has(RETENTION_RECORDS, purged.tombstone_name)
+        assert await asked.has(RETENTION_STATE, purged.pointer_name)
 
 
 def _other_manifest(purged: Purged) -> bytes:
@@ -304,11 +303,11 @@ def _no_manifest(purged: Purged) -> bytes:
 
 @pytest.mark.parametrize("content", [_other_manifest, _no_manifest, lambda purged: b""])
 async def test_another_manifest_is_refused(asked: Asked, ingest: Ingest, content: Callable[[Purged], bytes]) -> None:
-    """Than the one whose hash the tombstone has: nothing is sent, and the tombstone stays."""
+    """Than the one whose hash the tombstone has: nothing is sent, and the study stays out."""
     purged = await purge(asked, ingest)
     await asked.put(VAULT, manifest_name(purged.key, purged.deletion_id), content(purged))
     assert refusal(await asked.restore(purged)) == (409, "vault-incomplete")
-    assert await asked.has(RETENTION_RECORDS, purged.tombstone_name)
+    assert await asked.has(RETENTION_STATE, purged.pointer_name)
     assert await run_messages(ingest) == 0
 
 
@@ -322,18 +321,18 @@ async def test_an_instance_that_is_missing(asked: Asked, ingest: Ingest, content
     else:
         await asked.put(VAULT, name, content)
     assert refusal(await asked.restore(purged)) == (409, "vault-incomplete")
-    assert await asked.has(RETENTION_RECORDS, purged.tombstone_name)
+    assert await asked.has(RETENTION_STATE, purged.pointer_name)
 
 
 async def test_a_deletion_that_is_not_finished(asked: Asked, ingest: Ingest) -> None:
     """Its run has an intent open, and would delete, or write a tombstone: it is waited for, and the study held."""
     purged = await purge(asked, ingest)
     intent = f"intents/{purged.partition}/{purged.key.uid}.json"
-    await asked.put(RETENTION_RECORDS, intent, b"{}")
+    await asked.put(RETENTION_STATE, intent, b"{}")
     assert refusal(await asked.restore(purged)) == (409, "deletion-unfinished")
-    assert await asked.has(RETENTION_RECORDS, purged.tombstone_name)
+    assert await asked.has(RETENTION_STATE, purged.pointer_name)
     assert await holds_of_restore(asked.clients, purged.key, clock.now().date()) == (RESTORED,)
-    await asked.clients.container(RETENTION_RECORDS).delete_blob(intent)
+    await asked.clients.container(RETENTION_STATE).delete_blob(intent)
     assert (await asked.restore(purged)).status_code == 202
 
 
@@ -362,15 +361,33 @@ async def test_of_a_deletion_and_a_restore_one_sees_the_other(asked: Asked, inge
     with pytest.raises(Changed, match="hold"):
         await execute._carry_out(run, key, Warrant(rules, "a plan", "5e"), seen, intent)
     assert await stored(ingest, sample) == sample.content
-    assert not await asked.has(RETENTION_RECORDS, f"intents/{key.partition}/{key.uid}.json")
+    assert not await asked.has(RETENTION_STATE, f"intents/{key.partition}/{key.uid}.json")
 
 
 async def test_records_that_somebody_else_has_written(asked: Asked, ingest: Ingest) -> None:
-    """They are told of, and left as they are."""
+    """They are told of, and left as they are; so is a pointer that leads nowhere."""
     purged = await purge(asked, ingest)
     for content in (b"{", b"[]", b'{"vault": {"folder": "a/"}, "deletion_id": "1"}'):
         await asked.put(RETENTION_RECORDS, purged.tombstone_name, content)
         assert refusal(await asked.restore(purged)) == (500, "record-unreadable")
+    for content in (b"{", b"[]", b"{}", b'{"deletion_id": 1}', b'{"deletion_id": "another"}'):
+        await asked.put(RETENTION_STATE, purged.pointer_name, content)
+        assert refusal(await asked.restore(purged)) == (500, "record-unreadable")
+        assert await asked.has(RETENTION_STATE, purged.pointer_name)
+
+
+async def test_deleted_anew_while_it_is_put_back(asked: Asked, ingest: Ingest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pointer of another deletion stays where it is, and so does what it keeps out."""
+    purged = await purge(asked, ingest)
+    anew = json.dumps(purged.pointer() | {"deletion_id": "another"}).encode()
+
+    async def delete_anew(*_: object) -> None:
+        await asked.put(RETENTION_STATE, purged.pointer_name, anew)
+
+    monkeypatch.setattr(restoring, "_check_no_intent", delete_anew)
+    assert refusal(await asked.restore(purged)) == (409, "deletion-unfinished")
+    assert await asked.has(RETENTION_STATE, purged.pointer_name)
+    assert await run_messages(ingest) == 0
 
 
 async def test_a_partition_that_may_not_be_seen(

@@ -24,9 +24,10 @@ from purge_study.run import Run
 from shared import clock
 from shared.clients import Clients
 from shared.dicomweb import Busy, DICOMwebClient, DICOMwebError, InvalidResponse, ResponseLost, StatusError
-from shared.settings import OWN_CONTAINERS, RETENTION_POLICY, RETENTION_RECORDS, load
+from shared.settings import OWN_CONTAINERS, RETENTION_POLICY, RETENTION_RECORDS, RETENTION_STATE, load
 from tests.component.archive import Archive, archive_in, out_of_time, sample_of
 from tests.component.executing.deleting_process import without_pauses
+from tests.immutability import immutable
 
 POLICY = """
 [policy]
@@ -47,11 +48,12 @@ class Nights:
 
     archive: Archive
     blobs: BlobServiceClient
+    records: str
     settings: dict[str, str] = field(default_factory=lambda: {"LEDGER_KEY": token_hex(), "PURGE_MODE": "delete"})
 
     def clear(self) -> None:
         """Take away all that retention has, but the vault."""
-        for container in map(self.blobs.get_container_client, (RETENTION_POLICY, RETENTION_RECORDS)):
+        for container in map(self.blobs.get_container_client, (RETENTION_POLICY, RETENTION_RECORDS, RETENTION_STATE)):
             for blob in container.list_blob_names():
                 container.delete_blob(blob)
 
@@ -72,6 +74,7 @@ class Nights:
             {
                 "DICOM_SERVICE_URL": f"{self.archive.service.root}/v2",
                 "DICOM_STORAGE": self.archive.storage,
+                "RECORDS_STORAGE": self.records,
                 **self.settings,
                 **settings,
             }
@@ -91,14 +94,16 @@ def nights(azurite: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     with (
         archive_in(tmp_path, azurite, monkeypatch) as archive,
         BlobServiceClient.from_connection_string(azurite) as blobs,
+        immutable(azurite) as (records, policy),
     ):
         for name in OWN_CONTAINERS:
             with suppress(ResourceExistsError):
                 blobs.create_container(name)
-        nights = Nights(archive, blobs)
+        nights = Nights(archive, blobs, records)
         nights.clear()
         nights.write("policy.toml", POLICY)
         yield nights
+        assert policy.refused == []
         nights.clear()
 
 
@@ -274,7 +279,7 @@ async def test_one_whose_deletion_nobody_can_tell(nights: Nights, monkeypatch: p
     nights.archive.wait(days=6 * 365)
     await nights.night()
     assert not nights.has(other)
-    assert nights.blobs.get_blob_client(RETENTION_RECORDS, intent_name(key)).exists()
+    assert nights.blobs.get_blob_client(RETENTION_STATE, intent_name(key)).exists()
 
 
 async def test_the_table_is_deleted(nights: Nights) -> None:

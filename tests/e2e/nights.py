@@ -11,7 +11,7 @@ from typing import Any
 from azure.core.exceptions import ResourceNotFoundError
 
 from local.stack import Stack
-from shared.settings import RETENTION_POLICY, RETENTION_RECORDS, VAULT
+from shared.settings import RETENTION_POLICY, RETENTION_RECORDS, RETENTION_STATE, VAULT
 from tests.e2e.drop_box import DropBox, Instance, make_instance, wait_for
 from tests.e2e.service import Service
 
@@ -116,10 +116,22 @@ class Nights:
         """Return a blob of the records."""
         return self.box.storage.get_blob_client(RETENTION_RECORDS, name).download_blob().readall()
 
+    def state(self, name: str) -> bytes:
+        """Return a blob of what retention remembers."""
+        return self.box.storage.get_blob_client(RETENTION_STATE, name).download_blob().readall()
+
     def tombstones(self) -> dict[str, dict[str, Any]]:
-        """Return all tombstones, by study."""
-        names = self._names(RETENTION_RECORDS, "tombstones/")
-        return {name.rpartition("/")[2].removesuffix(".json"): json.loads(self.records(name)) for name in names}
+        """Return the tombstones of the studies that are purged, by study: each of them is kept out by its pointer."""
+        tombstones = [json.loads(self.records(name)) for name in self._names(RETENTION_RECORDS, "tombstones/")]
+        pointers = {name.rpartition("/")[2]: json.loads(self.state(name)) for name in self.pointers()}
+        found = {tombstone["study_instance_uid"]: tombstone for tombstone in tombstones}
+        assert {f"{study}.json" for study in found} == pointers.keys()
+        assert all(pointers[f"{study}.json"]["deletion_id"] == one["deletion_id"] for study, one in found.items())
+        return found
+
+    def pointers(self) -> list[str]:
+        """Return the names of the pointers that keep studies out."""
+        return self._names(RETENTION_STATE, "purged/")
 
     def copies(self, study: str) -> list[str]:
         """Return the names of the files of a study in the vault."""

@@ -8,13 +8,16 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from azure.storage.blob import BlobServiceClient
+
 from local.azurite import ACCOUNT, Azurite
 from local.stack import Ports, Stack
-from shared.settings import RETENTION_RECORDS
+from shared.settings import RETENTION_STATE
 from tests.component.drops import through
 from tests.e2e.drop_box import make_instance
 from tests.e2e.nights import Night, Nights
 from tests.gateway import Fault, Gateway, Moment
+from tests.immutability import Immutability
 
 DUE = datetime(2038, 1, 2, 3, tzinfo=UTC)
 HOLDS, SEEN = "holds/litigation.csv", "anchors/last_seen.csv"
@@ -136,7 +139,7 @@ class RoughNights(Nights):
 
     def intents(self) -> list[str]:
         """Return the names of the intents that are open."""
-        container = self.box.storage.get_container_client(RETENTION_RECORDS)
+        container = self.box.storage.get_container_client(RETENTION_STATE)
         return list(container.list_blob_names(name_starts_with="intents/"))
 
 
@@ -146,7 +149,8 @@ def rough_nights(folder: Path) -> Iterator[RoughNights]:
     ports = Ports().chosen()
     account, dicom = f"http://127.0.0.1:{ports.azurite}/{ACCOUNT}", f"http://127.0.0.1:{ports.dicom}/v2"
     azurite = Azurite(folder, first_port=ports.azurite)
-    with Gateway(account, dicom) as ways:
+    policy = Immutability(BlobServiceClient.from_connection_string(azurite.connection_string))
+    with policy.storage, Gateway(account, dicom, forbids=policy.forbids) as ways:
         settings = {
             "PURGE_MODE": "delete",
             "FEED_LAG_SECONDS": "0",
@@ -155,3 +159,4 @@ def rough_nights(folder: Path) -> Iterator[RoughNights]:
         }
         with Stack(folder, ports=ports, auth=True, poll_seconds=0.25, settings=settings) as stack:
             yield RoughNights(stack, ways)
+    assert policy.refused == []

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared.settings import RETENTION_POLICY, RETENTION_RECORDS
+from shared.settings import RETENTION_POLICY, RETENTION_RECORDS, RETENTION_STATE
 from tests.e2e.rough_nights import HOLDS, POLICY, SEEN, RoughNights, rough_nights
 
 # So long after a change the ledger looks at it a second time.
@@ -97,14 +97,14 @@ def test_a_hold_on_what_retention_has_deleted(nights: RoughNights) -> None:
 def test_a_memory_that_is_half_written(nights: RoughNights, memory: str, reason: str) -> None:
     """Nothing is compared with what cannot be read, nor is that overwritten; without it the next run is a report."""
     study = nights.fall_due()
-    container = nights.box.storage.get_container_client(RETENTION_RECORDS)
+    container = nights.box.storage.get_container_client(RETENTION_STATE)
     [name] = container.list_blob_names(name_starts_with=f"memory/{memory}")
-    spoilt = nights.records(name)[:-20]
+    spoilt = nights.state(name)[:-20]
     container.upload_blob(name, spoilt, overwrite=True)
     for _ in range(2):
         night = nights.in_vain()
         assert (night.refusals, night.due) == (("memory_unreadable",), [study])
-    assert nights.records(name) == spoilt
+    assert nights.state(name) == spoilt
     container.delete_blob(name)
     assert nights.in_vain().event["reason"] == reason
     nights.goes(study)
@@ -114,7 +114,7 @@ def test_the_last_plan_is_another_one(nights: RoughNights) -> None:
     """Where somebody has changed it, nobody knows what is newly due."""
     study = nights.fall_due()
     container = nights.box.storage.get_container_client(RETENTION_RECORDS)
-    last = json.loads(nights.records("memory/nights.json"))["accepted"]["plan_id"]
+    last = json.loads(nights.state("memory/nights.json"))["accepted"]["plan_id"]
     name = f"plans/{last}.jsonl"
     was = nights.records(name)
     container.upload_blob(name, was + b"\n", overwrite=True)

@@ -10,16 +10,17 @@ import pytest
 from azure.storage.blob import BlobLeaseClient
 
 from shared.dicomweb.partitions import DEFAULT_PARTITION
-from shared.settings import RETENTION_RECORDS, VAULT
+from shared.settings import RETENTION_RECORDS, RETENTION_STATE, VAULT
 from tests.e2e.drop_box import wait_for
 from tests.e2e.rough_nights import RoughNights, rough_nights
 
-PLANNED = ("PUT", "/retention-records/memory/nights.json")  # a night's last step before the first deletion
+PLANNED = ("PUT", "/retention-state/memory/nights.json")  # a night's last step before the first deletion
 COPYING = ("PUT", "/dicom-vault/")
 READING_BACK = ("GET", "/dicom-vault/")
 COUNTING = ("GET", "/dicom-vault?")
-INTENDING = ("PUT", "/retention-records/intents/")
+INTENDING = ("PUT", "/retention-state/intents/")
 RECORDING = ("PUT", "/retention-records/tombstones/")
+KEEPING_OUT = ("PUT", "/retention-state/purged/")
 DELETING = ("DELETE", "/studies/")
 Act = Callable[[RoughNights, str], object]
 
@@ -47,19 +48,20 @@ def test_a_vault_or_records_that_give_way(nights: RoughNights, method: str, path
     nights.goes(*studies)
 
 
-def test_a_tombstone_that_cannot_be_written(nights: RoughNights) -> None:
-    """The intent stands in for it, and nothing else is deleted; the next night writes it."""
+@pytest.mark.parametrize(("step", "ending"), [(RECORDING, "found_gone"), (KEEPING_OUT, "deleted")])
+def test_a_deletion_that_cannot_be_recorded(nights: RoughNights, step: tuple[str, str], ending: str) -> None:
+    """The intent stands in for tombstone and pointer, and nothing else is deleted; the next night writes them."""
     studies = {nights.fall_due(), nights.fall_due()}
     before = nights.studies()
-    nights.answer(403, RECORDING[1], RECORDING[0])
+    nights.answer(403, step[1], step[0])
     assert nights.night().told == (("retention_halted", "storage_failed"),)
     [gone] = before - nights.studies()
-    assert gone not in nights.tombstones()
+    assert not [name for name in nights.pointers() if gone in name]
     assert len(nights.intents()) == 1
     nights.mend()
     [left] = studies - {gone}
     assert nights.goes(left).told == (("study_purged", "found_gone"), ("study_purged", "deleted"))
-    assert nights.tombstones()[gone]["ending"] == "found_gone"
+    assert nights.tombstones()[gone]["ending"] == ending
 
 
 def test_a_stop_in_the_middle(nights: RoughNights) -> None:
@@ -82,7 +84,7 @@ def test_a_hold_in_the_middle(nights: RoughNights) -> None:
 def test_a_lease_that_is_lost(nights: RoughNights) -> None:
     """A run that is not the only one any more deletes nothing."""
     study = nights.fall_due()
-    lease = BlobLeaseClient(nights.box.storage.get_blob_client(RETENTION_RECORDS, "lease.json"))
+    lease = BlobLeaseClient(nights.box.storage.get_blob_client(RETENTION_STATE, "lease.json"))
 
     def take() -> None:
         lease.break_lease(lease_break_period=0)
@@ -141,7 +143,7 @@ def test_an_intent_that_cannot_be_read(nights: RoughNights) -> None:
     """Nobody knows what it was about; nothing is deleted until somebody has looked."""
     study = nights.fall_due()
     name = f"intents/{DEFAULT_PARTITION}/{study}.json"
-    blob = nights.box.storage.get_blob_client(RETENTION_RECORDS, name)
+    blob = nights.box.storage.get_blob_client(RETENTION_STATE, name)
     nights.meanwhile(*COPYING, lambda: blob.upload_blob(b'{"deletion_id": "another"}'))
     assert nights.in_vain().told == (("purge_failed", "intent_open"),)
     assert nights.in_vain().told == (("retention_halted", "intent_open"),)
@@ -182,7 +184,7 @@ def test_a_study_that_fails_alone(nights: RoughNights, step: tuple[str, str], ac
 
 def _put_back(nights: RoughNights, study: str) -> None:
     record = {"deletion_id": "1", "requested_by": "somebody", "restored_at": "2038-01-02T03:00:00+00:00"}
-    blob = nights.box.storage.get_blob_client(RETENTION_RECORDS, f"restored/{DEFAULT_PARTITION}/{study}.json")
+    blob = nights.box.storage.get_blob_client(RETENTION_RECORDS, f"restored/{DEFAULT_PARTITION}/{study}/1/2.json")
     blob.upload_blob(json.dumps(record | {"until": "2038-02-01"}))
 
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from local.stack import Stack
-from shared.settings import RETENTION_RECORDS
+from shared.settings import RETENTION_RECORDS, RETENTION_STATE
 from tests.conftest import APPROVAL_KEY
 from tests.e2e.nights import Night, Nights
 
@@ -69,7 +69,7 @@ def changed_approval(nights: Nights, night: Night) -> Iterator[None]:
 def remember_nights(nights: Nights, number: int, deleted: int) -> None:
     """Have the memory say that a few studies were deleted on each of some nights before."""
     name = "memory/nights.json"
-    memory = json.loads(nights.records(name))
+    memory = json.loads(nights.state(name))
     first = DUE.date() - timedelta(days=number)
     memory["nights"] = [
         {
@@ -82,7 +82,7 @@ def remember_nights(nights: Nights, number: int, deleted: int) -> None:
         }
         for night in range(number)
     ] + memory["nights"]
-    blob = nights.box.storage.get_blob_client(RETENTION_RECORDS, name)
+    blob = nights.box.storage.get_blob_client(RETENTION_STATE, name)
     blob.upload_blob(json.dumps(memory), overwrite=True)
 
 

@@ -11,7 +11,6 @@ import pytest
 
 from local.stack import Stack
 from purge_study.planning.plan import plan_id
-from purge_study.records.restored import tombstone_put_aside
 from tests.conftest import APPROVAL_KEY
 from tests.e2e.drop_box import DropBox, make_instance, wait_for
 from tests.e2e.service import Service
@@ -79,8 +78,8 @@ def test_a_study_comes_back(box: DropBox) -> None:
             headers={"accept": 'application/dicom; transfer-syntax="*"'},
         )
         assert stored.content == instance.content
-    assert box.blob("retention-records", back.tombstone_name) is None
-    assert box.blob("retention-records", tombstone_put_aside(back.key, back.deletion_id))
+    assert box.blob("retention-state", back.pointer_name) is None
+    assert box.blob("retention-records", back.tombstone_name)
     assert not box.adds_up().purged
 
 

@@ -13,7 +13,7 @@ from azure.core.exceptions import AzureError
 from purge_study.executing.execute import Outcome
 from purge_study.executing.reasons import Halt
 from shared.leases import LeaseTaken
-from shared.settings import RETENTION_RECORDS
+from shared.settings import RETENTION_RECORDS, RETENTION_STATE
 from tests.component.executing.deletions import ALL, HERE, POLICY, SERVICE, Deletions, Victim, bring_to_an_end
 from tests.gateway import Fault, Moment
 
@@ -156,6 +156,19 @@ async def test_carried_out_and_not_told(deletions: Deletions, status: int | None
     lost = Fault(deletion, Moment.AFTER, status=status)
     assert await deletions.run(victim, warrant=warrant, fault=lost) == [Outcome.DELETED]
     assert (await victim.check_deleted())["ending"] == "deleted"
+
+
+@pytest.mark.parametrize("container", [RETENTION_RECORDS, RETENTION_STATE])
+async def test_recorded_and_not_told(deletions: Deletions, container: str) -> None:
+    """A tombstone, or what leads to it, whose answer is lost: what stands there is ours, and the run goes on."""
+    warrant = await deletions.warrant()
+    deletion = await deletions.number_of_deletion(warrant)
+    steps = deletions.gateway.steps[deletion:]
+    number = next(step.number for step in steps if step.method == "PUT" and f"/{container}/" in step.path)
+    victim = await deletions.due(warrant=warrant)
+    assert await deletions.run(victim, warrant=warrant, fault=Fault(number, Moment.AFTER)) == [Outcome.DELETED]
+    await victim.check_deleted()
+    assert deletions.policy.refused == ["PUT retention-records"] * (container == RETENTION_RECORDS)
 
 
 @pytest.mark.parametrize(("status", "times"), [(401, ALL), (403, ALL), (403, 1)])
