@@ -36,9 +36,9 @@ async def resolve_open_intents(run: Run) -> None:
         async for intent in open_intents(run.clients):
             await _try_to_resolve(run, intent)
     except UnreadableIntent:
-        raise _halted("intent_open") from None
+        raise _told(Halt("intent_open")) from None
     except OtherRecord:
-        raise _halted("record_differs") from None
+        raise _told(Halt("record_differs")) from None
 
 
 async def _try_to_resolve(run: Run, intent: Record) -> None:
@@ -67,7 +67,7 @@ async def _is_back(run: Run, intent: Record) -> bool:
 async def _take_back(run: Run, intent: Record) -> None:
     """Take back the intent of a study that nobody has deleted."""
     if await run.earliest_now() < intended_at(intent) + _ON_ITS_WAY:
-        raise _halted("intent_open")
+        raise _told(Halt("intent_open"))
     await run.ledger.mark({key_of(intent): None})
     await remove_intent(run.clients, intent)
     event("purge_dropped", reason="intent_open")
@@ -96,6 +96,6 @@ async def _was_deleted(run: Run, intent: Record) -> bool:
     return {(series, one) for series, ones in intent["series"].items() for one in ones} <= deleted
 
 
-def _halted(code: str) -> Halt:
-    event("retention_halted", level=logging.ERROR, reason=code)
-    return Halt(code)
+def _told(halt: Halt) -> Halt:
+    event("retention_halted", level=logging.ERROR, reason=halt.code)
+    return halt
