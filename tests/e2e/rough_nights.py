@@ -159,4 +159,4 @@ def rough_nights(folder: Path) -> Iterator[RoughNights]:
         }
         with Stack(folder, ports=ports, auth=True, poll_seconds=0.25, settings=settings) as stack:
             yield RoughNights(stack, ways)
-    assert policy.refused == []
+    assert set(policy.refused) <= {"PUT retention-records"}  # a tombstone that a killed run has written
