@@ -94,10 +94,9 @@ var access = {
       { name: 'dicom-archive', role: 'change' } // a copy that failed is removed, and made anew
       { name: 'dicom-control', role: 'keep' } // its own notes and claims; STOP is a person's
       { name: 'dicom-vault', role: 'read' } // what retention sends back from there
+      { name: 'retention-state', role: 'read' } // what was deleted is not let in again
     ]
-    recordsContainers: [
-      { name: 'retention-records', role: 'read' } // tombstones: what was deleted is not let in again
-    ]
+    recordsContainers: []
     queues: [
       { name: 'dicom-arrivals', role: 'take' }
       { name: 'dicom-arrivals-poison', role: 'take' }
@@ -139,9 +138,10 @@ var access = {
     dataContainers: [
       { name: 'retention-policy', role: 'read' }
       { name: 'dicom-vault', role: 'keep' }
+      { name: 'retention-state', role: 'change' } // intents go, and what kept out a study that is put back
     ]
     recordsContainers: [
-      { name: 'retention-records', role: 'change' } // intents and tombstones of restored studies go
+      { name: 'retention-records', role: 'keep' }
     ]
     queues: [
       { name: 'dicom-arrivals', role: 'send' } // a study that is put back goes through ingest

@@ -27,6 +27,7 @@ var containers = [
   'dicom-control'
   'dicom-vault'
   'retention-policy'
+  'retention-state'
   'event-grid-dead-letters'
 ]
 
@@ -74,6 +75,7 @@ var dropVersions = {
         'dicom-quarantine/'
         'dicom-quarantine-reasons/'
         'dicom-control/'
+        'retention-state/'
       ]
     }
     actions: {

@@ -19,6 +19,7 @@ from shared.settings import (
     RECEIPTS,
     RETENTION_POLICY,
     RETENTION_RECORDS,
+    RETENTION_STATE,
     VAULT,
 )
 
@@ -36,16 +37,13 @@ DEEDS: dict[str, dict[str, set[str]]] = {
     "store_on_upload/receipts/container.py": {"write": {RECEIPTS}},
     "store_on_upload/sweeping/progress.py": {"write": {CONTROL}},
     "query_api/auditing/access_log.py": {"append": {ACCESS_AUDIT}},
-    "purge_study/night.py": {"write": {RETENTION_RECORDS}},
-    "purge_study/planning/documents.py": {"write": {RETENTION_RECORDS}},
-    "purge_study/planning/approvals.py": {"write": {RETENTION_RECORDS}},
-    "purge_study/planning/night_memory.py": {"write": {RETENTION_RECORDS}},
-    "purge_study/lists/remembering.py": {"write": {RETENTION_RECORDS}},
-    "purge_study/records/restored.py": {"write": {RETENTION_RECORDS}},
-    "purge_study/executing/tombstone.py": {"write": {RETENTION_RECORDS}},
-    "purge_study/executing/intents.py": {"write": {RETENTION_RECORDS}, "delete": {RETENTION_RECORDS}},
+    "purge_study/night.py": {"write": {RETENTION_STATE}},
+    "purge_study/planning/night_memory.py": {"write": {RETENTION_STATE}},
+    "purge_study/lists/remembering.py": {"write": {RETENTION_STATE}},
+    "purge_study/records/writing.py": {"write": {RETENTION_RECORDS}},
+    "purge_study/records/pointers.py": {"write": {RETENTION_STATE}, "delete": {RETENTION_STATE}},
+    "purge_study/executing/intents.py": {"write": {RETENTION_STATE}, "delete": {RETENTION_STATE}},
     "purge_study/executing/vault.py": {"write": {VAULT}},
-    "purge_study/requests/restoring.py": {"write": {RETENTION_RECORDS}, "delete": {RETENTION_RECORDS}},
 }
 VERBS = {
     "write": re.compile(r"\.(?:upload_blob|start_copy_from_url|set_blob_metadata)\(|\bupload_json\(|\bheld\("),
