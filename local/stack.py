@@ -74,6 +74,7 @@ class Stack:
         app: the folder of the function app.
         auth: ask for function keys, as Azure does.
         cors: the origins whose pages may call the app; without any, there is no CORS.
+        worker: what runs the functions (`local.functions_host.workers`); None leaves it to the functions host.
         poll_seconds: how often blobs and queues are looked at; None leaves it to the functions host.
         lock_seconds: how long the messages of a killed functions host stay hidden; None leaves it to the host.
         clock_ahead_seconds: how far the app's clock alone is ahead; `set_clock` sets the DICOM service's too.
@@ -92,6 +93,7 @@ class Stack:
         app: Path = ROOT,
         auth: bool = False,
         cors: Sequence[str] = (),
+        worker: str | None = None,
         poll_seconds: float | None = None,
         lock_seconds: float | None = None,
         clock_ahead_seconds: float | None = None,
@@ -111,6 +113,7 @@ class Stack:
         self._auth = auth
         self._host_options: dict[str, float | str | None] = {
             "--cors": ",".join(cors) or None,
+            "--worker": worker,
             "--poll-seconds": poll_seconds,
             "--lock-seconds": lock_seconds,
             "--clock-ahead-seconds": clock_ahead_seconds,

@@ -47,7 +47,8 @@ def main() -> int:
     options = _read_options()
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary)
-        with Stack(folder, auth=True, settings=SETTINGS, say=progress) as stack:
+        # Not Azure's own library, which keeps something of each request, and so would hide what the app keeps.
+        with Stack(folder, auth=True, worker="sdk", settings=SETTINGS, say=progress) as stack:
             load = Load(stack, Random(options.seed))
             samples = asyncio.run(_soak(load, Watcher(stack), 60 * options.minutes))
     progress("")
