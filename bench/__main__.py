@@ -47,16 +47,17 @@ def _measured(name: str, rivals: Rivals, until: float, *, is_quick: bool) -> Ite
 
     A path that would begin too late is left out: on a slow machine, or a busy one.
     """
-    started = time.monotonic()
+    started, was_busy = time.monotonic(), False
     if started > until:
         print(f"{name}: left out, for the time is over: --only {name}", file=sys.stderr)
         return
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(Path(folder), rivals, is_quick)
         for row in PATHS[name](bench):
+            was_busy |= bench.was_busy
             yield replace(row, busy=True, met=None) if bench.was_busy else row
     progress("")
-    print(f"{name}: {time.monotonic() - started:.0f} s{', busy' if bench.was_busy else ''}", file=sys.stderr)
+    print(f"{name}: {time.monotonic() - started:.0f} s{', busy' if was_busy else ''}", file=sys.stderr)
 
 
 if __name__ == "__main__":

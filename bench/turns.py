@@ -25,7 +25,7 @@ class Bench:
         folder: for what it writes, its own and empty.
         rivals: the programs that are not ours.
         is_quick: whether figures may be rough.
-        was_busy: whether other programs used the machine since this was last set to False.
+        was_busy: whether other programs used the machine just before or after what was measured last.
     """
 
     folder: Path
@@ -48,7 +48,7 @@ class Bench:
         """
         found: dict[str, list[T]] = {name: [] for name in sides}
         names = list(sides)
-        self._wait_for_quiet()
+        self.was_busy = not self._is_quiet_in_time()
         rounds = self.either(_ROUNDS, _QUICK_ROUNDS)
         for number in range(rounds):
             for name in names[number % len(names) :] + names[: number % len(names)]:
@@ -57,13 +57,13 @@ class Bench:
         self.was_busy |= self._busy_share() > BUSY_SHARE
         return found
 
-    def _wait_for_quiet(self) -> None:
+    def _is_quiet_in_time(self) -> bool:
         until = time.monotonic() + self.either(_LONGEST_WAIT_SECONDS, 2.0)
         while (share := self._busy_share()) > BUSY_SHARE:
             if time.monotonic() > until:
-                self.was_busy = True
-                return
+                return False
             progress(f"waiting for other programs, which use {share:.0%} of the processors")
+        return True
 
     def _busy_share(self) -> float:
         return busy_share(self.either(0.5, 0.2))
