@@ -32,6 +32,7 @@ DEPENDENCIES = (
     "azure.identity.aio",
     "aiohttp",
     "httpx",
+    "orjson",
     "pydantic",
     "pydicom",
 )
