@@ -34,9 +34,6 @@ class Handled:
     def __contains__(self, version: tuple[str, str]) -> bool:
         return version in self._done
 
-    def __len__(self) -> int:
-        return len(self._done)
-
     def add(self, name: str, etag: str) -> None:
         """Take note that a version of a blob is dealt with, and forget those that were long ago."""
         now = self._clock()
