@@ -77,7 +77,7 @@ def _draw_stores(axes: Axes, rows: Sequence[tuple[int, Mapping[str, Any]]]) -> N
     at_once = [number for number, _ in lines["ours"]]
     for (name, points), style in zip(lines.items(), (_OURS, *_OTHERS), strict=False):
         # A rival that sends one after the other was measured once, and would be as fast beside any number of ours.
-        drawn = points if len(points) > 1 else [(number, points[0][1]) for number in at_once]
+        drawn = points if len({figure for _, figure in points}) > 1 else [(number, points[0][1]) for number in at_once]
         axes.plot(*zip(*drawn, strict=True), label=name, **style)
     if at_once:
         axes.set_xscale("log", base=2)
