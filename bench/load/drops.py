@@ -23,13 +23,13 @@ from shared.queues import ARRIVALS
 from shared.settings import DEFAULT_INBOX
 
 AT_ONCE = 16
-MIB = 1024 * 1024
-_BLOCK_BYTES = 4 * MIB
+_BLOCK_BYTES = 4 * 1024 * 1024
 _LENGTH_AND_PIXELS = 4 + 64  # the end of a small instance
 _BLOCK_BLOB = {"x-ms-blob-type": "BlockBlob"}
 _EVENT_GRID = {"aeg-event-type": "Notification"}
 _POLL_SECONDS = 0.05
 _LOG_POLL_SECONDS = 0.001
+_LONGEST_ROUND_SECONDS = 600.0
 _DECIDED = b'"verdict": "stored"'
 
 
@@ -69,7 +69,11 @@ class Drops:
     log: Path
 
     async def measure(self, what: str, **round_: object) -> object:
-        """Do one of the things below."""
+        """Do one of the things below.
+
+        Raises:
+            TimeoutError: it took ten minutes, as where a file is never dealt with.
+        """
         steps: dict[str, Callable[..., Awaitable[object]]] = {
             "drop": self.drop,
             "drop_large": self.drop_large,
@@ -78,7 +82,8 @@ class Drops:
             "latencies": self.latencies,
             "stores": self.stores,
         }
-        return await steps[what](**round_)
+        async with asyncio.timeout(_LONGEST_ROUND_SECONDS):
+            return await steps[what](**round_)
 
     async def drop(self, prefix: str, count: int, pixels_bytes: int) -> None:
         """Put so many files into the inbox, named by their numbers."""
@@ -145,8 +150,9 @@ class Drops:
             return int(response.headers["x-ms-approximate-messages-count"])
 
     async def latencies(self, prefix: str, count: int, pixels_bytes: int) -> list[float]:
-        """Drop so many files, one after the other, each with its event to the webhook; return the seconds from the
-        event to the line that says that its receipt is written.
+        """Drop so many files, one after the other, and tell the webhook of each; return the seconds of each.
+
+        They count from the event to the line of the log that says that the receipt is written.
         """
         return [await self._latency(f"{prefix}/{n}.dcm", n, pixels_bytes) for n in range(count)]
 
