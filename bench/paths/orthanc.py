@@ -16,13 +16,13 @@ from bench.turns import Bench
 from tests.live.installing import InstallationFailed
 from tests.live.orthanc import Orthanc, Program, find_or_fetch
 
-KIB = 1024
+from .store import BARE, BATCH, BATCHES, KIB, ONE_BY_ONE
+
 SIZES_KIB = (32, 512)
 AT_ONCE = 8
-BATCH = 10
 SECONDS = 0.4  # a round of each side: one to two GB are kept in all, until the end
 OURS = "ours"
-RIVALS = ("bare aiohttp", "dicomweb-client, one by one", f"dicomweb-client, {BATCH} a request")
+RIVALS = (BARE, ONE_BY_ONE, BATCHES)
 
 
 def measure(bench: Bench) -> Iterator[Row]:

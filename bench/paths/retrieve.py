@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.aims import at_least, more_by_at_most, no_more_than
-from bench.memory import reset_peak_bytes, status_bytes
+from bench.memory import MIB, reset_peak_bytes, status_bytes
 from bench.programs import Side
 from bench.results import Row, row_of
 from bench.servers import canned
@@ -23,9 +23,8 @@ from bench.servers.nginx import nginx_service
 from bench.servers.proxies import NGINX, STARLETTE, proxy
 from bench.turns import Bench
 
-KIB, MIB = 1024, 1024 * 1024
 OURS = "ours"
-INSTANCE_BYTES = 512 * KIB
+INSTANCE_BYTES = 512 * 1024
 ACCEPT = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 
 
