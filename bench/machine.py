@@ -11,7 +11,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-_VERSIONS_OF: Final = ("aiohttp", "httpx", "azure-storage-blob", "pydicom", "starlette")
+_VERSIONS_OF: Final = (
+    "aiohttp",
+    "httpx",
+    "azure-storage-blob",
+    "orjson",
+    "pydicom",
+    "starlette",
+    "dicomweb-client",
+)
 _IDLE_COLUMNS: Final = (3, 4)  # of /proc/stat: idle, iowait
 # Ours that wait for work poll a little. With more than this the figures are somebody else's, too.
 BUSY_SHARE: Final = 0.15
