@@ -15,7 +15,7 @@ import orjson
 
 
 def read_json(content: bytes | bytearray) -> Any:
-    """Return what a text holds; an integer of more than 64 bits, which no VR has, as the float next to it.
+    """Return what a text holds; an integer of more than 64 bits, which no VR has, may become the float next to it.
 
     Raises:
         ValueError: it is no JSON, or holds a number that is none.
