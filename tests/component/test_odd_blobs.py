@@ -74,8 +74,8 @@ async def test_uids_behind_large_values(place: Place, values: int) -> None:
 async def test_a_purged_study_whose_uid_lies_behind_large_values(place: Place, values: int) -> None:
     """It does not come back, be it that only the service can tell which study it is."""
     sample, name = behind_large_values(values), f"{values} purged.dcm"
-    tombstone = place.clients.container(RETENTION_STATE).get_blob_client(pointer_name(None, sample.study))
-    await tombstone.upload_blob(b"{}")
+    pointer = place.clients.container(RETENTION_STATE).get_blob_client(pointer_name(None, sample.study))
+    await pointer.upload_blob(b"{}")
     await place.drop(name, sample.content)
     receipt = await place.settled(name)
     assert (receipt.verdict, receipt.reason, receipt.study_instance_uid) == ("rejected", "purged", sample.study)

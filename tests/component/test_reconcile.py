@@ -250,7 +250,7 @@ def test_every_kind_is_tried_and_explained() -> None:
 
 
 async def test_what_retention_deleted_is_no_difference(ingest: Ingest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tombstone tells."""
+    """The pointer tells."""
     files = await populate(ingest)
     sample = files["alone.dcm"]
     await ingest.clients.container(RETENTION_STATE).upload_blob(pointer_name(None, sample.study), b"{}")

@@ -210,8 +210,8 @@ async def test_what_retention_deleted_does_not_come_back(ingest: Ingest) -> None
     """Unless ON_PURGED lets it in."""
     stored, _, _ = await a_conflict(ingest, "f.dcm")
     await delete(ingest, stored)
-    tombstones = ingest.clients.container(RETENTION_STATE)
-    await tombstones.upload_blob(pointer_name(None, stored.study), b"{}")
+    state = ingest.clients.container(RETENTION_STATE)
+    await state.upload_blob(pointer_name(None, stored.study), b"{}")
     await again(ingest, "f.dcm")
     assert outcomes((await document_of(ingest, "f.dcm")).newest) == [CONFLICT, ("rejected", "purged")]
     assert await quarantined(ingest) == ["f.dcm"]

@@ -122,10 +122,10 @@ def _deferred_before(drop: Drop) -> bytes:
 
 
 def _purged_and_let_in_again(drop: Drop) -> Arrival:
-    tombstone = drop.world.storage.get_blob_client(RETENTION_STATE, pointer_name(None, drop.sample.study))
-    tombstone.upload_blob(b"{}")
+    pointer = drop.world.storage.get_blob_client(RETENTION_STATE, pointer_name(None, drop.sample.study))
+    pointer.upload_blob(b"{}")
     drop.world.bring_to_an_end({}, _dropped(drop))
-    tombstone.delete_blob()
+    pointer.delete_blob()
     return drop.replay
 
 

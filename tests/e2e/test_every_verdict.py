@@ -151,10 +151,10 @@ def test_rejected(box: DropBox, name: str) -> None:
 
 
 def test_what_retention_deleted_is_rejected(box: DropBox) -> None:
-    """An instance of a study with a tombstone does not come back by being dropped again."""
+    """An instance of a study that is purged does not come back by being dropped again."""
     instance = make_instance()
-    tombstone = box.storage.get_blob_client("retention-state", pointer_name(None, instance.study))
-    tombstone.upload_blob(b"{}")
+    pointer = box.storage.get_blob_client("retention-state", pointer_name(None, instance.study))
+    pointer.upload_blob(b"{}")
     assert outcome(box.settle("purged.dcm", instance.content)) == ("rejected", "purged")
     assert box.get(instance.path).status_code == 404
 

@@ -1,4 +1,4 @@
-"""Readiness, extended query tags, the stop switch and tombstones are asked for once, however many want to know."""
+"""Readiness, extended query tags, the stop switch and purged studies are asked for once, however many want to know."""
 
 from __future__ import annotations
 

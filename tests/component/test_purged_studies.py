@@ -1,0 +1,47 @@
+"""What ingest knows of studies that retention has deleted, on a real storage account."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from azure.core.exceptions import HttpResponseError
+
+from shared.clients import Clients
+from shared.purged import pointer_name
+from shared.settings import RETENTION_STATE
+from store_on_upload.storing.purged import PurgedStudies
+from tests.dicom_samples import new_uid
+from tests.gateway import Fault, Gateway, Moment
+
+
+@pytest.mark.parametrize("content", [b"", b"a note", b'{"deletion_id": "an id"}'])
+async def test_a_pointer_keeps_out_whatever_it_says(clients: Clients, content: bytes) -> None:
+    """It need not be readable; the same study in another partition is another one."""
+    uid = new_uid()
+    await clients.container(RETENTION_STATE).upload_blob(pointer_name("site-a", uid), content)
+    purged = PurgedStudies(clients)
+    assert [await purged.has(partition, uid) for partition in ("site-a", "site-b", None)] == [True, False, False]
+
+
+async def test_where_retention_has_no_place(clients: Clients) -> None:
+    """An installation without retention has no such container, and keeps nothing out."""
+    storage = replace(clients.storage)
+    storage._containers[RETENTION_STATE] = clients.container("no-such-container")
+    assert not await PurgedStudies(replace(clients, storage=storage)).has(None, new_uid())
+
+
+async def test_what_cannot_be_told(clients: Clients) -> None:
+    """Storage that refuses is no answer: the file waits."""
+    url = clients.storage.container(RETENTION_STATE).url.rpartition("/")[0]
+    with Gateway(url) as gateway:
+        gateway.begin(Fault(1, Moment.BEFORE, status=403, times=9))
+        parts = clients.settings.dicom_storage or ""
+        through = ";".join(
+            f"BlobEndpoint={gateway.urls[0]}" if part.startswith("BlobEndpoint=") else part for part in parts.split(";")
+        )
+        settings = clients.settings.model_copy(update={"dicom_storage": through})
+        behind = Clients.over(settings, clients.dicom)
+        with pytest.raises(HttpResponseError):
+            await PurgedStudies(behind).has(None, new_uid())
+        await behind.storage.aclose()
