@@ -24,10 +24,12 @@ class Immutability:
 
     Args:
         storage: the account, by a way past the gateway.
+        is_on: whether there is one.
         refused: what was, by method, container and what it was about.
     """
 
     storage: BlobServiceClient
+    is_on: bool = True
     refused: list[str] = field(default_factory=list)
 
     def forbids(self, step: Step) -> str | None:
@@ -37,7 +39,7 @@ class Immutability:
         about = parse_qs(address.query).get("comp", [""])[0]
         if container not in _CONTAINERS or not folders or step.method in ("GET", "HEAD") or about == "appendblock":
             return None
-        if not self.storage.get_blob_client(container, unquote("/".join(folders))).exists():
+        if not self.is_on or not self.storage.get_blob_client(container, unquote("/".join(folders))).exists():
             return None
         self.refused.append(f"{step.method} {container} {about}".strip())
         return REFUSAL

@@ -17,7 +17,7 @@ from purge_study.ledger.row import StudyKey
 from purge_study.planning.approvals import Approval, approve, find_approval
 from purge_study.planning.documents import write_documents
 from purge_study.planning.plan import PLANS, plan_id
-from purge_study.records.restored import Restored, read_restored, write_restored
+from purge_study.records.restored import Restored, holds_of_restore, read_restored, write_restored
 from purge_study.records.writing import OtherRecord, write_long_record, write_record
 from query_api.auditing.access_log import AccessLog
 from shared.clients import Clients
@@ -118,9 +118,13 @@ async def test_the_policy(clients: Clients, policy: Immutability, way: str, act:
     assert (stored(policy, name, container), stored(policy, f"{name}.log", container)) == (b"one", b"more")
 
 
-async def test_a_record(clients: Clients, policy: Immutability) -> None:
-    """It may be written twice, and not otherwise: an error tells that somebody else writes there."""
-    name = token_hex()
+with_and_without = pytest.mark.parametrize("is_on", [True, False])
+
+
+@with_and_without
+async def test_a_record(clients: Clients, policy: Immutability, is_on: bool) -> None:
+    """It may be written twice, and not otherwise, whether the account would refuse or not."""
+    policy.is_on, name = is_on, token_hex()
     for _ in range(2):
         await write_record(clients, name, b"one", TEXT)
     for other in (b"another", b"", b"one more"):
@@ -129,10 +133,11 @@ async def test_a_record(clients: Clients, policy: Immutability) -> None:
     assert stored(policy, name) == b"one"
 
 
+@with_and_without
 @pytest.mark.parametrize("blocks", [BLOCKS, [b""], [b"one", b" two"]], ids=range(3))
-async def test_a_long_record(clients: Clients, policy: Immutability, blocks: list[bytes]) -> None:
+async def test_a_long_record(clients: Clients, policy: Immutability, blocks: list[bytes], is_on: bool) -> None:
     """The same, also where the attempt is refused at its first block, or where the other one is as long."""
-    name = token_hex()
+    policy.is_on, name = is_on, token_hex()
     for _ in range(2):
         await write_long_record(clients, name, iter(blocks), TEXT)
     for other in ([*blocks, b"!"], [b"!", *blocks[1:]], [*blocks[:-1], b"!"]):
@@ -185,6 +190,9 @@ async def test_a_restore_whose_answer_is_lost(clients: Clients, gateway: Gateway
     await write_restored(clients, key, second)
     await write_restored(clients, key, first)
     assert await read_restored(clients, key) == second
+    # Any of them holds, not only the first or the last one that is listed.
+    assert await holds_of_restore(clients, key, second.until) == ("restored",)
+    assert await holds_of_restore(clients, key, second.until + timedelta(days=1)) == ()
     names = [name async for name in clients.container(RETENTION_RECORDS).list_blob_names(name_starts_with="restored/")]
     assert (len([name for name in names if key.uid in name]), len(lost)) == (3, 3)
 
