@@ -38,7 +38,7 @@ def main() -> None:
     if not options.only:
         print(f"\nWritten to {write(rows, machine, is_quick=options.quick).relative_to(ROOT)}")
     if not (options.only or options.quick):
-        publish(rivals)
+        publish(rivals.python)
     print(f"{time.monotonic() - started:.0f} s on {machine.processor}, Python {machine.versions['python']}")
 
 

@@ -9,7 +9,7 @@ MIB = 1024 * 1024
 
 
 def reset_peak_bytes(process: int | str = "self") -> int:
-    """Let the kernel forget a process's peak so far (proc(5), clear_refs), and return what is in use."""
+    """Have the kernel forget a process's peak so far (proc(5), clear_refs); return what is in use."""
     Path(f"/proc/{process}/clear_refs").write_text("5")
     return status_bytes("VmRSS", process)
 

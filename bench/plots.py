@@ -33,7 +33,7 @@ _STYLE: Final = {
     "axes.spines.right": False,
 }
 _STORED: Final = "512 KiB"
-_LATENCIES_OF: Final = ("ingest latency", "search", "retrieve")
+_LATENCIES_OF: Final = ("ingest_latency", "search", "retrieve")
 
 
 def main(results: Path, folder: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from bench.programs import ROOT
 from bench.results import RESULTS, read, table
-from bench.rivals.set_up import Rivals, set_up
+from bench.rivals.set_up import set_up_python
 
 PAGE: Final = ROOT / "docs/performance.md"
 PLOTS: Final = ROOT / "docs/images/performance"
@@ -23,9 +23,13 @@ BEGIN, END = "<!-- measured: begin, by make bench-plots -->\n", "<!-- measured: 
 _PLACE_OF_PLOT: Final = re.compile(r"<!-- plot (\S+): (.+) -->")
 
 
-def publish(rivals: Rivals) -> None:
-    """Write the table into the page, and draw the plots."""
-    subprocess.run([rivals.python, "-m", "bench.plots", RESULTS, PLOTS], cwd=ROOT, check=True)
+def publish(python: Path) -> None:
+    """Write the table into the page, and draw the plots.
+
+    Args:
+        python: has matplotlib, as that of the rivals.
+    """
+    subprocess.run([python, "-m", "bench.plots", RESULTS, PLOTS], cwd=ROOT, check=True)
     PAGE.write_text(with_plots(with_measured(PAGE.read_text(), RESULTS / "latest.json"), PLOTS))
 
 
@@ -61,4 +65,4 @@ def _head(machine: Mapping[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    publish(set_up())
+    publish(set_up_python())

@@ -42,9 +42,10 @@ Start: TypeAlias = tuple[float, float]  # seconds by the clock, and of the proce
 HELLO = Path(__file__).parent.parent / "rivals/hello"
 # numpy is there for the stand-ins; it is not deployed, and pydicom would import it.
 _IMPORT = """
-import sys, time
+import gc, sys, time
 sys.modules["numpy"] = None
 began = time.process_time()
+{}
 import {}
 print(time.process_time() - began)
 """
@@ -65,20 +66,21 @@ def _imports(bench: Bench) -> Iterator[Row]:
     sides = {
         "app": partial(_import, APP, all_compiled),
         "dependencies": partial(_import, DEPENDENCIES, all_compiled),
+        "dependencies, not collected": partial(_import, DEPENDENCIES, all_compiled, "gc.disable()"),
         "frameworks": partial(_import, FRAMEWORKS, all_compiled),
         "app, not compiled": partial(_import, APP, without_ours | {"PYTHONDONTWRITEBYTECODE": "1"}),
     }
     found = bench.in_turns("cold start, import", sides)
-    rivals = {"dependencies": at_most(1.25), "frameworks": None}
+    rivals = {"dependencies": at_most(1.25), "dependencies, not collected": None, "frameworks": None}
     for rival, aim in rivals.items():
         yield row_of("cold_start", "import", "s", found["app"], f"its {rival}", found[rival], aim)
     yield row_of("cold_start", "import, app not compiled", "s", found["app, not compiled"], "compiled", found["app"])
 
 
-def _import(modules: tuple[str, ...], environment: dict[str, str]) -> float:
-    """Import modules in a fresh process; return the seconds of the processor that it took."""
+def _import(modules: tuple[str, ...], environment: dict[str, str], before: str = "") -> float:
+    """Import modules in a fresh process, after a statement; return the seconds of the processor that it took."""
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    command = [sys.executable, "-c", _IMPORT.format(", ".join(modules))]
+    command = [sys.executable, "-c", _IMPORT.format(before, ", ".join(modules))]
     done = subprocess.run(command, env=inherited | environment, cwd=ROOT, check=True, capture_output=True, text=True)
     return float(done.stdout)
 

@@ -39,7 +39,7 @@ def measure(bench: Bench) -> Iterator[Row]:
         for side in sides.values():
             side()
         found = bench.in_turns("ingest latency", sides)
-    row = partial(row_of, "ingest latency", unit="ms", against=SERVICE, aim=more_by_at_most(60, "ms"))
+    row = partial(row_of, "ingest_latency", unit="ms", against=SERVICE, aim=more_by_at_most(60, "ms"))
     yield row("512 KiB, p50", ours=list(map(median, found[OURS])), rival=list(map(median, found[SERVICE])))
     yield row("512 KiB, p99", ours=[_p99(found[OURS])], rival=[_p99(found[SERVICE])])
 

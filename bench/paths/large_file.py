@@ -18,24 +18,29 @@ OURS = "ours"
 
 
 def measure(bench: Bench) -> Iterator[Row]:
-    """Yield the row: MiB of memory, at the peak of a round and before it, when the process was idle."""
+    """Yield the row: MiB of memory, at the peak of each round and before the first, with small ones seen."""
     size_mib, rounds = bench.either(2048, 128), numbers()
     with drop_box(bench.folder) as box:
         box.drops.measure(what="drop_large", name="large.dcm", pixels_bytes=size_mib * MIB)
-        _round(box, rounds)  # so that everything is in place
-        sides: dict[str, Callable[[], tuple[float, float]]] = {OURS: partial(_round, box, rounds)}
-        found = bench.in_turns("large file", sides)[OURS]
-    peak, idle = ([round_[place] for round_ in found] for place in (0, 1))
+        box.drops.measure(what="ingest", names=_small_ones(box, "warm-up"))
+        idle = status_bytes("VmRSS", box.stack.part("app").pid) / MIB
+        sides: dict[str, Callable[[], float]] = {OURS: partial(_peak, box, rounds)}
+        peaks = bench.in_turns("large file", sides)[OURS]
     case = f"{size_mib} MiB, {SMALL_ONES} small ones beside it"
-    yield row_of("large file", case, "MiB", peak, "idle", idle, more_by_at_most(64, "MiB"))
+    yield row_of("large_file", case, "MiB", peaks, "idle", [idle] * len(peaks), more_by_at_most(64, "MiB"))
 
 
-def _round(box: DropBox, rounds: Iterator[int]) -> tuple[float, float]:
-    """Have a copy of the file ingested, which is as new to the app as it was; return the peak and what was before."""
+def _peak(box: DropBox, rounds: Iterator[int]) -> float:
+    """Have a copy of the file ingested, which is as new to the app as it was; return the app's peak in MiB."""
     prefix, app = f"round-{next(rounds)}", box.stack.part("app").pid
     box.drops.measure(what="copy", name="large.dcm", to=f"{prefix}/large.dcm")
+    small_ones = _small_ones(box, prefix)
+    reset_peak_bytes(app)
+    box.drops.measure(what="ingest", names=[f"{prefix}/large.dcm", *small_ones])
+    return status_bytes("VmHWM", app) / MIB
+
+
+def _small_ones(box: DropBox, prefix: str) -> list[str]:
+    """Drop the small ones, and return their names."""
     box.drops.measure(what="drop", prefix=prefix, count=SMALL_ONES, pixels_bytes=SMALL_BYTES)
-    names = [f"{prefix}/{name}.dcm" for name in ("large", *range(SMALL_ONES))]
-    idle = reset_peak_bytes(app)
-    box.drops.measure(what="ingest", names=names)
-    return status_bytes("VmHWM", app) / MIB, idle / MIB
+    return [f"{prefix}/{number}.dcm" for number in range(SMALL_ONES)]

@@ -34,10 +34,11 @@ def _plans(bench: Bench, case: str, due: Mapping[int, int]) -> Iterator[Row]:
     """Yield a row for each size, beside the size before: the last one has the aim."""
     archives = {f"{size:,}": Archive(size, count, count) for size, count in due.items()}
     found = bench.in_turns(f"purge, {case}", {name: archive.night for name, archive in archives.items()})
-    per_due = (
-        dict(zip(archives, due.values(), strict=True)) if len(set(due.values())) > 1 else dict.fromkeys(archives, 1)
-    )
-    taken = {name: [1000 * cost.seconds / per_due[name] for cost in costs] for name, costs in found.items()}
+    shares = [1] * len(due) if len(set(due.values())) == 1 else due.values()  # as much due at each: no share of it
+    taken = {
+        name: [1000 * cost.seconds / share for cost in costs]
+        for (name, costs), share in zip(found.items(), shares, strict=True)
+    }
     names = list(archives)
     for name, smaller in zip(names[1:], names, strict=False):
         aim = at_most(1.3) if name == names[-1] else None
@@ -70,8 +71,6 @@ def _deletions(bench: Bench) -> Iterator[Row]:
     )
     for name, figure in _shares(night).items():
         yield row_of("purge", f"{case}, {name}", "requests/study", [figure])
-    per_study = [[1000 * one.seconds / studies] for one in (night, loop)]
-    yield row_of("purge", f"{case}, processor", "ms/study", per_study[0], against, per_study[1])
 
 
 def _shares(night: Deleted) -> dict[str, float]:

@@ -69,11 +69,19 @@ def measure(bench: Bench) -> Iterator[Row]:
         service = running.enter_context(nginx_service(bench.rivals.nginx, folder))
         app = running.enter_context(our_app(bench.folder / "app", service))
         rivals = {name: running.enter_context(proxy(bench, name, service)) for name in (NGINX, STARLETTE)}
+        idle_bytes = _idle_bytes(app, cases[0])
         for case in cases:
-            yield from _rows(bench, case, app, rivals)
+            yield from _rows(bench, case, app, rivals, idle_bytes)
 
 
-def _rows(bench: Bench, case: Case, app: App, rivals: Mapping[str, str]) -> Iterator[Row]:
+def _idle_bytes(app: App, small: Case) -> int:
+    """Return what the app has in memory once it has passed on small answers, and none that is large."""
+    with _retriever(small, app.url, app.headers) as retriever:
+        retriever.measure(at_once=4, times=25)
+    return status_bytes("VmRSS", app.pid)
+
+
+def _rows(bench: Bench, case: Case, app: App, rivals: Mapping[str, str], idle_bytes: int) -> Iterator[Row]:
     with ExitStack() as running:
 
         def side(url: str, headers: Mapping[str, str]) -> Callable[[], Any]:
@@ -82,7 +90,7 @@ def _rows(bench: Bench, case: Case, app: App, rivals: Mapping[str, str]) -> Iter
             return partial(retriever.measure, at_once=case.at_once, times=case.times)
 
         ours = side(app.url, app.headers)
-        sides: dict[str, Callable[[], Any]] = {OURS: partial(_with_growth, app.pid, ours)}
+        sides: dict[str, Callable[[], Any]] = {OURS: partial(_with_growth, app.pid, idle_bytes, ours)}
         sides |= {name: side(url, {}) for name, url in rivals.items()}
         found = bench.in_turns(f"retrieve, {case.name}, {case.at_once} at once", sides)
     yield from _compared(case, found)
@@ -101,11 +109,11 @@ def _compared(case: Case, found: Mapping[str, list[dict[str, float]]]) -> Iterat
         yield row_of("retrieve", f"{here}, memory", "MiB", growths, aim=no_more_than(64, "MiB"))
 
 
-def _with_growth(pid: int, measure: Callable[[], dict[str, float]]) -> dict[str, float]:
-    """Measure a round, and how much a process grows meanwhile."""
-    before = reset_peak_bytes(pid)
+def _with_growth(pid: int, idle_bytes: int, measure: Callable[[], dict[str, float]]) -> dict[str, float]:
+    """Measure a round, and by how much a process is larger at its peak than when it was idle."""
+    reset_peak_bytes(pid)
     found = measure()
-    return {**found, "growth_bytes": status_bytes("VmHWM", pid) - before}
+    return {**found, "growth_bytes": status_bytes("VmHWM", pid) - idle_bytes}
 
 
 def _retriever(case: Case, url: str, headers: Mapping[str, str]) -> Side:

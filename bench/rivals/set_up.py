@@ -39,13 +39,23 @@ def set_up() -> Rivals:
     Raises:
         SystemExit: something is missing and cannot be installed; the message says what to do.
     """
-    command = [sys.executable, "-I", "local/bootstrap.py", "--venv", str(_VENV), "--only", _LOCK]
-    if subprocess.run(command, cwd=ROOT, check=False).returncode:
-        sys.exit("The rivals' Python packages could not be installed: see above.")
+    python = set_up_python()
     missing = [package for program, package in _PACKAGES.items() if _which(program) is None]
     if missing:
         _install(missing)
-    return Rivals(_VENV / "bin/python", _which("nginx") or "", _which("wrk") or "")
+    return Rivals(python, _which("nginx") or "", _which("wrk") or "")
+
+
+def set_up_python() -> Path:
+    """Install the Python packages that are missing, and return the Python that has them.
+
+    Raises:
+        SystemExit: they cannot be installed; the message says what to do.
+    """
+    command = [sys.executable, "-I", "local/bootstrap.py", "--venv", str(_VENV), "--only", _LOCK]
+    if subprocess.run(command, cwd=ROOT, check=False).returncode:
+        sys.exit("The rivals' Python packages could not be installed: see above.")
+    return _VENV / "bin/python"
 
 
 def _install(packages: list[str]) -> None:

@@ -15,7 +15,7 @@ from local.ports import HOST, free_ports
 from local.process import Part, stop
 from local.stack import READY_SECONDS, Stack
 
-_HELLO = ROOT / "bench/rivals/hello_app"
+_HELLO = ROOT / "bench/rivals/hello"
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ def test_what_a_request_would_add() -> None:
 
 
 async def test_how_long_a_connection_is_kept() -> None:
-    """A connector can be told to keep idle connections for a shorter time."""
+    """A connector has its time where the transport shortens it."""
     async with aiohttp.TCPConnector(keepalive_timeout=7) as connector:
         assert connector._keepalive_timeout == 7
 
