@@ -88,6 +88,10 @@ param networkRange string = '10.80.0.0/22'
 @description('Where alerts are mailed to. Empty: nowhere; the action group is there all the same.')
 param alertEmail string = ''
 
+@minValue(1)
+@description('How many files of a day may be ignored, and how many refused, before an alert says so.')
+param strayFilesPerDay int = 100
+
 @minValue(30)
 @maxValue(730)
 @description('How many days the log is kept.')
@@ -344,6 +348,26 @@ module events 'modules/event-grid.bicep' = {
   }
 }
 
+module readiness 'modules/readiness.bicep' = {
+  scope: group
+  params: {
+    location: location
+    insightsName: monitoring.outputs.insightsName
+    apps: [for (name, index) in appNames: { name: name, url: apps[index].outputs.url }]
+  }
+}
+
+module alerts 'modules/alerts.bicep' = {
+  scope: group
+  params: {
+    location: location
+    workspaceId: monitoring.outputs.workspaceId
+    actionGroupId: monitoring.outputs.actionGroupId
+    topicName: events.outputs.topicName
+    strayFilesPerDay: strayFilesPerDay
+  }
+}
+
 module endpoints 'modules/private-endpoints.bicep' = if (privateNetwork) {
   scope: group
   params: {
@@ -371,4 +395,5 @@ output DATA_ACCOUNT string = data.outputs.name
 output RECORDS_ACCOUNT string = records.outputs.name
 output KEY_VAULT string = keys.outputs.name
 output EVENT_TOPIC string = events.outputs.topicName
+output LOG_WORKSPACE string = monitoring.outputs.customerId
 output DICOM_SERVICE_URL string = '${dicomAccess.outputs.serviceUrl}/v2'

@@ -115,5 +115,6 @@ resource onCall 'Microsoft.Insights/actionGroups@2023-01-01' = {
 }
 
 output insightsName string = insights.name
+output customerId string = workspace.outputs.customerId
 output workspaceId string = workspace.outputs.id
 output actionGroupId string = onCall.id

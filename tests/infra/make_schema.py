@@ -33,7 +33,9 @@ MODELS = {
     "Microsoft.Insights/actionGroups": "monitor.models.ActionGroupResource",
     "Microsoft.Insights/components": "applicationinsights.v2020_02_02.models.ApplicationInsightsComponent",
     "Microsoft.Insights/dataCollectionRules": "monitor.models.DataCollectionRuleResource",
+    "Microsoft.Insights/metricAlerts": "monitor.models.MetricAlertResource",
     "Microsoft.Insights/scheduledQueryRules": "monitor.models.ScheduledQueryRuleResource",
+    "Microsoft.Insights/webtests": "applicationinsights.v2022_06_15.models.WebTest",
     "Microsoft.KeyVault/vaults": "keyvault.models.VaultCreateOrUpdateParameters",
     "Microsoft.KeyVault/vaults/secrets": "keyvault.models.SecretCreateOrUpdateParameters",
     "Microsoft.ManagedIdentity/userAssignedIdentities": "msi.models.Identity",
@@ -91,14 +93,16 @@ def _below(kind: str, module: ModuleType, above: tuple[type, ...]) -> dict[str, 
 def _fields(model: type) -> list[tuple[str, list[str], str]]:
     """Return each attribute with its path in JSON and its type, in words."""
     if hasattr(model, "_attribute_map"):  # the older libraries
-        return [
-            (attribute, re.split(r"(?<!\\)\.", field["key"].replace("\\\\", "\\")), field["type"])
-            for attribute, field in model._attribute_map.items()
-        ]
+        return [(attribute, _path(field["key"]), field["type"]) for attribute, field in model._attribute_map.items()]
     model()  # fills the next line's table
     annotations = {name: str(kind) for one in reversed(model.__mro__) for name, kind in _annotations(one)}
     fields: dict[str, Any] = vars(model)["_attr_to_rest_field"]
     return [(attribute, [field._rest_name], annotations[attribute]) for attribute, field in fields.items()]
+
+
+def _path(key: str) -> list[str]:
+    """Return the names in a path; a dot that is part of a name has a backslash before it."""
+    return [name.replace("\\.", ".") for name in re.split(r"(?<!\\)\.", key.replace("\\\\", "\\"))]
 
 
 def _annotations(model: type) -> list[tuple[str, object]]:

@@ -1,0 +1,238 @@
+"""The alerts ask for what the code writes, at times that fit its schedules."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from local.functions_host.ncrontab import next_occurrence, parse
+from purge_study.planning import decision
+from query_api.routes import ROUTES
+from shared.events import FIELDS, event
+from shared.settings import LONGEST_RUN_SECONDS, Settings
+from store_on_upload.sweeping import sweep
+from store_on_upload.verdict import REASONS, Verdict
+from store_on_upload.waiting import deferral
+
+from .apps import MAIN, ROOT, app_settings, own_settings
+from .bicep import INFRA, Expression, read
+from .written import words_of, written
+
+FILE = read(INFRA / "modules/alerts.bicep")
+ALERTS: dict[str, dict[str, Any]] = {alert["name"]: alert for alert in FILE.variable("alerts")}
+LINES = FILE.variable("lines")
+OF_THE_APP = {name: alert["query"] for name, alert in ALERTS.items() if alert["from"] == LINES}
+WRITTEN = written()
+# Errors without an alert, each with what else tells of it.
+NOT_ASKED_FOR = {
+    "lookup": "lookups-failing asks the host, to which the app's own line may not come",
+    "request": "the same",
+    "study_unreadable": "it is read again the next night, and keeps no other",
+}
+# What Azure Monitor takes.
+MINUTES = (5, 10, 15, 30, 45, 60, 120, 180, 240, 300, 360, 1440)
+LONGEST_WINDOW_MINUTES = 2880
+
+in_each_query = pytest.mark.parametrize("name", OF_THE_APP)
+
+
+def minutes(duration: str) -> int:
+    """Return how many minutes an ISO 8601 duration has."""
+    found = re.fullmatch(r"P(?:(\d+)D|T(\d+)H|T(\d+)M)", duration)
+    assert found, duration
+    return int(found[1] or 0) * 1440 + int(found[2] or 0) * 60 + int(found[3] or 0)
+
+
+def comparisons(query: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield each of the line's fields that a query asks for, in its order, with what it is compared to."""
+    for found in re.finditer(r'\b(event|reason|line\.\w+)\)?(?: !?in \(([^()]*)\)| [!=]= ("\w+"))?', query):
+        yield found[1].removeprefix("line."), re.findall(r'"(\w+)"', found[2] or found[3] or "")
+
+
+def asked(query: str) -> set[str]:
+    """Return the events that a query asks for."""
+    return {name for field, values in comparisons(query) if field == "event" for name in values}
+
+
+@in_each_query
+def test_the_events_and_fields_are_those_of_the_code(name: str) -> None:
+    """Each event is one that the code writes, and each field one that it has."""
+    events: list[str] = []
+    for field, values in comparisons(OF_THE_APP[name]):
+        if field == "event":
+            events = values
+            assert set(events) <= set(WRITTEN)
+        else:
+            assert field in FIELDS
+            assert all(field in WRITTEN[one].fields for one in events), field
+    assert events
+
+
+@in_each_query
+def test_the_values_are_those_of_the_code(name: str) -> None:
+    """Verdicts and reasons; of a reason that is left out, too, for it would be left out no more."""
+    events: list[str] = []
+    quoted = 0
+    for field, values in comparisons(OF_THE_APP[name]):
+        quoted += len(values)
+        if field == "event":
+            events = values
+        elif field == "verdict":
+            assert set(values) <= set(Verdict)
+        elif field == "reason" and events == ["blob_deferred"]:
+            assert set(values) <= set(REASONS)
+        elif values:
+            assert field == "reason"
+            assert all(set(values) <= words_of(folder) for one in events for folder in WRITTEN[one].folders)
+    assert quoted == OF_THE_APP[name].count('"') / 2, "something else is quoted than events, verdicts and reasons"
+
+
+def test_every_error_has_an_alert() -> None:
+    """Each event that the code writes as an error is asked for, or it is listed why not."""
+    errors = {name for name, one in WRITTEN.items() if one.is_error}
+    somewhere = {event for query in OF_THE_APP.values() for event in asked(query)}
+    assert errors - somewhere == set(NOT_ASKED_FOR)
+
+
+def test_a_line_is_what_the_queries_take_for_one(caplog: pytest.LogCaptureFixture) -> None:
+    """It begins as they say, has its event's name where they look, and the workspace leaves it as it is."""
+    caplog.set_level(logging.INFO, "dicom_dropbox")
+    event("sweep", reason="stopped")
+    [message] = caplog.messages
+    assert 'where Message startswith "{"' in LINES
+    assert re.findall(r"(\w+) = tostring\(line\.\1\)", LINES) == list(json.loads(message))
+    transformations = read(INFRA / "modules/monitoring.bicep").variable("transformations")
+    [blanking] = [item["kql"].text for item in transformations if item["table"] == "AppTraces"]
+    starts = re.findall(r'Message startswith "([^"]+)"', blanking)
+    assert starts
+    assert not any(start.startswith("{") for start in starts)
+    [within] = re.findall(r'Message contains "([^"]+)"', blanking)
+    assert " " in within  # no word of ours
+
+
+def test_no_line_is_left_out() -> None:
+    """The host may drop lines where there are many; one that comes once must not be among them."""
+    logged = json.loads((ROOT / "host.json").read_text())["logging"]["applicationInsights"]["samplingSettings"]
+    assert {"Trace", "Request"} <= set(logged["excludedTypes"].split(";"))
+
+
+def test_azure_takes_the_times() -> None:
+    """Windows and intervals are among those that there are, and nothing falls between two looks."""
+    for alert in ALERTS.values():
+        every, over = minutes(alert["every"]), minutes(alert["over"])
+        assert every in MINUTES
+        assert over in (*MINUTES, LONGEST_WINDOW_MINUTES)
+        assert over >= 2 * every
+
+
+def test_who_is_woken_up_is_told_soon() -> None:
+    """Severities are those that the file explains, and the first one is looked for most often."""
+    for alert in ALERTS.values():
+        assert alert["severity"] in (1, 2, 3)
+        assert minutes(alert["every"]) <= {1: 15, 2: 60, 3: 60}[alert["severity"]]
+
+
+def test_what_a_day_may_have_is_a_parameter() -> None:
+    """For those alerts that count files."""
+    counting = {name for name, alert in ALERTS.items() if isinstance(alert["above"], Expression)}
+    assert counting == {"files-refused", "files-ignored"}
+    assert MAIN.constant(MAIN.declarations["strayFilesPerDay"].value) > 0
+
+
+def in_force(app: str, field: str) -> Any:
+    """Return a setting as an app has it: an installation's own, that of infra/, or the default."""
+    given = own_settings()[app].get(field.upper(), app_settings(app).get(field.upper()))
+    default = Settings.model_fields[field].default
+    return default if given is None else type(default)(given)
+
+
+def longest_interval(schedule: str) -> timedelta:
+    """Return the longest time between two runs of a schedule, over a month."""
+    parsed = parse(schedule)
+    first = moment = datetime(2026, 1, 1, tzinfo=UTC)
+    longest = timedelta()
+    while moment < first + timedelta(days=31):
+        following = next_occurrence(parsed, moment)
+        assert following is not None
+        longest, moment = max(longest, following - moment), following
+    return longest
+
+
+def test_the_alerts_about_sweeps_fit_their_schedule() -> None:
+    """One that is missing is no alarm, three are; an hour of stopped ones is; so is half an hour of failed ones."""
+    interval = longest_interval(in_force("ingest", "sweep_schedule")).total_seconds() / 60
+    window = minutes(ALERTS["no-sweep"]["over"])
+    assert window >= 3 * interval + sweep._BUDGET_SECONDS / 60
+    assert (ALERTS["ingest-stopped"]["above"] + 1) * interval == 60
+    assert minutes(ALERTS["ingest-stopped"]["over"]) > 60
+    sweeps = minutes(ALERTS["ingest-failing"]["over"]) / interval
+    assert sweeps / 2 < ALERTS["ingest-failing"]["above"] + 1 < sweeps
+    assert minutes(ALERTS["files-waiting"]["over"]) >= 2 * interval
+
+
+def test_a_file_may_wait_for_longer_than_the_sweep() -> None:
+    """The sweep itself comes to a missed file that late: the alert asks for several times that."""
+    [limit] = re.findall(r"> (\d+)", ALERTS["files-waiting"]["query"])
+    assert int(limit) >= 4 * in_force("ingest", "sweep_min_age_seconds")
+
+
+def test_the_alert_about_plans_fits_the_nights() -> None:
+    """A night may take all of its time, and the next one may do so no less; the second one that is missing is seen."""
+    nightly = longest_interval(in_force("retention", "purge_schedule"))
+    budget = timedelta(seconds=in_force("retention", "purge_budget_seconds") + LONGEST_RUN_SECONDS)
+    [hours] = re.findall(r"ago\((\d+)h\)", ALERTS["no-plan"]["query"])
+    assert nightly + budget < timedelta(hours=int(hours)) < 2 * nightly
+    assert timedelta(hours=int(hours)) < timedelta(minutes=minutes(ALERTS["no-plan"]["over"]))
+
+
+def test_the_alerts_about_a_night_are_over_before_the_next() -> None:
+    """So that the next one can raise them anew."""
+    nightly = longest_interval(in_force("retention", "purge_schedule"))
+    for name, query in OF_THE_APP.items():
+        if name != "no-plan" and any(WRITTEN[one].folders == {"purge_study"} for one in asked(query)):
+            assert timedelta(minutes=minutes(ALERTS[name]["over"])) < nightly / 2, name
+
+
+def test_an_outage_is_what_the_code_takes_for_one() -> None:
+    """All that puts files off and is the service's fault beyond doubt; a file that waits is seen twice at least."""
+    source = (ROOT / "store_on_upload/waiting/deferral.py").read_text()
+    faults = set(re.findall(r'Setback\("(\w+)", is_outage=True', source))
+    reasons = {one for field, values in comparisons(ALERTS["outage"]["query"]) if field == "reason" for one in values}
+    # The stop and the storage are not the service; and what may also be a single file's is left to files-waiting.
+    assert reasons == faults - {"stopped", "storage_failed", "service_failed"}
+    longest = deferral._LONGEST_DELAY_IN_OUTAGE_SECONDS * 1.5 / 60
+    assert minutes(ALERTS["outage"]["over"]) >= 2 * longest
+
+
+def test_a_study_that_fails_does_so_as_often_as_the_plan_says() -> None:
+    """From then on it comes after all others, and is listed as failing."""
+    [attempts] = re.findall(r">= (\d+)", ALERTS["study-failing"]["query"])
+    assert int(attempts) == decision._OVER_AND_OVER
+
+
+def test_readiness_is_asked_for_as_often_as_its_alert_thinks() -> None:
+    """At the route that is there, in every app."""
+    file = read(INFRA / "modules/readiness.bicep")
+    body = file.constant(file.object(file.declarations["test"]))["properties"]
+    an_hour = minutes(ALERTS["not-ready"]["over"]) * 60 / body["Frequency"]
+    [failures] = re.findall(r"failures > (\d+)", ALERTS["not-ready"]["query"])
+    assert an_hour / 2 <= int(failures) < an_hour
+    route = body["Request"]["RequestUrl"].text.partition("}/api/")[2].rstrip("'")
+    blueprint = (ROOT / "shared/health/blueprint.py").read_text()
+    assert f'route("{route}", methods=["GET", "HEAD"]' in blueprint
+    assert body["Request"]["HttpVerb"] == "HEAD"
+
+
+def test_requests_about_health_count_for_no_lookups() -> None:
+    """They are left out by how their functions are called, and no lookup is called so."""
+    [start] = re.findall(r'Name !startswith "(\w+)"', ALERTS["lookups-failing"]["query"])
+    functions = re.findall(r"async def (\w+)\(", (ROOT / "shared/health/blueprint.py").read_text())
+    assert functions
+    assert all(name.startswith(start) for name in functions)
+    assert not any(route.name.startswith(start) for route in ROUTES)

@@ -1,0 +1,81 @@
+"""What the code writes into the log: each event, with its fields, and whether it is an error."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from shared.settings import FUNCTION_FOLDERS
+
+from .apps import ROOT
+
+# `failed` of shared/events.py writes an event with these; `_run` of the triggers of ingest calls it.
+_FAILURE = {"error", "at"}
+
+
+@dataclass
+class Written:
+    """An event.
+
+    Args:
+        fields: that it may have.
+        folders: whose code writes it.
+        is_error: whether it is one, always or in some cases.
+    """
+
+    fields: set[str] = field(default_factory=set)
+    folders: set[str] = field(default_factory=set)
+    is_error: bool = False
+
+
+def written() -> dict[str, Written]:
+    """Return the events by their names."""
+    events: dict[str, Written] = {}
+    for folder in ("shared", *FUNCTION_FOLDERS):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            tree = ast.parse(path.read_text())
+            for call, name in _calls(tree):
+                event = events.setdefault(name, Written())
+                event.folders.add(folder)
+                if _called(call) == "event":
+                    event.fields |= {one.arg for one in call.keywords if one.arg} - {"level"} | _spread(call, tree)
+                    event.is_error |= any(
+                        "ERROR" in ast.unparse(one.value) for one in call.keywords if one.arg == "level"
+                    )
+                else:
+                    event.fields |= _FAILURE
+                    event.is_error = True
+    return events
+
+
+def words_of(folder: str) -> set[str]:
+    """Return all that stands in quotation marks in a folder's code."""
+    paths: Iterator[Path] = (ROOT / folder).rglob("*.py")
+    return {
+        node.value
+        for path in paths
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+
+
+def _calls(tree: ast.Module) -> Iterator[tuple[ast.Call, str]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and _called(node) in ("event", "failed", "_run") and node.args:
+            first = node.args[0]
+            if isinstance(first, ast.Constant) and isinstance(first.value, str):
+                yield node, first.value
+
+
+def _called(call: ast.Call) -> str:
+    return call.func.id if isinstance(call.func, ast.Name) else ""
+
+
+def _spread(call: ast.Call, tree: ast.Module) -> set[str]:
+    """Return the keys of all dictionaries that are written out in the module, where a call is given one by `**`."""
+    if all(one.arg for one in call.keywords):
+        return set()
+    displays = (node for node in ast.walk(tree) if isinstance(node, ast.Dict))
+    return {str(key.value) for node in displays for key in node.keys if isinstance(key, ast.Constant)}
