@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from shared.settings import FUNCTION_FOLDERS
 
@@ -50,9 +49,10 @@ def written() -> dict[str, Written]:
     return events
 
 
-def words_of(folder: str) -> set[str]:
-    """Return all that stands in quotation marks in a folder's code."""
-    paths: Iterator[Path] = (ROOT / folder).rglob("*.py")
+def words_of(place: str) -> set[str]:
+    """Return all that stands in quotation marks in a module or a folder."""
+    path = ROOT / place
+    paths = [path] if path.is_file() else path.rglob("*.py")
     return {
         node.value
         for path in paths

@@ -1,0 +1,202 @@
+"""docs/runbooks: a page for each alert, and nothing on it that is not so."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from query_api.routes import ROUTES
+from shared.events import FIELDS
+from shared.settings import FUNCTION_FOLDERS, Settings, setting_name
+from store_on_upload.verdict import Verdict
+
+from .apps import ACCESS, MAIN, ROOT
+from .bicep import INFRA, read
+from .test_alerts import ALERTS, LINES, WRITTEN, comparisons
+
+FOLDER = ROOT / "docs/runbooks"
+PAGES = {path.stem: path.read_text() for path in sorted(FOLDER.glob("*.md"))}
+INDEX = PAGES.pop("README")
+HEADINGS = ["What it means", "What to look at", "What to do", "How to know that it is over"]
+OUTPUTS = {one.name for one in MAIN.of_kind("output")}
+STORAGE = read(INFRA / "modules/data-storage.bicep"), read(INFRA / "modules/records-storage.bicep")
+CODE = "".join(path.read_text() for folder in ("shared", *FUNCTION_FOLDERS) for path in (ROOT / folder).rglob("*.py"))
+# Of the Functions host: the key by which Event Grid calls the blob trigger.
+FOREIGN_WORDS = {"blobs_extension"}
+
+
+def told() -> dict[str, tuple[int, str]]:
+    """Return what each alert says, with its severity: those of the log, and the one of the platform's count."""
+    file = read(INFRA / "modules/alerts.bicep")
+    body = file.constant(file.object(file.declarations["deadLetters"]))
+    says = body["properties"]["description"].partition(" What to do:")[0]
+    of_the_log = {name: (alert["severity"], alert["says"]) for name, alert in ALERTS.items()}
+    return {**of_the_log, body["name"]: (body["properties"]["severity"], says)}
+
+
+def rows(text: str, heading: str) -> list[list[str]]:
+    """Return the cells of the first table below a heading, without its head."""
+    lines = text.partition(f"\n## {heading}\n")[2].partition("\n## ")[0].splitlines()
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines if line.startswith("| ")][1:]
+
+
+def blocks(text: str) -> list[str]:
+    """Return what is to be pasted into a shell, with a word in the place of what has to be filled in."""
+    found = re.findall(r"^ *```bash\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL)
+    return [re.sub(r"<[a-z][^<>|\n]*>", "word", block) for block in found]
+
+
+def shell() -> str:
+    """Return all of them."""
+    return "\n".join(block for text in (INDEX, *PAGES.values()) for block in blocks(text))
+
+
+in_each_page = pytest.mark.parametrize("page", PAGES)
+in_each_text = pytest.mark.parametrize("text", [INDEX, *PAGES.values()], ids=["README", *PAGES])
+
+
+def test_each_alert_has_a_page_and_each_page_its_alert() -> None:
+    """In the index's tables, in the order of infra/, with severity and words."""
+    expected = [[f"[{name}]({name}.md)", str(severity), says] for name, (severity, says) in told().items()]
+    assert rows(INDEX, "Alerts") == expected
+    others = [re.findall(r"\[([\w-]+)\]", row[0])[0] for row in rows(INDEX, "Other pages")]
+    assert sorted([*told(), *others]) == sorted(PAGES)
+
+
+@pytest.mark.parametrize("name", told())
+def test_a_page_has_what_whoever_is_on_call_looks_for(name: str) -> None:
+    """Its alert's words first, then four headings, the same on each page."""
+    severity, says = told()[name]
+    assert PAGES[name].startswith(f"# {name}\n\nSeverity {severity}. {says}\n")
+    assert re.findall(r"^## (.+)", PAGES[name], re.MULTILINE) == HEADINGS
+
+
+def test_an_alert_names_its_page() -> None:
+    """In the description, which the mail has."""
+    source = (INFRA / "modules/alerts.bicep").read_text()
+    assert "What to do: docs/runbooks/${item.name}.md'" in source
+    assert "What to do: docs/runbooks/events-dead-lettered.md'" in source
+
+
+@in_each_text
+def test_a_shell_can_read_the_commands(text: str) -> None:
+    """Each block by itself."""
+    for block in blocks(text):
+        subprocess.run(["bash", "-n"], input=block, text=True, check=True)
+
+
+def test_the_commands_ask_for_outputs_that_there_are() -> None:
+    """Variables of the shell in capital letters come from azd."""
+    used = set(re.findall(r"\$\{?([A-Z_]{2,})", shell()))
+    assert used
+    assert used <= OUTPUTS
+
+
+def test_the_commands_of_this_repository_are_there() -> None:
+    """Each `make …`, wherever it stands, and each script."""
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    text = "".join([INDEX, *PAGES.values()])
+    named = set(re.findall(r"(?:`|^ *)make ([a-z-]+)", text, re.MULTILINE))
+    assert named
+    assert named <= targets
+    assert all((ROOT / path).exists() for path in re.findall(r"infra/[\w/-]+\.\w+", text))
+
+
+def test_the_routes_are_there() -> None:
+    """Each that a command calls, in the app whose address it has."""
+    patterns = [pattern for path in ROOT.glob("*/**/blueprint.py") for pattern in _routes(path)]
+    patterns += [route.path for route in ROUTES]
+    known = [re.compile(re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(pattern))) for pattern in patterns]
+    called = re.findall(r"(?:/api|\$LOOKUPS_URL)/([\w./-]+)", shell())
+    assert len(called) > 5
+    for path in called:
+        assert any(pattern.fullmatch(path) for pattern in known), path
+
+
+def _routes(path: Path) -> list[str]:
+    return re.findall(r'route\("([^"*]+)"', path.read_text())
+
+
+@in_each_text
+def test_the_queries_ask_for_what_the_code_writes(text: str) -> None:
+    """Events, fields that they have, verdicts."""
+    for query in re.findall(r"\blog '([^']+)'", text):
+        asked = list(comparisons(query))
+        events = {name for field, values in asked if field == "event" for name in values}
+        assert events <= set(WRITTEN)
+        fields = {field for field, _ in asked} - {"event"}
+        assert fields <= FIELDS
+        assert fields <= {field for name in events for field in WRITTEN[name].fields}, query
+        assert {value for field, values in asked if field == "verdict" for value in values} <= set(Verdict)
+
+
+def test_the_query_of_the_index_is_that_of_the_alerts() -> None:
+    """Lines are what they are there, and have the same columns."""
+    [given] = re.findall(r'log\(\) \{ query "(.*) \| \$1"', INDEX)
+    assert given.replace("'", '"') == LINES
+
+
+@in_each_text
+def test_what_is_named_is_there(text: str) -> None:
+    """Settings and variables, containers and queues, and whatever is written like a name of the code."""
+    prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    named = set(re.findall(r"`([^`\n]+)`", prose))
+    capitals = {re.split(r"[= ]", one)[0] for one in named if re.fullmatch(r"[A-Z_]{2,}(?:[= ].*)?", one)}
+    variables = set(re.findall(r"\$\{([A-Z_]+)", (INFRA / "main.parameters.json").read_text()))
+    settings = {setting_name(field) for field in Settings.model_fields}
+    assert capitals <= settings | variables | OUTPUTS | {"STOP"}
+    stores = {one for one in named if re.fullmatch(r"(?:dicom|retention|webjobs|access|event-grid)-[a-z-]+", one)}
+    assert stores <= containers() | queues()
+    words = {one for one in named if re.fullmatch(r"[a-z]+(?:_[a-z]+)+", one)}
+    assert words <= set(re.findall(r"\w+", CODE)) | FOREIGN_WORDS
+
+
+def containers() -> set[str]:
+    """Return all containers of infra/."""
+    found = STORAGE[0].variable("containers"), STORAGE[1].variable("containers")
+    return {*found[0], *(one["name"] for one in found[1])}
+
+
+def queues() -> set[str]:
+    """Return all queues of infra/."""
+    return set(STORAGE[0].variable("queues"))
+
+
+def test_the_loss_of_each_container_and_queue_is_told() -> None:
+    """One of the table's rows has it."""
+    lost = [row[0] for row in rows(PAGES["restoring-after-a-storage-loss"], "What each loss means")]
+    assert {name for cell in lost for name in re.findall(r"`([a-z-]+)`", cell)} == containers() | queues()
+
+
+def test_each_key_is_told() -> None:
+    """Secrets of infra/, each with what it does when it is changed, and which apps have to take it up."""
+    text = PAGES["rotating-keys"]
+    table = re.findall(r"^\| `([A-Z_]+)` \|", text, re.MULTILINE)
+    secrets = {name for app in ACCESS.values() for name in app["secrets"]}
+    assert {key.lower().replace("_", "-") for key in table} == secrets
+    for secret in ("approval-key", "audit-key"):
+        having = [app for app in ACCESS if secret in ACCESS[app]["secrets"]]
+        clause = re.findall(rf"((?:`\$\w+_APP`[ and]*)+) for `{secret}`", text)
+        assert clause == [" and ".join(f"`${app.upper()}_APP`" for app in having)]
+
+
+def slugs(path: Path) -> set[str]:
+    """Return the anchors of a document's headings, as GitHub makes them; of equal ones, the later are numbered."""
+    found: set[str] = set()
+    for heading in re.findall(r"^#+ (.+)", path.read_text(), re.MULTILINE):
+        slug = re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+        found.add(next(one for one in (slug, *(f"{slug}-{number}" for number in range(1, 9))) if one not in found))
+    return found
+
+
+@in_each_text
+def test_links_lead_somewhere(text: str) -> None:
+    """To a file, and to a heading in it."""
+    for target, anchor in re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", text):
+        path = (FOLDER / target).resolve() if target else None
+        assert path is None or path.exists(), target
+        if anchor:
+            assert any(anchor in slugs(one) for one in ([path] if path else FOLDER.glob("*.md"))), anchor
