@@ -22,9 +22,9 @@ var alerts = [
     severity: 1
     every: 'PT5M'
     over: 'PT30M'
-    above: 4 // one that failed is tried again; of the half hour's six sweeps, five
+    above: 4 // of its six spans of five minutes: one message fails five times in a few minutes, and all there is, on and on
     from: lines
-    query: 'where event in ("ingest_failed", "sweep_failed")'
+    query: 'where event in ("ingest_failed", "sweep_failed") | summarize by bin(TimeGenerated, 5m)'
   }
   {
     name: 'no-sweep'

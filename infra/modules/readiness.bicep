@@ -13,7 +13,7 @@ resource insights 'Microsoft.Insights/components@2020-02-02' existing = {
   name: insightsName
 }
 
-resource test 'Microsoft.Insights/webtests@2022-06-15' = [
+resource question 'Microsoft.Insights/webtests@2022-06-15' = [
   for item in apps: {
     name: 'ready-${item.name}'
     location: location

@@ -175,8 +175,10 @@ def test_the_alerts_about_sweeps_fit_their_schedule() -> None:
     assert window >= 3 * interval + sweep._BUDGET_SECONDS / 60
     assert (ALERTS["ingest-stopped"]["above"] + 1) * interval == 60
     assert minutes(ALERTS["ingest-stopped"]["over"]) > 60
-    sweeps = minutes(ALERTS["ingest-failing"]["over"]) / interval
-    assert sweeps / 2 < ALERTS["ingest-failing"]["above"] + 1 < sweeps
+    [span] = re.findall(r"bin\(TimeGenerated, (\d+)m\)", ALERTS["ingest-failing"]["query"])
+    assert int(span) == interval
+    spans = minutes(ALERTS["ingest-failing"]["over"]) / int(span)
+    assert spans / 2 < ALERTS["ingest-failing"]["above"] + 1 < spans
     assert minutes(ALERTS["files-waiting"]["over"]) >= 2 * interval
 
 
@@ -223,7 +225,7 @@ def test_a_study_that_fails_does_so_as_often_as_the_plan_says() -> None:
 def test_readiness_is_asked_for_as_often_as_its_alert_thinks() -> None:
     """At the route that is there, in every app."""
     file = read(INFRA / "modules/readiness.bicep")
-    body = file.constant(file.object(file.declarations["test"]))["properties"]
+    body = file.constant(file.object(file.declarations["question"]))["properties"]
     an_hour = minutes(ALERTS["not-ready"]["over"]) * 60 / body["Frequency"]
     [failures] = re.findall(r"failures > (\d+)", ALERTS["not-ready"]["query"])
     assert an_hour / 2 <= int(failures) < an_hour
