@@ -22,7 +22,7 @@ var alerts = [
     severity: 1
     every: 'PT5M'
     over: 'PT30M'
-    above: 4 // of its six spans of five minutes: one message fails five times in a few minutes, and all there is, on and on
+    above: 4 // of its six spans of five minutes; one message's five attempts are over sooner
     from: lines
     query: 'where event in ("ingest_failed", "sweep_failed") | summarize by bin(TimeGenerated, 5m)'
   }
