@@ -61,6 +61,12 @@ _EXECUTOR_TESTS = (
     "tests/component/executing/test_resolving.py",
     "tests/component/executing/test_failing.py",
 )
+_RECORD_TESTS = (
+    "tests/component/test_written_once.py",
+    "tests/component/test_restore.py",
+    "tests/component/executing/test_resolving.py",
+    "tests/component/test_retention_requests.py",
+)
 _LONGEST = "test_each_request_fails"
 _LIST_TESTS = ("tests/unit/test_lists.py",)
 TESTS = {
@@ -73,6 +79,7 @@ TESTS = {
     "purge_study/executing/vault.py": _EXECUTOR_TESTS,
     "purge_study/executing/contents.py": _EXECUTOR_TESTS,
     "purge_study/executing/resolving.py": _EXECUTOR_TESTS,
+    "purge_study/records/tombstones.py": _RECORD_TESTS,
     "purge_study/lists/sheet.py": _LIST_TESTS,
     "purge_study/lists/cells.py": _LIST_TESTS,
     "purge_study/lists/holds.py": (*_LIST_TESTS, "tests/unit/test_list_memory.py"),
