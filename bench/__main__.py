@@ -16,7 +16,7 @@ from bench.machine import this_machine
 from bench.paths import PATHS
 from bench.programs import ROOT
 from bench.publishing import publish
-from bench.results import Row, table, write
+from bench.results import Row, renew, table, write
 from bench.rivals.set_up import Rivals, set_up
 from bench.turns import Bench, progress
 
@@ -28,6 +28,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="rough figures, in three minutes")
     parser.add_argument("--only", nargs="+", choices=PATHS, metavar="PATH", help=f"some of: {', '.join(PATHS)}")
+    parser.add_argument("--renew", action="store_true", help="with --only: write these into the latest results")
     options = parser.parse_args()
     started = time.monotonic()
     rivals, machine = set_up(), this_machine()
@@ -35,10 +36,12 @@ def main() -> None:
     rows = [row for name in options.only or PATHS for row in _measured(name, rivals, until, is_quick=options.quick)]
     progress("")
     print(table(rows))
-    if not options.only:
-        print(f"\nWritten to {write(rows, machine, is_quick=options.quick).relative_to(ROOT)}")
-    if not (options.only or options.quick):
-        publish(rivals.python)
+    is_renewed = options.only and options.renew and not options.quick
+    if is_renewed or not options.only:
+        path = renew(rows, machine) if is_renewed else write(rows, machine, is_quick=options.quick)
+        print(f"\nWritten to {path.relative_to(ROOT)}")
+        if not options.quick:
+            publish(rivals.python)
     print(f"{time.monotonic() - started:.0f} s on {machine.processor}, Python {machine.versions['python']}")
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
-from typing import Final
+from typing import Any, Final
 
 from bench.aims import Aim
 from bench.machine import Machine
@@ -97,7 +97,28 @@ def write(rows: Sequence[Row], machine: Machine, *, is_quick: bool) -> Path:
 
     A quick run has a name of its own, and does not become the latest.
     """
-    text = json.dumps([{**asdict(row), **asdict(machine)} for row in rows], indent=1) + "\n"
+    return _write([{**asdict(row), **asdict(machine)} for row in rows], machine, is_quick=is_quick)
+
+
+def renew(rows: Sequence[Row], machine: Machine) -> Path:
+    """Write the rows in place of those that the latest results have of the same paths; otherwise as `write`.
+
+    Raises:
+        ValueError: the latest are of another machine, or of other versions.
+    """
+    latest = json.loads((RESULTS / "latest.json").read_text())
+    if any((row["processor"], row["versions"]) != (machine.processor, machine.versions) for row in latest):
+        raise ValueError("the latest results are of another machine, or of other versions: run all of it")
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in latest:
+        found.setdefault(row["path"], []).append(row)
+    for path in {row.path for row in rows}:
+        found[path] = [{**asdict(row), **asdict(machine)} for row in rows if row.path == path]
+    return _write([row for of_path in found.values() for row in of_path], machine, is_quick=False)
+
+
+def _write(rows: Sequence[Mapping[str, Any]], machine: Machine, *, is_quick: bool) -> Path:
+    text = json.dumps(rows, indent=1) + "\n"
     if is_quick:
         path = RESULTS / "quick.json"
     else:
