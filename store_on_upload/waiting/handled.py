@@ -10,6 +10,7 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from math import inf
 
 from .patience import patience
 
@@ -32,7 +33,7 @@ class Handled:
         self._in_hand: dict[str, tuple[asyncio.Lock, int]] = {}
 
     def __contains__(self, version: tuple[str, str]) -> bool:
-        return version in self._done
+        return self._done.get(version, -inf) > self._clock()
 
     def add(self, name: str, etag: str) -> None:
         """Take note that a version of a blob is dealt with, and forget those that were long ago."""

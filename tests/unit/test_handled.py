@@ -15,9 +15,18 @@ def test_what_was_long_ago() -> None:
     now = 0.0
     handled = Handled(lambda: now)
     for number in range(5000):
+        now = float(number)
         handled.add(f"{number}.dcm", "etag")
-        now += 1
     assert kept_of(5000, handled) == list(range(5000 - int(KEPT_SECONDS), 5000))
+
+
+def test_nothing_comes_any_more() -> None:
+    """It is forgotten all the same."""
+    now = 0.0
+    handled = Handled(lambda: now)
+    handled.add("0.dcm", "etag")
+    now = KEPT_SECONDS
+    assert kept_of(1, handled) == []
 
 
 def test_a_version_that_comes_again() -> None:

@@ -23,7 +23,8 @@ from .paced_body import PacedBody
 _MAX_LINE_BYTES = 64 * 1024
 _MAX_HEADERS = 1000
 _READ_AHEAD_BYTES = 256 * 1024
-_IDLE_SECONDS = re.compile(r"\btimeout=([0-9]{1,6})\b")  # of the header Keep-Alive, as RFC 2068 §19.7.1.1 left it
+# Of the header Keep-Alive, as RFC 2068 §19.7.1.1 left it.
+_IDLE_SECONDS = re.compile(r"(?:^|[,;\s])timeout\s*=\s*([0-9]{1,6})", re.IGNORECASE)
 _LOST = (aiohttp.ClientError, aiohttp.http.HttpProcessingError, OSError)
 _NONE_OF_ITS_OWN = CIMultiDict[None]({"Content-Type": None})  # headers that aiohttp would add to a body
 
@@ -71,6 +72,7 @@ class Exchange(httpx.AsyncByteStream):
         self._connection: Connection | None = None
         self._response: aiohttp.ClientResponse | None = None
         self._timed_out: Exception | None = None
+        self._is_kept = True
 
     async def run(self, connector: aiohttp.BaseConnector) -> httpx.Response:
         """Send the request and give the answer, whose stream this is.
@@ -87,7 +89,7 @@ class Exchange(httpx.AsyncByteStream):
             await self.aclose()
             raise
         self._timer.stop()
-        _heed_keep_alive(connector, response.headers)
+        self._is_kept = _heed_keep_alive(connector, response.headers)
         return httpx.Response(response.status, headers=list(response.raw_headers), stream=self)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -102,7 +104,7 @@ class Exchange(httpx.AsyncByteStream):
                 yield chunk
 
     async def aclose(self) -> None:
-        """Give back the connection if the whole answer came, and close it otherwise; close the request's body."""
+        """Give back the connection if the whole answer came and it is kept, else close it; close the request's body."""
         self._timer.stop()
         if self._at_end is None:
             return
@@ -111,7 +113,7 @@ class Exchange(httpx.AsyncByteStream):
             self._response.close()
         if self._connection:
             self._connection.closed.remove_done_callback(self._end_reading)
-            if not (is_received and self._is_sent()):
+            if not (is_received and self._is_sent() and self._is_kept):
                 self._connection.abort()
         self._at_end()
         self._at_end = None
@@ -255,11 +257,19 @@ def _expect_answer(connection: aiohttp.connector.Connection, *, has_body: bool) 
         )
 
 
-def _heed_keep_alive(connector: aiohttp.BaseConnector, headers: Mapping[str, str]) -> None:
-    """Keep idle connections for half the time that the server says it does: it shall close none just as it is used."""
+def _heed_keep_alive(connector: aiohttp.BaseConnector, headers: Mapping[str, str]) -> bool:
+    """Say whether the server keeps this connection at all, and from now on keep idle ones for half as long as it does.
+
+    So it closes none just as it is used. What one answer says of no time at all, a gateway's perhaps, is for its own
+    connection: the others go on being kept.
+    """
     said, ours = _IDLE_SECONDS.search(headers.get("Keep-Alive", "")), connector._keepalive_timeout
-    if said and ours is not None:
-        connector._keepalive_timeout = min(ours, int(said[1]) / 2)
+    if said is None or ours is None:
+        return True
+    seconds = int(said[1])
+    if seconds > 0:
+        connector._keepalive_timeout = min(ours, seconds / 2)
+    return seconds > 0
 
 
 def _address_of(url: httpx.URL) -> URL:

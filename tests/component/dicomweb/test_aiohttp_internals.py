@@ -11,6 +11,8 @@ import pytest
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 
+from shared.dicomweb.transport.exchange import _heed_keep_alive
+
 STEPS: dict[Callable[..., Any], list[str]] = {
     aiohttp.TCPConnector.connect: ["self", "req", "traces", "timeout"],
     aiohttp.ClientRequest.send: ["self", "conn"],
@@ -35,10 +37,14 @@ def test_what_a_request_would_add() -> None:
     assert aiohttp.ClientRequest._skip_auto_headers is None
 
 
-async def test_how_long_a_connection_is_kept() -> None:
-    """A connector has its time where the transport shortens it."""
+async def test_how_long_connections_are_kept() -> None:
+    """Half as long as a server says it keeps them, and never longer than it was before."""
     async with aiohttp.TCPConnector(keepalive_timeout=7) as connector:
-        assert connector._keepalive_timeout == 7
+        rests = []
+        for told in ("timeout=600", "timeout=4", "timeout=10"):
+            assert _heed_keep_alive(connector, {"Keep-Alive": told})
+            rests.append(connector._keepalive_timeout)
+        assert rests == [7, 2, 2]
 
 
 def test_what_an_answer_may_be_like() -> None:

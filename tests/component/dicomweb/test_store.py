@@ -300,7 +300,17 @@ async def test_many_at_once() -> None:
     assert sorted(request.body for request in server.requests) == contents
 
 
-@pytest.mark.parametrize(("told", "connections"), [("timeout=0, max=100", 2), ("timeout=600", 1), ("none", 1)])
+@pytest.mark.parametrize(
+    ("told", "connections"),
+    [
+        ("timeout=0, max=100", 2),
+        ("max=100, Timeout = 0", 2),
+        ("timeout=0.5", 2),
+        ("timeout=600", 1),
+        ("max-timeout=0", 1),
+        ("none", 1),
+    ],
+)
 async def test_a_connection_that_the_server_keeps_no_longer(told: str, connections: int) -> None:
     """A connection that rested for longer than the server keeps it, as it says, is not used again."""
     outcome = json.dumps({"00081199": {"vr": "SQ", "Value": []}}).encode()
@@ -309,3 +319,13 @@ async def test_a_connection_that_the_server_keeps_no_longer(told: str, connectio
         for _ in range(2):
             await client.store_instance(Body.from_bytes(b"DICM"))
     assert server.connections == connections
+
+
+async def test_one_connection_that_is_not_kept_leaves_the_others_as_they_are() -> None:
+    """A gateway's answer for itself is not taken for the service's."""
+    outcome = json.dumps({"00081199": {"vr": "SQ", "Value": []}}).encode()
+    kept, not_kept = answer(200, outcome, JSON), answer(200, outcome, {**JSON, "Keep-Alive": "timeout=0"})
+    async with serve(not_kept, kept, kept, kept) as server, client_of(server.url) as client:
+        for _ in range(4):
+            await client.store_instance(Body.from_bytes(b"DICM"))
+    assert server.connections == 2
