@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Sequence
+from contextlib import aclosing
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -39,31 +40,14 @@ async def in_order(
         await asyncio.gather(*under_way, return_exceptions=True)
 
 
-async def while_any(calls: Iterable[Callable[[], Coroutine[Any, Any, T]]]) -> AsyncGenerator[T]:
-    """Yield what calls return as long as they return something; each is made when the result before it is there.
-
-    When it is closed, the one under way is cancelled.
+async def side_by_side(calls: Sequence[Callable[[], Coroutine[Any, Any, T]]]) -> list[T]:
+    """Return what calls return that are made at the same time; if one fails, the others are cancelled.
 
     Raises:
-        Exception: what a call raises, in its turn.
+        Exception: what a call raises, the first in order.
     """
-    under_way: list[asyncio.Task[T]] = []
-    last: list[T] = []
-    try:
-        for call in calls:
-            under_way.append(asyncio.create_task(call()))
-            if last:
-                yield last.pop()
-            if not (result := await under_way[0]):
-                return
-            under_way.clear()
-            last.append(result)
-        if last:
-            yield last.pop()
-    finally:
-        for task in under_way:
-            task.cancel()
-        await asyncio.gather(*under_way, return_exceptions=True)
+    async with aclosing(in_order(calls, at_once=len(calls))) as results:
+        return [result async for result in results]
 
 
 async def _next(under_way: deque[asyncio.Task[T]]) -> T:

@@ -10,13 +10,15 @@ from typing import Any, Final
 from shared.dicomweb import DICOMwebClient, InvalidResponse, JSONPage, NotFound, Query
 from shared.dicomweb.query import MAX_LIMIT
 
-from .ahead import in_order, while_any
+from .ahead import in_order, side_by_side
 from .attributes import Scope
 from .rows import Rows
 
 END: Final = 2**31 - 1  # the service takes no larger offset
 # A page and four ahead: what a caller may ask for, 1,000 results, is then there after two answers' time.
 _PAGES_AT_ONCE: Final = 5
+# The same behind a whole page that may be the last one: two are asked for in vain at most.
+_PAGES_IN_DOUBT: Final = 3
 
 _Ask = Callable[[], Coroutine[Any, Any, JSONPage]]
 
@@ -73,14 +75,18 @@ class Search:
             return await self._begin_with_one_more(start, end)
         first, *others = self._calls(start, end)
         probe: _Ask = partial(self.page, end, 1)
-        async with aclosing(in_order([probe, first], at_once=2)) as both:
-            behind, page = [page async for page in both]
-        known = [page]
+        behind, page = await side_by_side([probe, first])
+        known, asked = [page], list[JSONPage]()
         if not behind and page and others:
-            known.append(await others[0]())
+            # A whole page has more behind it, as a rule: then what is behind the last position will be asked for, too.
+            calls = [others[0]]
+            if len(page) == MAX_LIMIT:
+                calls.append(partial(self._ask, end, MAX_LIMIT))
+            second, *asked = await side_by_side(calls)
+            known.append(second)
         is_at_end = not known[-1] and end - start >= MAX_LIMIT * len(known)
         if not behind and not is_at_end:
-            behind = await self._ask(end, MAX_LIMIT)
+            behind = asked[0] if asked else await self._ask(end, MAX_LIMIT)
         return known, bool(behind)
 
     async def _begin_with_one_more(self, start: int, end: int) -> tuple[list[JSONPage], bool]:
@@ -99,8 +105,8 @@ class Search:
     ) -> AsyncGenerator[JSONPage]:
         """Yield the pages that are known from the beginning, then the others.
 
-        One is asked for ahead, for it may be the last; several once the first was taken, where all are known to be
-        there.
+        Several are asked for ahead once the first was taken, where all are known to be there; fewer behind a whole
+        page, and none behind a short one, which may be the last.
 
         Args:
             known: from `begin`.
@@ -109,10 +115,14 @@ class Search:
             end: the first position that is not wanted.
             rows: takes from pages what was given before.
         """
-        calls = [*map(_knowing, known), *list(self._calls(start, end))[len(known) :]]
-        ahead = in_order(calls, _PAGES_AT_ONCE, at_first=2) if has_more else while_any(calls)
+        following = list(self._calls(start, end))[len(known) :] if has_more or known[-1] else []
+        calls = [*map(_knowing, known), *following]
+        in_doubt = _PAGES_IN_DOUBT if len(known[-1]) == MAX_LIMIT else 1
+        ahead = in_order(calls, _PAGES_AT_ONCE, at_first=2) if has_more else in_order(calls, in_doubt)
         async with aclosing(ahead) as pages:
             async for page in pages:
+                if not page and not has_more:
+                    return
                 page[:] = rows.new(page)
                 yield page
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import aclosing
 from functools import partial
 
 import pytest
 
-from query_api.searching.ahead import in_order, while_any
+from query_api.searching.ahead import in_order, side_by_side
 
 
 class Calls:
@@ -85,40 +85,24 @@ async def test_nothing_to_call() -> None:
     assert [result async for result in in_order(nothing, at_once=2)] == []
 
 
-async def test_the_next_call_is_made_once_there_is_something_and_before_it_is_taken() -> None:
-    """So it runs while the result before it is dealt with, and none is made behind the last one."""
+async def test_side_by_side() -> None:
+    """All are under way at once, and their results are in the order of the calls."""
     calls = Calls()
+    waiting = asyncio.create_task(side_by_side([partial(calls.call, number) for number in (1, 2)]))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert calls.begun == [1, 2]
     calls.let_all()
-    taken = []
-    # 0 is nothing: what comes behind it is not called.
-    async with aclosing(while_any(partial(calls.call, number) for number in (2, 1, 0, 3))) as results:
-        async for result in results:
-            await asyncio.sleep(0)
-            taken.append((result, list(calls.begun)))
-    assert taken == [(2, [2, 1]), (1, [2, 1, 0])]
-    assert calls.begun == [2, 1, 0]
+    assert await waiting == [1, 2]
 
 
-async def test_the_call_under_way_is_cancelled_with_its_reader() -> None:
-    """Nobody waits for it."""
-    calls = Calls()
-    calls.let[1].set()
-    async with aclosing(while_any(partial(calls.call, number) for number in (1, 2))) as results:
-        assert await anext(results) == 1
-        await asyncio.sleep(0)
-        assert calls.begun == [1, 2]
-    assert calls.cancelled == [2]
-
-
-async def test_what_a_call_raises_comes_behind_the_results_before_it() -> None:
-    """They are taken first."""
+async def test_side_by_side_ends_with_the_first_that_fails() -> None:
+    """Nobody waits for the others."""
 
     async def fail() -> int:
         raise RuntimeError
 
     calls = Calls()
-    calls.let_all()
-    results: AsyncGenerator[int] = while_any([partial(calls.call, 1), fail])
-    assert await anext(results) == 1
     with pytest.raises(RuntimeError):
-        await anext(results)
+        await side_by_side([fail, partial(calls.call, 1)])
+    assert calls.cancelled == [1]
