@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import math
+import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -30,12 +32,18 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=PATHS, metavar="PATH", help=f"some of: {', '.join(PATHS)}")
     parser.add_argument("--renew", action="store_true", help="with --only: write these into the latest results")
     options = parser.parse_args()
+    _end_in_order()
+    _check_room(1 if options.quick else 5)
     started = time.monotonic()
     rivals, machine = set_up(), this_machine()
     until = time.monotonic() + (_QUICK_SECONDS if options.quick and not options.only else math.inf)
-    rows = [row for name in options.only or PATHS for row in _measured(name, rivals, until, is_quick=options.quick)]
-    progress("")
-    print(table(rows))
+    rows: list[Row] = []
+    try:
+        for name in options.only or PATHS:
+            rows += _measured(name, rivals, until, is_quick=options.quick)
+    finally:
+        progress("")
+        print(table(rows))  # whatever becomes of the others
     is_renewed = options.only and options.renew and not options.quick
     if is_renewed or not options.only:
         path = renew(rows, machine) if is_renewed else write(rows, machine, is_quick=options.quick)
@@ -43,6 +51,18 @@ def main() -> None:
         if not options.quick:
             publish(rivals.python)
     print(f"{time.monotonic() - started:.0f} s on {machine.processor}, Python {machine.versions['python']}")
+
+
+def _end_in_order() -> None:
+    """Have what ends this process from outside end what it has started, and remove what it has written, as Ctrl-C."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, frame: sys.exit(128 + number))
+
+
+def _check_room(gib: int) -> None:
+    folder = tempfile.gettempdir()
+    if shutil.disk_usage(folder).free < gib * 1024**3:
+        sys.exit(f"The bench writes up to {gib} GiB into {folder}, which has not so much room: set TMPDIR.")
 
 
 def _measured(name: str, rivals: Rivals, until: float, *, is_quick: bool) -> Iterator[Row]:

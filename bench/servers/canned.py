@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, Final
 
-STUDIES: Final = 2_000  # in the archive, more than any search here asks for
+STUDIES: Final = 2_000  # in the archive, more than a search here asks for
 STUDY: Final = "1.2.826.0.1.3680043.10.1.1"
 SERIES: Final = f"{STUDY}.1"
 INSTANCE: Final = f"{SERIES}.1"
@@ -18,9 +18,9 @@ _HEAD: Final = (
 _END: Final = f"\r\n--{BOUNDARY}--\r\n".encode()
 
 
-def page(offset: int, limit: int) -> bytes:
-    """Return a page of a search for studies, in DICOM JSON."""
-    rows = [_study(number) for number in range(offset, min(offset + limit, STUDIES))]
+def page(offset: int, limit: int, studies: int = STUDIES) -> bytes:
+    """Return a page of a search for studies, in DICOM JSON, of an archive of so many."""
+    rows = [_study(number) for number in range(offset, min(offset + limit, studies))]
     return json.dumps(rows, separators=(",", ":")).encode()
 
 

@@ -103,6 +103,7 @@ async def test_side_by_side_ends_with_the_first_that_fails() -> None:
         raise RuntimeError
 
     calls = Calls()
+    failing: list[Callable[[], Coroutine[None, None, int]]] = [fail, partial(calls.call, 1)]
     with pytest.raises(RuntimeError):
-        await side_by_side([fail, partial(calls.call, 1)])
+        await side_by_side(failing)
     assert calls.cancelled == [1]
