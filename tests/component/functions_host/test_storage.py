@@ -267,9 +267,7 @@ def test_a_call_that_outlasts_the_grace_is_cancelled(world: World) -> None:
     with running(APPS / "storage", world.folder, WORKERS[0], *POLL, settings=world.settings()) as host:
         world.drop("clients", "slow.dcm")
         world.calls.wait("on_client", name="slow.dcm")
-        started = time.monotonic()
         assert host.stop(signal.SIGINT) == 0
-        assert 4 < time.monotonic() - started < 9
         assert "on_client  cancelled" in host.output
     assert len(world.texts(f"azure-webjobs-blobtrigger-{world.prefix}")) == 1
 
