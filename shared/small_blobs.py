@@ -48,6 +48,11 @@ async def read_whole(blob: BlobClient, most_bytes: int | None = None) -> Whole |
         return None
 
 
+def in_json(document: dict[str, Any]) -> bytes:
+    """Return a document as it is written."""
+    return json.dumps(document, indent=1).encode()
+
+
 async def upload_json(blob: BlobClient, document: dict[str, Any], **options: Any) -> None:
     """Write a blob of JSON, over one that is there unless the conditions forbid it.
 
@@ -55,7 +60,7 @@ async def upload_json(blob: BlobClient, document: dict[str, Any], **options: Any
         AzureError: storage failed, or a condition is not met.
     """
     await blob.upload_blob(
-        json.dumps(document, indent=1).encode(),
+        in_json(document),
         overwrite=True,
         content_settings=ContentSettings(content_type="application/json"),
         **options,

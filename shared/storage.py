@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from azure.data.tables.aio import TableServiceClient
 from azure.identity.aio import DefaultAzureCredential
@@ -14,11 +14,19 @@ from shared.settings import ACCESS_AUDIT, RETENTION_RECORDS, ConfigurationError,
 
 _RECORDS = frozenset({RETENTION_RECORDS, ACCESS_AUDIT})
 
+S = TypeVar("S", BlobServiceClient, QueueServiceClient, TableServiceClient)
+
 # Each GET is held in memory as a whole. The first brings what `store_on_upload.part10` reads; less would take two.
 _FIRST_GET_BYTES = 1024 * 1024
 _NEXT_GET_BYTES = 4 * 1024 * 1024
 # What is uploaded goes in blocks of this size; a larger body would hold up all else while it is sent.
 _PUT_BYTES = 1024 * 1024
+_SIZES: dict[str, Any] = {
+    "max_single_get_size": _FIRST_GET_BYTES,
+    "max_chunk_get_size": _NEXT_GET_BYTES,
+    "max_single_put_size": _PUT_BYTES,
+    "max_block_size": _PUT_BYTES,
+}
 
 
 @dataclass(frozen=True)
@@ -43,12 +51,14 @@ class Storage:
             settings: of the app.
             credential: for accounts that are named by address.
         """
-        connection = settings.dicom_storage
+        inbox, records = settings.dicom_storage, settings.records_storage
+        queues, tables = settings.dicom_storage_queue_service_uri, settings.dicom_storage_table_service_uri
+        inbox_blobs, records_blobs = settings.dicom_storage_blob_service_uri, settings.records_storage_blob_service_uri
         return cls(
-            inbox=_blob_service(connection, settings.dicom_storage_blob_service_uri, credential),
-            records=_blob_service(settings.records_storage, settings.records_storage_blob_service_uri, credential),
-            inbox_queues=_queue_service(connection, settings.dicom_storage_queue_service_uri, credential),
-            tables=_table_service(connection, settings.dicom_storage_table_service_uri, credential),
+            inbox=_client(BlobServiceClient, inbox, inbox_blobs, credential, **_options(), **_SIZES),
+            records=_client(BlobServiceClient, records, records_blobs, credential, **_options(), **_SIZES),
+            inbox_queues=_client(QueueServiceClient, inbox, queues, credential, **_options()),
+            tables=_client(TableServiceClient, inbox, tables if credential else None, credential),
         )
 
     def container(self, name: str) -> ContainerClient:
@@ -91,39 +101,20 @@ def _retry() -> ExponentialRetry:
     return ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=3)
 
 
-def _of_any_service() -> dict[str, Any]:
+def _options() -> dict[str, Any]:
+    """Return what clients of blobs and queues have in common, made anew for each: a policy belongs to one client."""
     # Else each request waits for two threads: one looks for a `.netrc`, one for a proxy. The DICOM client asks neither.
     return {"retry_policy": _retry(), "use_env_settings": False}
 
 
-def _blob_service(
-    connection: str | None, address: str | None, credential: DefaultAzureCredential | None
-) -> BlobServiceClient | None:
-    options: dict[str, Any] = {
-        **_of_any_service(),
-        "max_single_get_size": _FIRST_GET_BYTES,
-        "max_chunk_get_size": _NEXT_GET_BYTES,
-        "max_single_put_size": _PUT_BYTES,
-        "max_block_size": _PUT_BYTES,
-    }
+def _client(
+    service: type[S],
+    connection: str | None,
+    address: str | None,
+    credential: DefaultAzureCredential | None,
+    **options: Any,
+) -> S | None:
+    """Return a client: by connection string where there is one, else by address; None without either."""
     if connection is not None:
-        return BlobServiceClient.from_connection_string(connection, **options)
-    return None if address is None else BlobServiceClient(address, credential=credential, **options)
-
-
-def _queue_service(
-    connection: str | None, address: str | None, credential: DefaultAzureCredential | None
-) -> QueueServiceClient | None:
-    if connection is not None:
-        return QueueServiceClient.from_connection_string(connection, **_of_any_service())
-    return None if address is None else QueueServiceClient(address, credential=credential, **_of_any_service())
-
-
-def _table_service(
-    connection: str | None, address: str | None, credential: DefaultAzureCredential | None
-) -> TableServiceClient | None:
-    if connection is not None:
-        return TableServiceClient.from_connection_string(connection)
-    if address is None or credential is None:
-        return None
-    return TableServiceClient(address, credential=credential)
+        return service.from_connection_string(connection, **options)
+    return None if address is None else service(address, credential=credential, **options)

@@ -60,13 +60,11 @@ class Deleted:
         studies: how many are gone.
         dicom: requests to the DICOM service, by kind.
         storage: requests to storage, by service: `blob`, `table`.
-        seconds: of the processor.
     """
 
     studies: int
     dicom: Mapping[str, int]
     storage: Mapping[str, int]
-    seconds: float
 
     def requests(self, *kinds: str) -> float:
         """Return the requests of some kinds to the DICOM service for each study."""
@@ -118,42 +116,37 @@ async def _nights(storage: str, service: str, settings: dict[str, str], studies:
     loaded = load({"DICOM_SERVICE_URL": f"{service}/v2", "DICOM_STORAGE": storage, **settings})
     async with aclosing(Clients.over(loaded, DICOMwebClient(loaded.dicom_service_url))) as clients:
         await run_night(clients)
-        with _counting_storage() as counted, _once_planned(service, counted) as began:
+        with _counting_storage() as counted, _once_planned(service, counted):
             await run_night(clients)
-            took = time.process_time() - began[0]
-    return _deleted(service, studies, counted, took)
+    return _deleted(service, studies, counted)
 
 
 async def _loop(service: str, uids: list[str]) -> Deleted:
     async with aclosing(DICOMwebClient(f"{service}/v2")) as dicom:
         _clear(service)
-        began = time.process_time()
         for uid in uids:
             await dicom.delete_study(study_instance_uid=uid)
-        took = time.process_time() - began
-    return _deleted(service, len(uids), {}, took)
+    return _deleted(service, len(uids), {})
 
 
-def _deleted(service: str, studies: int, storage: Mapping[str, int], seconds: float) -> Deleted:
+def _deleted(service: str, studies: int, storage: Mapping[str, int]) -> Deleted:
     counts: dict[str, dict[str, int]] = _ask("GET", f"{service}/admin/requests").json()
     assert not _ask("GET", f"{service}/v2/studies").content, "some studies were not deleted"
-    return Deleted(studies, {kind: count["requests"] for kind, count in counts.items()}, storage, seconds)
+    return Deleted(studies, {kind: count["requests"] for kind, count in counts.items()}, storage)
 
 
 @contextmanager
-def _once_planned(service: str, counted: Counter[str]) -> Iterator[list[float]]:
-    """Count anew once a night's plan is made; give the processor's time since when, as the only one of a list."""
-    began: list[float] = []
+def _once_planned(service: str, counted: Counter[str]) -> Iterator[None]:
+    """Count anew once a night's plan is made."""
 
     async def prepared(run: Run, rulebook: Rulebook) -> Any:
         decision = await prepare(run, rulebook)
         _clear(service)
         counted.clear()
-        began.append(time.process_time())
         return decision
 
     with patch.object(night, "prepare", prepared):
-        yield began
+        yield
 
 
 @contextmanager

@@ -17,7 +17,7 @@ _USUAL_LIMIT = "100"
 
 
 @contextmanager
-def slow_search(delay_ms: float, studies: int = canned.STUDIES) -> Iterator[str]:
+def slow_search(delay_ms: float, studies: int) -> Iterator[str]:
     """Run the service in another process and give its address with a version.
 
     Args:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -24,6 +23,7 @@ from purge_study.records.vaulted import Manifest, VaultedInstance, deletion_fold
 from purge_study.run import Run
 from shared.dicomweb import NotFound, ResponseLost
 from shared.settings import VAULT
+from shared.small_blobs import in_json
 
 from .contents import Contents, Place
 from .reasons import Changed, FailedByItself
@@ -79,7 +79,7 @@ async def copy_to_vault(
         study_instance_uid=key.uid, partition=key.partition, deletion_id=deletion_id, instances=tuple(instances)
     )
     about = {"plan_id": plan_id, "vaulted_at": at.isoformat()}
-    content = json.dumps(manifest.model_dump(mode="json") | about, indent=1).encode()
+    content = in_json(manifest.model_dump(mode="json") | about)
     await _write_manifest(_blob(run, manifest_name(key, deletion_id)), content)
     total = sum(instance.bytes for instance in instances)
     return Vaulted(deletion_folder(key, deletion_id), hashlib.sha256(content).hexdigest(), total)

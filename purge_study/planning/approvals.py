@@ -12,11 +12,11 @@ from typing import Final
 
 from azure.storage.blob.aio import BlobClient
 
-from purge_study.records.writing import OtherRecord, in_json, write_record
+from purge_study.records.writing import OtherRecord, write_record
 from shared.clients import Clients
 from shared.events import event
 from shared.settings import RETENTION_RECORDS
-from shared.small_blobs import read_whole
+from shared.small_blobs import in_json, read_whole
 
 from .plan import PLANS, Version, made_at, read_lines
 

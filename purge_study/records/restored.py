@@ -17,9 +17,9 @@ from azure.core.exceptions import AzureError
 from purge_study.ledger.row import StudyKey
 from shared.clients import Clients
 from shared.settings import RETENTION_RECORDS
-from shared.small_blobs import read_whole
+from shared.small_blobs import in_json, read_whole
 
-from .writing import in_json, new_id, write_record
+from .writing import new_id, write_record
 
 RESTORED: Final = "restored"  # the name of this hold, and the folder of its records
 HELD_DAYS: Final = 30

@@ -8,11 +8,11 @@ from typing import Any, Final
 from purge_study.ledger.row import StudyKey
 from shared.clients import Clients
 from shared.settings import RETENTION_RECORDS
-from shared.small_blobs import read_whole
+from shared.small_blobs import in_json, read_whole
 
 from .pointers import read_pointer
 from .restored import UnreadableRecord
-from .writing import OtherRecord, in_json, upload_once
+from .writing import OtherRecord, upload_once
 
 TOMBSTONES: Final = "tombstones/"
 # What two runs that record the same deletion may say differently: the second one has found the study gone.

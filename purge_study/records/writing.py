@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from datetime import UTC, datetime
-from typing import Any
 
 from azure.core.exceptions import ResourceExistsError
 from azure.storage.blob import ContentSettings
@@ -26,11 +24,6 @@ class OtherRecord(Exception):
 def new_id(now: datetime) -> str:
     """Return an id that nothing else has, for a record's name."""
     return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(8)}"
-
-
-def in_json(document: dict[str, Any]) -> bytes:
-    """Return a record as it is written."""
-    return json.dumps(document, indent=1).encode()
 
 
 async def upload_once(
