@@ -21,6 +21,7 @@ from bench.publishing import publish
 from bench.results import Row, renew, table, write
 from bench.rivals.set_up import Rivals, set_up
 from bench.turns import Bench, progress
+from tests.live.installing import InstallationFailed
 
 _QUICK_SECONDS: Final = 150.0  # after which no path is begun in a rough run, so that it ends within three minutes
 
@@ -44,6 +45,8 @@ def main() -> None:
     finally:
         progress("")
         print(table(rows))  # whatever becomes of the others
+    if not rows:
+        sys.exit(1)
     is_renewed = options.only and options.renew and not options.quick
     if is_renewed or not options.only:
         path = renew(rows, machine) if is_renewed else write(rows, machine, is_quick=options.quick)
@@ -68,7 +71,7 @@ def _check_room(gib: int) -> None:
 def _measured(name: str, rivals: Rivals, until: float, *, is_quick: bool) -> Iterator[Row]:
     """Yield the rows of a path; those during which the machine was busy say so, and nothing of their aims.
 
-    A path that would begin too late is left out: on a slow machine, or a busy one.
+    A path is left out that would begin too late, on a slow machine, or a busy one; and one for want of a program.
     """
     started, was_busy = time.monotonic(), False
     if started > until:
@@ -76,9 +79,13 @@ def _measured(name: str, rivals: Rivals, until: float, *, is_quick: bool) -> Ite
         return
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(Path(folder), rivals, is_quick)
-        for row in PATHS[name](bench):
-            was_busy |= bench.was_busy
-            yield replace(row, busy=True, met=None) if bench.was_busy else row
+        try:
+            for row in PATHS[name](bench):
+                was_busy |= bench.was_busy
+                yield replace(row, busy=True, met=None) if bench.was_busy else row
+        except InstallationFailed as why:
+            print(f"{name}: left out: {why}", file=sys.stderr)
+            return
     progress("")
     print(f"{name}: {time.monotonic() - started:.0f} s{', busy' if was_busy else ''}", file=sys.stderr)
 

@@ -5,7 +5,6 @@ No aim: what a client can win is only what the server leaves to it. Not in a rou
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
@@ -13,7 +12,6 @@ from functools import partial
 from bench.programs import Side
 from bench.results import Row, row_of
 from bench.turns import Bench
-from tests.live.installing import InstallationFailed
 from tests.live.orthanc import Orthanc, Program, find_or_fetch
 
 from .store import BARE, BATCH, BATCHES, KIB, ONE_BY_ONE
@@ -26,14 +24,14 @@ RIVALS = (BARE, ONE_BY_ONE, BATCHES)
 
 
 def measure(bench: Bench) -> Iterator[Row]:
-    """Yield the rows: instances a second, by size; none where there is no Orthanc and none can be fetched."""
+    """Yield the rows: instances a second, by size.
+
+    Raises:
+        InstallationFailed: there is no Orthanc, and none can be fetched.
+    """
     if bench.is_quick:
         return
-    try:
-        program = find_or_fetch()
-    except InstallationFailed as why:
-        print(f"orthanc: not measured: {why}. apt-get install orthanc-dicomweb", file=sys.stderr)
-        return
+    program = find_or_fetch()
     for size_kib in SIZES_KIB:
         yield from _rows(bench, program, size_kib)
 

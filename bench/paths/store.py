@@ -5,7 +5,7 @@ All send the same instances to a server that reads them and answers, at once or 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
 
@@ -17,9 +17,10 @@ from bench.turns import Bench
 
 KIB = 1024
 DELAYS_MS = (0, 20)
-SIZES_KIB = {8: (8, 32, 64), 32: (8,), 512: (1, 2, 4, 8, 16, 32), 32 * 1024: (4,)}  # and how many at once
-QUICK_SIZES_KIB: Mapping[int, Sequence[int]] = {512: (8, 32)}
-USUAL_AT_ONCE = 8  # as `store_instances` has it; fewer are not compared with dicomweb-client, if there are more
+SIZES_KIB = (8, 32, 512, 32 * 1024)
+QUICK_SIZES_KIB = (512,)
+AT_ONCE = (1, 2, 4, 8, 16, 32)
+COMPARED_AT_ONCE = (8, 32)  # with dicomweb-client, and in a rough run: as `store_instances` has it, and the most
 BATCH = 10  # instances a request of dicomweb-client's, which holds them all in memory
 BARE = "bare aiohttp"
 ONE_BY_ONE = "dicomweb-client, one by one"
@@ -29,8 +30,8 @@ BATCHES = f"dicomweb-client, {BATCH} a request"
 def measure(bench: Bench) -> Iterator[Row]:
     """Yield the rows: instances a second, by size, delay and how many at once."""
     for delay_ms in DELAYS_MS:
-        for size_kib, at_once in bench.either(SIZES_KIB, QUICK_SIZES_KIB).items():
-            yield from _rows(bench, size_kib, delay_ms, at_once)
+        for size_kib in bench.either(SIZES_KIB, QUICK_SIZES_KIB):
+            yield from _rows(bench, size_kib, delay_ms, bench.either(AT_ONCE, COMPARED_AT_ONCE))
 
 
 def _rows(bench: Bench, size_kib: int, delay_ms: int, at_once: Sequence[int]) -> Iterator[Row]:
@@ -43,7 +44,7 @@ def _rows(bench: Bench, size_kib: int, delay_ms: int, at_once: Sequence[int]) ->
         ours = found[f"ours, {number}"]
         here = f"{case}, {number} at once"
         yield row_of("store", here, "1/s", ours, BARE, found[f"{BARE}, {number}"], at_least(0.9))
-        if number >= min(USUAL_AT_ONCE, max(at_once)):
+        if number in COMPARED_AT_ONCE:
             aim = at_least(5) if delay_ms else None
             yield row_of("store", here, "1/s", ours, ONE_BY_ONE, found[ONE_BY_ONE], aim)
             yield row_of("store", here, "1/s", ours, BATCHES, found[BATCHES], aim)

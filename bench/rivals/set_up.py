@@ -6,11 +6,13 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from bench.programs import ROOT
+from tests.live.installing import InstallationFailed
 
 _LOCK: Final = "bench/rivals/requirements.txt"
 _VENV: Final = ROOT / ".local/bench/venv"
@@ -24,26 +26,44 @@ class Rivals:
 
     Args:
         python: has the packages of the lock.
-        nginx: the web server.
-        wrk: makes load.
+        programs: of Debian's, those that are there.
     """
 
     python: Path
-    nginx: str
-    wrk: str
+    programs: Mapping[str, str]
+
+    @property
+    def nginx(self) -> str:
+        """The web server.
+
+        Raises:
+            InstallationFailed: there is none, and none could be installed.
+        """
+        return self._program("nginx")
+
+    @property
+    def wrk(self) -> str:
+        """What makes load; raises as `nginx` does."""
+        return self._program("wrk")
+
+    def _program(self, name: str) -> str:
+        if name not in self.programs:
+            raise InstallationFailed(f"there is no {name}: apt-get install {_PACKAGES[name]}")
+        return self.programs[name]
 
 
 def set_up() -> Rivals:
-    """Install what is missing, and return where it is.
+    """Install what is missing, and return where it is. Without a program, only the paths that need it are not measured.
 
     Raises:
-        SystemExit: something is missing and cannot be installed; the message says what to do.
+        SystemExit: the Python packages cannot be installed; the message says what to do.
     """
     python = set_up_python()
     missing = [package for program, package in _PACKAGES.items() if _which(program) is None]
-    if missing:
+    if missing and not os.geteuid() and shutil.which("apt-get"):
         _install(missing)
-    return Rivals(python, _which("nginx") or "", _which("wrk") or "")
+    found = {program: _which(program) for program in _PACKAGES}
+    return Rivals(python, {program: path for program, path in found.items() if path})
 
 
 def set_up_python() -> Path:
@@ -59,15 +79,13 @@ def set_up_python() -> Path:
 
 
 def _install(packages: list[str]) -> None:
-    advice = f"The bench needs {' and '.join(packages)}: apt-get install {' '.join(packages)}"
-    if os.geteuid() or shutil.which("apt-get") is None:
-        sys.exit(advice)
     print(f"Installing {' and '.join(packages)} ...", file=sys.stderr, flush=True)
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for command in (["update"], ["install", "--yes", "--no-install-recommends", *packages]):
         done = subprocess.run(["apt-get", *command], env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
-            sys.exit(f"{done.stderr}\n{advice}")
+            print(done.stderr, file=sys.stderr)
+            return
 
 
 def _which(program: str) -> str | None:

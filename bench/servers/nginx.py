@@ -59,9 +59,12 @@ _PROXY: Final = """
             proxy_http_version 1.1;
             proxy_set_header Connection "";
             proxy_max_temp_file_size 0;
+            {buffers}
         }}
     }}
 """
+# Three settings, for nginx refuses one that is out of proportion to the others.
+_BUFFERS: Final = "proxy_buffer_size {kib}k; proxy_buffers 8 {kib}k; proxy_busy_buffers_size {twice}k;"
 _READY_SECONDS: Final = 10.0
 
 
@@ -79,17 +82,19 @@ def nginx_service(program: str, folder: Path) -> Iterator[str]:
 
 
 @contextmanager
-def nginx_proxy(program: str, folder: Path, service: str) -> Iterator[str]:
+def nginx_proxy(program: str, folder: Path, service: str, buffer_kib: int | None = None) -> Iterator[str]:
     """Run a proxy before a service, and give what stands for its address.
 
     Args:
         program: nginx.
         folder: for its own files.
         service: the address of the service, with the version.
+        buffer_kib: what it passes on at once, at most; None as Debian has it, a page of 4 KiB.
     """
     port = free_ports(1)
     address = service.removeprefix("http://").removesuffix("/v2")
-    with _running(program, folder, port, _PROXY.format(port=f"{HOST}:{port}", service=address)):
+    buffers = _BUFFERS.format(kib=buffer_kib, twice=2 * buffer_kib) if buffer_kib else ""
+    with _running(program, folder, port, _PROXY.format(port=f"{HOST}:{port}", service=address, buffers=buffers)):
         yield f"http://{HOST}:{port}/v2"
 
 

@@ -12,6 +12,7 @@ from bench.turns import Bench
 STARLETTE = "Starlette and aiohttp"
 AIOHTTP = "aiohttp"
 NGINX = "nginx"
+NGINX_WIDE = "nginx, buffers of 256 KiB"
 _MODULES = {STARLETTE: "starlette_pass_through", AIOHTTP: "aiohttp_pass_through"}
 
 
@@ -24,8 +25,9 @@ def proxy(bench: Bench, name: str, service: str) -> Iterator[str]:
         name: which of them.
         service: the address of the service, with the version.
     """
-    if name == NGINX:
-        with nginx_proxy(bench.rivals.nginx, bench.folder / "proxy", service) as url:
+    if name in (NGINX, NGINX_WIDE):
+        kib = 256 if name == NGINX_WIDE else None
+        with nginx_proxy(bench.rivals.nginx, bench.folder / f"proxy-{kib}", service, kib) as url:
             yield url
         return
     with port_of(f"bench.rivals.{_MODULES[name]}", "--service", service, python=bench.rivals.python) as port:

@@ -31,6 +31,7 @@ _WARM_UP_SHARE = 0.25  # pools and caches fill
 _LEAST_MINUTES = 3.0
 _LEAST_MINUTES_KEPT = 30.0
 # What a figure may gain: a hundredth of the memory, and a few of what comes and goes with each request.
+_MEMORY = ("rss_mib", "blocks")
 _MEMORY_SHARE = 0.01
 _COUNTED = 3.0
 _FIGURES = {
@@ -39,6 +40,7 @@ _FIGURES = {
     "connections": "connections",
     "threads": "threads",
     "tasks": "tasks",
+    "blocks": "Python's blocks, thousands",
 }
 
 
@@ -49,8 +51,9 @@ def main() -> int:
         folder = options.folder or Path(temporary)
         # Not Azure's own library, which keeps something of each request, and so would hide what the app keeps.
         with Stack(folder, auth=True, worker="sdk", settings=SETTINGS, say=progress) as stack:
-            load = Load(stack, Random(options.seed))
-            samples = asyncio.run(_soak(load, Watcher(stack), 60 * options.minutes))
+            seconds = 60 * options.minutes
+            load = Load(stack, Random(options.seed), _WARM_UP_SHARE * seconds)
+            samples = asyncio.run(_soak(load, Watcher(stack), seconds))
     progress("")
     trends = trends_of(samples)
     _print_table(trends, load.counts)
@@ -67,7 +70,7 @@ def trends_of(samples: Sequence[Sample]) -> dict[str, Trend]:
 
 
 def _tolerance(name: str, samples: Sequence[Sample]) -> float:
-    return _MEMORY_SHARE * samples[0].rss_mib if name == "rss_mib" else _COUNTED
+    return float(_MEMORY_SHARE * getattr(samples[0], name)) if name in _MEMORY else _COUNTED
 
 
 def _read_options() -> argparse.Namespace:

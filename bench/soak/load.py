@@ -2,12 +2,16 @@
 
 The archive holds the newest studies alone: a night reads the studies of a patient, and has them in memory, so that what
 it takes grows with the archive. Once that is as large as it gets, nothing of the app has a reason to grow.
+
+While the app warms up, everything comes twice as often: what it has taken at its busiest a process keeps, so that the
+rest of the time it needs no more, unless something leaks.
 """
 
 from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -49,6 +53,7 @@ SETTINGS = {
 STUDIES_HELD = 60
 _DROPS_EVERY_SECONDS = 0.5
 _LOOKUPS_AT_ONCE = 4
+_HASTE = 2  # of all of it, while the app warms up
 _PAUSE_SECONDS = 0.1
 _HUNG_UP_SHARE = 0.2
 _FAULTS_EVERY_SECONDS = 20.0
@@ -80,12 +85,14 @@ class Load:
     Args:
         stack: that runs, with `SETTINGS`.
         random: decides what is asked for, what is hung up, what fails.
+        warm_up_seconds: how long the app warms up.
     """
 
-    def __init__(self, stack: Stack, random: Random) -> None:
+    def __init__(self, stack: Stack, random: Random, warm_up_seconds: float) -> None:
         self.counts: Counter[str] = Counter()
         self._stack = stack
         self._random = random
+        self._warm_at = time.monotonic() + warm_up_seconds
         self._dropped = 0
         self._deleted_studies = 0
         write_policy(stack)
@@ -104,7 +111,7 @@ class Load:
                 await inbox.upload_blob(f"{number // 1000}/{number:08}.dcm", content, overwrite=True)
                 self._dropped = number + 1
                 self.counts["files dropped"] += 1
-                await asyncio.sleep(_DROPS_EVERY_SECONDS)
+                await asyncio.sleep(self._pause(_DROPS_EVERY_SECONDS))
 
     def _content(self, number: int) -> bytes:
         """Return an instance: most are new, one in ten is an earlier one again, one in twenty is no DICOM."""
@@ -116,7 +123,7 @@ class Load:
     async def _delete(self) -> None:
         """Delete the oldest studies, as if others did: the app learns of it by the change feed."""
         async with httpx.AsyncClient(base_url=self._stack.dicom_url, trust_env=False) as service:
-            await _again_and_again(lambda: self._delete_oldest(service), _DELETIONS_EVERY_SECONDS)
+            await self._again_and_again(lambda: self._delete_oldest(service), _DELETIONS_EVERY_SECONDS)
 
     async def _delete_oldest(self, service: httpx.AsyncClient) -> None:
         while self._deleted_studies < self._dropped // INSTANCES_PER_STUDY - STUDIES_HELD:
@@ -134,8 +141,9 @@ class Load:
         timeout = aiohttp.ClientTimeout(total=_ANSWER_SECONDS)
         headers = {"x-functions-key": self._stack.function_key}
         async with aiohttp.ClientSession(timeout=timeout, headers=headers) as http, asyncio.TaskGroup() as group:
-            for _ in range(_LOOKUPS_AT_ONCE):
-                group.create_task(_again_and_again(lambda: self._look_up_once(http), _PAUSE_SECONDS))
+            for number in range(_HASTE * _LOOKUPS_AT_ONCE):
+                until = math.inf if number < _LOOKUPS_AT_ONCE else self._warm_at
+                group.create_task(self._again_and_again(lambda: self._look_up_once(http), _PAUSE_SECONDS, until))
 
     async def _look_up_once(self, http: aiohttp.ClientSession) -> None:
         path, accept = self._random.choice(_LOOKUPS)
@@ -162,7 +170,7 @@ class Load:
             await asyncio.to_thread(self._stack.fire, "purge_study")
             self.counts["nights"] += 1
 
-        await _again_and_again(night, _NIGHTS_EVERY_SECONDS)
+        await self._again_and_again(night, _NIGHTS_EVERY_SECONDS)
 
     async def _fail(self) -> None:
         disturber = Disturber(self._stack, self._random)
@@ -172,16 +180,20 @@ class Load:
             self.counts["faults"] += 1
 
         try:
-            await _again_and_again(fail, _FAULTS_EVERY_SECONDS)
+            await self._again_and_again(fail, _FAULTS_EVERY_SECONDS)
         finally:
             disturber.close()
 
+    async def _again_and_again(
+        self, do: Callable[[], Awaitable[None]], pause_seconds: float, until: float = math.inf
+    ) -> None:
+        while (started := time.monotonic()) < until:
+            await do()
+            pause = self._pause(pause_seconds)
+            await asyncio.sleep(max(pause - (time.monotonic() - started), pause / 10))
 
-async def _again_and_again(do: Callable[[], Awaitable[None]], pause_seconds: float) -> None:
-    while True:
-        started = time.monotonic()
-        await do()
-        await asyncio.sleep(max(pause_seconds - (time.monotonic() - started), pause_seconds / 10))
+    def _pause(self, seconds: float) -> float:
+        return seconds / _HASTE if time.monotonic() < self._warm_at else seconds
 
 
 def write_policy(stack: Stack) -> None:

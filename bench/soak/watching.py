@@ -1,11 +1,10 @@
-"""What the app's process holds, looked at from outside: /proc, and the functions host's own count of tasks."""
+"""What the app's process holds, looked at from outside: /proc, and the functions host's own counts."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import httpx
 
@@ -24,6 +23,7 @@ class Sample:
         connections: sockets.
         threads: of the operating system.
         tasks: of asyncio, in the event loop of host and app.
+        blocks: of memory that Python's objects take, in thousands; unlike `rss_mib` it falls when they go.
     """
 
     seconds: float
@@ -32,6 +32,7 @@ class Sample:
     connections: int
     threads: int
     tasks: int
+    blocks: float
 
 
 class Watcher:
@@ -55,7 +56,7 @@ class Watcher:
         Raises:
             OSError, httpx.HTTPError: the app is not there any more, or does not answer.
         """
-        tasks = self._tasks()
+        held: dict[str, int] = self._http.get("/admin/host/held").raise_for_status().json()
         links = self._links()
         return Sample(
             round(self.seconds, 1),
@@ -63,12 +64,9 @@ class Watcher:
             len(links),
             sum(link.startswith("socket:") for link in links),
             len(list((self._process / "task").iterdir())),
-            tasks,
+            held["tasks"],
+            held["blocks"] / 1000,
         )
-
-    def _tasks(self) -> int:
-        answer: dict[str, Any] = self._http.get("/admin/host/tasks").raise_for_status().json()
-        return int(answer["tasks"])
 
     def _links(self) -> list[str]:
         found = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 
 from aiohttp import web
@@ -42,8 +43,8 @@ class Admin:
             return web.Response(status=401)
         if path == "/admin/host/status" and request.method == "GET":
             return web.json_response({"id": self._host_id, "state": "Running"})
-        if path == "/admin/host/tasks" and request.method == "GET":  # not of Azure: for those who look for leaks
-            return web.json_response({"tasks": len(asyncio.all_tasks())})
+        if path == "/admin/host/held" and request.method == "GET":  # not of Azure: for those who look for leaks
+            return web.json_response({"tasks": len(asyncio.all_tasks()), "blocks": sys.getallocatedblocks()})
         if path.startswith(_FUNCTIONS) and request.method == "POST":
             return await self._call(request, path.removeprefix(_FUNCTIONS))
         return web.Response(status=404)

@@ -17,7 +17,7 @@ def test_what_is_measured_later_is_not_busy_for_what_was_before(
     """Other programs that come and go spoil what they met, before it or after it, and not the rest of a path."""
     shares = iter([0.0, 2 * BUSY_SHARE, 0.0, 0.0, 2 * BUSY_SHARE, 0.0, 0.0])
     monkeypatch.setattr("bench.turns.busy_share", lambda _seconds: next(shares))
-    bench = Bench(tmp_path, Rivals(Path(), "", ""))
+    bench = Bench(tmp_path, Rivals(Path(), {}))
     found = []
     for _ in range(3):
         assert bench.in_turns("nothing", {"ours": lambda: 1.0, "the rival": lambda: 2.0}) == {

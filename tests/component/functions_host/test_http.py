@@ -293,8 +293,8 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHost]:
         ("/admin/host/status", FUNCTION_KEY, None, 401),
         ("/admin/host/status", MASTER_KEY, None, 200),
         ("/admin/host/status", None, MASTER_KEY, 200),
-        ("/admin/host/tasks", FUNCTION_KEY, None, 401),
-        ("/admin/host/tasks", MASTER_KEY, None, 200),
+        ("/admin/host/held", FUNCTION_KEY, None, 401),
+        ("/admin/host/held", MASTER_KEY, None, 200),
     ],
 )
 def test_keys(guarded: RunningHost, path: str, header: str | None, query: str | None, status: int) -> None:
