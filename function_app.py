@@ -9,9 +9,11 @@ with without_garbage_collection():
 
     from shared.events import silence_libraries
     from shared.health.blueprint import blueprint as health
-    from shared.settings import trigger_settings
+    from shared.settings import telemetry_settings, trigger_settings
+    from shared.telemetry.outbox import send_telemetry
 
     silence_libraries()
+    send_telemetry(telemetry_settings())
 
     app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
     app.register_functions(health)

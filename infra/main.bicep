@@ -97,6 +97,9 @@ param strayFilesPerDay int = 100
 @description('How many days the log is kept.')
 param logDays int = 90
 
+@description('Whether host and app tell of themselves by OpenTelemetry: one trace from a file or a request to the DICOM service, metrics, and the log sent by the app itself. `false`: the log alone, which the host sends.')
+param openTelemetry bool = true
+
 @description('Whether the DICOM service and both storage accounts of data are locked against deletion, `azd down` included.')
 param deletionLocks bool = true
 
@@ -317,6 +320,7 @@ module apps 'modules/app.bicep' = [
       dataAccountName: empty(granted[name].dataContainers) ? '' : data.outputs.name
       settings: union(serviceSettings, settings[name])
       insightsName: monitoring.outputs.insightsName
+      openTelemetry: openTelemetry
       maximumInstances: maximumInstances
       isClosed: privateNetwork
       subnetId: privateNetwork ? network!.outputs.appsSubnetId : ''

@@ -17,6 +17,8 @@ from shared.clients import get_clients
 from shared.dicomweb.partitions import DEFAULT_PARTITION
 from shared.events import describe, event, place
 from shared.problems import problem
+from shared.telemetry.recording import span
+from shared.telemetry.trace_context import HEADER
 
 from .auditing.auditor import get_auditor
 from .connection import while_connected
@@ -59,8 +61,13 @@ class _Answering:
         self._error: Exception | None = None
         self._begun: Response | None = None
         self._has_place = False
+        self._span = span(_name(route), parent=http.headers.get(HEADER))
 
     async def respond(self) -> Response:
+        with self._span.active():
+            return await self._respond()
+
+    async def _respond(self) -> Response:
         try:
             self._lookup = self._admit()
             response = await self._answer(self._lookup)
@@ -119,7 +126,10 @@ class _Answering:
             _places.give_back()
         if isinstance(self._error, ClientDisconnect):
             outcome.error = self._error
-        self._log(outcome)
+        with self._span.active():  # the answer is sent in a task of the web server's
+            self._log(outcome)
+        error = outcome.error or self._error
+        self._span.end(type(error) if error else None)
         if self._lookup is not None:
             await get_auditor().end(self._lookup, outcome.status, outcome.bytes, outcome.word)
 
@@ -142,6 +152,11 @@ class _Answering:
             seconds=round(time.monotonic() - self._started, 3),
             request_id=self._id,
         )
+
+
+def _name(route: Route) -> str:
+    is_one_word = route.transaction == route.resource
+    return route.resource if is_one_word else f"{route.transaction} {route.resource}"
 
 
 def _target_bytes(http: HttpRequest) -> int:

@@ -13,6 +13,7 @@ from shared.dicomweb import InvalidParameter
 from shared.events import describe, event, place
 from shared.function_key import is_function_key
 from shared.problems import problem
+from shared.telemetry.recording import span
 
 
 async def answer(
@@ -25,6 +26,13 @@ async def answer(
         respond: does it.
         in_our_words: turns what storage or the service raises into what the caller is told.
     """
+    with span(transaction):
+        return await _answer(transaction, respond, in_our_words)
+
+
+async def _answer(
+    transaction: str, respond: Callable[[], Awaitable[Response]], in_our_words: Callable[[Exception], Exception]
+) -> Response:
     started = time.monotonic()
     error: Exception | None = None
     try:

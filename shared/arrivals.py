@@ -12,6 +12,7 @@ from shared.settings import VAULT
 
 OURS: Final = "dicom_dropbox"  # in our own messages: the version of their form
 VERSION: Final = 1
+TRACE: Final = "traceparent"
 
 
 class Door(StrEnum):
@@ -42,6 +43,7 @@ class Arrival:
         tries: how often it was sent on without a receipt that counts.
         partition: of the DICOM service, for what comes from the vault; None for a service without partitions. Of what
             comes from the inbox, its name decides.
+        traceparent: the trace that it continues, as a header has it; None for one of its own.
     """
 
     names: tuple[str, ...]
@@ -50,6 +52,7 @@ class Arrival:
     container: str | None = None
     tries: int = 0
     partition: str | None = None
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True)
@@ -67,9 +70,11 @@ class Renamed:
 
 def write_message(item: Arrival | Renamed) -> str:
     """Return our own message for an item: base64 of ASCII JSON, within the 64 KiB of a queue's message."""
-    # Without what came later, the form is that of older deployments, which can read it.
+    # Without what came later, the form is that of older deployments, which can read it: they look at nothing beside
+    # the item.
     fields = {name: value for name, value in asdict(item).items() if (name, value) != ("partition", None)}
-    content = {OURS: VERSION, type(item).__name__.lower(): fields}
+    trace = fields.pop(TRACE, None)
+    content = {OURS: VERSION, type(item).__name__.lower(): fields} | ({TRACE: trace} if trace else {})
     return base64.b64encode(json.dumps(content).encode()).decode()
 
 

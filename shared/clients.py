@@ -16,6 +16,8 @@ from shared.entra_auth import EntraAuth
 from shared.settings import ConfigurationError, Settings
 from shared.sources import Sources, read_sources
 from shared.storage import Storage
+from shared.telemetry.recording import is_on
+from shared.telemetry.service_calls import ServiceCalls
 
 # Of the lookups' connections, beside one for each lookup: for searches that ask several things at once.
 _SPARE_CONNECTIONS = 64
@@ -140,7 +142,8 @@ def _create(settings: Settings, sources: Sources) -> Clients:
     # Of its own for storage: the DICOM client drops one whose token was refused.
     by_address = settings.dicom_storage_blob_service_uri or settings.records_storage_blob_service_uri
     credential = DefaultAzureCredential() if by_address else None
-    dicom = DICOMwebClient(settings.dicom_service_url, auth=auth)
+    observer = ServiceCalls() if is_on() else None
+    dicom = DICOMwebClient(settings.dicom_service_url, auth=auth, observer=observer)
     transport = default_transport(settings.lookup_concurrency + _SPARE_CONNECTIONS)
-    lookups = DICOMwebClient(settings.dicom_service_url, auth=auth, transport=transport)
+    lookups = DICOMwebClient(settings.dicom_service_url, auth=auth, transport=transport, observer=observer)
     return Clients.over(settings, dicom, sources, lookups=lookups, auth=auth, credential=credential)

@@ -14,6 +14,8 @@ from azure.core.exceptions import AzureError
 
 from shared.dicomweb import RequestNotSent
 from shared.setting_rules import LOOPBACK_HOSTS
+from shared.telemetry.measuring import FETCH_TOKEN
+from shared.telemetry.recording import span
 
 _RENEW_BEFORE_EXPIRY_SECONDS = 300
 _REST_AFTER_FAILURE_SECONDS = 30
@@ -86,7 +88,8 @@ class EntraAuth(httpx.Auth):
 
     async def _fetch(self, kept: AccessToken | None) -> str:
         try:
-            self._token = await self._credential.get_token(self._scope)
+            with span(FETCH_TOKEN):
+                self._token = await self._credential.get_token(self._scope)
         except AzureError as error:
             self._failures += 1
             self._failed_at = time.monotonic()

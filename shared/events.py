@@ -17,6 +17,7 @@ import pydicom
 from shared.dicomweb import DICOMwebError, InvalidParameter
 from shared.problems import Refused
 from shared.settings import ConfigurationError
+from shared.telemetry.recording import write_event
 
 FIELDS: Final = frozenset(
     {
@@ -68,8 +69,10 @@ def event(name: str, *, level: int = logging.INFO, **fields: object) -> None:
     """
     if unknown := fields.keys() - FIELDS:
         raise ValueError(f"not to be logged: {', '.join(sorted(unknown))}")
-    line = {"event": name} | {key: value for key, value in fields.items() if value is not None}
-    _log.log(level, json.dumps(line))
+    said = {key: value for key, value in fields.items() if value is not None}
+    line = json.dumps({"event": name} | said)
+    _log.log(level, line)
+    write_event(name, level, line, said)
 
 
 def describe(error: BaseException) -> str:

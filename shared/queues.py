@@ -5,10 +5,13 @@ Messages live for ever: the queue's own default would drop them after a week.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from azure.storage.queue.aio import QueueClient, QueueServiceClient
 
 from shared.arrivals import Arrival, Renamed, write_message
+from shared.telemetry.recording import traceparent
 
 ARRIVALS = "dicom-arrivals"
 ARRIVALS_POISON = f"{ARRIVALS}-poison"
@@ -35,6 +38,14 @@ class Queues:
             AzureError: storage failed.
         """
         await self._put(ARRIVALS, write_message(item), delay_seconds)
+
+    async def send_back(self, arrival: Arrival, delay_seconds: float) -> None:
+        """Have an arrival that is being handled handled again, after the delay, in the same trace.
+
+        Raises:
+            AzureError: storage failed.
+        """
+        await self.send(replace(arrival, traceparent=traceparent() or arrival.traceparent), delay_seconds)
 
     async def waiting(self, name: str = ARRIVALS) -> int:
         """Return about how many messages a queue holds, those that are hidden until later included.

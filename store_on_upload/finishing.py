@@ -10,6 +10,7 @@ from azure.core.exceptions import AzureError
 
 from shared.arrivals import Arrival, Door
 from shared.events import Failed, describe, event, place
+from shared.telemetry.recording import span
 
 from .beginning import Run
 from .files.disposal import dispose
@@ -33,11 +34,13 @@ async def finish(run: Run, receipt: Receipt) -> None:
     is_new = standing is None or standing.of_version(receipt.etag) != receipt
     if is_new:
         is_replay = arrival.door.is_asked_for
-        receipt, is_new = await take_in(ingest.clients, receipt, standing, is_replay=is_replay)
+        with span("write receipt"):
+            receipt, is_new = await take_in(ingest.clients, receipt, standing, is_replay=is_replay)
         if is_new:  # otherwise another run of this version was first, and has said so
             report(receipt, arrival.door, time.monotonic() - run.started)
     try:
-        await dispose(ingest.clients, version, receipt, is_repeated=not is_new)
+        with span("dispose of file"):
+            await dispose(ingest.clients, version, receipt, is_repeated=not is_new)
     except SourceGone:
         ingest.handled.add(version.name, version.etag)  # somebody else was first, or a newer version has come
     except Leased:
@@ -59,7 +62,7 @@ async def send_later(ingest: Ingest, arrival: Arrival) -> None:
         return  # the sweep comes back to it by itself, and would add a message each time
     door = arrival.door if arrival.door.is_asked_for or arrival.door is Door.SWEEP else Door.DEFERRAL
     later = replace(arrival, door=door, tries=arrival.tries + 1)
-    await ingest.queues.send(later, delay_seconds(later.tries, Setback("storage_failed", is_outage=True)))
+    await ingest.queues.send_back(later, delay_seconds(later.tries, Setback("storage_failed", is_outage=True)))
 
 
 def report(receipt: Receipt, door: Door, seconds: float) -> None:

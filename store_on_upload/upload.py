@@ -17,6 +17,7 @@ from shared.arrivals import Arrival, Door
 from shared.dicomweb import Busy, DICOMwebError
 from shared.events import event
 from shared.settings import LONGEST_RUN_SECONDS
+from shared.telemetry.recording import span
 
 from .beginning import Run, begin, open_arrived, policy_of
 from .examine import examine
@@ -48,6 +49,11 @@ async def handle(ingest: Ingest, arrival: Arrival) -> None:
     Raises:
         AzureError, Failed: not even putting it off was possible; the host tries again, and the sweep finds the blob.
     """
+    with span("ingest file", parent=arrival.traceparent, door=arrival.door):
+        await _handle(ingest, arrival)
+
+
+async def _handle(ingest: Ingest, arrival: Arrival) -> None:
     if await ingest.stop.is_on():
         return await put_off(ingest, arrival, STOPPED)
     if ingest.circuit.is_blocked:
@@ -98,7 +104,8 @@ async def _begin(ingest: Ingest, arrival: Arrival) -> tuple[Run, Source] | None:
         AzureError, Failed: storage failed, or what it holds cannot be read.
     """
     started = time.monotonic()
-    source = await open_arrived(ingest, arrival)
+    with span("read file"):
+        source = await open_arrived(ingest, arrival)
     version = source.version
     if (version.name, version.etag) in ingest.handled and not _finds_something_left(arrival.door):
         return None
@@ -130,7 +137,8 @@ async def _decide(run: Run, source: Source) -> Receipt:
         return run.receipt
     settings = run.ingest.clients.settings
     policy = policy_of(run.ingest.clients, run.arrival, source.version)
-    found = await examine(source, policy, settings.max_instance_bytes)
+    with span("examine file"):
+        found = await examine(source, policy, settings.max_instance_bytes)
     if isinstance(found, Decision):
         return run.receipt.decided(found, clock.now(), sha256=source.sha256_of_prefix())
     async with run.ingest.gate.large(source.version.size):
@@ -148,7 +156,8 @@ async def _store(run: Run, source: Source, header: Header) -> Receipt:
     if not ingest.circuit.admits():
         raise NotYet("outage", is_outage=True)
     try:
-        receipt = await store(job)
+        with span("store file", bytes=source.version.size):
+            receipt = await store(job)
     except (DICOMwebError, NotYet) as error:
         _note_failure(ingest, source.version.name, error)
         raise

@@ -6,10 +6,11 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from subprocess import DEVNULL
+from types import MappingProxyType
 from typing import TypeAlias
 
 import httpx
@@ -38,6 +39,8 @@ DEPENDENCIES = (
 )
 FRAMEWORKS = DEPENDENCIES[:3]
 APP = ("function_app",)
+# To a collector that is not there: an app's first answer is out before anything is sent.
+TELEMETRY = {"PYTHON_ENABLE_OPENTELEMETRY": "true", "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{HOST}:9"}
 Start: TypeAlias = tuple[float, float]  # seconds by the clock, and of the processor
 HELLO = Path(__file__).parent.parent / "rivals/hello"
 # numpy is there for the stand-ins; it is not deployed, and pydicom would import it.
@@ -70,11 +73,14 @@ def _imports(bench: Bench) -> Iterator[Row]:
         "frameworks": partial(_import, FRAMEWORKS, all_compiled),
         "app, not compiled": partial(_import, APP, without_ours | {"PYTHONDONTWRITEBYTECODE": "1"}),
     }
+    sides["app, telemetry on"] = partial(_import, APP, all_compiled | TELEMETRY)
     found = bench.in_turns("cold start, import", sides)
     rivals = {"dependencies": at_most(1.25), "dependencies, not collected": None, "frameworks": at_most(1.25)}
     for rival, aim in rivals.items():
         yield row_of("cold_start", "import", "s", found["app"], f"its {rival}", found[rival], aim)
     yield row_of("cold_start", "import, app not compiled", "s", found["app, not compiled"], "compiled", found["app"])
+    on = found["app, telemetry on"]
+    yield row_of("cold_start", "import, telemetry on", "s", on, "off", found["app"], at_most(1.1))
 
 
 def _import(modules: tuple[str, ...], environment: dict[str, str], before: str = "") -> float:
@@ -88,20 +94,27 @@ def _import(modules: tuple[str, ...], environment: dict[str, str], before: str =
 def _first_answers(bench: Bench) -> Iterator[Row]:
     with Azurite(bench.folder) as azurite:
         start = partial(_first_answer, azurite.connection_string)
-        sides: dict[str, Callable[[], Start]] = {"app": partial(start, ROOT), "hello": partial(start, HELLO)}
+        sides: dict[str, Callable[[], Start]] = {
+            "app": partial(start, ROOT),
+            "hello": partial(start, HELLO),
+            "on": partial(start, ROOT, TELEMETRY),
+        }
         for side in sides.values():
             side()
         found = bench.in_turns("cold start, first answer", sides)
     for number, case in enumerate(("first answer", "first answer, processor")):
         ours, rival = ([start[number] for start in found[side]] for side in ("app", "hello"))
         yield row_of("cold_start", case, "s", ours, "a hello app", rival)
+        on = [start[number] for start in found["on"]]
+        yield row_of("cold_start", f"{case}, telemetry on", "s", on, "off", ours, at_most(1.1))
 
 
-def _first_answer(storage: str, app: Path) -> Start:
-    """Start the functions host with an app, and wait until it has answered with 200."""
+def _first_answer(storage: str, app: Path, also: Mapping[str, str] = MappingProxyType({})) -> Start:
+    """Start the functions host with an app, and some settings of it, and wait until it has answered with 200."""
     port = free_ports(1)
     settings = {"AzureWebJobsStorage": storage, "DICOM_STORAGE": storage, "PYTHON_ENABLE_INIT_INDEXING": "1"}
     settings |= {"DICOM_SERVICE_URL": f"http://{HOST}:9/v2", "DICOM_INBOX_CONTAINER": "dicom-inbox"}
+    settings |= also
     command = [sys.executable, "-m", "local.functions_host", "--port", str(port), "--app", str(app)]
     began = time.perf_counter()
     with subprocess.Popen(command, env=os.environ | settings, cwd=ROOT, stdout=DEVNULL, stderr=DEVNULL) as host:

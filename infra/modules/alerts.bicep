@@ -122,7 +122,8 @@ var alerts = [
   }
   {
     // By the host's account, since the app's own line of a lookup may not come: it is written once the last byte is
-    // sent, and the host takes no line of a call that it thinks is over.
+    // sent, and a host that sends the app's lines takes none of a call that it thinks is over. A host that traces by
+    // OpenTelemetry calls a request by its route, `GET api/health/ready`, another one by its function, `health_ready`.
     name: 'lookups-failing'
     says: 'More than a tenth of all requests are answered 5xx.'
     severity: 1
@@ -130,7 +131,7 @@ var alerts = [
     over: 'PT15M'
     above: 0
     from: 'AppRequests'
-    query: 'where toint(ResultCode) >= 100 and Name !startswith "health" | summarize failed = countif(toint(ResultCode) >= 500), asked = count() | where failed > 5 and failed * 10 > asked'
+    query: 'where toint(ResultCode) >= 100 and Name !contains "health" | summarize failed = countif(toint(ResultCode) >= 500), asked = count() | where failed > 5 and failed * 10 > asked'
   }
   {
     name: 'access-not-recorded'

@@ -23,6 +23,10 @@ param dataAccountName string
 param settings object
 
 param insightsName string
+
+@description('Whether host and app tell of themselves by OpenTelemetry, in one trace.')
+param openTelemetry bool
+
 param maximumInstances int
 
 @description('Whether the host storage is reached over private endpoints only.')
@@ -208,11 +212,19 @@ var platform = {
   ENABLED_FUNCTIONS: functions
 }
 
+// Both or neither: such a host takes no lines of an app that says that it sends them itself, and another one takes all.
+var telemetry = openTelemetry
+  ? {
+      AzureFunctionsJobHost__telemetryMode: 'OpenTelemetry'
+      PYTHON_ENABLE_OPENTELEMETRY: 'true'
+    }
+  : {}
+
 // Nothing that Flex Consumption has another place for, or ignores: no FUNCTIONS_*, no WEBSITE_*.
 resource appSettings 'Microsoft.Web/sites/config@2024-04-01' = {
   parent: app
   name: 'appsettings'
-  properties: union(platform, connection, settings)
+  properties: union(platform, telemetry, connection, settings)
 }
 
 output name string = app.name

@@ -10,26 +10,47 @@ param alertEmail string
 var workspaceName = 'log-${token}'
 var keptProperties = 'Properties = pack("Category", Properties["Category"], "LogLevel", Properties["LogLevel"], "InvocationId", Properties["InvocationId"])'
 
+// Of a span of the app, all that it can say: in words of its own. What the host calls a request that no route is for
+// has its path in it, after a blank; a route has none.
+var ownSpan = 'tostring(Properties["dicom_dropbox.span"])'
+var ownProperties = [
+  'attempts'
+  'bytes'
+  'complete'
+  'datasets'
+  'door'
+  'reason'
+  'resource'
+  'service_code'
+  'source'
+  'span'
+  'transaction'
+  'verdict'
+]
+var ofOwnSpan = join(map(ownProperties, name => '"${name}", Properties["dicom_dropbox.${name}"]'), ', ')
+var withoutPath = 'OperationName = iif(OperationName contains " /", "", OperationName)'
+
 // One line each, in the small language that transformations know. What is kept of Properties is listed, for a list of
 // what goes would miss what a later host adds: `TriggerReason` of today's names the blob.
 var transformations = [
   {
     table: 'AppRequests'
-    kql: 'source | extend Url = "", ${keptProperties}'
+    kql: 'source | extend Url = "", Name = iif(Name contains " /", "", Name), ${withoutPath}, ${keptProperties}'
   }
   {
-    // Requests of the host to storage: their address ends in a blob's name, and so does what they are called by.
+    // Requests of the host to storage: their address ends in a blob's name, and so does what they are called by. Spans
+    // of the app keep their names.
     table: 'AppDependencies'
-    kql: 'source | extend Data = "", Name = DependencyType, ${keptProperties}'
+    kql: 'source | extend Data = "", Name = iif(isempty(${ownSpan}), DependencyType, ${ownSpan}), ${withoutPath}, Properties = pack("InvocationId", Properties["InvocationId"], "error", Properties["error.type"], ${ofOwnSpan})'
   }
   {
     // The app's own lines are JSON, and stay. The host's say which blob fired a trigger, and which path was asked for.
     table: 'AppTraces'
-    kql: 'source | extend Message = iif(Message startswith "Executing HTTP request" or Message startswith "Executed HTTP request" or Message contains "blob detected", "", Message), ${keptProperties}'
+    kql: 'source | extend Message = iif(Message startswith "Executing HTTP request" or Message startswith "Executed HTTP request" or Message contains "blob detected", "", Message), ${withoutPath}, ${keptProperties}'
   }
   {
     table: 'AppExceptions'
-    kql: 'source | extend ${keptProperties}'
+    kql: 'source | extend ${withoutPath}, ${keptProperties}'
   }
 ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import atexit
 import os
 import signal
 import socket
@@ -136,11 +137,12 @@ def _refuse(reason: str, code: int) -> int:
 
 
 def _leave(code: int) -> NoReturn:
-    """End the process now.
+    """End the process now, having told those who asked to be told.
 
     An ordinary exit would wait for threads that still run functions, and would cancel the worker's
     web server, which then prints its stack.
     """
+    atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

@@ -26,6 +26,7 @@ from local.functions_host.keys import Keys
 from local.functions_host.output import say
 from local.functions_host.routes import Route, find
 from local.functions_host.settings import HostSettings
+from local.functions_host.tracing import HEADER, continued
 from local.functions_host.workers import Worker
 
 # Long enough to read what a refused client is still sending, so that it sees the answer.
@@ -121,13 +122,17 @@ class Front:
     async def _call(self, request: web.Request, function: Function) -> web.StreamResponse:
         if (request.content_length or 0) > self._app.settings.body_limit_bytes:
             raise BodyTooLarge
+        traceparent = continued(request.headers.get(HEADER))
         if self._app.worker.streaming:
-            return await self._app.worker.exchange(request, Invocation(function, None), self._app.invoker)
-        return await self._call_classic(request, function)
+            invocation = Invocation(function, None, traceparent=traceparent)
+            return await self._app.worker.exchange(request, invocation, self._app.invoker)
+        return await self._call_classic(request, function, traceparent)
 
-    async def _call_classic(self, request: web.Request, function: Function) -> web.StreamResponse:
+    async def _call_classic(
+        self, request: web.Request, function: Function, traceparent: str
+    ) -> web.StreamResponse:
         call = await _copy_to_memory(request, self._app.settings.body_limit_bytes)
-        invocation = Invocation(function, TypedValue("http", call))
+        invocation = Invocation(function, TypedValue("http", call), traceparent=traceparent)
         answer = await self._app.invoker.run(invocation)
         return await _send(request, answer)
 

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from local.functions_host.functions import Function, TypedValue
 from local.functions_host.output import say
+from local.functions_host.tracing import continued
 
 OUT_OF_TIME = "functionTimeout exceeded"
 
@@ -29,13 +30,15 @@ class HostStopping(Exception):
 class Invocation:
     """One call of a function: what its trigger's parameter gets, and the trigger's metadata.
 
-    `data` is a TypedValue, or, in streaming mode under the SDK worker, the live request itself.
+    `data` is a TypedValue, or, in streaming mode under the SDK worker, the live request itself. `traceparent` is the
+    host's own span of it.
     """
 
     function: Function
     data: Any
     metadata: Mapping[str, TypedValue] = field(default_factory=dict)
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    traceparent: str = field(default_factory=lambda: continued(None))
 
 
 class Invokes(Protocol):

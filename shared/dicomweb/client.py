@@ -14,6 +14,7 @@ from .delete import DeleteTransaction
 from .extended_query_tags import ExtendedQueryTags
 from .messages import Answer, Request
 from .metadata import MetadataTransaction
+from .observing import Observer
 from .operations import Operations
 from .partitions import Partition, partition_path, partitions_of
 from .retrieve import RetrieveTransaction
@@ -35,6 +36,7 @@ class DICOMwebClient(StoreTransaction, SearchTransaction, RetrieveTransaction, M
         transport: below httpx's API; the default one if None.
         single_part: False for services that know multipart alone, such as Orthanc. The Azure service knows both; it
             may take a multipart request that was cut short for a whole one.
+        observer: is told of each request; None: nobody is.
     """
 
     def __init__(
@@ -46,8 +48,11 @@ class DICOMwebClient(StoreTransaction, SearchTransaction, RetrieveTransaction, M
         timeout: httpx.Timeout = DEFAULT_TIMEOUT,
         retry: RetryPolicy | None = None,
         single_part: bool = True,
+        observer: Observer | None = None,
     ) -> None:
-        session = Session(base_url, auth=auth, transport=transport, timeout=timeout, retry=retry)
+        session = Session(
+            base_url, auth=auth, transport=transport, timeout=timeout, retry=retry, observer=observer
+        )
         super().__init__(session, single_part=single_part)
         # These belong to the whole service, whichever partition a client is bound to.
         self._service = session

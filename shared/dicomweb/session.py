@@ -6,7 +6,7 @@ import asyncio
 import copy
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import lru_cache
 from typing import Any, Self, TypeVar
@@ -18,6 +18,7 @@ from .authenticated import AuthenticatedTransport
 from .draining import drain
 from .errors import DICOMwebError, InvalidParameter, InvalidResponse, status_error
 from .messages import Answer, Request, translating_httpx_errors
+from .observing import Observer
 from .retry import RetryPolicy, retry_after_seconds
 from .transport import default_transport
 
@@ -42,6 +43,7 @@ class Session:
         auth: adds the bearer token.
         transport: below httpx's API; the default one if None.
         retry: when to repeat, and how often.
+        observer: is told of each request.
     """
 
     def __init__(
@@ -52,11 +54,13 @@ class Session:
         transport: httpx.AsyncBaseTransport | None = None,
         timeout: httpx.Timeout = DEFAULT_TIMEOUT,
         retry: RetryPolicy | None = None,
+        observer: Observer | None = None,
     ) -> None:
         self._base_url = _checked(base_url)
         self._retry = retry or RetryPolicy()
         self._http = AuthenticatedTransport(transport or default_transport(), auth)
         self._extensions = {"timeout": timeout.as_dict()}
+        self._observer = observer
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -79,7 +83,7 @@ class Session:
             InvalidParameter: its address or a header cannot be sent.
             Exception: whatever the source of its body raised.
         """
-        response = await self._repeat(request, lambda: self._send_once(request))
+        response = await self._repeat(request, lambda attempt: self._send_once(request, attempt))
         try:
             yield Answer(request.transaction, response)
         finally:
@@ -92,8 +96,8 @@ class Session:
             DICOMwebError: see `send`, or whatever `read` raises.
         """
 
-        async def once() -> T:
-            response = await self._send_once(request)
+        async def once(attempt: int) -> T:
+            response = await self._send_once(request, attempt)
             try:
                 return await read(Answer(request.transaction, response))
             finally:
@@ -126,12 +130,12 @@ class Session:
         async with self.send(request):
             pass
 
-    async def _repeat(self, request: Request, once: Callable[[], Awaitable[T]]) -> T:
+    async def _repeat(self, request: Request, once: Callable[[int], Awaitable[T]]) -> T:
         started = time.monotonic()
         attempt = 1
         while True:
             try:
-                return await once()
+                return await once(attempt)
             except DICOMwebError as error:
                 if request.is_sent_once:
                     raise
@@ -142,9 +146,17 @@ class Session:
                     raise
                 await asyncio.sleep(pause)
 
-    async def _send_once(self, request: Request) -> httpx.Response:
+    async def _send_once(self, request: Request, attempt: int) -> httpx.Response:
+        if self._observer is None:
+            return await self._exchange(request, {})
+        with self._observer.attempt(request.transaction, attempt) as observed:
+            response = await self._exchange(request, observed.headers)
+            observed.answered(response.status_code)
+            return response
+
+    async def _exchange(self, request: Request, headers: Mapping[str, str]) -> httpx.Response:
         with translating_httpx_errors(request.transaction):
-            response = await self._http.send(self._build(request))
+            response = await self._http.send(self._build(request, headers))
         if response.status_code in request.statuses and response.status_code not in (204, 304):
             return response
         # A 204 has no body, but having read its end keeps the connection.
@@ -154,8 +166,8 @@ class Session:
         wait = retry_after_seconds(response.headers.get("retry-after"))
         raise status_error(request.transaction, response.status_code, wait)
 
-    def _build(self, request: Request) -> httpx.Request:
-        headers = {"Accept": request.accept, **_HEADERS, **request.headers}
+    def _build(self, request: Request, also: Mapping[str, str]) -> httpx.Request:
+        headers = {"Accept": request.accept, **_HEADERS, **also, **request.headers}
         if request.body is not None:
             headers["Content-Length"] = str(request.body.length)
         if not all(map(_HEADER_VALUE.fullmatch, headers.values())):

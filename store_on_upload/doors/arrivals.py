@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from shared import setting_rules
-from shared.arrivals import OURS, VERSION, Arrival, Door, Renamed
+from shared.arrivals import OURS, TRACE, VERSION, Arrival, Door, Renamed
 from shared.dicomweb import InvalidParameter
 from shared.dicomweb.partitions import partition_path
 from shared.settings import VAULT
@@ -100,7 +100,8 @@ def _ours(message: Mapping[str, Any]) -> Arrival | Renamed:
     fields = message["arrival"]
     if not isinstance(fields["names"], list):
         raise TypeError("no list of names")
-    return Arrival(**{**fields, "names": tuple(fields["names"]), "door": Door(fields["door"])})
+    trace = {TRACE: message[TRACE]} if isinstance(message.get(TRACE), str) else {}
+    return Arrival(**{**fields, **trace, "names": tuple(fields["names"]), "door": Door(fields["door"])})
 
 
 def _is_sound(item: Arrival | Renamed) -> bool:

@@ -16,6 +16,7 @@ from shared.arrivals import Arrival, Door
 from shared.dicomweb import DICOMwebError, Query
 from shared.events import Failed, describe, event, place
 from shared.settings import QUARANTINE
+from shared.telemetry.recording import span
 from store_on_upload.beginning import Run, begin, find_arrived
 from store_on_upload.files.quarantine import delete_reason_without_file
 from store_on_upload.files.source import version_of
@@ -96,7 +97,8 @@ async def _wait(run: Run, later: Receipt, delay: float) -> None:
     ingest, version = run.ingest, run.version
     again = Arrival((version.blob.blob_name,), Door.DEFERRAL, version.etag, run.arrival.container)
     try:
-        written = await write_receipt(ingest.clients, later, run.standing)
+        with span("write receipt"):
+            written = await write_receipt(ingest.clients, later, run.standing)
     except (AzureError, Failed) as error:
         report_failure(error)
         again = replace(again, tries=later.deferrals)
@@ -104,7 +106,7 @@ async def _wait(run: Run, later: Receipt, delay: float) -> None:
         if written.is_final:  # another run was faster
             return None
     event("blob_deferred", reason=later.reason, attempts=later.attempts, seconds=round(delay))
-    return await ingest.queues.send(again, delay)
+    return await ingest.queues.send_back(again, delay)
 
 
 async def _replay_later(ingest: Ingest, arrival: Arrival, later: Receipt, delay: float) -> None:
@@ -117,7 +119,7 @@ async def _replay_later(ingest: Ingest, arrival: Arrival, later: Receipt, delay:
         return event("replay_ended", level=logging.WARNING, reason=later.reason, door=arrival.door)
     event("blob_deferred", reason=later.reason, attempts=later.attempts, seconds=round(delay))
     tries = later.deferrals if later.failed_by_itself else min(later.deferrals, _TRIES_OF_OUTAGES)
-    return await ingest.queues.send(replace(arrival, tries=tries), delay)
+    return await ingest.queues.send_back(replace(arrival, tries=tries), delay)
 
 
 async def poisoned(ingest: Ingest, arrival: Arrival) -> None:

@@ -49,6 +49,11 @@ class Service:
         """End every fault."""
         httpx.delete(self._admin("faults"), trust_env=False).raise_for_status()
 
+    def traces(self, kind: str) -> list[str]:
+        """Return what requests of a kind, such as `store`, said of their traces."""
+        told = httpx.get(self._admin("traces"), trust_env=False).json()
+        return [trace for of_kind, trace in told if of_kind == kind]
+
     def _ask(
         self, method: str, path: str, content: bytes | Iterable[bytes] | None = None, **headers: str
     ) -> httpx.Response:

@@ -1,7 +1,8 @@
-"""No attribute's value, blob's name, UID or query string reaches a log, on any path."""
+"""No attribute's value, blob's name, UID or query string reaches a log or a collector of telemetry, on any path."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -9,6 +10,7 @@ import pytest
 
 from local import samples
 from local.stack import Stack
+from tests.collector import Collector
 from tests.conftest import APPROVAL_KEY
 from tests.e2e.drop_box import DropBox, make_instance, wait_for
 
@@ -31,9 +33,23 @@ list = "{CANARY}.csv"
 """
 
 
+# Callers say in these what they like.
+HEADERS = {"X-Canary": CANARY, "tracestate": f"a={CANARY}", "baggage": f"name={CANARY}", "traceparent": CANARY}
+
+
 @pytest.fixture(scope="module")
-def box(stack: Stack) -> DropBox:
-    return DropBox(stack)
+def collector() -> Iterator[Collector]:
+    with Collector() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def box(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> Iterator[DropBox]:
+    """A stack that tells a collector of all that it does."""
+    folder = tmp_path_factory.mktemp("leaks")
+    settings = {"APPROVAL_KEY": APPROVAL_KEY, **collector.settings}
+    with Stack(folder, auth=True, poll_seconds=0.25, settings=settings, in_memory=True) as stack:
+        yield DropBox(stack)
 
 
 def drive_ingest(box: DropBox) -> None:
@@ -75,7 +91,7 @@ def drive_lookups(box: DropBox) -> None:
         f"/retention/plans/{CANARY}",
         f"/retention/plans?before={CANARY}",
     ):
-        statuses.add(box.get(path, headers={"Accept": "application/dicom+json", "X-Canary": CANARY}).status_code)
+        statuses.add(box.get(path, headers={"Accept": "application/dicom+json", **HEADERS}).status_code)
     statuses.add(box.get(f"/studies?PatientName={CANARY}", key=CANARY).status_code)
     assert statuses == {200, 400, 401, 404}
     assert box.events("lookup")
@@ -112,8 +128,10 @@ def drive_retention(box: DropBox) -> None:
         wait_for(lambda: box.events("retention_refused")[seen:] or None, "no fault")  # noqa: B023
 
 
-def test_no_canary_is_in_any_log(box: DropBox) -> None:
-    """Of the app, its host, the DICOM service and the token endpoint: they are what a platform would collect."""
+def test_no_canary_is_in_any_log(box: DropBox, collector: Collector) -> None:
+    """Of the app, its host, the DICOM service and the token endpoint, and what the app sends of traces and metrics:
+    they are what a platform would collect.
+    """
     drive_ingest(box)
     drive_lookups(box)
     drive_replays(box)
@@ -126,3 +144,9 @@ def test_no_canary_is_in_any_log(box: DropBox) -> None:
         assert CANARY_UID not in text, log.name
         assert box.stack.function_key not in text, log.name
         assert APPROVAL_KEY not in text, log.name
+    wait_for(lambda: "retention_refused" in {line.event for line in collector.lines()} or None, "nothing is sent")
+    assert collector.spans()
+    assert collector.metric_names()
+    sent = collector.everything()
+    for secret in (CANARY, CANARY_UID, box.stack.function_key, APPROVAL_KEY):
+        assert secret.encode() not in sent

@@ -36,6 +36,7 @@ def app_settings(app: str) -> dict[str, Any]:
     """Return the settings that an app gets, as far as they are constant."""
     return {
         **APP.variable("platform"),
+        **telemetry(),
         **(connection() if ACCESS[app]["dataContainers"] else {}),
         **MAIN.variable("serviceSettings"),
         **MAIN.variable(f"{app}Settings"),
@@ -48,6 +49,14 @@ def connection() -> dict[str, Any]:
     value = APP.declarations["connection"].value
     assert value is not None
     _, given = (file.constant(node) for file, node in APP.forms(value))
+    return dict(given)
+
+
+def telemetry() -> dict[str, Any]:
+    """Return the settings by which host and app trace, where they do."""
+    value = APP.declarations["telemetry"].value
+    assert value is not None
+    given, _ = (file.constant(node) for file, node in APP.forms(value))
     return dict(given)
 
 

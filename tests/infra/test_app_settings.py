@@ -25,6 +25,7 @@ OF_THE_PLATFORM = {
     "APPLICATIONINSIGHTS_CONNECTION_STRING",
     "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
     "AZURE_CLIENT_ID",
+    "AzureFunctionsJobHost__telemetryMode",
     "AZURE_TOKEN_CREDENTIALS",
     "AzureWebJobs.store_on_upload.Disabled",
 }

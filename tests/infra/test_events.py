@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 
+from query_api.routes import ROUTES
 from shared import queues
-from shared.settings import DEFAULT_INBOX
+from shared.settings import DEFAULT_INBOX, telemetry_settings
+from shared.telemetry.measuring import NAMESPACE
+from shared.telemetry.recording import Attributes
 from store_on_upload.doors import arrivals
 
-from .apps import MAIN, ROOT, app_settings
+from .apps import ACCESS, MAIN, ROOT, app_settings, telemetry
 from .bicep import INFRA, read
 
 EVENTS = read(INFRA / "modules/event-grid.bicep")
@@ -54,11 +58,32 @@ def test_names_are_blanked_where_the_platform_writes_them() -> None:
         item["table"]: getattr(item["kql"], "text", item["kql"]) for item in monitoring.variable("transformations")
     }
     assert set(rules) == {"AppRequests", "AppDependencies", "AppTraces", "AppExceptions"}
-    assert all("${keptProperties}" in rule for rule in rules.values())
-    assert 'Url = ""' in rules["AppRequests"]
-    assert 'Data = "", Name = DependencyType,' in rules["AppDependencies"]
+    assert all(re.search(r"\$\{keptProperties\}|Properties = pack\(", rule) for rule in rules.values())
+    assert all("${withoutPath}" in rule for rule in rules.values())
+    assert 'Url = "", Name = iif(Name contains " /", "", Name),' in rules["AppRequests"]
+    assert 'Data = "", Name = iif(isempty(${ownSpan}), DependencyType, ${ownSpan}),' in rules["AppDependencies"]
     assert set(re.findall(r'Properties\["(\w+)"\]', monitoring.variable("keptProperties"))) == {
         "Category",
         "LogLevel",
         "InvocationId",
     }
+    assert not any(" /" in f"GET api/{route.path}" for route in ROUTES)  # by which a path is told from a route
+
+
+def test_what_the_apps_own_spans_say_is_kept() -> None:
+    """All of it, under the names that it is sent under, and by one of them they are told from the host's."""
+    monitoring = read(INFRA / "modules/monitoring.bicep")
+    kept = set(monitoring.variable("ownProperties"))
+    assert kept == {*Attributes.__annotations__, "span"} - {"status"}  # which has a column of its own
+    assert f"{NAMESPACE}.${{name}}" in monitoring.text
+    assert f'Properties["{NAMESPACE}.span"]' in monitoring.variable("ownSpan")
+
+
+def test_lines_go_one_way() -> None:
+    """Whether the app or the host sends them, both go by the same parameter; and none is sent by a library as well."""
+    assert telemetry() == {"AzureFunctionsJobHost__telemetryMode": "OpenTelemetry", "PYTHON_ENABLE_OPENTELEMETRY": "true"}
+    assert "telemetryMode" not in json.loads((ROOT / "host.json").read_text())
+    for app in ACCESS:
+        given = app_settings(app)
+        assert not [name for name in given if name.startswith(("PYTHON_APPLICATIONINSIGHTS", "FASTAPI_OTEL", "OTEL_"))]
+        assert telemetry_settings({name: str(value) for name, value in given.items()}).is_on

@@ -306,3 +306,14 @@ def test_no_other_message_leads_to_the_vault(arrival: Arrival) -> None:
     """Or from the vault by another door, or into a partition by its name."""
     with pytest.raises(UnreadableMessage):
         read_message(write_message(arrival).encode(), INBOX)
+
+
+def test_a_message_of_ours_takes_its_trace_along() -> None:
+    """Beside what it is about, where older deployments do not look; what is no text there is none."""
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    arrival = Arrival(("a.dcm",), Door.DEFERRAL, traceparent=trace)
+    written = json.loads(base64.b64decode(write_message(arrival)))
+    assert read([written]) == [arrival]
+    assert "traceparent" not in written["arrival"]
+    assert read([{**written, "traceparent": 1}]) == [Arrival(("a.dcm",), Door.DEFERRAL)]
+    assert "traceparent" not in json.loads(base64.b64decode(write_message(Arrival(("a.dcm",), Door.DEFERRAL))))

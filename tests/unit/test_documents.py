@@ -20,6 +20,7 @@ from shared.events import FIELDS
 from shared.problems import CODES
 from shared.settings import Settings, setting_name
 from shared.sources import Source, read_sources
+from shared.telemetry.measuring import METRICS, NAMESPACE
 from store_on_upload.receipts.receipt import Document, Receipt, State
 from store_on_upload.reconcile.report import MEANINGS
 from store_on_upload.requests.answering import REFUSALS
@@ -205,6 +206,15 @@ def test_every_event_is_documented_with_its_fields() -> None:
     assert set(table) == events_of(*folders)
     documented = {field for cells in table.values() for field in re.findall(r"`(\w+)`", cells[-1])}
     assert documented <= FIELDS
+
+
+def test_every_metric_is_documented() -> None:
+    """With its unit and its dimensions, and no other."""
+    told = {
+        name.removeprefix(f"{NAMESPACE}."): [unit.strip("`"), re.findall(r"`(\w+)`", dimensions)]
+        for name, (unit, dimensions, _) in rows("docs/telemetry.md", "Metrics").items()
+    }
+    assert told == {metric.name: [metric.unit, list(metric.dimensions)] for metric in METRICS}
 
 
 def test_every_dependency_has_its_reason() -> None:

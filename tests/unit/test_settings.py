@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shared.settings import ConfigurationError, load, setting_name, trigger_settings
+from shared.settings import ConfigurationError, load, setting_name, telemetry_settings, trigger_settings
 
 GOOD = {"DICOM_SERVICE_URL": "https://host/v2", "DICOM_STORAGE": "UseDevelopmentStorage=true"}
 
@@ -65,6 +65,10 @@ def test_defaults_lose_nothing() -> None:
         "approval_valid_days": 7,
         "approvers": None,
         "tombstone_attributes": None,
+        "python_enable_opentelemetry": False,
+        "otel_exporter_otlp_endpoint": None,
+        "applicationinsights_connection_string": None,
+        "otel_traces_sampler_arg": 1,
     }
 
 
@@ -193,3 +197,32 @@ def test_names() -> None:
 def test_triggers_are_declared_with_defaults(name: str, value: str) -> None:
     """A setting that a trigger cannot be declared with gives way to its default, so that import never fails."""
     assert trigger_settings({name: value}) == trigger_settings({})
+
+
+COLLECTOR = {"OTEL_EXPORTER_OTLP_ENDPOINT": "https://collector.example.org/"}
+INSIGHTS = {"APPLICATIONINSIGHTS_CONNECTION_STRING": "InstrumentationKey=0"}
+
+
+@pytest.mark.parametrize(
+    ("given", "is_on"),
+    [
+        ({}, False),
+        ({**COLLECTOR, **INSIGHTS}, False),
+        ({"PYTHON_ENABLE_OPENTELEMETRY": "false", **COLLECTOR}, False),
+        ({"PYTHON_ENABLE_OPENTELEMETRY": "true"}, False),
+        ({"PYTHON_ENABLE_OPENTELEMETRY": "true", **COLLECTOR}, True),
+        ({"PYTHON_ENABLE_OPENTELEMETRY": "1", **INSIGHTS}, True),
+        ({"PYTHON_ENABLE_OPENTELEMETRY": "true", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://elsewhere"}, False),
+        ({"PYTHON_ENABLE_OPENTELEMETRY": "true", "OTEL_TRACES_SAMPLER_ARG": "half", **COLLECTOR}, False),
+    ],
+)
+def test_telemetry_is_on_only_where_it_is_wanted_and_can_be_sent(given: dict[str, str], is_on: bool) -> None:
+    """What is set wrongly is off, which `load` tells of; to read it never fails."""
+    assert telemetry_settings(given).is_on is is_on
+
+
+def test_telemetry_is_called_what_the_platform_calls_the_app() -> None:
+    """Unless OpenTelemetry's own setting says otherwise."""
+    platform = {"WEBSITE_SITE_NAME": "func-ingest"}
+    assert telemetry_settings(platform).service_name == "func-ingest"
+    assert telemetry_settings({**platform, "OTEL_SERVICE_NAME": "mine"}).service_name == "mine"

@@ -1,12 +1,17 @@
-"""How many requests of each kind came, and how much of their bodies: a test can show that nothing was sent short."""
+"""How many requests of each kind came, how much of their bodies, and as part of which traces: a test can show that
+nothing was sent short, and where a request came from.
+"""
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import asdict, dataclass
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from local.dicom_service.web.kinds import KINDS, Kind, kind_of
+
+_MOST_TRACES = 1000
 
 
 @dataclass
@@ -23,6 +28,7 @@ class Counts:
 
     def __init__(self) -> None:
         self._counts: dict[Kind, Count] = {}
+        self._traces: deque[tuple[Kind, str]] = deque(maxlen=_MOST_TRACES)
         self.clear()
 
     def __getitem__(self, kind: Kind) -> Count:
@@ -31,10 +37,21 @@ class Counts:
     def clear(self) -> None:
         """Begin anew."""
         self._counts = {kind: Count() for kind in KINDS}
+        self._traces.clear()
 
     def to_dict(self) -> dict[str, dict[str, int]]:
         """Return all of them as JSON has them."""
         return {kind: asdict(count) for kind, count in self._counts.items()}
+
+    def note_trace(self, kind: Kind, scope: Scope) -> None:
+        """Keep what a request says of its trace (W3C Trace Context), if it says anything."""
+        told = dict(scope["headers"]).get(b"traceparent")
+        if told is not None:
+            self._traces.append((kind, told.decode("latin-1")))
+
+    def traces(self) -> list[tuple[Kind, str]]:
+        """Return the latest of what was said."""
+        return list(self._traces)
 
 
 class CountRequests:
@@ -52,6 +69,7 @@ class CountRequests:
             return
         count = self._counts[kind]
         count.requests += 1
+        self._counts.note_trace(kind, scope)
         received = 0
 
         async def counting_receive() -> Message:

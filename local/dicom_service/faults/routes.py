@@ -48,6 +48,9 @@ def routes(faults: Faults, counts: Counts) -> list[Route]:
     async def show_counts(request: Request) -> Response:
         return JSONResponse(counts.to_dict())
 
+    async def show_traces(request: Request) -> Response:
+        return JSONResponse(counts.traces())
+
     async def clear_counts(request: Request) -> Response:
         counts.clear()
         return Response(status_code=204)
@@ -66,6 +69,7 @@ def routes(faults: Faults, counts: Counts) -> list[Route]:
         Route("/admin/faults", clear_faults, methods=["DELETE"]),
         Route("/admin/requests", show_counts, methods=["GET"]),
         Route("/admin/requests", clear_counts, methods=["DELETE"]),
+        Route("/admin/traces", show_traces, methods=["GET"]),
         Route("/admin/clock", set_clock, methods=["POST"]),
         Route("/admin/clock", show_clock, methods=["GET"]),
     ]

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import importlib
 from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -106,8 +107,7 @@ class _Exchange:
 
     async def call_function(self, live_request: Any) -> Any:
         self._web_app.set_route_params(live_request, dict(self._request["route_params"]))
-        invocation = Invocation(self._invocation.function, live_request, id=self._invocation.id)
-        running = self._invoker.start(invocation)
+        running = self._invoker.start(replace(self._invocation, data=live_request))
         try:
             self._result = await asyncio.shield(running)
         except InvocationFailed as failure:

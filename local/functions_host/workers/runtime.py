@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import importlib
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from email.utils import formatdate
 from pathlib import Path
 from types import SimpleNamespace
@@ -94,7 +95,7 @@ class RuntimeWorker:
             function_id=invocation.function.function_id,
             input_data=[Message(name=trigger, data=_typed_data(invocation.data))],
             trigger_metadata={name: _typed_data(value) for name, value in invocation.metadata.items()},
-            trace_context=SimpleNamespace(trace_parent="", trace_state="", attributes={}),
+            trace_context=SimpleNamespace(trace_parent=invocation.traceparent, trace_state="", attributes={}),
             retry_context=SimpleNamespace(retry_count=0, max_retry_count=0, exception=None),
         )
 
@@ -104,7 +105,7 @@ class RuntimeWorker:
         # The request itself takes the other way; only the route's parameters come this way.
         call = HttpCall(request.method, "", {}, {}, request["route_params"], b"")
         started = asyncio.get_running_loop().time()
-        running = invoker.start(Invocation(invocation.function, TypedValue("http", call), id=invocation.id))
+        running = invoker.start(replace(invocation, data=TypedValue("http", call)))
         forwarding = asyncio.create_task(self._forwarder.forward(request, invocation))
         try:
             await asyncio.wait({running, forwarding}, return_when=asyncio.FIRST_COMPLETED)

@@ -23,6 +23,7 @@ from local.functions_host.http_values import HttpAnswer, HttpCall
 from local.functions_host.invocations import Invocation, InvocationFailed, Invoker
 from local.functions_host.output import where_raised
 from local.functions_host.settings import HostSettings
+from local.functions_host.tracing import attach
 from local.functions_host.workers import app_module
 from local.functions_host.workers.asgi import InProcessWebApp
 from local.functions_host.workers.load_checks import (
@@ -74,6 +75,7 @@ class SdkWorker:
     async def invoke(self, invocation: Invocation) -> Any:
         """Call a function."""
         signature = self._signatures[invocation.function.name]
+        attach(invocation.traceparent)
         try:
             result = await self._call(signature, invocation)
             if result is not None and not signature.has_return:
@@ -168,7 +170,7 @@ def _answer(result: Any) -> HttpAnswer:
 
 
 class HostContext(func.Context):
-    """What a function gets as its `context`; local runs have no trace and no host retries."""
+    """What a function gets as its `context`; local runs have no host retries."""
 
     _local = threading.local()
 
@@ -198,8 +200,8 @@ class HostContext(func.Context):
 
     @property
     def trace_context(self) -> Any:
-        """An empty trace context."""
-        return SimpleNamespace(trace_parent="", trace_state="", attributes={})
+        """The host's own span."""
+        return SimpleNamespace(trace_parent=self._invocation.traceparent, trace_state="", attributes={})
 
     @property
     def retry_context(self) -> Any:

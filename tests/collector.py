@@ -1,0 +1,194 @@
+"""A collector of OpenTelemetry's: takes OTLP over HTTP on a socket, keeps what it is sent, and can misbehave."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Literal, Self
+
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+_KINDS = {1: "internal", 2: "server", 3: "client", 4: "producer", 5: "consumer"}
+_SLOW_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Received:
+    """A span."""
+
+    name: str
+    kind: str
+    trace_id: str
+    span_id: str
+    parent_id: str
+    attributes: dict[str, Any]
+    is_error: bool
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Point:
+    """A metric's value, by its dimensions."""
+
+    name: str
+    unit: str
+    dimensions: dict[str, Any]
+    value: float
+
+
+@dataclass(frozen=True)
+class Line:
+    """A log record."""
+
+    body: str
+    trace_id: str
+    severity: str
+
+    @property
+    def event(self) -> str:
+        """The event's name."""
+        return str(json.loads(self.body)["event"])
+
+
+class Collector:
+    """A running one; `mood` says how it answers: as it should, late, what is no answer, or with an error."""
+
+    def __init__(self) -> None:
+        self.mood: Literal["well", "slow", "garbage", "refusing"] = "well"
+        self.bodies: list[tuple[str, bytes]] = []
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server.daemon_threads = True
+        self._over = threading.Event()
+
+    @property
+    def url(self) -> str:
+        """What OTEL_EXPORTER_OTLP_ENDPOINT says."""
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The app settings that send all to it, and soon."""
+        return {
+            "PYTHON_ENABLE_OPENTELEMETRY": "true",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": self.url,
+            "OTEL_BSP_SCHEDULE_DELAY": "200",
+            "OTEL_BLRP_SCHEDULE_DELAY": "200",
+            "OTEL_METRIC_EXPORT_INTERVAL": "500",
+        }
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+    def spans(self) -> list[Received]:
+        """Return all spans, in the order in which they began."""
+        found = [
+            span
+            for request in self._requests("/v1/traces", ExportTraceServiceRequest)
+            for resource in request.resource_spans
+            for scope in resource.scope_spans
+            for span in scope.spans
+        ]
+        return [_span(span) for span in sorted(found, key=lambda span: span.start_time_unix_nano)]
+
+    def points(self, name: str) -> list[Point]:
+        """Return the latest values of a metric; of a histogram, how many values there were."""
+        latest: dict[str, Point] = {}
+        for metric in self._metrics():
+            if metric.name == name:
+                for point in _points(metric):
+                    latest[str(sorted(point.dimensions.items()))] = point
+        return list(latest.values())
+
+    def metric_names(self) -> set[str]:
+        """Return the names of all metrics."""
+        return {metric.name for metric in self._metrics()}
+
+    def lines(self) -> list[Line]:
+        """Return all log records."""
+        return [
+            Line(record.body.string_value, record.trace_id.hex(), record.severity_text)
+            for request in self._requests("/v1/logs", ExportLogsServiceRequest)
+            for resource in request.resource_logs
+            for scope in resource.scope_logs
+            for record in scope.log_records
+        ]
+
+    def everything(self) -> bytes:
+        """Return all bytes that came."""
+        return b"".join(body for _, body in self.bodies)
+
+    def _metrics(self) -> Iterator[Any]:
+        for request in self._requests("/v1/metrics", ExportMetricsServiceRequest):
+            for resource in request.resource_metrics:
+                for scope in resource.scope_metrics:
+                    yield from scope.metrics
+
+    def _requests(self, path: str, kind: type[Any]) -> Iterator[Any]:
+        for sent_to, body in list(self.bodies):
+            if sent_to == path:
+                yield kind.FromString(body)
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        collector = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                if self.headers.get("content-encoding") == "gzip":
+                    body = gzip.decompress(body)
+                collector.bodies.append((self.path, body))
+                collector._answer(self)
+
+            def log_message(self, *_: object) -> None: ...
+
+        return Handler
+
+    def _answer(self, handler: BaseHTTPRequestHandler) -> None:
+        if self.mood == "slow":
+            self._over.wait(_SLOW_SECONDS)
+        if self.mood == "garbage":
+            handler.wfile.write(b"\x00 no HTTP \xff" * 100)
+            handler.close_connection = True
+            return
+        handler.send_response(503 if self.mood == "refusing" else 200)
+        handler.send_header("content-length", "0")
+        handler.end_headers()
+
+
+def _span(span: Any) -> Received:
+    return Received(
+        span.name,
+        _KINDS[span.kind],
+        span.trace_id.hex(),
+        span.span_id.hex(),
+        span.parent_span_id.hex(),
+        _attributes(span.attributes),
+        span.status.code == 2,
+        (span.end_time_unix_nano - span.start_time_unix_nano) / 1e9,
+    )
+
+
+def _points(metric: Any) -> Iterator[Point]:
+    for point in (*metric.sum.data_points, *metric.gauge.data_points):
+        value = point.as_double if point.HasField("as_double") else point.as_int
+        yield Point(metric.name, metric.unit, _attributes(point.attributes), value)
+    for point in metric.histogram.data_points:
+        yield Point(metric.name, metric.unit, _attributes(point.attributes), point.count)
+
+
+def _attributes(pairs: Iterable[Any]) -> dict[str, Any]:
+    return {pair.key: getattr(pair.value, pair.value.WhichOneof("value")) for pair in pairs}
