@@ -1,4 +1,6 @@
-"""A collector of OpenTelemetry's: takes OTLP over HTTP on a socket, keeps what it is sent, and can misbehave."""
+"""A collector of telemetry: takes OTLP over HTTP, and what Application Insights is sent, on a socket; it keeps all of
+it, and can misbehave.
+"""
 
 from __future__ import annotations
 
@@ -125,6 +127,10 @@ class Collector:
             for record in scope.log_records
         ]
 
+    def envelopes(self) -> list[dict[str, Any]]:
+        """Return what was sent in the form of Application Insights."""
+        return [item for path, body in list(self.bodies) if path.endswith("/track") for item in json.loads(body)]
+
     def everything(self) -> bytes:
         """Return all bytes that came."""
         return b"".join(body for _, body in self.bodies)
@@ -164,9 +170,14 @@ class Collector:
             handler.wfile.write(b"\x00 no HTTP \xff" * 100)
             handler.close_connection = True
             return
+        path, body = self.bodies[-1]
+        items = len(json.loads(body)) if path.endswith("/track") else 0
+        answer = json.dumps({"itemsReceived": items, "itemsAccepted": items, "errors": []}).encode() if items else b""
         handler.send_response(503 if self.mood == "refusing" else 200)
-        handler.send_header("content-length", "0")
+        handler.send_header("content-type", "application/json" if items else "application/x-protobuf")
+        handler.send_header("content-length", str(len(answer)))
         handler.end_headers()
+        handler.wfile.write(answer)
 
 
 def _span(span: Any) -> Received:

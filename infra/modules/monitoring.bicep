@@ -24,6 +24,7 @@ var ownProperties = [
   'service_code'
   'source'
   'span'
+  'status'
   'transaction'
   'verdict'
 ]

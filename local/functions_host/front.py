@@ -128,9 +128,7 @@ class Front:
             return await self._app.worker.exchange(request, invocation, self._app.invoker)
         return await self._call_classic(request, function, traceparent)
 
-    async def _call_classic(
-        self, request: web.Request, function: Function, traceparent: str
-    ) -> web.StreamResponse:
+    async def _call_classic(self, request: web.Request, function: Function, traceparent: str) -> web.StreamResponse:
         call = await _copy_to_memory(request, self._app.settings.body_limit_bytes)
         invocation = Invocation(function, TypedValue("http", call), traceparent=traceparent)
         answer = await self._app.invoker.run(invocation)

@@ -50,9 +50,7 @@ class DICOMwebClient(StoreTransaction, SearchTransaction, RetrieveTransaction, M
         single_part: bool = True,
         observer: Observer | None = None,
     ) -> None:
-        session = Session(
-            base_url, auth=auth, transport=transport, timeout=timeout, retry=retry, observer=observer
-        )
+        session = Session(base_url, auth=auth, transport=transport, timeout=timeout, retry=retry, observer=observer)
         super().__init__(session, single_part=single_part)
         # These belong to the whole service, whichever partition a client is bound to.
         self._service = session

@@ -1,1 +1,1 @@
-"""Traces, metrics and the log's lines, by OpenTelemetry: written down where work is done, sent by a thread of its own."""
+"""Traces, metrics and the log's lines, by OpenTelemetry: written down where work is done, sent by another thread."""

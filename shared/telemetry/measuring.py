@@ -46,7 +46,12 @@ _OF_EVENTS: Final[Mapping[str, tuple[Metric, ...]]] = {
     "blob_deferred": (Metric("ingest.deferrals", "counter", "{deferral}", "Files put off.", ("reason",)),),
     "sweep": (
         Metric(
-            "ingest.oldest_pending", "gauge", "s", "Age of the oldest file without a verdict.", (), "oldest_pending_seconds"
+            "ingest.oldest_pending",
+            "gauge",
+            "s",
+            "Age of the oldest file without a verdict.",
+            (),
+            "oldest_pending_seconds",
         ),
     ),
     "lookup": (

@@ -56,8 +56,9 @@ class Outbox:
         try:
             self._thread.start()
         except RuntimeError:  # no thread can be had, or the process is ending
-            return switch_off()
-        atexit.register(self.close)
+            switch_off()
+        else:
+            atexit.register(self.close)
 
     def close(self) -> None:
         """Send what is there, as far as that goes within some seconds."""

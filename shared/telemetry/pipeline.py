@@ -36,7 +36,6 @@ from .trace_context import TraceContext
 _KINDS: Final = {"internal": SpanKind.INTERNAL, "client": SpanKind.CLIENT}
 # Of seconds. A sweep, or a file that waits for its turn, takes minutes.
 _BOUNDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
-_NAMED_OTHERWISE: Final = {"status": "http.response.status_code"}
 # What the code says of its work looks like this: no UID, path, date or name with capitals does. The last guard, since
 # what is set is none of these anyway.
 _WORDS: Final = re.compile(r"[a-z][a-z0-9]*([ _-][a-z0-9]+){0,7}", re.ASCII)
@@ -58,7 +57,7 @@ class Pipeline:
 
     def __init__(self, settings: TelemetrySettings) -> None:
         destinations = open_destinations(settings)
-        resource = Resource.create({"service.name": settings.service_name, "service.namespace": NAMESPACE})
+        resource = Resource.create({"service.name": settings.service_name})
         self._ids = _GivenIds()
         self._spans = TracerProvider(ALWAYS_ON, resource, shutdown_on_exit=False, id_generator=self._ids)
         self._lines = LoggerProvider(resource, shutdown_on_exit=False)
@@ -157,7 +156,7 @@ def _words(said: Mapping[str, object]) -> dict[str, Told]:
     """Return attributes of numbers and words of the code; of anything else only that there was something."""
     told: dict[str, Told] = {}
     for field, value in said.items():
-        name = _NAMED_OTHERWISE.get(field, f"{NAMESPACE}.{field}")
+        name = f"{NAMESPACE}.{field}"
         if isinstance(value, str):
             told[name] = str(value) if _is_of_words(value) else _OTHER
         elif isinstance(value, int | float):

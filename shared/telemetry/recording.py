@@ -184,9 +184,7 @@ def is_on() -> bool:
     return _keep is not None
 
 
-def span(
-    name: str, kind: Kind = "internal", *, parent: str | None = None, **attributes: Unpack[Attributes]
-) -> Span:
+def span(name: str, kind: Kind = "internal", *, parent: str | None = None, **attributes: Unpack[Attributes]) -> Span:
     """Begin a span: a part of the one that is active; else of the trace that a header tells; else the platform's.
 
     Args:

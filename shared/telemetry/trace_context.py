@@ -66,4 +66,4 @@ def is_kept(trace_id: int, ratio: float) -> bool:
 
 
 def _random_id(bits: int) -> int:
-    return random.getrandbits(bits) or 1  # noqa: S311  # it need not be secret, and 0 is no id
+    return random.getrandbits(bits) or 1  # it need not be secret, and 0 is no id

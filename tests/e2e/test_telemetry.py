@@ -80,7 +80,7 @@ def test_a_files_trace_goes_from_blob_to_store_to_receipt(box: DropBox, collecto
     request = named(trace, "store instance")
     assert request.kind == "client"
     assert request.parent_id == named(trace, "store file").span_id
-    assert request.attributes["http.response.status_code"] == 200
+    assert request.attributes["dicom_dropbox.status"] == 200
     assert file.attributes["dicom_dropbox.verdict"] == "stored"
     assert file.attributes["dicom_dropbox.door"] == "blob"
     assert (request.trace_id, request.span_id) in ids(Service(box.stack).traces("store"))
@@ -99,7 +99,7 @@ def test_a_lookup_continues_its_callers_trace(box: DropBox, collector: Collector
         lookup, request = named(trace, "search studies"), named(trace, "search studies", "client")
         assert lookup.trace_id == trace_id
         assert lookup.kind == "internal"  # the host has one of kind server
-        assert lookup.attributes["http.response.status_code"] == 200
+        assert lookup.attributes["dicom_dropbox.status"] == 200
         assert request.parent_id == lookup.span_id
         assert (trace_id, request.span_id) in ids(Service(box.stack).traces("search"))
 
@@ -111,7 +111,7 @@ def test_a_lookup_that_fails_says_so_by_classes(box: DropBox, collector: Collect
     lookup = named(trace, "retrieve study metadata")
     assert lookup.is_error
     assert lookup.attributes["error.type"] == "NotFound"
-    assert lookup.attributes["http.response.status_code"] == 404
+    assert lookup.attributes["dicom_dropbox.status"] == 404
 
 
 def test_a_file_that_waits_stays_in_its_trace(box: DropBox, collector: Collector) -> None:
@@ -121,7 +121,8 @@ def test_a_file_that_waits_stays_in_its_trace(box: DropBox, collector: Collector
     box.settle("waits.dcm", make_instance().content)
     trace = wait_for(
         lambda: next(
-            (t for t in [trace_with(collector, "ingest file", seen=seen, spans=2)] if "store instance" in names_of(t)), None
+            (t for t in [trace_with(collector, "ingest file", seen=seen, spans=2)] if "store instance" in names_of(t)),
+            None,
         ),
         "no second run",
     )
@@ -188,7 +189,9 @@ def test_each_line_of_the_log_goes_along_once(box: DropBox, collector: Collector
 def test_what_is_left_is_sent_at_the_end(tmp_path_factory: pytest.TempPathFactory) -> None:
     """An app that is stopped sends what it has, though its turn to send has not come."""
     folder = tmp_path_factory.mktemp("ending")
-    later = dict.fromkeys(("OTEL_BSP_SCHEDULE_DELAY", "OTEL_BLRP_SCHEDULE_DELAY", "OTEL_METRIC_EXPORT_INTERVAL"), "600000")
+    later = dict.fromkeys(
+        ("OTEL_BSP_SCHEDULE_DELAY", "OTEL_BLRP_SCHEDULE_DELAY", "OTEL_METRIC_EXPORT_INTERVAL"), "600000"
+    )
     with Collector() as collector, Stack(folder, settings=collector.settings | later, in_memory=True) as stack:
         assert DropBox(stack).get("/studies").status_code == 200
         stop([stack.part("app")])

@@ -74,14 +74,17 @@ def test_what_the_apps_own_spans_say_is_kept() -> None:
     """All of it, under the names that it is sent under, and by one of them they are told from the host's."""
     monitoring = read(INFRA / "modules/monitoring.bicep")
     kept = set(monitoring.variable("ownProperties"))
-    assert kept == {*Attributes.__annotations__, "span"} - {"status"}  # which has a column of its own
+    assert kept == {*Attributes.__annotations__, "span"}
     assert f"{NAMESPACE}.${{name}}" in monitoring.text
     assert f'Properties["{NAMESPACE}.span"]' in monitoring.variable("ownSpan")
 
 
 def test_lines_go_one_way() -> None:
     """Whether the app or the host sends them, both go by the same parameter; and none is sent by a library as well."""
-    assert telemetry() == {"AzureFunctionsJobHost__telemetryMode": "OpenTelemetry", "PYTHON_ENABLE_OPENTELEMETRY": "true"}
+    assert telemetry() == {
+        "AzureFunctionsJobHost__telemetryMode": "OpenTelemetry",
+        "PYTHON_ENABLE_OPENTELEMETRY": "true",
+    }
     assert "telemetryMode" not in json.loads((ROOT / "host.json").read_text())
     for app in ACCESS:
         given = app_settings(app)

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from opentelemetry import trace
@@ -84,11 +83,11 @@ def test_parts_of_a_span(written: list[Fact]) -> None:
 
     async def work() -> None:
         with span("ingest file", parent=HEADER):
-            await asyncio.gather(part(), part())
+            await asyncio.gather(part(), part(), return_exceptions=True)
         assert traceparent() is None
 
     async def part() -> None:
-        with pytest.raises(ValueError, match="CANARY"), span("read file"):
+        with span("read file"):
             assert traceparent() is not None
             raise ValueError("CANARY")
 
@@ -156,7 +155,8 @@ def test_what_may_be_said_is_the_logs_own() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["1.2.840.10008.1", "CANARY", "Doe^Jane", "ward 7/a.dcm", "a.dcm", "https://host", "é", "x" * 65, "a  b", ""]
+    "value",
+    ["1.2.840.10008.1", "CANARY", "Doe^Jane", "ward 7/a.dcm", "a.dcm", "https://host", "é", "x" * 65, "a  b", ""],
 )
 def test_what_looks_like_something_else_is_not_sent(value: str) -> None:
     """The last guard, whatever a mistake has put there."""
@@ -164,12 +164,12 @@ def test_what_looks_like_something_else_is_not_sent(value: str) -> None:
 
 
 def test_words_and_numbers_are_sent() -> None:
-    """What the code says, under a name of ours or of OpenTelemetry's; what is nothing is left out."""
+    """What the code says, under names of ours; what is nothing is left out."""
     said = _words({"reason": "kept_failing", "source": "site-a", "status": 200, "complete": True, "verdict": None})
     assert said == {
         "dicom_dropbox.reason": "kept_failing",
         "dicom_dropbox.source": "site-a",
-        "http.response.status_code": 200,
+        "dicom_dropbox.status": 200,
         "dicom_dropbox.complete": True,
     }
 
@@ -195,10 +195,10 @@ def test_the_app_imports_no_sdk(switch: str) -> None:
     assert done.stdout.strip() == b"[]"
 
 
-def settings(**changes: Any) -> TelemetrySettings:
-    return TelemetrySettings(**{
-        "is_on": True, "otlp_endpoint": None, "insights_connection": None, "ratio": 1.0, "service_name": "tests", **changes
-    })  # fmt: skip
+def settings(collector: str | None = None) -> TelemetrySettings:
+    return TelemetrySettings(
+        is_on=True, otlp_endpoint=collector, insights_connection=None, ratio=1.0, service_name="tests"
+    )
 
 
 def test_what_cannot_be_sent_is_dropped(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
@@ -223,7 +223,7 @@ def test_the_service_is_called_as_it_is_set(monkeypatch: pytest.MonkeyPatch) -> 
     """And a span has the ids that it began with, whatever is current where it is sent."""
     with Collector() as collector:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
-        pipeline = Pipeline(settings(otlp_endpoint=collector.url))
+        pipeline = Pipeline(settings(collector.url))
         context = TraceContext(int(TRACE_ID, 16), int(SPAN_ID, 16), is_sampled=True)
         sent = Span("read file", "internal", context, None, {"reason": "CANARY"})
         sent.ended = sent.began + 1
