@@ -1,7 +1,7 @@
 """What is done, written down as it is done: spans, and the events of the log.
 
-Without OpenTelemetry's SDK, which takes more than a tenth of a cold start to import, and longer for a span than a small
-lookup has to spare: a thread hands it on to that later (`outbox`). While telemetry is off, nothing is written down.
+Without OpenTelemetry's SDK, which takes more than a tenth of a cold start to import: what is done before it is there
+would have no span. A thread hands on to it what was written down (`outbox`). While telemetry is off, nothing is.
 """
 
 from __future__ import annotations
