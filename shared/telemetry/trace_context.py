@@ -62,7 +62,7 @@ class TraceContext:
 
 def is_kept(trace_id: int, ratio: float) -> bool:
     """Say whether a trace is among the share that is sampled."""
-    return trace_id % 2**_RANDOM_BITS < ratio * 2**_RANDOM_BITS
+    return trace_id % (1 << _RANDOM_BITS) < ratio * (1 << _RANDOM_BITS)
 
 
 def _random_id(bits: int) -> int:
