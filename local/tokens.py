@@ -2,7 +2,7 @@
 
 They have the shape of Entra ID's access tokens, signed with a secret that `make up` draws for each run. In Azure a
 role is assigned to an identity, here the token says which one its bearer has: DICOM Data Owner may do everything,
-DICOM Data Reader read and search.
+DICOM Data Reader read and search, and ingest as `infra/` deploys it that, and store.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import httpx
 import jwt
 
 DICOM_AUDIENCE = "https://dicom.healthcareapis.azure.com"
-Role = Literal["owner", "reader"]
+Role = Literal["owner", "reader", "ingest"]
 ROLES: tuple[Role, ...] = get_args(Role)
 ISSUER = "https://sts.windows.net/00000000-0000-0000-0000-000000000000/"
 

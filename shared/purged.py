@@ -12,6 +12,11 @@ from shared.dicomweb.partitions import DEFAULT_PARTITION
 PURGED: Final = "purged/"
 
 
+def pointer_folder(partition: str | None) -> str:
+    """Return what the pointers of a partition begin with; a service without partitions has `Microsoft.Default`."""
+    return f"{PURGED}{partition or DEFAULT_PARTITION}/"
+
+
 def pointer_name(partition: str | None, study_instance_uid: str) -> str:
-    """Return the name of a purged study's pointer; without partitions a service calls its one `Microsoft.Default`."""
-    return f"{PURGED}{partition or DEFAULT_PARTITION}/{study_instance_uid}.json"
+    """Return the name of a purged study's pointer."""
+    return f"{pointer_folder(partition)}{study_instance_uid}.json"

@@ -229,12 +229,13 @@ class Settings(BaseModel):
     )
     on_purged: OnPurged = Field(
         default=OnPurged.REJECT,
-        description="What is done with an instance of a study that retention has deleted: `reject` or `store`.",
+        description="What is done with an instance of a study that retention has deleted, or may have, where the file "
+        "does not tell its study: `reject` or `store`.",
     )
     replace_stuck: bool = Field(
         default=False,
-        description="Whether an instance that has been half stored for an hour is deleted and stored again. The half "
-        "may be another sender's, still on its way.",
+        description="Whether an instance that has been half stored for an hour is deleted and stored again, which takes "
+        "a role that may delete. The half may be another sender's, still on its way.",
     )
     give_up_after_days: float = Field(
         default=14,

@@ -52,6 +52,8 @@ REASONS: dict[str, str] = {
     "refused": "The DICOM service does not take the file: a required attribute is missing or invalid, or the "
     "dataset cannot be read. The attributes named, if any, tell which.",
     "purged": "Retention has deleted this study. If it is to come back, set ON_PURGED to `store` and replay the file.",
+    "study_unknown": "Of which study this is cannot be read from the file, and retention has deleted some: so it was not "
+    "sent. Have it exported again. If it may come in whatever its study is, set ON_PURGED to `store` and replay it.",
     "other_bytes": "An instance with the same UIDs and other content is stored already, and was left as it is. "
     "Compare the two, then delete the stored one or give this one UIDs of its own.",
     "other_patient": "An instance with the same UIDs and another patient's id or birth date is stored already. It "
@@ -70,7 +72,8 @@ REASONS: dict[str, str] = {
     "folder": "A folder's marker, not a file.",
     "dicomdir": "A DICOMDIR lists the files of a medium, and holds no instance.",
     "no_dicom_content": "A name without a suffix, and no DICOM in it.",
-    "gone": "The blob was deleted or overwritten by its producer before it had a verdict.",
+    "gone": "The blob was deleted or overwritten by its producer before it had a verdict. If it is undeleted, the next "
+    "sweep takes it up again.",
     # Then those of what is only put off: `reason` of a receipt that is not final.
     "swept": "The file had been missed: the sweep has sent it on.",
     "service_unreachable": "The DICOM service or its token cannot be had. It is tried again.",
@@ -84,6 +87,8 @@ REASONS: dict[str, str] = {
     "file, see whether it is in the archive tier.",
     "being_stored": "Another store of the instance is under way, or has died midway. If it stays so: see the setting "
     "REPLACE_STUCK.",
+    "remains_denied": "Another store of the instance has died midway, and with REPLACE_STUCK what it left should give "
+    "way; but the app's role does not let it delete. Have somebody delete that instance at the DICOM service.",
     "being_replaced": "Another file is just taking the place of the stored instance. It is tried again.",
     "not_confirmed": "The DICOM service did not confirm the instance. It is tried again.",
     "unsettled": "The file is empty or unfinished, and may still be written to: see SETTLE_AFTER_SECONDS.",

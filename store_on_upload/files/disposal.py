@@ -29,7 +29,7 @@ async def dispose(clients: Clients, version: Version, receipt: Receipt, *, is_re
     if version.blob.container_name == QUARANTINE:
         return await _dispose_of_replayed(clients, version, receipt, is_repeated)
     match receipt.disposition:
-        case Disposition.KEEP:
+        case Disposition.KEEP | Disposition.GONE:
             return None
         case Disposition.QUARANTINE:
             await copy_to_quarantine(clients, version, receipt, is_repeated=is_repeated)

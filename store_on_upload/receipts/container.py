@@ -104,7 +104,7 @@ async def look_up(clients: Clients, name: str) -> Known | None:
 
 async def _merged(clients: Clients, standing: Document, receipt: Receipt, is_replay: bool) -> Document:
     blob = clients.inbox.get_blob_client(receipt.blob)
-    is_current = standing.newest.etag == receipt.etag or await version_of(blob) == receipt.etag
+    is_current = standing.expects(receipt.etag) or await version_of(blob) == receipt.etag
     return merge(standing, receipt, is_current=is_current, now=clock.now(), is_replay=is_replay)
 
 

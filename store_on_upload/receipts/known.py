@@ -33,8 +33,8 @@ class Known:
 
     @property
     def is_final(self) -> bool:
-        """Whether the version has its verdict."""
-        return self.state is State.FINAL
+        """Whether the version has its verdict; one that was closed as gone, and is back, has none."""
+        return self.state is State.FINAL and self.disposition is not Disposition.GONE
 
     @classmethod
     def of_row(cls, row: Row) -> Known | None:

@@ -38,6 +38,7 @@ class Disposition(StrEnum):
     ARCHIVE = "archive"
     DELETE = "delete"
     QUARANTINE = "quarantine"
+    GONE = "gone"  # it was taken away before it had a verdict; where it is back, it is to get one
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,11 @@ class Receipt:
         return self.state is State.FINAL
 
     @property
+    def is_gone(self) -> bool:
+        """Whether it was closed because the version was there no longer, which an undeletion makes untrue."""
+        return self.reason == "gone"
+
+    @property
     def is_in_service(self) -> bool:
         """Whether the DICOM service has got the instance."""
         return self.verdict is not None and self.verdict.is_in_service
@@ -119,6 +125,8 @@ class Receipt:
     @property
     def disposition(self) -> Disposition:
         """What becomes of the file; one that was changed on its way is archived, whatever the policy says."""
+        if self.is_gone:
+            return Disposition.GONE
         if self.verdict is None or self.verdict is Verdict.IGNORED or self.restored:
             return Disposition.KEEP
         if self.verdict.quarantines:
@@ -203,6 +211,10 @@ class Document:
         """Return the receipt of a version, standing or earlier."""
         return next((one for one in (self.newest, *reversed(self.earlier)) if one.etag == etag), None)
 
+    def expects(self, etag: str) -> bool:
+        """Say whether this takes a version to be the one that the blob has; of any other the storage has to be asked."""
+        return self.newest.etag == etag and not self.newest.is_gone
+
     @property
     def versions(self) -> tuple[Receipt, ...]:
         """Every version that is listed, the standing one last."""
@@ -258,8 +270,8 @@ def merge(
     """Return the document with a receipt taken in; the same one where what stands is to stand.
 
     The first verdict on a version counts, but for a `duplicate` of what this very version's other run has stored, for
-    one that was closed as `gone` while it was being stored, and for what did not get into the service and is replayed.
-    Of two versions the newer one's receipt stands.
+    one that was closed as `gone` while it was being stored or is back, and for what did not get into the service and is
+    replayed. Of two versions the newer one's receipt stands.
 
     Args:
         standing: what is written.
@@ -271,7 +283,8 @@ def merge(
     same = standing.of_version(receipt.etag)
     if same is not None and same.is_final:
         is_reconsidered = is_replay and receipt.is_final and not same.is_in_service
-        if same.is_that_of(receipt) or not (is_reconsidered or _overrules(receipt, same)):
+        is_back = same.is_gone and is_current
+        if same.is_that_of(receipt) or not (is_reconsidered or is_back or _overrules(receipt, same)):
             return standing
         receipt = receipt.superseding(same) if is_reconsidered else replace(receipt, superseded=same.superseded)
     if standing.newest.etag == receipt.etag:
@@ -286,7 +299,7 @@ def _overrules(receipt: Receipt, standing: Receipt) -> bool:
         return False
     if standing.verdict is Verdict.DUPLICATE:
         return receipt.verdict is not Verdict.DUPLICATE
-    return standing.reason == "gone"
+    return standing.is_gone
 
 
 def timestamp(when: datetime) -> str:

@@ -42,6 +42,8 @@ async def _check_row(check: Check, listing: Mapping[str, Known | None], row: Row
             report.pending += 1
         else:
             report.add(Difference.WITHOUT_RECEIPT, row.name)
+    elif known.disposition is Disposition.GONE:
+        report.add(Difference.OVERDUE, row.name)
     elif known.is_final and known.disposition is not Disposition.KEEP and not check.is_recent(known.written_at):
         report.add(Difference.NOT_DISPOSED, row.name)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from azure.core.exceptions import ResourceNotFoundError
+
 from shared.clients import Clients
 from shared.kept import Kept
-from shared.purged import pointer_name
+from shared.purged import pointer_folder, pointer_name
 from shared.settings import RETENTION_STATE
 
 # The instances of a study come together: one look serves them all.
@@ -39,3 +41,15 @@ class PurgedStudies:
             if len(self._known) > _KEPT_STUDIES:
                 del self._known[next(iter(self._known))]
         return await self._known[name].get(lambda: self._container.get_blob_client(name).exists())
+
+    async def has_any(self, partition: str | None) -> bool:
+        """Say whether retention has deleted any study of a partition, and nobody has put it back.
+
+        Raises:
+            AzureError: it cannot be told.
+        """
+        names = self._container.list_blob_names(name_starts_with=pointer_folder(partition), results_per_page=1)
+        try:
+            return await anext(aiter(names), None) is not None
+        except ResourceNotFoundError:  # an installation without retention
+            return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from shared import clock
 from shared.arrivals import Door
@@ -39,12 +39,22 @@ class _Sent:
 
 
 async def refuse_purged(job: Job) -> Receipt | None:
-    """Return the receipt, final, of an instance of a study that retention deleted; None for any other.
+    """Return the receipt, final, of an instance of a study that retention deleted, or may have; None for any other.
+
+    Once it is stored, ingest could not take it back: it may not delete.
 
     Raises:
         AzureError: storage failed.
     """
-    return _not_sent(job, "purged") if await _is_purged(job) else None
+    if job.clients.settings.on_purged is OnPurged.STORE:
+        return None
+    purged = job.run.ingest.purged
+    if study := job.header.study_instance_uid:
+        look_again = job.door is Door.SWEEP or job.door.is_asked_for
+        return _not_sent(job, "purged") if await purged.has(job.partition, study, look_again=look_again) else None
+    # What is restored is of the study that it was asked for.
+    is_doubtful = job.door is not Door.RESTORE and await purged.has_any(job.partition)
+    return _not_sent(job, "study_unknown") if is_doubtful else None
 
 
 async def store(job: Job) -> Receipt:
@@ -64,14 +74,6 @@ async def store(job: Job) -> Receipt:
 
 def _not_sent(job: Job, reason: str) -> Receipt:
     return _decided(job, rejected(reason), sha256=job.source.sha256_of_prefix())
-
-
-async def _is_purged(job: Job) -> bool:
-    study = job.header.study_instance_uid
-    if job.clients.settings.on_purged is OnPurged.STORE or study is None:
-        return False
-    look_again = job.door is Door.SWEEP or job.door.is_asked_for
-    return await job.run.ingest.purged.has(job.partition, study, look_again=look_again)
 
 
 async def _as_it_is(job: Job) -> _Sent:
@@ -95,7 +97,7 @@ async def _store(job: Job, sent: _Sent) -> Receipt:
         if "explicit_vr" not in sent.changes and may_be_about_implicit_vr(job.header, outcome):
             async with job.run.ingest.memory.reserved(most_bytes_held(job.source.version.size)):
                 return await _store(job, await _in_explicit_vr(job, sent))
-        return await _judge_answer(job, sent, outcome)
+        return _judge_answer(job, sent, outcome)
     except AlreadyStored as stored:
         return await _judge_stored(job, sent, stored.sop_instance_uid)
     except StatusError as error:
@@ -104,13 +106,10 @@ async def _store(job: Job, sent: _Sent) -> Receipt:
         return _with_hashes(job, sent, rejected("too_large"))
 
 
-async def _judge_answer(job: Job, sent: _Sent, outcome: InstanceOutcome) -> Receipt:
+def _judge_answer(job: Job, sent: _Sent, outcome: InstanceOutcome) -> Receipt:
     decision = judge(outcome)
     if job.header.study_instance_uid is None and outcome.is_stored and (uids := uids_of(outcome)):
         job = job.of(uids)
-        if await _is_purged(job):  # which study it is of, its header did not tell
-            await job.dicom.delete_instance(**asdict(uids))
-            decision = rejected("purged")
     return _with_hashes(job, sent, decision)
 
 
@@ -138,7 +137,7 @@ async def _judge_stored(job: Job, sent: _Sent, named_by_service: str | None) -> 
     version = job.source.version
     standing = job.run.standing or await read_receipt(job.clients, version.name)
     earlier = standing.of_version(version.etag) if standing else None
-    if earlier and earlier.is_final and not job.door.is_asked_for:
+    if earlier and earlier.is_final and not (earlier.is_gone or job.door.is_asked_for):
         return earlier  # this version's event came twice
     uids = await find_uids(job.dicom, job.header, named_by_service)
     job = job.of(uids)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime, timedelta
 
-from shared.dicomweb import DICOMwebClient, NotFound
+from shared.dicomweb import AccessDenied, DICOMwebClient, NotFound, StoreReason
 from store_on_upload.receipts.receipt import Receipt, parse_timestamp
+from store_on_upload.verdict import NotYet
 
 from .uids import Uids, is_stored
 
@@ -23,10 +23,15 @@ async def clear_remains(dicom: DICOMwebClient, uids: Uids) -> bool:
     """Delete what is left of an instance that was never stored to its end; return False if there is a whole one.
 
     Raises:
+        NotYet: the app may store and not delete, as is right for it.
         DICOMwebError: the service cannot be asked.
     """
     if await is_stored(dicom, uids):
         return False
-    with suppress(NotFound):  # gone meanwhile
+    try:
         await dicom.delete_instance(**asdict(uids))
+    except NotFound:
+        pass  # gone meanwhile
+    except AccessDenied:
+        raise NotYet("remains_denied", StoreReason.BEING_STORED) from None
     return True

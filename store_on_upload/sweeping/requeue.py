@@ -48,12 +48,12 @@ async def _mark(ingest: Ingest, row: Row, known: Known | None, times: Times) -> 
     if standing is None:  # it was deleted just now
         return Step.LEAVE
     step = step_for(row, Known.of_document(standing, row.etag), times)
-    is_other_version = standing.newest.etag != row.etag
-    if is_other_version and await version_of(clients.inbox.get_blob_client(row.name)) != row.etag:
-        return Step.LEAVE  # overwritten since it was listed
     if step is not Step.QUEUE:
         return step
-    receipt = _queued(standing.of_version(row.etag) or _receipt(ingest, row))
+    if not standing.expects(row.etag) and await version_of(clients.inbox.get_blob_client(row.name)) != row.etag:
+        return Step.LEAVE  # overwritten or deleted since it was listed
+    earlier = standing.of_version(row.etag)
+    receipt = _queued(_receipt(ingest, row) if earlier is None or earlier.is_final else earlier)
     document = merge(standing, receipt, is_current=True, now=clock.now())
     return Step.QUEUE if await write_if_unchanged(clients, document) else Step.LEAVE
 

@@ -43,8 +43,8 @@ async def sweep(ingest: Ingest) -> None:
         AzureError: storage failed; the next run goes on.
     """
     started = time.monotonic()
-    if reason := await _hindrance(ingest):
-        return event("sweep", reason=reason, seen=0, queued=0, seconds=0, complete=False)
+    if await ingest.stop.is_on():
+        return event("sweep", reason="stopped", seen=0, queued=0, seconds=0, complete=False)
     progress = await load_progress(ingest.clients, clock.now())
     room = max(MOST_WAITING - await ingest.queues.waiting(), LEAST_QUEUED)
     run = _Run(ingest, progress, room, started + _BUDGET_SECONDS)
@@ -54,12 +54,6 @@ async def sweep(ingest: Ingest) -> None:
         run.progress = run.progress.anew()
         await run.go()
     return _report(run, time.monotonic() - started)
-
-
-async def _hindrance(ingest: Ingest) -> str | None:
-    if await ingest.stop.is_on():
-        return "stopped"
-    return "outage" if ingest.circuit.is_open else None
 
 
 def _report(run: _Run, seconds: float) -> None:
@@ -161,7 +155,9 @@ class _Run:
     async def _reason_to_halt(self) -> str | None:
         if self._room <= 0:
             return "queue_full"
-        return "time" if time.monotonic() > self._deadline else await _hindrance(self._ingest)
+        if time.monotonic() > self._deadline:
+            return "time"
+        return "stopped" if await self._ingest.stop.is_on() else None
 
 
 def _rest(page: list[Row], after: str | None) -> list[Row]:

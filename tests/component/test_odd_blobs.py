@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 from azure.storage.blob import ContentSettings
 
+from shared.arrivals import Arrival, Door
 from shared.clients import Clients
 from shared.purged import pointer_name
-from shared.settings import RETENTION_STATE
+from shared.settings import QUARANTINE, RETENTION_STATE, OnPurged
+from store_on_upload.upload import handle
 from tests.component.dicom_service.support import running
 from tests.component.runs import Place, other, place_at
 from tests.dicom_samples import Sample
@@ -62,6 +64,7 @@ def behind_large_values(count: int) -> Sample:
 @pytest.mark.parametrize("values", [1, 20], ids=["passed over", "too many to be passed over"])
 async def test_uids_behind_large_values(place: Place, values: int) -> None:
     """The receipt has them, of the file that is stored and of its duplicate."""
+    place = place.with_settings(on_purged=OnPurged.STORE)  # of a study that cannot be told, too
     sample = behind_large_values(values)
     for name, verdict in ((f"{values} first.dcm", "stored"), (f"{values} again.dcm", "duplicate")):
         await place.drop(name, sample.content)
@@ -70,17 +73,45 @@ async def test_uids_behind_large_values(place: Place, values: int) -> None:
         assert (receipt.verdict, *named) == (verdict, sample.study, sample.series, sample.sop)
 
 
-@pytest.mark.parametrize("values", [1, 20], ids=["passed over", "too many to be passed over"])
-async def test_a_purged_study_whose_uid_lies_behind_large_values(place: Place, values: int) -> None:
-    """It does not come back, be it that only the service can tell which study it is."""
-    sample, name = behind_large_values(values), f"{values} purged.dcm"
-    pointer = place.clients.container(RETENTION_STATE).get_blob_client(pointer_name(None, sample.study))
-    await pointer.upload_blob(b"{}")
+async def purge(place: Place, partition: str | None, study: str) -> None:
+    """Let retention have deleted a study."""
+    await place.clients.container(RETENTION_STATE).upload_blob(pointer_name(partition, study), b"{}")
+
+
+async def test_a_purged_study_whose_uid_lies_behind_large_values(place: Place) -> None:
+    """It does not come back."""
+    sample, name = behind_large_values(1), "purged.dcm"
+    await purge(place, None, sample.study)
     await place.drop(name, sample.content)
     receipt = await place.settled(name)
     assert (receipt.verdict, receipt.reason, receipt.study_instance_uid) == ("rejected", "purged", sample.study)
     assert await place.clients.dicom.search_for_instances(study_instance_uid=sample.study) == []
     assert await place.quarantined(name) == {name: sample.content}
+
+
+async def test_a_study_that_cannot_be_told(clients: Clients, tmp_path: Path) -> None:
+    """Its files are sent as long as retention has deleted nothing in their partition; then they are not, but replayed.
+
+    Once it is stored, ingest could not take back what turns out to be of a purged study.
+    """
+    with running(tmp_path, partitions=True) as root:
+        async with place_at(clients, root, partition="told-by-none") as place:
+            await purge(place, "another", Sample().study)
+            sample, name = behind_large_values(20), "before.dcm"
+            await place.drop(name, sample.content)
+            assert (await place.settled(name)).verdict == "stored"
+            await purge(place, "told-by-none", Sample().study)
+            sample, name = behind_large_values(20), "after.dcm"
+            await place.drop(name, sample.content)
+            receipt = await place.settled(name)
+            assert (receipt.verdict, receipt.reason) == ("rejected", "study_unknown")
+            dicom = place.clients.dicom_in("told-by-none")
+            assert await dicom.search_for_instances(study_instance_uid=sample.study) == []
+            assert await place.quarantined(name) == {name: sample.content}
+            place = place.with_settings(on_purged=OnPurged.STORE, partition="told-by-none")
+            await handle(place.process(), Arrival((name,), Door.REPLAY, container=QUARANTINE))
+            assert (await place.receipt(name)).verdict == "stored"
+            assert await place.stored(sample, "told-by-none") == sample.content
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,16 @@ async def test_where_retention_has_no_place(clients: Clients) -> None:
     """An installation without retention has no such container, and keeps nothing out."""
     storage = replace(clients.storage)
     storage._containers[RETENTION_STATE] = clients.container("no-such-container")
-    assert not await PurgedStudies(replace(clients, storage=storage)).has(None, new_uid())
+    purged = PurgedStudies(replace(clients, storage=storage))
+    assert not await purged.has(None, new_uid())
+    assert not await purged.has_any(None)
+
+
+async def test_whether_there_is_any(clients: Clients) -> None:
+    """In one partition, whatever there is in those whose names begin alike."""
+    await clients.container(RETENTION_STATE).upload_blob(pointer_name("ward-7", new_uid()), b"")
+    purged = PurgedStudies(clients)
+    assert [await purged.has_any(partition) for partition in ("ward", "ward-7", "ward-71")] == [False, True, False]
 
 
 async def test_what_cannot_be_told(clients: Clients) -> None:
@@ -42,6 +51,8 @@ async def test_what_cannot_be_told(clients: Clients) -> None:
         )
         settings = clients.settings.model_copy(update={"dicom_storage": through})
         behind = Clients.over(settings, clients.dicom)
-        with pytest.raises(HttpResponseError):
-            await PurgedStudies(behind).has(None, new_uid())
+        purged = PurgedStudies(behind)
+        for asking in (purged.has(None, new_uid()), purged.has_any(None)):
+            with pytest.raises(HttpResponseError):
+                await asking
         await behind.storage.aclose()

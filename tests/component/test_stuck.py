@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from local import tokens
+from local.tokens import Bearer
 from shared import clock
 from shared.arrivals import Arrival, Door
 from shared.clients import Clients
@@ -18,11 +22,13 @@ from store_on_upload.storing.stuck import clear_remains
 from store_on_upload.upload import handle
 from store_on_upload.waiting.deferral import OUTAGE
 from store_on_upload.waiting.put_off import put_off
-from tests.component.runs import Place, other, place_at
+from tests.component.dicom_service.support import running
+from tests.component.runs import Place, other, place_at, uids
 from tests.dicom_samples import Sample
 
 SetClockAhead = Callable[[timedelta], None]
 HOUR = timedelta(hours=1)
+SECRET = "a secret of the tests, long enough for HS256"
 MINUTE = timedelta(minutes=1)
 
 
@@ -30,6 +36,18 @@ MINUTE = timedelta(minutes=1)
 async def place(clients: Clients, service: str) -> AsyncIterator[Place]:
     async with place_at(clients, service, replace_stuck=True) as place:
         yield place
+
+
+@pytest.fixture
+async def limited(clients: Clients, tmp_path: Path) -> AsyncIterator[Place]:
+    """Where the app may store, and not delete, as `infra/` deploys it."""
+    with running(tmp_path, token_secret=SECRET) as root:
+        auth = Bearer(tokens.issue(SECRET, role="ingest"))
+        async with (
+            place_at(clients, root, replace_stuck=True) as place,
+            DICOMwebClient(f"{root}/v2", auth=auth) as dicom,
+        ):
+            yield replace(place, clients=replace(place.clients, dicom=dicom))
 
 
 @pytest.fixture
@@ -75,6 +93,34 @@ async def test_by_default_they_never_do(place: Place, ahead: SetClockAhead) -> N
     await leave_remains(place, "off.dcm", Sample().content)
     ahead(5 * HOUR)
     assert await reason_after_another_run(place, "off.dcm") == "being_stored"
+
+
+async def test_an_app_that_may_not_delete(limited: Place, ahead: SetClockAhead) -> None:
+    """It says so, and that is no outage: others are stored. Once somebody has deleted the remains, so is the file."""
+    sample, another = Sample(), Sample()
+    await leave_remains(limited, "denied.dcm", sample.content)
+    await limited.drop("another.dcm", another.content)
+    ahead(HOUR)
+    ingest = limited.process()
+    await handle(ingest, Arrival(("denied.dcm",), Door.DEFERRAL))
+    waits = await limited.receipt("denied.dcm")
+    assert (waits.state, waits.reason, waits.failed_by_itself) == ("deferred", "remains_denied", True)
+    assert not ingest.circuit.is_open
+    assert (await limited.settled("another.dcm", ingest)).verdict == "stored"
+    assert await reason_after_another_run(limited, "denied.dcm") == "remains_denied"
+    async with DICOMwebClient(f"{limited.root}/v2", auth=Bearer(tokens.issue(SECRET))) as owner:
+        await owner.delete_instance(**asdict(uids(sample)))
+    assert await reason_after_another_run(limited, "denied.dcm") == "stored"
+
+
+async def test_an_app_that_may_never_delete(limited: Place, ahead: SetClockAhead) -> None:
+    """The file is given up as any that fails by itself, and its receipt says why."""
+    await leave_remains(limited, "given up.dcm", Sample().content)
+    ahead(HOUR)
+    limited = limited.with_settings(give_up_after_days=0.0)
+    assert await reason_after_another_run(limited, "given up.dcm") == "gave_up"
+    given_up = await limited.receipt("given up.dcm")
+    assert (given_up.reason, given_up.failure) == ("kept_failing", "remains_denied")
 
 
 async def test_the_hour_begins_anew_where_something_else_came_between(place: Place, ahead: SetClockAhead) -> None:

@@ -28,7 +28,7 @@ from store_on_upload.files import listing
 from store_on_upload.files.listing import Row
 from store_on_upload.ingest import Ingest
 from store_on_upload.receipts.container import read_receipt, write_receipt
-from store_on_upload.receipts.receipt import Document, Receipt, State, timestamp
+from store_on_upload.receipts.receipt import Document, Receipt, State, parse_timestamp, timestamp
 from store_on_upload.sweeping import progress as sweep_progress
 from store_on_upload.sweeping import requeue
 from store_on_upload.sweeping import sweep as sweep_module
@@ -36,7 +36,10 @@ from store_on_upload.sweeping.overdue import Step, Times
 from store_on_upload.sweeping.sweep import sweep
 from store_on_upload.upload import handle
 from store_on_upload.verdict import Decision, Verdict
+from store_on_upload.waiting.deferral import OUTAGE
+from store_on_upload.waiting.put_off import put_off
 from store_on_upload.waiting.stop_switch import STOP
+from tests.dicom_samples import Sample
 
 # In an order that differs with what names are compared by: UTF-8, UTF-16, or a language's rules.
 ODD_NAMES = ["a", "a-b", "a/b", "A", "B", "é", "e\u0301", "\uff5e", "\U0001f600", "\U0001f600/x", "z", "Z", "ä ö.dcm"]
@@ -391,15 +394,38 @@ async def test_the_queue_does_not_grow_beyond_its_bound(
 
 
 async def test_nothing_is_queued_while_ingest_is_stopped(ingest: Ingest, caplog: pytest.LogCaptureFixture) -> None:
-    """Nor while the service is down; the event says why."""
+    """The event says why."""
     await drop(ingest, "waits.dcm")
-    ingest.circuit.failed("waits.dcm", is_outage=True)
-    names, said = await swept(ingest, caplog)
-    assert (names, said["reason"], said["complete"]) == ([], "outage", False)
     await ingest.clients.container(CONTROL).upload_blob(STOP, b"")
-    names, said = await swept(Ingest.over(ingest.clients), caplog)
-    assert (names, said["reason"]) == ([], "stopped")
+    names, said = await swept(ingest, caplog)
+    assert (names, said["reason"], said["complete"]) == ([], "stopped", False)
     assert await standing(ingest, "waits.dcm") is None
+
+
+async def test_an_outage_that_the_sweep_does_not_know_of(
+    ingest: Ingest, later: Callable[[timedelta], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    """As where its process is another one: for as long as files come back on time, it adds no message to theirs.
+
+    One whose event got lost is queued, and put off like the others.
+    """
+    await drop(ingest, "waits.dcm", content=Sample().content)
+    await handle(ingest, Arrival(("waits.dcm",), Door.BLOB))
+    assert ingest.circuit.is_open
+    await drop(ingest, "missed.dcm", content=Sample().content)
+    queued = []
+    for minutes in range(65, 65 + 4 * 60, 5):
+        later(timedelta(minutes=minutes))
+        queued += (await swept(Ingest.over(ingest.clients), caplog))[0]
+        for name in ("waits.dcm", "missed.dcm"):
+            receipt = await standing(ingest, name)
+            assert receipt is not None
+            if receipt.state is State.QUEUED or parse_timestamp(str(receipt.due_at)) <= clock.now():
+                await put_off(ingest, Arrival((name,), Door.DEFERRAL), OUTAGE)
+    assert queued == ["missed.dcm"]
+    waits = await standing(ingest, "waits.dcm")
+    assert waits is not None
+    assert waits.deferrals > 10
 
 
 async def test_one_bad_receipt_does_not_keep_the_others(ingest: Ingest, caplog: pytest.LogCaptureFixture) -> None:

@@ -41,7 +41,7 @@ MAX_BYTES = 100_000
 
 @pytest.fixture(scope="module")
 def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DropBox]:
-    """A stack with sources of different habits, small files only, and little patience."""
+    """A stack with sources of different habits, small files only, little patience, and no right to delete instances."""
     folder = tmp_path_factory.mktemp("verdicts")
     sources = folder / "sources.toml"
     sources.write_text(SOURCES)
@@ -50,7 +50,7 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DropBox]:
         "MAX_INSTANCE_BYTES": str(MAX_BYTES),
         "GIVE_UP_AFTER_DAYS": "0.00003",  # less than three seconds
     }
-    with Stack(folder, auth=True, poll_seconds=0.25, settings=settings) as stack:
+    with Stack(folder, auth=True, poll_seconds=0.25, role="ingest", settings=settings) as stack:
         yield DropBox(stack)
 
 

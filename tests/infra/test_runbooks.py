@@ -219,22 +219,3 @@ def test_the_functions_of_the_index_ask_as_they_are_told() -> None:
     assert "--timespan PT6H " in run(begin + "query AppRequests").splitlines()[-1]
     assert "-n the-app --query functionKeys.default" in run(begin + "key the-app").splitlines()[-1]
     assert "--vault-name the-vault -n approval-key" in run(begin + "secret approval-key").splitlines()[-1]
-
-
-def test_only_receipts_of_files_that_were_closed_as_gone_are_deleted() -> None:
-    """By the command of the page: not one whose earlier version was, and not where there is no receipt."""
-    azure = """az() {
-        command=$3
-        while [ "$1" != -n ] && [ $# -gt 0 ]; do shift; done
-        case "$command:$2" in
-            list:*) printf 'ward 7/a.dcm\\nb.dcm\\nc.dcm\\nd.dcm\\n' ;;
-            "download:ward 7/a.dcm") echo '{"reason": "gone"}' ;;
-            download:b.dcm) echo '{"reason": null, "earlier": [{"reason": "gone"}]}' ;;
-            download:c.dcm) return 3 ;;
-            download:d.dcm) echo '{"reason": "gone", "earlier": []}' ;;
-            delete:*) echo "deleted $2" ;;
-        esac
-    }
-    """
-    [command] = [block for block in blocks(PAGES["restoring-after-a-storage-loss"]) if "while read" in block]
-    assert run(azure + command + "true").splitlines() == ["deleted ward 7/a.dcm", "deleted d.dcm"]

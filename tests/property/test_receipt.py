@@ -60,26 +60,29 @@ def document_of(*writes: tuple[Receipt, bool, bool]) -> Document:
     return document
 
 
-def may_follow(before: Receipt, after: Receipt, is_replay: bool) -> bool:
+def may_follow(before: Receipt, after: Receipt, is_current: bool, is_replay: bool) -> bool:
     """Say whether a receipt may come after another one of the same version."""
-    if not before.is_final or before == after:
+    if not before.is_final or before == after or (before.is_gone and is_current):
         return True
     if not after.is_final:
         return False
     overruled = before.verdict is Verdict.DUPLICATE and after.verdict in STORED
-    came_back = before.reason == "gone" and after.verdict in IN_SERVICE
-    return overruled or came_back or (is_replay and before.verdict not in IN_SERVICE)
+    was_stored = before.is_gone and after.verdict in IN_SERVICE
+    return overruled or was_stored or (is_replay and before.verdict not in IN_SERVICE)
 
 
 @given(writes=WRITES, last=st.tuples(RECEIPTS, st.booleans(), st.booleans()))
 def test_a_verdict_stands(writes: list[tuple[Receipt, bool, bool]], last: tuple[Receipt, bool, bool]) -> None:
-    """It is replaced by a replay only, or by what shows that the file was stored; no version is ever forgotten."""
+    """It is replaced by a replay only, or by what shows that the file was stored; no version is ever forgotten.
+
+    That a version is gone is no verdict where it is there.
+    """
     before = document_of(*writes)
     after = document_of(*writes, last)
     for one in before.versions:
         found = after.of_version(one.etag)
         assert found is not None
-        assert may_follow(one, found, last[2]) or (one.state is not State.FINAL and found.reason == "gone")
+        assert may_follow(one, found, *last[1:]) or (one.state is not State.FINAL and found.reason == "gone")
     assert after.of_version(last[0].etag) is not None
     assert all(one.is_final for one in after.earlier)
     assert len({one.etag for one in after.versions}) == len(after.versions)

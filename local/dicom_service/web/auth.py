@@ -52,10 +52,14 @@ def _claims(authorization: str, secret: str) -> dict[str, Any] | None:
 
 
 def _is_allowed(roles: object, method: str, path: str) -> bool:
-    """Tell whether DICOM Data Owner or DICOM Data Reader is among the roles and may do this."""
-    if not isinstance(roles, list):
-        return False
-    return "owner" in roles or ("reader" in roles and _is_read(method, path))
+    return isinstance(roles, list) and any(role in roles for role in _roles_for(method, path))
+
+
+def _roles_for(method: str, path: str) -> tuple[tokens.Role, ...]:
+    """Return the roles of which each allows a request."""
+    if _is_read(method, path):
+        return ("owner", "reader", "ingest")
+    return ("owner", "ingest") if kind_of(method, path) == "store" else ("owner",)
 
 
 def _is_read(method: str, path: str) -> bool:

@@ -1,4 +1,4 @@
-"""Roles at the local DICOM service: the owner may do everything, the reader search and read, others nothing."""
+"""Roles at the local DICOM service: the owner may do everything, the reader read, ingest store as well, others nothing."""
 
 from __future__ import annotations
 
@@ -46,6 +46,15 @@ def reader(root: str) -> Iterator[ServiceClient]:
         yield client
 
 
+@pytest.fixture(scope="module")
+def ingest(root: str) -> Iterator[ServiceClient]:
+    """A client that may read and store."""
+    client = ServiceClient(root, bearer(tokens.issue(SECRET, role="ingest")))
+    with client.http:
+        yield client
+
+
+@pytest.mark.parametrize("role", ["reader", "ingest"])
 @pytest.mark.parametrize(
     "path",
     [
@@ -59,17 +68,31 @@ def reader(root: str) -> Iterator[ServiceClient]:
         "/extendedquerytags/00101020/errors",
     ],
 )
-def test_reader_may_ask(reader: ServiceClient, path: str) -> None:
+def test_reading(request: pytest.FixtureRequest, role: str, path: str) -> None:
     """Whatever the answer to these is, it is not for want of a role."""
-    assert reader.get(path, "*/*").status_code not in (401, 403)
+    client: ServiceClient = request.getfixturevalue(role)
+    assert client.get(path, "*/*").status_code not in (401, 403)
 
 
+STORES = [
+    ("POST", "/studies"),
+    ("POST", "/studies/1.2"),
+    ("PUT", "/studies"),
+    ("POST", "/partitions/one/studies"),
+]
+
+
+@pytest.mark.parametrize(("method", "path"), STORES)
+def test_storing(reader: ServiceClient, ingest: ServiceClient, method: str, path: str) -> None:
+    """Ingest may; the answer is about what it sends. The reader may not."""
+    assert ingest.http.request(method, path, headers={"Accept": DICOM_JSON}).status_code not in (401, 403)
+    check_is_refused(reader, method, path)
+
+
+@pytest.mark.parametrize("role", ["reader", "ingest"])
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("POST", "/studies"),
-        ("POST", "/studies/1.2"),
-        ("PUT", "/studies"),
         ("DELETE", "/studies/1.2"),
         ("DELETE", "/studies/1.2/series/1.3"),
         ("DELETE", INSTANCE),
@@ -78,15 +101,19 @@ def test_reader_may_ask(reader: ServiceClient, path: str) -> None:
         ("POST", "/extendedquerytags"),
         ("PATCH", "/extendedquerytags/00101020"),
         ("DELETE", "/extendedquerytags/00101020"),
-        ("POST", "/partitions/one/studies"),
         ("DELETE", "/partitions/one/studies/1.2"),
         ("POST", "/workitems"),
         ("GET", "/operations/0123456789abcdef0123456789abcdef"),
     ],
 )
-def test_reader_may_do_nothing_else(reader: ServiceClient, method: str, path: str) -> None:
-    """Anything that is not reading is 403 in plain text."""
-    response = reader.http.request(method, path, headers={"Accept": DICOM_JSON})
+def test_anything_else(request: pytest.FixtureRequest, role: str, method: str, path: str) -> None:
+    """The owner alone may do it."""
+    check_is_refused(request.getfixturevalue(role), method, path)
+
+
+def check_is_refused(client: ServiceClient, method: str, path: str) -> None:
+    """See that the answer is 403 in plain text."""
+    response = client.http.request(method, path, headers={"Accept": DICOM_JSON})
     assert response.status_code == 403
     assert response.headers["Content-Type"].startswith("text/plain")
     assert "role" in response.text
