@@ -106,8 +106,8 @@ async def begin(ingest: Ingest, arrival: Arrival, version: Version, started: flo
 def _first_receipt(ingest: Ingest, arrival: Arrival, version: Version, standing: Document | None) -> Receipt:
     """Return the receipt that a run begins with: the one of this version, or a new one; with today's policy.
 
-    A replay or a restore begins anew: the verdict that stands is the one it asks to have reconsidered. So does a version
-    that was closed as gone: it is back.
+    A replay or a restore begins anew: the verdict that stands is the one it asks to have reconsidered. So does a
+    version that was closed as gone: it is back.
     """
     known = standing.of_version(version.etag) if standing else None
     if known is not None and known.is_final and not _is_reconsidered(known, arrival.door):

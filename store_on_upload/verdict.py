@@ -52,8 +52,9 @@ REASONS: dict[str, str] = {
     "refused": "The DICOM service does not take the file: a required attribute is missing or invalid, or the "
     "dataset cannot be read. The attributes named, if any, tell which.",
     "purged": "Retention has deleted this study. If it is to come back, set ON_PURGED to `store` and replay the file.",
-    "study_unknown": "Of which study this is cannot be read from the file, and retention has deleted some: so it was not "
-    "sent. Have it exported again. If it may come in whatever its study is, set ON_PURGED to `store` and replay it.",
+    "study_unknown": "Of which study this is cannot be read from the file, and retention has deleted some: so it was "
+    "not sent. Have it exported again. If it may come in whatever its study is, set ON_PURGED to `store` and replay "
+    "it.",
     "other_bytes": "An instance with the same UIDs and other content is stored already, and was left as it is. "
     "Compare the two, then delete the stored one or give this one UIDs of its own.",
     "other_patient": "An instance with the same UIDs and another patient's id or birth date is stored already. It "

@@ -212,7 +212,7 @@ class Document:
         return next((one for one in (self.newest, *reversed(self.earlier)) if one.etag == etag), None)
 
     def expects(self, etag: str) -> bool:
-        """Say whether this takes a version to be the one that the blob has; of any other the storage has to be asked."""
+        """Say whether this takes a version to be the one that the blob has; of any other storage has to be asked."""
         return self.newest.etag == etag and not self.newest.is_gone
 
     @property

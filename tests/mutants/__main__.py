@@ -67,6 +67,7 @@ _RECORD_TESTS = (
     "tests/component/executing/test_resolving.py",
     "tests/component/test_retention_requests.py",
 )
+_RESTORE_TESTS = (*_RECORD_TESTS, "tests/unit/test_restored.py", "tests/component/executing/test_put_back.py")
 _LONGEST = "test_each_request_fails"
 _LIST_TESTS = ("tests/unit/test_lists.py",)
 TESTS = {
@@ -80,6 +81,9 @@ TESTS = {
     "purge_study/executing/contents.py": _EXECUTOR_TESTS,
     "purge_study/executing/resolving.py": _EXECUTOR_TESTS,
     "purge_study/records/tombstones.py": _RECORD_TESTS,
+    "purge_study/records/writing.py": (*_RECORD_TESTS, "tests/unit/test_records_of_deletions.py"),
+    "purge_study/records/pointers.py": (*_RECORD_TESTS, "tests/component/test_fold.py"),
+    "purge_study/records/restored.py": (*_RESTORE_TESTS, "tests/component/test_rulebook.py"),
     "purge_study/lists/sheet.py": _LIST_TESTS,
     "purge_study/lists/cells.py": _LIST_TESTS,
     "purge_study/lists/holds.py": (*_LIST_TESTS, "tests/unit/test_list_memory.py"),

@@ -1,4 +1,4 @@
-"""Roles at the local DICOM service: the owner may do everything, the reader read, ingest store as well, others nothing."""
+"""Roles at the local DICOM service: the owner may do everything, the reader read, ingest read and store."""
 
 from __future__ import annotations
 
