@@ -229,8 +229,8 @@ class Settings(BaseModel):
     )
     on_purged: OnPurged = Field(
         default=OnPurged.REJECT,
-        description="What is done with an instance of a study that retention has deleted, or may have, where the "
-        "file does not tell its study: `reject` or `store`.",
+        description="What is done with an instance of a study that retention has deleted, or may have, where "
+        "the file does not tell its study: `reject` or `store`.",
     )
     replace_stuck: bool = Field(
         default=False,
