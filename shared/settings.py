@@ -234,8 +234,8 @@ class Settings(BaseModel):
     )
     replace_stuck: bool = Field(
         default=False,
-        description="Whether an instance that has been half stored for an hour is deleted and stored again, which takes "
-        "a role that may delete. The half may be another sender's, still on its way.",
+        description="Whether an instance that has been half stored for an hour is deleted and stored again, which "
+        "takes a role that may delete. The half may be another sender's, still on its way.",
     )
     give_up_after_days: float = Field(
         default=14,
