@@ -51,8 +51,10 @@ def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 async def place(clients: Clients, service: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Place]:
-    """Where what is dropped is old enough to be the sweep's business."""
+    """Where what is dropped is old enough to be the sweep's business, and nothing is left of other tests."""
     monkeypatch.setattr(clock, "now", lambda: datetime.now(UTC) + HOUR)
+    async for name in clients.inbox.list_blob_names():
+        await clients.inbox.delete_blob(name)
     async with place_at(clients, service) as place:
         yield place
 
