@@ -8,6 +8,7 @@ import math
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 
 import pytest
 from azure.core.exceptions import HttpResponseError
@@ -79,7 +80,7 @@ def ingest(asked: Asked) -> Ingest:
 async def drop(ingest: Ingest, sample: Sample) -> None:
     """Upload a file and have it handled."""
     name = f"{sample.sop}.dcm"
-    await ingest.clients.inbox.get_blob_client(name).upload_blob(sample.content, overwrite=True)
+    await ingest.clients.inbox.get_blob_client(name).upload_blob(BytesIO(sample.content), overwrite=True)
     await handle(ingest, Arrival((name,), Door.BLOB))
 
 
@@ -142,6 +143,21 @@ async def test_a_study_comes_back(asked: Asked, ingest: Ingest) -> None:
     assert await read_tombstone_of(asked.clients, purged.key, purged.deletion_id) == purged.tombstone()
     report = await reconcile(asked.clients, grace_seconds=0)
     assert (dict(report.differences), report.pending, report.purged) == ({}, 0, 0)
+
+
+async def test_a_study_that_its_files_do_not_tell(asked: Asked, ingest: Ingest) -> None:
+    """It is known which one is put back, so it comes, though from the inbox such a file would be refused."""
+    large = {0x00091000 + number: ("OB", bytes(1_100_000)) for number in range(20)}
+    sample = Sample(elements={0x00090010: ("LO", b"LARGE"), **large})
+    await purge(asked, ingest, 1)
+    purged = Purged.of([sample])
+    await asked.leave(purged)
+    await drop(ingest, sample)
+    assert await verdict_on(ingest, f"{sample.sop}.dcm") == ("rejected", "study_unknown")
+    assert (await asked.restore(purged)).status_code == 202
+    await run_messages(ingest)
+    assert await verdict_on(ingest, name_of_restored(purged.name_of(sample))) == ("stored", None)
+    assert await stored(ingest, sample) == sample.content
 
 
 async def test_twice_is_harmless(asked: Asked, ingest: Ingest) -> None:
