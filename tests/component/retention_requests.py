@@ -7,7 +7,6 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
-from io import BytesIO
 from typing import Any
 
 import httpx
@@ -59,7 +58,7 @@ class Asked:
 
     async def put(self, container: str, name: str, content: bytes) -> None:
         """Write a blob."""
-        await self.storage.get_blob_client(container, name).upload_blob(BytesIO(content), overwrite=True)
+        await self.storage.get_blob_client(container, name).upload_blob(content, overwrite=True)
 
     async def has(self, container: str, name: str) -> bool:
         """Say whether there is such a blob."""
