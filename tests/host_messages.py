@@ -1,4 +1,4 @@
-"""What the Functions host writes into its queues, for tests that say it in its place."""
+"""What the Functions host and Event Grid write into queues, for tests that say it in their place."""
 
 from __future__ import annotations
 
@@ -20,3 +20,13 @@ def blob_trigger_message(name: str, etag: str = "0x1") -> dict[str, object]:
         "BlobName": name,
         "ETag": f'"{etag}"',
     }
+
+
+def storage_event(name: str) -> dict[str, object]:
+    """Return what Event Grid says into `dicom-arrivals` of a blob of the inbox, as far as it is read.
+
+    Args:
+        name: of the blob.
+    """
+    subject = f"/blobServices/default/containers/{DEFAULT_INBOX}/blobs/{name}"
+    return {"eventType": "Microsoft.Storage.BlobCreated", "subject": subject, "data": {"api": "PutBlob"}}

@@ -1,5 +1,5 @@
 // When somebody is told, and how soon. Each alert has a page of its own in docs/runbooks, under its name.
-// tests/infra holds what is asked for to the events, fields and reasons of the code.
+// tests/infra holds what is asked for to the events, fields and reasons of the code; tests/e2e provokes each alert.
 //
 // Severity: 1, get up now; 2, today; 3, this week. Most look back further than the time from one look to the next, for
 // lines come minutes late, and what has come too late for one look would be missed by all.

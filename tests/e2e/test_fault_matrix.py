@@ -23,6 +23,7 @@ from tests.e2e.drop_box import DropBox, Instance, make_instance, wait_for
 from tests.e2e.service import Service
 from tests.e2e.tcp_proxy import TcpProxy
 from tests.gateway import Fault, Gateway, Moment
+from tests.host_messages import storage_event
 
 FILES = 3
 A_DAY = 86_400.0
@@ -189,16 +190,11 @@ def test_the_same_event_again_and_again_by_both_doors(place: Place) -> None:
         for name in names:
             place.box.repeat_event(name, place.instances[name][1], times=5)
             for _ in range(5):
-                queue.send_message(json.dumps(event(name)))
+                queue.send_message(json.dumps(storage_event(name)))
     place.all_is_well(*names)
     for name in names:
         found = place.box.get(f"/instances?SOPInstanceUID={place.instances[name][0].sop}")
         assert len(found.json()) == 1
-
-
-def event(name: str) -> dict[str, object]:
-    subject = f"/blobServices/default/containers/dicom-inbox/blobs/{name}"
-    return {"eventType": "Microsoft.Storage.BlobCreated", "subject": subject, "data": {"api": "PutBlob"}}
 
 
 def test_a_file_is_replaced_while_it_is_stored(place: Place) -> None:

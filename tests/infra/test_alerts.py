@@ -19,14 +19,15 @@ from shared.settings import LONGEST_RUN_SECONDS, Settings
 from store_on_upload.sweeping import sweep
 from store_on_upload.verdict import REASONS, Verdict
 from store_on_upload.waiting import deferral
+from tests.e2e import test_alerts as test_ingest_alerts
+from tests.e2e import test_retention_alerts
+from tests.kql.query import TABLES, Row
 
+from .alerts import ALERTS, CRITERIA, FILE, LINES, fires, minutes
 from .apps import MAIN, ROOT, app_settings, own_settings
 from .bicep import INFRA, Expression, read
 from .written import words_of, written
 
-FILE = read(INFRA / "modules/alerts.bicep")
-ALERTS: dict[str, dict[str, Any]] = {alert["name"]: alert for alert in FILE.variable("alerts")}
-LINES = FILE.variable("lines")
 OF_THE_APP = {name: alert["query"] for name, alert in ALERTS.items() if alert["from"] == LINES}
 WRITTEN = written()
 # Errors without an alert, each with what else tells of it.
@@ -42,13 +43,6 @@ MINUTES = (5, 10, 15, 30, 45, 60, 120, 180, 240, 300, 360, 1440)
 LONGEST_WINDOW_MINUTES = 2880
 
 in_each_query = pytest.mark.parametrize("name", OF_THE_APP)
-
-
-def minutes(duration: str) -> int:
-    """Return how many minutes an ISO 8601 duration has."""
-    found = re.fullmatch(r"P(?:(\d+)D|T(\d+)H|T(\d+)M)", duration)
-    assert found, duration
-    return int(found[1] or 0) * 1440 + int(found[2] or 0) * 60 + int(found[3] or 0)
 
 
 def comparisons(query: str) -> Iterator[tuple[str, list[str]]]:
@@ -124,6 +118,33 @@ def test_no_line_is_left_out() -> None:
     """The host may drop lines where there are many; one that comes once must not be among them."""
     logged = json.loads((ROOT / "host.json").read_text())["logging"]["applicationInsights"]["samplingSettings"]
     assert {"Trace", "Request"} <= set(logged["excludedTypes"].split(";"))
+
+
+def test_each_alert_is_provoked() -> None:
+    """On the local stack, where it is seen to fire and to be over; a deployment has no other."""
+    assert {alert for alert, _ in (*test_ingest_alerts.CASES, *test_retention_alerts.CASES)} == set(ALERTS)
+    assert [one.name for one in FILE.of_kind("resource") if not one.is_existing] == ["alert", "deadLetters"]
+
+
+def test_an_alert_compares_a_count() -> None:
+    """As `fires` takes it: of rows, in the window, once; so that it is over once the count is no longer above."""
+    [criterion] = CRITERIA
+    assert criterion["metricMeasureColumn"] == "Count"
+    assert (criterion["timeAggregation"], criterion["operator"]) == ("Total", "GreaterThan")
+    assert set(criterion["failingPeriods"].values()) == {1}
+    assert criterion["threshold"] == Expression("item.above")
+    assert criterion["query"].text.endswith("| count'")
+    properties = FILE.constant(FILE.object(FILE.declarations["alert"]))["properties"]
+    assert properties["windowSize"] == Expression("item.over")
+    assert properties["autoMitigate"] is True
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_of_an_empty_log_one_alert_tells(name: str) -> None:
+    """Whoever waits for a sweep. Whoever waits for a plan has to know first that there was an app for a day."""
+    nothing: dict[str, list[Row]] = {table: [] for table in TABLES}
+    now = datetime(2026, 3, 2, 12, tzinfo=UTC)
+    assert fires(name, nothing, now, strayFilesPerDay=0) is (name == "no-sweep")
 
 
 def test_azure_takes_the_times() -> None:

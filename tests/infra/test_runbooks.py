@@ -13,9 +13,10 @@ from shared.events import FIELDS
 from shared.settings import FUNCTION_FOLDERS, Settings, setting_name
 from store_on_upload.verdict import Verdict
 
+from .alerts import ALERTS, LINES
 from .apps import ACCESS, MAIN, ROOT
 from .bicep import INFRA, read
-from .test_alerts import ALERTS, LINES, WRITTEN, comparisons
+from .test_alerts import WRITTEN, comparisons
 
 FOLDER = ROOT / "docs/runbooks"
 PAGES = {path.stem: path.read_text() for path in sorted(FOLDER.glob("*.md"))}
