@@ -129,9 +129,9 @@ def well(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         ) as stack:
             box = DropBox(stack)
             site = Site(box, ways, Workspace(box))
-            for since in (timedelta(), timedelta(days=1), timedelta(hours=16)):
-                site.log.later(since)
+            for until in (timedelta(days=1), timedelta(hours=16), timedelta()):
                 site.go_on()
+                site.log.later(until)
             yield site
 
 
@@ -312,7 +312,7 @@ def an_app_that_says_nothing(site: Site) -> Iterator[None]:
 
 def a_service_that_fails_searches(site: Site) -> Iterator[None]:
     """Five requests that fail are no alarm, nor are the answers about health; which is the host's account to tell."""
-    site.service.inject(kind="search", fault="status", status=500, **ALWAYS)
+    site.service.inject(kind="search", fault="status", status=403, **ALWAYS)
     for _ in range(6):
         assert not site.log.fires("lookups-failing")
         assert site.log.ask("/studies?limit=1").status_code == 502

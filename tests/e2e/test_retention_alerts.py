@@ -48,9 +48,9 @@ def well(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A stack on which two days have gone by with nothing amiss."""
     with rough_nights(tmp_path_factory.mktemp("retention alerts")) as nights:
         site = Site(nights, Workspace(nights.box))
-        for since in (timedelta(), timedelta(days=1), timedelta(hours=16)):
-            site.log.later(since)
+        for until in (timedelta(days=1), timedelta(hours=16), timedelta()):
             site.go_on()
+            site.log.later(until)
         yield site
 
 

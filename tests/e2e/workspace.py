@@ -46,8 +46,7 @@ class Workspace:
         self._read = len(_whole_lines(box)) if tables else 0
 
     def from_here(self) -> Workspace:
-        """Return another one, with the same past, whose future is its own."""
-        self._collect()
+        """Return another one, with the same past as far as this one has read it, whose future is its own."""
         return Workspace(self.box, {name: list(rows) for name, rows in self._tables.items()}, self._skipped)
 
     def later(self, by: timedelta) -> None:
