@@ -262,6 +262,7 @@ def a_file_that_ends_the_app_over_and_over(site: Site) -> Iterator[None]:
         wait_for(lambda number=number: set_aside(site, name) == number or None, "it is not counted")  # type: ignore[misc]
     assert site.box.receipt(name, etag)["verdict"] == "gave_up"
     yield
+    site.mend()
 
 
 def set_aside(site: Site, name: str) -> int:
