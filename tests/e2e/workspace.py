@@ -18,7 +18,8 @@ import httpx
 from query_api.routes import ROUTES
 from tests.e2e.drop_box import DropBox, wait_for
 from tests.infra.alerts import fires, window
-from tests.kql.query import TABLES, Row
+from tests.kql.query import TABLES
+from tests.kql.values import Row
 
 STRAY_FILES_PER_DAY = 5  # an installation's own limit
 # By `readiness.bicep`; so long the platform waits for an answer, and we shorter.

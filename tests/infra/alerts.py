@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from tests.kql.query import Row, run
+from tests.kql.query import run
+from tests.kql.values import Row
 
 from .bicep import INFRA, Expression, read
 

@@ -21,7 +21,8 @@ from store_on_upload.verdict import REASONS, Verdict
 from store_on_upload.waiting import deferral
 from tests.e2e import test_alerts as test_ingest_alerts
 from tests.e2e import test_retention_alerts
-from tests.kql.query import TABLES, Row
+from tests.kql.query import TABLES
+from tests.kql.values import Row
 
 from .alerts import ALERTS, CRITERIA, FILE, LINES, fires, minutes
 from .apps import MAIN, ROOT, app_settings, own_settings

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.kql.query import Row, run
-from tests.kql.values import NotKnown
+from tests.kql.query import run
+from tests.kql.values import NotKnown, Row
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 LINES = (
