@@ -31,6 +31,7 @@ help:
 	@echo "make contract URL=https://.../v2   hold a DICOM service of yours against what its stand-in does"
 	@echo "make check   lint, format, types, and whether infra/ and the lock files are in step"
 	@echo "make lock    write the lock files anew from pyproject.toml"
+	@echo "make audit   are vulnerabilities known of what is locked? Asks osv.dev; ARGS='--url ...' another one"
 	@echo "PYTHON=python3.13 VENV=.venv-3.13 runs any of them on another Python."
 
 demo: set-up
@@ -91,10 +92,13 @@ check: set-up
 lock: set-up
 	$(RUN) -m local.lock
 
+audit: set-up
+	@exec $(RUN) -m local.audit $(ARGS)
+
 set-up:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "This needs Python 3.11 or newer: name one with PYTHON=, such as make demo PYTHON=python3.13" >&2; exit 1; }
 	@exec $(PYTHON) -I local/bootstrap.py --venv $(VENV)
 
-.PHONY: help demo tutorial up down token reconcile purge-preview soak test bench bench-quick bench-soak bench-plots mutants contract check lock set-up
+.PHONY: help demo tutorial up down token reconcile purge-preview soak test bench bench-quick bench-soak bench-plots mutants contract check lock audit set-up
 .NOTPARALLEL:

@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 _COMPILE = "uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header"
 # No index's address may get into the files: they serve behind any mirror.
-_FILES = {
+FILES = {
     "requirements.txt": "pyproject.toml",
     "requirements-dev.txt": "pyproject.toml --group local --group test --group check -c requirements.txt",
     "local/node/requirements.txt": "--group node",
@@ -31,7 +31,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         _compile(folder)
-        drifted = [file for file in _FILES if not _is_same(folder / file, ROOT / file)]
+        drifted = [file for file in FILES if not _is_same(folder / file, ROOT / file)]
         for file in drifted:
             if not check:
                 shutil.copyfile(folder / file, ROOT / file)
@@ -42,7 +42,7 @@ def main() -> int:
 def _compile(folder: Path) -> None:
     """Compile every file in a copy of the project, so that the project has either the old ones or all new ones."""
     shutil.copy(ROOT / "pyproject.toml", folder)
-    for file, sources in _FILES.items():
+    for file, sources in FILES.items():
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
         if (ROOT / file).exists():
             shutil.copyfile(ROOT / file, folder / file)
