@@ -229,7 +229,7 @@ def test_every_dependency_has_its_reason() -> None:
 
 def test_links_between_documents_lead_somewhere() -> None:
     """Each relative link of a Markdown file is a file."""
-    for document in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "local").rglob("README.md")]:
+    for document in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "local").rglob("README.md")]:
         if "node_modules" in document.parts:
             continue
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text()):
