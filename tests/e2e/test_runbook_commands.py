@@ -1,0 +1,159 @@
+"""Each command of the runbooks that needs no Azure is run, as it stands in its page, and shows what the page says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from azure.storage.blob import ContainerClient
+from pydicom import dcmread
+
+from local import samples
+from local.stack import ROOT, Stack
+from tests.e2e.drop_box import DropBox, make_instance
+from tests.e2e.nights import Nights
+from tests.page_commands import TARGETS_ELSEWHERE, Ran, Shell, blocks
+
+RUNBOOKS = {path.stem: path.read_text() for path in sorted((ROOT / "docs/runbooks").glob("*.md"))}
+FEEDING = (ROOT / "docs/feeding-the-inbox.md").read_text()
+PAGES = {**RUNBOOKS, "CONTRIBUTING": (ROOT / "CONTRIBUTING.md").read_text(), "feeding-the-inbox": FEEDING}
+PAGES = {name: text for name, text in PAGES.items() if blocks(text)}
+BEFORE_ANYTHING_ELSE = blocks(RUNBOOKS.pop("README"))[0]
+# DCMTK's programs, and the folders that they fill: tests/live/test_gateway.py has them.
+OF_THE_GATEWAY = re.compile(r"^(?:storescp|echoscu|dcmsend)\b|\bcomplete\b", re.MULTILINE)
+POLICY = """
+[policy]
+time_zone = "Europe/Berlin"
+
+[[rule]]
+name = "everything"
+keep_years = 10
+"""
+ADDS_UP = r"^differences +0$"
+ANSWERED = r"^20[04]$"
+# What each page says one sees, in its order.
+SEEN = {
+    "access-not-recorded": [ANSWERED],
+    "brake-tripped": [r'"plans": ?\['],
+    "file-given-up": [r'"found": ?1, ?"sent": ?1', '"verdict": ?"conflict"'],
+    "files-refused": [r'"dry_run": ?true, ?"found": ?\d+, ?"sent": ?0', r'"dry_run": ?false, ?"found": ?\d+, ?"sent": ?\d'],
+    "files-waiting": ['"verdict": ?"conflict"'],
+    "lookups-failing": [r'^\[\{"'],
+    "moving-from-an-uploader": [ADDS_UP, ADDS_UP, ADDS_UP],
+    "no-plan": [r'"plans": ?\['],
+    "no-sweep": [ANSWERED],
+    "not-ready": [r"^200 ", r"^200 ", r"^200 "],
+    "outage": [ANSWERED],
+    "restoring-after-a-storage-loss": [ADDS_UP],
+    "retention-refused": ['"code": ?"no-such-study"'],
+    "rotating-keys": [ANSWERED],
+    "study-failing": [r'"plans": ?\['],
+    "upgrading": ["To be deleted", ADDS_UP, ADDS_UP],
+    "feeding-the-inbox": ['"verdict": ?"conflict"'],
+}
+# A page whose answer is meant to be another one than 2xx.
+STATUSES = {"retention-refused": {"404"}}
+
+
+@dataclass(frozen=True)
+class Installation:
+    """A stack on which all has happened that the pages speak of.
+
+    Args:
+        refused: the name of a file in quarantine.
+        plan: the id of retention's last plan.
+    """
+
+    stack: Stack
+    refused: str
+    plan: str
+
+
+@pytest.fixture(scope="module")
+def installation(stack: Stack) -> Iterator[Installation]:
+    """A file is stored, another in quarantine, and retention has made a plan."""
+    box, nights = DropBox(stack), Nights(stack)
+    instance = make_instance()
+    assert box.settle("ward 7/stored.dcm", instance.content)["verdict"] == "stored"
+    refused = "ward 7/edited.dcm"
+    assert box.settle(refused, samples.with_other_pixels(instance.content))["verdict"] == "conflict"
+    nights.write("policy.toml", POLICY)
+    yield Installation(stack, refused, nights.night().event["plan"])
+
+
+def outputs() -> dict[str, str]:
+    """Return the names under which infra/ tells what it has made."""
+    names = re.findall(r"^output ([A-Z_]+)", (ROOT / "infra/main.bicep").read_text(), re.MULTILINE)
+    return {name: f"the-{name.lower().replace('_', '-')}" for name in names}
+
+
+def run(installation: Installation, folder: Path, *commands: str) -> Ran:
+    filled_in = {
+        "name": installation.refused,
+        "plan": installation.plan,
+        "your policy.toml": "local/retention/policy.toml",
+        "version": "HEAD",
+        "the version before": "HEAD",
+    }
+    return Shell(installation.stack, folder, outputs()).run(*commands, filled_in=filled_in)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_commands_of_a_page(installation: Installation, tmp_path: Path, page: str) -> None:
+    """All are known, none fails, each answer is a good one, and what is seen is what the page says."""
+    commands = [block for block in blocks(PAGES[page]) if not OF_THE_GATEWAY.search(block)]
+    before = [] if page == "README" else [BEFORE_ANYTHING_ELSE]
+    ran = run(installation, tmp_path, *before, *commands)
+    assert ran.unknown == (), f"needs no Azure, and is not run: {ran.unknown}"
+    assert ran.code == 0, f"{ran.output}\n{ran.errors}"
+    assert set(ran.statuses) <= STATUSES.get(page, {"200", "202", "204"}), ran.output
+    at = 0
+    for pattern in SEEN.get(page, []):
+        found = re.compile(pattern, re.MULTILINE).search(ran.output, at)
+        assert found, f"{pattern} is not in:\n{ran.output[at:]}"
+        at = found.end()
+
+
+def test_what_is_seen_is_told_of_pages_that_are_there() -> None:
+    """And of each page that asks something of this machine."""
+    asking = {name for name, text in PAGES.items() if re.search(r"^ *(?:curl|make reconcile)", text, re.MULTILINE)}
+    assert asking <= SEEN.keys() <= PAGES.keys()
+
+
+@pytest.mark.parametrize(
+    ("commands", "unknown"),
+    [
+        ("az group list", ()),
+        ("frobnicate --all", ("frobnicate",)),
+        ("az group list | while read -r name; do :; done; x=$(frobnicate) || true", ("frobnicate",)),
+        ("bash -e <<'END'\nfrobnicate || true\nEND", ("frobnicate",)),
+        ("make frobnicate || true", ("make frobnicate",)),
+    ],
+)
+def test_a_command_that_nobody_knows_is_noticed(
+    installation: Installation, tmp_path: Path, commands: str, unknown: tuple[str, ...]
+) -> None:
+    """Wherever it stands."""
+    assert run(installation, tmp_path, commands).unknown == unknown
+
+
+def test_what_is_not_run_here_is_run_elsewhere() -> None:
+    """Where the table says."""
+    for target, place in TARGETS_ELSEWHERE.items():
+        text = (ROOT / place).read_text()
+        assert f"make {target}" in text if place == ".ci/run" else f"make {target}`" in text
+
+
+def test_a_result_of_an_ai_is_delivered(installation: Installation) -> None:
+    """By the function of the page, and its receipt can be asked for by what it returns."""
+    box = DropBox(installation.stack)
+    defined: dict[str, object] = {}
+    exec(blocks(FEEDING, "python")[0], defined)  # the page's own
+    container: ContainerClient = box.storage.get_container_client("dicom-inbox")
+    result = dcmread(BytesIO(make_instance(Modality="SR").content))
+    name, etag = defined["deliver"](result, container)  # type: ignore[operator]
+    assert box.receipt(name, etag)["verdict"] == "stored"
