@@ -1,7 +1,7 @@
 """Are vulnerabilities known of what is locked? `python -m local.audit [--url URL]`, or `make audit`.
 
-pip-audit asks the database at osv.dev, or one like it, of each pin, whichever Python or platform it is for: by itself it
-would leave out what this one does not install. Exit codes: 0 none are known, 1 some are, 2 that could not be asked.
+pip-audit asks the database at osv.dev, or one like it, of each pin, whichever Python or platform it is for: by itself
+it would leave out what this one does not install. Exit codes: 0 none are known, 1 some are, 2 it could not be asked.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from typing import Any
 from local.lock import FILES, ROOT
 
 _PIN = re.compile(r"^([a-z0-9._-]+)(?:\[[a-z0-9,._-]+\])?==([^ ;\\]+)", re.MULTILINE)
-_COMMAND = "-m pip_audit --vulnerability-service osv --disable-pip --no-deps --progress-spinner off --format json"
-_ANSWER_SECONDS = 30
+_COMMAND = (
+    "-m pip_audit --vulnerability-service osv --disable-pip --no-deps --progress-spinner off --timeout 30 --format json"
+)
 
 Pin = tuple[str, str]
 
@@ -61,7 +62,7 @@ def _known(pins: Mapping[Pin, list[str]], options: list[str]) -> Iterator[str]:
     Raises:
         Unknown: pip-audit has not come to its end.
     """
-    for package in _audit(pins, options):
+    for package in (one for share in _once_each(pins) for one in _audit(share, options)):
         pin = package["name"], package["version"]
         for one in package["vulns"]:
             names = ", ".join([one["id"], *one["aliases"]])
@@ -69,14 +70,11 @@ def _known(pins: Mapping[Pin, list[str]], options: list[str]) -> Iterator[str]:
             yield f"{' '.join(pin)}: {names}; mended in {mended} ({', '.join(pins[pin])})"
 
 
-def _audit(pins: Iterable[Pin], options: list[str]) -> list[dict[str, Any]]:
+def _audit(pins: Mapping[str, str], options: list[str]) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as name:
-        output = Path(name, "found.json")
-        command = [sys.executable, *_COMMAND.split(), *options, f"--timeout={_ANSWER_SECONDS}", "--output", output]
-        for number, pinned in enumerate(_once_each(pins)):
-            file = Path(name, f"{number}.txt")
-            file.write_text("".join(f"{package}=={version}\n" for package, version in pinned.items()))
-            command += ["--requirement", file]
+        pinned, output = Path(name, "pinned.txt"), Path(name, "found.json")
+        pinned.write_text("".join(f"{package}=={version}\n" for package, version in pins.items()))
+        command = [sys.executable, *_COMMAND.split(), *options, "--output", output, "--requirement", pinned]
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - the command is above
         if not output.exists():
             raise Unknown(done.stderr.strip().rpartition("\n")[2])
@@ -87,7 +85,7 @@ def _audit(pins: Iterable[Pin], options: list[str]) -> list[dict[str, Any]]:
 
 
 def _once_each(pins: Iterable[Pin]) -> list[dict[str, str]]:
-    """Share the pins out so that no package is in one share twice, which pip-audit refuses in a file."""
+    """Share the pins out so that no package is in one share twice, which pip-audit refuses."""
     shares: list[dict[str, str]] = []
     for package, version in pins:
         share = next((one for one in shares if package not in one), None)

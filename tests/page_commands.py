@@ -20,8 +20,25 @@ from tests.conftest import APPROVAL_KEY
 
 # Needs Azure: answered with nothing, but for what the pages go on with.
 AZURE = ("az", "azd", "azcopy")
-# Real ones, beside curl, git and make, which are sent to this machine's stack, a clone that nobody needs, and our targets.
-REAL = "bash cat cp date find flock grep head ls mkdir mv openssl python3 rm sleep".split()
+# Real ones. So are curl, git and make; but they are led to this machine's stack, to a clone that nobody needs, and to
+# those of our targets that are for here.
+REAL = (
+    "bash",
+    "cat",
+    "cp",
+    "date",
+    "find",
+    "flock",
+    "grep",
+    "head",
+    "ls",
+    "mkdir",
+    "mv",
+    "openssl",
+    "python3",
+    "rm",
+    "sleep",
+)
 # Our own commands that are run here; the others with what runs them.
 TARGETS = ("reconcile", "purge-preview")
 TARGETS_ELSEWHERE = {
@@ -32,6 +49,7 @@ TARGETS_ELSEWHERE = {
 }
 _AZURE = """\
 case "$*" in
+    "functionapp keys list "*masterKey*) echo "$MASTER_KEY" ;;
     "functionapp keys list "*) echo "$FUNCTION_KEY" ;;
     "keyvault secret show "*) echo "$APPROVAL" ;;
     "account get-access-token "*) echo "$DICOM_TOKEN" ;;
@@ -55,7 +73,7 @@ echo "make $1" >> "$TOLD/unknown"
 exit 127
 """
 _BEGIN = """\
-set -euo pipefail
+set -eo pipefail
 command_not_found_handle() { echo "$1" >> "$TOLD/unknown"; return 127; }
 export -f command_not_found_handle
 """
@@ -139,6 +157,7 @@ class Shell:
             "HERE": " ".join(TARGETS),
             "ELSEWHERE": " ".join(TARGETS_ELSEWHERE),
             "FUNCTION_KEY": self._stack.function_key,
+            "MASTER_KEY": self._stack.master_key,
             "APPROVAL": APPROVAL_KEY,
             "DICOM_TOKEN": self._stack.token(),
             "LOCAL_DATA_DIR": str(self.folder / "data"),

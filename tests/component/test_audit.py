@@ -73,7 +73,7 @@ def audit(url: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_vulnerable_version_is_named() -> None:
-    """With what is known, what mends it, and which lock has it, whichever Python that is for; all pins are asked for."""
+    """With what mends it, and which lock has it, whichever Python that is for; all pins are asked for."""
     pins = locked()
     both = [pin for pin in pins if pin[0] == "azure-functions"]
     assert len(both) == 2  # one for Python up to 3.12, one from 3.13 on

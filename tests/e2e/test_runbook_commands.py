@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -24,7 +23,7 @@ PAGES = {**RUNBOOKS, "CONTRIBUTING": (ROOT / "CONTRIBUTING.md").read_text(), "fe
 PAGES = {name: text for name, text in PAGES.items() if blocks(text)}
 BEFORE_ANYTHING_ELSE = blocks(RUNBOOKS.pop("README"))[0]
 # DCMTK's programs, and the folders that they fill: tests/live/test_gateway.py has them.
-OF_THE_GATEWAY = re.compile(r"^(?:storescp|echoscu|dcmsend)\b|\bcomplete\b", re.MULTILINE)
+OF_THE_GATEWAY = re.compile(r"^(?:storescp|echoscu|dcmsend)\b|^find complete\b", re.MULTILINE)
 POLICY = """
 [policy]
 time_zone = "Europe/Berlin"
@@ -40,7 +39,10 @@ SEEN = {
     "access-not-recorded": [ANSWERED],
     "brake-tripped": [r'"plans": ?\['],
     "file-given-up": [r'"found": ?1, ?"sent": ?1', '"verdict": ?"conflict"'],
-    "files-refused": [r'"dry_run": ?true, ?"found": ?\d+, ?"sent": ?0', r'"dry_run": ?false, ?"found": ?\d+, ?"sent": ?\d'],
+    "files-refused": [
+        r'"dry_run": ?true, ?"found": ?\d+, ?"sent": ?0',
+        r'"dry_run": ?false, ?"found": ?\d+, ?"sent": ?\d',
+    ],
     "files-waiting": ['"verdict": ?"conflict"'],
     "lookups-failing": [r'^\[\{"'],
     "moving-from-an-uploader": [ADDS_UP, ADDS_UP, ADDS_UP],
@@ -74,7 +76,7 @@ class Installation:
 
 
 @pytest.fixture(scope="module")
-def installation(stack: Stack) -> Iterator[Installation]:
+def installation(stack: Stack) -> Installation:
     """A file is stored, another in quarantine, and retention has made a plan."""
     box, nights = DropBox(stack), Nights(stack)
     instance = make_instance()
@@ -82,7 +84,7 @@ def installation(stack: Stack) -> Iterator[Installation]:
     refused = "ward 7/edited.dcm"
     assert box.settle(refused, samples.with_other_pixels(instance.content))["verdict"] == "conflict"
     nights.write("policy.toml", POLICY)
-    yield Installation(stack, refused, nights.night().event["plan"])
+    return Installation(stack, refused, nights.night().event["plan"])
 
 
 def outputs() -> dict[str, str]:

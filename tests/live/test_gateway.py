@@ -66,15 +66,13 @@ def test_what_a_modality_sends_is_stored(stack: Stack, tmp_path: Path, programs:
     sent = tmp_path / "sent.dcm"
     sent.write_bytes(instance.content)
     port = str(free_ports(1))
-    receive, send, upload = (
-        block_with(word).replace("11112", port) for word in ("storescp", "dcmsend", "flock")
-    )
+    receive, send, upload = (block_with(word).replace("11112", port) for word in ("storescp", "dcmsend", "flock"))
     shell = Shell(stack, tmp_path / "shell", {"DATA_ACCOUNT": "account"}, azcopy=AZCOPY, programs=programs)
     begin = BEGIN.format(receive=receive, port=port)
-    ran = shell.run(
-        'DATA_ACCOUNT=account', begin, send, UNTIL_COMPLETE, upload, filled_in={"a DICOM file": str(sent)}
+    ran = shell.run("DATA_ACCOUNT=account", begin, send, UNTIL_COMPLETE, upload, filled_in={"a DICOM file": str(sent)})
+    assert (ran.code, ran.unknown) == (0, ()), (
+        f"{ran.output}\n{ran.errors}\n{(shell.folder / 'gateway.log').read_text()}"
     )
-    assert (ran.code, ran.unknown) == (0, ()), f"{ran.output}\n{ran.errors}\n{(shell.folder / 'gateway.log').read_text()}"
     assert {folder: list((shell.folder / folder).iterdir()) for folder in ("arriving", "complete", "sending")} == {
         "arriving": [],
         "complete": [],
