@@ -111,9 +111,10 @@ def test_what_is_measured_is_what_was_measured() -> None:
     assert f"a file takes {INPUTS['processor_seconds'] * 1000:.1f} ms of it" in MEASURED
     deploying = (ROOT / "docs/deploying.md").read_text()
     assert f"the app takes some {INPUTS['idle_mib']:.0f} MiB" in deploying
-    for case, figure in (("1 result, 16 at once", "1,707 1/s"), ("instance of 512 KiB, 1 at once", "483 MB/s")):
-        assert re.search(rf"\| {case} +\| {figure} ", MEASURED)
-        assert figure.removesuffix(" 1/s") in TEXT
+    for case, unit in (("1 result, 16 at once", "1/s"), ("instance of 512 KiB, 1 at once", "MB/s")):
+        [measured_here, *_] = re.findall(rf"\| {case} +\| ([\d,]+) {unit} ", MEASURED)
+        [told] = re.findall(rf"more than ([\d,]+) {unit.replace('1/s', 'a second')}", TEXT)
+        assert number(told) < number(measured_here) < 2 * number(told)
     assert re.search(r"300 due and new, 100,000 studies +\| 9\.33 requests/due", MEASURED)
     deletion = sum(1 if kind == "beyond re-check and vault" else 3 for kind in deletions())
     assert f"| {deletion} requests to the service: three for the metadata, three searches, and the deletion |" in TEXT
