@@ -74,7 +74,15 @@ def _audit(pins: Mapping[str, str], options: list[str]) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as name:
         pinned, output = Path(name, "pinned.txt"), Path(name, "found.json")
         pinned.write_text("".join(f"{package}=={version}\n" for package, version in pins.items()))
-        command = [sys.executable, *_COMMAND.split(), *options, "--output", output, "--requirement", pinned]
+        command: list[str | Path] = [
+            sys.executable,
+            *_COMMAND.split(),
+            *options,
+            "--output",
+            output,
+            "--requirement",
+            pinned,
+        ]
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - the command is above
         if not output.exists():
             raise Unknown(done.stderr.strip().rpartition("\n")[2])

@@ -198,10 +198,11 @@ def _clone(folder: Path) -> Path:
     """Make a repository with one commit, and return a clone of it, for commands that check out versions."""
     origin, clone = folder / "origin", folder / "clone"
     as_somebody = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
-    for command in (
+    commands: tuple[list[str | Path], ...] = (
         ["init", "--quiet", origin],
         ["-C", origin, *as_somebody, "commit", "--quiet", "--allow-empty", "--message", "first"],
         ["clone", "--quiet", origin, clone],
-    ):
+    )
+    for command in commands:
         subprocess.run(["git", *command], check=True, capture_output=True)
     return clone
