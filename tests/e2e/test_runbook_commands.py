@@ -38,7 +38,7 @@ ANSWERED = r"^20[04]$"
 SEEN = {
     "access-not-recorded": [ANSWERED],
     "brake-tripped": [r'"plans": ?\['],
-    "file-given-up": [r'"found": ?1, ?"sent": ?1', '"verdict": ?"conflict"'],
+    "file-given-up": [r"^404$", r"^404$", r'"found": ?1, ?"sent": ?1', '"verdict": ?"conflict"'],
     "files-refused": [
         r'"dry_run": ?true, ?"found": ?\d+, ?"sent": ?0',
         r'"dry_run": ?false, ?"found": ?\d+, ?"sent": ?\d',
@@ -57,8 +57,8 @@ SEEN = {
     "upgrading": ["To be deleted", ADDS_UP, ADDS_UP],
     "feeding-the-inbox": ['"verdict": ?"conflict"'],
 }
-# A page whose answer is meant to be another one than 2xx.
-STATUSES = {"retention-refused": {"404"}}
+# Pages of which an answer is meant to be another one than 2xx; of what a store has left, there is nothing here.
+STATUSES = {"retention-refused": {"404"}, "file-given-up": {"200", "404"}}
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,9 @@ def run(installation: Installation, folder: Path, *commands: str) -> Ran:
         "your policy.toml": "local/retention/policy.toml",
         "version": "HEAD",
         "the version before": "HEAD",
+        "study": "1.2.3",  # of which nothing is there
+        "series": "1.2.3.4",
+        "instance": "1.2.3.4.5",
     }
     return Shell(installation.stack, folder, outputs()).run(*commands, filled_in=filled_in)
 
