@@ -18,7 +18,6 @@ from .values import (
     Row,
     Value,
     as_condition,
-    begins,
     called,
     compared,
     is_among,
@@ -26,6 +25,7 @@ from .values import (
     literal,
     member,
     multiplied,
+    searched,
 )
 
 T = TypeVar("T")
@@ -159,8 +159,8 @@ class _Query:
     def _comparison(self) -> Value:
         left = self._product()
         sign = self._tokens[0][1]
-        if self._accepts("startswith") or self._accepts("!startswith"):
-            return begins(left, sign, self._take("string"))
+        if sign.lstrip("!") in ("startswith", "contains") and self._accepts(sign):
+            return searched(left, sign, self._take("string"))
         if self._accepts("in") or self._accepts("!in"):
             return is_among(left, sign, self._texts())
         if sign in COMPARISONS and self._accepts(sign):

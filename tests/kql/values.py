@@ -92,11 +92,12 @@ def compared(left: Value, sign: str, right: Value) -> Value:
     return Value("bool", _on([left, right], COMPARISONS[sign]))
 
 
-def begins(value: Value, sign: str, start: str) -> Value:
-    """Say whether a text begins so, or does not, whatever the case of its letters."""
+def searched(value: Value, sign: str, part: str) -> Value:
+    """Say whether a text begins with a part or contains it, or does not, whatever the case of its letters."""
     if value.type != "string":
         raise NotKnown(f"{value.type} {sign}")
-    return Value("bool", lambda row: value.of(row).lower().startswith(start.lower()) is not sign.startswith("!"))
+    find = str.startswith if sign.endswith("startswith") else str.__contains__
+    return Value("bool", lambda row: find(value.of(row).lower(), part.lower()) is not sign.startswith("!"))
 
 
 def is_among(value: Value, sign: str, texts: Sequence[str]) -> Value:
