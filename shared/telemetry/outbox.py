@@ -68,13 +68,15 @@ class Outbox:
     def _run(self) -> None:
         self._closing.wait(_REST_SECONDS)
         try:
-            from .pipeline import Pipeline
-
-            pipeline = Pipeline(self._settings)
+            self._send()
         except Exception as error:  # telemetry is never worth a request
             switch_off()
             event("telemetry_failed", level=logging.WARNING, error=type(error).__name__)
-            return
+
+    def _send(self) -> None:
+        from .pipeline import Pipeline
+
+        pipeline = Pipeline(self._settings)
         while not self._closing.wait(_LOOK_EVERY_SECONDS):
             self._pass_on(pipeline)
         self._pass_on(pipeline)

@@ -7,6 +7,7 @@ import logging
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -201,15 +202,26 @@ def settings(collector: str | None = None) -> TelemetrySettings:
     )
 
 
-def test_what_cannot_be_sent_is_dropped(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    """An exporter that does not want to be set up ends telemetry, and nothing else; of its words none is told."""
+class Failing:
+    """A pipeline that fails as it is made, or with the first that it takes."""
 
-    class Refusing:
-        def __init__(self, _: TelemetrySettings) -> None:
+    def __init__(self, _: TelemetrySettings, *, is_late: bool = False) -> None:
+        if not is_late:
             raise ValueError("CANARY")
 
+    def take(self, _: Fact) -> None:
+        raise ValueError("CANARY")
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+def test_what_cannot_be_sent_is_dropped(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, is_late: bool
+) -> None:
+    """An exporter that does not want to be set up, or the SDK, ends telemetry and nothing else; of its words none is
+    told.
+    """
     caplog.set_level(logging.INFO, "dicom_dropbox")
-    monkeypatch.setattr("shared.telemetry.pipeline.Pipeline", Refusing)
+    monkeypatch.setattr("shared.telemetry.pipeline.Pipeline", partial(Failing, is_late=is_late))
     outbox = Outbox(settings())
     switch_on(outbox.put, 1.0)
     event("blob_gone")
