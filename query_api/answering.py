@@ -18,7 +18,6 @@ from shared.dicomweb.partitions import DEFAULT_PARTITION
 from shared.events import describe, event, place
 from shared.problems import problem
 from shared.telemetry.recording import span
-from shared.telemetry.trace_context import HEADER
 
 from .auditing.auditor import get_auditor
 from .connection import while_connected
@@ -61,7 +60,7 @@ class _Answering:
         self._error: Exception | None = None
         self._begun: Response | None = None
         self._has_place = False
-        self._span = span(_name(route), parent=http.headers.get(HEADER))
+        self._span = span(_name(route))
 
     async def respond(self) -> Response:
         with self._span.active():
