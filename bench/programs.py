@@ -13,14 +13,16 @@ import json
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import PIPE, Popen
-from typing import Any, Self
+from typing import Any, Final, Self
 
 ROOT = Path(__file__).resolve().parent.parent
+_READY_SECONDS: Final = 60.0
 
 
 @contextmanager
@@ -41,6 +43,25 @@ def is_listened_to(port: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def wait_until(is_ready: Callable[[], bool], what: str, check: Callable[[], object] = bool) -> None:
+    """Wait for a program to be ready.
+
+    Args:
+        is_ready: says whether it is.
+        what: the program, for the error.
+        check: raises if it has ended.
+
+    Raises:
+        RuntimeError: it was not ready in time.
+    """
+    until = time.monotonic() + _READY_SECONDS
+    while not is_ready():
+        check()
+        if time.monotonic() > until:
+            raise RuntimeError(f"{what} was not ready within {_READY_SECONDS:g} s")
+        time.sleep(0.01)
 
 
 class Side:

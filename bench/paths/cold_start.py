@@ -16,7 +16,7 @@ from typing import TypeAlias
 import httpx
 
 from bench.aims import at_most
-from bench.programs import ROOT
+from bench.programs import ROOT, wait_until
 from bench.results import Row, row_of
 from bench.turns import Bench
 from local.azurite import Azurite
@@ -52,7 +52,6 @@ began = time.process_time()
 import {}
 print(time.process_time() - began)
 """
-_LONGEST_START_SECONDS = 60.0
 
 
 def measure(bench: Bench) -> Iterator[Row]:
@@ -119,7 +118,8 @@ def _first_answer(storage: str, app: Path, also: Mapping[str, str] = MappingProx
     began = time.perf_counter()
     with subprocess.Popen(command, env=os.environ | settings, cwd=ROOT, stdout=DEVNULL, stderr=DEVNULL) as host:
         try:
-            _wait_for_answer(f"http://{HOST}:{port}/api/health/live", host)
+            with httpx.Client(trust_env=False) as http:
+                wait_until(lambda: _answers(http, f"http://{HOST}:{port}/api/health/live"), "the functions host")
             return time.perf_counter() - began, _processor_seconds(host.pid)
         finally:
             host.kill()
@@ -130,14 +130,8 @@ def _processor_seconds(pid: int) -> float:
     return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")  # user and system
 
 
-def _wait_for_answer(url: str, host: subprocess.Popen[bytes]) -> None:
-    until = time.monotonic() + _LONGEST_START_SECONDS
-    with httpx.Client(trust_env=False) as http:
-        while host.poll() is None and time.monotonic() < until:
-            try:
-                if http.get(url).status_code == httpx.codes.OK:
-                    return
-            except httpx.TransportError:
-                pass
-            time.sleep(0.01)
-    raise RuntimeError(f"{url} never answered")
+def _answers(http: httpx.Client, url: str) -> bool:
+    try:
+        return http.get(url).status_code == httpx.codes.OK
+    except httpx.TransportError:
+        return False

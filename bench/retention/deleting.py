@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import aclosing, contextmanager
@@ -19,7 +18,7 @@ from azure.core.pipeline.transport import AioHttpTransport
 from azure.core.rest import HttpRequest
 from azure.storage.blob import BlobServiceClient
 
-from bench.programs import ROOT
+from bench.programs import ROOT, wait_until
 from local.azurite import Azurite
 from local.ports import HOST, free_ports
 from local.soak.plan import small_instance
@@ -49,7 +48,6 @@ from = ["study_date"]
 max_share = 1.0
 min_age_days = 0
 """
-_READY_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -84,7 +82,7 @@ def archive(folder: Path) -> Iterator[tuple[str, str]]:
     command.append("--no-auth")
     with Azurite(folder) as azurite, subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL) as service:
         try:
-            _wait_for(f"http://{HOST}:{port}/health/check")
+            wait_until(lambda: _answers(f"http://{HOST}:{port}/health/check"), "the DICOM service")
             _prepare(azurite.connection_string)
             yield azurite.connection_string, f"http://{HOST}:{port}"
         finally:
@@ -188,12 +186,8 @@ def _ask(method: str, url: str, **options: Any) -> httpx.Response:
     return httpx.request(method, url, timeout=60, trust_env=False, **options).raise_for_status()
 
 
-def _wait_for(url: str) -> None:
-    until = time.monotonic() + _READY_SECONDS
-    while time.monotonic() < until:
-        try:
-            _ask("GET", url)
-            return
-        except httpx.HTTPError:
-            time.sleep(0.05)
-    raise RuntimeError(f"{url} never answered")
+def _answers(url: str) -> bool:
+    try:
+        return _ask("GET", url).is_success
+    except httpx.HTTPError:
+        return False

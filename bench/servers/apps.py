@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.programs import ROOT, is_listened_to
+from bench.programs import ROOT, is_listened_to, wait_until
 from local.ports import HOST, free_ports
 from local.process import Part, stop
-from local.stack import READY_SECONDS, Stack
+from local.stack import Stack
 
 _HELLO = ROOT / "bench/rivals/hello"
 
@@ -57,16 +56,7 @@ def hello_app(folder: Path) -> Iterator[App]:
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHON_ENABLE_INIT_INDEXING": "1"}
     part = Part("hello", command, log=folder / "hello.log", environment=environment, folder=ROOT)
     try:
-        _wait_for(port, part)
+        wait_until(lambda: is_listened_to(port), "the app that does nothing", part.check)
         yield App(f"http://{HOST}:{port}/api", {}, part.pid)
     finally:
         stop([part])
-
-
-def _wait_for(port: int, part: Part) -> None:
-    until = time.monotonic() + READY_SECONDS
-    while not is_listened_to(port):
-        part.check()
-        if time.monotonic() > until:
-            raise RuntimeError(part.tail())
-        time.sleep(0.05)

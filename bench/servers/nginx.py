@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from bench.programs import is_listened_to
+from bench.programs import is_listened_to, wait_until
 from bench.servers.canned import MULTIPART
 from local.ports import HOST, free_ports
 
@@ -65,7 +64,6 @@ _PROXY: Final = """
 """
 # Three settings, for nginx refuses one that is out of proportion to the others.
 _BUFFERS: Final = "proxy_buffer_size {kib}k; proxy_buffers 8 {kib}k; proxy_busy_buffers_size {twice}k;"
-_READY_SECONDS: Final = 10.0
 
 
 @contextmanager
@@ -105,15 +103,12 @@ def _running(program: str, folder: Path, port: int, servers: str) -> Iterator[No
     configuration.write_text(_CONFIGURATION.format(folder=folder, servers=servers))
     with subprocess.Popen([program, "-e", folder / "error.log", "-c", configuration]) as process:
         try:
-            _wait_for(port, process)
+            wait_until(lambda: is_listened_to(port), "nginx", lambda: _check(process))
             yield
         finally:
             process.terminate()
 
 
-def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    until = time.monotonic() + _READY_SECONDS
-    while not is_listened_to(port):
-        if process.poll() is not None or time.monotonic() > until:
-            raise RuntimeError("nginx does not listen: its error.log says why")
-        time.sleep(0.02)
+def _check(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is not None:
+        raise RuntimeError("nginx has ended: its error.log says why")
