@@ -30,7 +30,8 @@ _EVERY_SECONDS = 10.0
 _WARM_UP_SHARE = 0.25  # pools and caches fill
 _LEAST_MINUTES = 3.0
 _LEAST_MINUTES_KEPT = 30.0
-# What a figure may gain: a hundredth of the memory, and a few of what comes and goes with each request.
+# What a figure may gain: a hundredth of the memory; a few of what comes and goes with each request, of which the lowest
+# counts in a stretch of time: what is left behind is there also when nothing is under way.
 _MEMORY = ("rss_mib", "blocks")
 _MEMORY_SHARE = 0.01
 _COUNTED = 3.0
@@ -64,13 +65,14 @@ def main() -> int:
 def trends_of(samples: Sequence[Sample]) -> dict[str, Trend]:
     """Return how each figure goes once the app is warm."""
     warm = samples[int(len(samples) * _WARM_UP_SHARE) :]
-    return {
-        name: trend_of([(one.seconds, getattr(one, name)) for one in warm], _tolerance(name, warm)) for name in _FIGURES
-    }
+    return {name: _trend(name, warm) for name in _FIGURES}
 
 
-def _tolerance(name: str, samples: Sequence[Sample]) -> float:
-    return float(_MEMORY_SHARE * getattr(samples[0], name)) if name in _MEMORY else _COUNTED
+def _trend(name: str, samples: Sequence[Sample]) -> Trend:
+    points = [(one.seconds, float(getattr(one, name))) for one in samples]
+    if name in _MEMORY:
+        return trend_of(points, _MEMORY_SHARE * points[0][1])
+    return trend_of(points, _COUNTED, min)
 
 
 def _read_options() -> argparse.Namespace:

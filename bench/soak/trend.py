@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 from typing import Final
 
 # Samples that follow each other are alike, and would make any slope look certain: so a line is fitted through the
-# medians of ten stretches of time.
+# middles of ten stretches of time.
 STRETCHES: Final = 10
 _T_95: Final = 2.306  # Student's t for 95 % on both sides, with the eight degrees of freedom of ten points and a line
 _SECONDS_PER_HOUR: Final = 3600
@@ -40,14 +40,17 @@ class Trend:
         return self.low <= 0 or self.growth <= self.tolerance
 
 
-def trend_of(points: Sequence[tuple[float, float]], tolerance: float) -> Trend:
+def trend_of(
+    points: Sequence[tuple[float, float]], tolerance: float, of_stretch: Callable[[list[float]], float] = median
+) -> Trend:
     """Fit a line.
 
     Args:
         points: seconds and figure, in the order of time; at least ten.
         tolerance: what may be gained without being taken for growth.
+        of_stretch: what a stretch of time comes to.
     """
-    middles = [_middle(points, number) for number in range(STRETCHES)]
+    middles = [_middle(points, number, of_stretch) for number in range(STRETCHES)]
     mean_x, mean_y = fmean(x for x, _ in middles), fmean(y for _, y in middles)
     spread = sum((x - mean_x) ** 2 for x, _ in middles)
     slope = sum((x - mean_x) * (y - mean_y) for x, y in middles) / spread
@@ -59,6 +62,8 @@ def trend_of(points: Sequence[tuple[float, float]], tolerance: float) -> Trend:
     return Trend(start + slope * first, per_hour, low, high, slope * (last - first), tolerance)
 
 
-def _middle(points: Sequence[tuple[float, float]], number: int) -> tuple[float, float]:
+def _middle(
+    points: Sequence[tuple[float, float]], number: int, of_stretch: Callable[[list[float]], float]
+) -> tuple[float, float]:
     some = points[len(points) * number // STRETCHES : len(points) * (number + 1) // STRETCHES]
-    return fmean(x for x, _ in some), median(y for _, y in some)
+    return fmean(x for x, _ in some), of_stretch([y for _, y in some])

@@ -52,6 +52,20 @@ def test_what_is_within_the_tolerance() -> None:
     assert trend(lambda seconds: 100 - seconds).is_flat
 
 
+@pytest.mark.parametrize("leaked", [0, 6])
+def test_the_tasks_of_an_hour(leaked: float) -> None:
+    """What is under way comes and goes, more of it towards the end; what is left behind is there also in between."""
+    random = Random(1)
+
+    def tasks(seconds: float) -> int:
+        under_way = random.expovariate(1 / (5 + 5 * seconds / HOUR))
+        return int(15 + leaked * seconds / HOUR + under_way)
+
+    samples = [Sample(seconds, 130, 60, 56, 8, tasks(seconds), 900) for seconds in range(0, HOUR, 10)]
+    trends = trends_of(samples)
+    assert [name for name, trend in trends.items() if not trend.is_flat] == (["tasks"] if leaked else [])
+
+
 @pytest.mark.parametrize("leak_mib", [0, 3])
 def test_the_memory_of_an_hour(leak_mib: float) -> None:
     """What fills while the app warms up is no growth; what leaks besides, is."""
