@@ -93,7 +93,9 @@ class FlatOut:
 
 async def main(options: argparse.Namespace) -> None:
     """Deal with blobs in rounds."""
-    async with aiohttp.ClientSession() as http:
+    # Both servers close what is idle for five seconds, as between two rounds.
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=2)
+    async with aiohttp.ClientSession(connector=connector) as http:
         client = FlatOut(http, options)
         await client.create_queue()
         await take_turns(client.measure)
