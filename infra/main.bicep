@@ -280,6 +280,7 @@ var ingestSettings = {
   // The blob trigger and the queue would each take up every file. One that is disabled needs no subscription.
   'AzureWebJobs.store_on_upload.Disabled': arrivals == 'queue' ? 'true' : 'false'
   AFTER_STORE: 'archive'
+  PROBE_SCHEDULE: '30 */10 * * * *' // not at the moment of a sweep
   SETTLE_AFTER_SECONDS: sftp ? string(settleAfterSeconds) : '0'
   APPROVAL_KEY: keys.outputs.approvalKey
 }

@@ -14,8 +14,10 @@ from starlette.responses import Response
 
 from shared.callers import caller_of
 from shared.clients import get_clients
+from shared.dicomweb import NotFound
 from shared.dicomweb.partitions import DEFAULT_PARTITION
 from shared.events import describe, event, place
+from shared.probe import is_of_probe
 from shared.problems import problem
 from shared.telemetry.recording import span
 
@@ -25,6 +27,7 @@ from .delivery import Delivery, Outcome, close
 from .lookup import METHODS, Lookup, Route
 from .places import Places
 from .refusals import refused
+from .retrieving.opening import transaction_of
 
 REQUEST_ID: Final = "x-request-id"
 
@@ -116,6 +119,7 @@ class _Answering:
             raise
 
     async def _begin(self, lookup: Lookup) -> Response:
+        _hide_probe(lookup)
         self._begun = await self._route.answer(lookup)
         await get_auditor().begin(lookup, self._begun.status_code)
         return self._begun
@@ -156,6 +160,12 @@ class _Answering:
 def _name(route: Route) -> str:
     is_one_word = route.transaction == route.resource
     return route.resource if is_one_word else f"{route.transaction} {route.resource}"
+
+
+def _hide_probe(lookup: Lookup) -> None:
+    """Answer a retrieval of the probe's as the service answers one of what is not there."""
+    if lookup.route.transaction == "retrieve" and is_of_probe(lookup.resource.study_instance_uid):
+        raise NotFound(transaction_of(lookup), 404)
 
 
 def _target_bytes(http: HttpRequest) -> int:

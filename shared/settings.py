@@ -273,6 +273,11 @@ class Settings(BaseModel):
         le=86_400,
         description="How old a file must be before the sweep looks after it; never less than the longest run.",
     )
+    probe_schedule: Schedule | None = Field(
+        default=None,
+        description="When a synthetic instance is sent through ingest, to see whether it gets in: NCRONTAB, UTC. Not "
+        "set: never.",
+    )
     sources_path: str | None = Field(
         default=None,
         description="Path of the file that has rules for parts of the inbox; not set: `sources.toml` beside "
@@ -532,6 +537,7 @@ class TriggerSettings:
     inbox_container: str
     blob_source: str
     sweep_schedule: str
+    probe_schedule: str | None
     purge_schedule: str
     lookups_ask_for_key: bool
 
@@ -554,6 +560,7 @@ def trigger_settings(environment: Mapping[str, str] | None = None) -> TriggerSet
         inbox_container=read("DICOM_INBOX_CONTAINER", _container_to_read, DEFAULT_INBOX),
         blob_source="LogsAndContainerScan" if by_scan else "EventGrid",
         sweep_schedule=read("SWEEP_SCHEDULE", setting_rules.schedule, DEFAULT_SWEEP_SCHEDULE),
+        probe_schedule=read("PROBE_SCHEDULE", setting_rules.schedule, "") or None,
         purge_schedule=read("PURGE_SCHEDULE", setting_rules.schedule, DEFAULT_PURGE_SCHEDULE),
         lookups_ask_for_key=environment.get("LOOKUP_AUTH", "").strip() != "principal",
     )

@@ -1,4 +1,4 @@
-"""The triggers of ingest: three doors that lead to one handler, what the platform has set aside, and two requests."""
+"""The triggers of ingest: three doors to one handler, what the platform has set aside, a probe, and two requests."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from shared.settings import LONGEST_RUN_SECONDS, STORAGE_CONNECTION, trigger_set
 from .doors import poison
 from .doors.messages import handle_message
 from .ingest import Ingest, get_ingest
+from .probing.probe import probe
 from .requests.answering import answer
 from .requests.receipt_lookup import look_up_receipt
 from .requests.replay_request import replay_quarantine
@@ -65,6 +66,16 @@ async def poisoned_blob(message: func.QueueMessage) -> None:
 async def sweep_inbox(timer: func.TimerRequest) -> None:
     """Send on what was missed."""
     await _run("sweep_failed", sweep)
+
+
+if _triggers.probe_schedule:
+
+    @blueprint.timer_trigger(
+        arg_name="timer", schedule=_triggers.probe_schedule, run_on_startup=False, use_monitor=True
+    )
+    async def probe_route(timer: func.TimerRequest) -> None:
+        """See whether a file that is dropped gets in."""
+        await _run("probe_failed", probe)
 
 
 # The name is a query: paths stand in the platform's logs, and names hold patients' in practice.

@@ -27,7 +27,7 @@ from .ingest import Ingest
 from .part10 import Header
 from .receipts.receipt import Receipt
 from .storing.job import Job
-from .storing.store import refuse_purged, store
+from .storing.store import refuse, store
 from .verdict import Decision, NotYet
 from .waiting.deferral import OUTAGE, STOPPED, setback_of
 from .waiting.put_off import close_gone, defer, put_off, report_failure
@@ -151,7 +151,7 @@ async def _store(run: Run, source: Source, header: Header) -> Receipt:
     if await ingest.stop.is_on():  # it may have waited for a place since it was asked first
         raise NotYet("stopped", is_outage=True)
     job = Job(run, source, header)
-    if refused := await refuse_purged(job):  # the service is not asked: this tells nothing of it
+    if refused := await refuse(job):  # the service is not asked: this tells nothing of it
         return refused
     if not ingest.circuit.admits():
         raise NotYet("outage", is_outage=True)

@@ -55,6 +55,8 @@ REASONS: dict[str, str] = {
     "study_unknown": "Of which study this is cannot be read from the file, and retention has deleted some: so it was "
     "not sent. Have it exported again. If it may come in whatever its study is, set ON_PURGED to `store` and replay "
     "it.",
+    "reserved": "The Study Instance UID begins as those of the app's own probe do, which lookups hide. Give the study "
+    "another one at its source.",
     "other_bytes": "An instance with the same UIDs and other content is stored already, and was left as it is. "
     "Compare the two, then delete the stored one or give this one UIDs of its own.",
     "other_patient": "An instance with the same UIDs and another patient's id or birth date is stored already. It "

@@ -37,6 +37,27 @@ var alerts = [
     query: 'where event == "sweep" | summarize sweeps = count() | where sweeps == 0'
   }
   {
+    // Not who is stopped on purpose: ingest-stopped says that.
+    name: 'probe-failed'
+    says: 'Twice in a row a file of our own did not get in within five minutes.'
+    severity: 2 // nothing is lost, and the sweep finds what no event told of; an outage has an alert of its own
+    every: 'PT10M'
+    over: 'PT30M'
+    above: 1
+    from: lines
+    query: 'where event == "probe_failed" or (event == "probe" and reason != "stopped") | extend isThrough = event == "probe" and tobool(line.complete) | top 2 by TimeGenerated | where not(isThrough)'
+  }
+  {
+    name: 'no-probe'
+    says: 'No probe has ended for three quarters of an hour: nobody knows whether files get in.'
+    severity: 2 // no-sweep is there as well where the app does not run
+    every: 'PT15M'
+    over: 'PT45M' // four probes' time; one takes five minutes at most, and its line comes late
+    above: 0
+    from: lines
+    query: 'where event in ("probe", "probe_failed") | summarize probes = count() | where probes == 0'
+  }
+  {
     // Not `outage_begins` without `outage_ends`: a process that ends meanwhile says neither. But what waits is put off
     // again every quarter of an hour or so, and the first one through ends it.
     name: 'outage'

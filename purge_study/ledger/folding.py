@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from purge_study.run import Run
 from shared.dicomweb import Change, ChangeAction
+from shared.probe import is_of_probe
 
 from .chunks import in_chunks
 from .entities import later
@@ -77,9 +78,14 @@ async def _mark_latest(run: Run) -> None:
 
 
 def newest_creates(changes: Iterable[Change]) -> dict[StudyKey, datetime | None]:
-    """Return for each study that changed when its newest instance was created; None where none was (pure)."""
+    """Return for each study that changed when its newest instance was created; None where none was (pure).
+
+    The probe's is passed over: it is no study of anybody's, and goes by itself.
+    """
     newest: dict[StudyKey, datetime | None] = {}
     for change in changes:
+        if is_of_probe(change.study_instance_uid):
+            continue
         key = StudyKey.of(change)
         created = change.timestamp if change.action is ChangeAction.CREATE else None
         newest[key] = later(newest.get(key), created)

@@ -13,6 +13,7 @@ from query_api.lookup import Lookup
 from shared.dicomweb import Change, ChangeAction
 from shared.dicomweb.partitions import DEFAULT_PARTITION
 from shared.function_key import is_function_key
+from shared.probe import is_of_probe
 from shared.problems import NOT_KEPT, invalid_parameter
 
 from .position import EPOCH, Position
@@ -49,7 +50,8 @@ def _wanted(lookup: Lookup) -> Wanted:
 
     def is_wanted(change: Change) -> bool:
         partition = change.partition_name or DEFAULT_PARTITION
-        return lookup.partition in (None, partition) and lookup.may_see(partition)
+        is_visible = lookup.may_see(partition) and not is_of_probe(change.study_instance_uid)
+        return lookup.partition in (None, partition) and is_visible
 
     return is_wanted
 

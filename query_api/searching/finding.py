@@ -6,18 +6,20 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import Any, Final
 
 from query_api.refusals import refused
 from shared.dicomweb import DICOMwebClient, JSONPage
 from shared.dicomweb.query import MAX_LIMIT
 from shared.dicomweb.search import Row
+from shared.probe import is_of_probe
 
 from .ahead import in_order
 from .attributes import names_of
 from .paging import END, Search
 from .planning import Plan, Step
-from .rows import Rows
+from .rows import Rows, without_probe
 
 _PAGES_AT_ONCE: Final = 4
 _STEPS_AT_ONCE: Final = 8
@@ -65,6 +67,8 @@ async def find(dicom: DICOMwebClient, plan: Plan, rows: Rows, scan_limit: int) -
         Refused: 400, there are too many of these.
         DICOMwebError: the service does not answer, or not so.
     """
+    if is_of_probe(plan.scope.parent.study_instance_uid):
+        return Found([], None, has_more=False)
     if plan.is_direct:
         return await _find_directly(Search(dicom, plan.scope, plan.steps[0].query), plan, rows)
     if plan.offset > scan_limit:
@@ -84,13 +88,17 @@ async def _find_directly(search: Search, plan: Plan, rows: Rows) -> Found:
     if plan.finds_one:
         page = await search.page(start, 1)
         return Found(rows.new(page), None, has_more=False, erroneous_attributes=page.erroneous_attributes)
-    known, has_more = await search.begin(start, end)
+    known, is_followed = await search.begin(start, end)
+    extra, has_more = list[JSONPage](), is_followed
+    if is_followed and any(len(without_probe(page)) < len(page) for page in known):
+        # The next one takes the place of what is hidden: many take a page that is not full for the last one.
+        extra, has_more = await search.begin(end, end + 1)
+    erroneous_attributes = known[0].erroneous_attributes
     if plan.limit <= MAX_LIMIT:
-        return Found(rows.new(known[0]), None, has_more, known[0].erroneous_attributes)
-    pages = search.go_on(known, has_more, start, end, rows)
+        return Found(rows.new(chain(known[0], *extra)), None, has_more, erroneous_attributes)
+    pages = search.go_on(known, is_followed, start, end, rows, extra)
     try:
-        first = await anext(pages, JSONPage())
-        return Found(first, pages, has_more, first.erroneous_attributes)
+        return Found(await anext(pages, JSONPage()), pages, has_more, erroneous_attributes)
     except BaseException:
         await pages.aclose()
         raise
@@ -141,13 +149,14 @@ class _Gathering:
         return search.pages(0, END, _PAGES_AT_ONCE if step.patterns else 1)
 
     def _matching(self, step: Step, page: JSONPage) -> list[Row]:
+        shown = without_probe(page)
         if not step.patterns:
-            return page
-        self._scanned += len(page)
+            return shown
+        self._scanned += len(shown)
         if self._scanned > self._scan_limit:
             names = names_of(pattern.tag for pattern in step.patterns)
             raise refused("too-broad", members={"detail": self._why(names)})
-        return [row for row in page if all(pattern.matches(row) for pattern in step.patterns)]
+        return [row for row in shown if all(pattern.matches(row) for pattern in step.patterns)]
 
     def _why(self, names: str) -> str:
         return (

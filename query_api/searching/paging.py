@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
 from contextlib import aclosing
 from functools import partial
 from typing import Any, Final
@@ -12,7 +12,7 @@ from shared.dicomweb.query import MAX_LIMIT
 
 from .ahead import in_order, side_by_side
 from .attributes import Scope
-from .rows import Rows
+from .rows import Rows, without_probe
 
 END: Final = 2**31 - 1  # the service takes no larger offset
 # A page and four ahead: what a caller may ask for, 1,000 results, is then there after two answers' time.
@@ -75,7 +75,8 @@ class Search:
             return await self._begin_with_one_more(start, end)
         first, *others = self._calls(start, end)
         probe: _Ask = partial(self.page, end, 1)
-        behind, page = await side_by_side([probe, first])
+        one_more, page = await side_by_side([probe, first])
+        behind = without_probe(one_more)
         known, asked = [page], list[JSONPage]()
         if not behind and page and others:
             # A whole page has more behind it, as a rule: then what is behind the last position will be asked for, too.
@@ -86,24 +87,24 @@ class Search:
             known.append(second)
         is_at_end = not known[-1] and end - start >= MAX_LIMIT * len(known)
         if not behind and not is_at_end:
-            behind = asked[0] if asked else await self._ask(end, MAX_LIMIT)
+            behind = without_probe(asked[0] if asked else await self._ask(end, MAX_LIMIT))
         return known, bool(behind)
 
     async def _begin_with_one_more(self, start: int, end: int) -> tuple[list[JSONPage], bool]:
         """Do the same with a page that reaches one position further: if it is full, there is more."""
         page = await self.page(start, end + 1 - start)
-        if len(page) > end - start:
+        if without_probe(page[end - start :]):
             del page[end - start :]
             return [page], True
         behind = await self._ask(end, MAX_LIMIT)
         while page and page[-1] in behind:  # it stands at the position behind, and something before it was dropped
             page.pop()
-        return [page], bool(behind)
+        return [page], bool(without_probe(behind))
 
     async def go_on(
-        self, known: list[JSONPage], has_more: bool, start: int, end: int, rows: Rows
+        self, known: list[JSONPage], has_more: bool, start: int, end: int, rows: Rows, extra: Sequence[JSONPage] = ()
     ) -> AsyncGenerator[JSONPage]:
-        """Yield the pages that are known from the beginning, then the others.
+        """Yield the pages that are known from the beginning, then the others; none that is empty.
 
         Several are asked for ahead once the first was taken, where all are known to be there; fewer behind a whole
         page, and none behind a short one, which may be the last.
@@ -113,10 +114,11 @@ class Search:
             has_more: the same.
             start: the first position.
             end: the first position that is not wanted.
-            rows: takes from pages what was given before.
+            rows: takes from pages what was given before, or is to be hidden.
+            extra: pages to yield at the end.
         """
         following = list(self._calls(start, end))[len(known) :] if has_more or known[-1] else []
-        calls = [*map(_knowing, known), *following]
+        calls = [*map(_knowing, known), *following, *map(_knowing, extra)]
         in_doubt = _PAGES_IN_DOUBT if len(known[-1]) == MAX_LIMIT else 1
         ahead = in_order(calls, _PAGES_AT_ONCE, at_first=2) if has_more else in_order(calls, in_doubt)
         async with aclosing(ahead) as pages:
@@ -124,7 +126,8 @@ class Search:
                 if not page and not has_more:
                     return
                 page[:] = rows.new(page)
-                yield page
+                if page:
+                    yield page
 
     def _calls(self, start: int, end: int) -> Iterator[_Ask]:
         for offset in range(start, end, MAX_LIMIT):

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from shared.dicomweb import InvalidParameter, InvalidResponse, Resource
 from shared.dicomweb.checks import is_uid
 from shared.dicomweb.resource import path_of
 from shared.dicomweb.search import Row
+from shared.probe import is_of_probe
 
-from .attributes import RETRIEVE_URL, UID_OF, Level, Scope
+from .attributes import RETRIEVE_URL, STUDY_INSTANCE_UID, UID_OF, Level, Scope
 
 
 def values_of(row: Row, tag: str) -> list[Any]:
@@ -36,6 +37,15 @@ def uid_of(row: Row, tag: str) -> str | None:
     return values[0].rstrip(" \0") if values and isinstance(values[0], str) else None
 
 
+def without_probe(rows: Sequence[Row]) -> list[Row]:
+    """Return results but for the probe's, by the study's UID that they have.
+
+    Raises:
+        InvalidResponse: one is no DICOM JSON.
+    """
+    return [row for row in rows if not is_of_probe(uid_of(row, STUDY_INSTANCE_UID))]
+
+
 class Rows:
     """The results of one search, as they come.
 
@@ -52,7 +62,7 @@ class Rows:
         self._seen: set[tuple[str | None, ...]] = set()
 
     def new(self, rows: Iterable[Row]) -> list[Row]:
-        """Return those that were not there before: what is stored meanwhile moves the pages.
+        """Return those that were not there before, for what is stored meanwhile moves the pages; the probe's never are.
 
         Raises:
             InvalidResponse: one has no UID of its level.
@@ -75,7 +85,7 @@ class Rows:
             raise InvalidResponse("search: a result has no UID")
         is_new = uids not in self._seen
         self._seen.add(uids)
-        return is_new
+        return is_new and not is_of_probe(uids[0])
 
     def _linked(self, row: Row) -> Row:
         uids = self._uids(row)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
+from datetime import timedelta
 
 from shared.arrivals import Door
 from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient
+from shared.probe import is_of_probe
 from store_on_upload.beginning import Run
 from store_on_upload.files.source import Source
 from store_on_upload.part10 import Header
+from store_on_upload.probing.instance import EXPIRE_AFTER, is_probe
 
 from .uids import Uids
 
@@ -47,6 +50,21 @@ class Job:
     def door(self) -> Door:
         """Which way the file came."""
         return self.run.arrival.door
+
+    @property
+    def is_probe(self) -> bool:
+        """Whether the file is our own probe."""
+        return is_probe(self.source)
+
+    @property
+    def is_intruder(self) -> bool:
+        """Whether it is not, and yet has a study's UID of the probe's root."""
+        return is_of_probe(self.header.study_instance_uid) and not self.is_probe
+
+    @property
+    def expire_after(self) -> timedelta | None:
+        """How long after the store the service is to delete the study: the probe's, and no other."""
+        return EXPIRE_AFTER if self.is_probe else None
 
     def of(self, uids: Uids) -> Job:
         """Return it with the instance's UIDs, where the header did not tell them."""

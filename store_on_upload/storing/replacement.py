@@ -104,15 +104,28 @@ async def _replace(successor: Successor, claim: Claim) -> Decision:
     return decision
 
 
-async def _put(successor: Successor, replaced: Replaced) -> Decision:
+async def put(successor: Successor, expire_after: timedelta | None = None) -> Decision | None:
+    """Store a file whatever is stored under its UIDs, and return the verdict; None where the service offers no PUT.
+
+    Raises:
+        NotYet: no verdict can be given now.
+        DICOMwebError: the service failed.
+    """
+    dicom, uids = successor.job.dicom, successor.uids
     try:
-        result = await successor.job.dicom.store_instance(successor.body, replace=True)
-        decision = judge(result.outcome_of(successor.uids.sop_instance_uid))
+        result = await dicom.store_instance(successor.body, replace=True, expire_after=expire_after)
+        return judge(result.outcome_of(uids.sop_instance_uid))
     except AlreadyStored:
-        return conflict("no_replacement")
+        return None
     except StatusError as error:
         if error.status_code not in _NO_SUCH_METHOD:
             raise
+        return None
+
+
+async def _put(successor: Successor, replaced: Replaced) -> Decision:
+    decision = await put(successor)
+    if decision is None:
         return conflict("no_replacement")
     if decision.verdict.is_in_service:
         return replace(decision, verdict=Verdict.REPLACED, replaced=replaced)

@@ -11,16 +11,17 @@ from shared.events import event
 from shared.settings import OnConflict, OnPurged
 from store_on_upload.files.source import HashedBody, body_of
 from store_on_upload.part10 import Unfit
+from store_on_upload.probing.instance import EXPIRE_AFTER
 from store_on_upload.receipts.container import read_receipt
 from store_on_upload.receipts.receipt import Document, Receipt
 from store_on_upload.transcoding.completing import missing_head
 from store_on_upload.transcoding.transcode import may_be_about_implicit_vr, most_bytes_held, to_explicit_vr
-from store_on_upload.verdict import AlreadyStored, Decision, conflict, judge, rejected
+from store_on_upload.verdict import AlreadyStored, Decision, Verdict, conflict, judge, rejected
 
 from .claim import claimed, read_replacement
 from .duplicate import has_stored_these_bytes, is_same_as_stored
 from .job import Job
-from .replacement import Successor, of_same_bytes, replace_stored
+from .replacement import Successor, of_same_bytes, put, replace_stored
 from .stuck import clear_remains, is_stuck
 from .uids import Uids, find_uids, uids_of
 
@@ -38,14 +39,17 @@ class _Sent:
         return self.sha256_unchanged or await self.body.complete_sha256()
 
 
-async def refuse_purged(job: Job) -> Receipt | None:
-    """Return the receipt, final, of an instance of a study that retention deleted, or may have; None for any other.
+async def refuse(job: Job) -> Receipt | None:
+    """Return the receipt, final, of an instance of a study that retention deleted, or may have, or whose UID is
+    reserved; None for any other.
 
     Once it is stored, ingest could not take it back: it may not delete.
 
     Raises:
         AzureError: storage failed.
     """
+    if job.is_intruder:
+        return _not_sent(job, "reserved")
     if job.clients.settings.on_purged is OnPurged.STORE:
         return None
     purged = job.run.ingest.purged
@@ -110,12 +114,15 @@ def _judge_answer(job: Job, sent: _Sent, outcome: InstanceOutcome) -> Receipt:
     decision = judge(outcome)
     if job.header.study_instance_uid is None and outcome.is_stored and (uids := uids_of(outcome)):
         job = job.of(uids)
+        if job.is_intruder:  # which study it is of, its header did not tell
+            await put(Successor(job, uids, sent.body), EXPIRE_AFTER)
+            decision = rejected("reserved")
     return _with_hashes(job, sent, decision)
 
 
 async def _ask(job: Job, sent: _Sent) -> StoreResult:
     """Store; the remains of a store that died midway are cleared away first, where that is allowed."""
-    result = await job.dicom.store_instance(sent.body)
+    result = await job.dicom.store_instance(sent.body, expire_after=job.expire_after)
     outcome = result.outcome_of(job.header.sop_instance_uid)
     uids = uids_of(job.header)
     if outcome.reason != StoreReason.BEING_STORED or uids is None or not _may_clear_remains(job):
@@ -141,6 +148,11 @@ async def _judge_stored(job: Job, sent: _Sent, named_by_service: str | None) -> 
         return earlier  # this version's event came twice
     uids = await find_uids(job.dicom, job.header, named_by_service)
     job = job.of(uids)
+    if job.is_intruder:
+        return _with_hashes(job, sent, rejected("reserved"))
+    if job.is_probe:  # the one before has not expired
+        renewed = await put(Successor(job, uids, sent.body), EXPIRE_AFTER)
+        return _with_hashes(job, sent, renewed or Decision(Verdict.DUPLICATE))
     if decision := await _find_same(job, sent, uids, standing):
         return _with_hashes(job, sent, decision)
     if job.run.receipt.on_conflict != OnConflict.REPLACE:

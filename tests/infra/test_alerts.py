@@ -16,6 +16,7 @@ from purge_study.planning import decision
 from query_api.routes import ROUTES
 from shared.events import FIELDS, event
 from shared.settings import LONGEST_RUN_SECONDS, Settings
+from store_on_upload.probing import probe
 from store_on_upload.sweeping import sweep
 from store_on_upload.verdict import REASONS, Verdict
 from store_on_upload.waiting import deferral
@@ -175,7 +176,9 @@ def in_force(app: str, field: str) -> Any:
     """Return a setting as an app has it: an installation's own, that of infra/, or the default."""
     given = own_settings()[app].get(field.upper(), app_settings(app).get(field.upper()))
     default = Settings.model_fields[field].default
-    return default if given is None else type(default)(given)
+    if given is None or default is None:
+        return default if given is None else given
+    return type(default)(given)
 
 
 def longest_interval(schedule: str) -> timedelta:
@@ -202,6 +205,17 @@ def test_the_alerts_about_sweeps_fit_their_schedule() -> None:
     spans = minutes(ALERTS["ingest-failing"]["over"]) / int(span)
     assert spans / 2 < ALERTS["ingest-failing"]["above"] + 1 < spans
     assert minutes(ALERTS["files-waiting"]["over"]) >= 2 * interval
+
+
+def test_the_alerts_about_probes_fit_their_schedule() -> None:
+    """One that is missing is no alarm, three are; of the two that failed, the second is within the window."""
+    interval = longest_interval(in_force("ingest", "probe_schedule")).total_seconds() / 60
+    lasts = probe.EXPECTED_SECONDS / 60
+    assert lasts < interval
+    assert minutes(ALERTS["no-probe"]["over"]) >= 3 * interval + lasts
+    assert minutes(ALERTS["probe-failed"]["over"]) >= 2 * interval + lasts
+    [latest] = re.findall(r"top (\d+) by TimeGenerated", ALERTS["probe-failed"]["query"])
+    assert int(latest) == ALERTS["probe-failed"]["above"] + 1
 
 
 def test_a_file_may_wait_for_longer_than_the_sweep() -> None:

@@ -35,6 +35,10 @@ DEEDS: dict[str, dict[str, set[str]]] = {
     "store_on_upload/storing/keeping.py": {"write": {QUARANTINE, QUARANTINE_REASONS}, "delete": {QUARANTINE}},
     "store_on_upload/storing/claim.py": {"write": {CONTROL}},
     "store_on_upload/receipts/container.py": {"write": {RECEIPTS}},
+    "store_on_upload/probing/dropped.py": {
+        "write": {CONTROL, DEFAULT_INBOX},
+        "delete": {DEFAULT_INBOX, ARCHIVE, QUARANTINE, QUARANTINE_REASONS, RECEIPTS},
+    },
     "store_on_upload/sweeping/progress.py": {"write": {CONTROL}},
     "query_api/auditing/access_log.py": {"append": {ACCESS_AUDIT}},
     "purge_study/night.py": {"write": {RETENTION_STATE}},

@@ -40,6 +40,7 @@ def test_defaults_lose_nothing() -> None:
         "ingest_concurrency": 16,
         "sweep_schedule": "0 */5 * * * *",
         "sweep_min_age_seconds": 900,
+        "probe_schedule": None,
         "sources_path": None,
         "approval_key": None,
         "lookup_concurrency": 64,
@@ -189,6 +190,13 @@ def test_names() -> None:
     """A field is read from the setting of its name, or of the one that Azure prescribes."""
     assert setting_name("dicom_service_url") == "DICOM_SERVICE_URL"
     assert setting_name("dicom_storage_blob_service_uri") == "DICOM_STORAGE__blobServiceUri"
+
+
+def test_a_probe_has_no_default_schedule() -> None:
+    """It is off unless it is asked for, and where its schedule is none."""
+    assert trigger_settings({}).probe_schedule is None
+    assert trigger_settings({"PROBE_SCHEDULE": "often"}).probe_schedule is None
+    assert trigger_settings({"PROBE_SCHEDULE": "0 */10 * * * *"}).probe_schedule == "0 */10 * * * *"
 
 
 @pytest.mark.parametrize(
