@@ -84,7 +84,8 @@ def _too_far(scan_limit: int) -> str:
 
 
 async def _find_directly(search: Search, plan: Plan, rows: Rows) -> Found:
-    start, end = plan.offset, plan.offset + plan.limit
+    start = plan.offset + await search.hidden_before(plan.offset)
+    end = start + plan.limit
     if plan.finds_one:
         page = await search.page(start, 1)
         return Found(rows.new(page), None, has_more=False, erroneous_attributes=page.erroneous_attributes)

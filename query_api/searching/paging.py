@@ -20,6 +20,9 @@ _PAGES_AT_ONCE: Final = 5
 # The same behind a whole page that may be the last one: two are asked for in vain at most.
 _PAGES_IN_DOUBT: Final = 3
 
+# Where as many came since the probe, which is there for a minute, pages move anyway.
+_IN_FRONT: Final = 20
+
 _Ask = Callable[[], Coroutine[Any, Any, JSONPage]]
 
 
@@ -61,6 +64,16 @@ class Search:
                 if not page:
                     return
                 yield page
+
+    async def hidden_before(self, start: int) -> int:
+        """Return how many results before a position are hidden: the probe's, which is among the newest, or none.
+
+        Of searches by attributes it is not asked: the probe has hardly any.
+        """
+        if start == 0 or self._query.filters or self._scope.parent.level != "all":
+            return 0
+        first = await self.page(0, min(start, _IN_FRONT))
+        return len(first) - len(without_probe(first))
 
     async def begin(self, start: int, end: int) -> tuple[list[JSONPage], bool]:
         """Return the first pages, one or two, and whether there are results behind the last position.

@@ -12,7 +12,7 @@ from multiprocessing.context import ForkServerProcess
 from azure.storage.blob.aio import ExponentialRetry
 
 from shared import storage as shared_storage
-from shared.arrivals import Arrival
+from shared.arrivals import Arrival, Door
 from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient
 from shared.dicomweb.retry import RetryPolicy
@@ -20,10 +20,13 @@ from shared.dicomweb.transport import AiohttpTransport
 from shared.settings import Settings, load
 from store_on_upload.doors.messages import handle_message
 from store_on_upload.ingest import Ingest
+from store_on_upload.probing import probe
+from store_on_upload.probing.dropped import Dropped, drop
 from store_on_upload.upload import handle
 from store_on_upload.waiting import deferral
 
-Work = Arrival | bytes
+Work = Arrival | bytes | str
+PROBE = "probe"
 
 # Each process is forked from one that has imported all of this, which spares it most of a second.
 _context = multiprocessing.get_context("forkserver")
@@ -35,7 +38,7 @@ def start(environment: Mapping[str, str], *works: Work) -> ForkServerProcess:
 
     Args:
         environment: the app's settings.
-        works: arrivals, or messages of the queue.
+        works: arrivals, messages of the queue, or `PROBE`, whose file is handled as soon as it is dropped.
     """
     process = _context.Process(target=_run, args=(dict(environment), works))
     process.start()
@@ -64,7 +67,27 @@ async def _handle(settings: Settings, works: Sequence[Work]) -> None:
     async with open_clients(settings) as clients:
         ingest = Ingest.over(clients)
         for work in works:
-            await (handle_message(ingest, work) if isinstance(work, bytes) else handle(ingest, work))
+            await _do(ingest, work)
+
+
+async def _do(ingest: Ingest, work: Work) -> None:
+    match work:
+        case Arrival():
+            await handle(ingest, work)
+        case bytes():
+            await handle_message(ingest, work)
+        case str():
+            await _probe(ingest)
+
+
+async def _probe(ingest: Ingest) -> None:
+    async def drop_and_handle(clients: Clients) -> Dropped:
+        dropped = await drop(clients)
+        await handle(ingest, Arrival((dropped.name,), Door.EVENT))
+        return dropped
+
+    probe.drop = drop_and_handle  # type: ignore[assignment]  # in this process alone
+    await probe.probe(ingest)
 
 
 def _retry_at_once() -> ExponentialRetry:

@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
+from store_on_upload.probing.instance import STUDY_INSTANCE_UID
 from tests.component.lookups import Lookups, Start, until
 from tests.component.scripted_server import End, Received, Script, answer, script
 
@@ -65,9 +66,9 @@ def pages(running: Lookups) -> set[tuple[int, int]]:
         (10, "limit=25", {(25, 200), (0, 26)}, False),
         (450, "limit=450", {(450, 1), (450, 200), (0, 200), (200, 200), (400, 50)}, False),
         (451, "limit=450", {(450, 1), (0, 200), (200, 200), (400, 50)}, True),
-        (451, "limit=450&offset=1", {(451, 1), (451, 200), (1, 200), (201, 200), (401, 50)}, False),
+        (451, "limit=450&offset=1", {(0, 1), (451, 1), (451, 200), (1, 200), (201, 200), (401, 50)}, False),
         (10, "limit=3", {(0, 4)}, True),
-        (10, "limit=3&offset=9", {(12, 200), (9, 4)}, False),
+        (10, "limit=3&offset=9", {(0, 9), (12, 200), (9, 4)}, False),
         (10, "limit=10", {(10, 200), (0, 11)}, False),
         (200, "limit=199", {(0, 200)}, True),
         (200, "limit=200", {(200, 1), (200, 200), (0, 200)}, False),
@@ -91,6 +92,56 @@ async def test_pages(start: Start, count: int, query: str, asked: set[tuple[int,
         [line] = await running.ended()
         assert (line["datasets"], line["complete"]) == (len(response.json()), True)
         assert "adaptations" not in line
+
+
+PROBE = {STUDY: {"vr": "UI", "Value": [STUDY_INSTANCE_UID]}}
+
+
+@pytest.mark.parametrize("count", [5, 24, 200, 201, 450])
+@pytest.mark.parametrize("limit", [1, 7, 199, 200, 250])
+@pytest.mark.parametrize("at", [0, 1, 6, 7])
+async def test_the_probe_takes_no_place(start: Start, at: int, limit: int, count: int) -> None:
+    """Wherever it stands, a page is as full as it would be without it, and the pages together have each result once."""
+    rows = [*STUDIES[:at], PROBE, *STUDIES[at:count]]
+    async with start(over(rows[: count + 1])) as running:
+        for offset in (0, limit, 2 * limit):
+            response = await running.http.get(f"/studies?limit={limit}&offset={offset}")
+            assert numbers(response) == list(range(count))[offset : offset + limit]
+            assert ("next" in response.links) == (offset + limit < count)
+
+
+async def test_the_probe_behind_the_last_result_is_no_more(start: Start) -> None:
+    """Neither behind a page, nor alone in what is left."""
+    async with start(over([*STUDIES[:300], PROBE])) as running:
+        for limit, offset in ((300, 0), (100, 200), (1000, 0), (1, 300), (300, 300)):
+            response = await running.http.get(f"/studies?limit={limit}&offset={offset}")
+            assert numbers(response) == list(range(300))[offset : offset + limit]
+            assert "next" not in response.links
+
+
+@pytest.mark.parametrize("kind", ["series", "instances"])
+async def test_the_probe_is_found_at_no_level(start: Start, kind: str) -> None:
+    """Nor below its study, which the service is not even asked for, nor by its UID or a wildcard."""
+    series, sop = {"vr": "UI", "Value": ["1.2.1"]}, {"vr": "UI", "Value": ["1.2.2"]}
+    async with start(over([{**PROBE, "0020000E": series, "00080018": sop}])) as running:
+        for query in ("", "?SeriesInstanceUID=1.2.1", "?Modality=O*", "?Modality=OT,CT", "?format=plain"):
+            response = await running.http.get(f"/{kind}{query}")
+            assert (response.status_code, response.json()) == (200, []), query
+            assert "next" not in response.links
+        asked = len(running.service.requests)
+        assert (await running.http.get(f"/studies/{STUDY_INSTANCE_UID}/{kind}")).json() == []
+        assert len(running.service.requests) == asked
+
+
+async def test_what_is_looked_through_is_counted_without_the_probe(start: Start) -> None:
+    """Patterns and lists gather as many results as they would without it."""
+    rows = [{**row, "00080060": {"vr": "CS", "Value": ["OT"]}} for row in (PROBE, *STUDIES[:12])]
+    async with start(over(rows), WILDCARD_SCAN_LIMIT="12") as running:
+        for limit, offset in ((12, 0), (5, 0), (5, 5), (12, 12)):
+            response = await running.http.get(f"/studies?ModalitiesInStudy=O*&limit={limit}&offset={offset}")
+            assert response.status_code in (200, 400), response.text
+            if response.status_code == 200:
+                assert numbers(response) == list(range(12))[offset : offset + limit]
 
 
 async def test_the_next_link_goes_on_until_each_was_given_once(start: Start) -> None:

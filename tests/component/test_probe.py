@@ -1,0 +1,337 @@
+"""The probe over a real storage account and a real stand-in of the DICOM service: what it finds, and what it leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing, suppress
+from itertools import count
+from pathlib import Path
+from zlib import compressobj
+
+import pytest
+from azure.core.exceptions import ResourceNotFoundError
+
+from shared.arrivals import Arrival, Door
+from shared.clients import Clients
+from shared.settings import (
+    ARCHIVE,
+    CONTROL,
+    DEFAULT_INBOX,
+    QUARANTINE,
+    QUARANTINE_REASONS,
+    RECEIPTS,
+    AfterStore,
+)
+from store_on_upload.ingest import Ingest
+from store_on_upload.probing import probe as probing
+from store_on_upload.probing.dropped import NOTE, PREFIX
+from store_on_upload.probing.instance import CONTENT, SOP_INSTANCE_UID, STUDY_INSTANCE_UID
+from store_on_upload.probing.probe import probe
+from store_on_upload.upload import handle
+from store_on_upload.waiting.stop_switch import STOP
+from tests.component.app_process import PROBE
+from tests.component.dicom_service.support import running
+from tests.component.drops import World
+from tests.component.runs import Place, place_at
+from tests.dicom_samples import Sample, encoded, part10
+from tests.gateway import Fault, Moment
+
+PLACES = (DEFAULT_INBOX, ARCHIVE, QUARANTINE, QUARANTINE_REASONS, RECEIPTS)
+DEFLATED = "1.2.840.10008.1.2.1.99"
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Where the service keeps what it has."""
+    return tmp_path / "dicom"
+
+
+@pytest.fixture
+def root(data: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of a service of the test's own, which knows PUT unless the test says otherwise."""
+    with running(data, **getattr(request, "param", {})) as root:
+        yield root
+
+
+@pytest.fixture
+async def place(clients: Clients, root: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Place]:
+    """Ingest over that service, without any probe; nobody waits long."""
+    monkeypatch.setattr(probing, "EXPECTED_SECONDS", 0.0)
+    await clear(clients)
+    async with place_at(clients, root) as place:
+        yield place
+    await clear(clients)
+
+
+async def clear(clients: Clients) -> None:
+    for container, names in {**await left(clients), CONTROL: [NOTE, STOP]}.items():
+        for name in names:
+            with suppress(ResourceNotFoundError):
+                await clients.container(container).delete_blob(name)
+
+
+async def left(clients: Clients) -> dict[str, list[str]]:
+    """Return what there is of probes, by container."""
+    found = {}
+    for container in PLACES:
+        names = clients.container(container).list_blob_names(name_starts_with=PREFIX)
+        if some := [name async for name in names]:
+            found[container] = some
+    return found
+
+
+@asynccontextmanager
+async def platform(ingest: Ingest, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+    """Bring what is in the inbox to the handler meanwhile, and have a probe wait for that."""
+
+    async def deliver() -> None:
+        seen: set[str] = set()
+        while True:
+            for name in set((await left(ingest.clients)).get(DEFAULT_INBOX, [])) - seen:
+                seen.add(name)
+                await handle(ingest, Arrival((name,), Door.EVENT))
+            await asyncio.sleep(0.01)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(probing, "EXPECTED_SECONDS", 30.0)
+        patch.setattr(probing, "_LOOK_AGAIN_SECONDS", 0.01)
+        delivering = asyncio.create_task(deliver())
+        try:
+            yield
+        finally:
+            delivering.cancel()
+            await asyncio.gather(delivering, return_exceptions=True)
+
+
+def said(log: pytest.LogCaptureFixture) -> list[tuple[bool, str | None]]:
+    """Return what the probes' lines say: whether they got in, and why not."""
+    lines = [json.loads(record.message) for record in log.records if record.name == "dicom_dropbox"]
+    return [(line["complete"], line.get("reason")) for line in lines if line["event"] == "probe"]
+
+
+def expiries(data: Path) -> dict[str, bool]:
+    """Return for each study of the service whether it expires."""
+    with closing(sqlite3.connect(data / "index.sqlite")) as index:
+        rows = index.execute("SELECT StudyInstanceUID, expires IS NOT NULL FROM study").fetchall()
+    return {uid: bool(expires) for uid, expires in rows}
+
+
+async def arrived(place: Place, ingest: Ingest | None = None) -> str:
+    """Have what is in the inbox handled, as if its event had come late; return its name."""
+    [name] = (await left(place.clients))[DEFAULT_INBOX]
+    await handle(ingest or place.process(), Arrival((name,), Door.EVENT))
+    return name
+
+
+@pytest.fixture(autouse=True)
+def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    """What the app says."""
+    caplog.set_level(logging.INFO, "dicom_dropbox")
+    return caplog
+
+
+@pytest.mark.parametrize("after_store", list(AfterStore))
+async def test_a_probe_gets_in_and_is_removed(
+    place: Place, data: Path, monkeypatch: pytest.MonkeyPatch, log: pytest.LogCaptureFixture, after_store: AfterStore
+) -> None:
+    """Whatever becomes of files; its study alone expires, and every next one gets in as well."""
+    place = place.with_settings(after_store=after_store)
+    real = Sample()
+    assert (await place.settled(await named(place, "real.dcm", real.content))).verdict == "stored"
+    ingest = place.process()
+    async with platform(ingest, monkeypatch):
+        for number in (1, 2, 3):
+            await probe(ingest)
+            assert said(log) == [(True, None)] * number
+            assert await left(place.clients) == {}
+    assert expiries(data) == {real.study: False, STUDY_INSTANCE_UID: True}
+    assert len(await place.clients.dicom.search_for_instances(study_instance_uid=STUDY_INSTANCE_UID)) == 1
+
+
+async def named(place: Place, name: str, content: bytes) -> str:
+    await place.drop(name, content)
+    return name
+
+
+async def test_the_line_has_what_an_alert_asks_for(place: Place, log: pytest.LogCaptureFixture) -> None:
+    """And nothing of the blob."""
+    await probe(place.process())
+    [line] = [json.loads(record.message) for record in log.records if '"probe"' in record.message]
+    assert set(line) == {"event", "complete", "reason", "seconds"}
+    assert PREFIX not in log.text
+
+
+async def test_while_ingest_is_stopped_none_is_dropped(place: Place, log: pytest.LogCaptureFixture) -> None:
+    """That is said, with nothing else."""
+    await place.clients.container(CONTROL).upload_blob(STOP, b"")
+    await probe(place.process())
+    assert said(log) == [(False, "stopped")]
+    assert await left(place.clients) == {}
+
+
+async def test_where_no_event_comes(place: Place, log: pytest.LogCaptureFixture) -> None:
+    """It is said again and again, and no second one dropped, until it was looked at; then the next one is."""
+    for number in (1, 2, 3):
+        await probe(place.process())
+        assert said(log) == [(False, "no_receipt")] * number
+        [names] = (await left(place.clients)).values()
+        assert len(names) == 1
+    first = await arrived(place)
+    await probe(place.process())
+    [second] = (await left(place.clients))[DEFAULT_INBOX]
+    assert second != first
+    assert await left(place.clients) == {DEFAULT_INBOX: [second]}
+
+
+@pytest.mark.parametrize(("status", "reason"), [(503, "service_busy"), (403, "access_denied")])
+async def test_an_outage_is_told_by_its_reason(
+    place: Place, log: pytest.LogCaptureFixture, status: int, reason: str
+) -> None:
+    """As it stands in the receipt."""
+    await place.inject(fault="status", kind="store", status=status, requests=None)
+    await probe(place.process())
+    await arrived(place)
+    await probe(place.process())
+    assert said(log) == [(False, "no_receipt"), (False, reason)]
+    await place.heal()
+
+
+async def test_a_file_that_does_not_leave_the_inbox(place: Place, log: pytest.LogCaptureFixture) -> None:
+    """It is stored, and that is not all that was to happen."""
+    place = place.with_settings(after_store=AfterStore.DELETE)
+    await probe(place.process())
+    [name] = (await left(place.clients))[DEFAULT_INBOX]
+    lease = await place.clients.inbox.get_blob_client(name).acquire_lease()
+    await arrived(place)
+    await probe(place.process())
+    assert said(log)[-1] == (False, "not_disposed")
+    await lease.release()
+    await place.clients.inbox.delete_blob(name)
+    await probe(place.process())
+    assert name not in str(await left(place.clients))
+
+
+async def test_a_file_that_somebody_has_deleted(place: Place, log: pytest.LogCaptureFixture) -> None:
+    """The next one is dropped, also where a receipt says that it waits."""
+    await place.inject(fault="status", kind="store", status=503, requests=None)
+    for _ in range(2):
+        await probe(place.process())
+        name = await arrived(place)
+        await place.clients.inbox.delete_blob(name)
+    await probe(place.process())
+    found = await left(place.clients)
+    assert list(found) == [DEFAULT_INBOX]
+    assert name not in found[DEFAULT_INBOX]
+
+
+async def test_a_refused_probe_leaves_the_quarantine(place: Place, log: pytest.LogCaptureFixture) -> None:
+    """Its receipt's reason is told."""
+    place = place.with_settings(max_instance_bytes=100)
+    await probe(place.process())
+    await arrived(place)
+    assert set(await left(place.clients)) == {QUARANTINE, QUARANTINE_REASONS, RECEIPTS}
+    await probe(place.process())
+    [names] = (await left(place.clients)).values()
+    assert len(names) == 1
+
+
+async def test_what_a_late_run_has_left_goes_with_the_next_one(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A receipt that was written once more after it was removed."""
+    ingest = place.process()
+    async with platform(ingest, monkeypatch):
+        await probe(ingest)
+        note = json.loads(await (await place.clients.container(CONTROL).download_blob(NOTE)).readall())
+        for container in PLACES:
+            await place.clients.container(container).upload_blob(note["name"], CONTENT)
+        await probe(ingest)
+    assert (await left(place.clients)).keys() <= {QUARANTINE_REASONS}  # there it would have another name
+
+
+async def test_what_somebody_has_put_in_its_place_stays(place: Place) -> None:
+    """A file of anybody's under the probe's name is not the probe."""
+    await probe(place.process())
+    [name] = (await left(place.clients))[DEFAULT_INBOX]
+    real = Sample()
+    await place.drop(name, real.content)
+    await arrived(place)
+    await probe(place.process())
+    assert name in (await left(place.clients))[DEFAULT_INBOX]
+    assert await place.stored(real) == real.content
+
+
+@pytest.mark.parametrize("note", [b"", b"[]", b'{"name": 1, "dropped_at": 2}', b'{"name": "real.dcm"}'])
+async def test_a_note_that_says_nothing(place: Place, log: pytest.LogCaptureFixture, note: bytes) -> None:
+    """It keeps no probe from being dropped, and no file is taken for one by it."""
+    await place.clients.container(CONTROL).upload_blob(NOTE, note)
+    await probe(place.process())
+    assert said(log) == [(False, "no_receipt")]
+
+
+@pytest.mark.parametrize("root", [{"put_upsert": False}], indirect=True)
+async def test_a_service_without_put_has_but_one(
+    place: Place, monkeypatch: pytest.MonkeyPatch, log: pytest.LogCaptureFixture
+) -> None:
+    """A probe finds the one before there already: that is an answer as well."""
+    ingest = place.process()
+    async with platform(ingest, monkeypatch):
+        for _ in range(2):
+            await probe(ingest)
+    assert said(log) == [(True, None)] * 2
+    assert len(await place.clients.dicom.search_for_instances(study_instance_uid=STUDY_INSTANCE_UID)) == 1
+
+
+def intruder(*, sop: str | None = None) -> Sample:
+    """Return somebody's file with the study's UID of the probe."""
+    return Sample(study=STUDY_INSTANCE_UID, **({"sop": sop} if sop else {}))
+
+
+@pytest.mark.parametrize("sop", [None, SOP_INSTANCE_UID])
+async def test_no_other_file_comes_under_the_root(place: Place, data: Path, sop: str | None) -> None:
+    """It is refused before it is sent, and nothing of it expires or is hidden."""
+    receipt = await place.settled(await named(place, f"intruder {sop}.dcm", intruder(sop=sop).content))
+    assert (receipt.verdict, receipt.reason) == ("rejected", "reserved")
+    assert expiries(data) == {}
+    assert intruder(sop=sop).study == receipt.study_instance_uid
+
+
+async def test_nor_does_one_whose_header_does_not_tell(place: Place, data: Path) -> None:
+    """Once the service says which study it is of, the file is refused, and what was stored expires."""
+    sample = intruder()
+    elements = {0x00090010: ("LO", b"padding"), 0x00091001: ("UT", b" " * 3_000_000)}
+    elements |= {0x00080016: ("UI", b"1.2.840.10008.5.1.4.1.1.7"), 0x00080018: ("UI", sample.sop.encode())}
+    elements |= {0x00100020: ("LO", b"ID1"), 0x0020000D: ("UI", sample.study.encode())}
+    elements |= {0x0020000E: ("UI", sample.series.encode())}
+    deflate = compressobj(9, wbits=-15)
+    dataset = deflate.compress(encoded(elements)) + deflate.flush()
+    receipt = await place.settled(await named(place, "untold.dcm", part10(dataset, transfer_syntax=DEFLATED)))
+    assert (receipt.verdict, receipt.reason) == ("rejected", "reserved")
+    assert expiries(data) == {STUDY_INSTANCE_UID: True}
+
+
+async def test_these_bytes_by_whomever_are_the_probe(place: Place, data: Path) -> None:
+    """Under any name: they are nobody's, and expire."""
+    receipt = await place.settled(await named(place, "copied.dcm", CONTENT))
+    assert receipt.verdict == "stored"
+    assert expiries(data) == {STUDY_INSTANCE_UID: True}
+
+
+def test_killed_at_each_request(world: World) -> None:
+    """Whatever a killed run has left, the next one removes; there is never more of it than of one probe."""
+    settings = {"AFTER_STORE": "archive"}
+    for number in count(1):
+        world.run_and_kill(settings, PROBE, Fault(number, Moment.BEFORE))
+        ended = len(world.gateway.steps) < number
+        pending = world.blobs(DEFAULT_INBOX, PREFIX)
+        world.bring_to_an_end(settings, *(Arrival((name,), Door.EVENT) for name in pending))
+        names = {name for container in PLACES for name in world.blobs(container, PREFIX)}
+        assert len({name.removesuffix(".json") for name in names}) <= 1
+        if ended:
+            break
+    assert number > 15
+    assert world.run(settings, PROBE) == 0
+    assert not any(world.blobs(container, PREFIX) for container in PLACES)
+    assert world.service.get(f"/studies/{STUDY_INSTANCE_UID}/instances").status_code in (200, 204)
