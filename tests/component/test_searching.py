@@ -97,13 +97,13 @@ async def test_pages(start: Start, count: int, query: str, asked: set[tuple[int,
 PROBE = {STUDY: {"vr": "UI", "Value": [STUDY_INSTANCE_UID]}}
 
 
-@pytest.mark.parametrize("count", [5, 24, 200, 201, 450])
-@pytest.mark.parametrize("limit", [1, 7, 199, 200, 250])
-@pytest.mark.parametrize("at", [0, 1, 6, 7])
+@pytest.mark.parametrize("count", [5, 24, 201, 450])
+@pytest.mark.parametrize("limit", [1, 7, 200, 250])
+@pytest.mark.parametrize("at", [0, 7])
 async def test_the_probe_takes_no_place(start: Start, at: int, limit: int, count: int) -> None:
     """Wherever it stands, a page is as full as it would be without it, and the pages together have each result once."""
-    rows = [*STUDIES[:at], PROBE, *STUDIES[at:count]]
-    async with start(over(rows[: count + 1])) as running:
+    found = STUDIES[:count]
+    async with start(over([*found[:at], PROBE, *found[at:]])) as running:
         for offset in (0, limit, 2 * limit):
             response = await running.http.get(f"/studies?limit={limit}&offset={offset}")
             assert numbers(response) == list(range(count))[offset : offset + limit]
@@ -135,13 +135,11 @@ async def test_the_probe_is_found_at_no_level(start: Start, kind: str) -> None:
 
 async def test_what_is_looked_through_is_counted_without_the_probe(start: Start) -> None:
     """Patterns and lists gather as many results as they would without it."""
-    rows = [{**row, "00080060": {"vr": "CS", "Value": ["OT"]}} for row in (PROBE, *STUDIES[:12])]
+    rows = [{**row, "00080061": {"vr": "CS", "Value": ["OT"]}} for row in (PROBE, *STUDIES[:12])]
     async with start(over(rows), WILDCARD_SCAN_LIMIT="12") as running:
         for limit, offset in ((12, 0), (5, 0), (5, 5), (12, 12)):
             response = await running.http.get(f"/studies?ModalitiesInStudy=O*&limit={limit}&offset={offset}")
-            assert response.status_code in (200, 400), response.text
-            if response.status_code == 200:
-                assert numbers(response) == list(range(12))[offset : offset + limit]
+            assert numbers(response) == list(range(12))[offset : offset + limit]
 
 
 async def test_the_next_link_goes_on_until_each_was_given_once(start: Start) -> None:
