@@ -13,6 +13,7 @@ import pytest
 from local.dicom_service.change_feed import timestamps
 from query_api.changes.reading import OVERLAP
 from shared.dicomweb import Body, DICOMwebClient
+from store_on_upload.probing.instance import CONTENT, STUDY_INSTANCE_UID
 from tests.component.dicom_service.support import Sample, running
 from tests.component.lookups import lookups_at
 from tests.principals import principal
@@ -197,3 +198,13 @@ async def test_what_is_not_allowed_is_told(app: httpx.AsyncClient, query: str, p
 async def test_the_hosts_parameter_is_not_ours(app: httpx.AsyncClient) -> None:
     """The function key may come in the query."""
     assert (await changes(app, code="a key"))["changes"] == []
+
+
+async def test_the_probe_is_not_told_of(app: httpx.AsyncClient, dicom: DICOMwebClient) -> None:
+    """Neither that it was stored nor that it has gone, and it is no reason to ask for more."""
+    real = Sample()
+    await dicom.store_instance(Body.from_bytes(CONTENT))
+    await store(dicom, real)
+    await dicom.delete_study(study_instance_uid=STUDY_INSTANCE_UID)
+    answer = await changes(app, limit=1)
+    assert (sops(answer), answer["more"]) == ([real.sop], False)

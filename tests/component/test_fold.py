@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from purge_study.ledger import folding
-from purge_study.ledger.folding import fold
+from purge_study.ledger.folding import fold, mark_latest
 from purge_study.ledger.ledger import Progress
 from purge_study.ledger.row import StudyKey
 from purge_study.records.pointers import write_pointer
@@ -19,8 +19,10 @@ from purge_study.records.tombstones import tombstone_name
 from purge_study.run import OutOfTime, Run
 from shared import clock
 from shared.settings import RETENTION_RECORDS
+from store_on_upload.probing.instance import STUDY_INSTANCE_UID
 from tests.component.archive import A, Archive, B, archive_in, kill, out_of_time, sample_of, table_of
 from tests.component.watched_storage import Killed, Watch
+from tests.dicom_samples import Sample
 from tests.ledger_rows import row
 
 LAG = timedelta(minutes=5)
@@ -226,6 +228,24 @@ async def test_a_tombstone_written_by_hand(archive: Archive, caplog: pytest.LogC
         await fold(run)
         assert (await run.ledger.progress()).is_folded
     assert caplog.messages == []
+
+
+async def test_the_probe_is_passed_over(archive: Archive) -> None:
+    """It is in no ledger, and what comes after it is; nor does it hold up how far the ledger has come."""
+    first = archive.store(sample_of("1"))
+    probe = Sample(STUDY_INSTANCE_UID)
+    archive.store(probe)
+    archive.wait(days=1)
+    archive.delete(probe.study_path)
+    archive.wait(days=1)
+    second = archive.store(sample_of("2"))
+    archive.store(Sample(STUDY_INSTANCE_UID))
+    archive.wait(days=1)
+    async with archive.run() as run:
+        await fold(run)
+        await mark_latest(run)
+        assert set(await received(run)) == {first, second}
+        assert (await run.ledger.progress()).is_folded
 
 
 async def bury(

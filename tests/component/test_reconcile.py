@@ -28,6 +28,7 @@ from shared.settings import (
 )
 from store_on_upload.files.source import find_version
 from store_on_upload.ingest import Ingest
+from store_on_upload.probing.instance import CONTENT, STUDY_INSTANCE_UID
 from store_on_upload.receipts.container import read_receipt, write_if_unchanged, write_receipt
 from store_on_upload.receipts.receipt import Receipt, State, timestamp
 from store_on_upload.reconcile import Difference, Report, reconcile
@@ -114,6 +115,13 @@ async def test_when_all_adds_up(ingest: Ingest, monkeypatch: pytest.MonkeyPatch)
     assert report.differences == {}
     assert report.verdicts == {"stored": 8, "duplicate": 1, "conflict": 1, "rejected": 2, "ignored": 1}
     assert (report.versions, report.pending, report.in_quarantine, report.overwritten) == (13, 0, 3, 0)
+
+
+async def test_a_probe_that_has_expired_is_not_missed(ingest: Ingest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its receipt may be there for a moment longer."""
+    assert (await land(ingest, "probe.dcm", CONTENT)).verdict == "stored"
+    await ingest.clients.dicom.delete_study(study_instance_uid=STUDY_INSTANCE_UID)
+    assert (await later(ingest, monkeypatch)).differences == {}
 
 
 async def test_what_is_under_way_is_pending(ingest: Ingest, monkeypatch: pytest.MonkeyPatch) -> None:

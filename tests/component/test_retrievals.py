@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from query_api.retrieving.thumbnails import MOST_SEARCHES
+from store_on_upload.probing.instance import STUDY_INSTANCE_UID
 from tests.component.lookups import Start
 from tests.component.scripted_server import LAST_CHUNK, End, Received, Script, answer, chunked, head, script
 from tests.dicomweb_messages import multipart_body, parts_of
@@ -476,3 +477,12 @@ async def test_a_study_is_shown_by_its_first_series_that_can_be_drawn(start: Sta
         assert (await running.http.get(f"{STUDY}/thumbnail")).content == PICTURE
         drawn = [target for target in running.service.targets if target.endswith("/rendered")]
         assert drawn == [f"{STUDY}/series/1.3{number}/instances/1.4.1/frames/1/rendered" for number in (1, 2)]
+
+
+@pytest.mark.parametrize("below", ["", "/metadata", "/thumbnail", "/series/1.3", "/series/1.3/instances/1.4/frames/1"])
+async def test_the_probe_is_not_there(start: Start, below: str) -> None:
+    """Whatever is asked for of it; the service is not even asked."""
+    async with start(answer(200, ONE, PARTS)) as running:
+        response = await running.http.get(f"/studies/{STUDY_INSTANCE_UID}{below}")
+        assert (response.status_code, response.json()["code"]) == (404, "not-found")
+        assert not running.service.requests
