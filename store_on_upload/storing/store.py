@@ -101,7 +101,7 @@ async def _store(job: Job, sent: _Sent) -> Receipt:
         if "explicit_vr" not in sent.changes and may_be_about_implicit_vr(job.header, outcome):
             async with job.run.ingest.memory.reserved(most_bytes_held(job.source.version.size)):
                 return await _store(job, await _in_explicit_vr(job, sent))
-        return _judge_answer(job, sent, outcome)
+        return await _judge_answer(job, sent, outcome)
     except AlreadyStored as stored:
         return await _judge_stored(job, sent, stored.sop_instance_uid)
     except StatusError as error:
@@ -110,7 +110,7 @@ async def _store(job: Job, sent: _Sent) -> Receipt:
         return _with_hashes(job, sent, rejected("too_large"))
 
 
-def _judge_answer(job: Job, sent: _Sent, outcome: InstanceOutcome) -> Receipt:
+async def _judge_answer(job: Job, sent: _Sent, outcome: InstanceOutcome) -> Receipt:
     decision = judge(outcome)
     if job.header.study_instance_uid is None and outcome.is_stored and (uids := uids_of(outcome)):
         job = job.of(uids)
