@@ -20,6 +20,7 @@ from local.samples import with_other_pixels
 from local.stack import Ports, Stack
 from shared.queues import ARRIVALS, ARRIVALS_POISON, BLOB_POISON
 from shared.settings import ACCESS_AUDIT, CONTROL, DEFAULT_INBOX
+from store_on_upload.probing.dropped import PREFIX
 from tests.component.drops import through
 from tests.e2e.drop_box import DropBox, Instance, make_instance, wait_for
 from tests.e2e.service import Service
@@ -37,6 +38,7 @@ SETTINGS = {
     "AUDIT_KEY": "a key of the tests",
     "SWEEP_SCHEDULE": NEVER,
     "PURGE_SCHEDULE": NEVER,
+    "PROBE_SCHEDULE": NEVER,
 }
 CLOCK_AHEAD_SECONDS = 7200.0  # so old are files for the app when they come
 ALWAYS: dict[str, Any] = {"requests": None}
@@ -87,6 +89,17 @@ class Site:
         """Have a sweep run, and return its event."""
         return self.next_event(lambda: self.box.stack.fire("sweep_inbox"), "sweep", "sweep_failed")
 
+    def probe(self) -> dict[str, Any]:
+        """Have a probe run, with its file's event, and return what is said of it."""
+
+        def act() -> None:
+            self.box.stack.fire("probe_route")
+            inbox = self.box.storage.get_container_client(DEFAULT_INBOX)
+            [name] = wait_for(lambda: list(inbox.list_blob_names(name_starts_with=PREFIX)) or None, "no probe")
+            self.tell(ARRIVALS, storage_event(name))
+
+        return self.next_event(act, "probe", "probe_failed")
+
     def close(self, path: str, method: str | None = None) -> None:
         """Have storage let nobody in who asks for this."""
         self.ways.begin(Fault(1, Moment.BEFORE, status=403, times=sys.maxsize, method=method, path=path))
@@ -96,6 +109,7 @@ class Site:
         instance = make_instance()
         self.settle(f"{instance.sop}.dcm", instance.content, "stored")
         assert self.sweep()["oldest_pending_seconds"] == 0
+        assert self.probe()["complete"] is True
         assert self.log.ask("/studies?limit=1").status_code == 200
         self.next_event(lambda: self.box.stack.fire("purge_study"), "retention_night")
         self.log.ask_if_ready()
@@ -166,6 +180,25 @@ def an_app_that_stands_still(site: Site) -> Iterator[None]:
     site.log.later(timedelta(minutes=10))
     yield
     site.mend()
+
+
+def a_probe_that_cannot_be_dropped(site: Site) -> Iterator[None]:
+    """Once is no alarm, twice in a row is."""
+    site.close(f"/{CONTROL}/probe.json")
+    for _ in range(2):
+        assert not site.log.fires("probe-failed")
+        site.log.later(timedelta(minutes=10))
+        site.next_event(lambda: site.box.stack.fire("probe_route"), "probe_failed")
+    yield
+    site.mend()
+
+
+def an_app_without_probes(site: Site) -> Iterator[None]:
+    """Whatever else it does."""
+    site.log.later(timedelta(minutes=40))
+    assert not site.log.fires("no-probe")
+    site.log.later(timedelta(minutes=6))
+    yield
 
 
 def a_service_that_lets_nobody_in(site: Site) -> Iterator[None]:
@@ -335,6 +368,8 @@ def an_access_record_that_cannot_be_written(site: Site) -> Iterator[None]:
 CASES: tuple[tuple[str, Callable[[Site], Iterator[None]]], ...] = (
     ("ingest-failing", an_inbox_that_cannot_be_listed),
     ("no-sweep", an_app_that_stands_still),
+    ("probe-failed", a_probe_that_cannot_be_dropped),
+    ("no-probe", an_app_without_probes),
     ("outage", a_service_that_lets_nobody_in),
     ("files-waiting", a_file_that_fails_alone),
     ("ingest-stopped", a_stop),
