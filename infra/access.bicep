@@ -88,7 +88,7 @@ var access = {
     ]
     dataContainers: [
       { name: 'dicom-inbox', role: 'change' }
-      { name: 'dicom-receipts', role: 'change' } // a probe's goes again; of the others none does
+      { name: 'dicom-receipts', role: 'keep' }
       { name: 'dicom-quarantine', role: 'change' }
       { name: 'dicom-quarantine-reasons', role: 'change' }
       { name: 'dicom-archive', role: 'change' } // a copy that failed is removed, and made anew

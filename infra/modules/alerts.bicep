@@ -45,7 +45,7 @@ var alerts = [
     over: 'PT30M'
     above: 1
     from: lines
-    query: 'where event == "probe_failed" or (event == "probe" and reason != "stopped") | extend isThrough = event == "probe" and tobool(line.complete) | top 2 by TimeGenerated | where not(isThrough)'
+    query: 'where event == "probe_failed" or (event == "probe" and reason != "stopped") | top 2 by TimeGenerated | where not(event == "probe" and tobool(line.complete))'
   }
   {
     name: 'no-probe'

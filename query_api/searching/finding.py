@@ -15,7 +15,7 @@ from shared.dicomweb.query import MAX_LIMIT
 from shared.dicomweb.search import Row
 from shared.probe import is_of_probe
 
-from .ahead import in_order
+from .ahead import in_order, side_by_side
 from .attributes import names_of
 from .paging import END, Search
 from .planning import Plan, Step
@@ -84,12 +84,14 @@ def _too_far(scan_limit: int) -> str:
 
 
 async def _find_directly(search: Search, plan: Plan, rows: Rows) -> Found:
-    start = plan.offset + await search.hidden_before(plan.offset)
-    end = start + plan.limit
+    start, end = plan.offset, plan.offset + plan.limit
     if plan.finds_one:
         page = await search.page(start, 1)
         return Found(rows.new(page), None, has_more=False, erroneous_attributes=page.erroneous_attributes)
-    known, is_followed = await search.begin(start, end)
+    hidden, (known, is_followed) = await _begin(search, start, end)
+    if hidden:
+        start, end = start + hidden, end + hidden
+        known, is_followed = await search.begin(start, end)
     extra, has_more = list[JSONPage](), is_followed
     if is_followed and any(len(without_probe(page)) < len(page) for page in known):
         # The next one takes the place of what is hidden: many take a page that is not full for the last one.
@@ -103,6 +105,16 @@ async def _find_directly(search: Search, plan: Plan, rows: Rows) -> Found:
     except BaseException:
         await pages.aclose()
         raise
+
+
+async def _begin(search: Search, start: int, end: int) -> tuple[int, tuple[list[JSONPage], bool]]:
+    """Return how many results before a position are hidden, and meanwhile begin as if there were none, as a rule."""
+    calls: list[Callable[[], Coroutine[Any, Any, Any]]] = [
+        partial(search.hidden_before, start),
+        partial(search.begin, start, end),
+    ]
+    hidden, begun = await side_by_side(calls)
+    return hidden, begun
 
 
 class _Gathering:

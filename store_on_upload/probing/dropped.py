@@ -1,35 +1,33 @@
-"""A probe that was dropped: under which name, how far it has come, and what is left of it.
+"""A probe that was dropped: how far it has come, and what is left of it.
 
-A note in `dicom-control` says what is to be removed. It is written before there is anything, and outlives the removal,
-which is thus done once more before the next probe: for what a run left that was killed, and what a late one wrote.
+It always has the same name. So what a run has left that was killed is found by the next one, and one receipt tells of
+all probes. No other file that somebody gives that name is touched: a probe is known by its bytes.
 """
 
 from __future__ import annotations
 
-import json
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
-from uuid import uuid4
 
 from azure.core import MatchConditions
-from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
+from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 from azure.storage.blob.aio import BlobClient
 
 from shared import clock
 from shared.clients import Clients
-from shared.settings import ARCHIVE, CONTROL, QUARANTINE, QUARANTINE_REASONS, RECEIPTS
-from shared.small_blobs import TooLarge, read_whole, upload_json
-from store_on_upload.files.quarantine import reason_name
+from shared.settings import ARCHIVE, QUARANTINE, QUARANTINE_REASONS
+from shared.small_blobs import TooLarge, Whole, read_whole
+from store_on_upload.files.quarantine import delete_reason_without_file
 from store_on_upload.files.source import version_of
 from store_on_upload.receipts.container import read_receipt
-from store_on_upload.receipts.receipt import Disposition, Receipt, parse_timestamp, timestamp
+from store_on_upload.receipts.receipt import Disposition, Receipt
 
 from .instance import CONTENT
 
-# What a source of sources.toml may begin with, to give probes a partition.
-PREFIX: Final = "dicom-dropbox-probe-"
-NOTE: Final = "probe.json"
+# With a suffix of the inbox behind it. What a source of sources.toml may begin with, to give probes a partition.
+NAME: Final = "dicom-dropbox-probe"
 
 
 @dataclass(frozen=True)
@@ -37,17 +35,17 @@ class Dropped:
     """A probe.
 
     Args:
-        name: of its blob in the inbox; there was never another one of this name.
-        dropped_at: when, as `timestamp` has it.
+        etag: its version of the blob, without quotation marks.
+        dropped_at: when, to the second.
     """
 
-    name: str
-    dropped_at: str
+    etag: str
+    dropped_at: datetime
 
     @property
     def age_seconds(self) -> float:
-        """How long ago it was dropped, to the second."""
-        return (clock.now() - parse_timestamp(self.dropped_at)).total_seconds()
+        """How long ago it was dropped."""
+        return (clock.now() - self.dropped_at).total_seconds()
 
 
 @dataclass(frozen=True)
@@ -63,31 +61,27 @@ class Finding:
     reason: str | None = None
 
 
-async def last_dropped(clients: Clients) -> Dropped | None:
-    """Return the probe that was dropped last; None if there was none, or nobody can tell.
+async def drop(clients: Clients) -> Dropped | None:
+    """Drop a probe, as any producer drops a file; None where somebody's file has its name.
 
     Raises:
         AzureError: storage failed.
     """
-    found = await read_whole(_blob(clients, CONTROL, NOTE))
     try:
-        dropped = Dropped(**json.loads(found.content)) if found else None
-        return dropped if dropped and dropped.name.startswith(PREFIX) and parse_timestamp(dropped.dropped_at) else None
-    except (AttributeError, TypeError, ValueError):
-        return None
+        written = await _in_inbox(clients).upload_blob(CONTENT)
+    except ResourceExistsError:
+        return await find_dropped(clients)  # it is ours where the answer to a first attempt was lost
+    return Dropped(written["etag"].strip('"'), written["last_modified"])
 
 
-async def drop(clients: Clients) -> Dropped:
-    """Drop a probe, as any producer drops a file.
+async def find_dropped(clients: Clients) -> Dropped | None:
+    """Return the probe that is in the inbox; None if there is none.
 
     Raises:
         AzureError: storage failed.
     """
-    suffix = clients.sources.policy_for(PREFIX).suffixes[0]
-    dropped = Dropped(f"{PREFIX}{uuid4().hex}{suffix}", timestamp(clock.now()))
-    await upload_json(_blob(clients, CONTROL, NOTE), asdict(dropped))
-    await clients.inbox.upload_blob(dropped.name, CONTENT)
-    return dropped
+    found = await _read_probe(_in_inbox(clients))
+    return Dropped(found.etag.strip('"'), found.last_modified) if found else None
 
 
 async def look_at(clients: Clients, dropped: Dropped) -> Finding:
@@ -98,9 +92,9 @@ async def look_at(clients: Clients, dropped: Dropped) -> Finding:
         AzureError: storage failed.
     """
     # In this order: a file leaves the inbox after its receipt is written.
-    is_in_inbox = await version_of(clients.inbox.get_blob_client(dropped.name)) is not None
-    document = await read_receipt(clients, dropped.name)
-    return _finding(document.newest if document else None, is_in_inbox=is_in_inbox)
+    is_in_inbox = await version_of(_in_inbox(clients)) == dropped.etag
+    document = await read_receipt(clients, _name(clients))
+    return _finding(document.of_version(dropped.etag) if document else None, is_in_inbox=is_in_inbox)
 
 
 def _finding(receipt: Receipt | None, *, is_in_inbox: bool) -> Finding:
@@ -112,29 +106,41 @@ def _finding(receipt: Receipt | None, *, is_in_inbox: bool) -> Finding:
     return Finding(True, None if receipt.is_in_service else receipt.reason)
 
 
-async def remove(clients: Clients, dropped: Dropped) -> None:
-    """Remove what is left of a probe: the file, wherever it is, then what was written about it; harmless when repeated.
+async def remove(clients: Clients) -> None:
+    """Remove what is left of probes, wherever it is, but for their receipt; harmless when repeated.
 
-    Of its instance the service takes care.
+    Of their instance the service takes care.
 
     Raises:
+        Unreadable: the reason of one in quarantine cannot be read.
         AzureError: storage failed.
     """
-    name = dropped.name
-    for container in (clients.settings.dicom_inbox_container, ARCHIVE, QUARANTINE):
-        await _remove_file(_blob(clients, container, name))
-    for container, about in ((QUARANTINE_REASONS, reason_name(name)), (RECEIPTS, name)):
-        with suppress(ResourceNotFoundError):
-            await _blob(clients, container, about).delete_blob()
+    await _remove_file(_in_inbox(clients))
+    for container in map(clients.container, (ARCHIVE, QUARANTINE)):
+        async for copy in container.list_blob_names(name_starts_with=_name(clients)):
+            await _remove_file(container.get_blob_client(copy))
+    reasons = clients.container(QUARANTINE_REASONS)
+    async for reason in reasons.list_blob_names(name_starts_with=_name(clients)):
+        await delete_reason_without_file(clients, reason.removesuffix(".json"))
 
 
 async def _remove_file(blob: BlobClient) -> None:
     """Delete a probe's file, and never what somebody may have put in its place."""
-    with suppress(ResourceNotFoundError, ResourceModifiedError, TooLarge):
-        found = await read_whole(blob, len(CONTENT))
-        if found and found.content == CONTENT:
+    if found := await _read_probe(blob):
+        with suppress(ResourceNotFoundError, ResourceModifiedError):
             await blob.delete_blob(etag=found.etag, match_condition=MatchConditions.IfNotModified)
 
 
-def _blob(clients: Clients, container: str, name: str) -> BlobClient:
-    return clients.container(container).get_blob_client(name)
+async def _read_probe(blob: BlobClient) -> Whole | None:
+    with suppress(TooLarge):
+        found = await read_whole(blob, len(CONTENT))
+        return found if found and found.content == CONTENT else None
+    return None
+
+
+def _in_inbox(clients: Clients) -> BlobClient:
+    return clients.inbox.get_blob_client(_name(clients))
+
+
+def _name(clients: Clients) -> str:
+    return NAME + clients.sources.policy_for(NAME).suffixes[0]

@@ -7,6 +7,7 @@ expiry, or is slow with it, thus has one such instance in each partition, howeve
 
 from __future__ import annotations
 
+import hashlib
 import struct
 from collections.abc import Mapping
 from datetime import timedelta
@@ -62,6 +63,7 @@ def _part10() -> bytes:
 
 
 CONTENT: Final = _part10()
+SHA256: Final = hashlib.sha256(CONTENT).hexdigest()
 
 
 def is_probe(source: Source) -> bool:

@@ -10,7 +10,7 @@ from shared.clients import Clients
 from shared.events import event
 from store_on_upload.ingest import Ingest
 
-from .dropped import Dropped, Finding, drop, last_dropped, look_at, remove
+from .dropped import Dropped, Finding, drop, find_dropped, look_at, remove
 
 EXPECTED_SECONDS = 300.0
 _LOOK_AGAIN_SECONDS = 2.0
@@ -22,21 +22,23 @@ async def probe(ingest: Ingest) -> None:
     While an earlier one is under way still, that is all that is said, and no second one is dropped.
 
     Raises:
-        Failed, AzureError: storage failed; the next run removes what is left.
+        Failed, AzureError: storage failed, or holds what cannot be read; the next run removes what is left.
     """
     clients = ingest.clients
     if await ingest.stop.is_on():
         return event("probe", reason="stopped", seconds=0, complete=False)
-    if earlier := await last_dropped(clients):
+    if earlier := await find_dropped(clients):
         finding = await look_at(clients, earlier)
         if not finding.is_over:
             return _report(earlier, finding)
-        await remove(clients, earlier)
+    await remove(clients)
     dropped = await drop(clients)
+    if dropped is None:
+        return event("probe", level=logging.WARNING, reason="name_taken", seconds=0, complete=False)
     finding = await _wait_for(clients, dropped)
     _report(dropped, finding)
     if finding.is_over:
-        await remove(clients, dropped)
+        await remove(clients)
     return None
 
 

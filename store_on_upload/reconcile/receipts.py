@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from functools import partial
 
-from shared.probe import is_of_probe
 from shared.settings import ARCHIVE, QUARANTINE, RECEIPTS
 from store_on_upload.files.listing import Listing, Row
 from store_on_upload.files.moving import SOURCE_ETAG
 from store_on_upload.files.naming import copy_names
 from store_on_upload.files.source import version_of
+from store_on_upload.probing.instance import SHA256
 from store_on_upload.receipts.container import Unreadable, read_receipt
 from store_on_upload.receipts.known import Known
 from store_on_upload.receipts.receipt import Disposition, Document, Receipt, parse_timestamp
@@ -73,6 +73,8 @@ async def _check_version(check: Check, receipt: Receipt, expected: Expected, *, 
             report.add(Difference.OVERDUE, receipt.blob)
         return
     report.verdicts[receipt.verdict] += 1
+    if receipt.sha256 == SHA256:
+        return  # a probe's: the instance expires, and the file is removed
     if receipt.is_in_service:
         _expect(check, receipt, expected)
     if receipt.replaced is not None:
@@ -83,8 +85,6 @@ async def _check_version(check: Check, receipt: Receipt, expected: Expected, *, 
 
 
 def _expect(check: Check, receipt: Receipt, expected: Expected) -> None:
-    if is_of_probe(receipt.study_instance_uid):
-        return  # it expires
     if uids := uids_of(receipt):
         expected[Study(receipt.partition, uids.study_instance_uid)].append(Stored(uids, receipt.blob))
     else:

@@ -132,7 +132,7 @@ async def _ask(job: Job, sent: _Sent) -> StoreResult:
         if not await clear_remains(job.dicom, uids):
             return result
         event("remains_deleted")
-        return await job.dicom.store_instance(sent.body)
+        return await job.dicom.store_instance(sent.body, expire_after=job.expire_after)
 
 
 def _may_clear_remains(job: Job) -> bool:

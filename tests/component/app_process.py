@@ -21,7 +21,7 @@ from shared.settings import Settings, load
 from store_on_upload.doors.messages import handle_message
 from store_on_upload.ingest import Ingest
 from store_on_upload.probing import probe
-from store_on_upload.probing.dropped import Dropped, drop
+from store_on_upload.probing.dropped import NAME, Dropped, drop
 from store_on_upload.upload import handle
 from store_on_upload.waiting import deferral
 
@@ -81,9 +81,10 @@ async def _do(ingest: Ingest, work: Work) -> None:
 
 
 async def _probe(ingest: Ingest) -> None:
-    async def drop_and_handle(clients: Clients) -> Dropped:
+    async def drop_and_handle(clients: Clients) -> Dropped | None:
         dropped = await drop(clients)
-        await handle(ingest, Arrival((dropped.name,), Door.EVENT))
+        [name] = [name async for name in clients.inbox.list_blob_names(name_starts_with=NAME)]
+        await handle(ingest, Arrival((name,), Door.EVENT))
         return dropped
 
     setattr(probe, "drop", drop_and_handle)  # noqa: B010  (it exports none; in this process alone)

@@ -15,6 +15,7 @@ from zlib import compressobj
 import pytest
 from azure.core.exceptions import ResourceNotFoundError
 
+from shared import clock
 from shared.arrivals import Arrival, Door
 from shared.clients import Clients
 from shared.settings import (
@@ -26,15 +27,16 @@ from shared.settings import (
     RECEIPTS,
     AfterStore,
 )
+from store_on_upload.files.quarantine import write_reason
+from store_on_upload.files.source import version_of
 from store_on_upload.ingest import Ingest
 from store_on_upload.probing import probe as probing
-from store_on_upload.probing.dropped import NOTE, PREFIX
+from store_on_upload.probing.dropped import NAME, Dropped, drop
 from store_on_upload.probing.instance import CONTENT, SOP_INSTANCE_UID, STUDY_INSTANCE_UID
 from store_on_upload.probing.probe import probe
-from store_on_upload.receipts.container import write_receipt
-from store_on_upload.receipts.receipt import Receipt
+from store_on_upload.receipts.container import read_receipt
+from store_on_upload.receipts.receipt import Receipt, timestamp
 from store_on_upload.upload import handle
-from store_on_upload.verdict import Verdict
 from store_on_upload.waiting.stop_switch import STOP
 from tests.component.app_process import PROBE
 from tests.component.dicom_service.support import running
@@ -43,7 +45,8 @@ from tests.component.runs import Place, place_at
 from tests.dicom_samples import Sample, encoded, new_uid, part10
 from tests.gateway import Fault, Moment
 
-PLACES = (DEFAULT_INBOX, ARCHIVE, QUARANTINE, QUARANTINE_REASONS, RECEIPTS)
+PLACES = (DEFAULT_INBOX, ARCHIVE, QUARANTINE, QUARANTINE_REASONS)
+PROBE_NAME = f"{NAME}.dcm"
 DEFLATED = "1.2.840.10008.1.2.1.99"
 
 
@@ -71,17 +74,17 @@ async def place(clients: Clients, root: str, monkeypatch: pytest.MonkeyPatch) ->
 
 
 async def clear(clients: Clients) -> None:
-    for container, names in {**await left(clients), CONTROL: [NOTE, STOP]}.items():
+    for container, names in {**await left(clients), RECEIPTS: [PROBE_NAME], CONTROL: [STOP]}.items():
         for name in names:
             with suppress(ResourceNotFoundError):
                 await clients.container(container).delete_blob(name)
 
 
 async def left(clients: Clients) -> dict[str, list[str]]:
-    """Return what there is of probes, by container."""
+    """Return what there is of probes but for their receipt, by container."""
     found = {}
     for container in PLACES:
-        names = clients.container(container).list_blob_names(name_starts_with=PREFIX)
+        names = clients.container(container).list_blob_names(name_starts_with=NAME)
         if some := [name async for name in names]:
             found[container] = some
     return found
@@ -94,9 +97,10 @@ async def platform(ingest: Ingest, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
     async def deliver() -> None:
         seen: set[str] = set()
         while True:
-            for name in set((await left(ingest.clients)).get(DEFAULT_INBOX, [])) - seen:
-                seen.add(name)
-                await handle(ingest, Arrival((name,), Door.EVENT))
+            etag = await version_of(ingest.clients.inbox.get_blob_client(PROBE_NAME))
+            if etag and etag not in seen:
+                seen.add(etag)
+                await handle(ingest, Arrival((PROBE_NAME,), Door.EVENT))
             await asyncio.sleep(0.01)
 
     with monkeypatch.context() as patch:
@@ -123,11 +127,14 @@ def expiries(data: Path) -> dict[str, bool]:
     return {uid: bool(expires) for uid, expires in rows}
 
 
-async def arrived(place: Place, ingest: Ingest | None = None) -> str:
-    """Have what is in the inbox handled, as if its event had come late; return its name."""
-    [name] = (await left(place.clients))[DEFAULT_INBOX]
-    await handle(ingest or place.process(), Arrival((name,), Door.EVENT))
-    return name
+async def arrived(place: Place) -> None:
+    """Have what is in the inbox handled, as if its event had come late."""
+    await handle(place.process(), Arrival((PROBE_NAME,), Door.EVENT))
+
+
+async def etag_in(place: Place, container: str = DEFAULT_INBOX) -> str | None:
+    """Return the version that there is of the probe's blob."""
+    return await version_of(place.clients.container(container).get_blob_client(PROBE_NAME))
 
 
 @pytest.fixture(autouse=True)
@@ -165,7 +172,7 @@ async def test_the_line_has_what_an_alert_asks_for(place: Place, log: pytest.Log
     await probe(place.process())
     [line] = [json.loads(record.message) for record in log.records if '"probe"' in record.message]
     assert set(line) == {"event", "complete", "reason", "seconds"}
-    assert PREFIX not in log.text
+    assert NAME not in log.text
 
 
 async def test_while_ingest_is_stopped_none_is_dropped(place: Place, log: pytest.LogCaptureFixture) -> None:
@@ -178,16 +185,33 @@ async def test_while_ingest_is_stopped_none_is_dropped(place: Place, log: pytest
 
 async def test_where_no_event_comes(place: Place, log: pytest.LogCaptureFixture) -> None:
     """It is said again and again, and no second one dropped, until it was looked at; then the next one is."""
-    for number in (1, 2, 3):
+    await probe(place.process())
+    first = await etag_in(place)
+    for number in (2, 3):
         await probe(place.process())
         assert said(log) == [(False, "no_receipt")] * number
-        [names] = (await left(place.clients)).values()
-        assert len(names) == 1
-    first = await arrived(place)
+        assert await etag_in(place) == first
+    await arrived(place)
     await probe(place.process())
-    [second] = (await left(place.clients))[DEFAULT_INBOX]
-    assert second != first
-    assert await left(place.clients) == {DEFAULT_INBOX: [second]}
+    assert await etag_in(place) not in (None, first)
+    assert await left(place.clients) == {DEFAULT_INBOX: [PROBE_NAME]}
+
+
+async def test_one_receipt_tells_of_all(
+    place: Place, monkeypatch: pytest.MonkeyPatch, log: pytest.LogCaptureFixture
+) -> None:
+    """It stays, and what it says of an earlier one is not taken for the next one's."""
+    ingest = place.process()
+    async with platform(ingest, monkeypatch):
+        for _ in range(2):
+            await probe(ingest)
+    await probe(place.process())
+    assert said(log) == [(True, None), (True, None), (False, "no_receipt")]
+    receipts = place.clients.container(RECEIPTS).list_blob_names(name_starts_with=NAME)
+    assert [name async for name in receipts] == [PROBE_NAME]
+    document = await read_receipt(place.clients, PROBE_NAME)
+    assert document is not None
+    assert [receipt.verdict for receipt in document.versions] == ["stored"] * 2
 
 
 @pytest.mark.parametrize(("status", "reason"), [(503, "service_busy"), (403, "access_denied")])
@@ -207,15 +231,16 @@ async def test_a_file_that_does_not_leave_the_inbox(place: Place, log: pytest.Lo
     """It is stored, and that is not all that was to happen."""
     place = place.with_settings(after_store=AfterStore.DELETE)
     await probe(place.process())
-    [name] = (await left(place.clients))[DEFAULT_INBOX]
-    lease = await place.clients.inbox.get_blob_client(name).acquire_lease()
+    stuck = await etag_in(place)
+    lease = await place.clients.inbox.get_blob_client(PROBE_NAME).acquire_lease()
     await arrived(place)
     await probe(place.process())
     assert said(log)[-1] == (False, "not_disposed")
+    assert await etag_in(place) == stuck
     await lease.release()
-    await place.clients.inbox.delete_blob(name)
+    await place.clients.inbox.delete_blob(PROBE_NAME)
     await probe(place.process())
-    assert name not in str(await left(place.clients))
+    assert await etag_in(place) not in (None, stuck)
 
 
 async def test_a_file_that_somebody_has_deleted(place: Place, log: pytest.LogCaptureFixture) -> None:
@@ -223,57 +248,99 @@ async def test_a_file_that_somebody_has_deleted(place: Place, log: pytest.LogCap
     await place.inject(fault="status", kind="store", status=503, requests=None)
     for _ in range(2):
         await probe(place.process())
-        name = await arrived(place)
-        await place.clients.inbox.delete_blob(name)
+        await arrived(place)
+        await place.clients.inbox.delete_blob(PROBE_NAME)
     await probe(place.process())
-    found = await left(place.clients)
-    assert list(found) == [DEFAULT_INBOX]
-    assert name not in found[DEFAULT_INBOX]
+    assert said(log) == [(False, "no_receipt")] * 3
+    assert await left(place.clients) == {DEFAULT_INBOX: [PROBE_NAME]}
+
+
+async def test_that_somebody_deletes_it_is_told(
+    place: Place, monkeypatch: pytest.MonkeyPatch, log: pytest.LogCaptureFixture
+) -> None:
+    """Of the probe that is waited for."""
+
+    async def drop_and_lose(clients: Clients) -> Dropped | None:
+        dropped = await drop(clients)
+        await clients.inbox.delete_blob(PROBE_NAME)
+        return dropped
+
+    monkeypatch.setattr(probing, "drop", drop_and_lose)
+    await probe(place.process())
+    assert said(log) == [(False, "gone")]
 
 
 async def test_a_refused_probe_leaves_the_quarantine(place: Place, log: pytest.LogCaptureFixture) -> None:
-    """Its receipt's reason is told."""
+    """With its reason."""
     place = place.with_settings(max_instance_bytes=100)
     await probe(place.process())
     await arrived(place)
-    assert set(await left(place.clients)) == {QUARANTINE, QUARANTINE_REASONS, RECEIPTS}
+    assert set(await left(place.clients)) == {QUARANTINE, QUARANTINE_REASONS}
     await probe(place.process())
-    [names] = (await left(place.clients)).values()
-    assert len(names) == 1
+    assert await left(place.clients) == {DEFAULT_INBOX: [PROBE_NAME]}
 
 
-async def test_what_a_late_run_has_left_goes_with_the_next_one(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A receipt that was written once more after it was removed."""
-    ingest = place.process()
+async def test_a_refusal_is_told_by_its_reason(
+    place: Place, monkeypatch: pytest.MonkeyPatch, log: pytest.LogCaptureFixture
+) -> None:
+    """As it stands in the receipt."""
+    ingest = place.with_settings(max_instance_bytes=100).process()
     async with platform(ingest, monkeypatch):
         await probe(ingest)
-        note = json.loads(await (await place.clients.container(CONTROL).download_blob(NOTE)).readall())
-        late = Receipt(note["name"], "0x1", len(CONTENT), note["dropped_at"], verdict=Verdict.STORED)
-        await write_receipt(place.clients, late)
-        for container in (ARCHIVE, QUARANTINE):
-            await place.clients.container(container).upload_blob(note["name"], CONTENT)
+    assert said(log) == [(False, "too_large")]
+    assert await left(place.clients) == {}
+
+
+async def test_what_another_run_has_left_goes_with_the_next_one(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Copies, under whichever of their two names, and a reason without its file."""
+    ingest = place.process()
+    for container in (ARCHIVE, QUARANTINE):
+        for name in (PROBE_NAME, f"{PROBE_NAME}~0x1"):
+            await place.clients.container(container).upload_blob(name, CONTENT)
+    await write_reason(place.clients, PROBE_NAME, Receipt(PROBE_NAME, "0x1", len(CONTENT), timestamp(clock.now())))
+    async with platform(ingest, monkeypatch):
         await probe(ingest)
     assert await left(place.clients) == {}
 
 
-async def test_what_somebody_has_put_in_its_place_stays(place: Place) -> None:
-    """A file of anybody's under the probe's name is not the probe."""
+async def test_what_somebody_has_put_in_its_place_stays(place: Place, log: pytest.LogCaptureFixture) -> None:
+    """A file of anybody's under the probe's name is not the probe: it is stored as any, and no probe is dropped."""
     await probe(place.process())
-    [name] = (await left(place.clients))[DEFAULT_INBOX]
     real = Sample()
-    await place.drop(name, real.content)
+    etag = await place.drop(PROBE_NAME, real.content)
     await arrived(place)
     await probe(place.process())
-    assert name in (await left(place.clients))[DEFAULT_INBOX]
+    assert said(log)[-1] == (False, "name_taken")
+    assert await etag_in(place) == etag
     assert await place.stored(real) == real.content
 
 
-@pytest.mark.parametrize("note", [b"", b"[]", b'{"name": 1, "dropped_at": 2}', b'{"name": "real.dcm"}'])
-async def test_a_note_that_says_nothing(place: Place, log: pytest.LogCaptureFixture, note: bytes) -> None:
-    """It keeps no probe from being dropped, and no file is taken for one by it."""
-    await place.clients.container(CONTROL).upload_blob(NOTE, note)
-    await probe(place.process())
-    assert said(log) == [(False, "no_receipt")]
+@pytest.mark.parametrize("content", [b"somebody's", b"x" * len(CONTENT), b"x" * (len(CONTENT) + 1)])
+async def test_copies_of_other_files_stay(
+    place: Place, monkeypatch: pytest.MonkeyPatch, log: pytest.LogCaptureFixture, content: bytes
+) -> None:
+    """And the reason beside one; a probe's own goes by another name, and is removed."""
+    place = place.with_settings(after_store=AfterStore.ARCHIVE)
+    for container in (ARCHIVE, QUARANTINE):
+        await place.clients.container(container).upload_blob(PROBE_NAME, content)
+    await write_reason(place.clients, PROBE_NAME, Receipt(PROBE_NAME, "0x1", len(content), timestamp(clock.now())))
+    ingest = place.process()
+    async with platform(ingest, monkeypatch):
+        await probe(ingest)
+    assert said(log) == [(True, None)]
+    assert await left(place.clients) == {
+        ARCHIVE: [PROBE_NAME],
+        QUARANTINE: [PROBE_NAME],
+        QUARANTINE_REASONS: [f"{PROBE_NAME}.json"],
+    }
+
+
+async def test_a_drop_whose_answer_was_lost(place: Place) -> None:
+    """What is there is the probe, and none was there before."""
+    first = await drop(place.clients)
+    assert first is not None
+    assert await drop(place.clients) == first
+    assert await etag_in(place) == first.etag
 
 
 @pytest.mark.parametrize("root", [{"put_upsert": False}], indirect=True)
@@ -329,13 +396,13 @@ def test_killed_at_each_request(world: World) -> None:
     for number in count(1):
         world.run_and_kill(settings, PROBE, Fault(number, Moment.BEFORE))
         ended = len(world.gateway.steps) < number
-        pending = world.blobs(DEFAULT_INBOX, PREFIX)
+        pending = world.blobs(DEFAULT_INBOX, NAME)
         world.bring_to_an_end(settings, *(Arrival((name,), Door.EVENT) for name in pending))
-        names = {name for container in PLACES for name in world.blobs(container, PREFIX)}
-        assert len({name.removesuffix(".json") for name in names}) <= 1
+        names = {name for container in PLACES for name in world.blobs(container, NAME)}
+        assert names <= {PROBE_NAME}
         if ended:
             break
     assert number > 15
     assert world.run(settings, PROBE) == 0
-    assert not any(world.blobs(container, PREFIX) for container in PLACES)
+    assert not any(world.blobs(container, NAME) for container in PLACES)
     assert world.service.get(f"/studies/{STUDY_INSTANCE_UID}/instances").status_code in (200, 204)

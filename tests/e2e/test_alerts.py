@@ -20,7 +20,7 @@ from local.samples import with_other_pixels
 from local.stack import Ports, Stack
 from shared.queues import ARRIVALS, ARRIVALS_POISON, BLOB_POISON
 from shared.settings import ACCESS_AUDIT, CONTROL, DEFAULT_INBOX
-from store_on_upload.probing.dropped import PREFIX
+from store_on_upload.probing.dropped import NAME
 from tests.component.drops import through
 from tests.e2e.drop_box import DropBox, Instance, make_instance, wait_for
 from tests.e2e.service import Service
@@ -95,7 +95,7 @@ class Site:
         def act() -> None:
             self.box.stack.fire("probe_route")
             inbox = self.box.storage.get_container_client(DEFAULT_INBOX)
-            [name] = wait_for(lambda: list(inbox.list_blob_names(name_starts_with=PREFIX)) or None, "no probe")
+            [name] = wait_for(lambda: list(inbox.list_blob_names(name_starts_with=NAME)) or None, "no probe")
             self.tell(ARRIVALS, storage_event(name))
 
         return self.next_event(act, "probe", "probe_failed")
@@ -184,7 +184,7 @@ def an_app_that_stands_still(site: Site) -> Iterator[None]:
 
 def a_probe_that_cannot_be_dropped(site: Site) -> Iterator[None]:
     """Once is no alarm, twice in a row is."""
-    site.close(f"/{CONTROL}/probe.json")
+    site.close(f"/{DEFAULT_INBOX}/{NAME}")
     for _ in range(2):
         assert not site.log.fires("probe-failed")
         site.log.later(timedelta(minutes=10))

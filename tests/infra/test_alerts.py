@@ -142,11 +142,11 @@ def test_an_alert_compares_a_count() -> None:
 
 
 @pytest.mark.parametrize("name", ALERTS)
-def test_of_an_empty_log_one_alert_tells(name: str) -> None:
-    """Whoever waits for a sweep. Whoever waits for a plan has to know first that there was an app for a day."""
+def test_of_an_empty_log_two_alerts_tell(name: str) -> None:
+    """Whoever waits for a sweep or a probe; for a plan, one has to know first that there was an app for a day."""
     nothing: dict[str, list[Row]] = {table: [] for table in TABLES}
     now = datetime(2026, 3, 2, 12, tzinfo=UTC)
-    assert fires(name, nothing, now, strayFilesPerDay=0) is (name == "no-sweep")
+    assert fires(name, nothing, now, strayFilesPerDay=0) is (name in ("no-sweep", "no-probe"))
 
 
 def test_azure_takes_the_times() -> None:

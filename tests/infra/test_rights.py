@@ -36,8 +36,8 @@ DEEDS: dict[str, dict[str, set[str]]] = {
     "store_on_upload/storing/claim.py": {"write": {CONTROL}},
     "store_on_upload/receipts/container.py": {"write": {RECEIPTS}},
     "store_on_upload/probing/dropped.py": {
-        "write": {CONTROL, DEFAULT_INBOX},
-        "delete": {DEFAULT_INBOX, ARCHIVE, QUARANTINE, QUARANTINE_REASONS, RECEIPTS},
+        "write": {DEFAULT_INBOX},
+        "delete": {DEFAULT_INBOX, ARCHIVE, QUARANTINE},
     },
     "store_on_upload/sweeping/progress.py": {"write": {CONTROL}},
     "query_api/auditing/access_log.py": {"append": {ACCESS_AUDIT}},

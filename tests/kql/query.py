@@ -93,6 +93,8 @@ class _Query:
                 return _Result(self._columns, [row for row in rows if condition.of(row)])
             case "extend":
                 return self._extended(rows)
+            case "top":
+                return self._topmost(rows)
             case "summarize":
                 return self._summarized(rows)
             case "count":
@@ -105,6 +107,16 @@ class _Query:
             raise NotKnown("a column that is there already")
         columns = {**self._columns, **{name: value.type for name, value in added.items()}}
         return _Result(columns, [{**row, **{name: value.of(row) for name, value in added.items()}} for row in rows])
+
+    def _topmost(self, rows: Sequence[Row]) -> _Result:
+        count = int(self._take("int"))
+        self._take("word", "by")
+        column = self._take("word")
+        if self._columns.get(column) not in ("int", "datetime"):
+            raise NotKnown(f"the top by {column}")
+        if any(row[column] is None for row in rows):
+            raise NotKnown("the top of what is null")
+        return _Result(self._columns, sorted(rows, key=lambda row: row[column], reverse=True)[:count])
 
     def _summarized(self, rows: Sequence[Row]) -> _Result:
         sums = {} if self._is_next("by") else dict(self._list(lambda: self._named(self._sum)))

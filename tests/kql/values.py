@@ -131,6 +131,7 @@ def called(name: str, arguments: Sequence[Value], now: datetime) -> Value:
         ("parse_json", "string"): ("dynamic", _parse_json),
         ("toint", "string"): ("int", _toint),
         ("toint", "dynamic"): ("int", _toint),
+        ("tobool", "dynamic"): ("bool", _tobool),
         ("isnotempty", "string"): ("bool", bool),
         ("not", "bool"): ("bool", operator.not_),
         ("ago", "timespan"): ("datetime", ago),
@@ -156,6 +157,12 @@ def _tostring(value: object) -> str:
     if isinstance(value, dict | list | float):
         raise NotKnown("the text of what is no plain value")
     return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _tobool(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise NotKnown("the truth of what is neither true nor false")
 
 
 def _toint(value: object) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -58,6 +59,9 @@ def rows_of(query: str, **tables: Sequence[Row]) -> list[dict[str, Any]]:
         ('tostring(line.verdict) == "7"', 1),
         ('tostring(line.verdict) in ("stored", "7")', 2),
         ('tostring(line.complete) == "true"', 1),
+        ("tobool(line.complete)", 1),
+        ("not(tobool(line.complete))", 0),
+        ('not(event == "blob" and tobool(line.complete))', 3),
         ("isnotempty(tostring(line.verdict))", 2),
         ("isnotempty(tostring(line.reason))", 1),
         ('tostring(line.reason) == ""', 3),
@@ -141,10 +145,27 @@ def test_sums_are_numbers() -> None:
     assert rows_of(f"{sums} | where failed * 3 > asked") == []
 
 
+def test_the_top_are_the_latest() -> None:
+    """Or the largest, first; where there are fewer, all, and none of nothing."""
+    latest = f'{PARSED} | where event != "" | top 2 by TimeGenerated'
+    assert [row["Message"] for row in rows_of(latest)] == [LINES[3], LINES[2]]
+    assert rows_of(f'{latest} | where event == "sweep"') == []
+    assert rows_of(latest, AppTraces=[]) == []
+    sums = "AppRequests | summarize asked = count() by Name"
+    twice = requests("200", "503", "503")
+    assert [row["asked"] for row in rows_of(f"{sums} | top 9 by asked", AppRequests=twice)] == [2, 1]
+
+
 @pytest.mark.parametrize(
     "query",
     [
         "Heartbeat | count",
+        "AppTraces | top 2",
+        "AppTraces | top 2 by Message",
+        "AppTraces | top 2 by Nothing",
+        "AppTraces | top 2 by ago(5m)",
+        "AppTraces | top 2 by TimeGenerated asc",
+        "AppTraces | top by TimeGenerated",
         "AppTraces | take 5",
         "AppTraces | count | count by Name",
         'AppTraces | where Nothing == "x"',
@@ -178,11 +199,13 @@ def test_sums_are_numbers() -> None:
         f'{PARSED} | where line.verdict != "stored"',
         f"{PARSED} | where line.complete == true",
         f'{PARSED} | where tostring(line) == "x"',
+        f"{PARSED} | where tobool(line.seconds)",
+        f"{PARSED} | where tobool(event)",
     ],
 )
 def test_anything_else_is_refused(query: str) -> None:
     """What is not known here, and what there is an error, also where it would meet no row."""
-    for messages in (LINES, ()) if "tostring(line)" not in query else (LINES,):
+    for messages in (LINES, ()) if not re.search(r"tostring\(line\)|tobool\(line", query) else (LINES,):
         with pytest.raises(NotKnown):
             rows_of(query, AppTraces=traces(messages))
 
