@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Container, Sequence
 from typing import Any
@@ -108,6 +109,16 @@ async def test_the_probe_takes_no_place(start: Start, at: int, limit: int, count
             response = await running.http.get(f"/studies?limit={limit}&offset={offset}")
             assert numbers(response) == list(range(count))[offset : offset + limit]
             assert ("next" in response.links) == (offset + limit < count)
+
+
+async def test_where_the_probe_stands_is_asked_meanwhile(start: Start) -> None:
+    """Nobody's page waits for that answer to be asked for."""
+    stalled = script(End.STALL)
+    async with start(lambda received: stalled if page_of(received)[0] == 0 else paged(STUDIES, received)) as running:
+        searching = asyncio.create_task(running.http.get("/studies?limit=3&offset=9"))
+        await until(lambda: {(0, 9), (9, 4)} <= pages(running))
+        searching.cancel()
+        await asyncio.gather(searching, return_exceptions=True)
 
 
 async def test_the_probe_behind_the_last_result_is_no_more(start: Start) -> None:
