@@ -114,10 +114,18 @@ async def _judge_answer(job: Job, sent: _Sent, outcome: InstanceOutcome) -> Rece
     decision = judge(outcome)
     if job.header.study_instance_uid is None and outcome.is_stored and (uids := uids_of(outcome)):
         job = job.of(uids)
-        if job.is_intruder:  # which study it is of, its header did not tell
-            await put(Successor(job, uids, sent.body), EXPIRE_AFTER)
-            decision = rejected("reserved")
+        if job.is_intruder:
+            return await _expel(job, uids, sent)
     return _with_hashes(job, sent, decision)
+
+
+async def _expel(job: Job, uids: Uids, sent: _Sent) -> Receipt:
+    """Have the service delete what was stored under the probe's root, where the header did not tell the study before.
+
+    Ingest may not do so.
+    """
+    await put(Successor(job, uids, sent.body), EXPIRE_AFTER)
+    return _with_hashes(job, sent, rejected("reserved"))
 
 
 async def _ask(job: Job, sent: _Sent) -> StoreResult:
@@ -148,8 +156,8 @@ async def _judge_stored(job: Job, sent: _Sent, named_by_service: str | None) -> 
         return earlier  # this version's event came twice
     uids = await find_uids(job.dicom, job.header, named_by_service)
     job = job.of(uids)
-    if job.is_intruder:
-        return _with_hashes(job, sent, rejected("reserved"))
+    if job.is_intruder:  # another run may have died before it could do so
+        return await _expel(job, uids, sent)
     if job.is_probe:  # the one before has not expired
         renewed = await put(Successor(job, uids, sent.body), EXPIRE_AFTER)
         return _with_hashes(job, sent, renewed or Decision(Verdict.DUPLICATE))

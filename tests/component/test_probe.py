@@ -369,8 +369,12 @@ async def test_no_other_file_comes_under_the_root(place: Place, data: Path, sop:
     assert expiries(data) == {}
 
 
-async def test_nor_does_one_whose_header_does_not_tell(place: Place, data: Path) -> None:
-    """Once the service says which study it is of, the file is refused, and what was stored expires."""
+@pytest.mark.parametrize("is_repeated", [False, True])
+async def test_nor_does_one_whose_header_does_not_tell(place: Place, data: Path, is_repeated: bool) -> None:
+    """Once the service says which study it is of, the file is refused, and what was stored expires.
+
+    So it does where a run has died between the two.
+    """
     sample = intruder()
     elements = {0x00090010: ("LO", b"padding"), 0x00091001: ("UT", b" " * 3_000_000)}
     elements |= {0x00080016: ("UI", b"1.2.840.10008.5.1.4.1.1.7"), 0x00080018: ("UI", sample.sop.encode())}
@@ -378,7 +382,10 @@ async def test_nor_does_one_whose_header_does_not_tell(place: Place, data: Path)
     elements |= {0x0020000E: ("UI", sample.series.encode())}
     deflate = compressobj(9, wbits=-15)
     dataset = deflate.compress(encoded(elements)) + deflate.flush()
-    receipt = await place.settled(await named(place, "untold.dcm", part10(dataset, transfer_syntax=DEFLATED)))
+    content = part10(dataset, transfer_syntax=DEFLATED)
+    if is_repeated:
+        await place.put(sample, content)
+    receipt = await place.settled(await named(place, "untold.dcm", content))
     assert (receipt.verdict, receipt.reason) == ("rejected", "reserved")
     assert expiries(data) == {STUDY_INSTANCE_UID: True}
 

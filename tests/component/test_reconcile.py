@@ -119,8 +119,9 @@ async def test_when_all_adds_up(ingest: Ingest, monkeypatch: pytest.MonkeyPatch)
 
 async def test_a_probe_that_has_expired_is_not_missed(ingest: Ingest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor is its file: its receipt alone stays."""
-    assert (await land(ingest, "probe.dcm", CONTENT)).verdict == "stored"
+    assert (await land(with_policy(ingest, "archive"), "probe.dcm", CONTENT)).verdict == "stored"
     await ingest.clients.dicom.delete_study(study_instance_uid=STUDY_INSTANCE_UID)
+    await ingest.clients.container(ARCHIVE).delete_blob("probe.dcm")
     assert (await later(ingest, monkeypatch)).differences == {}
 
 
