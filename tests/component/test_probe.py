@@ -8,6 +8,7 @@ import logging
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing, suppress
+from datetime import timedelta
 from itertools import count
 from pathlib import Path
 from zlib import compressobj
@@ -354,6 +355,23 @@ async def test_a_service_without_put_has_but_one(
             await probe(ingest)
     assert said(log) == [(True, None)] * 2
     assert len(await place.clients.dicom.search_for_instances(study_instance_uid=STUDY_INSTANCE_UID)) == 1
+
+
+async def test_it_expires_also_where_the_remains_of_one_gave_way(
+    place: Place, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a store that has died midway, with REPLACE_STUCK."""
+    place = place.with_settings(replace_stuck=True)
+    await place.inject(fault="stuck_creation", kind="store")
+    await probe(place.process())
+    for _ in range(2):
+        await arrived(place)
+    assert (await place.receipt(PROBE_NAME)).reason == "being_stored"
+    now = clock.now()
+    monkeypatch.setattr(clock, "now", lambda: now + timedelta(hours=1))
+    await arrived(place)
+    assert (await place.receipt(PROBE_NAME)).verdict == "stored"
+    assert expiries(data) == {STUDY_INSTANCE_UID: True}
 
 
 def intruder(*, sop: str | None = None) -> Sample:
