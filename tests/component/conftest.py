@@ -9,7 +9,8 @@ import pytest
 
 from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient
-from shared.settings import OWN_CONTAINERS, load
+from shared.purged import pointer_folder
+from shared.settings import OWN_CONTAINERS, RETENTION_STATE, load
 from tests.component.dicom_service.support import running
 from tests.component.drops import World
 from tests.component.lookups import Start, lookups
@@ -38,6 +39,14 @@ async def clients(azurite: str) -> AsyncIterator[Clients]:
             if not await clients.container(name).exists():
                 await clients.container(name).create_container()
         yield clients
+
+
+@pytest.fixture
+async def nothing_purged(clients: Clients) -> None:
+    """Whatever tests before have purged, which keeps out every file whose study cannot be told, is forgotten."""
+    state = clients.container(RETENTION_STATE)
+    async for name in state.list_blob_names(name_starts_with=pointer_folder(None)):
+        await state.get_blob_client(name).delete_blob()
 
 
 @pytest.fixture

@@ -387,6 +387,7 @@ async def test_no_other_file_comes_under_the_root(place: Place, data: Path, sop:
     assert expiries(data) == {}
 
 
+@pytest.mark.usefixtures("nothing_purged")
 @pytest.mark.parametrize("is_repeated", [False, True])
 async def test_nor_does_one_whose_header_does_not_tell(place: Place, data: Path, is_repeated: bool) -> None:
     """Once the service says which study it is of, the file is refused, and what was stored expires.

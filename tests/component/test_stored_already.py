@@ -78,6 +78,7 @@ async def test_what_was_corrected_in_the_service_since(clients: Clients, tmp_pat
             assert (await place.settled("third.dcm")).verdict == "conflict"
 
 
+@pytest.mark.usefixtures("nothing_purged")
 async def test_uids_that_lie_far_behind_are_searched_for(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """The instance is found by the UID that the service names; whose it is cannot be told, so it is not replaced."""
     sample = far_behind()
