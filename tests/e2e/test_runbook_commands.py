@@ -47,6 +47,7 @@ SEEN = {
     "lookups-failing": [r'^\[\{"'],
     "moving-from-an-uploader": [ADDS_UP, ADDS_UP, ADDS_UP],
     "no-plan": [r'"plans": ?\['],
+    "no-probe": [ANSWERED],
     "no-sweep": [ANSWERED],
     "not-ready": [r"^200 ", r"^200 ", r"^200 "],
     "outage": [ANSWERED],
@@ -57,8 +58,9 @@ SEEN = {
     "upgrading": ["To be deleted", ADDS_UP, ADDS_UP],
     "feeding-the-inbox": ['"verdict": ?"conflict"'],
 }
-# Pages of which an answer is meant to be another one than 2xx; of what a store has left, there is nothing here.
-STATUSES = {"retention-refused": {"404"}, "file-given-up": {"200", "404"}}
+# Pages of which an answer is meant to be another one than 2xx; of what a store has left, there is nothing here, and no
+# probe to be had by hand, since none has a schedule (tests/e2e/test_probe.py fires them).
+STATUSES = {"retention-refused": {"404"}, "file-given-up": {"200", "404"}, "no-probe": {"200", "404"}}
 
 
 @dataclass(frozen=True)
