@@ -109,6 +109,8 @@ async def _find_directly(search: Search, plan: Plan, rows: Rows) -> Found:
 
 async def _begin(search: Search, start: int, end: int) -> tuple[int, tuple[list[JSONPage], bool]]:
     """Return how many results before a position are hidden, and meanwhile begin as if there were none, as a rule."""
+    if not search.may_hide_before(start):
+        return 0, await search.begin(start, end)
     calls: list[Callable[[], Coroutine[Any, Any, Any]]] = [
         partial(search.hidden_before, start),
         partial(search.begin, start, end),

@@ -65,13 +65,12 @@ class Search:
                     return
                 yield page
 
-    async def hidden_before(self, start: int) -> int:
-        """Return how many results before a position are hidden: the probe's, which is among the newest, or none.
+    def may_hide_before(self, start: int) -> bool:
+        """Say whether results before a position may be hidden; not by attributes, of which the probe has hardly any."""
+        return start > 0 and not self._query.filters and self._scope.parent.level == "all"
 
-        Of searches by attributes it is not asked: the probe has hardly any.
-        """
-        if start == 0 or self._query.filters or self._scope.parent.level != "all":
-            return 0
+    async def hidden_before(self, start: int) -> int:
+        """Return how many results before a position are hidden: the probe's, which is among the newest, or none."""
         first = await self.page(0, min(start, _IN_FRONT))
         return len(first) - len(without_probe(first))
 
