@@ -14,6 +14,7 @@ from shared.settings import OWN_CONTAINERS, RETENTION_STATE, load
 from tests.component.dicom_service.support import running
 from tests.component.drops import World
 from tests.component.lookups import Start, lookups
+from tests.component.runs import clear
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +45,7 @@ async def clients(azurite: str) -> AsyncIterator[Clients]:
 @pytest.fixture
 async def nothing_purged(clients: Clients) -> None:
     """Whatever tests before have purged, which keeps out every file whose study cannot be told, is forgotten."""
-    state = clients.container(RETENTION_STATE)
-    async for name in state.list_blob_names(name_starts_with=pointer_folder(None)):
-        await state.get_blob_client(name).delete_blob()
+    await clear(clients.container(RETENTION_STATE), pointer_folder(None))
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 from azure.core.exceptions import ResourceNotFoundError
+from azure.storage.blob.aio import ContainerClient
 
 from local.dicom_service.change_feed import timestamps
 from shared.arrivals import Arrival, Door, Renamed
@@ -106,6 +107,12 @@ class Place:
         """Take back all faults."""
         async with httpx.AsyncClient(trust_env=False) as http:
             (await http.delete(f"{self.root}/admin/faults")).raise_for_status()
+
+
+async def clear(container: ContainerClient, beginning: str = "") -> None:
+    """Delete the blobs of a container whose names begin so; whatever tests before have left."""
+    async for name in container.list_blob_names(name_starts_with=beginning):
+        await container.delete_blob(name)
 
 
 async def newest_receipt(clients: Clients, name: str) -> Receipt:

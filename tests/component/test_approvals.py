@@ -12,6 +12,7 @@ from purge_study.planning.approvals import APPROVALS, Approval, NotApprovable, a
 from purge_study.planning.plan import PLANS, plan_id
 from shared.clients import Clients
 from shared.settings import RETENTION_RECORDS
+from tests.component.runs import clear
 from tests.retention_plans import MADE_AT, item, jsonl, plan
 
 NOW = MADE_AT + timedelta(hours=6)
@@ -22,10 +23,8 @@ NAME = plan_id(OF, MADE_AT)
 @pytest.fixture(autouse=True)
 async def written(clients: Clients) -> None:
     """One plan, which nobody has approved, stands in storage."""
-    container = clients.container(RETENTION_RECORDS)
     for folder in (PLANS, APPROVALS):
-        async for name in container.list_blob_names(name_starts_with=folder):
-            await container.delete_blob(name)
+        await clear(clients.container(RETENTION_RECORDS), folder)
     await write(clients, f"{PLANS}{NAME}.jsonl", jsonl(OF))
 
 

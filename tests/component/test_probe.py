@@ -115,6 +115,14 @@ async def platform(ingest: Ingest, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
             await asyncio.gather(delivering, return_exceptions=True)
 
 
+async def probe_twice(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have two probes go through, one after the other."""
+    ingest = place.process()
+    async with platform(ingest, monkeypatch):
+        for _ in range(2):
+            await probe(ingest)
+
+
 def said(log: pytest.LogCaptureFixture) -> list[tuple[bool, str | None]]:
     """Return what the probes' lines say: whether they got in, and why not."""
     lines = [json.loads(record.message) for record in log.records if record.name == "dicom_dropbox"]
@@ -202,10 +210,7 @@ async def test_one_receipt_tells_of_all(
     place: Place, monkeypatch: pytest.MonkeyPatch, log: pytest.LogCaptureFixture
 ) -> None:
     """It stays, and what it says of an earlier one is not taken for the next one's."""
-    ingest = place.process()
-    async with platform(ingest, monkeypatch):
-        for _ in range(2):
-            await probe(ingest)
+    await probe_twice(place, monkeypatch)
     await probe(place.process())
     assert said(log) == [(True, None), (True, None), (False, "no_receipt")]
     receipts = place.clients.container(RECEIPTS).list_blob_names(name_starts_with=NAME)
@@ -349,10 +354,7 @@ async def test_a_service_without_put_has_but_one(
     place: Place, monkeypatch: pytest.MonkeyPatch, log: pytest.LogCaptureFixture
 ) -> None:
     """A probe finds the one before there already: that is an answer as well."""
-    ingest = place.process()
-    async with platform(ingest, monkeypatch):
-        for _ in range(2):
-            await probe(ingest)
+    await probe_twice(place, monkeypatch)
     assert said(log) == [(True, None)] * 2
     assert len(await place.clients.dicom.search_for_instances(study_instance_uid=STUDY_INSTANCE_UID)) == 1
 

@@ -37,7 +37,7 @@ from store_on_upload.storing.keeping import kept_name, write_why_kept
 from store_on_upload.storing.uids import Uids
 from store_on_upload.upload import handle
 from store_on_upload.verdict import Replaced, Verdict
-from tests.component.runs import brought_in
+from tests.component.runs import brought_in, clear
 from tests.dicom_samples import Sample
 
 QUEUES = (ARRIVALS_POISON, BLOB_POISON, PARKED)
@@ -55,9 +55,7 @@ def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 async def ingest(clients: Clients, service: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Ingest]:
     """Ingest over an empty account; the app's clock is so far ahead that nothing is still under way."""
     for name in (clients.settings.dicom_inbox_container, *OWN_CONTAINERS):
-        container = clients.container(name)
-        async for blob in container.list_blob_names():
-            await container.delete_blob(blob)
+        await clear(clients.container(name))
     for name in QUEUES:
         queue = clients.queues.get_queue_client(name)
         try:

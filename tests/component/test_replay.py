@@ -30,7 +30,7 @@ from store_on_upload.requests import replay
 from store_on_upload.requests.replay import replay_all, replay_one
 from store_on_upload.upload import handle
 from store_on_upload.waiting.put_off import MAX_REPLAY_TRIES, poisoned
-from tests.component.runs import Recorded, run_messages
+from tests.component.runs import Recorded, clear, run_messages
 from tests.dicom_samples import Sample, new_uid
 
 
@@ -45,8 +45,7 @@ def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 async def ingest(clients: Clients, service: str) -> AsyncIterator[Ingest]:
     """What ingest works with, with nothing in quarantine and no message waiting."""
     for container in (QUARANTINE, QUARANTINE_REASONS):
-        async for name in clients.container(container).list_blob_names():
-            await clients.container(container).delete_blob(name)
+        await clear(clients.container(container))
     async with DICOMwebClient(f"{service}/v2") as dicom:
         ingest = Ingest.over(replace(clients, dicom=dicom))
         await ingest.queues.send(Renamed("nothing/"))  # the queue is there from now on

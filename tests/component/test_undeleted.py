@@ -35,7 +35,7 @@ from store_on_upload.waiting.deferral import STOPPED
 from store_on_upload.waiting.put_off import put_off
 from store_on_upload.waiting.stop_switch import STOP
 from tests.component.drops import through
-from tests.component.runs import Place, place_at, run_messages
+from tests.component.runs import Place, clear, place_at, run_messages
 from tests.dicom_samples import Sample, new_uid
 from tests.gateway import Fault, Gateway, Moment
 
@@ -53,8 +53,7 @@ def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 async def place(clients: Clients, service: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Place]:
     """Where what is dropped is old enough to be the sweep's business, and nothing is left of other tests."""
     monkeypatch.setattr(clock, "now", lambda: datetime.now(UTC) + HOUR)
-    async for name in clients.inbox.list_blob_names():
-        await clients.inbox.delete_blob(name)
+    await clear(clients.inbox)
     async with place_at(clients, service) as place:
         yield place
 

@@ -38,12 +38,6 @@ HEADERS = {"X-Canary": CANARY, "tracestate": f"a={CANARY}", "baggage": f"name={C
 
 
 @pytest.fixture(scope="module")
-def collector() -> Iterator[Collector]:
-    with Collector() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def box(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> Iterator[DropBox]:
     """A stack that tells a collector of all that it does."""
     folder = tmp_path_factory.mktemp("leaks")

@@ -20,12 +20,6 @@ Mood = Literal["down", "slow", "garbage", "refusing"]
 
 
 @pytest.fixture(scope="module")
-def collector() -> Iterator[Collector]:
-    with Collector() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def box(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> Iterator[DropBox]:
     """A stack that tells the collector of all that it does."""
     folder = tmp_path_factory.mktemp("telemetry")
