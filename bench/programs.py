@@ -66,6 +66,16 @@ def wait_until(is_ready: Callable[[], bool], what: str, check: Callable[[], obje
         time.sleep(0.01)
 
 
+def check_runs(process: Popen[Any], what: str) -> None:
+    """See whether a process is still there.
+
+    Raises:
+        RuntimeError: it has ended.
+    """
+    if process.poll() is not None:
+        raise RuntimeError(f"{what} has ended with {process.returncode}")
+
+
 class Side:
     """A running program that measures when it is told to; a context manager, left with it ended.
 

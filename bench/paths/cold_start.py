@@ -16,7 +16,7 @@ from typing import TypeAlias
 import httpx
 
 from bench.aims import at_most
-from bench.programs import ROOT, wait_until
+from bench.programs import ROOT, check_runs, wait_until
 from bench.results import Row, row_of
 from bench.turns import Bench
 from local.azurite import Azurite
@@ -119,7 +119,8 @@ def _first_answer(storage: str, app: Path, also: Mapping[str, str] = MappingProx
     with subprocess.Popen(command, env=os.environ | settings, cwd=ROOT, stdout=DEVNULL, stderr=DEVNULL) as host:
         try:
             with httpx.Client(trust_env=False) as http:
-                wait_until(lambda: _answers(http, f"http://{HOST}:{port}/api/health/live"), "the functions host")
+                url, name = f"http://{HOST}:{port}/api/health/live", "the functions host"
+                wait_until(lambda: _answers(http, url), name, lambda: check_runs(host, name))
             return time.perf_counter() - began, _processor_seconds(host.pid)
         finally:
             host.kill()

@@ -18,7 +18,7 @@ from azure.core.pipeline.transport import AioHttpTransport
 from azure.core.rest import HttpRequest
 from azure.storage.blob import BlobServiceClient
 
-from bench.programs import ROOT, wait_until
+from bench.programs import ROOT, check_runs, wait_until
 from local.azurite import Azurite
 from local.ports import HOST, free_ports
 from local.soak.plan import small_instance
@@ -85,7 +85,8 @@ def archive(folder: Path) -> Iterator[tuple[str, str]]:
         subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL, start_new_session=True) as service,
     ):
         try:
-            wait_until(lambda: _answers(f"http://{HOST}:{port}/health/check"), "the DICOM service")
+            url, name = f"http://{HOST}:{port}/health/check", "the DICOM service"
+            wait_until(lambda: _answers(url), name, lambda: check_runs(service, name))
             _prepare(azurite.connection_string)
             yield azurite.connection_string, f"http://{HOST}:{port}"
         finally:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from bench.programs import is_listened_to, wait_until
+from bench.programs import check_runs, is_listened_to, wait_until
 from bench.servers.canned import MULTIPART
 from local.ports import HOST, free_ports
 
@@ -104,12 +104,7 @@ def _running(program: str, folder: Path, port: int, servers: str) -> Iterator[No
     command = (program, "-e", folder / "error.log", "-c", configuration)
     with subprocess.Popen(command, start_new_session=True) as process:
         try:
-            wait_until(lambda: is_listened_to(port), "nginx", lambda: _check(process))
+            wait_until(lambda: is_listened_to(port), "nginx", lambda: check_runs(process, "nginx"))
             yield
         finally:
             process.terminate()
-
-
-def _check(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is not None:
-        raise RuntimeError("nginx has ended: its error.log says why")
