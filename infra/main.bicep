@@ -389,8 +389,6 @@ module endpoints 'modules/private-endpoints.bicep' = if (privateNetwork) {
 
 // Names that azd keeps in its environment, for hooks and for whoever deploys.
 output RESOURCE_GROUP string = group.name
-output ARRIVALS string = arrivals
-output SEPARATE_APPS bool = separateApps
 output INGEST_APP string = apps[0].outputs.name
 output INGEST_URL string = apps[0].outputs.url
 output LOOKUPS_APP string = apps[separateApps ? 1 : 0].outputs.name
@@ -402,3 +400,26 @@ output KEY_VAULT string = keys.outputs.name
 output EVENT_TOPIC string = events.outputs.topicName
 output LOG_WORKSPACE string = monitoring.outputs.customerId
 output DICOM_SERVICE_URL string = '${dicomAccess.outputs.serviceUrl}/v2'
+
+// The parameters, by their variables: `azd env refresh` has outputs back on another machine, and nothing else. Without
+// these, whoever deploys from there would change all of it to the defaults.
+output SEPARATE_APPS bool = separateApps
+output DICOM_SERVICE_ID string = dicomServiceId
+output DICOM_PARTITIONS bool = dicomPartitions
+output ARRIVALS string = arrivals
+output SFTP bool = sftp
+output SETTLE_AFTER_SECONDS int = settleAfterSeconds
+output STORAGE_SKU string = storageSku
+output ARCHIVE_DAYS int = archiveDays
+output VAULT_DAYS int = vaultDays
+output SOFT_DELETE_DAYS int = softDeleteDays
+output RECORDS_DAYS int = recordsDays
+output PURGE_MODE string = purgeMode
+output MAXIMUM_INSTANCES int = maximumInstances
+output PRIVATE_NETWORK bool = privateNetwork
+output NETWORK_RANGE string = networkRange
+output ALERT_EMAIL string = alertEmail
+output STRAY_FILES_PER_DAY int = strayFilesPerDay
+output LOG_DAYS int = logDays
+output OPEN_TELEMETRY bool = openTelemetry
+output DELETION_LOCKS bool = deletionLocks

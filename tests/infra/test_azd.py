@@ -49,6 +49,16 @@ def test_azd_finds_the_templates() -> None:
     assert re.fullmatch(r">= \d+\.\d+\.\d+", AZURE["requiredVersions"]["azd"])
 
 
+def test_another_machine_has_the_parameters_back() -> None:
+    """By `azd env refresh`, which knows outputs alone: each parameter that azd does not ask for is one."""
+    main = read(INFRA / "main.bicep")
+    given = json.loads((INFRA / "main.parameters.json").read_text())["parameters"]
+    variables = {re.findall(r"^\$\{([A-Z_]+)", one["value"])[0]: name for name, one in given.items()}
+    outputs = dict(re.findall(r"^output (\w+) \w+ = (\w+)$", main.text, re.MULTILINE))
+    expected = {variable: name for variable, name in variables.items() if not variable.startswith("AZURE_")}
+    assert {name: outputs.get(name) for name in expected} == expected
+
+
 def test_the_hook_can_be_run() -> None:
     """It is there, may be executed, and the shell reads it; Windows says that there is something to run."""
     hook = AZURE["hooks"]["postdeploy"]

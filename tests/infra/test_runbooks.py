@@ -125,6 +125,9 @@ def _routes(path: Path) -> list[str]:
 def test_the_queries_ask_for_what_the_code_writes(text: str) -> None:
     """Events, fields that they have, verdicts."""
     for query in re.findall(r"\blog '([^']+)'", text):
+        assert not re.search(r"\bline\.\w+ (?:[<>]|[=!]= [^\"])", query), (
+            "a dynamic value is cast before it is compared"
+        )
         asked = list(comparisons(query))
         events = {name for field, values in asked if field == "event" for name in values}
         assert events <= set(WRITTEN)
