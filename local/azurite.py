@@ -22,6 +22,7 @@ ACCOUNT = "devstoreaccount1"
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 _PROGRAM = Path(__file__).parent / "node/node_modules/azurite/dist/src/azurite.js"
 _SERVICES = ("blob", "queue", "table")
+_READY_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -68,18 +69,18 @@ class Azurite:
         self._part = Part("Azurite", self._command(), log=self.folder / "azurite.log")
         return self._part
 
-    def wait_until_ready(self, timeout_seconds: float = 60.0) -> None:
+    def wait_until_ready(self) -> None:
         """Wait until all three services listen.
 
         Raises:
             PartFailed: the process ended, or the time is over.
         """
         assert self._part is not None, "start() comes first"  # noqa: S101
-        deadline = time.monotonic() + timeout_seconds
+        deadline = time.monotonic() + _READY_SECONDS
         while not self.is_ready():
             self._part.check()
             if time.monotonic() > deadline:
-                raise PartFailed(self._part, f"is not ready after {timeout_seconds:g} s")
+                raise PartFailed(self._part, f"is not ready after {_READY_SECONDS:g} s")
             time.sleep(0.02)
 
     def is_ready(self) -> bool:

@@ -36,14 +36,14 @@ def issue(secret: str, *, audience: str = DICOM_AUDIENCE, lifetime_seconds: int 
     return jwt.encode(claims, secret, algorithm="HS256")
 
 
-def verify(token: str, secret: str, *, audience: str = DICOM_AUDIENCE) -> dict[str, Any]:
-    """Return the claims of a valid token.
+def verify(token: str, secret: str) -> dict[str, Any]:
+    """Return the claims of a valid token for the DICOM service.
 
     Raises:
         jwt.InvalidTokenError: the signature, the audience, the issuer or the time is wrong.
     """
     claims: dict[str, Any] = jwt.decode(
-        token, secret, algorithms=["HS256"], audience=audience, issuer=ISSUER, options={"require": ["exp"]}
+        token, secret, algorithms=["HS256"], audience=DICOM_AUDIENCE, issuer=ISSUER, options={"require": ["exp"]}
     )
     return claims
 

@@ -523,10 +523,9 @@ def _problems(error: ValidationError) -> list[str]:
     return problems
 
 
-def sources_path(environment: Mapping[str, str] | None = None) -> str | None:
+def sources_path() -> str | None:
     """Return SOURCES_PATH alone, so that the file is read, and its mistakes are told, whatever else is wrong."""
-    environment = os.environ if environment is None else environment
-    return environment.get("SOURCES_PATH", "").strip() or None
+    return os.environ.get("SOURCES_PATH", "").strip() or None
 
 
 @dataclass(frozen=True)
