@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 
-from local.lockfile import holder, is_released
+from local.pid_file import holder, is_released
 from local.up import PID_FILE, data_folder
 
 _LONGEST_SECONDS = 60.0

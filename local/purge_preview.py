@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import os
 import subprocess
 import sys
@@ -22,10 +21,10 @@ from typing import Any
 from azure.storage.blob import BlobServiceClient, ContainerClient
 
 from local.azurite import Azurite
-from local.lockfile import AlreadyRunning, hold, holder
+from local.pid_file import AlreadyRunning, hold
 from local.process import PartFailed
-from local.stack import ROOT, no_proxy
-from local.up import ACCESS_FILE, PID_FILE, data_folder
+from local.stack import BY_LOGIN, ROOT, no_proxy
+from local.up import data_folder, read_access
 from shared.settings import RETENTION_POLICY, RETENTION_RECORDS, STORAGE_CONNECTION
 
 _POLICY = "policy.toml"
@@ -57,20 +56,14 @@ def _service(url: str | None) -> dict[str, str]:
         Refused: there is none.
     """
     if url:
-        # Whoever has just run `az login` should not wait for the other credentials to fail.
-        return {
-            "AZURE_TOKEN_CREDENTIALS": "AzureCliCredential",
-            **_without_storage(os.environ),
-            "DICOM_SERVICE_URL": url,
-        }
+        return {**BY_LOGIN, **_without_storage(os.environ), "DICOM_SERVICE_URL": url}
     folder = data_folder()
-    access = folder / ACCESS_FILE
-    if holder(folder / PID_FILE) is None or not access.exists():
+    access = read_access(folder)
+    if access is None:
         raise Refused(
             f"Nothing runs in {folder}: start it with `make up`, or name a DICOM service with URL=https://…/v2"
         )
-    settings = json.loads(access.read_text())["settings"]
-    return {**_without_storage({**os.environ, **settings}), **no_proxy(), "FEED_LAG_SECONDS": "0"}
+    return {**_without_storage({**os.environ, **access["settings"]}), **no_proxy(), "FEED_LAG_SECONDS": "0"}
 
 
 def _without_storage(environment: Mapping[str, str]) -> dict[str, str]:

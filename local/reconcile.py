@@ -11,14 +11,11 @@ import os
 import sys
 from collections.abc import Mapping
 
-from local.lockfile import holder
-from local.stack import ROOT, no_proxy
-from local.up import ACCESS_FILE, PID_FILE, data_folder
+from local.stack import BY_LOGIN, ROOT, no_proxy
+from local.up import data_folder, read_access
 
 _SETTINGS = ROOT / "local.settings.json"
 _STORAGE = ("DICOM_STORAGE", "DICOM_STORAGE__blobServiceUri")
-# Whoever has just run `az login` should not wait for the other credentials to fail.
-_BY_LOGIN = {"AZURE_TOKEN_CREDENTIALS": "AzureCliCredential"}
 
 
 def main() -> int:
@@ -33,15 +30,12 @@ def main() -> int:
 
 
 def _of_environment(environment: Mapping[str, str]) -> dict[str, str] | None:
-    return {**_BY_LOGIN, **environment} if any(map(environment.get, _STORAGE)) else None
+    return {**BY_LOGIN, **environment} if any(map(environment.get, _STORAGE)) else None
 
 
 def _of_running_stack() -> dict[str, str] | None:
-    folder = data_folder()
-    access = folder / ACCESS_FILE
-    if holder(folder / PID_FILE) is None or not access.exists():
-        return None
-    return {**os.environ, **json.loads(access.read_text())["settings"], **no_proxy()}
+    access = read_access(data_folder())
+    return {**os.environ, **access["settings"], **no_proxy()} if access else None
 
 
 def _of_file() -> dict[str, str] | None:

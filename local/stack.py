@@ -1,6 +1,6 @@
 """The whole local stack: Azurite, the token endpoint, the DICOM service and the app, a process each.
 
-    with Stack(folder, app=..., settings={"PURGE_MODE": "delete"}) as stack:
+    with Stack(folder, settings={"PURGE_MODE": "delete"}) as stack:
         httpx.get(f"{stack.app_url}/studies")
 
 `make up`, the demo and the end-to-end tests run the same one.
@@ -29,6 +29,8 @@ from local.process import Part, PartFailed, kill, stop
 from shared.settings import OWN_CONTAINERS, Settings, setting_name
 
 ROOT = Path(__file__).resolve().parent.parent
+# For commands that ask Azure: whoever has just run `az login` should not wait for the other credentials to fail.
+BY_LOGIN = {"AZURE_TOKEN_CREDENTIALS": "AzureCliCredential"}
 _LONGEST_ANSWER_SECONDS = 120.0  # of the host, where everything is busy
 READY_SECONDS = 60.0  # the longest wait for a part; a machine's very first start reads everything from disk
 
@@ -71,7 +73,6 @@ class Stack:
     Args:
         folder: where data and logs go.
         ports: which ports to listen on.
-        app: the folder of the function app.
         auth: ask for function keys, as Azure does.
         cors: the origins whose pages may call the app; without any, there is no CORS.
         worker: what runs the functions (`local.functions_host.workers`); None leaves it to the functions host.
@@ -90,7 +91,6 @@ class Stack:
         folder: Path,
         *,
         ports: Ports | None = None,
-        app: Path = ROOT,
         auth: bool = False,
         cors: Sequence[str] = (),
         worker: str | None = None,
@@ -109,7 +109,6 @@ class Stack:
         self.master_key = secrets.token_urlsafe(32)
         self.identity_header = secrets.token_urlsafe(32)
         self._token_secret = secrets.token_urlsafe(48)
-        self._app = app
         self._auth = auth
         self._host_options: dict[str, float | str | None] = {
             "--cors": ",".join(cors) or None,
@@ -311,7 +310,7 @@ class Stack:
         return self._module("dicom-service", "local.dicom_service", *options, LOCAL_TOKEN_SECRET=self._token_secret)
 
     def _functions_host(self) -> Part:
-        options = ["--port", str(self.ports.app), "--app", str(self._app)]
+        options = ["--port", str(self.ports.app), "--app", str(ROOT)]
         if self._auth:
             options.append("--auth")
         for option, value in self._host_options.items():

@@ -6,13 +6,12 @@ import argparse
 import json
 import sys
 import urllib.request
-from pathlib import Path
+from collections.abc import Mapping
 from urllib.parse import urlencode
 
 from local.identity import API_VERSION
-from local.lockfile import holder
 from local.tokens import DICOM_AUDIENCE, ROLES
-from local.up import ACCESS_FILE, PID_FILE, data_folder
+from local.up import data_folder, read_access
 
 
 def main() -> int:
@@ -21,19 +20,18 @@ def main() -> int:
     parser.add_argument("--role", choices=ROLES, default="owner", help="what its bearer may do")
     role = parser.parse_args().role
     folder = data_folder()
-    access = folder / ACCESS_FILE
-    if holder(folder / PID_FILE) is None or not access.exists():
+    access = read_access(folder)
+    if access is None:
         print(f"Nothing runs in {folder}: start it with `make up`.", file=sys.stderr)
         return 1
     print(_ask(access, role))
     return 0
 
 
-def _ask(access: Path, role: str) -> str:
-    known = json.loads(access.read_text())
+def _ask(access: Mapping[str, str], role: str) -> str:
     query = urlencode({"api-version": API_VERSION, "resource": DICOM_AUDIENCE, "role": role})
     request = urllib.request.Request(  # noqa: S310 - our own http endpoint on loopback
-        f"{known['endpoint']}?{query}", headers={"X-IDENTITY-HEADER": known["header"]}
+        f"{access['endpoint']}?{query}", headers={"X-IDENTITY-HEADER": access["header"]}
     )
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback goes through no proxy
     with opener.open(request, timeout=10) as answer:

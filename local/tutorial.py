@@ -19,7 +19,7 @@ from types import FrameType
 
 from local import samples
 from local.process import PartFailed
-from local.stack import ROOT, Stack, no_proxy
+from local.stack import BY_LOGIN, ROOT, Stack, no_proxy
 
 _WELCOME = """The DICOM service: {DICOM_SERVICE_URL}
 The three files:   {TUTORIAL_FOLDER}
@@ -46,8 +46,7 @@ def main() -> int:
 def _service(folder: Path, url: str | None) -> Iterator[dict[str, str]]:
     """Yield the settings for the DICOM service at `url`, or for one that runs meanwhile."""
     if url:
-        # Whoever has just run `az login` should not wait for the other credentials to fail.
-        yield {"AZURE_TOKEN_CREDENTIALS": "AzureCliCredential", **os.environ, "DICOM_SERVICE_URL": url}
+        yield {**BY_LOGIN, **os.environ, "DICOM_SERVICE_URL": url}
         return
     stack = Stack(folder)
     try:

@@ -17,9 +17,10 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
-from local.lockfile import AlreadyRunning, hold
 from local.parent import Parent
+from local.pid_file import AlreadyRunning, hold, holder
 from local.ports import is_free
 from local.process import PartFailed
 from local.stack import Ports, Stack
@@ -63,6 +64,15 @@ class _Stopping:
 def data_folder() -> Path:
     """Return the folder of the stack's data, as an absolute path."""
     return Path(os.environ.get("LOCAL_DATA_DIR") or ".local").absolute()
+
+
+def read_access(folder: Path) -> dict[str, Any] | None:
+    """Return what the stack that runs in `folder` has written down for other commands; None if none runs there."""
+    path = folder / ACCESS_FILE
+    if holder(folder / PID_FILE) is None or not path.exists():
+        return None
+    access: dict[str, Any] = json.loads(path.read_text())
+    return access
 
 
 def main() -> int:
@@ -118,7 +128,7 @@ def _announce(stack: Stack, *, auth: bool) -> None:
 
 
 def _write_access(stack: Stack, path: Path) -> None:
-    """Write what `make token` and `make reconcile` need, for the eyes of this user only."""
+    """Write what `read_access` reads, for the eyes of this user only."""
     path.unlink(missing_ok=True)
     access = {"endpoint": stack.identity_url, "header": stack.identity_header, "settings": stack.app_settings()}
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:

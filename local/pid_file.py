@@ -1,7 +1,7 @@
-"""`up.pid`: the process id of a running `make up`, in a file that stays locked for as long as it runs.
+"""A process's id, in a file that stays locked for as long as the process runs: `up.pid` is that of `make up`.
 
-Whether the stack runs is told by the lock alone, which the kernel drops with the process: an id that a crash
-left behind means nothing, and may long be another program's.
+Whether it runs is told by the lock alone, which the kernel drops with the process: an id that a crash left behind
+means nothing, and may long be another program's.
 """
 
 from __future__ import annotations
