@@ -12,7 +12,7 @@ from shared.kept import Kept
 from shared.settings import ACCESS_AUDIT, RETENTION_RECORDS, RETENTION_STATE, Audit, Settings
 
 _KEPT_SECONDS = 10.0
-_PATIENCE_SECONDS = 10.0  # the probe does not wait for all retries
+_PATIENCE_SECONDS = 10.0  # whoever asks does not wait for all retries
 
 
 class Readiness:

@@ -26,14 +26,14 @@ def circuit(clock: Clock) -> Circuit:
 
 
 def pauses(circuit: Circuit, clock: Clock, **failure: float) -> list[float]:
-    """Let each probe fail, and return how long it took until the next one was let through, in seconds."""
+    """Let each one that is tried fail, and return how long it took until the next one was let through, in seconds."""
     found = []
     for _ in range(6):
         began = clock.now
         while not circuit.admits():
             clock.now += 1
         found.append(clock.now - began)
-        circuit.failed("probe", is_outage=True, retry_after_seconds=failure.get("retry_after_seconds"))
+        circuit.failed("tried", is_outage=True, retry_after_seconds=failure.get("retry_after_seconds"))
     return found
 
 
@@ -69,7 +69,7 @@ def test_what_can_only_be_the_service_opens_it_at_once(circuit: Circuit) -> None
     assert circuit.admits()
 
 
-def test_one_probe_at_a_time(circuit: Circuit, clock: Clock) -> None:
+def test_one_is_tried_at_a_time(circuit: Circuit, clock: Clock) -> None:
     """After the pause one file is tried, and until it has its answer no other; one without any lets the next try."""
     circuit.failed("a", is_outage=True)
     clock.now += 5
