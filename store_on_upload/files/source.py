@@ -73,13 +73,14 @@ class Version:
     @classmethod
     def of(cls, blob: BlobClient, properties: BlobProperties, size: int) -> Version:
         """Return the version that the properties are of."""
+        etag = str(properties.etag).strip('"')
         return cls(
             blob,
             blob.blob_name,
-            str(properties.etag).strip('"'),
+            etag,
             size,
             properties.last_modified,
-            f'"{str(properties.etag).strip(chr(34))}"',
+            f'"{etag}"',
             properties.metadata or {},
             properties.copy.status == "pending",
         )

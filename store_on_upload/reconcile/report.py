@@ -90,13 +90,14 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as `--json` prints it."""
-        counts = {"pending": self.pending, "in_quarantine": self.in_quarantine, "overwritten": self.overwritten}
         return {
             "versions": self.versions,
             "verdicts": dict(sorted(self.verdicts.items())),
-            **counts,
+            "pending": self.pending,
+            "in_quarantine": self.in_quarantine,
+            "overwritten": self.overwritten,
             "purged": self.purged,
             "unnamed": self.unnamed,
             "differences": {kind: self.differences[kind] for kind in Difference if self.differences[kind]},
-            **({"names": {str(kind): names for kind, names in self.names.items()}} if self.with_names else {}),
+            **({"names": self.names} if self.with_names else {}),
         }
