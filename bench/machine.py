@@ -62,6 +62,16 @@ def busy_share(seconds: float = 0.5) -> float:
     return 1 - sum(ticks[column] for column in _IDLE_COLUMNS) / max(1, sum(ticks))
 
 
+def processor_seconds(pid: int) -> float:
+    """Return the seconds of the processor that a process has taken so far, for itself and in the kernel; in hundredths.
+
+    Raises:
+        OSError: it has ended.
+    """
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+
+
 def _ticks() -> list[int]:
     return [int(word) for word in Path("/proc/stat").read_text().partition("\n")[0].split()[1:9]]
 

@@ -16,6 +16,7 @@ from typing import TypeAlias
 import httpx
 
 from bench.aims import at_most
+from bench.machine import processor_seconds
 from bench.programs import ROOT, check_runs, wait_until
 from bench.results import Row, row_of
 from bench.turns import Bench
@@ -121,14 +122,9 @@ def _first_answer(storage: str, app: Path, also: Mapping[str, str] = MappingProx
             with httpx.Client(trust_env=False) as http:
                 url, name = f"http://{HOST}:{port}/api/health/live", "the functions host"
                 wait_until(lambda: _answers(http, url), name, lambda: check_runs(host, name))
-            return time.perf_counter() - began, _processor_seconds(host.pid)
+            return time.perf_counter() - began, processor_seconds(host.pid)
         finally:
             host.kill()
-
-
-def _processor_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")  # user and system
 
 
 def _answers(http: httpx.Client, url: str) -> bool:

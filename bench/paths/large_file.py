@@ -14,6 +14,7 @@ from bench.turns import Bench
 
 SMALL_ONES = 64
 SMALL_BYTES = 8 * 1024
+LARGE = "large.dcm"
 OURS = "ours"
 
 
@@ -21,7 +22,7 @@ def measure(bench: Bench) -> Iterator[Row]:
     """Yield the row: MiB of memory, at the peak of each round and before the first, with small ones seen."""
     size_mib, rounds = bench.either(2048, 128), numbers()
     with drop_box(bench.folder) as box:
-        box.drops.measure(what="drop_large", name="large.dcm", pixels_bytes=size_mib * MIB)
+        box.drops.measure(what="drop_large", name=LARGE, pixels_bytes=size_mib * MIB)
         box.drops.measure(what="ingest", names=_small_ones(box, "warm-up"))
         idle = status_bytes("VmRSS", box.stack.part("app").pid) / MIB
         sides: dict[str, Callable[[], float]] = {OURS: partial(_peak, box, rounds)}
@@ -31,12 +32,12 @@ def measure(bench: Bench) -> Iterator[Row]:
 
 
 def _peak(box: DropBox, rounds: Iterator[int]) -> float:
-    """Have a copy of the file ingested, which is as new to the app as it was; return the app's peak in MiB."""
-    prefix, app = f"round-{next(rounds)}", box.stack.part("app").pid
-    box.drops.measure(what="copy", name="large.dcm", to=f"{prefix}/large.dcm")
-    small_ones = _small_ones(box, prefix)
+    """Have the file ingested anew; return the app's peak in MiB."""
+    app = box.stack.part("app").pid
+    box.drops.measure(what="renew", name=LARGE)
+    small_ones = _small_ones(box, f"round-{next(rounds)}")
     reset_peak_bytes(app)
-    box.drops.measure(what="ingest", names=[f"{prefix}/large.dcm", *small_ones])
+    box.drops.measure(what="ingest", names=[LARGE, *small_ones])
     return status_bytes("VmHWM", app) / MIB
 
 

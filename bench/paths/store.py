@@ -17,10 +17,10 @@ from bench.servers.sink_and_source import sink_and_source
 from bench.turns import Bench
 
 KIB = 1024
-DELAYS_MS = (0, 20)
 SIZES_KIB = (8, 32, 512, 32 * 1024)
 QUICK_SIZES_KIB = (512,)
-AT_ONCE = (1, 2, 4, 8, 16, 32)
+# By the server's delay in milliseconds. 64 are as many as the client has connections.
+AT_ONCE = {0: (1, 2, 4, 8, 16, 32), 20: (1, 2, 4, 8, 16, 32, 64)}
 QUICK_AT_ONCE = (8, 32)  # as `store_instances` has it, and the most
 BATCH = 10  # instances a request of dicomweb-client's, which holds them all in memory
 BARE = "bare aiohttp"
@@ -30,9 +30,9 @@ BATCHES = f"dicomweb-client, {BATCH} a request"
 
 def measure(bench: Bench) -> Iterator[Row]:
     """Yield the rows: instances a second, by size, delay and how many at once."""
-    for delay_ms in DELAYS_MS:
+    for delay_ms, at_once in AT_ONCE.items():
         for size_kib in bench.either(SIZES_KIB, QUICK_SIZES_KIB):
-            yield from _rows(bench, size_kib, delay_ms, bench.either(AT_ONCE, QUICK_AT_ONCE))
+            yield from _rows(bench, size_kib, delay_ms, bench.either(at_once, QUICK_AT_ONCE))
 
 
 def _rows(bench: Bench, size_kib: int, delay_ms: int, at_once: Sequence[int]) -> Iterator[Row]:
@@ -59,13 +59,13 @@ def _sides(
     ours = running.enter_context(Side("bench.load.store_client", *options))
     bare = running.enter_context(Side("bench.rivals.bare_aiohttp", *options, python=bench.rivals.python))
     other = running.enter_context(Side("bench.rivals.dicomweb_client_store", *options, python=bench.rivals.python))
-    seconds = bench.either(0.8 if size_bytes > MIB else 0.4, 0.3)
+    seconds = bench.either(0.6 if size_bytes > MIB else 0.4, 0.3)
     sides: dict[str, Callable[[], float]] = {}
     for number in at_once:
         sides[f"ours, {number}"] = partial(ours.measure, at_once=number, seconds=seconds)
         sides[f"{BARE}, {number}"] = partial(bare.measure, at_once=number, seconds=seconds)
     sides[ONE_BY_ONE] = partial(other.measure, batch=1, seconds=seconds)
     sides[BATCHES] = partial(other.measure, batch=BATCH, seconds=seconds)
-    for side in sides.values():
-        side()
+    for name in (f"ours, {max(at_once)}", f"{BARE}, {max(at_once)}", ONE_BY_ONE):
+        sides[name]()
     return sides
