@@ -1,6 +1,7 @@
 """What a store of 512 KiB takes of the processor, by our client and by HTTP clients alone.
 
-`python -m bench.http_clients`: the figures behind the choice of the transport: in turns, eight at once, beside aiohttp alone, on which ours is built.
+`python -m bench.http_clients` gives the figures behind the choice of the transport: in turns, eight stores at once,
+beside aiohttp alone, on which ours is built.
 """
 
 from __future__ import annotations
