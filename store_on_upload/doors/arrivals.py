@@ -20,7 +20,7 @@ from shared.arrivals import OURS, TRACE, VERSION, Arrival, Door, Renamed
 from shared.dicomweb import InvalidParameter
 from shared.dicomweb.partitions import partition_path
 from shared.settings import VAULT
-from store_on_upload.files.naming import LONGEST_NAME, name_length
+from store_on_upload.files.naming import bare_etag, is_name
 
 _STORAGE_EVENTS = "Microsoft.Storage."
 _EVENT_GRID_EVENTS = "Microsoft.EventGrid."  # about the subscription itself, such as its validation
@@ -31,7 +31,6 @@ _UNFINISHED = ("CreateFile", "SftpCreate")  # the file is empty still; another e
 # The leading slash is missing in some of the documented samples.
 _SUBJECT = re.compile(r"/?blobServices/default/containers/([^/]+)/blobs/(.*)", re.DOTALL)
 _BOM = b"\xef\xbb\xbf"
-_ETAG = re.compile(r"[!#-~]{1,128}")  # RFC 9110 §8.8.3, without quotation marks; its length is ours
 
 
 class UnreadableMessage(Exception):
@@ -169,16 +168,6 @@ def _unquoted(text: str) -> str:
         return ""
 
 
-def is_name(value: object) -> bool:
-    """Say whether a blob can have this name: one with the segments `.` or `..` would lead to another container."""
-    if not isinstance(value, str) or not {".", ".."}.isdisjoint(re.split(r"[/\\]", value)):
-        return False
-    try:
-        return 1 <= name_length(value) <= LONGEST_NAME
-    except UnicodeEncodeError:  # half of a surrogate pair
-        return False
-
-
 def _is_container(value: object) -> bool:
     try:
         return isinstance(value, str) and bool(setting_rules.container(value))
@@ -194,9 +183,3 @@ def _may_have_partition(item: Arrival) -> bool:
         return item.partition is None or (item.door is Door.RESTORE and bool(partition_path(item.partition)))
     except (InvalidParameter, TypeError):
         return False
-
-
-def bare_etag(value: object) -> str | None:
-    """Return a version without the quotation marks that some events have; None for what can be no version."""
-    bare = value.strip('"') if isinstance(value, str) else ""
-    return bare if _ETAG.fullmatch(bare) else None

@@ -1,10 +1,12 @@
-"""Names of blobs: how long they are, and what a copy is called (pure)."""
+"""Names of blobs and of their versions: what may be one, and what a copy is called (pure)."""
 
 from __future__ import annotations
 
 import hashlib
+import re
 
 LONGEST_NAME = 1024  # as `name_length` counts
+_ETAG = re.compile(r"[!#-~]{1,128}")  # RFC 9110 §8.8.3, without quotation marks; its length is ours
 
 
 def name_length(name: str) -> int:
@@ -14,6 +16,22 @@ def name_length(name: str) -> int:
         UnicodeEncodeError: it holds half of a surrogate pair, so no blob has this name.
     """
     return len(name.encode("utf-16-le")) // 2
+
+
+def is_name(value: object) -> bool:
+    """Say whether a blob can have this name: one with the segments `.` or `..` would lead to another container."""
+    if not isinstance(value, str) or not {".", ".."}.isdisjoint(re.split(r"[/\\]", value)):
+        return False
+    try:
+        return 1 <= name_length(value) <= LONGEST_NAME
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return False
+
+
+def bare_etag(value: object) -> str | None:
+    """Return a version without the quotation marks that some events have; None for what can be no version."""
+    bare = value.strip('"') if isinstance(value, str) else ""
+    return bare if _ETAG.fullmatch(bare) else None
 
 
 def with_suffix(name: str, suffix: str) -> str:

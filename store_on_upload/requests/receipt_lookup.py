@@ -11,7 +11,7 @@ from shared import clock
 from shared.answering import read_query
 from shared.clients import Clients, get_clients
 from shared.dicomweb import InvalidParameter
-from store_on_upload.doors.arrivals import bare_etag, is_name
+from store_on_upload.files.naming import bare_etag, is_name
 from store_on_upload.receipts.container import Unreadable, read_receipt
 from store_on_upload.receipts.receipt import Document, Receipt, parse_timestamp
 

@@ -10,7 +10,7 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, Response
 
 from shared.approval import is_approved, read_body
-from store_on_upload.doors.arrivals import is_name
+from store_on_upload.files.naming import is_name
 from store_on_upload.ingest import get_ingest
 
 from .answering import refused
