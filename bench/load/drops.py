@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import base64
-import json
 import struct
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
@@ -18,6 +17,7 @@ from xml.sax.saxutils import escape
 import aiohttp
 
 from bench.programs import take_turns
+from local.soak.dropping import event_of
 from local.soak.plan import small_instance
 from shared.queues import ARRIVALS
 from shared.settings import DEFAULT_INBOX
@@ -36,15 +36,6 @@ _DECIDED = b'"verdict": "stored"'
 def head_of(number: int, pixels_bytes: int) -> bytes:
     """Return an instance without its pixels, of which it has so many bytes."""
     return small_instance(number)[0][:-_LENGTH_AND_PIXELS] + struct.pack("<L", pixels_bytes)
-
-
-def event_of(name: str) -> dict[str, object]:
-    """Return what Event Grid says of a new blob, as far as it is read."""
-    return {
-        "eventType": "Microsoft.Storage.BlobCreated",
-        "subject": f"/blobServices/default/containers/{DEFAULT_INBOX}/blobs/{name}",
-        "data": {"api": "PutBlob"},
-    }
 
 
 @dataclass
@@ -123,7 +114,7 @@ class Drops:
         await self._none_waiting()
         started = time.perf_counter()
         async with self._all_stored(len(names)):
-            await _all(partial(self._send, json.dumps(event_of(name))) for name in names)
+            await _all(partial(self._send, event_of(name)) for name in names)
             await self._none_waiting()
             return time.perf_counter() - started
 

@@ -19,6 +19,7 @@ from azure.core.rest import HttpRequest
 from azure.storage.blob import BlobServiceClient
 
 from bench.programs import ROOT, check_runs, wait_until
+from bench.retention.policy import ALL_IS_DUE
 from local.azurite import Azurite
 from local.ports import HOST, free_ports
 from local.soak.plan import small_instance
@@ -35,19 +36,6 @@ from shared.settings import OWN_CONTAINERS, RETENTION_POLICY, load
 RECHECK = ("metadata", "search")
 VAULT = ("retrieve",)
 INSTANCES_OF_A_STUDY = 10
-_POLICY = """
-[policy]
-time_zone = "UTC"
-
-[[rule]]
-name = "all"
-keep_years = 1
-from = ["study_date"]
-
-[brakes]
-max_share = 1.0
-min_age_days = 0
-"""
 
 
 @dataclass(frozen=True)
@@ -179,7 +167,7 @@ def _prepare(storage: str) -> None:
     with BlobServiceClient.from_connection_string(storage) as blobs:
         for name in OWN_CONTAINERS:
             blobs.create_container(name)
-        blobs.get_blob_client(RETENTION_POLICY, "policy.toml").upload_blob(_POLICY.encode())
+        blobs.get_blob_client(RETENTION_POLICY, "policy.toml").upload_blob(ALL_IS_DUE.encode())
 
 
 def _clear(service: str) -> None:

@@ -23,25 +23,13 @@ import httpx
 from azure.storage.blob import BlobServiceClient
 from azure.storage.blob.aio import ContainerClient
 
+from bench.retention.policy import ALL_IS_DUE
 from local.soak.disturbing import Disturber
 from local.soak.plan import INSTANCES_PER_STUDY, small_instance, uids_of
 from local.stack import Stack
 from local.tokens import Bearer
 from shared.settings import DEFAULT_INBOX, RETENTION_POLICY
 
-POLICY = """
-[policy]
-time_zone = "UTC"
-
-[[rule]]
-name = "all"
-keep_years = 1
-from = ["study_date"]
-
-[brakes]
-min_age_days = 0
-max_share = 1.0
-"""
 SETTINGS = {
     "AFTER_STORE": "delete",
     "PURGE_MODE": "report",
@@ -199,4 +187,4 @@ class Load:
 def write_policy(stack: Stack) -> None:
     """Put a policy by which all that is dropped is due."""
     with BlobServiceClient.from_connection_string(stack.connection_string) as storage:
-        storage.get_blob_client(RETENTION_POLICY, "policy.toml").upload_blob(POLICY.encode(), overwrite=True)
+        storage.get_blob_client(RETENTION_POLICY, "policy.toml").upload_blob(ALL_IS_DUE.encode(), overwrite=True)

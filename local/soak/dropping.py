@@ -15,9 +15,9 @@ from azure.storage.queue import QueueClient
 
 from local.soak.plan import Drop
 from local.stack import Stack
+from shared.queues import ARRIVALS
 from shared.settings import DEFAULT_INBOX
 
-QUEUE = "dicom-arrivals"
 # How often an event comes → share. One that is lost is the sweep's to notice.
 _EVENTS = {1: 92, 0: 4, 2: 2, 5: 2}
 
@@ -49,12 +49,12 @@ def drop_all(stack: Stack, drops: Iterable[Drop], random: Random, dropped: list[
     connection = stack.connection_string
     with (
         ContainerClient.from_connection_string(connection, DEFAULT_INBOX) as inbox,
-        QueueClient.from_connection_string(connection, QUEUE) as queue,
+        QueueClient.from_connection_string(connection, ARRIVALS) as queue,
     ):
         for drop in drops:
             dropped.append(put(inbox.get_blob_client(drop.name), drop))
             for _ in range(random.choices(list(_EVENTS), list(_EVENTS.values()))[0]):
-                queue.send_message(_event(drop.name), time_to_live=-1)
+                queue.send_message(event_of(drop.name), time_to_live=-1)
 
 
 def put(blob: BlobClient, drop: Drop) -> Dropped:
@@ -73,7 +73,7 @@ def _bare(etag: str) -> str:
     return etag.strip('"')
 
 
-def _event(name: str) -> str:
+def event_of(name: str) -> str:
     """Return what Event Grid says of a new blob, as far as the app reads it."""
     return json.dumps(
         {

@@ -14,9 +14,10 @@ from azure.storage.queue import QueueClient
 
 from local.soak.account import Account, pending, settle
 from local.soak.disturbing import Disturber
-from local.soak.dropping import QUEUE, Dropped, drop_all
+from local.soak.dropping import Dropped, drop_all
 from local.soak.plan import SOURCES, plan
 from local.stack import Stack, without_trigger
+from shared.queues import ARRIVALS
 
 # So that no file is too young for the sweep; later, so that no file is waited for.
 _FILES_ARE_OLD_SECONDS = 3600.0
@@ -72,7 +73,7 @@ class _Soak:
 
     def run(self, count: int, kills: int, faults: int, calm_seconds: float) -> Account:
         drops = plan(count, self._random)
-        with QueueClient.from_connection_string(self._stack.connection_string, QUEUE) as queue:
+        with QueueClient.from_connection_string(self._stack.connection_string, ARRIVALS) as queue:
             _create(queue)
         events = Random(self._random.random())  # noqa: S311 - no secret
         producer = threading.Thread(target=drop_all, args=(self._stack, drops, events, self._dropped), daemon=True)
