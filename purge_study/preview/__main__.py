@@ -20,9 +20,10 @@ from shared.dicomweb import DICOMwebClient, DICOMwebError
 from shared.dicomweb.transport import default_transport
 from shared.entra_auth import EntraAuth
 from shared.events import describe, silence_libraries
+from shared.progress import Say, on_terminal
 from shared.settings import RETENTION_RECORDS, ConfigurationError, load
 
-from .previewing import Say, preview
+from .previewing import preview
 from .reading_only import ReadingOnly
 from .summary import lines_of
 
@@ -32,9 +33,8 @@ _KEPT = "What was read is kept: try again to go on."
 def main() -> int:
     """Print the summary and return the exit code."""
     silence_libraries()
-    say = _say if sys.stderr.isatty() else _say_nothing
     try:
-        found = asyncio.run(_preview(Path(sys.argv[1]), say))
+        found = asyncio.run(_preview(Path(sys.argv[1]), on_terminal()))
     except RulebookFault as fault:
         return _complain(1, "The policy cannot be used:", *fault.problems)
     except (AzureError, ConfigurationError, DICOMwebError) as error:
@@ -84,16 +84,6 @@ def _complain(code: int, *lines: str) -> int:
 
 def _print(*lines: str) -> None:
     sys.stdout.writelines(f"{line}\n" for line in lines)
-
-
-def _say(line: str) -> None:
-    """Write over the line before."""
-    sys.stderr.write(f"\r\x1b[K{line}")
-    sys.stderr.flush()
-
-
-def _say_nothing(line: str) -> None:
-    return
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 
@@ -18,9 +18,9 @@ from purge_study.rulebook.rulebook import Rulebook
 from purge_study.run import Run, partitions_of
 from shared import clock
 from shared.clients import Clients
+from shared.progress import Say
 
 _SAY_EVERY_SECONDS = 0.5
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)

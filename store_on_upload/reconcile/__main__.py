@@ -9,13 +9,13 @@ import argparse
 import asyncio
 import json
 import sys
-from collections.abc import Callable
 
 from azure.core.exceptions import AzureError
 
 from shared.clients import get_clients
 from shared.dicomweb import DICOMwebError
 from shared.events import Failed, describe, silence_libraries
+from shared.progress import Say, on_terminal
 from shared.settings import LONGEST_RUN_SECONDS, ConfigurationError
 
 from .everything import reconcile
@@ -38,9 +38,8 @@ def main() -> int:
     )
     options = parser.parse_args()
     silence_libraries()
-    say = _say if sys.stderr.isatty() else _say_nothing
     try:
-        report = asyncio.run(_reconcile(options.names, options.grace, say))
+        report = asyncio.run(_reconcile(options.names, options.grace, on_terminal()))
     except (AzureError, ConfigurationError, DICOMwebError, Failed) as error:
         sys.stderr.write(f"It cannot be told: {describe(error)}\n")
         return 2
@@ -48,7 +47,7 @@ def main() -> int:
     return 1 if report.differences else 0
 
 
-async def _reconcile(names: bool, grace_seconds: float, say: Callable[[str], None]) -> Report:
+async def _reconcile(names: bool, grace_seconds: float, say: Say) -> Report:
     clients = get_clients()
     try:
         return await reconcile(clients, names=names, grace_seconds=grace_seconds, say=say)
@@ -83,16 +82,6 @@ def _row(name: str, count: int) -> str:
 
 def _print(text: str) -> None:
     sys.stdout.write(f"{text}\n")
-
-
-def _say(line: str) -> None:
-    """Write over the line before."""
-    sys.stderr.write(f"\r\x1b[K{line}")
-    sys.stderr.flush()
-
-
-def _say_nothing(line: str) -> None:
-    return
 
 
 if __name__ == "__main__":

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
 
 from shared import clock
 from shared.clients import Clients
+from shared.progress import Say, say_nothing
 from shared.queues import ARRIVALS_POISON, BLOB_POISON, PARKED, Queues
 from shared.settings import LONGEST_RUN_SECONDS
 from store_on_upload.storing.purged import PurgedStudies
@@ -24,7 +24,7 @@ async def reconcile(
     *,
     names: bool = False,
     grace_seconds: float = LONGEST_RUN_SECONDS,
-    say: Callable[[str], None] = lambda line: None,
+    say: Say = say_nothing,
 ) -> Report:
     """Hold all that is known of blobs against what is there.
 

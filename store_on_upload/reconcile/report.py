@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+
+from shared.progress import Say, say_nothing
 
 # Of each kind; names are a patient's in practice, and there may be a million.
 MOST_NAMES = 1000
@@ -75,7 +76,7 @@ class Report:
     unnamed: int = 0
     differences: Counter[Difference] = field(default_factory=Counter)
     names: dict[Difference, list[str]] = field(default_factory=dict)
-    say: Callable[[str], None] = lambda line: None
+    say: Say = say_nothing
 
     @property
     def versions(self) -> int:
