@@ -8,6 +8,8 @@ import tomllib
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from purge_study.policy import policy
 from purge_study.requests import answering as retention
 from purge_study.requests.telling import TONIGHT
@@ -28,6 +30,11 @@ from store_on_upload.requests.replay_request import ReplayRequest
 from store_on_upload.verdict import REASONS, Replaced, Verdict
 
 ROOT = Path(__file__).parents[2]
+PAGES = sorted(
+    path.relative_to(ROOT)
+    for pattern in ("*.md", "docs/**/*.md", "bench/*.md", "local/*.md", "local/*/*.md", "shared/*/*.md", "tests/*/*.md")
+    for path in ROOT.glob(pattern)
+)
 
 
 def rows(document: str, heading: str) -> dict[str, list[str]]:
@@ -227,13 +234,23 @@ def test_every_dependency_has_its_reason() -> None:
     assert documented == {re.split(r"[^a-z0-9-]", name, maxsplit=1)[0] for name in wanted}
 
 
-def test_links_between_documents_lead_somewhere() -> None:
-    """Each relative link of a Markdown file is a file."""
-    for document in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "local").rglob("README.md")]:
-        if "node_modules" in document.parts:
-            continue
-        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text()):
-            assert (document.parent / target).exists(), f"{document.name}: {target}"
+def slugs(path: Path) -> set[str]:
+    """Return the anchors of a document's headings, as GitHub makes them; of equal ones, the later are numbered."""
+    found: set[str] = set()
+    for heading in re.findall(r"^#+ (.+)", path.read_text(), re.MULTILINE):
+        slug = re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+        found.add(next(one for one in (slug, *(f"{slug}-{number}" for number in range(1, 9))) if one not in found))
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_links_between_documents_lead_somewhere(page: Path) -> None:
+    """Each relative link of a Markdown file is a file, and has the heading that the link names."""
+    document = ROOT / page
+    for target, anchor in re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", document.read_text()):
+        path = document.parent / target if target else document
+        assert path.exists(), target
+        assert not anchor or anchor in slugs(path), f"{target}#{anchor}"
 
 
 def test_the_map_has_every_module() -> None:
