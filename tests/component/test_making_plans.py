@@ -36,7 +36,6 @@ from tests.retention_plans import MADE_AT, jsonl
 TODAY = LAST_DAY + timedelta(days=1)
 TEN_YEARS = policy('[[rule]]\nname = "all"\nkeep_years = 10\n')
 AT_18 = policy('[[rule]]\nname = "all"\nkeep_years = 10\n[[rule]]\nname = "born"\nkeep_until_age = 18\n')
-UNTIL = kept_until(LAST_DAY)
 
 
 def rulebook(of: Any = TEN_YEARS, **fields: Any) -> Rulebook:

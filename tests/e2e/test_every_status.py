@@ -26,7 +26,6 @@ NO_UIDS = {"study": "x", "series": "x", "instance": "x"}
 SEARCHES = [route for route in ROUTES if route.transaction == "search"]
 RETRIEVALS = [route for route in ROUTES if route.transaction == "retrieve"]
 METADATA = [route for route in RETRIEVALS if route.resource.endswith("metadata")]
-PICTURES = [route for route in RETRIEVALS if "rendered" in route.resource or "thumbnail" in route.resource]
 OF_SERVICE = [route for route in ROUTES if route.transaction != "openapi"]  # the others ask nobody
 
 Told = dict[str, tuple[int | str, str | None]]

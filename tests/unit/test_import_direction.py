@@ -60,7 +60,9 @@ def test_our_own_folders_are_imported_downwards_only(place: str) -> None:
 
 def test_the_contract_knows_no_service() -> None:
     """It speaks plain HTTP: nothing of ours but what starts the stand-in, and what tests share."""
-    for file in (ROOT / "tests/contract").glob("*.py"):
+    found = list((ROOT / "tests/contract").glob("*.py"))
+    assert found
+    for file in found:
         ours = {module for module in imported(file) if module.split(".")[0] in ("local", "shared", *FUNCTION_FOLDERS)}
         assert not ours or file.name == "conftest.py", file
         assert not [module for module in imported(file) if module.startswith("tests.component")], file

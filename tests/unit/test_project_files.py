@@ -9,6 +9,8 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+from local.lock import FILES
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -42,8 +44,7 @@ def test_azure_installs_no_local_tool() -> None:
 
 def test_every_locked_package_has_hashes() -> None:
     """No package is installed that is not the one that was locked."""
-    locks = ("requirements.txt", "requirements-dev.txt", "local/node/requirements.txt", "bench/rivals/requirements.txt")
-    for lock in locks:
+    for lock in FILES:
         for entry in re.split(r"\n(?=\S)", (ROOT / lock).read_text().strip()):
             assert "--hash=sha256:" in entry, entry.partition("\n")[0]
 
