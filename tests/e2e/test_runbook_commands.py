@@ -6,19 +6,24 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 
 import pytest
 from azure.storage.blob import ContainerClient
 from pydicom import dcmread
+from pydicom.uid import generate_uid
 
 from local import samples
 from local.stack import ROOT, Stack
+from purge_study.planning.plan import plan_id
 from tests.conftest import APPROVAL_KEY
 from tests.e2e.drop_box import DropBox, make_instance, wait_for
 from tests.e2e.nights import Nights
+from tests.e2e.test_retention_requests import purge
 from tests.page_commands import TARGETS_ELSEWHERE, Ran, Shell, blocks
+from tests.retention_plans import jsonl, plan
 
 RUNBOOKS = {path.stem: path.read_text() for path in sorted((ROOT / "docs/runbooks").glob("*.md"))}
 FEEDING = (ROOT / "docs/feeding-the-inbox.md").read_text()
@@ -114,7 +119,7 @@ def outputs() -> dict[str, str]:
     return {name: parameters.get(name, f"the-{name.lower().replace('_', '-')}") for name in names}
 
 
-def run(installation: Installation, folder: Path, *commands: str) -> Ran:
+def run(installation: Installation, folder: Path, *commands: str, **others: str) -> Ran:
     filled_in = {
         "name": installation.refused,
         "plan": installation.plan,
@@ -125,6 +130,7 @@ def run(installation: Installation, folder: Path, *commands: str) -> Ran:
         "study": "1.2.3",  # of which nothing is there
         "series": "1.2.3.4",
         "instance": "1.2.3.4.5",
+        **others,
     }
     return Shell(installation.stack, folder, outputs()).run(*commands, filled_in=filled_in)
 
@@ -149,6 +155,19 @@ def test_the_commands_of_a_page(installation: Installation, tmp_path: Path, page
         at = found.end()
     if told:
         wait_for(lambda: box.events(told)[told_before:] or None, f"no {told}")
+
+
+def test_a_plan_is_approved_and_a_study_put_back(installation: Installation, tmp_path: Path) -> None:
+    """By the commands of docs/retention.md, to which the runbooks lead."""
+    box, made = DropBox(installation.stack), plan()
+    name = plan_id(made, datetime.now(UTC).replace(microsecond=0))
+    box.storage.get_blob_client("retention-records", f"plans/{name}.jsonl").upload_blob(jsonl(made))
+    study = purge(box, generate_uid()).key.uid
+    commands = blocks((ROOT / "docs/retention.md").read_text())
+    others = {"plan": name, "hash": made.hash, "count": str(made.count), "study": study}
+    ran = run(installation, tmp_path, BEFORE_ANYTHING_ELSE, *commands, **others)
+    assert (ran.code, ran.statuses) == (0, ("200", "202")), f"{ran.output}\n{ran.errors}"
+    assert '"sent":2' in ran.output.replace(" ", "")
 
 
 def test_what_is_seen_is_told_of_pages_that_are_there() -> None:
