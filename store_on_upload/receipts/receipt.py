@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from shared.probe import is_of_probe
 from shared.settings import AfterStore
 from shared.sources import Policy
 from store_on_upload.verdict import REASONS, Decision, Replaced, Verdict
@@ -20,6 +21,8 @@ from store_on_upload.verdict import REASONS, Decision, Replaced, Verdict
 SCHEMA = 1
 # Older ones are only counted. A nightly re-run of the same files comes to this in more than a year.
 MAX_EARLIER = 500
+# Of the app's own probe, which is a new version every few minutes and has its document read while it waits.
+MAX_EARLIER_PROBES = 20
 MAX_SUPERSEDED = 20
 
 
@@ -253,10 +256,21 @@ class Document:
         # A version that comes up again (a replay, a late run) has one entry: its latest.
         latest = {one.etag: one for one in earlier if one.etag != newest.etag}.values()
         kept = sorted(latest, key=lambda one: one.uploaded_at)
-        excess, listed = kept[:-MAX_EARLIER], kept[-MAX_EARLIER:]
-        counts = Counter(str(one.verdict) for one in excess)
+        listed = _latest(kept)
+        counts = _verdicts(kept) - _verdicts(listed)
         dropped = {name: self.dropped.get(name, 0) + counts[name] for name in {*self.dropped, *counts}}
         return replace(self, newest=newest, earlier=tuple(listed), dropped=dropped)
+
+
+def _latest(kept: list[Receipt]) -> list[Receipt]:
+    """Return those of some receipts, the oldest first, that are still listed."""
+    probes = [one.etag for one in kept if is_of_probe(one.study_instance_uid)]
+    too_many = set(probes[:-MAX_EARLIER_PROBES])
+    return [one for one in kept if one.etag not in too_many][-MAX_EARLIER:]
+
+
+def _verdicts(receipts: list[Receipt]) -> Counter[str]:
+    return Counter(str(one.verdict) for one in receipts)
 
 
 def closed(receipt: Receipt, now: datetime) -> Receipt:

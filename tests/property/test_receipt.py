@@ -12,8 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.probe import ROOT
 from store_on_upload.receipts import receipt as receipt_module
-from store_on_upload.receipts.receipt import MAX_SUPERSEDED, Document, Receipt, State, merge, timestamp
+from store_on_upload.receipts.receipt import (
+    MAX_EARLIER_PROBES,
+    MAX_SUPERSEDED,
+    Document,
+    Receipt,
+    State,
+    merge,
+    timestamp,
+)
 from store_on_upload.verdict import REASONS, Decision, Replaced, Verdict
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -133,6 +142,20 @@ def test_older_versions_are_counted(verdicts: list[Verdict]) -> None:
     assert listed == verdicts[-4:]
     counted = {name: number for name, number in document.dropped.items() if number}
     assert counted == {str(verdict): verdicts[:-4].count(verdict) for verdict in verdicts[:-4]}
+
+
+def test_of_probes_fewer_are_listed() -> None:
+    """They come for ever, every few minutes; what somebody has dropped under their name is listed as long as any."""
+    numbers = range(MAX_EARLIER_PROBES + 10)
+    somebodys = receipt_of(0).decided(Decision(Verdict.CONFLICT, "other_bytes"), NOW)
+    probes = [
+        replace(somebodys, etag=f"0xp{n}", uploaded_at=f"2026-03-02T00:00:{n:02}Z", study_instance_uid=f"{ROOT}.1")
+        for n in numbers
+    ]
+    stored = [replace(one, verdict=Verdict.STORED, reason=None) for one in probes]
+    document = document_of((somebodys, True, False), *((one, True, False) for one in stored))
+    assert document.versions == (somebodys, *stored[-MAX_EARLIER_PROBES - 1 :])
+    assert document.dropped == {"stored": 9}
 
 
 def test_superseded_verdicts_are_bounded() -> None:
