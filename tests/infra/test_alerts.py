@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -249,7 +249,38 @@ def test_an_outage_is_what_the_code_takes_for_one() -> None:
     # The stop and the storage are not the service; and what may also be a single file's is left to files-waiting.
     assert reasons == faults - {"stopped", "storage_failed", "service_failed"}
     longest = deferral._LONGEST_DELAY_IN_OUTAGE_SECONDS * 1.5 / 60
-    assert minutes(ALERTS["outage"]["over"]) >= 2 * longest
+    recent = re.findall(r"ago\((\d+)m\)", ALERTS["outage"]["query"])
+    assert recent == ["30", "30"]  # the half hour that it speaks of
+    assert longest < 30
+    assert minutes(ALERTS["outage"]["over"]) >= 30 + 4 * longest  # where one is over the edge, three are seen
+
+
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("put_off", "ended", "is_alarm"),
+    [
+        pytest.param(range(21), (), False, id="twenty minutes, of three quarters of the clock"),
+        pytest.param(range(32), (), True, id="half an hour"),
+        pytest.param((70, 48, 25, 3), (), True, id="half an hour, of one file"),
+        pytest.param(range(5, 65), (4,), False, id="an hour that is over"),
+        pytest.param(range(5, 65), (4, 31), False, id="the same, told by two processes"),
+        pytest.param((*range(50, 90), *range(21)), (49,), False, id="two that are not long together"),
+        pytest.param((*range(50, 90), *range(40)), (49,), True, id="the second one is long"),
+        pytest.param((52, 51, 10, 9), (), False, id="two short ones whose ends were not told"),
+        pytest.param(range(31, 90), (), False, id="it is silent since, for the app was started anew"),
+    ],
+)
+def test_an_outage_of_half_an_hour(put_off: Iterable[int], ended: Iterable[int], is_alarm: bool) -> None:
+    """From the first file that is put off to the latest, as long as none goes through."""
+    now = NOON + timedelta(minutes=16)
+    waits = {"event": "blob_deferred", "reason": "service_busy"}
+    lines = [*((ago, waits) for ago in put_off), *((ago, {"event": "outage_ends"}) for ago in ended)]
+    rows: list[Row] = [
+        {"TimeGenerated": now - timedelta(minutes=ago, seconds=1), "Message": json.dumps(line)} for ago, line in lines
+    ]
+    assert fires("outage", {"AppTraces": rows}, now) is is_alarm
 
 
 def test_a_study_that_fails_does_so_as_often_as_the_plan_says() -> None:

@@ -25,6 +25,7 @@ from .values import (
     literal,
     member,
     multiplied,
+    running_sum,
     searched,
 )
 
@@ -73,6 +74,7 @@ class _Query:
         self._tokens = _tokens(text)
         self._now = now
         self._columns: Columns = {}
+        self._is_ordered = False
 
     def result(self, tables: Mapping[str, Iterable[Row]]) -> _Result:
         """Read the query to its end, and carry it out."""
@@ -93,30 +95,47 @@ class _Query:
                 return _Result(self._columns, [row for row in rows if condition.of(row)])
             case "extend":
                 return self._extended(rows)
+            case "order":
+                self._is_ordered = True
+                return _Result(self._columns, self._sorted(rows, "desc"))
             case "top":
-                return self._topmost(rows)
+                count = int(self._take("int"))
+                return _Result(self._columns, self._sorted(rows)[:count])
             case "summarize":
+                self._is_ordered = False
                 return self._summarized(rows)
             case "count":
                 return _Result({"Count": "int"}, [{"Count": len(rows)}])
         raise NotKnown(f"the operator {name}")
 
     def _extended(self, rows: Sequence[Row]) -> _Result:
-        added = dict(self._list(lambda: self._named(self._value)))
+        added = dict(self._list(lambda: self._named(self._column)))
         if added.keys() & self._columns.keys():
             raise NotKnown("a column that is there already")
         columns = {**self._columns, **{name: value.type for name, value in added.items()}}
         return _Result(columns, [{**row, **{name: value.of(row) for name, value in added.items()}} for row in rows])
 
-    def _topmost(self, rows: Sequence[Row]) -> _Result:
-        count = int(self._take("int"))
+    def _column(self) -> Value:
+        """Read what a new column has: of each row by itself, or a sum of those before it and its own."""
+        if not self._accepts("row_cumsum"):
+            return self._value()
+        if not self._is_ordered:
+            raise NotKnown("a sum over rows that are in no order")
+        self._take("sign", "(")
+        value = self._value()
+        self._take("sign", ")")
+        return running_sum(value)
+
+    def _sorted(self, rows: Sequence[Row], *words: str) -> list[Row]:
         self._take("word", "by")
         column = self._take("word")
+        for word in words:
+            self._take("word", word)
         if self._columns.get(column) not in ("int", "datetime"):
-            raise NotKnown(f"the top by {column}")
+            raise NotKnown(f"the order by {column}")
         if any(row[column] is None for row in rows):
-            raise NotKnown("the top of what is null")
-        return _Result(self._columns, sorted(rows, key=lambda row: row[column], reverse=True)[:count])
+            raise NotKnown("the order of what is null")
+        return sorted(rows, key=lambda row: row[column], reverse=True)
 
     def _summarized(self, rows: Sequence[Row]) -> _Result:
         sums = {} if self._is_next("by") else dict(self._list(lambda: self._named(self._sum)))
@@ -150,10 +169,13 @@ class _Query:
     def _sum(self) -> Callable[[Sequence[Row]], int]:
         name = self._take("word")
         self._take("sign", "(")
-        if name not in ("count", "countif"):
+        if name not in ("count", "countif", "dcount"):
             raise NotKnown(f"the sum {name}")
-        condition = as_condition(self._value()) if name == "countif" else literal("word", "true")
+        value = literal("word", "true") if name == "count" else self._value()
         self._take("sign", ")")
+        if name == "dcount":
+            return lambda rows: len({value.of(row) for row in rows} - {None})
+        condition = as_condition(value)
         return lambda rows: sum(condition.of(row) is True for row in rows)
 
     def _value(self) -> Value:

@@ -114,6 +114,20 @@ def multiplied(left: Value, right: Value) -> Value:
     return Value("int", _on([left, right], operator.mul))
 
 
+def running_sum(value: Value) -> Value:
+    """Return what a number comes to with those of the rows before; each row is to be asked for once, in order."""
+    if value.type != "int":
+        raise NotKnown(f"a sum of {value.type}")
+    total = 0
+
+    def of(row: Row) -> int:
+        nonlocal total
+        total += value.of(row) or 0
+        return total
+
+    return Value("int", of)
+
+
 def member(value: Value, name: str) -> Value:
     """Return what something dynamic has under a name; null where it has nothing."""
     if value.type != "dynamic":
@@ -140,6 +154,9 @@ def called(name: str, arguments: Sequence[Value], now: datetime) -> Value:
     kinds = (name, *(argument.type for argument in arguments))
     if kinds == ("tostring", "dynamic"):  # the one that makes something of null
         return Value("string", lambda row: _tostring(arguments[0].of(row)))
+    if kinds == ("iff", "bool", "int", "int"):  # null is not so
+        condition, one, other = arguments
+        return Value("int", lambda row: (one if condition.of(row) else other).of(row))
     if kinds not in functions:
         raise NotKnown(f"{name} of {', '.join(kinds[1:])}")
     kind, function = functions[kinds]

@@ -156,6 +156,26 @@ def test_the_top_are_the_latest() -> None:
     assert [row["asked"] for row in rows_of(f"{sums} | top 9 by asked", AppRequests=twice)] == [2, 1]
 
 
+def test_how_many_different_ones_there_are() -> None:
+    """Of values, in all or in each group; null is none."""
+    query = "AppTraces | summarize quarters = dcount(bin(TimeGenerated, 15m))"
+    assert rows_of(query, AppTraces=traces(minutes_apart=10)) == [{"quarters": 4}]
+    assert rows_of(query, AppTraces=[]) == [{"quarters": 0}]
+    numbers = f"{PARSED} | summarize numbers = dcount(toint(line.seconds)) by event"
+    assert {row["event"]: row["numbers"] for row in rows_of(numbers)} == {"sweep": 2, "blob": 0, "Blob": 0}
+
+
+def test_what_came_since() -> None:
+    """From the latest row on, so many that fulfil a condition were met."""
+    query = (
+        f'{PARSED} | order by TimeGenerated desc | extend met = row_cumsum(iff(event == "blob", 1, 0)) | where met == 0'
+    )
+    assert [row["Message"] for row in rows_of(query)] == [LINES[3]]
+    assert rows_of(query, AppTraces=[]) == []
+    null = f"{PARSED} | extend one = iff(toint(line.nothing) > 1, 1, 0) | where one == 0"
+    assert len(rows_of(null)) == 4
+
+
 @pytest.mark.parametrize(
     "query",
     [
@@ -167,6 +187,17 @@ def test_the_top_are_the_latest() -> None:
         "AppTraces | top 2 by TimeGenerated asc",
         "AppTraces | top by TimeGenerated",
         "AppTraces | take 5",
+        "AppTraces | order by TimeGenerated",
+        "AppTraces | order by TimeGenerated asc",
+        "AppTraces | order by Message desc",
+        "AppTraces | extend met = row_cumsum(1)",
+        "AppTraces | order by TimeGenerated desc | extend met = row_cumsum(Message)",
+        "AppTraces | order by TimeGenerated desc | extend met = row_cumsum(1) * 2",
+        "AppTraces | order by TimeGenerated desc | where row_cumsum(1) == 1",
+        "AppTraces | order by TimeGenerated desc | summarize by TimeGenerated | extend met = row_cumsum(1)",
+        "AppTraces | extend one = iff(true, 1, Message)",
+        "AppTraces | extend one = iff(Message, 1, 0)",
+        "AppTraces | summarize names = dcount(Nothing)",
         "AppTraces | count | count by Name",
         'AppTraces | where Nothing == "x"',
         "AppTraces | where Message",
