@@ -14,6 +14,7 @@ from shared.clients import Clients
 from shared.events import event
 from shared.leases import LeaseTaken, held
 from shared.settings import LONGEST_RUN_SECONDS, RETENTION_STATE
+from shared.telemetry.recording import span
 
 from .executing.execute import Outcome, delete_study
 from .executing.reasons import Halt
@@ -44,6 +45,11 @@ async def run_night(clients: Clients) -> None:
         DICOMwebError, AzureError: the service or the storage failed; what was deleted is recorded, or will be.
         TimeoutError: something took far longer than the budget.
     """
+    with span("retention night"):
+        await _run_alone(clients)
+
+
+async def _run_alone(clients: Clients) -> None:
     blob = clients.container(RETENTION_STATE).get_blob_client(_LEASE)
     try:
         # One study may take a while after the budget is used up.
@@ -69,12 +75,15 @@ async def begin(clients: Clients, lease: BlobLeaseClient | None = None) -> Run:
 async def _night(run: Run) -> None:
     started = time.monotonic()
     try:
-        await resolve_open_intents(run)
-        rulebook = await _rulebook(run)
-        decision, lists = await prepare(run, rulebook)
+        with span("resolve intents"):
+            await resolve_open_intents(run)
+        with span("prepare plan"):
+            rulebook = await _rulebook(run)
+            decision, lists = await prepare(run, rulebook)
     except (Halt, RulebookFault, OutOfTime) as hindrance:
         return _end_without_plan(run, hindrance, started)
-    plan_id = await write_documents(run.clients, run.ledger, decision, clock.now())
+    with span("write plan"):
+        plan_id = await write_documents(run.clients, run.ledger, decision, clock.now())
     await remember_lists(run.clients, run.hasher, lists)
     if decision.ended == "accepted":
         await run.ledger.note_plan()

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from shared import clock
+from shared.telemetry.recording import span
 
 from .ledger.folding import fold, mark_latest
 from .ledger.refreshing import judge_all_anew, judge_patients, refresh
@@ -38,7 +39,8 @@ async def prepare(run: Run, rulebook: Rulebook) -> tuple[Decision, ListMemory]:
     """
     remembered = await recall_lists(run.clients, run.hasher)
     changes = await asyncio.to_thread(compare, remembered, rulebook)
-    await _bring_up_to_date(run, rulebook, changes.groups)
+    with span("update ledger"):
+        await _bring_up_to_date(run, rulebook, changes.groups)
     matches = await find_matches(run, rulebook)
     found = await asyncio.to_thread(matching, remembered, rulebook, matches)
     plan = await make_plan(run, rulebook, local_day(rulebook.policy, clock.now()), found.unmatched)

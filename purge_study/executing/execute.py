@@ -26,6 +26,7 @@ from shared.dicomweb import AccessDenied, Busy, DICOMwebError, NotFound, Request
 from shared.events import describe, event, place
 from shared.leases import LeaseTaken
 from shared.settings import BeforeDelete, PurgeMode
+from shared.telemetry.recording import span
 
 from .intents import remove_intent, write_intent
 from .looking import Seen, check_not_put_back, check_unchanged, is_gone, look_again
@@ -55,7 +56,7 @@ async def delete_study(run: Run, item: Item, warrant: Warrant) -> Outcome:
         OutOfTime: the time is over; the study is untouched.
     """
     run.check_time()
-    with _halting():
+    with span("purge study"), _halting():
         _check_allowed(run, warrant)
         try:
             await _delete(run, item, warrant)

@@ -25,6 +25,8 @@ from shared import clock
 from shared.clients import Clients
 from shared.dicomweb import Busy, DICOMwebClient, DICOMwebError, InvalidResponse, ResponseLost, StatusError
 from shared.settings import OWN_CONTAINERS, RETENTION_POLICY, RETENTION_RECORDS, RETENTION_STATE, load
+from shared.telemetry.recording import Fact, Span, switch_off, switch_on
+from shared.telemetry.service_calls import ServiceCalls
 from tests.component.archive import Archive, archive_in, out_of_time, sample_of
 from tests.component.executing.deleting_process import without_pauses
 from tests.immutability import immutable
@@ -79,7 +81,9 @@ class Nights:
                 **settings,
             }
         )
-        async with aclosing(Clients.over(loaded, DICOMwebClient(loaded.dicom_service_url))) as clients:
+        async with aclosing(
+            Clients.over(loaded, DICOMwebClient(loaded.dicom_service_url, observer=ServiceCalls()))
+        ) as clients:
             yield clients
 
     def has(self, key: StudyKey) -> bool:
@@ -123,6 +127,28 @@ async def test_an_instance_that_the_feed_has_not_told_of(nights: Nights) -> None
     await nights.night()
     assert not nights.has(other)
     assert nights.has(key)
+
+
+async def test_a_night_is_one_trace(nights: Nights) -> None:
+    """With the requests to the service, each in the part of the night that it was for."""
+    key = nights.archive.store(sample_of("1", "20100305"))
+    await nights.night()
+    nights.archive.wait(days=6 * 365)
+    facts: list[Fact] = []
+    switch_on(facts.append, 1.0)
+    await nights.night()
+    switch_off()
+    assert not nights.has(key)
+    spans = {fact.context.span_id: fact for fact in facts if isinstance(fact, Span)}
+    above = {one.name: spans[one.parent.span_id].name if one.parent else None for one in spans.values()}
+    assert len({one.context.trace_id for one in spans.values()}) == 1
+    assert above["retention night"] is None
+    assert above["delete study"] == "purge study"
+    assert above["purge study"] == above["prepare plan"] == "retention night"
+    assert above["update ledger"] == "prepare plan"
+    [purged] = [one for one in spans.values() if one.name == "purge study"]
+    assert purged.attributes["reason"] == "deleted"
+    assert {fact.context.trace_id for fact in facts if fact.context} == {purged.context.trace_id}
 
 
 ANCHORED = """
