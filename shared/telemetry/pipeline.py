@@ -80,8 +80,8 @@ class Pipeline:
             self._trace(fact)
 
     def close(self) -> None:
-        """Send what is left."""
-        for provider in (self._spans, self._lines, self._measures):
+        """Send what is left: lines first, which alerts go by, should the time not last for all."""
+        for provider in (self._lines, self._spans, self._measures):
             provider.shutdown()
 
     def _trace(self, span: Span) -> None:

@@ -119,7 +119,7 @@ def test_the_platforms_own_trace(written: list[Fact]) -> None:
 
 
 def test_requests_outside_of_a_trace_are_counted_and_not_sent(written: list[Fact]) -> None:
-    """A night's thousands of requests would each be a trace of their own."""
+    """Each would be a trace of its own: of a command, or of the question whether all is well."""
     calls = ServiceCalls()
     with calls.attempt("change feed", 1):
         pass
@@ -133,6 +133,15 @@ def test_requests_outside_of_a_trace_are_counted_and_not_sent(written: list[Fact
     assert refused.attributes["status"] == 503
     names = [[metric.name for metric, _, _ in measured(fact)] for fact in (outside, inside)]
     assert names == [["service.duration"], ["service.duration", "service.retries"]]
+
+
+def test_once_it_is_off_the_service_is_told_of_no_trace(written: list[Fact]) -> None:
+    """Also by clients that were made while it was on; a header of nothing but zeros would be none."""
+    calls = ServiceCalls()
+    switch_off()
+    with span("search studies"), calls.attempt("search studies", 1) as call:
+        assert call.headers == {}
+    assert written == []
 
 
 def test_an_event_is_told_to_the_span_that_it_is_written_in(written: list[Fact]) -> None:
@@ -247,3 +256,16 @@ def test_the_service_is_called_as_it_is_set(monkeypatch: pytest.MonkeyPatch) -> 
         assert received.attributes["dicom_dropbox.reason"] == "other"
         assert b"tests" in collector.everything()
         assert b"CANARY" not in collector.everything()
+
+
+def test_at_the_end_lines_go_first(monkeypatch: pytest.MonkeyPatch, written: list[Fact]) -> None:
+    """Alerts go by them, and there are seconds for all."""
+    with span("ingest file"):
+        event("blob_gone")
+    with Collector() as collector:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+        pipeline = Pipeline(settings(collector.url))
+        for fact in written:
+            pipeline.take(fact)
+        pipeline.close()
+        assert [path for path, _ in collector.bodies][:2] == ["/v1/logs", "/v1/traces"]
