@@ -66,6 +66,9 @@ param softDeleteDays int = 14
 @description('How many days records of retention and of access can be neither changed nor deleted. The policy is unlocked: who administers the account can still shorten it.')
 param recordsDays int = 2190
 
+@description('Whether the policies of immutability have been locked by hand. Azure takes no locked policy a second time, so that a deployment leaves them as they are.')
+param recordsLocked bool = false
+
 @description('What is done with the studies that are due.')
 @allowed([
   'report'
@@ -188,6 +191,7 @@ module records 'modules/records-storage.bicep' = {
     sku: storageSku
     isClosed: privateNetwork
     recordsDays: recordsDays
+    arePoliciesLocked: recordsLocked
     softDeleteDays: softDeleteDays
     isLocked: deletionLocks
   }
@@ -388,6 +392,7 @@ module endpoints 'modules/private-endpoints.bicep' = if (privateNetwork) {
 }
 
 // Names that azd keeps in its environment, for hooks and for whoever deploys.
+output AZURE_SUBSCRIPTION_ID string = subscription().subscriptionId
 output RESOURCE_GROUP string = group.name
 output INGEST_APP string = apps[0].outputs.name
 output INGEST_URL string = apps[0].outputs.url
@@ -414,6 +419,7 @@ output ARCHIVE_DAYS int = archiveDays
 output VAULT_DAYS int = vaultDays
 output SOFT_DELETE_DAYS int = softDeleteDays
 output RECORDS_DAYS int = recordsDays
+output RECORDS_LOCKED bool = recordsLocked
 output PURGE_MODE string = purgeMode
 output MAXIMUM_INSTANCES int = maximumInstances
 output PRIVATE_NETWORK bool = privateNetwork

@@ -9,8 +9,8 @@ resource role 'Microsoft.Authorization/roleDefinitions@2022-04-01' = [
   for item in items(blobRoles): {
     name: guid(groupId, environmentName, 'blobs', item.key)
     properties: {
-      // Role names are unique in a tenant.
-      roleName: 'dicom-dropbox ${environmentName}: ${item.value.title} (${resourceGroup().name})'
+      // Role names are unique in a tenant, where several subscriptions may have a group of this name.
+      roleName: 'dicom-dropbox ${environmentName}: ${item.value.title} (${resourceGroup().name}, ${uniqueString(groupId)})'
       description: 'For an app of the azd environment ${environmentName}.'
       type: 'CustomRole'
       assignableScopes: [groupId]

@@ -20,12 +20,12 @@ resource service 'Microsoft.HealthcareApis/workspaces/dicomservices@2024-03-31' 
 }
 
 // Here and not beside the app, since a role can be given only where it may be assigned. Role names are unique in a
-// tenant: two environments may share one DICOM service.
+// tenant: two environments may share one DICOM service, and two subscriptions have a group of the same name.
 resource role 'Microsoft.Authorization/roleDefinitions@2022-04-01' = [
   for item in items(dicomRoles): {
     name: guid(groupId, environmentName, 'dicom', item.key)
     properties: {
-      roleName: 'dicom-dropbox ${environmentName}: ${item.value.title} (${resourceGroup().name})'
+      roleName: 'dicom-dropbox ${environmentName}: ${item.value.title} (${resourceGroup().name}, ${uniqueString(groupId)})'
       description: 'For an app of the azd environment ${environmentName}.'
       type: 'CustomRole'
       assignableScopes: [groupId]

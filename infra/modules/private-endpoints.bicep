@@ -41,6 +41,8 @@ var dicomEndpoints = empty(dicomWorkspaceName)
     ]
 var endpoints = concat(storageEndpoints, dicomEndpoints)
 
+// One after the other: while one is made, its account refuses the next.
+@batchSize(1)
 resource endpoint 'Microsoft.Network/privateEndpoints@2024-05-01' = [
   for item in endpoints: {
     name: 'pe-${item.target}-${item.service}'

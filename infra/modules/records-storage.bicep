@@ -8,6 +8,10 @@ param sku string
 param isClosed bool
 
 param recordsDays int
+
+@description('Whether somebody has locked the policies. Such a one can be extended, by hand; to be made anew, it refuses.')
+param arePoliciesLocked bool
+
 param softDeleteDays int
 
 @description('Nobody deletes the account by accident.')
@@ -75,7 +79,7 @@ resource container 'Microsoft.Storage/storageAccounts/blobServices/containers@20
 // Unlocked: whoever administers the account can take the policy away again, and `azd down` can delete what it holds.
 // Locking cannot be undone, so it is done by hand (docs/deploying.md).
 resource immutable 'Microsoft.Storage/storageAccounts/blobServices/containers/immutabilityPolicies@2024-01-01' = [
-  for (item, index) in containers: {
+  for (item, index) in containers: if (!arePoliciesLocked) {
     parent: container[index]
     name: 'default'
     properties: {

@@ -87,14 +87,13 @@ def test_the_hook_subscribes_where_the_webhook_is_in_use() -> None:
     """With the app's key, which it prints nowhere."""
     shell = (
         'azd() { case "$3" in ARRIVALS) echo webhook;; *) echo "the-$3";; esac; }\n'
-        'az() { case "$1" in functionapp) echo secret-key;; *) echo "$*" >&2;; esac; }\n'
+        'az() { echo "$*" >&2; case "$1" in functionapp) echo secret-key;; esac; }\n'
     )
     done = subprocess.run(["sh", "-c", shell + HOOK.read_text()], capture_output=True, text=True, check=True)
     assert "secret-key" not in done.stdout
-    assert (
-        "system-topic event-subscription create -g the-RESOURCE_GROUP --system-topic-name the-EVENT_TOPIC"
-        in done.stderr
-    )
+    here = "--subscription the-AZURE_SUBSCRIPTION_ID -g the-RESOURCE_GROUP"  # az may be set to another one than azd
+    assert f"functionapp keys list {here} -n the-INGEST_APP" in done.stderr
+    assert f"system-topic event-subscription create {here} --system-topic-name the-EVENT_TOPIC" in done.stderr
     assert "--endpoint the-INGEST_URL/runtime/webhooks/blobs?" in done.stderr
     assert "&code=secret-key" in done.stderr
 

@@ -45,6 +45,35 @@ def test_each_role_is_given_to_one_identity_in_one_place() -> None:
         assert re.fullmatch(r"guid\([\w\[\].]+\.id, [\w.]+, .+\)", name.text), name.text
 
 
+def test_roles_of_our_own_have_names_of_their_own() -> None:
+    """In a whole tenant, where another subscription may have an environment of the same name."""
+    definitions = list(made("Microsoft.Authorization/roleDefinitions"))
+    assert len(definitions) == 2
+    for file, body in definitions:
+        assert file.variable("groupId") == Expression("resourceGroup().id")
+        for name in (file.constant(body)["name"], file.constant(body)["properties"]["roleName"]):
+            assert "environmentName" in name.text
+            assert "groupId" in name.text
+
+
+def test_a_locked_policy_is_not_made_anew() -> None:
+    """Azure would refuse it, and with it the deployment."""
+    records = read(INFRA / "modules/records-storage.bicep")
+    policy = records.declarations["immutable"].value
+    assert policy is not None
+    assert "for (item, index) in containers: if (!arePoliciesLocked) {" in (policy.text or b"").decode()
+    given = MAIN.property(MAIN.object(MAIN.declarations["records"]), "params")
+    assert given is not None
+    assert "arePoliciesLocked: recordsLocked" in (given.text or b"").decode()
+    assert MAIN.constant(MAIN.declarations["recordsLocked"].value) is False
+
+
+def test_an_account_gets_its_private_endpoints_one_by_one() -> None:
+    """It refuses one while another is made."""
+    endpoints = read(INFRA / "modules/private-endpoints.bicep")
+    assert endpoints.declarations["endpoint"].decorators["batchSize"] == [1]
+
+
 def test_nothing_gets_in_by_a_key() -> None:
     """No template asks for one, and no account, workspace or app takes one."""
     for file in files():
