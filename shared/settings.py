@@ -44,9 +44,8 @@ CONTROL = "dicom-control"
 RETENTION_RECORDS = "retention-records"  # what is in it is written once: it may be immutable, as the next one
 ACCESS_AUDIT = "access-audit"
 RETENTION_STATE = "retention-state"
-RETENTION_POLICY = "retention-policy"
+RETENTION_POLICY = "retention-policy"  # what is in it is written by people alone
 VAULT = "dicom-vault"
-# What is in the policy's is written by people alone.
 OWN_CONTAINERS = frozenset(
     {
         RECEIPTS,
@@ -584,29 +583,25 @@ class TelemetrySettings:
     service_name: str
 
 
-_OF_TELEMETRY = (
-    "python_enable_opentelemetry",
-    "otel_exporter_otlp_endpoint",
-    "applicationinsights_connection_string",
-    "otel_traces_sampler_arg",
-)
-
-
 def telemetry_settings(environment: Mapping[str, str] | None = None) -> TelemetrySettings:
     """Read the settings of telemetry alone, for it begins before all others are read. Never fails: wrong means off."""
     environment = os.environ if environment is None else environment
-    said = {setting_name(field): environment.get(setting_name(field), "").strip() for field in _OF_TELEMETRY}
-    is_wanted, endpoint, connection, ratio = said.values()
+
+    def read(field: str) -> str:
+        return environment.get(setting_name(field), "").strip()
+
+    is_wanted, endpoint = read("python_enable_opentelemetry"), read("otel_exporter_otlp_endpoint")
+    connection = read("applicationinsights_connection_string") or None
     try:
-        kept = float(ratio or 1)
+        ratio = float(read("otel_traces_sampler_arg") or 1)
         collector = setting_rules.address(endpoint) if endpoint else None
     except ValueError:
-        kept, collector, is_wanted = 0.0, None, ""
+        ratio, collector, is_wanted = 0.0, None, ""
     return TelemetrySettings(
         is_on=is_wanted.lower() in ("1", "true", "yes", "on") and bool(collector or connection),
         otlp_endpoint=collector,
-        insights_connection=connection or None,
-        ratio=min(max(kept, 0.0), 1.0),
+        insights_connection=connection,
+        ratio=min(max(ratio, 0.0), 1.0),
         service_name=environment.get("OTEL_SERVICE_NAME") or environment.get("WEBSITE_SITE_NAME") or "dicom-dropbox",
     )
 
