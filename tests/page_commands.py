@@ -111,8 +111,7 @@ class Shell:
         stack: what the addresses in the pages lead to.
         folder: where the commands run, and what they are given lies beside it.
         outputs: what the deployment tells of itself, by the names of infra/.
-        azcopy: a program in AzCopy's place; without one, nothing is copied.
-        programs: others that there are, by name.
+        programs: others that there are, by name, or in the place of Azure's.
     """
 
     def __init__(
@@ -121,7 +120,6 @@ class Shell:
         folder: Path,
         outputs: Mapping[str, str],
         *,
-        azcopy: str = "",
         programs: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = folder / "work"
@@ -133,8 +131,6 @@ class Shell:
         lines = (f'{name}="{known.get(name, value)}"\n' for name, value in outputs.items())
         (self._told / "outputs").write_text("".join(lines))
         scripts = {**dict.fromkeys(AZURE, _AZURE), "curl": _CURL, "git": _GIT, "make": _MAKE, **(programs or {})}
-        if azcopy:
-            scripts["azcopy"] = azcopy
         for name, script in scripts.items():
             (self._bin / name).write_text(f'#!/bin/bash\nPATH="$OUTER_PATH"\n{script}')
             (self._bin / name).chmod(0o755)

@@ -67,7 +67,7 @@ def test_what_a_modality_sends_is_stored(stack: Stack, tmp_path: Path, programs:
     sent.write_bytes(instance.content)
     port = str(free_ports(1))
     receive, send, upload = (block_with(word).replace("11112", port) for word in ("storescp", "dcmsend", "flock"))
-    shell = Shell(stack, tmp_path / "shell", {"DATA_ACCOUNT": "account"}, azcopy=AZCOPY, programs=programs)
+    shell = Shell(stack, tmp_path / "shell", {"DATA_ACCOUNT": "account"}, programs={**programs, "azcopy": AZCOPY})
     begin = BEGIN.format(receive=receive, port=port)
     ran = shell.run("DATA_ACCOUNT=account", begin, send, UNTIL_COMPLETE, upload, filled_in={"a DICOM file": str(sent)})
     assert (ran.code, ran.unknown) == (0, ()), (
