@@ -15,7 +15,8 @@ from .files.quarantine import original_of
 from .files.source import Source, SourceGone, Version, find_version
 from .ingest import Ingest
 from .receipts.container import read_receipt
-from .receipts.receipt import Document, Receipt, State, timestamp
+from .receipts.document import Document
+from .receipts.receipt import Receipt, State, timestamp
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,9 @@ from shared.small_blobs import read_whole, upload_json
 from store_on_upload.files.listing import Row
 from store_on_upload.files.source import version_of
 
+from .document import Document, merge
 from .known import DISPOSITION, DUE, ETAG, STATE, Known
-from .receipt import Document, Receipt, merge
+from .receipt import Receipt
 
 _MAX_TRIES = 8
 

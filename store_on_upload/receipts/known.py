@@ -7,7 +7,8 @@ from datetime import datetime
 
 from store_on_upload.files.listing import Row
 
-from .receipt import Disposition, Document, Receipt, State, parse_timestamp
+from .document import Document
+from .receipt import Disposition, Receipt, State, parse_timestamp
 
 # Metadata of a receipt, so that a listing tells all that the sweep needs.
 ETAG, STATE, DUE, DISPOSITION = "etag", "state", "due", "disposition"

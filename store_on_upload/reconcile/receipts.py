@@ -12,8 +12,9 @@ from store_on_upload.files.naming import copy_names
 from store_on_upload.files.source import version_of
 from store_on_upload.probing.instance import SHA256
 from store_on_upload.receipts.container import Unreadable, read_receipt
+from store_on_upload.receipts.document import Document
 from store_on_upload.receipts.known import Known
-from store_on_upload.receipts.receipt import Disposition, Document, Receipt, parse_timestamp
+from store_on_upload.receipts.receipt import Disposition, Receipt, parse_timestamp
 from store_on_upload.storing.uids import uids_of
 
 from .checking import Check, for_each

@@ -13,7 +13,8 @@ from shared.clients import Clients, get_clients
 from shared.dicomweb import InvalidParameter
 from store_on_upload.files.naming import bare_etag, is_name
 from store_on_upload.receipts.container import Unreadable, read_receipt
-from store_on_upload.receipts.receipt import Document, Receipt, parse_timestamp
+from store_on_upload.receipts.document import Document
+from store_on_upload.receipts.receipt import Receipt, parse_timestamp
 
 from .answering import NO_NAME, refused
 

@@ -13,7 +13,8 @@ from store_on_upload.files.source import HashedBody, body_of
 from store_on_upload.part10 import Unfit
 from store_on_upload.probing.instance import EXPIRE_AFTER
 from store_on_upload.receipts.container import read_receipt
-from store_on_upload.receipts.receipt import Document, Receipt
+from store_on_upload.receipts.document import Document
+from store_on_upload.receipts.receipt import Receipt
 from store_on_upload.transcoding.completing import missing_head
 from store_on_upload.transcoding.transcode import may_be_about_implicit_vr, most_bytes_held, to_explicit_vr
 from store_on_upload.verdict import AlreadyStored, Decision, Verdict, conflict, judge, rejected

@@ -15,8 +15,9 @@ from store_on_upload.files.listing import Row
 from store_on_upload.files.source import version_of
 from store_on_upload.ingest import Ingest
 from store_on_upload.receipts.container import read_receipt, write_if_unchanged
+from store_on_upload.receipts.document import Document, merge
 from store_on_upload.receipts.known import Known
-from store_on_upload.receipts.receipt import Document, Receipt, State, merge, timestamp
+from store_on_upload.receipts.receipt import Receipt, State, timestamp
 
 from .overdue import Step, Times, step_for
 

@@ -20,7 +20,8 @@ from store_on_upload.files.naming import with_suffix
 from store_on_upload.files.quarantine import read_reason, reason_name
 from store_on_upload.ingest import Ingest
 from store_on_upload.receipts.container import read_receipt
-from store_on_upload.receipts.receipt import Document, Receipt
+from store_on_upload.receipts.document import Document
+from store_on_upload.receipts.receipt import Receipt
 from store_on_upload.upload import handle
 from store_on_upload.verdict import Verdict
 from tests.component.dicom_service.support import ServiceClient, opened

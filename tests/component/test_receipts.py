@@ -13,7 +13,8 @@ import pytest
 from shared.clients import Clients
 from shared.settings import RECEIPTS
 from store_on_upload.receipts.container import Unreadable, read_receipt, write_receipt
-from store_on_upload.receipts.receipt import Document, Receipt, State
+from store_on_upload.receipts.document import Document
+from store_on_upload.receipts.receipt import Receipt, State
 from store_on_upload.verdict import Decision, Verdict
 from tests.dicom_samples import new_uid
 

@@ -24,7 +24,8 @@ from store_on_upload.files import disposal
 from store_on_upload.files.quarantine import delete_reason, read_reason
 from store_on_upload.ingest import Ingest
 from store_on_upload.receipts.container import read_receipt
-from store_on_upload.receipts.receipt import Document, Receipt, timestamp
+from store_on_upload.receipts.document import Document
+from store_on_upload.receipts.receipt import Receipt, timestamp
 from store_on_upload.reconcile import reconcile
 from store_on_upload.requests import replay
 from store_on_upload.requests.replay import replay_all, replay_one

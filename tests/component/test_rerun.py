@@ -16,7 +16,7 @@ from shared.dicomweb import DICOMwebClient
 from shared.settings import RECEIPTS
 from store_on_upload.ingest import Ingest
 from store_on_upload.receipts.container import read_receipt
-from store_on_upload.receipts.receipt import Document
+from store_on_upload.receipts.document import Document
 from store_on_upload.upload import handle
 from tests.dicom_samples import Sample
 

@@ -28,7 +28,8 @@ from store_on_upload.files import listing
 from store_on_upload.files.listing import Row
 from store_on_upload.ingest import Ingest
 from store_on_upload.receipts.container import read_receipt, write_receipt
-from store_on_upload.receipts.receipt import Document, Receipt, State, parse_timestamp, timestamp
+from store_on_upload.receipts.document import Document
+from store_on_upload.receipts.receipt import Receipt, State, parse_timestamp, timestamp
 from store_on_upload.sweeping import progress as sweep_progress
 from store_on_upload.sweeping import requeue
 from store_on_upload.sweeping import sweep as sweep_module

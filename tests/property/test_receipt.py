@@ -13,16 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.probe import ROOT
-from store_on_upload.receipts import receipt as receipt_module
-from store_on_upload.receipts.receipt import (
-    MAX_EARLIER_PROBES,
-    MAX_SUPERSEDED,
-    Document,
-    Receipt,
-    State,
-    merge,
-    timestamp,
-)
+from store_on_upload.receipts import document as document_module
+from store_on_upload.receipts.document import MAX_EARLIER_PROBES, Document, merge
+from store_on_upload.receipts.receipt import MAX_SUPERSEDED, Receipt, State, timestamp
 from store_on_upload.verdict import REASONS, Decision, Replaced, Verdict
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -131,7 +124,7 @@ def test_the_order_of_runs_of_one_version_does_not_count(waiting: list[Receipt],
 def test_older_versions_are_counted(verdicts: list[Verdict]) -> None:
     """However many versions there were, so many are listed and the others are in the counts, each once."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(receipt_module, "MAX_EARLIER", 3)
+        patch.setattr(document_module, "MAX_EARLIER", 3)
         document = document_of(
             *(
                 (receipt_of(number).decided(Decision(verdict), NOW), True, False)

@@ -23,7 +23,8 @@ from shared.problems import CODES
 from shared.settings import Settings, setting_name
 from shared.sources import Source, read_sources
 from shared.telemetry.measuring import METRICS, NAMESPACE
-from store_on_upload.receipts.receipt import Document, Receipt, State
+from store_on_upload.receipts.document import Document
+from store_on_upload.receipts.receipt import Receipt, State
 from store_on_upload.reconcile.report import MEANINGS
 from store_on_upload.requests.answering import REFUSALS
 from store_on_upload.requests.replay_request import ReplayRequest
