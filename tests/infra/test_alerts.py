@@ -39,7 +39,7 @@ NOT_ASKED_FOR = {
     "study_unreadable": "it is read again the next night, and keeps no other",
 }
 # Where the reasons of an event stand: in its folder, or in the module, where other events have the same.
-REASONS_IN = {"sweep": "store_on_upload/sweeping/sweep.py"}
+REASONS_IN = {"sweep": "store_on_upload/sweeping/sweep.py", "probe": "store_on_upload/probing/probe.py"}
 # What Azure Monitor takes.
 MINUTES = (5, 10, 15, 30, 45, 60, 120, 180, 240, 300, 360, 1440)
 LONGEST_WINDOW_MINUTES = 2880
@@ -69,6 +69,8 @@ def test_the_events_and_fields_are_those_of_the_code(name: str) -> None:
         else:
             assert field in FIELDS
             assert all(field in WRITTEN[one].fields for one in events), field
+            reports = [WRITTEN[one].always for one in events]
+            assert all(field in always for always in reports if always is not None), field
     assert events
 
 
@@ -118,8 +120,13 @@ def test_a_line_is_what_the_queries_take_for_one(caplog: pytest.LogCaptureFixtur
 
 def test_no_line_is_left_out() -> None:
     """The host may drop lines where there are many; one that comes once must not be among them."""
-    logged = json.loads((ROOT / "host.json").read_text())["logging"]["applicationInsights"]["samplingSettings"]
-    assert {"Trace", "Request"} <= set(logged["excludedTypes"].split(";"))
+    logging_settings = json.loads((ROOT / "host.json").read_text())["logging"]
+    sampling = logging_settings["applicationInsights"]["samplingSettings"]
+    assert {"Trace", "Request"} <= set(sampling["excludedTypes"].split(";"))
+    # Ours are written at information.
+    levels = logging_settings["logLevel"].items()
+    ours = {level for name, level in levels if name == "default" or name.endswith(".User")}
+    assert ours == {"Information"}
 
 
 def test_each_alert_is_provoked() -> None:
@@ -139,6 +146,22 @@ def test_an_alert_compares_a_count() -> None:
     properties = FILE.constant(FILE.object(FILE.declarations["alert"]))["properties"]
     assert properties["windowSize"] == Expression("item.over")
     assert properties["autoMitigate"] is True
+
+
+def test_whoever_is_on_call_is_told() -> None:
+    """By every alert; that of the platform's own count asks for a metric that there is."""
+    rule, metric = (
+        FILE.constant(FILE.object(FILE.declarations[name]))["properties"] for name in ("alert", "deadLetters")
+    )
+    assert rule["enabled"] is metric["enabled"] is True
+    assert rule["scopes"] == [Expression("workspaceId")]
+    assert rule["actions"] == {"actionGroups": [Expression("actionGroupId")]}
+    assert metric["actions"] == [{"actionGroupId": Expression("actionGroupId")}]
+    [criterion] = metric["criteria"]["allOf"]
+    assert (criterion["metricNamespace"], criterion["metricName"]) == (
+        "Microsoft.EventGrid/systemTopics",
+        "DeadLetteredCount",
+    )
 
 
 @pytest.mark.parametrize("name", ALERTS)
@@ -298,7 +321,8 @@ def test_readiness_is_asked_for_as_often_as_its_alert_thinks() -> None:
     assert an_hour / 2 <= int(failures) < an_hour
     route = body["Request"]["RequestUrl"].text.partition("}/api/")[2].rstrip("'")
     blueprint = (ROOT / "shared/health/blueprint.py").read_text()
-    assert f'route("{route}", methods=["GET", "HEAD"]' in blueprint
+    assert re.search(rf'route\("{route}", methods=\["GET", "HEAD"\][^@]*async def health_ready\(', blueprint)
+    assert body["Enabled"] is True
     assert body["Request"]["HttpVerb"] == "HEAD"
 
 

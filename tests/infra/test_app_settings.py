@@ -8,7 +8,15 @@ from typing import Any
 
 import pytest
 
-from shared.settings import FUNCTION_FOLDERS, STORAGE_CONNECTION, PurgeMode, Settings, load, setting_name
+from shared.settings import (
+    FUNCTION_FOLDERS,
+    STORAGE_CONNECTION,
+    PurgeMode,
+    Settings,
+    load,
+    setting_name,
+    trigger_settings,
+)
 
 from .apps import ACCESS, APP, MAIN, app_settings, own_settings
 from .bicep import INFRA, Expression, read
@@ -42,6 +50,7 @@ GONE_BY = {
     "on_conflict": "quarantine",
     "on_purged": "reject",
     "lookup_auth": "key",
+    "dicom_token_scope": "https://dicom.healthcareapis.azure.com/.default",  # a new service's
     "ingest_concurrency": 16,  # the description of maximumInstances
 }
 
@@ -71,6 +80,55 @@ def test_an_apps_settings_are_known_and_right(app: str) -> None:
     known = {setting_name(field) for field in Settings.model_fields}
     assert set(given) <= known | OF_THE_PLATFORM
     assert load(environment(given)).enabled_functions == tuple(ACCESS[app]["functions"])
+
+
+@in_each_app
+def test_what_the_host_reads_at_import_is_the_same(app: str) -> None:
+    """The settings that stand in the triggers' declarations are read twice."""
+    given = environment(app_settings(app))
+    loaded, declared = load(given), trigger_settings(given)
+    assert declared.enabled_functions == loaded.enabled_functions
+    assert (declared.inbox_container, declared.blob_source) == (
+        loaded.dicom_inbox_container,
+        loaded.blob_trigger_source,
+    )
+    schedules = (declared.sweep_schedule, declared.probe_schedule, declared.purge_schedule)
+    assert schedules == (loaded.sweep_schedule, loaded.probe_schedule, loaded.purge_schedule)
+
+
+@in_each_app
+def test_an_app_gets_what_the_platform_asks_for(app: str) -> None:
+    """All of it, but for what is about an account or a trigger that the app does not have."""
+    missing = OF_THE_PLATFORM - set(app_settings(app))
+    of_others = {
+        "ingest": (),
+        "lookups": (f"{STORAGE_CONNECTION}__", "AzureWebJobs.store_on_upload."),
+        "retention": ("AzureWebJobs.store_on_upload.",),
+    }
+    assert missing == {name for name in OF_THE_PLATFORM if name.startswith(of_others[app])}
+
+
+@in_each_app
+def test_addresses_are_those_of_their_services(app: str) -> None:
+    """Blobs of one account, queues and tables of the same; records of their own account."""
+    accounts = {
+        "AzureWebJobsStorage": {"hostAccount"},
+        STORAGE_CONNECTION: {"dataAccount!", "data: account"},
+        "RECORDS_STORAGE": {"records: account"},
+    }
+    for name, value in app_settings(app).items():
+        if found := re.fullmatch(r"(\w+)__(\w+)ServiceUri", name):
+            expected = {f"{account}.properties.primaryEndpoints.{found[2]}" for account in accounts[found[1]]}
+            assert behind(value.text) in expected, name
+    assert app_settings(app)["DICOM_SERVICE_URL"] == Expression("'${dicomAccess.outputs.serviceUrl}/v2'")
+
+
+def behind(text: str) -> str:
+    """Return what a module's output is, after the module's name; anything else as it is."""
+    if found := re.fullmatch(r"(\w+)\.outputs\.(\w+)", text):
+        file = read(INFRA / MAIN.declarations[found[1]].type)
+        return f"{found[1]}: {file.constant(file.declarations[f'output {found[2]}'].value).text}"
+    return text
 
 
 @in_each_app

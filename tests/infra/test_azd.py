@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from .bicep import INFRA, read
+from .bicep import INFRA, Expression, read
 
 ROOT = INFRA.parent
 AZURE: dict[str, Any] = yaml.safe_load((ROOT / "azure.yaml").read_text())
@@ -39,6 +39,14 @@ def test_the_condition_is_what_the_parameter_is_read_from() -> None:
     parameters = json.loads((INFRA / "main.parameters.json").read_text())["parameters"]
     conditions = {service["condition"] for service in AZURE["services"].values() if "condition" in service}
     assert conditions == {parameters["separateApps"]["value"]}
+
+
+def test_azd_finds_what_was_made() -> None:
+    """A group by the environment's name, and each app in it by its service's."""
+    main, app = read(INFRA / "main.bicep"), read(INFRA / "modules/app.bicep")
+    assert main.variable("tags") == {"azd-env-name": Expression("environmentName")}
+    assert main.constant(main.object(main.declarations["group"]))["tags"] == main.variable("tags")
+    assert app.constant(app.object(app.declarations["app"]))["tags"] == {"azd-service-name": Expression("name")}
 
 
 def test_azd_finds_the_templates() -> None:

@@ -13,7 +13,7 @@ from shared.telemetry.recording import Attributes
 from store_on_upload.doors import arrivals
 
 from .apps import ACCESS, MAIN, ROOT, app_settings, telemetry
-from .bicep import INFRA, read
+from .bicep import INFRA, Expression, read
 
 EVENTS = read(INFRA / "modules/event-grid.bicep")
 
@@ -35,6 +35,9 @@ def test_the_events_are_those_that_the_code_reads() -> None:
     assert advanced == {"operatorType": "StringNotIn", "key": "data.api", "values": list(arrivals._UNFINISHED)}
     target = subscription["deliveryWithResourceIdentity"]["destination"]["properties"]
     assert target["queueName"] == queues.ARRIVALS
+    buried = subscription["deadLetterWithResourceIdentity"]["deadLetterDestination"]["properties"]["blobContainerName"]
+    assert buried in read(INFRA / "modules/data-storage.bicep").variable("containers")
+    assert f"/default/{buried}'" in EVENTS.text
     assert "queueMessageTimeToLiveInSeconds: -1\n" in EVENTS.text
     assert queues._FOR_EVER == -1
 
@@ -48,7 +51,8 @@ def test_the_webhook_asks_for_the_same_events() -> None:
     [function] = re.findall(r"functionName=Host\.Functions\.(\w+)&", hook)
     blueprint = (ROOT / "store_on_upload/blueprint.py").read_text()
     assert re.search(rf"blob_trigger\([^@]*?async def {function}\(", blueprint, re.DOTALL)
-    assert f"AzureWebJobs.{function}.Disabled" in app_settings("ingest")
+    disabled = app_settings("ingest")[f"AzureWebJobs.{function}.Disabled"]
+    assert disabled == Expression("arrivals == 'queue' ? 'true' : 'false'")
 
 
 def test_names_are_blanked_where_the_platform_writes_them() -> None:

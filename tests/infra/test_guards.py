@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from .bicep import INFRA, Expression, files, made, read, resources
 
@@ -17,6 +18,22 @@ ROLE_IDS = {
     "storageTableDataContributor": "0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3",
     "keyVaultSecretsUser": "4633458b-17de-408a-b874-0445c86b69e6",
     "monitoringMetricsPublisher": "3913510d-42f4-4e42-8a64-420c390055eb",
+}
+# What each role assignment gives.
+GIVEN = {
+    "app": {"onHostAccount": "role", "onInsights": "builtInRoles.monitoringMetricsPublisher"},
+    "app-access": {
+        "onContainer": "blobRoleIds[item.role]",
+        "onQueue": "queueRoleIds[item.role]",
+        "onSecret": "builtInRoles.keyVaultSecretsUser",
+        "onTables": "builtInRoles.storageTableDataContributor",
+        "onTheHostsQueue": "builtInRoles.storageQueueDataContributor",
+    },
+    "dicom-access": {"assignment": "roleIds[pair.role]"},
+    "event-grid": {
+        "maySend": "builtInRoles.storageQueueDataMessageSender",
+        "mayBury": "builtInRoles.storageBlobDataContributor",
+    },
 }
 MAIN = read(INFRA / "main.bicep")
 APP = read(INFRA / "modules/app.bicep")
@@ -43,6 +60,80 @@ def test_each_role_is_given_to_one_identity_in_one_place() -> None:
         # Of place, identity and role: or one would take another's place.
         assert isinstance(name, Expression)
         assert re.fullmatch(r"guid\([\w\[\].]+\.id, [\w.]+, .+\)", name.text), name.text
+
+
+def test_each_role_assignment_gives_the_role_that_it_is_for() -> None:
+    """Whose id is in its name as well."""
+    found: dict[str, dict[str, str]] = {}
+    for file in files():
+        for resource, kind in resources(file):
+            if kind == "Microsoft.Authorization/roleAssignments":
+                given = file.constant(file.object(resource))
+                role = given["properties"]["roleDefinitionId"].text.partition(
+                    "'Microsoft.Authorization/roleDefinitions', "
+                )[2]
+                found.setdefault(file.path.stem, {})[resource.name] = role.removesuffix(")")
+                assert given["name"].text.endswith(f", {role}"), resource.name
+    assert found == GIVEN
+
+
+def test_roles_are_what_they_are_called() -> None:
+    """The names that access.bicep has for them, and those of the host."""
+    assert APP.variable("hostRoles") == [
+        ROLE_IDS[name]
+        for name in ("storageBlobDataOwner", "storageQueueDataContributor", "storageTableDataContributor")
+    ]
+    assert read(INFRA / "modules/app-access.bicep").variable("queueRoleIds") == {
+        "take": ROLE_IDS["storageQueueDataContributor"],
+        "send": ROLE_IDS["storageQueueDataMessageSender"],
+    }
+    assert (
+        "union(ownRoleIds, { read: builtInRoles.storageBlobDataReader })"
+        in read(INFRA / "modules/custom-roles.bicep").text
+    )
+    assert (
+        "union(ownRoleIds, { read: builtInRoles.dicomDataReader })" in read(INFRA / "modules/dicom-access.bicep").text
+    )
+
+
+def test_each_app_has_its_own_rights_and_functions() -> None:
+    """And no other's; where there is one app, it has everybody's."""
+    access = read(INFRA / "access.bicep").variable("access")
+    everybodys = Expression("separateApps ? access.ingest : everything")
+    assert MAIN.variable("granted") == access | {"ingest": everybodys}
+    rights = given_to("appAccess")
+    for name in ("dataContainers", "recordsContainers", "queues", "tables", "secrets"):
+        assert rights[name] == Expression(f"granted[name].{name}")
+    webhook = "arrivals == 'webhook' && contains(granted[name].functions, 'store_on_upload')"
+    assert rights["takesWebhook"] == Expression(webhook)
+    assert rights["principalId"] == Expression("identities[index].outputs.principalId")
+    assert "roles: granted[name].dicom\n" in given_to("dicomAccess")["grants"].text
+    app = given_to("apps")
+    assert app["functions"] == Expression("join(granted[name].functions, ' ')")
+    assert app["identityName"] == Expression("identities[index].outputs.name")
+    assert app["settings"] == Expression("union(serviceSettings, settings[name])")
+    # The rights first: a reference to a secret that cannot be read stays so for a day.
+    assert MAIN.constant(MAIN.object(MAIN.declarations["apps"]))["dependsOn"] == [Expression("appAccess")]
+
+
+def given_to(module: str) -> dict[str, Any]:
+    """Return what main.bicep gives a module."""
+    body = MAIN.constant(MAIN.object(MAIN.declarations[module]))
+    return dict(body["params"])
+
+
+def test_a_parameter_is_handed_on_under_its_name() -> None:
+    """What a module takes that is called like one of main.bicep is that one; so is what is closed, by another name."""
+    parameters = {one.name for one in MAIN.of_kind("parameter")}
+    handed_on = 0
+    for module in MAIN.of_kind("module"):
+        for name, value in given_to(module.name).items():
+            if name in parameters:
+                handed_on += 1
+                assert value == Expression(name), f"{module.name}: {name}"
+            assert name != "isClosed" or value == Expression("privateNetwork"), module.name
+    assert handed_on > 10
+    assert given_to("apps")["subnetId"] == Expression("privateNetwork ? network!.outputs.appsSubnetId : ''")
 
 
 def test_roles_of_our_own_have_names_of_their_own() -> None:
@@ -78,19 +169,46 @@ def test_nothing_gets_in_by_a_key() -> None:
     """No template asks for one, and no account, workspace or app takes one."""
     for file in files():
         assert not re.search(r"list\w*Keys|\blistSecrets|AccountKey|SharedAccess|listCredentials", file.text), file
-    must_be: dict[str, dict[str, object]] = {
-        "Microsoft.Storage/storageAccounts": {
-            "allowSharedKeyAccess": False,
-            "allowBlobPublicAccess": False,
-            "allowCrossTenantReplication": False,
-            "supportsHttpsTrafficOnly": True,
-            "minimumTlsVersion": "TLS1_2",
-        },
-        "Microsoft.Insights/components": {"DisableLocalAuth": True},
-        "Microsoft.KeyVault/vaults": {"enableRbacAuthorization": True},
-        "Microsoft.Web/sites/basicPublishingCredentialsPolicies": {"allow": False},
-        "Microsoft.Web/sites": {"httpsOnly": True},
-    }
+    expect(
+        {
+            "Microsoft.Storage/storageAccounts": {
+                "allowSharedKeyAccess": False,
+                "allowBlobPublicAccess": False,
+                "allowCrossTenantReplication": False,
+                "supportsHttpsTrafficOnly": True,
+                "minimumTlsVersion": "TLS1_2",
+            },
+            "Microsoft.Insights/components": {"DisableLocalAuth": True},
+            "Microsoft.KeyVault/vaults": {"enableRbacAuthorization": True},
+            "Microsoft.Web/sites/basicPublishingCredentialsPolicies": {"allow": False},
+            "Microsoft.Web/sites": {"httpsOnly": True},
+        }
+    )
+    workspace = read(INFRA / "modules/workspace.bicep")
+    properties = workspace.constant(workspace.object(workspace.declarations["workspace"]))["properties"]
+    assert properties["features"] == {"disableLocalAuth": True}
+
+
+def test_what_is_closed_is_closed_to_the_network() -> None:
+    """But to whoever comes over a private endpoint; and of storage to Event Grid, which has none."""
+    is_public = Expression("isClosed ? 'Disabled' : 'Enabled'")
+    by_rules = {"defaultAction": Expression("isClosed ? 'Deny' : 'Allow'"), "bypass": "AzureServices"}
+    expect(
+        {
+            "Microsoft.Storage/storageAccounts": {"networkAcls": by_rules},
+            "Microsoft.HealthcareApis/workspaces": {"publicNetworkAccess": is_public},
+            "Microsoft.HealthcareApis/workspaces/dicomservices": {"publicNetworkAccess": is_public},
+        }
+    )
+
+
+def test_secrets_are_read_by_the_apps_own_identity() -> None:
+    """The one of the system, which would be asked otherwise, there is not."""
+    expect({"Microsoft.Web/sites": {"keyVaultReferenceIdentity": Expression("identity.id")}})
+
+
+def expect(must_be: dict[str, dict[str, object]]) -> None:
+    """Hold the properties of all resources of some types against what they must be."""
     for kind, expected in must_be.items():
         bodies = list(made(kind))
         assert bodies, kind
@@ -108,6 +226,8 @@ def test_what_is_deleted_can_be_undeleted() -> None:
         inner = file.constant(file.property(file.object(service), "properties"))
         for policy in ("deleteRetentionPolicy", "containerDeleteRetentionPolicy"):
             assert inner[policy] == {"enabled": True, "days": Expression("softDeleteDays")}
+        # An account with a hierarchical namespace has no versions; what is recorded cannot be written over.
+        assert inner.get("isVersioningEnabled") == (Expression("!sftp") if module == "data-storage" else None)
 
 
 def test_each_secret_is_made_once_and_kept() -> None:

@@ -20,11 +20,13 @@ class Written:
 
     Args:
         fields: that it may have.
+        always: those of them that no report of work done leaves out; one of work not done names its reason outright.
         folders: whose code writes it.
         is_error: whether it is one, always or in some cases.
     """
 
     fields: set[str] = field(default_factory=set)
+    always: set[str] | None = None
     folders: set[str] = field(default_factory=set)
     is_error: bool = False
 
@@ -39,7 +41,10 @@ def written() -> dict[str, Written]:
                 event = events.setdefault(name, Written())
                 event.folders.add(folder)
                 if _called(call) == "event":
-                    event.fields |= {one.arg for one in call.keywords if one.arg} - {"level"} | _spread(call, tree)
+                    fields = {one.arg for one in call.keywords if one.arg} - {"level"} | _spread(call, tree)
+                    event.fields |= fields
+                    if not _names_its_reason(call):
+                        event.always = fields if event.always is None else event.always & fields
                     event.is_error |= any(
                         "ERROR" in ast.unparse(one.value) for one in call.keywords if one.arg == "level"
                     )
@@ -50,9 +55,9 @@ def written() -> dict[str, Written]:
 
 
 def words_of(place: str) -> set[str]:
-    """Return all that stands in quotation marks in a module or a folder."""
+    """Return all that stands in quotation marks in a module or a folder, but for what puts it into words."""
     path = ROOT / place
-    paths = [path] if path.is_file() else path.rglob("*.py")
+    paths = [path] if path.is_file() else (one for one in path.rglob("*.py") if one.name != "wording.py")
     return {
         node.value
         for path in paths
@@ -67,6 +72,10 @@ def _calls(tree: ast.Module) -> Iterator[tuple[ast.Call, str]]:
             first = node.args[0]
             if isinstance(first, ast.Constant) and isinstance(first.value, str):
                 yield node, first.value
+
+
+def _names_its_reason(call: ast.Call) -> bool:
+    return any(one.arg == "reason" and isinstance(one.value, ast.Constant) for one in call.keywords)
 
 
 def _called(call: ast.Call) -> str:
