@@ -19,7 +19,7 @@ from shared import clock
 from shared.clients import Clients
 from shared.settings import ARCHIVE, QUARANTINE, QUARANTINE_REASONS
 from shared.small_blobs import TooLarge, Whole, read_whole
-from store_on_upload.files.quarantine import delete_reason_without_file
+from store_on_upload.files.quarantine import delete_reason_without_file, read_reason
 from store_on_upload.files.source import version_of
 from store_on_upload.receipts.container import read_receipt
 from store_on_upload.receipts.receipt import Disposition, Receipt
@@ -120,8 +120,11 @@ async def remove(clients: Clients) -> None:
         async for copy in container.list_blob_names(name_starts_with=_name(clients)):
             await _remove_file(container.get_blob_client(copy))
     reasons = clients.container(QUARANTINE_REASONS)
-    async for reason in reasons.list_blob_names(name_starts_with=_name(clients)):
-        await delete_reason_without_file(clients, reason.removesuffix(".json"))
+    async for name in reasons.list_blob_names(name_starts_with=_name(clients)):
+        copy = name.removesuffix(".json")
+        reason = await read_reason(clients, copy)
+        if reason and reason.blob == _name(clients):  # and not of a file whose name begins alike
+            await delete_reason_without_file(clients, copy)
 
 
 async def _remove_file(blob: BlobClient) -> None:

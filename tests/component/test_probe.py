@@ -28,6 +28,7 @@ from shared.settings import (
     RECEIPTS,
     AfterStore,
 )
+from store_on_upload.files.naming import LONGEST_NAME
 from store_on_upload.files.quarantine import write_reason
 from store_on_upload.files.source import version_of
 from store_on_upload.ingest import Ingest
@@ -339,6 +340,20 @@ async def test_copies_of_other_files_stay(
         QUARANTINE: [PROBE_NAME],
         QUARANTINE_REASONS: [f"{PROBE_NAME}.json"],
     }
+
+
+@pytest.mark.parametrize("rest", ["-of-a-ward.dcm", "~".ljust(LONGEST_NAME - len(PROBE_NAME), "x")])
+async def test_reasons_of_other_files_stay(place: Place, monkeypatch: pytest.MonkeyPatch, rest: str) -> None:
+    """Whose names begin as the probe's does, and may be so long that they tell nothing of their files'."""
+    name = PROBE_NAME + rest
+    await write_reason(place.clients, name, Receipt(name, "0x1", 10, timestamp(clock.now())))
+    before = await left(place.clients)
+    ingest = place.process()
+    async with platform(ingest, monkeypatch):
+        await probe(ingest)
+    assert await left(place.clients) == before
+    [reason] = before[QUARANTINE_REASONS]
+    await place.clients.container(QUARANTINE_REASONS).delete_blob(reason)
 
 
 async def test_a_drop_whose_answer_was_lost(place: Place) -> None:
