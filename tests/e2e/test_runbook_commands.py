@@ -157,6 +157,14 @@ def test_the_commands_of_a_page(installation: Installation, tmp_path: Path, page
         wait_for(lambda: box.events(told)[told_before:] or None, f"no {told}")
 
 
+def test_the_commands_within_sentences(installation: Installation, tmp_path: Path) -> None:
+    """Of the runbooks; each takes what it is given there."""
+    commands = sorted({one for text in RUNBOOKS.values() for one in re.findall(r"`((?:make|git) [^`\n]+)`", text)})
+    assert len(commands) > 2
+    ran = run(installation, tmp_path, BEFORE_ANYTHING_ELSE, *commands, file="local/retention/policy.toml")
+    assert (ran.code, ran.unknown) == (0, ()), f"{ran.output}\n{ran.errors}"
+
+
 def test_a_plan_is_approved_and_a_study_put_back(installation: Installation, tmp_path: Path) -> None:
     """By the commands of docs/retention.md, to which the runbooks lead."""
     box, made = DropBox(installation.stack), plan()
