@@ -35,15 +35,7 @@ class NpmClient:
             NpmClientError: the promise was rejected.
         """
         request = json.dumps({"client": self._client, "method": method, "options": options}, default=_encoded)
-        answer = subprocess.run(
-            [_program("node"), _FOLDER / "client.cjs"],
-            input=request,
-            stdout=subprocess.PIPE,
-            text=True,
-            check=True,
-            timeout=60,
-        )
-        decoded = json.loads(answer.stdout, object_hook=_decoded)
+        decoded = json.loads(run_script("client.cjs", request), object_hook=_decoded)
         if "message" in decoded:
             raise NpmClientError(decoded["status"], decoded["message"])
         return decoded["result"]
@@ -55,6 +47,12 @@ class NpmClientError(Exception):
     def __init__(self, status: int | None, message: str) -> None:
         super().__init__(message)
         self.status = status
+
+
+def run_script(name: str, question: str) -> str:
+    """Run a script of `node/`, which reads a question and prints an answer; return that."""
+    command: list[str | Path] = [_program("node"), _FOLDER / name]
+    return subprocess.run(command, input=question, stdout=subprocess.PIPE, text=True, check=True, timeout=60).stdout
 
 
 def methods() -> set[str]:
