@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from .apps import ACCESS, app_settings
 from .bicep import INFRA, Expression, files, made, read, resources
 
 # As Azure has them, in every tenant.
@@ -200,6 +201,23 @@ def test_what_is_closed_is_closed_to_the_network() -> None:
             "Microsoft.HealthcareApis/workspaces/dicomservices": {"publicNetworkAccess": is_public},
         }
     )
+
+
+def test_whatever_an_app_is_told_the_address_of_has_a_private_endpoint() -> None:
+    """Its host's storage, and the accounts of files and of records, for each service that it asks."""
+    written = read(INFRA / "modules/private-endpoints.bicep").declarations["accounts"].value
+    assert written is not None
+    found = re.findall(r"name: (\w+), services: (.*?) }", (written.text or b"").decode())
+    told = [name.partition("__") for app in ACCESS for name in app_settings(app) if name.endswith("ServiceUri")]
+    accounts = {
+        "AzureWebJobsStorage": "name",
+        "DICOM_STORAGE": "dataAccountName",
+        "RECORDS_STORAGE": "recordsAccountName",
+    }
+    services = {name: re.findall(r"'(\w+)'", text.rpartition(" : ")[2]) for name, text in found}
+    assert len(services) == len(accounts)
+    for account, _, service in told:
+        assert service.removesuffix("ServiceUri") in services[accounts[account]], account
 
 
 def test_secrets_are_read_by_the_apps_own_identity() -> None:
