@@ -112,9 +112,9 @@ class File:
             return None
         match node.type:
             case "object":
-                return {self.key(one): self.constant(one.named_children[-1]) for one in _properties(node)}
+                return {self.key(one): self.constant(one.named_children[-1]) for one in properties(node)}
             case "array":
-                return [self.constant(one) for one in _children(node)]
+                return [self.constant(one) for one in children(node)]
             case "string" if not any(one.type == "interpolation" for one in node.named_children):
                 return "".join(_text(one) for one in node.named_children)
             case "number":
@@ -152,7 +152,7 @@ class File:
                 yield self, node
 
     def _forms_of_call(self, node: Node) -> Iterator[tuple[File, Node]]:
-        arguments = _children(_field(node, "arguments"))
+        arguments = children(_field(node, "arguments"))
         function = _text(_field(node, "function"))
         if function in _SEEN_THROUGH:
             for argument in arguments:
@@ -171,7 +171,7 @@ class File:
 
     def property(self, node: Node, name: str) -> Node | None:
         """Return what an object has under a name."""
-        found = [one.named_children[-1] for one in _properties(node) if self.key(one) == name]
+        found = [one.named_children[-1] for one in properties(node) if self.key(one) == name]
         return found[0] if found else None
 
     def key(self, node: Node) -> str:
@@ -187,7 +187,7 @@ class File:
 
     def _declaration(self, node: Node, decorators: dict[str, list[Any]]) -> Declaration:
         kind = node.type.removesuffix("_declaration")
-        name, *rest = _children(node)
+        name, *rest = children(node)
         is_existing = any(one.type == "existing" for one in node.children)
         kinds = [one for one in rest if one.type == "type"]
         values = [one for one in rest if one.type not in ("type", "existing")]
@@ -198,7 +198,7 @@ class File:
 
     def _decorator(self, node: Node) -> tuple[str, list[Any]]:
         call = node.named_children[0]
-        return _text(_field(call, "function")), [self.constant(one) for one in _children(_field(call, "arguments"))]
+        return _text(_field(call, "function")), [self.constant(one) for one in children(_field(call, "arguments"))]
 
 
 def resources(file: File) -> Iterator[tuple[Declaration, str]]:
@@ -218,12 +218,12 @@ def made(kind: str) -> Iterator[tuple[File, Node]]:
 
 def properties(node: Node) -> list[Node]:
     """Return an object's properties."""
-    return _properties(node)
+    return [one for one in node.named_children if one.type == "object_property"]
 
 
-def elements(node: Node) -> list[Node]:
-    """Return an array's elements."""
-    return _children(node)
+def children(node: Node) -> list[Node]:
+    """Return what is right below a node, comments apart: the elements of an array, the arguments of a call."""
+    return [one for one in node.named_children if one.type != "comment"]
 
 
 def nodes(node: Node) -> Iterator[Node]:
@@ -231,14 +231,6 @@ def nodes(node: Node) -> Iterator[Node]:
     yield node
     for child in node.children:
         yield from nodes(child)
-
-
-def _properties(node: Node) -> list[Node]:
-    return [one for one in node.named_children if one.type == "object_property"]
-
-
-def _children(node: Node) -> list[Node]:
-    return [one for one in node.named_children if one.type != "comment"]
 
 
 def _field(node: Node, name: str) -> Node:

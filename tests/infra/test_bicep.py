@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tree_sitter import Node
 
-from .bicep import INFRA, File, elements, files, nodes, properties, read, resources
+from .bicep import INFRA, File, children, files, nodes, properties, read, resources
 
 SCHEMA: dict[str, Any] = json.loads(Path(__file__).with_name("schema.json").read_text())
 # The one version of each type that infra/ uses: one that is known to be there, and to have what is used.
@@ -102,7 +102,7 @@ def unknown(file: File, value: Node, schema: Any, path: str) -> list[str]:
     found: list[str] = []
     for source, node in file.forms(value):
         if node.type == "array":
-            for element in elements(node):
+            for element in children(node):
                 found += unknown(source, element, schema, path)
         elif node.type == "object" and properties(node):
             if not isinstance(schema, dict):
@@ -214,13 +214,9 @@ def kinds_of(file: File, node: Node) -> set[str]:
         return {"bool"}
     if node.type == "identifier" and text in file.declarations:
         declared = file.declarations[text]
-        return (
-            {declared.type}
-            if declared.kind == "parameter"
-            else kinds_of(file, declared.value)
-            if declared.value
-            else set()
-        )
+        if declared.kind == "parameter":
+            return {declared.type}
+        return kinds_of(file, declared.value) if declared.value else set()
     if output := re.fullmatch(r"(\w+)(?:\[.*\])*!?\.outputs\.(\w+)", text):
         module = read((file.path.parent / file.declarations[output[1]].type).resolve())
         return {module.declarations[f"output {output[2]}"].type}

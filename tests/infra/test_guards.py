@@ -251,9 +251,12 @@ def test_what_is_deleted_can_be_undeleted() -> None:
 def test_each_secret_is_made_once_and_kept() -> None:
     """A second deployment leaves it as it is, and its value comes from nowhere but newGuid."""
     file = read(INFRA / "modules/keys.bicep")
-    for secret in [one for one, kind in resources(file) if kind.endswith("/secrets")]:
+    secrets = [one for one, kind in resources(file) if kind.endswith("/secrets")]
+    values = [one for one in file.of_kind("parameter") if one.name.startswith("new")]
+    assert len(secrets) == len(values) > 0
+    for secret in secrets:
         assert "onlyIfNotExists" in secret.decorators
-    for parameter in [one for one in file.of_kind("parameter") if one.name.startswith("new")]:
+    for parameter in values:
         assert "secure" in parameter.decorators
         assert file.constant(parameter.value) == Expression("'${newGuid()}${newGuid()}'")
 

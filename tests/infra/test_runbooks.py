@@ -55,7 +55,6 @@ def shell() -> str:
     return "\n".join(block for text in (INDEX, *PAGES.values()) for block in blocks(text))
 
 
-in_each_page = pytest.mark.parametrize("page", PAGES)
 in_each_text = pytest.mark.parametrize("text", [INDEX, *PAGES.values()], ids=["README", *PAGES])
 
 
@@ -185,25 +184,6 @@ def test_each_key_is_told() -> None:
         having = [app for app in ACCESS if secret in ACCESS[app]["secrets"]]
         clause = re.findall(rf"((?:`\$\w+_APP`[ and]*)+) for `{secret}`", text)
         assert clause == [" and ".join(f"`${app.upper()}_APP`" for app in having)]
-
-
-def slugs(path: Path) -> set[str]:
-    """Return the anchors of a document's headings, as GitHub makes them; of equal ones, the later are numbered."""
-    found: set[str] = set()
-    for heading in re.findall(r"^#+ (.+)", path.read_text(), re.MULTILINE):
-        slug = re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
-        found.add(next(one for one in (slug, *(f"{slug}-{number}" for number in range(1, 9))) if one not in found))
-    return found
-
-
-@in_each_text
-def test_links_lead_somewhere(text: str) -> None:
-    """To a file, and to a heading in it."""
-    for target, anchor in re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", text):
-        path = (FOLDER / target).resolve() if target else None
-        assert path is None or path.exists(), target
-        if anchor:
-            assert any(anchor in slugs(one) for one in ([path] if path else FOLDER.glob("*.md"))), anchor
 
 
 def run(script: str) -> str:

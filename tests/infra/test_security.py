@@ -8,7 +8,6 @@ from collections.abc import Iterator
 import pytest
 
 from .apps import ACCESS, ROOT
-from .test_runbooks import slugs
 
 DOCUMENTS = {
     name: (ROOT / name).read_text()
@@ -75,14 +74,6 @@ def test_the_files_that_are_named_are_there(name: str) -> None:
     named = re.findall(rf"`((?:{folders})/[\w./-]*)`", DOCUMENTS[name])
     assert named or name == "docs/feeding-the-inbox.md"
     assert [path for path in named if not (ROOT / path).exists()] == []
-
-
-@in_each
-def test_links_lead_to_headings(name: str) -> None:
-    """Where a link names one."""
-    for target, anchor in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", DOCUMENTS[name]):
-        path = (ROOT / name).parent / target if target else ROOT / name
-        assert anchor in slugs(path), f"{target}#{anchor}"
 
 
 def test_nobody_is_told_to_write_to_an_address_that_nobody_reads() -> None:
