@@ -19,7 +19,6 @@ from .trace_context import TraceContext
 
 # `internal` where the host has a span of the request or the message itself: another would count each twice.
 Kind = Literal["internal", "client"]
-Value: TypeAlias = str | int | float | bool
 
 
 class Attributes(TypedDict, total=False):
