@@ -177,7 +177,11 @@ def test_each_line_of_the_log_goes_along_once(box: DropBox, collector: Collector
     wait_for(lines, "the lines are not those of the log")
     decided = [line.trace_id for line in collector.lines() if line.event == "blob_decided"]
     assert len(set(decided)) == len(decided)
-    assert set(decided) <= {span.trace_id for span in collector.spans() if span.name == "ingest file"}
+
+    def files() -> bool | None:  # their spans end after the lines
+        return set(decided) <= {span.trace_id for span in collector.spans() if span.name == "ingest file"} or None
+
+    wait_for(files, "a line is in no file's trace")
 
 
 def test_what_is_left_is_sent_at_the_end(tmp_path_factory: pytest.TempPathFactory) -> None:
