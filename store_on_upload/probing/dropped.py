@@ -106,8 +106,10 @@ def _finding(receipt: Receipt | None, *, is_in_inbox: bool) -> Finding:
     return Finding(True, None if receipt.is_in_service else receipt.reason)
 
 
-async def remove(clients: Clients) -> None:
-    """Remove what is left of probes, wherever it is, but for their receipt; harmless when repeated.
+async def remove(clients: Clients, dropped: Dropped | None) -> None:
+    """Remove a probe from the inbox, and what is left of any elsewhere, but for their receipt; harmless when repeated.
+
+    Another one that has come into the inbox meanwhile is another run's, who waits for it.
 
     Of their instance the service takes care.
 
@@ -115,7 +117,8 @@ async def remove(clients: Clients) -> None:
         Unreadable: the reason of one in quarantine cannot be read.
         AzureError: storage failed.
     """
-    await _remove_file(_in_inbox(clients))
+    if dropped:
+        await _delete(_in_inbox(clients), f'"{dropped.etag}"')
     for container in map(clients.container, (ARCHIVE, QUARANTINE)):
         async for copy in container.list_blob_names(name_starts_with=_name(clients)):
             await _remove_file(container.get_blob_client(copy))
@@ -130,8 +133,12 @@ async def remove(clients: Clients) -> None:
 async def _remove_file(blob: BlobClient) -> None:
     """Delete a probe's file, and never what somebody may have put in its place."""
     if found := await _read_probe(blob):
-        with suppress(ResourceNotFoundError, ResourceModifiedError):
-            await blob.delete_blob(etag=found.etag, match_condition=MatchConditions.IfNotModified)
+        await _delete(blob, found.etag)
+
+
+async def _delete(blob: BlobClient, etag: str) -> None:
+    with suppress(ResourceNotFoundError, ResourceModifiedError):
+        await blob.delete_blob(etag=etag, match_condition=MatchConditions.IfNotModified)
 
 
 async def _read_probe(blob: BlobClient) -> Whole | None:

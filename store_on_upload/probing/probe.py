@@ -31,14 +31,14 @@ async def probe(ingest: Ingest) -> None:
         finding = await look_at(clients, earlier)
         if not finding.is_over:
             return _report(earlier, finding)
-    await remove(clients)
+    await remove(clients, earlier)
     dropped = await drop(clients)
     if dropped is None:
         return event("probe", level=logging.WARNING, reason="name_taken", seconds=0, complete=False)
     finding = await _wait_for(clients, dropped)
     _report(dropped, finding)
     if finding.is_over:
-        await remove(clients)
+        await remove(clients, dropped)
     return None
 
 

@@ -364,6 +364,25 @@ async def test_a_drop_whose_answer_was_lost(place: Place) -> None:
     assert await etag_in(place) == first.etag
 
 
+async def test_two_runs_at_once_have_one_probe(
+    place: Place, monkeypatch: pytest.MonkeyPatch, log: pytest.LogCaptureFixture
+) -> None:
+    """What another run drops, when this one has just seen that there is none, stays there, and both wait for it."""
+    theirs: list[Dropped | None] = []
+
+    async def find_none(clients: Clients) -> None:
+        theirs.append(await drop(clients))
+
+    monkeypatch.setattr(probing, "find_dropped", find_none)
+    ingest = place.process()
+    async with platform(ingest, monkeypatch):
+        await probe(ingest)
+    assert said(log) == [(True, None)]
+    document = await read_receipt(place.clients, PROBE_NAME)
+    assert document is not None
+    assert [one.etag for one in document.versions] == [one.etag for one in theirs if one]
+
+
 @pytest.mark.parametrize("root", [{"put_upsert": False}], indirect=True)
 async def test_a_service_without_put_has_but_one(
     place: Place, monkeypatch: pytest.MonkeyPatch, log: pytest.LogCaptureFixture
