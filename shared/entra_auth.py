@@ -14,8 +14,7 @@ from azure.core.exceptions import AzureError
 
 from shared.dicomweb import RequestNotSent
 from shared.setting_rules import LOOPBACK_HOSTS
-from shared.telemetry.measuring import FETCH_TOKEN
-from shared.telemetry.recording import span
+from shared.telemetry.recording import FETCH_TOKEN, span
 
 _RENEW_BEFORE_EXPIRY_SECONDS = 300
 _REST_AFTER_FAILURE_SECONDS = 30

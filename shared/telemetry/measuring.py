@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from .recording import Event, Fact, Span
+from .recording import FETCH_TOKEN, Event, Fact, Span
 
 Number = int | float
 NAMESPACE: Final = "dicom_dropbox"
@@ -70,7 +70,6 @@ _OF_REPETITIONS: Final = Metric(
     "service.retries", "counter", "{request}", "Requests to the DICOM service that were sent again.", ("transaction",)
 )
 _OF_TOKENS: Final = Metric("tokens", "counter", "{token}", "Tokens asked for, for the DICOM service.", ("outcome",))
-FETCH_TOKEN: Final = "fetch token"  # noqa: S105  # the name of a span
 
 METRICS: Final = (*(one for some in _OF_EVENTS.values() for one in some), _OF_REQUESTS, _OF_REPETITIONS, _OF_TOKENS)
 

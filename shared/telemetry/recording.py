@@ -19,6 +19,7 @@ from .trace_context import TraceContext
 
 # `internal` where the host has a span of the request or the message itself: another would count each twice.
 Kind = Literal["internal", "client"]
+FETCH_TOKEN: Final = "fetch token"  # noqa: S105  # the name of a span, by which tokens are counted
 
 
 class Attributes(TypedDict, total=False):

@@ -13,7 +13,7 @@ from typing import Final, Self
 
 HEADER: Final = "traceparent"
 
-_HEADER = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.ASCII)
+_FORM = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.ASCII)
 _SAMPLED = 1
 _TRACE_BITS, _SPAN_BITS = 128, 64
 # What samplers everywhere go by: these bits are random in ids of whatever origin.
@@ -31,7 +31,7 @@ class TraceContext:
     @classmethod
     def parse(cls, header: str | None) -> Self | None:
         """Read a header; None if it is none (Trace Context §3.2)."""
-        found = _HEADER.fullmatch(header or "")
+        found = _FORM.fullmatch(header or "")
         if found is None or found[1] == "ff" or (found[1] == "00" and found[5]):
             return None
         trace_id, span_id = int(found[2], 16), int(found[3], 16)
