@@ -17,7 +17,7 @@ from shared.clients import get_clients
 from shared.dicomweb import NotFound
 from shared.dicomweb.partitions import DEFAULT_PARTITION
 from shared.events import describe, event, place
-from shared.probe import is_of_probe
+from shared.probe_uids import is_of_probe
 from shared.problems import problem
 from shared.telemetry.recording import span
 

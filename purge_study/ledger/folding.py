@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from purge_study.run import Run
 from shared.dicomweb import Change, ChangeAction
-from shared.probe import is_of_probe
+from shared.probe_uids import is_of_probe
 
 from .chunks import in_chunks
 from .entities import later

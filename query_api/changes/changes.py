@@ -13,7 +13,7 @@ from query_api.lookup import Lookup
 from shared.dicomweb import Change, ChangeAction
 from shared.dicomweb.partitions import DEFAULT_PARTITION
 from shared.function_key import is_function_key
-from shared.probe import is_of_probe
+from shared.probe_uids import is_of_probe
 from shared.problems import NOT_KEPT, invalid_parameter
 
 from .position import EPOCH, Position

@@ -13,7 +13,7 @@ from query_api.refusals import refused
 from shared.dicomweb import DICOMwebClient, JSONPage
 from shared.dicomweb.query import MAX_LIMIT
 from shared.dicomweb.search import Row
-from shared.probe import is_of_probe
+from shared.probe_uids import is_of_probe
 
 from .ahead import in_order, side_by_side
 from .attributes import names_of

@@ -9,7 +9,7 @@ from shared.dicomweb import InvalidParameter, InvalidResponse, Resource
 from shared.dicomweb.checks import is_uid
 from shared.dicomweb.resource import path_of
 from shared.dicomweb.search import Row
-from shared.probe import is_of_probe
+from shared.probe_uids import is_of_probe
 
 from .attributes import RETRIEVE_URL, STUDY_INSTANCE_UID, UID_OF, Level, Scope
 

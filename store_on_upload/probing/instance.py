@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Final
 
-from shared.probe import ROOT
+from shared.probe_uids import ROOT
 from store_on_upload.files.source import Source
 
 STUDY_INSTANCE_UID: Final = f"{ROOT}.1"

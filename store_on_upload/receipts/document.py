@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from shared.probe import is_of_probe
+from shared.probe_uids import is_of_probe
 from store_on_upload.verdict import Verdict
 
 from .receipt import Receipt, closed

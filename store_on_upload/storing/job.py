@@ -8,7 +8,7 @@ from datetime import timedelta
 from shared.arrivals import Door
 from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient
-from shared.probe import is_of_probe
+from shared.probe_uids import is_of_probe
 from store_on_upload.beginning import Run
 from store_on_upload.files.source import Source
 from store_on_upload.part10 import Header

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.probe import ROOT
+from shared.probe_uids import ROOT
 from store_on_upload.receipts import document as document_module
 from store_on_upload.receipts.document import MAX_EARLIER_PROBES, Document, merge
 from store_on_upload.receipts.receipt import MAX_SUPERSEDED, Receipt, State, timestamp
