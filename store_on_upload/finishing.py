@@ -1,4 +1,7 @@
-"""The end of a blob's walk: the receipt is written, then the file is dealt with, never the other way round."""
+"""The end of a blob's walk: the receipt is written, then the file is dealt with, never the other way round.
+
+Or the blob is gone, or it failed; each has its line in the log.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +11,20 @@ from dataclasses import replace
 
 from azure.core.exceptions import AzureError
 
+from shared import clock
 from shared.arrivals import Arrival, Door
 from shared.events import Failed, describe, event, place
+from shared.settings import QUARANTINE
 from shared.telemetry.recording import span
 
 from .beginning import Run
 from .files.disposal import dispose
 from .files.moving import Leased
-from .files.source import SourceGone
+from .files.quarantine import delete_reason_without_file
+from .files.source import SourceGone, version_of
 from .ingest import Ingest
-from .receipts.container import take_in
-from .receipts.receipt import Receipt
+from .receipts.container import read_receipt, take_in
+from .receipts.receipt import Receipt, closed
 from .waiting.deferral import Setback, delay_seconds
 
 _TRIES_OF_SWEEP = 5  # some ten minutes
@@ -65,6 +71,29 @@ async def send_later(ingest: Ingest, arrival: Arrival) -> None:
     await ingest.queues.send_back(later, delay_seconds(later.tries, Setback("storage_failed", is_outage=True)))
 
 
+async def close_gone(ingest: Ingest, arrival: Arrival) -> None:
+    """Close the receipt of a blob that its producer has taken away before it had a verdict, if there is one.
+
+    Raises:
+        AzureError, Failed: storage failed.
+    """
+    event("blob_gone")
+    started = time.monotonic()
+    if arrival.container == QUARANTINE:
+        for name in arrival.names:
+            await delete_reason_without_file(ingest.clients, name)
+    if arrival.door not in (Door.DEFERRAL, Door.SWEEP):
+        return
+    for name in arrival.names:
+        standing = await read_receipt(ingest.clients, name)
+        if standing is None or standing.newest.is_final:
+            continue
+        if await version_of(ingest.clients.inbox.get_blob_client(name)) is None:
+            receipt, is_new = await take_in(ingest.clients, closed(standing.newest, clock.now()), standing)
+            if is_new:
+                report(receipt, arrival.door, time.monotonic() - started)
+
+
 def report(receipt: Receipt, door: Door, seconds: float) -> None:
     """Log that a blob has its verdict, and how it came to it."""
     event(
@@ -79,3 +108,8 @@ def report(receipt: Receipt, door: Door, seconds: float) -> None:
         source=receipt.source,
         door=door,
     )
+
+
+def report_failure(error: Exception) -> None:
+    """Log why a blob has no verdict yet."""
+    event("blob_failed", level=logging.WARNING, error=describe(error), at=place(error))

@@ -22,7 +22,7 @@ from shared.telemetry.recording import span
 from .beginning import Run, begin, open_arrived, policy_of
 from .examine import examine
 from .files.source import Source, SourceGone, Version
-from .finishing import finish, send_later
+from .finishing import close_gone, finish, report_failure, send_later
 from .ingest import Ingest
 from .part10 import Header
 from .receipts.receipt import Receipt
@@ -30,7 +30,7 @@ from .storing.job import Job
 from .storing.store import refuse, store
 from .verdict import Decision, NotYet
 from .waiting.deferral import OUTAGE, STOPPED, setback_of
-from .waiting.put_off import close_gone, defer, put_off, report_failure
+from .waiting.put_off import defer, put_off
 
 # What the trigger would end from outside, we end ourselves, a little earlier.
 _LONGEST_ATTEMPT_SECONDS = LONGEST_RUN_SECONDS - 180

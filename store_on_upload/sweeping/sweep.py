@@ -17,11 +17,11 @@ from shared import clock
 from shared.events import Failed, event
 from shared.settings import RECEIPTS
 from store_on_upload.files.listing import Listing, Row, TokenRefused
+from store_on_upload.finishing import report_failure
 from store_on_upload.ingest import Ingest
 from store_on_upload.receipts.container import look_up
 from store_on_upload.receipts.known import Known
 from store_on_upload.receipts.receipt import parse_timestamp
-from store_on_upload.waiting.put_off import report_failure
 
 from .joining import ReceiptsListed
 from .overdue import Step, Times, is_old_enough, step_for

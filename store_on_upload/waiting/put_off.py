@@ -14,16 +14,13 @@ from azure.core.exceptions import AzureError
 from shared import clock
 from shared.arrivals import Arrival, Door
 from shared.dicomweb import DICOMwebError, Query
-from shared.events import Failed, describe, event, place
-from shared.settings import QUARANTINE
+from shared.events import Failed, event
 from shared.telemetry.recording import span
 from store_on_upload.beginning import Run, begin, find_arrived
-from store_on_upload.files.quarantine import delete_reason_without_file
-from store_on_upload.files.source import version_of
-from store_on_upload.finishing import finish, report, send_later
+from store_on_upload.finishing import close_gone, finish, report_failure, send_later
 from store_on_upload.ingest import Ingest
-from store_on_upload.receipts.container import read_receipt, take_in, write_receipt
-from store_on_upload.receipts.receipt import Receipt, closed
+from store_on_upload.receipts.container import write_receipt
+from store_on_upload.receipts.receipt import Receipt
 
 from .deferral import Setback, deferred, delay_seconds, given_up, should_give_up
 
@@ -143,31 +140,3 @@ async def poisoned(ingest: Ingest, arrival: Arrival) -> None:
     if receipt.poisonings >= MAX_POISONINGS:
         return await finish(run, given_up(later, "crashed", now))
     return await _wait(run, later, delay)
-
-
-async def close_gone(ingest: Ingest, arrival: Arrival) -> None:
-    """Close the receipt of a blob that its producer has taken away before it had a verdict, if there is one.
-
-    Raises:
-        AzureError, Failed: storage failed.
-    """
-    event("blob_gone")
-    started = time.monotonic()
-    if arrival.container == QUARANTINE:
-        for name in arrival.names:
-            await delete_reason_without_file(ingest.clients, name)
-    if arrival.door not in (Door.DEFERRAL, Door.SWEEP):
-        return
-    for name in arrival.names:
-        standing = await read_receipt(ingest.clients, name)
-        if standing is None or standing.newest.is_final:
-            continue
-        if await version_of(ingest.clients.inbox.get_blob_client(name)) is None:
-            receipt, is_new = await take_in(ingest.clients, closed(standing.newest, clock.now()), standing)
-            if is_new:
-                report(receipt, arrival.door, time.monotonic() - started)
-
-
-def report_failure(error: Exception) -> None:
-    """Log why a blob has no verdict yet."""
-    event("blob_failed", level=logging.WARNING, error=describe(error), at=place(error))
