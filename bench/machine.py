@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -70,6 +71,38 @@ def processor_seconds(pid: int) -> float:
     """
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+
+
+class Others:
+    """Tells what other programs take of the processors while we and what we have started use them, too."""
+
+    def __init__(self) -> None:
+        self._before = self._look()
+
+    def share(self) -> float:
+        """Return it since the last time; from 0 to 1."""
+        before, self._before = self._before, self._look()
+        used, ours, all_ = (after - earlier for after, earlier in zip(self._before, before, strict=True))
+        return max(0.0, used - ours) / max(1, all_)
+
+    @staticmethod
+    def _look() -> tuple[int, int, int]:
+        ticks = _ticks()
+        return sum(ticks) - sum(ticks[column] for column in _IDLE_COLUMNS), _ticks_of_ours(), sum(ticks)
+
+
+def _ticks_of_ours() -> int:
+    """Return the ticks of this process and of all that it has started, with those of them that have ended."""
+    parents, ticks = dict[int, int](), dict[int, int]()
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(FileNotFoundError, ProcessLookupError):  # ended meanwhile
+            fields = path.read_text().rpartition(")")[2].split()
+            parents[int(path.parent.name)] = int(fields[1])
+            ticks[int(path.parent.name)] = sum(map(int, fields[11:15]))
+    ours = {os.getpid()}
+    while more := {pid for pid, parent in parents.items() if parent in ours} - ours:
+        ours |= more
+    return sum(ticks[pid] for pid in ours)
 
 
 def _ticks() -> list[int]:

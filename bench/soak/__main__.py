@@ -1,7 +1,8 @@
 """Run everything at once and see whether the app grows: `make bench-soak`; ARGS='--minutes 10' for less than an hour.
 
-Exit code 0 if nothing of the app grows, 1 otherwise. An hour's samples are kept as `bench/results/soak.json`, those of
-less than half an hour as `soak-quick.json`.
+Exit code 0 if nothing of the app grows, 1 if something does, 2 if it seems to while other programs used the machine:
+then more is under way at a time, and what grows cannot be told from that. An hour's samples are kept as
+`bench/results/soak.json`, those of less than half an hour as `soak-quick.json`.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from random import Random
+from statistics import median
 
-from bench.machine import this_machine
+from bench.machine import BUSY_SHARE, this_machine
 from bench.programs import ROOT
 from bench.results import RESULTS
 from bench.soak.load import SETTINGS, Load
@@ -59,7 +61,11 @@ def main() -> int:
     trends = trends_of(samples)
     _print_table(trends, load.counts)
     print(f"\nWritten to {_write(samples, trends, load.counts, options.minutes).relative_to(ROOT)}")
-    return 0 if all(trend.is_flat for trend in trends.values()) else 1
+    others = median(sample.others for sample in samples)
+    print(f"Other programs used {others:.0%} of the processors.")
+    if all(trend.is_flat for trend in trends.values()):
+        return 0
+    return 1 if others <= BUSY_SHARE else 2
 
 
 def trends_of(samples: Sequence[Sample]) -> dict[str, Trend]:

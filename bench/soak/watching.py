@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx
 
+from bench.machine import Others
 from bench.memory import MIB, status_bytes
 from local.stack import Stack
 
@@ -24,6 +25,7 @@ class Sample:
         threads: of the operating system.
         tasks: of asyncio, in the event loop of host and app.
         blocks: of memory that Python's objects take, in thousands; unlike `rss_mib` it falls when they go.
+        others: the share of the processors that programs took which are no part of this, since the sample before.
     """
 
     seconds: float
@@ -33,6 +35,7 @@ class Sample:
     threads: int
     tasks: int
     blocks: float
+    others: float
 
 
 class Watcher:
@@ -43,6 +46,7 @@ class Watcher:
         self._http = httpx.Client(
             base_url=stack.host_url, headers={"x-functions-key": stack.master_key}, timeout=60, trust_env=False
         )
+        self._others = Others()
         self._started = time.monotonic()
 
     @property
@@ -66,6 +70,7 @@ class Watcher:
             len(list((self._process / "task").iterdir())),
             held["tasks"],
             held["blocks"] / 1000,
+            round(self._others.share(), 3),
         )
 
     def _links(self) -> list[str]:
