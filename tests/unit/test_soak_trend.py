@@ -61,7 +61,7 @@ def test_the_tasks_of_an_hour(leaked: float) -> None:
         under_way = random.expovariate(1 / (5 + 5 * seconds / HOUR))
         return int(15 + leaked * seconds / HOUR + under_way)
 
-    samples = [Sample(seconds, 130, 60, 56, 8, tasks(seconds), 900) for seconds in range(0, HOUR, 10)]
+    samples = [Sample(seconds, 130, 60, 56, 8, tasks(seconds), 900, 0) for seconds in range(0, HOUR, 10)]
     trends = trends_of(samples)
     assert [name for name, trend in trends.items() if not trend.is_flat] == (["tasks"] if leaked else [])
 
@@ -74,6 +74,6 @@ def test_the_memory_of_an_hour(leak_mib: float) -> None:
     def rss_mib(seconds: float) -> float:
         return 130 + 8 * (1 - exp(-seconds / 240)) + leak_mib * seconds / HOUR + random.gauss(0, 0.1)
 
-    samples = [Sample(seconds, rss_mib(seconds), 60, 56, 8, 45, 900) for seconds in range(0, HOUR, 10)]
+    samples = [Sample(seconds, rss_mib(seconds), 60, 56, 8, 45, 900, 0) for seconds in range(0, HOUR, 10)]
     trends = trends_of(samples)
     assert [name for name, trend in trends.items() if not trend.is_flat] == (["rss_mib"] if leak_mib else [])
