@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import timedelta
 from secrets import token_hex
 from typing import Any
@@ -17,7 +18,7 @@ from purge_study.ledger.row import StudyKey
 from purge_study.planning.approvals import Approval, approve, find_approval
 from purge_study.planning.documents import write_documents
 from purge_study.planning.plan import PLANS, plan_id
-from purge_study.records.restored import Restored, holds_of_restore, read_restored, write_restored
+from purge_study.records.restored import Restored, UnreadableRecord, holds_of_restore, read_restored, write_restored
 from purge_study.records.writing import OtherRecord, write_long_record, write_record
 from query_api.auditing.access_log import AccessLog
 from shared.clients import Clients
@@ -195,6 +196,17 @@ async def test_a_restore_whose_answer_is_lost(clients: Clients, gateway: Gateway
     assert await holds_of_restore(clients, key, second.until + timedelta(days=1)) == ()
     names = [name async for name in clients.container(RETENTION_RECORDS).list_blob_names(name_starts_with="restored/")]
     assert (len([name for name in names if key.uid in name]), len(lost)) == (3, 3)
+
+
+async def test_a_restore_at_a_time_of_no_zone(clients: Clients) -> None:
+    """Which of two was later cannot be told then; the study is held all the same."""
+    key = StudyKey("site-a", token_hex())
+    restored = Restored.at(MADE_AT, "an id", "A. Reader")
+    for one in (restored, replace(restored, restored_at=MADE_AT.replace(tzinfo=None))):
+        await write_restored(clients, key, one)
+    with pytest.raises(UnreadableRecord):
+        await read_restored(clients, key)
+    assert await holds_of_restore(clients, key, restored.until) == ("restored",)
 
 
 async def test_the_access_record(clients: Clients, policy: Immutability, gateway: Gateway) -> None:

@@ -14,7 +14,7 @@ from purge_study.records.restored import Restored
 @pytest.mark.parametrize("hour", [0, 9, 10, 11, 23])
 def test_held_for_thirty_days(zone: str, hour: int) -> None:
     """And about two days longer at most, until the end of a day in the policy's time zone."""
-    now = datetime(2026, 1, 31, hour, tzinfo=UTC)
+    now = datetime(2026, 1, 31, hour, 30, tzinfo=UTC)
     last = Restored.at(now, "an id", "A. Reader").until
     end = datetime.combine(last + timedelta(days=1), time(), ZoneInfo(zone))
     assert now + timedelta(days=30) <= end <= now + timedelta(days=32, hours=2)
