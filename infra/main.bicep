@@ -408,6 +408,7 @@ output DICOM_SERVICE_URL string = '${dicomAccess.outputs.serviceUrl}/v2'
 
 // The parameters, by their variables: `azd env refresh` has outputs back on another machine, and nothing else. Without
 // these, whoever deploys from there would change all of it to the defaults.
+output AZURE_LOCATION string = location
 output SEPARATE_APPS bool = separateApps
 output DICOM_SERVICE_ID string = dicomServiceId
 output DICOM_PARTITIONS bool = dicomPartitions
