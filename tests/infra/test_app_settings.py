@@ -140,6 +140,12 @@ def test_an_installations_own_settings_are_known_and_right(app: str) -> None:
     load(environment({**app_settings(app), **own}))
 
 
+@in_each_app
+def test_an_installations_own_settings_name_no_collector(app: str) -> None:
+    """The host would send it its own spans, too, which have paths and queries in them (docs/telemetry.md)."""
+    assert "OTEL_EXPORTER_OTLP_ENDPOINT" not in own_settings()[app]
+
+
 def test_an_installations_own_settings_win() -> None:
     """They stand last where settings are joined."""
     value = MAIN.declarations["settings"].value
