@@ -41,7 +41,8 @@ var blobRoles = {
   }
 }
 
-// The built-in DICOM Data Owner may delete and export. Nobody here may do both, store and delete.
+// The built-in DICOM Data Owner may delete and export. Nobody here has both rights, to store and to delete. But whoever
+// may store may replace an instance, or have its study expire: the service has no smaller right (docs/security.md).
 @export()
 var dicomRoles = {
   store: {
@@ -78,7 +79,8 @@ var builtInRoles = {
 // the host needs where it triggers) or send; on the DICOM service one of dicomRoles or read.
 @export()
 var access = {
-  // Stores what is dropped. A hole in it can do harm to files on their way, not to what is in the DICOM service.
+  // Stores what is dropped. A hole in it can do harm to files on their way; and in the DICOM service it can replace
+  // instances and have studies expire, without a copy.
   ingest: {
     functions: [
       'store_on_upload'
