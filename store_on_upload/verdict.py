@@ -51,10 +51,11 @@ REASONS: dict[str, str] = {
     "beside its pixel data would have to be written anew. Have its sender export it in Explicit VR.",
     "refused": "The DICOM service does not take the file: a required attribute is missing or invalid, or the "
     "dataset cannot be read. The attributes named, if any, tell which.",
-    "purged": "Retention has deleted this study. If it is to come back, set ON_PURGED to `store` and replay the file.",
+    "purged": "Retention has deleted this study. If it is to come back, restore it from the vault, or delete its "
+    "pointer in `retention-state`, then replay the file.",
     "study_unknown": "Of which study this is cannot be read from the file, and retention has deleted some: so it was "
-    "not sent. Have it exported again. If it may come in whatever its study is, set ON_PURGED to `store` and replay "
-    "it.",
+    "not sent. Have it exported again. If it may come in whatever its study is, stop the senders, set ON_PURGED to "
+    "`store`, replay this file alone and set it back.",
     "reserved": "The Study Instance UID begins as those of the app's own probe do, which lookups hide. Give the study "
     "another one at its source.",
     "other_bytes": "An instance with the same UIDs and other content is stored already, and was left as it is. "

@@ -64,7 +64,7 @@ code=$?
 exit $code
 """
 _GIT = 'git -C "$CLONE" "$@"'
-# What the index of the runbooks exports leads to Azure.
+# What the runbooks' own `reconcile` is given leads to Azure.
 _MAKE = """\
 unset DICOM_STORAGE__blobServiceUri DICOM_STORAGE__queueServiceUri
 case " $HERE " in *" $1 "*) exec env PATH="$OUTER_PATH" make -s -C "$ROOT" PYTHON="$PYTHON" VENV="$VENV" "$@" ;; esac

@@ -281,7 +281,7 @@ resource deadLetters 'Microsoft.Insights/metricAlerts@2018-03-01' = {
   name: 'events-dead-lettered'
   location: 'global'
   properties: {
-    description: 'Event Grid could not deliver events for a day. What to do: docs/runbooks/events-dead-lettered.md'
+    description: 'Event Grid could not deliver events: for a day, or refused outright (no role, wrong key). What to do: docs/runbooks/events-dead-lettered.md'
     severity: 3 // the sweep has found the files
     enabled: true
     scopes: [

@@ -67,7 +67,7 @@ SEEN = {
     "retention-refused": ['"code": ?"no-such-study"'],
     "rotating-keys": [ANSWERED],
     "study-failing": [r'"plans": ?\['],
-    "upgrading": ["To be deleted", ADDS_UP, ADDS_UP],
+    "upgrading": [ADDS_UP, "To be deleted", ADDS_UP],
     "feeding-the-inbox": ['"verdict": ?"conflict"'],
 }
 # All answers of those pages of which some are meant to be others than 2xx; of what a store has left, nothing is here.
@@ -122,6 +122,7 @@ def outputs() -> dict[str, str]:
 def run(installation: Installation, folder: Path, *commands: str, **others: str) -> Ran:
     filled_in = {
         "name": installation.refused,
+        "blob of the reason": installation.refused,
         "plan": installation.plan,
         "your policy.toml": "local/retention/policy.toml",
         "version": "HEAD",
@@ -159,7 +160,8 @@ def test_the_commands_of_a_page(installation: Installation, tmp_path: Path, page
 
 def test_the_commands_within_sentences(installation: Installation, tmp_path: Path) -> None:
     """Of the runbooks; each takes what it is given there."""
-    commands = sorted({one for text in RUNBOOKS.values() for one in re.findall(r"`((?:make|git) [^`\n]+)`", text)})
+    written = re.compile(r"`((?:make|git) [^`\n]+|reconcile)`")
+    commands = sorted({one for text in RUNBOOKS.values() for one in written.findall(text)})
     assert len(commands) > 2
     ran = run(installation, tmp_path, BEFORE_ANYTHING_ELSE, *commands, file="local/retention/policy.toml")
     assert (ran.code, ran.unknown) == (0, ()), f"{ran.output}\n{ran.errors}"
@@ -180,7 +182,7 @@ def test_a_plan_is_approved_and_a_study_put_back(installation: Installation, tmp
 
 def test_what_is_seen_is_told_of_pages_that_are_there() -> None:
     """And of each page that asks something of this machine."""
-    asking = {name for name, text in PAGES.items() if re.search(r"^ *(?:curl|make reconcile)", text, re.MULTILINE)}
+    asking = {name for name, text in PAGES.items() if re.search(r"^ *(?:curl|reconcile)", text, re.MULTILINE)}
     assert asking <= SEEN.keys() <= PAGES.keys()
 
 
