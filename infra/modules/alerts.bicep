@@ -211,13 +211,13 @@ var alerts = [
   }
   {
     name: 'study-failing'
-    says: 'A study could not be deleted in three nights in a row.'
+    says: 'A study could not be deleted in three nights in a row, or nobody can tell whether it was.'
     severity: 3
     every: 'PT1H'
     over: 'PT6H'
     above: 0
     from: lines
-    query: 'where event == "purge_failed" and toint(line.attempts) >= 3'
+    query: 'where event == "purge_failed" and (toint(line.attempts) >= 3 or reason == "intent_open")'
   }
   {
     name: 'instance-purged-late'

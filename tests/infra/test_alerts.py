@@ -317,6 +317,22 @@ def test_a_study_that_fails_does_so_as_often_as_the_plan_says() -> None:
     assert int(attempts) == decision._OVER_AND_OVER
 
 
+@pytest.mark.parametrize(
+    ("line", "is_alarm"),
+    [
+        ({"reason": "service_failed", "attempts": 2}, False),
+        ({"reason": "service_failed", "attempts": 3}, True),
+        # The start of a night resolves what is open, and counts no attempts.
+        ({"reason": "intent_open"}, True),
+    ],
+)
+def test_a_study_that_fails_is_told_of(line: dict[str, Any], is_alarm: bool) -> None:
+    """One that fails once more may go the next night; one whose deletion stays open does not."""
+    now = NOON + timedelta(minutes=1)
+    rows: list[Row] = [{"TimeGenerated": NOON, "Message": json.dumps({"event": "purge_failed"} | line)}]
+    assert fires("study-failing", {"AppTraces": rows}, now) is is_alarm
+
+
 def test_readiness_is_asked_for_as_often_as_its_alert_thinks() -> None:
     """At the route that is there, in every app."""
     file = read(INFRA / "modules/readiness.bicep")
