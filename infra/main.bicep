@@ -66,8 +66,8 @@ param softDeleteDays int = 14
 @description('How many days records of retention and of access can be neither changed nor deleted. The policy is unlocked: who administers the account can still shorten it.')
 param recordsDays int = 2190
 
-@description('Whether the policies of immutability have been locked by hand. Azure takes no locked policy a second time, so that a deployment leaves them as they are.')
-param recordsLocked bool = false
+@description('Containers of records whose policies of immutability have been locked by hand, with commas between: `retention-records,access-audit` for both. Azure takes no locked policy a second time, so that a deployment leaves those alone. One that is made anew has none: take its name out first.')
+param recordsLocked string = ''
 
 @description('What is done with the studies that are due.')
 @allowed([
@@ -191,7 +191,7 @@ module records 'modules/records-storage.bicep' = {
     sku: storageSku
     isClosed: privateNetwork
     recordsDays: recordsDays
-    arePoliciesLocked: recordsLocked
+    lockedContainers: recordsLocked
     softDeleteDays: softDeleteDays
     isLocked: deletionLocks
   }
@@ -420,7 +420,7 @@ output ARCHIVE_DAYS int = archiveDays
 output VAULT_DAYS int = vaultDays
 output SOFT_DELETE_DAYS int = softDeleteDays
 output RECORDS_DAYS int = recordsDays
-output RECORDS_LOCKED bool = recordsLocked
+output RECORDS_LOCKED string = recordsLocked
 output PURGE_MODE string = purgeMode
 output MAXIMUM_INSTANCES int = maximumInstances
 output PRIVATE_NETWORK bool = privateNetwork

@@ -9,8 +9,8 @@ param isClosed bool
 
 param recordsDays int
 
-@description('Whether somebody has locked the policies. Such a one can be extended, by hand; to be made anew, it refuses.')
-param arePoliciesLocked bool
+@description('Containers whose policies somebody has locked, with commas between. Such a one can be extended, by hand; to be made anew, it refuses.')
+param lockedContainers string
 
 param softDeleteDays int
 
@@ -23,6 +23,7 @@ var containers = [
   { name: 'retention-records', appends: false }
   { name: 'access-audit', appends: true }
 ]
+var locked = split(lockedContainers, ',')
 
 resource account 'Microsoft.Storage/storageAccounts@2024-01-01' = {
   name: name
@@ -79,7 +80,7 @@ resource container 'Microsoft.Storage/storageAccounts/blobServices/containers@20
 // Unlocked: whoever administers the account can take the policy away again, and `azd down` can delete what it holds.
 // Locking cannot be undone, so it is done by hand (docs/deploying.md).
 resource immutable 'Microsoft.Storage/storageAccounts/blobServices/containers/immutabilityPolicies@2024-01-01' = [
-  for (item, index) in containers: if (!arePoliciesLocked) {
+  for (item, index) in containers: if (!contains(locked, item.name)) {
     parent: container[index]
     name: 'default'
     properties: {
