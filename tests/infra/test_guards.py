@@ -160,6 +160,19 @@ def test_a_locked_policy_is_not_made_anew() -> None:
     assert MAIN.constant(MAIN.declarations["recordsLocked"].value) == ""
 
 
+def test_records_are_immutable_for_as_long_as_they_must_be() -> None:
+    """Each container by a policy of its own; only one that is appended to lets its blobs grow."""
+    records = read(INFRA / "modules/records-storage.bicep")
+    assert records.constant(records.object(records.declarations["immutable"])) == {
+        "parent": Expression("container[index]"),
+        "name": "default",
+        "properties": {
+            "immutabilityPeriodSinceCreationInDays": Expression("recordsDays"),
+            "allowProtectedAppendWrites": Expression("item.appends"),
+        },
+    }
+
+
 def test_an_account_gets_its_private_endpoints_one_by_one() -> None:
     """It refuses one while another is made."""
     endpoints = read(INFRA / "modules/private-endpoints.bicep")
