@@ -137,6 +137,32 @@ def test_a_parameter_is_handed_on_under_its_name() -> None:
     assert given_to("apps")["subnetId"] == Expression("privateNetwork ? network!.outputs.appsSubnetId : ''")
 
 
+def test_a_parameter_is_handed_on_under_another_name() -> None:
+    """Which the test above cannot see."""
+    assert given_to("dicom")["partitions"] == Expression("dicomPartitions")
+    assert given_to("endpoints")["isHierarchical"] == Expression("sftp")
+    assert given_to("network")["addresses"] == Expression("networkRange")
+    assert {given_to(module)["sku"] for module in ("data", "records")} == {Expression("storageSku")}
+
+
+def test_what_holds_data_cannot_be_deleted_by_accident() -> None:
+    """Both accounts of data, and a DICOM service of ours by its workspace: as long as `deletionLocks` says so."""
+    scopes = {"data-storage": "account", "records-storage": "account", "dicom": "workspace"}
+    found: dict[str, str] = {}
+    for file in files():
+        for lock, kind in resources(file):
+            if kind == "Microsoft.Authorization/locks":
+                assert lock.value is not None
+                assert (lock.value.text or b"").startswith(b"if (isLocked) {"), file
+                body = file.constant(file.object(lock))
+                assert body["properties"]["level"] == "CanNotDelete", file
+                found[file.path.stem] = body["scope"].text
+    assert found == scopes
+    for module in ("data", "records", "dicom"):
+        assert given_to(module)["isLocked"] == Expression("deletionLocks"), module
+    assert MAIN.constant(MAIN.declarations["deletionLocks"].value) is True
+
+
 def test_roles_of_our_own_have_names_of_their_own() -> None:
     """In a whole tenant, where another subscription may have an environment of the same name."""
     definitions = list(made("Microsoft.Authorization/roleDefinitions"))
