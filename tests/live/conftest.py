@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,15 @@ from .chromium import Chromium
 from .installing import InstallationFailed
 from .orthanc import Orthanc, find_or_fetch
 from .viewed import Viewed, drop
+
+_FIRST_RUN_SECONDS = 600
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each live test the time that the very first run takes to download others' programs, by a slow network."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.timeout(_FIRST_RUN_SECONDS))
 
 
 @pytest.fixture(scope="session")

@@ -68,7 +68,7 @@ def _fetch(package: str, work: Path) -> None:
 def _download(package: str, work: Path) -> list[Path]:
     (work / "apt.conf").write_text(_APT_CONF.format(folder=work))
     options = ["--quiet", f"--config-file={work / 'apt.conf'}"]
-    run(["apt-get", "update", *options], folder=work, timeout_seconds=60)
+    run(["apt-get", "update", *options], folder=work, timeout_seconds=300)
     plan = run(["apt-get", "install", "--simulate", *options, package], folder=work, timeout_seconds=20)
     missing = re.findall(r"^Inst (\S+)", plan, re.MULTILINE)
     run(["apt-get", "download", *options, *missing], folder=work / "packages", timeout_seconds=300)

@@ -73,7 +73,7 @@ def install() -> None:
     with only_one(_FOLDER):
         if not stamp.exists() or stamp.read_text() != lock:
             command = [_program("npm"), "ci", "--ignore-scripts"]
-            run(command, folder=_FOLDER, timeout_seconds=120, environment={**os.environ, "PATH": _path()})
+            run(command, folder=_FOLDER, timeout_seconds=400, environment={**os.environ, "PATH": _path()})
             stamp.write_text(lock)
 
 

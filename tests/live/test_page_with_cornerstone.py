@@ -23,8 +23,6 @@ from .real_files import RealFile, names_of, options_of
 from .viewed import PATIENT, Viewed
 from .viewer_pages import STRANGERS_ORIGIN, Viewer
 
-pytestmark = pytest.mark.timeout(600)  # the very first run downloads the browser
-
 Pixels = npt.NDArray[Any]
 
 # What shows a picture, frame and how far pixels may be from pydicom's: decoders of lossy and of YBR round differently.

@@ -17,8 +17,6 @@ from tests.retention_plans import MADE_AT, decision, doubtful_row, item, memory,
 
 from .chromium import Chromium, Page
 
-pytestmark = pytest.mark.timeout(600)  # the very first run downloads the browser
-
 SCREEN, PAPER = (1280, 900, False), (1047, 718, True)  # A4 landscape within its margins
 MODALITIES = ("CT", "MR", "MG", "CR", "US", "DX", "XA", "RTDOSE\\RTPLAN\\RTSTRUCT", "NM\\PT", "")
 LONG = "Verlängerte Aufbewahrung für Strahlentherapie und Strahlentherapiebestrahlungsplanungsdatensätze <b>"
