@@ -253,10 +253,15 @@ def test_whatever_an_app_is_told_the_address_of_has_a_private_endpoint() -> None
         "DICOM_STORAGE": "dataAccountName",
         "RECORDS_STORAGE": "recordsAccountName",
     }
-    services = {name: re.findall(r"'(\w+)'", text.rpartition(" : ")[2]) for name, text in found}
-    assert len(services) == len(accounts)
+    # One list, or two: of an account with a hierarchical namespace, and of one without.
+    services = {name: re.findall(r"\[(.*?)\]", text) for name, text in found}
+    assert {name: len(lists) for name, lists in services.items()} == dict.fromkeys(accounts.values(), 1) | {
+        "dataAccountName": 2
+    }
+    assert "'dfs'" in services["dataAccountName"][0]
     for account, _, service in told:
-        assert service.removesuffix("ServiceUri") in services[accounts[account]], account
+        for listed in services[accounts[account]]:
+            assert f"'{service.removesuffix('ServiceUri')}'" in listed, account
 
 
 def test_secrets_are_read_by_the_apps_own_identity() -> None:

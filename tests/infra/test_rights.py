@@ -72,9 +72,6 @@ def names_of(kind: str) -> set[str]:
     return set(DATA.variable(kind))
 
 
-in_each_app = pytest.mark.parametrize("app", list(ACCESS))
-
-
 def test_all_containers_are_made() -> None:
     """Each in the account where the code looks for it; those of records under a policy of immutability."""
     records = {item["name"]: item["appends"] for item in RECORDS.variable("containers")}
