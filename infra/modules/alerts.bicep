@@ -60,7 +60,8 @@ var alerts = [
   {
     // Not `outage_begins` without `outage_ends`: a process that ends meanwhile says neither. But what waits is put off
     // again every quarter of an hour or so, and the first one through ends it: so what is put off is asked for, since
-    // the latest end. Three quarters at least, for two short outages whose ends were not said are none of half an hour.
+    // the latest end, or the latest file that was stored. Three quarters at least, for two short outages whose ends
+    // were not said are none of half an hour.
     name: 'outage'
     says: 'The DICOM service has been down for half an hour, or does not let the app in. Files wait.'
     severity: 1
@@ -68,7 +69,7 @@ var alerts = [
     over: 'PT2H'
     above: 0
     from: lines
-    query: 'where event == "outage_ends" or (event == "blob_deferred" and reason in ("outage", "service_unreachable", "service_busy", "access_denied")) | order by TimeGenerated desc | extend ends = row_cumsum(iff(event == "outage_ends", 1, 0)) | where ends == 0 | summarize quarters = dcount(bin(TimeGenerated, 15m)), old = countif(TimeGenerated < ago(30m)), recent = countif(TimeGenerated > ago(30m)) | where quarters > 2 and old > 0 and recent > 0'
+    query: 'where event == "outage_ends" or (event == "blob_decided" and line.verdict == "stored") or (event == "blob_deferred" and reason in ("outage", "service_unreachable", "service_busy", "access_denied")) | order by TimeGenerated desc | extend ends = row_cumsum(iff(event != "blob_deferred", 1, 0)) | where ends == 0 | summarize quarters = dcount(bin(TimeGenerated, 15m)), old = countif(TimeGenerated < ago(30m)), recent = countif(TimeGenerated > ago(30m)) | where quarters > 2 and old > 0 and recent > 0'
   }
   {
     name: 'files-waiting'

@@ -311,6 +311,18 @@ def test_an_outage_of_half_an_hour(put_off: Iterable[int], ended: Iterable[int],
     assert fires("outage", {"AppTraces": rows}, now) is is_alarm
 
 
+@pytest.mark.parametrize(("verdict", "is_alarm"), [("stored", False), ("ignored", True)])
+def test_files_that_go_through_are_no_outage(verdict: str, is_alarm: bool) -> None:
+    """Though three instances have put files off for a moment, of whose outages no end was told."""
+    now = NOON + timedelta(minutes=16)
+    waits = {"event": "blob_deferred", "reason": "service_busy"}
+    lines = [*((ago, waits) for ago in (65, 40, 10)), (5, {"event": "blob_decided", "verdict": verdict})]
+    rows: list[Row] = [
+        {"TimeGenerated": now - timedelta(minutes=ago, seconds=1), "Message": json.dumps(line)} for ago, line in lines
+    ]
+    assert fires("outage", {"AppTraces": rows}, now) is is_alarm
+
+
 def test_a_study_that_fails_does_so_as_often_as_the_plan_says() -> None:
     """From then on it comes after all others, and is listed as failing."""
     [attempts] = re.findall(r">= (\d+)", ALERTS["study-failing"]["query"])
