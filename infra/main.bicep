@@ -327,6 +327,7 @@ module apps 'modules/app.bicep' = [
       insightsName: monitoring.outputs.insightsName
       openTelemetry: openTelemetry
       maximumInstances: maximumInstances
+      softDeleteDays: softDeleteDays
       isClosed: privateNetwork
       subnetId: privateNetwork ? network!.outputs.appsSubnetId : ''
     }

@@ -28,6 +28,7 @@ param insightsName string
 param openTelemetry bool
 
 param maximumInstances int
+param softDeleteDays int
 
 @description('Whether the host storage is reached over private endpoints only.')
 param isClosed bool
@@ -63,7 +64,7 @@ resource hostAccount 'Microsoft.Storage/storageAccounts@2024-01-01' = {
   location: location
   kind: 'StorageV2'
   sku: {
-    name: 'Standard_LRS' // whatever is in it, a deployment makes anew
+    name: 'Standard_LRS' // a deployment makes its content anew, but for the function keys, which come back as others
   }
   properties: {
     allowSharedKeyAccess: false
@@ -82,6 +83,16 @@ resource hostAccount 'Microsoft.Storage/storageAccounts@2024-01-01' = {
 resource hostBlobs 'Microsoft.Storage/storageAccounts/blobServices@2024-01-01' = {
   parent: hostAccount
   name: 'default'
+  properties: {
+    deleteRetentionPolicy: {
+      enabled: true
+      days: softDeleteDays
+    }
+    containerDeleteRetentionPolicy: {
+      enabled: true
+      days: softDeleteDays
+    }
+  }
 }
 
 resource package 'Microsoft.Storage/storageAccounts/blobServices/containers@2024-01-01' = {

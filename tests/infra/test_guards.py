@@ -281,8 +281,8 @@ def expect(must_be: dict[str, dict[str, object]]) -> None:
 
 
 def test_what_is_deleted_can_be_undeleted() -> None:
-    """On both accounts of data: blobs and containers."""
-    for module in ("data-storage", "records-storage"):
+    """On both accounts of data, and on the hosts', where the function keys are: blobs and containers."""
+    for module in ("data-storage", "records-storage", "app"):
         file = read(INFRA / f"modules/{module}.bicep")
         [service] = [one for one, kind in resources(file) if kind.endswith("/blobServices")]
         inner = file.constant(file.property(file.object(service), "properties"))
