@@ -50,8 +50,9 @@ var transformations = [
     kql: 'source | extend Message = iif(Message startswith "Executing HTTP request" or Message startswith "Executed HTTP request" or Message contains "blob detected", "", Message), ${withoutPath}, ${keptProperties}'
   }
   {
+    // What an error says may name a blob, and so may what the host quotes of it. Its type stays.
     table: 'AppExceptions'
-    kql: 'source | extend ${withoutPath}, ${keptProperties}'
+    kql: 'source | extend OuterMessage = "", InnermostMessage = "", Details = parse_json("[]"), ${withoutPath}, ${keptProperties}'
   }
 ]
 

@@ -66,6 +66,7 @@ def test_names_are_blanked_where_the_platform_writes_them() -> None:
     assert all("${withoutPath}" in rule for rule in rules.values())
     assert 'Url = "", Name = iif(Name contains " /", "", Name),' in rules["AppRequests"]
     assert 'Data = "", Name = iif(isempty(${ownSpan}), DependencyType, ${ownSpan}),' in rules["AppDependencies"]
+    assert 'OuterMessage = "", InnermostMessage = "", Details = parse_json("[]"),' in rules["AppExceptions"]
     assert set(re.findall(r'Properties\["(\w+)"\]', monitoring.variable("keptProperties"))) == {
         "Category",
         "LogLevel",

@@ -21,7 +21,7 @@ TABLES = {
     "AppTraces": f"({_OF_ALL}, Message: string, SeverityLevel: int)",
     "AppRequests": f"({_OF_ALL}, Name: string, Url: string, ResultCode: string, Success: bool, DurationMs: real)",
     "AppDependencies": f"({_OF_ALL}, Name: string, Data: string, DependencyType: string, ResultCode: string)",
-    "AppExceptions": f"({_OF_ALL}, ExceptionType: string, OuterMessage: string)",
+    "AppExceptions": f"({_OF_ALL}, ExceptionType: string, OuterMessage: string, Details: dynamic)",
     "AppAvailabilityResults": f"({_OF_ALL}, Name: string, Location: string, Success: bool, Message: string)",
 }
 
