@@ -22,6 +22,10 @@ _VERSIONS_OF: Final = (
     "dicomweb-client",
 )
 _IDLE_COLUMNS: Final = (3, 4)  # of /proc/stat: idle, iowait
+# Of /proc/<pid>/stat behind name and state: in user and in kernel mode, and the same of children that have ended.
+_PARENT: Final = 0
+_TICKS_OF_ITS_OWN: Final = slice(10, 12)
+_TICKS: Final = slice(10, 14)
 # Ours that wait for work poll a little. With more than this the figures are somebody else's, too.
 BUSY_SHARE: Final = 0.15
 
@@ -57,10 +61,10 @@ def busy_share(seconds: float = 0.5) -> float:
 
     Asked while nothing is measured, it tells what other programs take.
     """
-    before = _ticks()
+    before = _used_and_all()
     time.sleep(seconds)
-    ticks = [after - earlier for after, earlier in zip(_ticks(), before, strict=True)]
-    return 1 - sum(ticks[column] for column in _IDLE_COLUMNS) / max(1, sum(ticks))
+    used, all_ = (after - earlier for after, earlier in zip(_used_and_all(), before, strict=True))
+    return used / max(1, all_)
 
 
 def processor_seconds(pid: int) -> float:
@@ -69,8 +73,7 @@ def processor_seconds(pid: int) -> float:
     Raises:
         OSError: it has ended.
     """
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+    return sum(_numbers_of(pid)[_TICKS_OF_ITS_OWN]) / os.sysconf("SC_CLK_TCK")
 
 
 class Others:
@@ -87,26 +90,32 @@ class Others:
 
     @staticmethod
     def _look() -> tuple[int, int, int]:
-        ticks = _ticks()
-        return sum(ticks) - sum(ticks[column] for column in _IDLE_COLUMNS), _ticks_of_ours(), sum(ticks)
+        used, all_ = _used_and_all()
+        return used, _ticks_of_ours(), all_
 
 
 def _ticks_of_ours() -> int:
     """Return the ticks of this process and of all that it has started, with those of them that have ended."""
     parents, ticks = dict[int, int](), dict[int, int]()
-    for path in Path("/proc").glob("[0-9]*/stat"):
+    for pid in [int(path.name) for path in Path("/proc").glob("[0-9]*")]:
         with suppress(FileNotFoundError, ProcessLookupError):  # ended meanwhile
-            fields = path.read_text().rpartition(")")[2].split()
-            parents[int(path.parent.name)] = int(fields[1])
-            ticks[int(path.parent.name)] = sum(map(int, fields[11:15]))
+            numbers = _numbers_of(pid)
+            parents[pid], ticks[pid] = numbers[_PARENT], sum(numbers[_TICKS])
     ours = {os.getpid()}
     while more := {pid for pid, parent in parents.items() if parent in ours} - ours:
         ours |= more
     return sum(ticks[pid] for pid in ours)
 
 
-def _ticks() -> list[int]:
-    return [int(word) for word in Path("/proc/stat").read_text().partition("\n")[0].split()[1:9]]
+def _numbers_of(pid: int) -> list[int]:
+    """Return what /proc/<pid>/stat says of a process behind its name and its state."""
+    return [int(word) for word in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1:]]
+
+
+def _used_and_all() -> tuple[int, int]:
+    """Return the ticks of all processors since the machine's start: those that were used, and all."""
+    ticks = [int(word) for word in Path("/proc/stat").read_text().partition("\n")[0].split()[1:9]]
+    return sum(ticks) - sum(ticks[column] for column in _IDLE_COLUMNS), sum(ticks)
 
 
 def _processor() -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+from importlib import import_module
 from typing import TypeAlias
 
 from bench.rate import take_turns_at
@@ -30,27 +32,13 @@ async def by_aiohttp(url: str, instance: bytes) -> AsyncIterator[Store]:
 
 
 @asynccontextmanager
-async def by_httpx(url: str, instance: bytes) -> AsyncIterator[Store]:
-    """httpx on connections of its own."""
-    import httpx
-
-    async with httpx.AsyncClient(trust_env=False) as client:
+async def by_httpx(url: str, instance: bytes, package: str = "httpx") -> AsyncIterator[Store]:
+    """httpx, or httpx2, which has the same API, on connections of its own."""
+    async with import_module(package).AsyncClient(trust_env=False) as client:
 
         async def store() -> int:
-            return (await client.post(url, content=instance, headers=HEADERS)).status_code
-
-        yield store
-
-
-@asynccontextmanager
-async def by_httpx2(url: str, instance: bytes) -> AsyncIterator[Store]:
-    """httpx2 on connections of its own."""
-    import httpx2
-
-    async with httpx2.AsyncClient(trust_env=False) as client:
-
-        async def store() -> int:
-            return (await client.post(url, content=instance, headers=HEADERS)).status_code
+            status: int = (await client.post(url, content=instance, headers=HEADERS)).status_code
+            return status
 
         yield store
 
@@ -71,7 +59,12 @@ async def by_pyreqwest(url: str, instance: bytes) -> AsyncIterator[Store]:
         yield store
 
 
-CLIENTS = {"aiohttp": by_aiohttp, "httpx": by_httpx, "httpx2": by_httpx2, "pyreqwest": by_pyreqwest}
+CLIENTS: dict[str, Callable[[str, bytes], AbstractAsyncContextManager[Store]]] = {
+    "aiohttp": by_aiohttp,
+    "httpx": by_httpx,
+    "httpx2": partial(by_httpx, package="httpx2"),
+    "pyreqwest": by_pyreqwest,
+}
 
 
 async def main(url: str, size_bytes: int, client: str) -> None:

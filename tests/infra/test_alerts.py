@@ -302,25 +302,25 @@ NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 )
 def test_an_outage_of_half_an_hour(put_off: Iterable[int], ended: Iterable[int], is_alarm: bool) -> None:
     """From the first file that is put off to the latest, as long as none goes through."""
-    now = NOON + timedelta(minutes=16)
-    waits = {"event": "blob_deferred", "reason": "service_busy"}
-    lines = [*((ago, waits) for ago in put_off), *((ago, {"event": "outage_ends"}) for ago in ended)]
-    rows: list[Row] = [
-        {"TimeGenerated": now - timedelta(minutes=ago, seconds=1), "Message": json.dumps(line)} for ago, line in lines
-    ]
-    assert fires("outage", {"AppTraces": rows}, now) is is_alarm
+    assert tells_of_outage(put_off, ((ago, {"event": "outage_ends"}) for ago in ended)) is is_alarm
 
 
 @pytest.mark.parametrize(("verdict", "is_alarm"), [("stored", False), ("ignored", True)])
 def test_files_that_go_through_are_no_outage(verdict: str, is_alarm: bool) -> None:
     """Though three instances have put files off for a moment, of whose outages no end was told."""
+    decided = {"event": "blob_decided", "verdict": verdict}
+    assert tells_of_outage((65, 40, 10), [(5, decided)]) is is_alarm
+
+
+def tells_of_outage(put_off: Iterable[int], others: Iterable[tuple[int, dict[str, str]]]) -> bool:
+    """Say whether the alert fires, where files were put off so many minutes ago, and other lines came then."""
     now = NOON + timedelta(minutes=16)
     waits = {"event": "blob_deferred", "reason": "service_busy"}
-    lines = [*((ago, waits) for ago in (65, 40, 10)), (5, {"event": "blob_decided", "verdict": verdict})]
     rows: list[Row] = [
-        {"TimeGenerated": now - timedelta(minutes=ago, seconds=1), "Message": json.dumps(line)} for ago, line in lines
+        {"TimeGenerated": now - timedelta(minutes=ago, seconds=1), "Message": json.dumps(line)}
+        for ago, line in [*((ago, waits) for ago in put_off), *others]
     ]
-    assert fires("outage", {"AppTraces": rows}, now) is is_alarm
+    return fires("outage", {"AppTraces": rows}, now)
 
 
 def test_a_study_that_fails_does_so_as_often_as_the_plan_says() -> None:
