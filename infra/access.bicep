@@ -70,13 +70,14 @@ var builtInRoles = {
   storageBlobDataReader: '2a2b9908-6ea1-4ae2-8e65-a410df84e7d1'
   storageQueueDataContributor: '974c5e8b-45b9-4653-ba55-5f855dd0fb88'
   storageQueueDataMessageSender: 'c6a89b2d-59bc-44d0-9896-0f6e12d7b80a'
+  storageQueueDataReader: '19e7f393-937e-4f77-808e-94535e297925'
   storageTableDataContributor: '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3'
   keyVaultSecretsUser: '4633458b-17de-408a-b874-0445c86b69e6'
   monitoringMetricsPublisher: '3913510d-42f4-4e42-8a64-420c390055eb'
 }
 
 // Roles in the lists: on a container one of blobRoles or read; on a queue take (receive, hide, delete and send, which
-// the host needs where it triggers) or send; on the DICOM service one of dicomRoles or read.
+// the host needs where it triggers), send or read (how many there are); on the DICOM service one of dicomRoles or read.
 @export()
 var access = {
   // Stores what is dropped. A hole in it can do harm to files on their way; and in the DICOM service it can replace
@@ -97,14 +98,17 @@ var access = {
       { name: 'dicom-control', role: 'keep' } // its own notes and claims; STOP is a person's
       { name: 'dicom-vault', role: 'read' } // what retention sends back from there
       { name: 'retention-state', role: 'read' } // what was deleted is not let in again
+      { name: 'event-grid-dead-letters', role: 'read' } // so that somebody hears of them
     ]
     recordsContainers: []
     queues: [
       { name: 'dicom-arrivals', role: 'take' }
       { name: 'dicom-arrivals-poison', role: 'take' }
       { name: 'dicom-arrivals-parked', role: 'send' }
+      { name: 'dicom-arrivals-parked', role: 'read' }
       { name: 'webjobs-blobtrigger-poison', role: 'take' }
       { name: 'webjobs-blobtrigger-poison-foreign', role: 'send' }
+      { name: 'webjobs-blobtrigger-poison-foreign', role: 'read' }
     ]
     tables: false
     secrets: [

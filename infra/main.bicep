@@ -373,7 +373,6 @@ module alerts 'modules/alerts.bicep' = {
     location: location
     workspaceId: monitoring.outputs.workspaceId
     actionGroupId: monitoring.outputs.actionGroupId
-    topicName: events.outputs.topicName
     strayFilesPerDay: strayFilesPerDay
   }
 }

@@ -28,11 +28,13 @@ FIELDS: Final = frozenset(
         "bytes",
         "complete",
         "datasets",
+        "dead_letters",
         "deleted",
         "door",
         "due",
         "error",  # from `describe`
         "examined",
+        "messages",
         "mode",
         "oldest_pending_seconds",
         "plan",  # its id

@@ -46,6 +46,7 @@ ACCESS_AUDIT = "access-audit"
 RETENTION_STATE = "retention-state"
 RETENTION_POLICY = "retention-policy"  # what is in it is written by people alone
 VAULT = "dicom-vault"
+DEAD_LETTERS = "event-grid-dead-letters"  # written by Event Grid alone
 OWN_CONTAINERS = frozenset(
     {
         RECEIPTS,
@@ -58,6 +59,7 @@ OWN_CONTAINERS = frozenset(
         RETENTION_STATE,
         VAULT,
         ACCESS_AUDIT,
+        DEAD_LETTERS,
     }
 )
 # The longest that a run may take, but for a lookup and a night of retention, which has a budget of its own. The sweep

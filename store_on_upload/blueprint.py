@@ -21,6 +21,7 @@ from .probing.probe import probe
 from .requests.answering import answer
 from .requests.receipt_lookup import look_up_receipt
 from .requests.replay_request import replay_quarantine
+from .sweeping.set_aside import tell_of_what_is_set_aside
 from .sweeping.sweep import sweep
 from .upload import handle
 
@@ -64,8 +65,13 @@ async def poisoned_blob(message: func.QueueMessage) -> None:
 
 @blueprint.timer_trigger(arg_name="timer", schedule=_triggers.sweep_schedule, run_on_startup=False, use_monitor=True)
 async def sweep_inbox(timer: func.TimerRequest) -> None:
-    """Send on what was missed."""
-    await _run("sweep_failed", sweep)
+    """Send on what was missed, and tell of what waits for a person."""
+
+    async def work(ingest: Ingest) -> None:
+        await tell_of_what_is_set_aside(ingest)
+        await sweep(ingest)
+
+    await _run("sweep_failed", work)
 
 
 if _triggers.probe_schedule:

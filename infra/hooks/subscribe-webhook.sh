@@ -19,11 +19,37 @@ if [ -z "$key" ]; then
     exit 1
 fi
 
-az eventgrid system-topic event-subscription create --subscription "$subscription" -g "$group" \
-    --system-topic-name "$(value EVENT_TOPIC)" -n store-on-upload \
-    --included-event-types Microsoft.Storage.BlobCreated \
-    --subject-begins-with /blobServices/default/containers/dicom-inbox/ \
-    --advanced-filter data.api StringNotIn CreateFile SftpCreate \
-    --endpoint "$(value INGEST_URL)/runtime/webhooks/blobs?functionName=Host.Functions.store_on_upload&code=$key" \
-    -o none
+# The topic, the account that it tells of, and the identity by which it writes dead letters.
+found=$(az eventgrid system-topic show --subscription "$subscription" -g "$group" -n "$(value EVENT_TOPIC)" \
+    --query "[[id, source, keys(identity.userAssignedIdentities)[0]]]" -o tsv)
+read -r topic account identity <<END
+$found
+END
+
+# As a resource: the command for subscriptions knows no dead letters by a topic's identity.
+az resource create --id "$topic/eventSubscriptions/store-on-upload" --api-version 2025-02-15 -o none --properties "$(cat <<END
+{
+  "eventDeliverySchema": "EventGridSchema",
+  "filter": {
+    "includedEventTypes": ["Microsoft.Storage.BlobCreated"],
+    "subjectBeginsWith": "/blobServices/default/containers/dicom-inbox/",
+    "advancedFilters": [{"operatorType": "StringNotIn", "key": "data.api", "values": ["CreateFile", "SftpCreate"]}]
+  },
+  "destination": {
+    "endpointType": "WebHook",
+    "properties": {
+      "endpointUrl": "$(value INGEST_URL)/runtime/webhooks/blobs?functionName=Host.Functions.store_on_upload&code=$key"
+    }
+  },
+  "deadLetterWithResourceIdentity": {
+    "identity": {"type": "UserAssigned", "userAssignedIdentity": "$identity"},
+    "deadLetterDestination": {
+      "endpointType": "StorageBlob",
+      "properties": {"resourceId": "$account", "blobContainerName": "event-grid-dead-letters"}
+    }
+  },
+  "retryPolicy": {"maxDeliveryAttempts": 30, "eventTimeToLiveInMinutes": 1440}
+}
+END
+)"
 echo "Event Grid calls the blob trigger of $app."

@@ -6,7 +6,6 @@
 param location string
 param workspaceId string
 param actionGroupId string
-param topicName string
 
 @description('How many files of a day may be ignored, and how many refused.')
 param strayFilesPerDay int
@@ -92,6 +91,7 @@ var alerts = [
     query: 'where event == "sweep" and reason == "stopped"'
   }
   {
+    // Each sweep tells anew of what lies in a queue that only a person empties.
     name: 'message-set-aside'
     says: 'A message was set aside: a file that ends the app, or what nobody can read.'
     severity: 2
@@ -99,7 +99,17 @@ var alerts = [
     over: 'PT1H'
     above: 0
     from: lines
-    query: 'where event in ("poison_failed", "arrival_parked", "foreign_poison_moved") or (event == "blob_deferred" and reason == "poisoned")'
+    query: 'where event in ("poison_failed", "arrival_parked", "foreign_poison_moved", "set_aside_unknown") or (event == "blob_deferred" and reason == "poisoned") or (event == "set_aside" and toint(line.messages) > 0)'
+  }
+  {
+    name: 'events-dead-lettered'
+    says: 'Event Grid could not deliver events: for a day, or refused outright (no role, wrong key).'
+    severity: 3 // the sweep has found the files
+    every: 'PT30M'
+    over: 'PT1H'
+    above: 0
+    from: lines
+    query: 'where event == "set_aside" and toint(line.dead_letters) > 0'
   }
   {
     name: 'file-given-up'
@@ -272,43 +282,3 @@ resource alert 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
     }
   }
 ]
-
-resource topic 'Microsoft.EventGrid/systemTopics@2025-02-15' existing = {
-  name: topicName
-}
-
-// What Event Grid could not deliver never came to the app, so that the platform's own count is all there is.
-resource deadLetters 'Microsoft.Insights/metricAlerts@2018-03-01' = {
-  name: 'events-dead-lettered'
-  location: 'global'
-  properties: {
-    description: 'Event Grid could not deliver events: for a day, or refused outright (no role, wrong key). What to do: docs/runbooks/events-dead-lettered.md'
-    severity: 3 // the sweep has found the files
-    enabled: true
-    scopes: [
-      topic.id
-    ]
-    evaluationFrequency: 'PT1H'
-    windowSize: 'PT6H'
-    criteria: {
-      'odata.type': 'Microsoft.Azure.Monitor.SingleResourceMultipleMetricCriteria'
-      allOf: [
-        {
-          criterionType: 'StaticThresholdCriterion'
-          name: 'dead-lettered'
-          metricNamespace: 'Microsoft.EventGrid/systemTopics'
-          metricName: 'DeadLetteredCount'
-          timeAggregation: 'Total'
-          operator: 'GreaterThan'
-          threshold: 0
-        }
-      ]
-    }
-    autoMitigate: true
-    actions: [
-      {
-        actionGroupId: actionGroupId
-      }
-    ]
-  }
-}

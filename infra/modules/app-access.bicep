@@ -23,6 +23,7 @@ var queueRoleIds = {
   // The host also hides a message again, which Message Processor may not.
   take: builtInRoles.storageQueueDataContributor
   send: builtInRoles.storageQueueDataMessageSender
+  read: builtInRoles.storageQueueDataReader
 }
 var containers = concat(
   map(dataContainers, item => union(item, { account: dataAccountName })),

@@ -17,7 +17,7 @@ param softDeleteDays int
 @description('Nobody deletes the account by accident.')
 param isLocked bool
 
-// Those of shared/settings.py, but for the ones of the account of records; the last one is Event Grid's.
+// Those of shared/settings.py, but for the ones of the account of records.
 var containers = [
   'dicom-inbox'
   'dicom-receipts'

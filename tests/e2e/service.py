@@ -49,6 +49,15 @@ class Service:
         """End every fault."""
         httpx.delete(self._admin("faults"), trust_env=False).raise_for_status()
 
+    def forget_requests(self) -> None:
+        """Count requests from nought again."""
+        httpx.delete(self._admin("requests"), trust_env=False).raise_for_status()
+
+    def requests(self) -> dict[str, int]:
+        """Return how many requests of each kind there were."""
+        counts = httpx.get(self._admin("requests"), trust_env=False).json()
+        return {kind: count["requests"] for kind, count in counts.items()}
+
     def traces(self, kind: str) -> list[str]:
         """Return what requests of a kind, such as `store`, said of their traces."""
         told = httpx.get(self._admin("traces"), trust_env=False).json()

@@ -18,8 +18,8 @@ from azure.storage.queue import QueueClient
 from local.azurite import ACCOUNT, Azurite
 from local.samples import with_other_pixels
 from local.stack import Ports, Stack
-from shared.queues import ARRIVALS, ARRIVALS_POISON, BLOB_POISON
-from shared.settings import ACCESS_AUDIT, CONTROL, DEFAULT_INBOX
+from shared.queues import ARRIVALS, ARRIVALS_POISON, BLOB_POISON, FOREIGN_POISON, PARKED
+from shared.settings import ACCESS_AUDIT, CONTROL, DEAD_LETTERS, DEFAULT_INBOX
 from store_on_upload.probing.dropped import NAME
 from tests.component.drops import through
 from tests.e2e.drop_box import DropBox, Instance, make_instance, wait_for
@@ -248,16 +248,43 @@ def a_stop(site: Site) -> Iterator[None]:
 
 
 def a_message_that_nobody_can_read(site: Site) -> Iterator[None]:
-    """It is parked."""
+    """It is parked, and lies there until somebody removes it."""
     site.next_event(lambda: site.tell(ARRIVALS, "no event"), "arrival_parked")
-    yield
+    yield from lies_in(site, PARKED)
 
 
 def a_message_of_another_app(site: Site) -> Iterator[None]:
     """Its blob trigger has set it aside in the queue that all share."""
     message = {"Type": "BlobTrigger", "FunctionId": "Host.Functions.theirs", "ContainerName": "theirs"}
     site.next_event(lambda: site.tell(BLOB_POISON, message), "foreign_poison_moved")
+    yield from lies_in(site, FOREIGN_POISON)
+
+
+def lies_in(site: Site, queue: str) -> Iterator[None]:
+    """Hours later, when nothing new has come, the alert is there still; until the queue is cleared."""
+    site.log.later(timedelta(hours=5))
+    site.sweep()
     yield
+    with QueueClient.from_connection_string(site.box.stack.connection_string, queue) as client:
+        client.clear_messages()
+
+
+def queues_that_cannot_be_counted(site: Site) -> Iterator[None]:
+    """Nobody could say whether anything lies there; the sweep does its work all the same."""
+    site.close(f"/{PARKED}?comp=metadata")
+    sweep = site.next_event(lambda: site.box.stack.fire("sweep_inbox"), "sweep", "sweep_failed")
+    assert sweep["event"] == "sweep"
+    yield
+    site.mend()
+
+
+def an_event_that_could_not_be_delivered(site: Site) -> Iterator[None]:
+    """Event Grid has left it in the container for such."""
+    letter = site.box.storage.get_blob_client(DEAD_LETTERS, "topic/SUBSCRIPTION/2026/3/2/12/letter.json")
+    letter.upload_blob(b"[]")
+    site.sweep()
+    yield
+    letter.delete_blob()
 
 
 def a_file_that_ends_the_app(site: Site) -> Iterator[None]:
@@ -376,6 +403,8 @@ CASES: tuple[tuple[str, Callable[[Site], Iterator[None]]], ...] = (
     ("message-set-aside", a_message_of_another_app),
     ("message-set-aside", a_file_that_ends_the_app),
     ("message-set-aside", a_message_that_fails_again),
+    ("message-set-aside", queues_that_cannot_be_counted),
+    ("events-dead-lettered", an_event_that_could_not_be_delivered),
     ("file-given-up", a_file_that_ends_the_app_over_and_over),
     ("files-refused", more_files_in_conflict_or_rejected_than_usual),
     ("files-ignored", more_files_of_other_names_than_usual),
@@ -399,7 +428,7 @@ def test_a_stack_that_is_well_raises_no_alarm(site: Site, alert: str) -> None:
 
 
 def test_a_file_whose_event_was_not_delivered(site: Site) -> None:
-    """The sweep has it stored. `events-dead-lettered` is Event Grid's own count: nothing of it comes to the app."""
+    """The sweep has it stored, long before its event is a dead letter."""
     instance: Instance = make_instance()
     etag = site.box.drop("undelivered.dcm", instance.content)
     assert site.sweep()["queued"] == 1

@@ -20,6 +20,14 @@ def granted(app: str) -> dict[str, str]:
     return {item["name"]: item["role"] for item in lists}
 
 
+def queue_roles(app: str) -> dict[str, list[str]]:
+    """Return the queues that an app may use, each with its roles."""
+    roles: dict[str, list[str]] = {}
+    for item in ACCESS[app]["queues"]:
+        roles.setdefault(item["name"], []).append(item["role"])
+    return roles
+
+
 def folder_of(app: str) -> str:
     """Return the folder whose functions an app has."""
     [folder] = ACCESS[app]["functions"]

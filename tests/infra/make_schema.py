@@ -33,7 +33,6 @@ MODELS = {
     "Microsoft.Insights/actionGroups": "monitor.models.ActionGroupResource",
     "Microsoft.Insights/components": "applicationinsights.v2020_02_02.models.ApplicationInsightsComponent",
     "Microsoft.Insights/dataCollectionRules": "monitor.models.DataCollectionRuleResource",
-    "Microsoft.Insights/metricAlerts": "monitor.models.MetricAlertResource",
     "Microsoft.Insights/scheduledQueryRules": "monitor.models.ScheduledQueryRuleResource",
     "Microsoft.Insights/webtests": "applicationinsights.v2022_06_15.models.WebTest",
     "Microsoft.KeyVault/vaults": "keyvault.models.VaultCreateOrUpdateParameters",

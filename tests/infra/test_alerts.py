@@ -132,7 +132,7 @@ def test_no_line_is_left_out() -> None:
 def test_each_alert_is_provoked() -> None:
     """On the local stack, where it is seen to fire and to be over; a deployment has no other."""
     assert {alert for alert, _ in (*test_ingest_alerts.CASES, *test_retention_alerts.CASES)} == set(ALERTS)
-    assert [one.name for one in FILE.of_kind("resource") if not one.is_existing] == ["alert", "deadLetters"]
+    assert [one.name for one in FILE.of_kind("resource")] == ["alert"]
 
 
 def test_an_alert_compares_a_count() -> None:
@@ -149,19 +149,11 @@ def test_an_alert_compares_a_count() -> None:
 
 
 def test_whoever_is_on_call_is_told() -> None:
-    """By every alert; that of the platform's own count asks for a metric that there is."""
-    rule, metric = (
-        FILE.constant(FILE.object(FILE.declarations[name]))["properties"] for name in ("alert", "deadLetters")
-    )
-    assert rule["enabled"] is metric["enabled"] is True
+    """By every alert."""
+    rule = FILE.constant(FILE.object(FILE.declarations["alert"]))["properties"]
+    assert rule["enabled"] is True
     assert rule["scopes"] == [Expression("workspaceId")]
     assert rule["actions"] == {"actionGroups": [Expression("actionGroupId")]}
-    assert metric["actions"] == [{"actionGroupId": Expression("actionGroupId")}]
-    [criterion] = metric["criteria"]["allOf"]
-    assert (criterion["metricNamespace"], criterion["metricName"]) == (
-        "Microsoft.EventGrid/systemTopics",
-        "DeadLetteredCount",
-    )
 
 
 @pytest.mark.parametrize("name", ALERTS)

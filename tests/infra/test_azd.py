@@ -11,10 +11,12 @@ from typing import Any
 import yaml
 
 from .bicep import INFRA, Expression, read
+from .test_bicep import SCHEMA, VERSIONS
 
 ROOT = INFRA.parent
 AZURE: dict[str, Any] = yaml.safe_load((ROOT / "azure.yaml").read_text())
 HOOK = INFRA / "hooks/subscribe-webhook.sh"
+SUBSCRIPTION = "Microsoft.EventGrid/systemTopics/eventSubscriptions"
 # What azd's schema lets a service of a function app have, as far as we use it.
 OF_A_SERVICE = {"project", "language", "host", "remoteBuild", "condition"}
 
@@ -96,17 +98,61 @@ def test_the_hook_does_nothing_where_the_queue_is_in_use() -> None:
 
 def test_the_hook_subscribes_where_the_webhook_is_in_use() -> None:
     """With the app's key, which it prints nowhere."""
-    shell = (
-        'azd() { case "$3" in ARRIVALS) echo webhook;; *) echo "the-$3";; esac; }\n'
-        'az() { echo "$*" >&2; case "$1" in functionapp) echo secret-key;; esac; }\n'
-    )
-    done = subprocess.run(["sh", "-c", shell + HOOK.read_text()], capture_output=True, text=True, check=True)
+    done = subscribe()
     assert "secret-key" not in done.stdout
     here = "--subscription the-AZURE_SUBSCRIPTION_ID -g the-RESOURCE_GROUP"  # az may be set to another one than azd
     assert f"functionapp keys list {here} -n the-INGEST_APP" in done.stderr
-    assert f"system-topic event-subscription create {here} --system-topic-name the-EVENT_TOPIC" in done.stderr
-    assert "--endpoint the-INGEST_URL/runtime/webhooks/blobs?" in done.stderr
-    assert "&code=secret-key" in done.stderr
+    assert f"system-topic show {here} -n the-EVENT_TOPIC" in done.stderr
+    version = VERSIONS[SUBSCRIPTION]
+    created = f"resource create --id the-topic/eventSubscriptions/store-on-upload --api-version {version} -o none"
+    assert created in done.stderr
+
+
+def test_the_webhooks_subscription_is_as_the_queues() -> None:
+    """But for the events, which come by one of the two, and for where they go; and it has what Azure knows."""
+    done = subscribe()
+    properties = json.loads(done.stderr.rpartition("--properties ")[2])
+    assert unlisted(properties, SCHEMA[SUBSCRIPTION]["properties"]) == []
+    events = read(INFRA / "modules/event-grid.bicep")
+    by_queue = events.constant(events.object(events.declarations["arrivals"]))["properties"]
+    assert properties.pop("destination") == {
+        "endpointType": "WebHook",
+        "properties": {
+            "endpointUrl": "the-INGEST_URL/runtime/webhooks/blobs"
+            "?functionName=Host.Functions.store_on_upload&code=secret-key"
+        },
+    }
+    del by_queue["deliveryWithResourceIdentity"]
+    by_queue["filter"]["includedEventTypes"] = ["Microsoft.Storage.BlobCreated"]
+    buried = by_queue["deadLetterWithResourceIdentity"]
+    buried["identity"]["userAssignedIdentity"] = "the-identity"
+    buried["deadLetterDestination"]["properties"]["resourceId"] = "the-account"
+    assert properties == by_queue
+
+
+def subscribe() -> subprocess.CompletedProcess[str]:
+    """Run the hook where the webhook is in use; what it asks `az` for is on standard error."""
+    shell = (
+        'azd() { case "$3" in ARRIVALS) echo webhook;; *) echo "the-$3";; esac; }\n'
+        'az() { echo "$*" >&2; case "$1" in functionapp) echo secret-key;; '
+        "eventgrid) printf 'the-topic\\tthe-account\\tthe-identity\\n';; esac; }\n"
+    )
+    return subprocess.run(["sh", "-c", shell + HOOK.read_text()], capture_output=True, text=True, check=True)
+
+
+def unlisted(value: object, schema: Any, path: str = "") -> list[str]:
+    """Return what of some JSON the schema does not have, or not with that value."""
+    if isinstance(value, dict):
+        if not isinstance(schema, dict):
+            return [f"{path} is no object"]
+        return [
+            one
+            for name, inner in value.items()
+            for one in (unlisted(inner, schema[name], f"{path}.{name}") if name in schema else [f"{path}.{name}"])
+        ]
+    if isinstance(value, list):
+        return [one for inner in value for one in unlisted(inner, schema, path)]
+    return [f"{path} = {value}"] if isinstance(schema, list) and value not in schema else []
 
 
 def test_no_virtual_environment_is_uploaded() -> None:

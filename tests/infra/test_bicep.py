@@ -25,7 +25,6 @@ VERSIONS = {
     "Microsoft.Insights/actionGroups": "2023-01-01",
     "Microsoft.Insights/components": "2020-02-02",
     "Microsoft.Insights/dataCollectionRules": "2023-03-11",
-    "Microsoft.Insights/metricAlerts": "2018-03-01",
     "Microsoft.Insights/scheduledQueryRules": "2023-12-01",
     "Microsoft.Insights/webtests": "2022-06-15",
     "Microsoft.KeyVault/vaults": "2024-11-01",

@@ -16,6 +16,7 @@ ROLE_IDS = {
     "storageBlobDataReader": "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1",
     "storageQueueDataContributor": "974c5e8b-45b9-4653-ba55-5f855dd0fb88",
     "storageQueueDataMessageSender": "c6a89b2d-59bc-44d0-9896-0f6e12d7b80a",
+    "storageQueueDataReader": "19e7f393-937e-4f77-808e-94535e297925",
     "storageTableDataContributor": "0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3",
     "keyVaultSecretsUser": "4633458b-17de-408a-b874-0445c86b69e6",
     "monitoringMetricsPublisher": "3913510d-42f4-4e42-8a64-420c390055eb",
@@ -87,6 +88,7 @@ def test_roles_are_what_they_are_called() -> None:
     assert read(INFRA / "modules/app-access.bicep").variable("queueRoleIds") == {
         "take": ROLE_IDS["storageQueueDataContributor"],
         "send": ROLE_IDS["storageQueueDataMessageSender"],
+        "read": ROLE_IDS["storageQueueDataReader"],
     }
     assert (
         "union(ownRoleIds, { read: builtInRoles.storageBlobDataReader })"

@@ -11,6 +11,7 @@ from shared.settings import (
     ACCESS_AUDIT,
     ARCHIVE,
     CONTROL,
+    DEAD_LETTERS,
     DEFAULT_INBOX,
     FUNCTION_FOLDERS,
     OWN_CONTAINERS,
@@ -23,11 +24,10 @@ from shared.settings import (
     VAULT,
 )
 
-from .apps import ACCESS, folder_of, granted, modules
+from .apps import ACCESS, folder_of, granted, modules, queue_roles
 from .bicep import INFRA, Expression, read
 
 DATA, RECORDS = read(INFRA / "modules/data-storage.bicep"), read(INFRA / "modules/records-storage.bicep")
-DEAD_LETTERS = "event-grid-dead-letters"  # Event Grid's alone
 # Each module that changes blobs: what it does to which containers.
 DEEDS: dict[str, dict[str, set[str]]] = {
     "store_on_upload/files/moving.py": {"write": {ARCHIVE, QUARANTINE}, "delete": {ARCHIVE, QUARANTINE, DEFAULT_INBOX}},
@@ -76,7 +76,7 @@ def test_all_containers_are_made() -> None:
     """Each in the account where the code looks for it; those of records under a policy of immutability."""
     records = {item["name"]: item["appends"] for item in RECORDS.variable("containers")}
     assert set(records) == {RETENTION_RECORDS, ACCESS_AUDIT}
-    assert names_of("containers") - {DEAD_LETTERS} == {DEFAULT_INBOX, *OWN_CONTAINERS} - set(records)
+    assert names_of("containers") == {DEFAULT_INBOX, *OWN_CONTAINERS} - set(records)
     # Only what is appended to may be.
     appended = {container for deeds in DEEDS.values() for container in deeds.get("append", ())}
     assert {name for name, appends in records.items() if appends} == appended
@@ -137,14 +137,17 @@ def test_an_app_may_do_to_blobs_what_its_code_does(app: str) -> None:
 
 @in_each_app
 def test_an_app_may_use_the_queues_that_its_code_uses(app: str) -> None:
-    """Take where a function is triggered, send where it only sends."""
+    """Take where a function is triggered, send where it only sends; what a person has to empty is counted."""
     texts = modules(folder_of(app))
     triggers = {vars(queues)[name] for text in texts.values() for name in re.findall(r"queue_name=(\w+)", text)}
-    expected = dict.fromkeys(triggers, "take")
+    expected = {name: ["take"] for name in triggers}
     if any(re.search(r"\bQueues\(", text) for text in texts.values()):
         sent = names_of("queues") if app == "ingest" else {queues.ARRIVALS}
-        expected = dict.fromkeys(sent, "send") | expected
-    assert {item["name"]: item["role"] for item in ACCESS[app]["queues"]} == expected
+        expected = {name: ["send"] for name in sent} | expected
+    for counted in re.findall(r"\bwaiting\(name\) for name in \(([\w, ]+)\)", "\n".join(texts.values())):
+        for name in counted.split(", "):
+            expected[vars(queues)[name]].append("read")
+    assert queue_roles(app) == expected
 
 
 @in_each_app

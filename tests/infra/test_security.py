@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from .apps import ACCESS, ROOT
+from .apps import ACCESS, ROOT, queue_roles
 
 DOCUMENTS = {
     name: (ROOT / name).read_text()
@@ -41,8 +41,8 @@ def rights(app: str) -> Iterator[tuple[str, str]]:
     yield "the DICOM service", WORDS[granted["dicom"][0]]
     for item in granted["dataContainers"] + granted["recordsContainers"]:
         yield f"`{item['name']}`", WORDS[item["role"]]
-    for item in granted["queues"]:
-        yield f"queue `{item['name']}`", WORDS[item["role"]]
+    for name, roles in queue_roles(app).items():
+        yield f"queue `{name}`", ", ".join(WORDS[role] for role in roles)
     if granted["tables"]:
         yield "the ledger's table", WORDS["change"]
     for secret in granted["secrets"]:
