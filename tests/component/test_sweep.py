@@ -21,7 +21,7 @@ from shared import clock
 from shared.arrivals import Arrival, Door
 from shared.clients import Clients
 from shared.queues import ARRIVALS
-from shared.settings import CONTROL, OWN_CONTAINERS, RECEIPTS
+from shared.settings import CONTROL, DEAD_LETTERS, OWN_CONTAINERS, RECEIPTS
 from store_on_upload.doors.arrivals import read_message
 from store_on_upload.doors.messages import handle_message
 from store_on_upload.files import listing
@@ -34,6 +34,7 @@ from store_on_upload.sweeping import progress as sweep_progress
 from store_on_upload.sweeping import requeue
 from store_on_upload.sweeping import sweep as sweep_module
 from store_on_upload.sweeping.overdue import Step, Times
+from store_on_upload.sweeping.set_aside import tell_of_what_is_set_aside
 from store_on_upload.sweeping.sweep import sweep
 from store_on_upload.upload import handle
 from store_on_upload.verdict import Decision, Verdict
@@ -502,3 +503,20 @@ async def test_a_listing_tells_what_the_sdk_tells(ingest: Ingest) -> None:
     assert [row.name for row in told if row.is_leased] == ["z"]
     lease = ingest.clients.inbox.get_blob_client("z")
     await BlobLeaseClient(lease).break_lease(0)
+
+
+async def test_what_waits_for_a_person_is_told_of(ingest: Ingest, caplog: pytest.LogCaptureFixture) -> None:
+    """How much there is, and nothing where there is nothing, or no container for dead letters."""
+    caplog.set_level(logging.INFO, "dicom_dropbox")
+    letters = ingest.clients.container(DEAD_LETTERS)
+    await letters.delete_container()
+    await tell_of_what_is_set_aside(ingest)
+    await letters.create_container()
+    await tell_of_what_is_set_aside(ingest)
+    assert caplog.messages == []
+    await ingest.queues.park("no event")
+    await ingest.queues.park("none either")
+    await ingest.queues.set_aside_foreign("another app's")
+    await letters.upload_blob("topic/letter.json", b"[]")
+    await tell_of_what_is_set_aside(ingest)
+    assert list(map(json.loads, caplog.messages)) == [{"event": "set_aside", "messages": 3, "dead_letters": 1}]
