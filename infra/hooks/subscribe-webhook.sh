@@ -27,7 +27,9 @@ $found
 END
 
 # As a resource: the command for subscriptions knows no dead letters by a topic's identity.
-az resource create --id "$topic/eventSubscriptions/store-on-upload" --api-version 2025-02-15 -o none --properties "$(cat <<END
+# Read from standard input, for a list of processes shows arguments, and there is a key in it.
+az resource create --subscription "$subscription" --id "$topic/eventSubscriptions/store-on-upload" \
+    --api-version 2025-02-15 -o none --properties @- <<END
 {
   "eventDeliverySchema": "EventGridSchema",
   "filter": {
@@ -51,5 +53,4 @@ az resource create --id "$topic/eventSubscriptions/store-on-upload" --api-versio
   "retryPolicy": {"maxDeliveryAttempts": 30, "eventTimeToLiveInMinutes": 1440}
 }
 END
-)"
 echo "Event Grid calls the blob trigger of $app."

@@ -103,15 +103,14 @@ def test_the_hook_subscribes_where_the_webhook_is_in_use() -> None:
     here = "--subscription the-AZURE_SUBSCRIPTION_ID -g the-RESOURCE_GROUP"  # az may be set to another one than azd
     assert f"functionapp keys list {here} -n the-INGEST_APP" in done.stderr
     assert f"system-topic show {here} -n the-EVENT_TOPIC" in done.stderr
-    version = VERSIONS[SUBSCRIPTION]
-    created = f"resource create --id the-topic/eventSubscriptions/store-on-upload --api-version {version} -o none"
-    assert created in done.stderr
+    made = f"--id the-topic/eventSubscriptions/store-on-upload --api-version {VERSIONS[SUBSCRIPTION]} -o none"
+    assert f"resource create --subscription the-AZURE_SUBSCRIPTION_ID {made} --properties @-\n" in done.stderr
 
 
 def test_the_webhooks_subscription_is_as_the_queues() -> None:
     """But for the events, which come by one of the two, and for where they go; and it has what Azure knows."""
     done = subscribe()
-    properties = json.loads(done.stderr.rpartition("--properties ")[2])
+    properties = json.loads(done.stderr.rpartition("--properties @-\n")[2])
     assert unlisted(properties, SCHEMA[SUBSCRIPTION]["properties"]) == []
     events = read(INFRA / "modules/event-grid.bicep")
     by_queue = events.constant(events.object(events.declarations["arrivals"]))["properties"]
@@ -135,7 +134,7 @@ def subscribe() -> subprocess.CompletedProcess[str]:
     shell = (
         'azd() { case "$3" in ARRIVALS) echo webhook;; *) echo "the-$3";; esac; }\n'
         'az() { echo "$*" >&2; case "$1" in functionapp) echo secret-key;; '
-        "eventgrid) printf 'the-topic\\tthe-account\\tthe-identity\\n';; esac; }\n"
+        "eventgrid) printf 'the-topic\\tthe-account\\tthe-identity\\n';; resource) cat >&2;; esac; }\n"
     )
     return subprocess.run(["sh", "-c", shell + HOOK.read_text()], capture_output=True, text=True, check=True)
 
