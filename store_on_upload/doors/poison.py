@@ -8,6 +8,7 @@ from typing import Any
 
 from shared.arrivals import Arrival, Door, Renamed
 from shared.events import event
+from shared.telemetry.recording import span
 from store_on_upload.ingest import Ingest
 from store_on_upload.waiting.put_off import poisoned
 
@@ -27,7 +28,7 @@ async def handle_poisoned_arrival(ingest: Ingest, body: bytes) -> None:
     for item in await read_or_park(ingest, body):
         match item:
             case Arrival():
-                await poisoned(ingest, item)
+                await _poisoned(ingest, item)
             case Renamed():
                 await ingest.queues.send(item, _AGAIN_AFTER_SECONDS)
             case Nothing():
@@ -44,10 +45,15 @@ async def handle_poisoned_blob(ingest: Ingest, body: bytes) -> None:
     inbox = ingest.clients.settings.dicom_inbox_container
     is_ours = message.get("ContainerName") == inbox and str(message.get("FunctionId")).endswith(_OURS)
     if is_ours and isinstance(message.get("BlobName"), str):
-        return await poisoned(ingest, Arrival((message["BlobName"],), Door.DEFERRAL))
+        return await _poisoned(ingest, Arrival((message["BlobName"],), Door.DEFERRAL))
     await ingest.queues.set_aside_foreign(body.decode("utf-8", "replace"))
     event("foreign_poison_moved")
     return None
+
+
+async def _poisoned(ingest: Ingest, arrival: Arrival) -> None:
+    with span("put file off", parent=arrival.traceparent, door=arrival.door):
+        await poisoned(ingest, arrival)
 
 
 def _parse(body: bytes) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from azure.core.exceptions import AzureError, ResourceNotFoundError
 from shared.events import describe, event
 from shared.queues import FOREIGN_POISON, PARKED
 from shared.settings import DEAD_LETTERS
+from store_on_upload.files.listing import Listing
 from store_on_upload.ingest import Ingest
 
 
@@ -26,8 +27,8 @@ async def tell_of_what_is_set_aside(ingest: Ingest) -> None:
 
 async def _count_dead_letters(ingest: Ingest) -> int:
     """Return how many events Event Grid could not deliver; of more than a page's, a page's."""
-    pages = ingest.clients.container(DEAD_LETTERS).list_blob_names().by_page()
     try:
-        return len([name async for name in await anext(pages)])
-    except (StopAsyncIteration, ResourceNotFoundError):  # nobody but infra/ makes the container
+        page = await Listing(ingest.clients.container(DEAD_LETTERS)).next_page()
+    except ResourceNotFoundError:  # nobody but infra/ makes the container
         return 0
+    return sum(not row.is_folder for row in page)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import base64
 import json
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 from azure.core.exceptions import ResourceExistsError
 
 from shared.arrivals import Arrival, Door, Renamed, write_message
 from shared.clients import Clients
-from shared.queues import ARRIVALS, FOREIGN_POISON, PARKED
+from shared.queues import ARRIVALS, FOREIGN_POISON, PARKED, Queues
+from shared.telemetry.recording import Fact, Span, switch_off, switch_on
+from store_on_upload.doors.arrivals import read_message
 from store_on_upload.doors.poison import handle_poisoned_arrival, handle_poisoned_blob
 from store_on_upload.files.quarantine import read_reason
 from store_on_upload.ingest import Ingest
@@ -34,6 +37,13 @@ async def ingest(clients: Clients) -> Ingest:
             await queue.create_queue()
         await queue.clear_messages()
     return Ingest.over(clients)
+
+
+class Prompt(Queues):
+    """Hides no message until later."""
+
+    async def _put(self, name: str, content: str, delay_seconds: float = 0) -> None:
+        await super()._put(name, content)
 
 
 def blob_message(name: str, **changes: object) -> bytes:
@@ -152,6 +162,27 @@ async def test_an_unreadable_arrival_is_parked(ingest: Ingest, body: bytes) -> N
     """As it came."""
     await handle_poisoned_arrival(ingest, body)
     assert await messages(ingest, PARKED) == [body.decode()]
+
+
+async def test_its_next_run_belongs_to_the_same_trace(ingest: Ingest) -> None:
+    """The message that brings the file back goes on with the trace that the one set aside had."""
+    name = f"{new_uid()}.dcm"
+    await ingest.clients.inbox.upload_blob(name, Sample().content)
+    arrival = Arrival((name,), Door.EVENT, traceparent=f"00-{'1' * 32}-{'2' * 16}-01")
+    facts: list[Fact] = []
+    switch_on(facts.append, 1.0)
+    try:
+        await handle_poisoned_arrival(
+            replace(ingest, queues=Prompt(ingest.clients.queues)), write_message(arrival).encode()
+        )
+    finally:
+        switch_off()
+    [told] = [fact for fact in facts if isinstance(fact, Span) and fact.name == "put file off"]
+    [sent] = await messages(ingest, ARRIVALS)
+    [again] = read_message(sent.encode(), ingest.clients.settings.dicom_inbox_container)
+    assert isinstance(again, Arrival)
+    assert again.traceparent == told.context.header()
+    assert told.context.header().startswith(f"00-{'1' * 32}-")
 
 
 async def test_a_folder_that_was_renamed_is_listed_again(ingest: Ingest) -> None:

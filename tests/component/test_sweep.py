@@ -518,5 +518,7 @@ async def test_what_waits_for_a_person_is_told_of(ingest: Ingest, caplog: pytest
     await ingest.queues.park("none either")
     await ingest.queues.set_aside_foreign("another app's")
     await letters.upload_blob("topic/letter.json", b"[]")
+    # As an account with a hierarchical namespace lists it, where it stays when the letter is gone.
+    await letters.upload_blob("topic", b"", metadata={"hdi_isfolder": "true"})
     await tell_of_what_is_set_aside(ingest)
     assert list(map(json.loads, caplog.messages)) == [{"event": "set_aside", "messages": 3, "dead_letters": 1}]
