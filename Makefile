@@ -86,7 +86,7 @@ check: set-up
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy .
-	$(RUN) -m pytest -q tests/unit/test_import_direction.py tests/unit/test_project_files.py tests/infra
+	$(RUN) -m pytest -q tests/unit/test_import_direction.py tests/unit/test_project_files.py tests/unit/test_settings.py tests/unit/test_events.py tests/infra
 	$(RUN) -m local.lock --check
 
 lock: set-up
