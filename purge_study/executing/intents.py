@@ -12,6 +12,7 @@ from azure.storage.blob.aio import BlobClient
 
 from purge_study.ledger.row import StudyKey
 from shared.clients import Clients
+from shared.folders import files_under
 from shared.settings import RETENTION_STATE
 from shared.small_blobs import read_whole, upload_json
 
@@ -67,8 +68,8 @@ async def open_intents(clients: Clients) -> AsyncIterator[Record]:
         AzureError: storage failed.
     """
     container = clients.container(RETENTION_STATE)
-    async for name in container.list_blob_names(name_starts_with=_INTENTS):
-        whole = await read_whole(container.get_blob_client(name))
+    async for blob in files_under(container, _INTENTS):
+        whole = await read_whole(container.get_blob_client(blob.name))
         if whole is not None:
             yield _read(whole.content)
 

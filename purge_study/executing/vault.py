@@ -22,6 +22,7 @@ from purge_study.ledger.row import StudyKey
 from purge_study.records.vaulted import Manifest, VaultedInstance, deletion_folder, instance_name, manifest_name
 from purge_study.run import Run
 from shared.dicomweb import NotFound, ResponseLost
+from shared.folders import files_under
 from shared.settings import VAULT
 from shared.small_blobs import in_json
 
@@ -163,9 +164,8 @@ async def _read_back(blob: BlobClient, sent: _Digest) -> None:
 
 async def _count(run: Run, key: StudyKey, deletion_id: str, instances: list[VaultedInstance]) -> None:
     """See that the vault's folder holds each instance, and nothing else."""
-    folder = deletion_folder(key, deletion_id)
-    blobs = run.clients.container(VAULT).list_blobs(name_starts_with=folder)
-    found = {blob.name: blob.size async for blob in blobs}
+    files = files_under(run.clients.container(VAULT), deletion_folder(key, deletion_id))
+    found = {file.name: file.size async for file in files}
     if found != {instance.name: instance.bytes for instance in instances}:
         raise FailedByItself("copies_missing")
     # Instances have their UIDs in them: where two are the same, one is not what was asked for.

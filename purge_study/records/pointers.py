@@ -69,7 +69,8 @@ async def partitions_with_purged(clients: Clients) -> AsyncIterator[str]:
     """
     folders: Any = clients.container(RETENTION_STATE).walk_blobs(name_starts_with=PURGED, delimiter="/")
     async for folder in folders:
-        yield folder.name.removeprefix(PURGED).rstrip("/")
+        if folder.name.endswith("/"):  # else it is the folder once more, as a blob
+            yield folder.name.removeprefix(PURGED).rstrip("/")
 
 
 def _deletion_id(content: bytes) -> str:

@@ -12,7 +12,6 @@ import asyncio
 import hashlib
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -26,6 +25,7 @@ from purge_study.run import partitions_of
 from shared import clock
 from shared.arrivals import Arrival, Door
 from shared.clients import Clients
+from shared.folders import files_under
 from shared.queues import Queues
 from shared.settings import RETENTION_STATE, VAULT
 from shared.small_blobs import read_whole
@@ -116,10 +116,8 @@ async def _read_manifest(clients: Clients, key: StudyKey, deletion_id: str, sha2
 
 async def _check_is_complete(clients: Clients, key: StudyKey, manifest: Manifest) -> None:
     """See that each instance of the manifest is there, with its size; its hash, its receipt will tell."""
-    there: dict[str, int] = {}
-    blobs: Any = clients.container(VAULT).list_blobs(name_starts_with=deletion_folder(key, manifest.deletion_id))
-    async for blob in blobs:
-        there[blob.name] = blob.size
+    files = files_under(clients.container(VAULT), deletion_folder(key, manifest.deletion_id))
+    there = {file.name: file.size async for file in files}
     expected = {instance.name: instance.bytes for instance in manifest.instances}
     if len(expected) < len(manifest.instances) or not expected.items() <= there.items():
         raise refused("vault-incomplete")

@@ -5,7 +5,7 @@ Where to go on is a continuation token, which only storage can make: on Azure it
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -17,6 +17,8 @@ from azure.core.exceptions import HttpResponseError
 from azure.core.pipeline.policies import ContentDecodePolicy
 from azure.storage.blob import BlobProperties
 from azure.storage.blob.aio import ContainerClient
+
+from shared.folders import is_folder
 
 PAGE_SIZE = 5000  # the most that storage gives at once
 
@@ -76,11 +78,6 @@ class Row:
     def is_folder(self) -> bool:
         """Whether it only stands for a folder; with a hierarchical namespace every folder is listed so."""
         return is_folder(self.size, self.metadata)
-
-
-def is_folder(size: int, metadata: Mapping[str, str]) -> bool:
-    """Say whether a blob only stands for a folder, as tools for Data Lake make them."""
-    return size == 0 and metadata.get("hdi_isfolder", "").lower() == "true"
 
 
 class Listing:

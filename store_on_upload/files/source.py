@@ -14,9 +14,8 @@ from azure.storage.blob import BlobProperties
 from azure.storage.blob.aio import BlobClient
 
 from shared.dicomweb import Body
+from shared.folders import is_folder
 from store_on_upload.part10 import PREAMBLE_BYTES, PREFIX_BYTES
-
-from .listing import is_folder
 
 # A producer may have declared a Content-Encoding. It is no concern of ours: sizes and ranges are of what is stored.
 _DECOMPRESS = False
