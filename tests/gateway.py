@@ -78,10 +78,17 @@ class Gateway:
     Args:
         targets: addresses of services.
         forbids: says by which error code of storage a request is refused that no fault strikes; None lets it pass.
+        rewritten: returns what is answered in place of an answer, both as they go over the wire.
     """
 
-    def __init__(self, *targets: str, forbids: Callable[[Step], str | None] = lambda step: None) -> None:
+    def __init__(
+        self,
+        *targets: str,
+        forbids: Callable[[Step], str | None] = lambda step: None,
+        rewritten: Callable[[Step, bytes], bytes] = lambda step, answer: answer,
+    ) -> None:
         self._forbids = forbids
+        self._rewritten = rewritten
         self._targets = [urlsplit(target) for target in targets]
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -163,7 +170,7 @@ class Gateway:
             service_writer.close()
         if fault and fault.is_for(step, Moment.AFTER):
             return await _strike(fault, reader, writer)
-        writer.write(answer)
+        writer.write(self._rewritten(step, answer))
         return await writer.drain()
 
 
