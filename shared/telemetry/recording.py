@@ -112,7 +112,7 @@ class Span:
 
 
 class Event:
-    """A line of the log, and the span that it was written in.
+    """A line of the log, and the span that it was written in: ours, or else the platform's.
 
     Args:
         name: of the event.
@@ -130,7 +130,7 @@ class Event:
         self.line = line
         self.fields = fields
         self.at = time.time_ns()
-        self.context = current.context if current else None
+        self.context = current.context if current else _of_platform()
 
 
 Fact: TypeAlias = Span | Event

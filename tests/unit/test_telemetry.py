@@ -111,7 +111,10 @@ def test_the_platforms_own_trace(written: list[Fact]) -> None:
             pass
         with span("ingest file", parent=f"00-{'1' * 32}-{'2' * 16}-01"):
             pass
+        event("sweep")
     continued, told = spans(written)
+    [line] = [fact for fact in written if isinstance(fact, Event)]
+    assert line.context == continued.parent
     assert continued.parent == TraceContext(int(TRACE_ID, 16), 7, is_sampled=False)
     assert continued.link is None
     assert told.context.trace_id == int("1" * 32, 16)
