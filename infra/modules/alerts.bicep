@@ -211,6 +211,16 @@ var alerts = [
     query: 'where event == "approval_ignored" or (event == "retention_refused" and reason !in ("over_max_share", "over_max_times_usual", "no_policy", "ledger_unfinished", "stopped"))'
   }
   {
+    name: 'retention-stopped'
+    says: 'Retention has been stopped for two nights.'
+    severity: 3 // somebody did it, and may have forgotten
+    every: 'PT1H'
+    over: 'P2D'
+    above: 1 // nights
+    from: lines
+    query: 'where event == "retention_refused" and reason == "stopped"'
+  }
+  {
     name: 'retention-halted'
     says: 'A night of retention ended early.'
     severity: 3 // the next one goes on; what was deleted is on record

@@ -149,10 +149,25 @@ def an_instance_that_comes_too_late(site: Site) -> Iterator[None]:
     yield
 
 
+def a_stop_that_is_forgotten(site: Site) -> Iterator[None]:
+    """One night is somebody's will."""
+    nights = site.nights
+    study = nights.fall_due()
+    nights.write("STOP", "")
+    for _ in range(2):
+        assert not site.log.fires("retention-stopped")
+        site.log.later(timedelta(days=1))
+        assert "stopped" in nights.in_vain().refusals
+    yield
+    nights.take_away("STOP")
+    nights.goes(study)
+
+
 CASES: tuple[tuple[str, Callable[[Site], Iterator[None]]], ...] = (
     ("no-plan", nights_without_a_plan),
     ("retention-refused", a_policy_that_cannot_be_read),
     ("retention-refused", an_approval_that_cannot_be_read),
+    ("retention-stopped", a_stop_that_is_forgotten),
     ("retention-halted", records_that_give_way),
     ("retention-halted", a_service_that_is_down),
     ("study-failing", a_study_that_cannot_be_deleted),

@@ -44,6 +44,9 @@ REASONS_IN = {"sweep": "store_on_upload/sweeping/sweep.py", "probe": "store_on_u
 MINUTES = (5, 10, 15, 30, 45, 60, 120, 180, 240, 300, 360, 1440)
 LONGEST_WINDOW_MINUTES = 2880
 
+# What several nights have in common.
+OF_NIGHTS = {"no-plan", "retention-stopped"}
+
 in_each_query = pytest.mark.parametrize("name", OF_THE_APP)
 
 
@@ -249,16 +252,17 @@ def test_the_alert_about_plans_fits_the_nights() -> None:
 
 
 def test_the_alerts_about_a_night_are_over_before_the_next() -> None:
-    """So that the next one can raise them anew."""
+    """So that the next one can raise them anew; but for those about nights, which two of them have to raise."""
     nightly = longest_interval(in_force("retention", "purge_schedule"))
     of_a_night = {
         name
         for name, query in OF_THE_APP.items()
-        if name != "no-plan" and any(WRITTEN[one].folders == {"purge_study"} for one in asked(query))
+        if name not in OF_NIGHTS and any(WRITTEN[one].folders == {"purge_study"} for one in asked(query))
     }
     assert of_a_night
     for name in of_a_night:
         assert timedelta(minutes=minutes(ALERTS[name]["over"])) < nightly / 2, name
+    assert timedelta(minutes=minutes(ALERTS["retention-stopped"]["over"])) >= 2 * nightly
 
 
 def test_an_outage_is_what_the_code_takes_for_one() -> None:
