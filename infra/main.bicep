@@ -374,6 +374,7 @@ module alerts 'modules/alerts.bicep' = {
     workspaceId: monitoring.outputs.workspaceId
     actionGroupId: monitoring.outputs.actionGroupId
     strayFilesPerDay: strayFilesPerDay
+    isProbed: !empty(settings.ingest.PROBE_SCHEDULE)
   }
 }
 

@@ -10,6 +10,9 @@ param actionGroupId string
 @description('How many files of a day may be ignored, and how many refused.')
 param strayFilesPerDay int
 
+@description('Whether the app probes itself. Where it does not, the alerts about probes are turned off.')
+param isProbed bool
+
 // The app's own lines: one of JSON for each event (docs/logging.md). The host's begin otherwise.
 var lines = 'AppTraces | where Message startswith "{" | extend line = parse_json(Message) | extend event = tostring(line.event), reason = tostring(line.reason)'
 
@@ -252,6 +255,12 @@ var alerts = [
   }
 ]
 
+// Turned off and not left out: a deployment takes nothing away that an earlier one has made.
+var aboutProbes = [
+  'probe-failed'
+  'no-probe'
+]
+
 resource alert 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
   for item in alerts: {
     name: item.name
@@ -261,7 +270,7 @@ resource alert 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
       displayName: item.name
       description: '${item.says} What to do: docs/runbooks/${item.name}.md'
       severity: item.severity
-      enabled: true
+      enabled: isProbed || !contains(aboutProbes, item.name)
       scopes: [
         workspaceId
       ]
