@@ -18,6 +18,7 @@ var blobRoles = {
       'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/delete'
     ]
   }
+  // Senders get this one as well, on the inbox, by hand (docs/feeding-the-inbox.md).
   keep: {
     title: 'write blobs and never delete them'
     actions: [

@@ -405,6 +405,7 @@ output RECORDS_ACCOUNT string = records.outputs.name
 output KEY_VAULT string = keys.outputs.name
 output EVENT_TOPIC string = events.outputs.topicName
 output LOG_WORKSPACE string = monitoring.outputs.customerId
+output SENDER_ROLE string = customRoles.outputs.blobRoleIds.keep // on dicom-inbox (docs/feeding-the-inbox.md)
 output DICOM_SERVICE_URL string = '${dicomAccess.outputs.serviceUrl}/v2'
 
 // The parameters, by their variables: `azd env refresh` has outputs back on another machine, and nothing else. Without

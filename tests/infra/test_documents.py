@@ -6,7 +6,7 @@ import json
 import re
 
 from .apps import ACCESS, MAIN, ROOT
-from .bicep import INFRA
+from .bicep import INFRA, read
 
 TEXT = (ROOT / "docs/deploying.md").read_text()
 
@@ -56,6 +56,15 @@ def test_the_settings_that_differ_are_named() -> None:
         f"AUDIT={settings['AUDIT']}",
         f"PURGE_MODE={purge_mode}",
     ]
+
+
+def test_senders_get_a_role_that_deletes_nothing() -> None:
+    """Which the deployment tells of, and the page about senders gives."""
+    given = MAIN.constant(MAIN.declarations["output SENDER_ROLE"].value).text
+    role = read(INFRA / "access.bicep").variable("blobRoles")[given.removeprefix("customRoles.outputs.blobRoleIds.")]
+    assert not any("delete" in action for action in role["actions"] + role["dataActions"])
+    feeding = (ROOT / "docs/feeding-the-inbox.md").read_text()
+    assert "az role assignment create --role $SENDER_ROLE --assignee" in feeding
 
 
 def test_every_file_is_documented() -> None:
