@@ -37,7 +37,9 @@ REAL = (
     "openssl",
     "python3",
     "rm",
+    "sed",
     "sleep",
+    "sort",
 )
 # Our own commands that are run here; the others with what runs them.
 TARGETS = ("reconcile", "purge-preview")

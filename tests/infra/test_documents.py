@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 
+from .alerts import ALERTS
 from .apps import ACCESS, MAIN, ROOT
-from .bicep import INFRA, read
+from .bicep import INFRA, files, read
 
 TEXT = (ROOT / "docs/deploying.md").read_text()
 
@@ -56,6 +57,23 @@ def test_the_settings_that_differ_are_named() -> None:
         f"AUDIT={settings['AUDIT']}",
         f"PURGE_MODE={purge_mode}",
     ]
+
+
+def test_what_was_made_for_two_apps_is_found_by_its_names() -> None:
+    """When there is one app: all that has an app's name in its own, and nothing else of infra/."""
+    [query] = set(re.findall(r"\[\?(contains\(name, .*?)\]\.", TEXT.partition("*From three apps to one.*")[2]))
+    parts = re.findall(r"contains\(name, '([^']+)'\)", query)
+    written = "\n".join(file.text for file in files())
+    of_an_app = set(re.findall(r"^ +name: '([^'/\n]*\$\{(?:item\.)?name\}[^'/\n]*)'$", written, re.MULTILINE))
+    of_an_app |= {"pe-st${name}", "ready-${item.name}"}
+    assert len(of_an_app) > 5
+    others = {*ALERTS, *re.findall(r"'([\w-]+)\$\{token\}'", MAIN.text), "func-ingest-token", "id-ingest-token"}
+    for app in sorted(set(ACCESS) - {"ingest"}):
+        wanted = [part.replace("$app", app) for part in parts]
+        for name in of_an_app:
+            named = re.sub(r"\$\{(?:item\.)?name\}", app, name)
+            assert any(part in named for part in wanted), named
+        assert [name for name in others if any(part in name for part in wanted)] == []
 
 
 def test_senders_get_a_role_that_deletes_nothing() -> None:

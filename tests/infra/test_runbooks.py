@@ -14,9 +14,10 @@ from shared.settings import FUNCTION_FOLDERS, Settings, setting_name
 from store_on_upload.verdict import Verdict
 
 from .alerts import ALERTS, LINES
-from .apps import ACCESS, MAIN, ROOT
+from .apps import ACCESS, MAIN, ROOT, granted
 from .bicep import INFRA, read
 from .test_alerts import WRITTEN, comparisons
+from .test_guards import ROLE_IDS
 
 FOLDER = ROOT / "docs/runbooks"
 PAGES = {path.stem: path.read_text() for path in sorted(FOLDER.glob("*.md"))}
@@ -25,6 +26,19 @@ HEADINGS = ["What it means", "What to look at", "What to do", "How to know that 
 OUTPUTS = {one.name for one in MAIN.of_kind("output")}
 STORAGE = read(INFRA / "modules/data-storage.bicep"), read(INFRA / "modules/records-storage.bicep")
 CODE = "".join(path.read_text() for folder in ("shared", *FUNCTION_FOLDERS) for path in (ROOT / folder).rglob("*.py"))
+ROLES = read(INFRA / "access.bicep")
+# What Azure calls them.
+BUILT_IN = {
+    "dicomDataReader": "DICOM Data Reader",
+    "storageBlobDataOwner": "Storage Blob Data Owner",
+    "storageBlobDataReader": "Storage Blob Data Reader",
+    "storageQueueDataContributor": "Storage Queue Data Contributor",
+    "storageQueueDataMessageSender": "Storage Queue Data Message Sender",
+    "storageQueueDataReader": "Storage Queue Data Reader",
+    "storageTableDataContributor": "Storage Table Data Contributor",
+    "keyVaultSecretsUser": "Key Vault Secrets User",
+    "monitoringMetricsPublisher": "Monitoring Metrics Publisher",
+}
 # Of the Functions host: the key by which Event Grid calls the blob trigger.
 FOREIGN_WORDS = {"blobs_extension"}
 
@@ -181,6 +195,53 @@ def test_each_key_is_told() -> None:
         assert clause == [" and ".join(f"`${app.upper()}_APP`" for app in having)]
 
 
+def test_roles_are_told_by_their_names() -> None:
+    """All that infra/ gives to apps, ours by their titles; and what only an earlier version gave is not given now."""
+    section = PAGES["upgrading"].partition("\n## Roles that are given no more\n")[2].partition("\n## ")[0]
+    there, _, taken = re.sub(r"```.*?```", "", section, flags=re.DOTALL).partition("Taken away so far")
+    titles = {name: f"…: {role['title']}" for name, role in {**blob_roles(), **dicom_roles()}.items()}
+    told = set(re.findall(r"\*([^*]+)\*", there))
+    assert told == {*titles.values(), *BUILT_IN.values()}
+    assert set(BUILT_IN) == set(ROLE_IDS) - {"storageBlobDataContributor"}  # which Event Grid has
+    former = re.findall(r"^\| `(\w+)` \| `([\w-]+)` \| \*([^*]+)\* \|", taken, re.MULTILINE)
+    assert len(former) > 2
+    for app, container, role in former:
+        now = granted(app).get(container)
+        assert role in told
+        assert now is None or role != (BUILT_IN["storageBlobDataReader"] if now == "read" else titles[now])
+
+
+def blob_roles() -> dict[str, dict[str, str]]:
+    """Return our own roles on containers."""
+    return dict(ROLES.variable("blobRoles"))
+
+
+def dicom_roles() -> dict[str, dict[str, str]]:
+    """Return our own roles on the DICOM service."""
+    return dict(ROLES.variable("dicomRoles"))
+
+
+def test_what_a_lock_forbids_is_done_without_it() -> None:
+    """Roles and users of SFTP, wherever a document has them deleted; and the lock comes back."""
+    forbidden = re.compile(r"^.*az (?:role assignment|storage account local-user) delete .*$", re.MULTILINE)
+    found = 0
+    for path in (ROOT / "docs").rglob("*.md"):
+        for block in blocks(path.read_text()):
+            around = block.partition("az lock delete -n keep ")[2].rpartition("az lock create -n keep ")[0]
+            for line in forbidden.findall(block):
+                found += 1
+                assert line in around or re.match(r'unlocked "\$', line), f"{path}: {line}"
+    assert found > 3
+
+
+def test_who_asks_the_dicom_service_is_told_from_where() -> None:
+    """On each page that does, for in a private network it answers nobody outside."""
+    asking = {name for name, text in PAGES.items() if '"$DICOM_SERVICE_URL/' in text}
+    assert len(asking) > 2
+    for name in asking:
+        assert "README.md#inside-the-private-network" in PAGES[name], name
+
+
 def run(script: str) -> str:
     """Return what a script prints, in the shell that the pages are for."""
     return subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True).stdout
@@ -198,3 +259,14 @@ def test_the_functions_of_the_index_ask_as_they_are_told() -> None:
     assert "--timespan PT6H " in run(begin + "query AppRequests").splitlines()[-1]
     assert "-n the-app --query functionKeys.default" in run(begin + "key the-app").splitlines()[-1]
     assert "--vault-name the-vault -n approval-key" in run(begin + "secret approval-key").splitlines()[-1]
+
+
+def test_a_lock_is_off_for_one_command_and_comes_back() -> None:
+    """Also where the command fails; and where the lock could not be taken off, the command is not run."""
+    azure = 'azd() { :; }\naz() { printf "%s\\n" "$*"; [[ "$*" != *"$REFUSED"* ]]; }\n' + blocks(INDEX)[0]
+    command = "\nunlocked /the/account az role assignment delete --ids one"
+    done = ["lock delete -n keep --resource /the/account", "role assignment delete --ids one"]
+    back = "lock create -n keep --resource /the/account --lock-type CanNotDelete -o none"
+    for refused in ("nothing at all", "assignment delete"):
+        assert run(f"REFUSED='{refused}'\n{azure}{command}").splitlines()[-3:] == [*done, back]
+    assert run(f"REFUSED='lock delete'\n{azure}{command} || true").splitlines()[-1] == done[0]
