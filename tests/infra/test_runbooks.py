@@ -262,11 +262,18 @@ def test_the_functions_of_the_index_ask_as_they_are_told() -> None:
 
 
 def test_a_lock_is_off_for_one_command_and_comes_back() -> None:
-    """Also where the command fails; and where the lock could not be taken off, the command is not run."""
+    """Also where the command fails, or is interrupted; and where the lock stays, the command is not run."""
     azure = 'azd() { :; }\naz() { printf "%s\\n" "$*"; [[ "$*" != *"$REFUSED"* ]]; }\n' + blocks(INDEX)[0]
-    command = "\nunlocked /the/account az role assignment delete --ids one"
     done = ["lock delete -n keep --resource /the/account", "role assignment delete --ids one"]
     back = "lock create -n keep --resource /the/account --lock-type CanNotDelete -o none"
-    for refused in ("nothing at all", "assignment delete"):
-        assert run(f"REFUSED='{refused}'\n{azure}{command}").splitlines()[-3:] == [*done, back]
-    assert run(f"REFUSED='lock delete'\n{azure}{command} || true").splitlines()[-1] == done[0]
+
+    def said(command: str, refused: str = "nothing at all") -> list[str]:
+        told = run(f"REFUSED='{refused}'\n{azure}\n{command} && echo done || echo failed")
+        return told.splitlines()[-4:]
+
+    command = "unlocked /the/account az role assignment delete --ids one"
+    assert said(command) == [*done, back, "done"]
+    assert said(command, refused="assignment delete") == [*done, back, "failed"]
+    assert said(command, refused="lock delete")[-2:] == [done[0], "failed"]
+    interrupted = "unlocked /the/account bash -c 'kill -INT $PPID $$'"  # both, as by a key
+    assert said(interrupted)[-2:] == [back, "failed"]
