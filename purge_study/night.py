@@ -143,7 +143,12 @@ def _end_without_plan(run: Run, hindrance: Halt | RulebookFault | OutOfTime, sta
 
 def _end(run: Run, decision: Decision, plan_id: str, deleted: int, started: float) -> None:
     plan, stops = decision.plan, decision.stops
-    figures: dict[str, object] = {"plan": plan_id, "examined": plan.studies, "due": plan.count}
+    figures: dict[str, object] = {
+        "plan": plan_id,
+        "examined": plan.studies,
+        "due": plan.count,
+        "not_approved": decision.waits.get("not_approved"),
+    }
     _say_end(run, reason=stops[0] if stops else None, deleted=deleted, started=started, **figures)
 
 

@@ -36,6 +36,7 @@ FIELDS: Final = frozenset(
         "examined",
         "messages",
         "mode",
+        "not_approved",
         "oldest_pending_seconds",
         "plan",  # its id
         "queued",

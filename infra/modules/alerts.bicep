@@ -192,6 +192,17 @@ var alerts = [
     query: 'extend isOld = TimeGenerated < ago(30h), isPlan = event == "retention_night" and (isnotempty(tostring(line.plan)) or reason == "no_policy") | summarize old = countif(isOld), plans = countif(isPlan and not(isOld)) | where old > 0 and plans == 0'
   }
   {
+    // With PURGE_MODE=approve nothing goes by itself, and an approval is for a week.
+    name: 'plan-to-approve'
+    says: 'Studies are due, and wait for somebody to approve their plan.'
+    severity: 3
+    every: 'PT1H'
+    over: 'PT6H'
+    above: 0
+    from: lines
+    query: 'where event == "retention_night" and toint(line.not_approved) > 0'
+  }
+  {
     // What a night says, for six hours: then it is over, and the next night can say it anew.
     name: 'brake-tripped'
     says: 'Retention would have deleted far more than usual, and has deleted nothing.'

@@ -163,6 +163,16 @@ def a_stop_that_is_forgotten(site: Site) -> Iterator[None]:
     nights.goes(study)
 
 
+def a_plan_that_nobody_has_approved(site: Site) -> Iterator[None]:
+    """Where nothing goes without."""
+    study = site.nights.fall_due()
+    site.log.restart(PURGE_MODE="approve")
+    assert site.nights.in_vain().event["not_approved"] == 1
+    yield
+    site.log.restart(PURGE_MODE="delete")
+    site.nights.goes(study)
+
+
 CASES: tuple[tuple[str, Callable[[Site], Iterator[None]]], ...] = (
     ("no-plan", nights_without_a_plan),
     ("retention-refused", a_policy_that_cannot_be_read),
@@ -172,6 +182,7 @@ CASES: tuple[tuple[str, Callable[[Site], Iterator[None]]], ...] = (
     ("retention-halted", a_service_that_is_down),
     ("study-failing", a_study_that_cannot_be_deleted),
     ("instance-purged-late", an_instance_that_comes_too_late),
+    ("plan-to-approve", a_plan_that_nobody_has_approved),
     ("brake-tripped", more_due_than_the_share),
 )
 

@@ -54,6 +54,7 @@ def test_fields_are_few() -> None:
         "examined",
         "messages",
         "mode",
+        "not_approved",
         "oldest_pending_seconds",
         "plan",
         "queued",
