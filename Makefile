@@ -19,7 +19,7 @@ help:
 	@echo "make tutorial   a Python for docs/tutorial.md, beside a DICOM service that runs meanwhile; URL=... names yours"
 	@echo "make up      run the app, storage and the DICOM service on this machine; Ctrl-C ends them"
 	@echo "make down    end what 'make up' runs"
-	@echo "make token   print a bearer token for the DICOM service of 'make up'; ROLE=reader or ROLE=ingest for one that may do less"
+	@echo "make token   print a bearer token for the DICOM service of 'make up'; ROLE=reader, ROLE=ingest or ROLE=retention for one that may do less"
 	@echo "make reconcile   does it all add up? For what your settings lead to, or 'make up'; ARGS=--names names what does not"
 	@echo "make purge-preview POLICY=path/to/policy.toml   what would retention delete? At 'make up', or URL=...; deletes nothing"
 	@echo "make soak    ten thousand files among failures and kills, each accounted for; some 20 minutes; ARGS=--count=1000"

@@ -1,6 +1,6 @@
 // Who may do what: one page for whoever reviews it. What stands here is all that an app may do, beside its own host
 // storage, its telemetry and its own code's package. Nobody may do more by having a key: shared keys are off.
-// tests/infra holds these lists to what the code does.
+// tests/infra holds these lists to what the code does, and tests/e2e/test_granted_rights.py runs each app with no more.
 
 // Roles of our own, where no built-in one is small enough. None of them may delete a container, which the built-in
 // Storage Blob Data Contributor may. Each may ask whether its container is there, as health/ready does.

@@ -2,7 +2,8 @@
 
 They have the shape of Entra ID's access tokens, signed with a secret that `make up` draws for each run. In Azure a
 role is assigned to an identity, here the token says which one its bearer has: DICOM Data Owner may do everything,
-DICOM Data Reader read and search, and ingest as `infra/` deploys it that, and store.
+DICOM Data Reader read and search; of the apps that `infra/` deploys, ingest may do that and store, retention that and
+delete.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import httpx
 import jwt
 
 DICOM_AUDIENCE = "https://dicom.healthcareapis.azure.com"
-Role = Literal["owner", "reader", "ingest"]
+Role = Literal["owner", "reader", "ingest", "retention"]
 ROLES: tuple[Role, ...] = get_args(Role)
 ISSUER = "https://sts.windows.net/00000000-0000-0000-0000-000000000000/"
 

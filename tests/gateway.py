@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Self
 from urllib.parse import urlsplit
 
 _CHUNK_BYTES = 64 * 1024
-_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _CONNECTION = re.compile(rb"\r\nconnection:[^\r]*", re.IGNORECASE)
 
 
@@ -37,6 +36,7 @@ class Step:
     method: str
     body_bytes: int
     path: str  # with its query
+    headers: Mapping[str, str] = field(default_factory=dict)  # their names in lower case
 
 
 @dataclass
@@ -78,6 +78,7 @@ class Gateway:
     Args:
         targets: addresses of services.
         forbids: says by which error code of storage a request is refused that no fault strikes; None lets it pass.
+        refusal: the status of such a refusal.
         rewritten: returns what is answered in place of an answer, both as they go over the wire.
     """
 
@@ -85,9 +86,10 @@ class Gateway:
         self,
         *targets: str,
         forbids: Callable[[Step], str | None] = lambda step: None,
+        refusal: int = 409,
         rewritten: Callable[[Step, bytes], bytes] = lambda step, answer: answer,
     ) -> None:
-        self._forbids = forbids
+        self._forbids, self._refusal = forbids, refusal
         self._rewritten = rewritten
         self._targets = [urlsplit(target) for target in targets]
         self._loop = asyncio.new_event_loop()
@@ -141,9 +143,7 @@ class Gateway:
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: int) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
-        found = _LENGTH.search(head)
-        method, path, _ = head.decode("latin-1").split(" ", 2)
-        step = Step(len(self.steps) + 1, target, method, int(found[1]) if found else 0, path)
+        step = _step(len(self.steps) + 1, target, head)
         self.steps.append(step)
         fault = self._fault
         if fault and fault.meanwhile and fault.is_for(step, fault.moment):
@@ -154,7 +154,7 @@ class Gateway:
             return await _strike(fault, reader, writer)
         if code := await asyncio.to_thread(self._forbids, step):
             await _skip(reader, step.body_bytes)
-            return await _answer(writer, f"409 Refused\r\nx-ms-error-code: {code}")
+            return await _answer(writer, f"{self._refusal} Refused\r\nx-ms-error-code: {code}")
         address = self._targets[target]
         service_reader, service_writer = await asyncio.open_connection(address.hostname, address.port)
         try:
@@ -172,6 +172,14 @@ class Gateway:
             return await _strike(fault, reader, writer)
         writer.write(self._rewritten(step, answer))
         return await writer.drain()
+
+
+def _step(number: int, target: int, head: bytes) -> Step:
+    first, *lines = head.decode("latin-1").removesuffix("\r\n\r\n").split("\r\n")
+    method, path, _ = first.split(" ")
+    named = (line.partition(":") for line in lines)
+    headers = {name.lower(): value.strip() for name, _, value in named}
+    return Step(number, target, method, int(headers.get("content-length", 0)), path, headers)
 
 
 async def _strike(fault: Fault, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
@@ -22,8 +21,8 @@ from shared.queues import ARRIVALS, ARRIVALS_POISON, BLOB_POISON, FOREIGN_POISON
 from shared.settings import ACCESS_AUDIT, CONTROL, DEAD_LETTERS, DEFAULT_INBOX
 from store_on_upload.probing.dropped import NAME
 from tests.component.drops import through
+from tests.e2e.arrivals import CLOCK_AHEAD_SECONDS, FAILS_BY_ITSELF, SETTINGS, Arrivals
 from tests.e2e.drop_box import DropBox, Instance, make_instance, wait_for
-from tests.e2e.service import Service
 from tests.e2e.workspace import STRAY_FILES_PER_DAY, Workspace, see_both_ways
 from tests.gateway import Fault, Gateway, Moment
 from tests.host_messages import storage_event
@@ -31,22 +30,11 @@ from tests.infra.alerts import ALERTS
 
 A_SWEEPS_TIME = timedelta(minutes=5)
 A_QUARTER = timedelta(minutes=15)
-NEVER = "0 0 0 1 1 *"  # timers are fired by hand
-SETTINGS = {
-    "AzureWebJobs.store_on_upload.Disabled": "true",  # files come by events, as infra/ has it
-    "AUDIT": "required",
-    "AUDIT_KEY": "a key of the tests",
-    "SWEEP_SCHEDULE": NEVER,
-    "PURGE_SCHEDULE": NEVER,
-    "PROBE_SCHEDULE": NEVER,
-}
-CLOCK_AHEAD_SECONDS = 7200.0  # so old are files for the app when they come
 ALWAYS: dict[str, Any] = {"requests": None}
-FAILS_BY_ITSELF: dict[str, Any] = {"kind": "store", "fault": "status", "status": 500, **ALWAYS}
 
 
 @dataclass
-class Site:
+class Site(Arrivals):
     """A stack whose ways to storage can be closed.
 
     Args:
@@ -55,50 +43,8 @@ class Site:
         log: what the workspace has.
     """
 
-    box: DropBox
     ways: Gateway
     log: Workspace
-
-    @property
-    def service(self) -> Service:
-        """The DICOM service."""
-        return Service(self.box.stack)
-
-    def tell(self, queue: str, message: object) -> None:
-        """Put a message into a queue."""
-        with QueueClient.from_connection_string(self.box.stack.connection_string, queue) as client:
-            client.send_message(json.dumps(message))
-
-    def drop(self, name: str, content: bytes) -> str:
-        """Upload a file, with its event; return its version."""
-        etag = self.box.drop(name, content)
-        self.tell(ARRIVALS, storage_event(name))
-        return etag
-
-    def settle(self, name: str, content: bytes, verdict: str) -> None:
-        """Drop a file, and see that it gets a verdict."""
-        assert self.box.receipt(name, self.drop(name, content))["verdict"] == verdict
-
-    def next_event(self, act: Callable[[], object], *names: str) -> dict[str, Any]:
-        """Do something, and return the first event of some names that comes of it."""
-        before = len(self.box.events(*names))
-        act()
-        return wait_for(lambda: self.box.events(*names)[before:] or None, f"no {names}")[0]
-
-    def sweep(self) -> dict[str, Any]:
-        """Have a sweep run, and return its event."""
-        return self.next_event(lambda: self.box.stack.fire("sweep_inbox"), "sweep", "sweep_failed")
-
-    def probe(self) -> dict[str, Any]:
-        """Have a probe run, with its file's event, and return what is said of it."""
-
-        def act() -> None:
-            self.box.stack.fire("probe_route")
-            inbox = self.box.storage.get_container_client(DEFAULT_INBOX)
-            [name] = wait_for(lambda: list(inbox.list_blob_names(name_starts_with=NAME)) or None, "no probe")
-            self.tell(ARRIVALS, storage_event(name))
-
-        return self.next_event(act, "probe", "probe_failed")
 
     def close(self, path: str, method: str | None = None) -> None:
         """Have storage let nobody in who asks for this."""
@@ -139,7 +85,7 @@ def well(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             poll_seconds=0.25,
             lock_seconds=3,
             clock_ahead_seconds=CLOCK_AHEAD_SECONDS,
-            settings={**SETTINGS, "DICOM_STORAGE": storage},
+            settings={**SETTINGS, "AUDIT": "required", "AUDIT_KEY": "a key of the tests", "DICOM_STORAGE": storage},
         ) as stack:
             box = DropBox(stack)
             site = Site(box, ways, Workspace(box))
@@ -318,16 +264,10 @@ def a_file_that_ends_the_app_over_and_over(site: Site) -> Iterator[None]:
     for number in range(1, 4):
         assert not site.log.fires("file-given-up")
         site.tell(ARRIVALS_POISON, storage_event(name))
-        wait_for(lambda number=number: set_aside(site, name) == number or None, "it is not counted")  # type: ignore[misc]
+        wait_for(lambda number=number: site.times_set_aside(name) == number or None, "it is not counted")  # type: ignore[misc]
     assert site.box.receipt(name, etag)["verdict"] == "gave_up"
     yield
     site.mend()
-
-
-def set_aside(site: Site, name: str) -> int:
-    """Return how often a file's message was set aside."""
-    receipt = json.loads(site.box.blob("dicom-receipts", name) or b"{}")
-    return int(receipt.get("poisonings", 0))
 
 
 def more_files_in_conflict_or_rejected_than_usual(site: Site) -> Iterator[None]:

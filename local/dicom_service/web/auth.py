@@ -58,8 +58,13 @@ def _is_allowed(roles: object, method: str, path: str) -> bool:
 def _roles_for(method: str, path: str) -> tuple[tokens.Role, ...]:
     """Return the roles of which each allows a request."""
     if _is_read(method, path):
-        return ("owner", "reader", "ingest")
-    return ("owner", "ingest") if kind_of(method, path) == "store" else ("owner",)
+        return tokens.ROLES
+    match kind_of(method, path):
+        case "store":
+            return ("owner", "ingest")
+        case "delete":
+            return ("owner", "retention")
+    return ("owner",)
 
 
 def _is_read(method: str, path: str) -> bool:

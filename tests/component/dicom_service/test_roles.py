@@ -1,4 +1,4 @@
-"""Roles at the local DICOM service: the owner may do everything, the reader read, ingest read and store."""
+"""Roles at the local DICOM service: the owner may do all, the reader read, ingest store too, retention delete too."""
 
 from __future__ import annotations
 
@@ -54,7 +54,18 @@ def ingest(root: str) -> Iterator[ServiceClient]:
         yield client
 
 
-@pytest.mark.parametrize("role", ["reader", "ingest"])
+@pytest.fixture(scope="module")
+def retention(root: str) -> Iterator[ServiceClient]:
+    """A client that may read and delete."""
+    client = ServiceClient(root, bearer(tokens.issue(SECRET, role="retention")))
+    with client.http:
+        yield client
+
+
+in_each_role = pytest.mark.parametrize("role", ["reader", "ingest", "retention"])
+
+
+@in_each_role
 @pytest.mark.parametrize(
     "path",
     [
@@ -83,25 +94,32 @@ STORES = [
 
 
 @pytest.mark.parametrize(("method", "path"), STORES)
-def test_storing(reader: ServiceClient, ingest: ServiceClient, method: str, path: str) -> None:
-    """Ingest may; the answer is about what it sends. The reader may not."""
+def test_storing(
+    reader: ServiceClient, ingest: ServiceClient, retention: ServiceClient, method: str, path: str
+) -> None:
+    """Ingest may; the answer is about what it sends. The others may not."""
     assert ingest.http.request(method, path, headers={"Accept": DICOM_JSON}).status_code not in (401, 403)
     check_is_refused(reader, method, path)
+    check_is_refused(retention, method, path)
 
 
-@pytest.mark.parametrize("role", ["reader", "ingest"])
+@pytest.mark.parametrize("path", ["/studies/1.2", "/studies/1.2/series/1.3", INSTANCE, "/partitions/one/studies/1.2"])
+def test_deleting(reader: ServiceClient, ingest: ServiceClient, retention: ServiceClient, path: str) -> None:
+    """Retention may; the answer is about what is there. The others may not."""
+    assert retention.delete(path) not in (401, 403)
+    check_is_refused(reader, "DELETE", path)
+    check_is_refused(ingest, "DELETE", path)
+
+
+@in_each_role
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("DELETE", "/studies/1.2"),
-        ("DELETE", "/studies/1.2/series/1.3"),
-        ("DELETE", INSTANCE),
         ("POST", "/studies/$bulkUpdate"),
         ("POST", "/export"),
         ("POST", "/extendedquerytags"),
         ("PATCH", "/extendedquerytags/00101020"),
         ("DELETE", "/extendedquerytags/00101020"),
-        ("DELETE", "/partitions/one/studies/1.2"),
         ("POST", "/workitems"),
         ("GET", "/operations/0123456789abcdef0123456789abcdef"),
     ],

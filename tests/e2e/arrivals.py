@@ -1,0 +1,84 @@
+"""Files that come to a running stack by events in its queue, as infra/ has it, and timers that are fired by hand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from azure.storage.queue import QueueClient
+
+from shared.queues import ARRIVALS
+from shared.settings import DEFAULT_INBOX, RECEIPTS
+from store_on_upload.probing.dropped import NAME
+from tests.e2e.drop_box import DropBox, wait_for
+from tests.e2e.service import Service
+from tests.host_messages import storage_event
+
+NEVER = "0 0 0 1 1 *"
+SETTINGS = {
+    "AzureWebJobs.store_on_upload.Disabled": "true",
+    "SWEEP_SCHEDULE": NEVER,
+    "PURGE_SCHEDULE": NEVER,
+    "PROBE_SCHEDULE": NEVER,
+}
+CLOCK_AHEAD_SECONDS = 7200.0  # so old are files for the app when they come
+FAILS_BY_ITSELF: dict[str, Any] = {"kind": "store", "fault": "status", "status": 500, "requests": None}
+
+
+@dataclass
+class Arrivals:
+    """Ingest on a stack.
+
+    Args:
+        box: what is dropped there.
+    """
+
+    box: DropBox
+
+    @property
+    def service(self) -> Service:
+        """The DICOM service."""
+        return Service(self.box.stack)
+
+    def tell(self, queue: str, message: object) -> None:
+        """Put a message into a queue: text as it is, anything else as JSON."""
+        with QueueClient.from_connection_string(self.box.stack.connection_string, queue) as client:
+            client.send_message(message if isinstance(message, str) else json.dumps(message))
+
+    def drop(self, name: str, content: bytes) -> str:
+        """Upload a file, with its event; return its version."""
+        etag = self.box.drop(name, content)
+        self.tell(ARRIVALS, storage_event(name))
+        return etag
+
+    def settle(self, name: str, content: bytes, verdict: str) -> None:
+        """Drop a file, and see that it gets a verdict."""
+        assert self.box.receipt(name, self.drop(name, content))["verdict"] == verdict
+
+    def next_event(self, act: Callable[[], object], *names: str) -> dict[str, Any]:
+        """Do something, and return the first event of some names that comes of it."""
+        before = len(self.box.events(*names))
+        act()
+        return wait_for(lambda: self.box.events(*names)[before:] or None, f"no {names}")[0]
+
+    def sweep(self) -> dict[str, Any]:
+        """Have a sweep run, and return its event."""
+        return self.next_event(lambda: self.box.stack.fire("sweep_inbox"), "sweep", "sweep_failed")
+
+    def probe(self) -> dict[str, Any]:
+        """Have a probe run, with its file's event, and return what is said of it."""
+
+        def act() -> None:
+            self.box.stack.fire("probe_route")
+            inbox = self.box.storage.get_container_client(DEFAULT_INBOX)
+            [name] = wait_for(lambda: list(inbox.list_blob_names(name_starts_with=NAME)) or None, "no probe")
+            self.tell(ARRIVALS, storage_event(name))
+
+        return self.next_event(act, "probe", "probe_failed")
+
+    def times_set_aside(self, name: str) -> int:
+        """Return how often a file's message was set aside."""
+        receipt = json.loads(self.box.blob(RECEIPTS, name) or b"{}")
+        return int(receipt.get("poisonings", 0))
