@@ -13,7 +13,7 @@ from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import AzureError
 
 from shared.dicomweb import RequestNotSent
-from shared.setting_rules import LOOPBACK_HOSTS
+from shared.settings.rules import LOOPBACK_HOSTS
 from shared.telemetry.recording import FETCH_TOKEN, span
 
 _RENEW_BEFORE_EXPIRY_SECONDS = 300

@@ -17,7 +17,7 @@ param softDeleteDays int
 @description('Nobody deletes the account by accident.')
 param isLocked bool
 
-// Those of shared/settings.py, but for the ones of the account of records.
+// Those of shared/settings/fixed.py, but for the ones of the account of records.
 var containers = [
   'dicom-inbox'
   'dicom-receipts'

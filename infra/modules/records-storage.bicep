@@ -17,7 +17,7 @@ param softDeleteDays int
 @description('Nobody deletes the account by accident.')
 param isLocked bool
 
-// Those of shared/settings.py that are in this account. The access record is appended to for an hour; a policy that
+// Those of shared/settings/fixed.py that are in this account. The access record is appended to for an hour; a policy that
 // allows that still forbids to change what was written.
 var containers = [
   { name: 'retention-records', appends: false }

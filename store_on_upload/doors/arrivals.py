@@ -15,11 +15,10 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
-from shared import setting_rules
 from shared.arrivals import OURS, TRACE, VERSION, Arrival, Door, Renamed
 from shared.dicomweb import InvalidParameter
 from shared.dicomweb.partitions import partition_path
-from shared.settings import VAULT
+from shared.settings import VAULT, rules
 from store_on_upload.files.naming import bare_etag, is_name
 
 _STORAGE_EVENTS = "Microsoft.Storage."
@@ -170,7 +169,7 @@ def _unquoted(text: str) -> str:
 
 def _is_container(value: object) -> bool:
     try:
-        return isinstance(value, str) and bool(setting_rules.container(value))
+        return isinstance(value, str) and bool(rules.container(value))
     except ValueError:
         return False
 

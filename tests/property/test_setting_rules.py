@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from local.functions_host.ncrontab import parse
-from shared import setting_rules
+from shared.settings import rules
 
 KEY = "AccountKey=a2V5"
 
@@ -37,7 +37,7 @@ def accepts(rule: Callable[[str], object], value: str) -> bool:
 def test_connection_strings_that_storage_takes(value: str) -> None:
     """Each of them makes a client, and passes."""
     BlobServiceClient.from_connection_string(value).close()
-    assert accepts(setting_rules.connection_string, value)
+    assert accepts(rules.connection_string, value)
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_connection_strings_that_storage_takes(value: str) -> None:
 )
 def test_connection_strings_that_lead_nowhere(value: str) -> None:
     """Without an account or a way in, it is told before it is tried."""
-    assert not accepts(setting_rules.connection_string, value)
+    assert not accepts(rules.connection_string, value)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_connection_strings_that_lead_nowhere(value: str) -> None:
 )
 def test_container_names(value: str, good: bool) -> None:
     """3 to 63 small letters, digits and single dashes."""
-    assert accepts(setting_rules.container, value) is good
+    assert accepts(rules.container, value) is good
 
 
 ITEMS = st.one_of(
@@ -80,7 +80,7 @@ FIELDS = st.lists(ITEMS, min_size=1, max_size=2).map(",".join)
 @given(st.lists(FIELDS, min_size=4, max_size=7).map(" ".join))
 def test_schedules_are_those_that_the_host_takes(value: str) -> None:
     """What passes here is never refused there, and the other way round."""
-    assert accepts(setting_rules.schedule, value) is accepts(parse, value)
+    assert accepts(rules.schedule, value) is accepts(parse, value)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_schedules_are_those_that_the_host_takes(value: str) -> None:
 def test_schedules_that_people_write(value: str) -> None:
     """They pass here and there."""
     parse(value)
-    assert accepts(setting_rules.schedule, value)
+    assert accepts(rules.schedule, value)
 
 
 @pytest.mark.parametrize(
@@ -108,4 +108,4 @@ def test_schedules_that_people_write(value: str) -> None:
 )
 def test_service_addresses(value: str, good: bool) -> None:
     """With the version of the API, and without anything that has to be replaced first."""
-    assert accepts(setting_rules.service_address, value) is good
+    assert accepts(rules.service_address, value) is good
