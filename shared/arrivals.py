@@ -38,7 +38,6 @@ class Arrival:
     Args:
         names: candidates for its name, the likeliest first; our own messages have one.
         door: which way it came.
-        etag: its version without quotation marks, where the message tells it: for people, for the blob itself decides.
         container: where it is; None for the inbox.
         tries: how often it was sent on without a receipt that counts.
         partition: of the DICOM service, for what comes from the vault; None for a service without partitions. Of what
@@ -48,7 +47,6 @@ class Arrival:
 
     names: tuple[str, ...]
     door: Door
-    etag: str | None = None
     container: str | None = None
     tries: int = 0
     partition: str | None = None

@@ -19,12 +19,14 @@ from shared.arrivals import OURS, TRACE, VERSION, Arrival, Door, Renamed
 from shared.dicomweb import InvalidParameter
 from shared.dicomweb.partitions import partition_path
 from shared.settings import VAULT, rules
-from store_on_upload.files.naming import bare_etag, is_name
+from store_on_upload.files.naming import is_name
 
 _STORAGE_EVENTS = "Microsoft.Storage."
 _EVENT_GRID_EVENTS = "Microsoft.EventGrid."  # about the subscription itself, such as its validation
 _BLOB_EVENTS = ("Microsoft.Storage.BlobCreated", "Microsoft.Storage.BlobRenamed")
 _DIRECTORY_RENAMED = "Microsoft.Storage.DirectoryRenamed"
+# Of what older deployments wrote of an arrival, the version: the blob itself decides.
+_WRITTEN_BEFORE = {"etag"}
 _UNFINISHED = ("CreateFile", "SftpCreate")  # the file is empty still; another event follows when it is closed
 
 # The leading slash is missing in some of the documented samples.
@@ -83,7 +85,7 @@ def _read(found: object, inbox: str) -> list[Item]:
 def _read_ours(message: Mapping[str, Any]) -> Item:
     try:
         item = _ours(message)
-    except (KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError):
         raise UnreadableMessage("the message has a form of ours that is not known here") from None
     if not _is_sound(item):
         raise UnreadableMessage("the message has our form, and values that it cannot have")
@@ -95,7 +97,7 @@ def _ours(message: Mapping[str, Any]) -> Arrival | Renamed:
         raise ValueError("another version")
     if "renamed" in message:
         return Renamed(**message["renamed"])
-    fields = message["arrival"]
+    fields = {name: value for name, value in message["arrival"].items() if name not in _WRITTEN_BEFORE}
     if not isinstance(fields["names"], list):
         raise TypeError("no list of names")
     trace = {TRACE: message[TRACE]} if isinstance(message.get(TRACE), str) else {}
@@ -108,7 +110,6 @@ def _is_sound(item: Arrival | Renamed) -> bool:
     return (
         bool(item.names)
         and all(map(is_name, item.names))
-        and (item.etag is None or bare_etag(item.etag) == item.etag)
         and (item.container is None or _is_container(item.container))
         and isinstance(item.tries, int)
         and _may_have_partition(item)
@@ -130,7 +131,7 @@ def _read_event(message: Mapping[str, Any], inbox: str) -> list[Item]:
     names = _candidates(container, subject, data)
     if kind == _DIRECTORY_RENAMED:
         return [Renamed(name.rstrip("/") + "/") for name in names]
-    return [Arrival(names, Door.EVENT, bare_etag(data.get("eTag")))]
+    return [Arrival(names, Door.EVENT)]
 
 
 def _split(subject: object) -> tuple[str, str]:

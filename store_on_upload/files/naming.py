@@ -29,7 +29,7 @@ def is_name(value: object) -> bool:
 
 
 def bare_etag(value: object) -> str | None:
-    """Return a version without the quotation marks that some events have; None for what can be no version."""
+    """Return a version without the quotation marks that it is sent with; None for what can be no version."""
     bare = value.strip('"') if isinstance(value, str) else ""
     return bare if _ETAG.fullmatch(bare) else None
 

@@ -36,7 +36,7 @@ async def send_on(ingest: Ingest, row: Row, known: Known | None, step: Step, tim
         step = await _mark(ingest, row, known, times)
     if step is Step.LEAVE:
         return False
-    await ingest.queues.send(Arrival((row.name,), Door.SWEEP, row.etag))
+    await ingest.queues.send(Arrival((row.name,), Door.SWEEP))
     return True
 
 

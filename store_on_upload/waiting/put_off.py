@@ -91,8 +91,8 @@ async def _wait(run: Run, later: Receipt, delay: float) -> None:
     Raises:
         AzureError: the message could not be sent.
     """
-    ingest, version = run.ingest, run.version
-    again = Arrival((version.blob.blob_name,), Door.DEFERRAL, version.etag, run.arrival.container)
+    ingest = run.ingest
+    again = Arrival((run.version.blob.blob_name,), Door.DEFERRAL, run.arrival.container)
     try:
         with span("write receipt"):
             written = await write_receipt(ingest.clients, later, run.standing)

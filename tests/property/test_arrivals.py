@@ -47,7 +47,6 @@ def test_arbitrary_objects_are_read_or_unreadable(message: dict[str, Any]) -> No
 
 
 NAMES = st.text(min_size=1, max_size=80).filter(lambda name: "." not in name)
-ETAGS = st.text(st.characters(min_codepoint=0x23, max_codepoint=0x7E), min_size=1, max_size=128)
 SOME_NAMES = st.lists(NAMES, min_size=1, max_size=4).map(tuple)
 DOORS = st.sampled_from([door for door in Door if door is not Door.RESTORE])
 RESTORED = st.builds(
@@ -57,14 +56,12 @@ RESTORED = st.builds(
     container=st.just(VAULT),
     partition=st.sampled_from([None, "site-a"]),
 )
-ARRIVALS = RESTORED | st.builds(
-    Arrival, SOME_NAMES, DOORS, st.none() | ETAGS, st.sampled_from([None, "dicom-quarantine"])
-)
+ARRIVALS = RESTORED | st.builds(Arrival, SOME_NAMES, DOORS, st.sampled_from([None, "dicom-quarantine"]))
 
 
 @given(ARRIVALS | st.builds(Renamed, NAMES, st.none() | st.text()))
-@example(Arrival(("a#b %41 \ufffd 🫀.dcm",), Door.DEFERRAL, "0x8DE0B1C2D3E4F50"))
-@example(Arrival(tuple(sign * 512 for sign in "🫀🫁🧠🦴"), Door.EVENT, "x" * 128, "dicom-quarantine"))
+@example(Arrival(("a#b %41 \ufffd 🫀.dcm",), Door.DEFERRAL))
+@example(Arrival(tuple(sign * 512 for sign in "🫀🫁🧠🦴"), Door.EVENT, "dicom-quarantine"))
 def test_our_own_messages_say_what_was_written(item: Arrival | Renamed) -> None:
     """In ASCII, and within what a queue's message holds."""
     text = write_message(item)
