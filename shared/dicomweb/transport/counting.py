@@ -6,8 +6,6 @@ from collections.abc import AsyncGenerator, AsyncIterable, Callable
 
 import httpx
 
-Progress = Callable[[int], None]
-
 CHUNK_BYTES = 256 * 1024
 
 
@@ -29,9 +27,7 @@ class CountedStream(httpx.AsyncByteStream):
         raise NotImplementedError
 
 
-async def counted(
-    open_stream: Callable[[], AsyncIterable[bytes]], length: int | None, on_progress: Progress | None = None
-) -> AsyncGenerator[bytes]:
+async def counted(open_stream: Callable[[], AsyncIterable[bytes]], length: int | None) -> AsyncGenerator[bytes]:
     """Yield a source's chunks, and close it.
 
     One chunk is held back until the source has ended at the announced length: the service then never holds a request
@@ -40,12 +36,10 @@ async def counted(
     Args:
         open_stream: returns a fresh asynchronous iterable.
         length: of the whole content, in bytes; None is any.
-        on_progress: called with the bytes yielded so far, when the next ones are asked for.
 
     Raises:
         BodyLengthError: the source gave another number of bytes.
     """
-    told = on_progress or _ignore
     sent = 0
     held: bytes | None = None
     source = open_stream()
@@ -56,7 +50,6 @@ async def counted(
                 break
             if held and chunk:
                 yield held
-                told(sent - len(chunk))
             held = bytes(chunk) or held
     finally:
         if close := getattr(source, "aclose", None):
@@ -65,8 +58,3 @@ async def counted(
         raise BodyLengthError(f"a body of {length} bytes gave {'more' if sent > length else sent}")
     if held:
         yield held
-        told(sent)
-
-
-def _ignore(_: int) -> None:
-    pass
