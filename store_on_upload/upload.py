@@ -28,9 +28,9 @@ from .part10 import Header
 from .receipts.receipt import Receipt
 from .storing.job import Job
 from .storing.store import refuse, store
-from .verdict import Decision, NotYet
-from .waiting.deferral import OUTAGE, STOPPED, setback_of
+from .verdict import Decision
 from .waiting.put_off import defer, put_off
+from .waiting.setback import OUTAGE, STOPPED, NotYet, setback_of
 
 # What the trigger would end from outside, we end ourselves, a little earlier.
 _LONGEST_ATTEMPT_SECONDS = LONGEST_RUN_SECONDS - 180
@@ -169,11 +169,11 @@ async def _store(run: Run, source: Source, header: Header) -> Receipt:
 
 
 def _note_failure(ingest: Ingest, name: str, error: DICOMwebError | NotYet) -> None:
-    if isinstance(error, NotYet) and error.reason not in _NO_GOOD_ANSWER:
+    setback = setback_of(error)
+    if isinstance(error, NotYet) and setback.reason not in _NO_GOOD_ANSWER:
         return _note_success(ingest)
     if isinstance(error, Busy):
         ingest.gate.overloaded()
-    setback = setback_of(error)
     asked = setback.asked_seconds
     if ingest.circuit.failed(name, is_outage=setback.is_outage, retry_after_seconds=asked):
         event("outage_begins", reason=setback.reason)

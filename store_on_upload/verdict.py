@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from shared.dicomweb import InstanceOutcome, StoreReason, StoreStatus
-from shared.events import Failed
+
+from .waiting.setback import NotYet
 
 
 class Verdict(StrEnum):
@@ -134,31 +135,6 @@ class Decision:
     service_code: int | None = None
     attributes: tuple[str, ...] = ()
     replaced: Replaced | None = None
-
-
-class NotYet(Failed):
-    """No verdict can be given now: the service has neither taken nor refused the instance.
-
-    Args:
-        reason: a key of `REASONS`.
-        service_code: FailureReason, as the service gave it.
-        is_outage: it is not the file's fault, so that the time does not count against it.
-        retry_after_seconds: how long it is of no use to try again.
-    """
-
-    def __init__(
-        self,
-        reason: str,
-        service_code: int | None = None,
-        *,
-        is_outage: bool = False,
-        retry_after_seconds: float | None = None,
-    ) -> None:
-        super().__init__(f"no verdict yet: {reason}" + (f", service code {service_code}" if service_code else ""))
-        self.reason = reason
-        self.service_code = service_code
-        self.is_outage = is_outage
-        self.retry_after_seconds = retry_after_seconds
 
 
 class AlreadyStored(Exception):

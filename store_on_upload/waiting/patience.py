@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-from store_on_upload.verdict import NotYet
+from .setback import NotYet
 
 
 @asynccontextmanager

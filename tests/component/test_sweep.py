@@ -38,8 +38,8 @@ from store_on_upload.sweeping.set_aside import tell_of_what_is_set_aside
 from store_on_upload.sweeping.sweep import sweep
 from store_on_upload.upload import handle
 from store_on_upload.verdict import Decision, Verdict
-from store_on_upload.waiting.deferral import OUTAGE
 from store_on_upload.waiting.put_off import put_off
+from store_on_upload.waiting.setback import OUTAGE
 from store_on_upload.waiting.stop_switch import STOP
 from tests.dicom_samples import Sample
 

@@ -7,9 +7,9 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from store_on_upload.verdict import NotYet
 from store_on_upload.waiting import gate as gate_module
 from store_on_upload.waiting.gate import LARGE_BYTES, Gate
+from store_on_upload.waiting.setback import NotYet
 
 TWO_GB = 2 * 1024**3
 
@@ -111,7 +111,7 @@ async def test_waiting_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(NotYet, match="no_room") as raised:
             async with gate.entered():
                 pass
-        assert raised.value.is_outage
+        assert raised.value.setback.is_outage
     gate = Gate(2)
     async with gate.entered(), gate.large(TWO_GB):
         with pytest.raises(NotYet, match="no_room"):
