@@ -14,7 +14,7 @@ from itertools import count as numbers
 from bench.aims import at_least
 from bench.programs import Side
 from bench.results import Row, row_of
-from bench.servers.drop_box import DropBox, drop_box
+from bench.servers.app_under_load import AppUnderLoad, app_under_load
 from bench.turns import Bench
 
 PIXELS_BYTES = 512 * 1024
@@ -27,9 +27,9 @@ UPLOADER = "an uploader that holds each blob whole, one by one"
 
 def measure(bench: Bench) -> Iterator[Row]:
     """Yield the rows: instances a second."""
-    with drop_box(bench.folder) as box, ExitStack() as running:
-        box.drops.measure(what="drop", prefix="others", count=bench.either(5000, 500), pixels_bytes=OTHERS_BYTES)
-        sides = _sides(running, bench, box)
+    with app_under_load(bench.folder) as load, ExitStack() as running:
+        load.drops.measure(what="drop", prefix="others", count=bench.either(5000, 500), pixels_bytes=OTHERS_BYTES)
+        sides = _sides(running, bench, load)
         for side in sides.values():
             side()
         found = bench.in_turns("ingest", sides)
@@ -40,17 +40,17 @@ def measure(bench: Bench) -> Iterator[Row]:
         yield row_of("ingest", case, "1/s", ours, rival, found[rival], at_least(3))
 
 
-def _sides(running: ExitStack, bench: Bench, box: DropBox) -> dict[str, Callable[[], float]]:
+def _sides(running: ExitStack, bench: Bench, load: AppUnderLoad) -> dict[str, Callable[[], float]]:
     many, few = bench.either(256, 64), bench.either(48, 12)
     rounds = numbers()
-    options = (*box.storage, "--service", box.service)
+    options = (*load.storage, "--service", load.service)
     python = bench.rivals.python
     flat_out = running.enter_context(Side("bench.rivals.flat_out", *options, "--queue", "flat-out", python=python))
 
     def ours() -> float:
         prefix = f"round-{next(rounds)}"
-        box.drops.measure(what="drop", prefix=prefix, count=many, pixels_bytes=PIXELS_BYTES)
-        return many / float(box.drops.measure(what="ingest", names=_names(prefix, many)))
+        load.drops.measure(what="drop", prefix=prefix, count=many, pixels_bytes=PIXELS_BYTES)
+        return many / float(load.drops.measure(what="ingest", names=_names(prefix, many)))
 
     def all_out() -> float:
         return many / float(flat_out.measure(names=_names("round-0", many), receipts=f"flat-out-{next(rounds)}"))

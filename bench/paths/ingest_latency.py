@@ -13,7 +13,7 @@ from statistics import median, quantiles
 
 from bench.aims import more_by_at_most
 from bench.results import Row, row_of
-from bench.servers.drop_box import drop_box
+from bench.servers.app_under_load import app_under_load
 from bench.turns import Bench
 
 PIXELS_BYTES = 512 * 1024
@@ -24,15 +24,15 @@ SERVICE = "the service alone"
 def measure(bench: Bench) -> Iterator[Row]:
     """Yield the rows: milliseconds, half and 99 of 100 of them take no longer than."""
     count, rounds = bench.either(24, 6), numbers()
-    with drop_box(bench.folder) as box:
+    with app_under_load(bench.folder) as load:
 
         def ours() -> list[float]:
             prefix = f"round-{next(rounds)}"
-            found = box.drops.measure(what="latencies", prefix=prefix, count=count, pixels_bytes=PIXELS_BYTES)
+            found = load.drops.measure(what="latencies", prefix=prefix, count=count, pixels_bytes=PIXELS_BYTES)
             return [1000 * float(seconds) for seconds in found]
 
         def service() -> list[float]:
-            found = box.drops.measure(what="stores", count=count, pixels_bytes=PIXELS_BYTES)
+            found = load.drops.measure(what="stores", count=count, pixels_bytes=PIXELS_BYTES)
             return [1000 * float(seconds) for seconds in found]
 
         sides: dict[str, Callable[[], list[float]]] = {OURS: ours, SERVICE: service}

@@ -25,7 +25,7 @@ DELAY_MS = 20
 
 
 @dataclass(frozen=True)
-class DropBox:
+class AppUnderLoad:
     """What runs.
 
     Args:
@@ -42,7 +42,7 @@ class DropBox:
 
 
 @contextmanager
-def drop_box(folder: Path) -> Iterator[DropBox]:
+def app_under_load(folder: Path) -> Iterator[AppUnderLoad]:
     """Run the app, and give it.
 
     Blobs come to it by events alone: to the queue, or to the functions host's webhook.
@@ -53,7 +53,7 @@ def drop_box(folder: Path) -> Iterator[DropBox]:
             storage = _storage(stack)
             options = (*storage, "--app", stack.host_url, "--service", service, "--log", str(stack.part("app").log))
             with Side("bench.load.drops", *options) as drops:
-                yield DropBox(stack, service, drops, storage)
+                yield AppUnderLoad(stack, service, drops, storage)
 
 
 def _storage(stack: Stack) -> tuple[str, ...]:
