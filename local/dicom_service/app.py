@@ -24,7 +24,7 @@ from local.dicom_service.faults import routes as admin
 from local.dicom_service.faults.counts import CountRequests, Counts
 from local.dicom_service.faults.faults import Faults, InjectFaults
 from local.dicom_service.instances import part10
-from local.dicom_service.not_yet import FEATURES, NotYet
+from local.dicom_service.missing import FEATURES, Missing
 from local.dicom_service.partitions.routes import Endpoint, RouteRow, list_partitions, partitioned
 from local.dicom_service.pictures.rendered import retrieve_rendered
 from local.dicom_service.retrieve.frames import retrieve_frames
@@ -113,7 +113,7 @@ def _table(switches: Switches) -> list[RouteRow]:
     """Return method, path below the version, and endpoint of every route; the first that matches is taken."""
     levels = (_STUDY, _SERIES, _INSTANCE)
     return [
-        *((method, path, _not_yet(feature)) for feature in FEATURES for method, path in feature.routes),
+        *((method, path, _missing(feature)) for feature in FEATURES for method, path in feature.routes),
         *(("GET", path, search.endpoint(scope)) for path, scope in search.SCOPES.items()),
         *((method, path, store) for method in _store_methods(switches) for path in ("/studies", _STUDY)),
         *(("GET", path, retrieve) for path in levels),
@@ -138,11 +138,11 @@ def _store_methods(switches: Switches) -> tuple[str, ...]:
     return ("POST", "PUT") if switches.put_upsert else ("POST",)
 
 
-def _not_yet(feature: NotYet) -> Endpoint:
-    async def not_yet_endpoint(request: Request) -> Response:
+def _missing(feature: Missing) -> Endpoint:
+    async def missing_endpoint(request: Request) -> Response:
         raise feature.error()
 
-    return not_yet_endpoint
+    return missing_endpoint
 
 
 async def _health(request: Request) -> Response:

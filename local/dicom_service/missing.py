@@ -8,7 +8,7 @@ from local.dicom_service.web.errors import ServiceError
 
 
 @dataclass(frozen=True)
-class NotYet:
+class Missing:
     """A feature that is missing, and the routes that would have it: method and path below `/v2`."""
 
     feature: str
@@ -20,9 +20,9 @@ class NotYet:
 
 
 FEATURES = (
-    NotYet("bulk update", (("POST", "/studies/$bulkUpdate"),)),
-    NotYet("export", (("POST", "/export"),)),
-    NotYet(
+    Missing("bulk update", (("POST", "/studies/$bulkUpdate"),)),
+    Missing("export", (("POST", "/export"),)),
+    Missing(
         "workitems",
         (
             ("GET", "/workitems"),
