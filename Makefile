@@ -48,7 +48,7 @@ down: set-up
 	@exec $(RUN) -m local.down
 
 token: set-up
-	@exec $(RUN) -m local.token --role $(ROLE)
+	@exec $(RUN) -m local.print_token --role $(ROLE)
 
 reconcile: set-up
 	@exec $(RUN) -m local.reconcile $(ARGS)

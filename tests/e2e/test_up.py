@@ -257,7 +257,7 @@ def test_killed_and_started_again(machine: Machine) -> None:
     wait_until(lambda: not machine.processes(), lambda: f"still there: {machine.processes()}")
     # The id in the file may belong to anyone by now: here, to this test.
     (machine.data / "up.pid").write_text(f"{os.getpid()}\n")
-    assert machine.run([sys.executable, "-m", "local.token"]).returncode == 1
+    assert machine.run([sys.executable, "-m", "local.print_token"]).returncode == 1
     assert machine.run([sys.executable, "-m", "local.down"]).stdout.startswith("Nothing runs")
     again = machine.start(UP)
     again.ready()

@@ -1,4 +1,4 @@
-"""Print a bearer token for the DICOM service of the running stack: `python -m local.token [--role reader]`."""
+"""Print a bearer token for the DICOM service of the running stack: `python -m local.print_token [--role reader]`."""
 
 from __future__ import annotations
 
