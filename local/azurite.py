@@ -6,23 +6,22 @@ with Azurite(folder) as azurite:
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import shutil
-import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from local.ports import HOST, free_ports
-from local.process import Part, PartFailed, stop
+from local.process import Part, stop, wait_until_ready
 
 ACCOUNT = "devstoreaccount1"
 # The published development account: it guards nothing.
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 _PROGRAM = Path(__file__).parent / "node/node_modules/azurite/dist/src/azurite.js"
 _SERVICES = ("blob", "queue", "table")
-_READY_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -76,18 +75,23 @@ class Azurite:
             PartFailed: the process ended, or the time is over.
         """
         assert self._part is not None, "start() comes first"  # noqa: S101
-        deadline = time.monotonic() + _READY_SECONDS
-        while not self.is_ready():
-            self._part.check()
-            if time.monotonic() > deadline:
-                raise PartFailed(self._part, f"is not ready after {_READY_SECONDS:g} s")
-            time.sleep(0.02)
+        wait_until_ready(self._part, self.is_ready)
 
     def is_ready(self) -> bool:
         """Tell whether all three services say that they listen: an answer of the port may be another's."""
         if self._part is None:
             return False
         return self._part.log.read_text().count("successfully listen") >= len(_SERVICES)
+
+    def create_containers(self, names: Iterable[str]) -> None:
+        """Create those that are not there yet."""
+        from azure.core.exceptions import ResourceExistsError
+        from azure.storage.blob import BlobServiceClient
+
+        with BlobServiceClient.from_connection_string(self.connection_string, use_env_settings=False) as storage:
+            for name in names:
+                with contextlib.suppress(ResourceExistsError):
+                    storage.create_container(name).close()
 
     def stop(self) -> None:
         """End the process; data on disk stay."""

@@ -7,6 +7,7 @@ import itertools
 import os
 import socket
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 
 HOST = "127.0.0.1"
@@ -39,6 +40,26 @@ def free_ports(count: int) -> int:
         if ports[-1] - ports[0] == count - 1 and all(map(is_free, ports)):
             return ports[0]
     raise RuntimeError(f"no {count} consecutive free ports found")
+
+
+@dataclass(frozen=True)
+class Ports:
+    """The stack's ports; Azurite's queue and table services have the two after its own. 0 stands for a free one."""
+
+    app: int = 0
+    dicom: int = 0
+    azurite: int = 0
+    identity: int = 0
+
+    def chosen(self) -> Ports:
+        """Return the same with a free port for each 0."""
+        free = free_ports(6)
+        return Ports(
+            app=self.app or free,
+            dicom=self.dicom or free + 1,
+            identity=self.identity or free + 2,
+            azurite=self.azurite or free + 3,
+        )
 
 
 @cache

@@ -11,11 +11,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 _LEASH = Path(__file__).with_name("leash.py")
 _LONGEST_TAIL_BYTES = 64 * 1024
+_READY_SECONDS = 60.0  # the longest wait for a part; a machine's very first start reads everything from disk
 
 
 class PartFailed(Exception):
@@ -72,6 +73,27 @@ class Part:
         with self.log.open("rb") as log:
             log.seek(max(0, self.log.stat().st_size - _LONGEST_TAIL_BYTES))
             return "\n".join(log.read().decode(errors="replace").splitlines()[-lines:])
+
+
+def wait_until_ready(part: Part, is_ready: Callable[[], bool], check: Callable[[], None] = lambda: None) -> None:
+    """Wait until a part that was started can be used.
+
+    Args:
+        part: what is waited for.
+        is_ready: asked again and again.
+        check: called again and again meanwhile; what it raises ends the wait.
+
+    Raises:
+        PartFailed: the part ended or is not ready in time.
+    """
+    began = time.monotonic()
+    while not is_ready():
+        check()
+        part.check()
+        waited = time.monotonic() - began
+        if waited > _READY_SECONDS:
+            raise PartFailed(part, f"is not ready after {_READY_SECONDS:g} s")
+        time.sleep(min(1.0, 0.03 + waited / 10))
 
 
 def stop(parts: Iterable[Part], *, grace_seconds: float = 10.0) -> None:

@@ -21,9 +21,9 @@ from typing import Any
 from azure.storage.blob import BlobServiceClient, ContainerClient
 
 from local.azurite import Azurite
+from local.commands import BY_LOGIN, ROOT, no_proxy
 from local.pid_file import AlreadyRunning, hold
 from local.process import PartFailed
-from local.stack import BY_LOGIN, ROOT, no_proxy
 from local.up import data_folder, read_access
 from shared.settings import RETENTION_POLICY, RETENTION_RECORDS, STORAGE_CONNECTION
 

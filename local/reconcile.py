@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Mapping
 
-from local.stack import BY_LOGIN, ROOT, no_proxy
+from local.commands import BY_LOGIN, ROOT, no_proxy
 from local.up import data_folder, read_access
 
 _SETTINGS = ROOT / "local.settings.json"

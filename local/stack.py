@@ -8,14 +8,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import http.client
 import os
 import secrets
-import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import Self
@@ -24,35 +19,12 @@ import httpx
 
 from local import identity, tokens
 from local.azurite import Azurite
-from local.ports import HOST, free_ports
-from local.process import Part, PartFailed, kill, stop
+from local.commands import ROOT, start_module, status
+from local.ports import HOST, Ports
+from local.process import Part, kill, stop, wait_until_ready
 from shared.settings import OWN_CONTAINERS, Settings, setting_name
 
-ROOT = Path(__file__).resolve().parent.parent
-# For commands that ask Azure: whoever has just run `az login` should not wait for the other credentials to fail.
-BY_LOGIN = {"AZURE_TOKEN_CREDENTIALS": "AzureCliCredential"}
 _LONGEST_ANSWER_SECONDS = 120.0  # of the host, where everything is busy
-READY_SECONDS = 60.0  # the longest wait for a part; a machine's very first start reads everything from disk
-
-
-@dataclass(frozen=True)
-class Ports:
-    """The stack's ports; Azurite's queue and table services have the two after its own. 0 stands for a free one."""
-
-    app: int = 0
-    dicom: int = 0
-    azurite: int = 0
-    identity: int = 0
-
-    def chosen(self) -> Ports:
-        """Return the same with a free port for each 0."""
-        free = free_ports(6)
-        return Ports(
-            app=self.app or free,
-            dicom=self.dicom or free + 1,
-            identity=self.identity or free + 2,
-            azurite=self.azurite or free + 3,
-        )
 
 
 def without_trigger(folder: Path, sources: str) -> dict[str, str]:
@@ -174,19 +146,20 @@ class Stack:
             PartFailed: a part ended or is not ready in time.
         """
         self._say("Starting storage, the token endpoint and the DICOM service ...")
-        azurite = self._add(self._azurite.start())
+        azurite = self._azurite.start()
+        self._parts.append(azurite)
         self.start_dicom_service(check)
         self._wait(azurite, self._azurite.is_ready, check)
-        self._create_containers()
+        self._azurite.create_containers([self.environment()["DICOM_INBOX_CONTAINER"], *OWN_CONTAINERS])
         self._say("Starting the app ...")
         self._start_app(check)
 
     def start_dicom_service(self, check: Callable[[], None] = lambda: None) -> None:
         """Start the DICOM service and the token endpoint alone, and return when both answer; otherwise as `start`."""
-        endpoint = self._add(self._identity())
-        service = self._add(self._dicom_service())
-        self._wait(endpoint, lambda: _status(self.ports.identity, "/") is not None, check)
-        self._wait(service, lambda: _status(self.ports.dicom, "/health/check") == HTTPStatus.OK, check)
+        endpoint = self._identity()
+        service = self._dicom_service()
+        self._wait(endpoint, lambda: status(self.ports.identity, "/") is not None, check)
+        self._wait(service, lambda: status(self.ports.dicom, "/health/check") == HTTPStatus.OK, check)
 
     def restart_app(
         self, *, clock_ahead_seconds: float | None = None, settings: Mapping[str, str] | None = None
@@ -290,14 +263,10 @@ class Stack:
         }
 
     def _start_app(self, check: Callable[[], None]) -> None:
-        app = self._add(self._functions_host())
-        self._wait(app, lambda: _status(self.ports.app, "/api/health/live") == HTTPStatus.OK, check)
-        if _status(self.ports.app, "/api/health/ready") != HTTPStatus.OK:
+        app = self._functions_host()
+        self._wait(app, lambda: status(self.ports.app, "/api/health/live") == HTTPStatus.OK, check)
+        if status(self.ports.app, "/api/health/ready") != HTTPStatus.OK:
             self._say(f"The app answers, but is not ready: see the events not_ready in {app.log}.")
-
-    def _add(self, part: Part) -> Part:
-        self._parts.append(part)
-        return part
 
     def _identity(self) -> Part:
         secret = {"IDENTITY_HEADER": self.identity_header, "LOCAL_TOKEN_SECRET": self._token_secret}
@@ -319,49 +288,13 @@ class Stack:
         return self._module("app", "local.functions_host", *options, **self.environment(), **keys)
 
     def _module(self, name: str, module: str, *options: str, **environment: str) -> Part:
-        return Part(
-            name,
-            [sys.executable, "-m", module, *options],
-            log=self.folder / f"{name}.log",
-            environment={**os.environ, "PYTHONUNBUFFERED": "1", **environment, **no_proxy()},
-            folder=ROOT,
-        )
+        part = start_module(name, module, *options, log_folder=self.folder, environment=environment)
+        self._parts.append(part)
+        return part
 
     def _wait(self, part: Part, is_ready: Callable[[], bool], check: Callable[[], None]) -> None:
-        began = time.monotonic()
-        while not is_ready():
+        def check_all() -> None:
             check()
             self.check()
-            waited = time.monotonic() - began
-            if waited > READY_SECONDS:
-                raise PartFailed(part, f"is not ready after {READY_SECONDS:g} s")
-            time.sleep(min(1.0, 0.03 + waited / 10))
 
-    def _create_containers(self) -> None:
-        from azure.core.exceptions import ResourceExistsError
-        from azure.storage.blob import BlobServiceClient
-
-        with BlobServiceClient.from_connection_string(self.connection_string, use_env_settings=False) as storage:
-            for name in (self.environment()["DICOM_INBOX_CONTAINER"], *OWN_CONTAINERS):
-                with contextlib.suppress(ResourceExistsError):
-                    storage.create_container(name).close()
-
-
-def _status(port: int, path: str) -> int | None:
-    """Return the status that a GET is answered with; None if there is no answer."""
-    connection = http.client.HTTPConnection(HOST, port, timeout=5)
-    try:
-        connection.request("GET", path)
-        response = connection.getresponse()
-        response.read()
-        return response.status
-    except (OSError, http.client.HTTPException):
-        return None
-    finally:
-        connection.close()
-
-
-def no_proxy() -> dict[str, str]:
-    """Return the setting that keeps this machine from talking to itself through a proxy."""
-    hosts = [os.environ.get("no_proxy") or os.environ.get("NO_PROXY"), HOST, "localhost"]
-    return dict.fromkeys(("no_proxy", "NO_PROXY"), ",".join(filter(None, hosts)))
+        wait_until_ready(part, is_ready, check_all)

@@ -18,8 +18,9 @@ from pathlib import Path
 from types import FrameType
 
 from local import samples
+from local.commands import BY_LOGIN, ROOT, no_proxy
 from local.process import PartFailed
-from local.stack import BY_LOGIN, ROOT, Stack, no_proxy
+from local.stack import Stack
 
 _WELCOME = """The DICOM service: {DICOM_SERVICE_URL}
 The three files:   {TUTORIAL_FOLDER}

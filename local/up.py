@@ -21,9 +21,9 @@ from typing import Any
 
 from local.parent import Parent
 from local.pid_file import AlreadyRunning, hold, holder
-from local.ports import is_free
+from local.ports import Ports, is_free
 from local.process import PartFailed
-from local.stack import Ports, Stack
+from local.stack import Stack
 
 PID_FILE = "up.pid"
 ACCESS_FILE = "up.json"

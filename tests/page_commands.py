@@ -15,7 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from local.stack import ROOT, Stack, no_proxy
+from local.commands import ROOT, no_proxy
+from local.stack import Stack
 from tests.conftest import APPROVAL_KEY
 
 # Needs Azure: answered with nothing, but for what the pages go on with.

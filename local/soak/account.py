@@ -15,8 +15,9 @@ from typing import Any
 import httpx
 from azure.storage.blob import BlobServiceClient, ContainerClient
 
+from local.commands import ROOT, no_proxy
 from local.soak.dropping import Dropped
-from local.stack import ROOT, Stack, no_proxy
+from local.stack import Stack
 from shared.settings import ARCHIVE, DEFAULT_INBOX, QUARANTINE, QUARANTINE_REASONS, RECEIPTS
 
 _AT_ONCE = 8

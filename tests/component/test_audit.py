@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from local.audit import locked
+from local.commands import ROOT, no_proxy
 from local.ports import HOST, free_ports
-from local.stack import ROOT, no_proxy
 
 
 class Database:

@@ -11,7 +11,8 @@ from pathlib import Path
 from azure.storage.blob import BlobServiceClient
 
 from local.azurite import ACCOUNT, Azurite
-from local.stack import Ports, Stack
+from local.ports import Ports
+from local.stack import Stack
 from shared.settings import RETENTION_STATE
 from tests.component.drops import through
 from tests.e2e.drop_box import make_instance

@@ -15,8 +15,9 @@ import pytest
 from azure.storage.queue import QueueClient
 
 from local.azurite import ACCOUNT, Azurite
+from local.ports import Ports
 from local.samples import with_other_pixels
-from local.stack import Ports, Stack
+from local.stack import Stack
 from shared.queues import ARRIVALS, ARRIVALS_POISON, BLOB_POISON, FOREIGN_POISON, PARKED
 from shared.settings import ACCESS_AUDIT, CONTROL, DEAD_LETTERS, DEFAULT_INBOX
 from store_on_upload.probing.dropped import NAME

@@ -17,7 +17,9 @@ from azure.data.tables import TableServiceClient
 from azure.storage.queue import QueueServiceClient
 
 from local.azurite import Azurite
-from local.stack import ROOT, Ports, Stack
+from local.commands import ROOT
+from local.ports import Ports
+from local.stack import Stack
 from query_api.routes import ROUTES
 from shared.queues import ARRIVALS, ARRIVALS_POISON, BLOB_POISON
 from shared.settings import ACCESS_AUDIT, FUNCTION_FOLDERS

@@ -16,8 +16,9 @@ from azure.storage.queue import QueueClient
 
 from local import identity
 from local.azurite import ACCOUNT, Azurite
+from local.ports import Ports
 from local.samples import with_other_pixels
-from local.stack import Ports, Stack
+from local.stack import Stack
 from tests.component.drops import through
 from tests.e2e.drop_box import DropBox, Instance, make_instance, wait_for
 from tests.e2e.service import Service

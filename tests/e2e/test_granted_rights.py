@@ -16,8 +16,9 @@ from azure.core.exceptions import ResourceExistsError
 from azure.storage.queue import QueueClient, QueueServiceClient
 
 from local.azurite import Azurite
+from local.ports import Ports
 from local.samples import with_other_pixels
-from local.stack import Ports, Stack
+from local.stack import Stack
 from local.tokens import Role
 from query_api.routes import ROUTES
 from shared.arrivals import Arrival, Door, name_of_restored, write_message

@@ -8,7 +8,8 @@ from datetime import timedelta
 import pytest
 
 from local.azurite import Azurite
-from local.stack import Ports, Stack
+from local.ports import Ports
+from local.stack import Stack
 from shared.settings import DEFAULT_INBOX
 from store_on_upload.probing.dropped import NAME
 from tests.conftest import APPROVAL_KEY

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from local.azurite import Azurite
-from local.stack import Ports, Stack
+from local.ports import Ports
+from local.stack import Stack
 from shared.settings import ACCESS_AUDIT, RETENTION_RECORDS, RETENTION_STATE
 from tests.conftest import APPROVAL_KEY
 from tests.e2e.life_of_a_study import LifeOfAStudy

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from local.ports import free_ports
-from local.stack import Ports, Stack
+from local.ports import Ports, free_ports
+from local.stack import Stack
 from tests.e2e.drop_box import DropBox, make_instance, wait_for
 from tests.e2e.tcp_proxy import TcpProxy
 

@@ -14,8 +14,9 @@ import httpx
 import pytest
 
 from local import purge_preview
+from local.commands import ROOT, no_proxy
 from local.ports import free_ports
-from local.stack import ROOT, Stack, no_proxy
+from local.stack import Stack
 from local.tokens import Bearer
 from purge_study.planning.plan import Plan
 from tests.e2e.drop_box import Instance, make_instance

@@ -8,8 +8,9 @@ import signal
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from local.ports import Ports
 from local.samples import with_other_pixels
-from local.stack import Ports, Stack
+from local.stack import Stack
 from tests.e2e.drop_box import DropBox, Instance, make_instance, wait_for
 
 ROWS = 1536

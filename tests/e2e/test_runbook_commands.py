@@ -16,7 +16,8 @@ from pydicom import dcmread
 from pydicom.uid import generate_uid
 
 from local import samples
-from local.stack import ROOT, Stack
+from local.commands import ROOT
+from local.stack import Stack
 from purge_study.planning.plan import plan_id
 from tests.conftest import APPROVAL_KEY
 from tests.e2e.drop_box import DropBox, make_instance, wait_for

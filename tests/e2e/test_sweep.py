@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from local.stack import ROOT, Stack, no_proxy, without_trigger
+from local.commands import ROOT, no_proxy
+from local.stack import Stack, without_trigger
 from tests.e2e.drop_box import DropBox, make_instance, wait_for
 
 SOURCES = """

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from local.commands import ROOT
 from local.ports import free_ports
-from local.stack import ROOT, Stack
+from local.stack import Stack
 from tests.e2e.drop_box import DropBox, make_instance, wait_for
 from tests.page_commands import Shell, blocks
 

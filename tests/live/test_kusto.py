@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from local.stack import ROOT
+from local.commands import ROOT
 from tests.infra.alerts import ALERTS, LINES
 from tests.infra.bicep import INFRA, read
 
