@@ -10,8 +10,8 @@ from shared.sources import Policy
 from .files.source import Source
 from .names import NameSays, what_name_says
 from .part10 import Header, Unfit, read_header
+from .setback import NotYet
 from .verdict import Decision, ignored, rejected
-from .waiting.setback import NotYet
 
 _BY_NAME: dict[NameSays, Decision] = {
     NameSays.OTHER: ignored("name"),

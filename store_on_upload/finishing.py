@@ -25,8 +25,8 @@ from .files.source import SourceGone, version_of
 from .ingest import Ingest
 from .receipts.container import read_receipt, take_in
 from .receipts.receipt import Receipt, closed
+from .setback import Setback
 from .waiting.deferral import delay_seconds
-from .waiting.setback import Setback
 
 _TRIES_OF_SWEEP = 5  # some ten minutes
 

@@ -26,11 +26,11 @@ from .finishing import close_gone, finish, report_failure, send_later
 from .ingest import Ingest
 from .part10 import Header
 from .receipts.receipt import Receipt
+from .setback import OUTAGE, STOPPED, NotYet, setback_of
 from .storing.job import Job
 from .storing.store import refuse, store
 from .verdict import Decision
 from .waiting.put_off import defer, put_off
-from .waiting.setback import OUTAGE, STOPPED, NotYet, setback_of
 
 # What the trigger would end from outside, we end ourselves, a little earlier.
 _LONGEST_ATTEMPT_SECONDS = LONGEST_RUN_SECONDS - 180

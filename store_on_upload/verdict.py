@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from shared.dicomweb import InstanceOutcome, StoreReason, StoreStatus
 
-from .waiting.setback import NotYet
+from .setback import NotYet
 
 
 class Verdict(StrEnum):

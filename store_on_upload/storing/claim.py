@@ -19,8 +19,8 @@ from shared.dicomweb.partitions import DEFAULT_PARTITION
 from shared.leases import LeaseTaken, held
 from shared.settings import CONTROL
 from shared.small_blobs import read_whole, upload_json
+from store_on_upload.setback import NotYet
 from store_on_upload.verdict import Replaced
-from store_on_upload.waiting.setback import NotYet
 
 from .uids import Uids
 

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from shared.dicomweb import DICOMwebClient, NotFound
 from store_on_upload.files.source import Digest, HashedBody, Version
 from store_on_upload.receipts.document import Document
-from store_on_upload.waiting.setback import NotYet
+from store_on_upload.setback import NotYet
 
 from .uids import Uids
 

@@ -23,8 +23,8 @@ from store_on_upload.files.quarantine import delete_reason, reason_name
 from store_on_upload.files.source import Digest, Source, Version, find_version
 from store_on_upload.part10 import Header, Unfit, read_header
 from store_on_upload.receipts.receipt import Receipt, timestamp
+from store_on_upload.setback import NotYet
 from store_on_upload.verdict import Replaced, conflict
-from store_on_upload.waiting.setback import NotYet
 
 from .uids import Uids
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from shared.dicomweb import AccessDenied, DICOMwebClient, NotFound, StoreReason
 from store_on_upload.receipts.receipt import Receipt, parse_timestamp
-from store_on_upload.waiting.setback import NotYet
+from store_on_upload.setback import NotYet
 
 from .uids import Uids, is_stored
 

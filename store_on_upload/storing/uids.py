@@ -7,7 +7,7 @@ from typing import Protocol
 
 from shared.dicomweb import DICOMwebClient, NotFound, Query
 from store_on_upload.part10 import Header
-from store_on_upload.waiting.setback import NotYet
+from store_on_upload.setback import NotYet
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,8 @@ from datetime import datetime, timedelta
 
 from shared.dicomweb import StoreReason
 from store_on_upload.receipts.receipt import Receipt, State, parse_timestamp, timestamp
+from store_on_upload.setback import Setback
 from store_on_upload.verdict import Decision, Verdict
-
-from .setback import Setback
 
 _FIRST_DELAY_SECONDS = 5.0
 _GROWTH = 3.0

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-from .setback import NotYet
+from store_on_upload.setback import NotYet
 
 
 @asynccontextmanager

@@ -21,9 +21,9 @@ from store_on_upload.finishing import close_gone, finish, report_failure, send_l
 from store_on_upload.ingest import Ingest
 from store_on_upload.receipts.container import write_receipt
 from store_on_upload.receipts.receipt import Receipt
+from store_on_upload.setback import Setback
 
 from .deferral import deferred, delay_seconds, given_up, should_give_up
-from .setback import Setback
 
 # The platform sets a message aside after five failed runs; so many times that is not the last word.
 MAX_POISONINGS = 3

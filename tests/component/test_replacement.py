@@ -20,9 +20,9 @@ from shared.dicomweb import DICOMwebClient
 from store_on_upload import upload
 from store_on_upload.files.source import Source
 from store_on_upload.receipts.receipt import Receipt
+from store_on_upload.setback import NotYet
 from store_on_upload.storing import claim, keeping, replacement, store
 from store_on_upload.upload import handle
-from store_on_upload.waiting.setback import NotYet
 from tests.component.dicom_service.support import running
 from tests.component.runs import REPLACE, Place, an_hour_ago, other, place_at, uids
 from tests.dicom_samples import IMPLICIT, Sample, pixels

@@ -17,11 +17,11 @@ from shared import clock
 from shared.arrivals import Arrival, Door
 from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient
+from store_on_upload.setback import OUTAGE
 from store_on_upload.storing import store
 from store_on_upload.storing.stuck import clear_remains
 from store_on_upload.upload import handle
 from store_on_upload.waiting.put_off import put_off
-from store_on_upload.waiting.setback import OUTAGE
 from tests.component.dicom_service.support import running
 from tests.component.runs import Place, other, place_at, uids
 from tests.dicom_samples import Sample

@@ -30,6 +30,7 @@ from store_on_upload.ingest import Ingest
 from store_on_upload.receipts.container import read_receipt, write_receipt
 from store_on_upload.receipts.document import Document
 from store_on_upload.receipts.receipt import Receipt, State, parse_timestamp, timestamp
+from store_on_upload.setback import OUTAGE
 from store_on_upload.sweeping import progress as sweep_progress
 from store_on_upload.sweeping import requeue
 from store_on_upload.sweeping import sweep as sweep_module
@@ -39,7 +40,6 @@ from store_on_upload.sweeping.sweep import sweep
 from store_on_upload.upload import handle
 from store_on_upload.verdict import Decision, Verdict
 from store_on_upload.waiting.put_off import put_off
-from store_on_upload.waiting.setback import OUTAGE
 from store_on_upload.waiting.stop_switch import STOP
 from tests.dicom_samples import Sample
 

@@ -15,9 +15,9 @@ from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient
 from store_on_upload.ingest import Ingest
 from store_on_upload.receipts.container import read_receipt
+from store_on_upload.setback import STOPPED
 from store_on_upload.upload import handle
 from store_on_upload.waiting.put_off import put_off
-from store_on_upload.waiting.setback import STOPPED
 from tests.dicom_samples import Sample, new_uid
 
 

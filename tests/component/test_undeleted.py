@@ -26,13 +26,13 @@ from store_on_upload.ingest import Ingest
 from store_on_upload.receipts.container import look_up, read_receipt, write_receipt
 from store_on_upload.receipts.receipt import Receipt, State
 from store_on_upload.reconcile import reconcile
+from store_on_upload.setback import STOPPED
 from store_on_upload.sweeping import requeue
 from store_on_upload.sweeping.overdue import Step, Times
 from store_on_upload.sweeping.sweep import sweep
 from store_on_upload.upload import handle
 from store_on_upload.verdict import rejected
 from store_on_upload.waiting.put_off import put_off
-from store_on_upload.waiting.setback import STOPPED
 from store_on_upload.waiting.stop_switch import STOP
 from tests.component.drops import through
 from tests.component.runs import Place, clear, place_at, run_messages

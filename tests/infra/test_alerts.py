@@ -278,7 +278,7 @@ def test_the_alerts_about_a_night_are_over_before_the_next() -> None:
 
 def test_an_outage_is_what_the_code_takes_for_one() -> None:
     """All that puts files off and is the service's fault beyond doubt; a file that waits is seen twice at least."""
-    source = (ROOT / "store_on_upload/waiting/setback.py").read_text()
+    source = (ROOT / "store_on_upload/setback.py").read_text()
     faults = set(re.findall(r'Setback\("(\w+)", is_outage=True', source))
     reasons = {one for field, values in comparisons(ALERTS["outage"]["query"]) if field == "reason" for one in values}
     # The stop and the storage are not the service; and what may also be a single file's is left to files-waiting.

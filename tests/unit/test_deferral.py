@@ -11,9 +11,9 @@ from azure.core.exceptions import AzureError, ServiceRequestError
 from shared.dicomweb import InvalidResponse, RequestNotSent, ResponseLost
 from shared.dicomweb.errors import status_error
 from store_on_upload.receipts.receipt import Receipt, State, timestamp
+from store_on_upload.setback import OUTAGE, STOPPED, NotYet, Setback, setback_of
 from store_on_upload.verdict import Verdict
 from store_on_upload.waiting.deferral import deferred, delay_seconds, given_up, should_give_up
-from store_on_upload.waiting.setback import OUTAGE, STOPPED, NotYet, Setback, setback_of
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 OWN = Setback("service_failed", is_outage=False)

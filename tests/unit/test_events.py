@@ -13,7 +13,7 @@ from shared.dicomweb import InvalidParameter, NotFound, Query, RequestNotSent
 from shared.dicomweb.errors import status_error
 from shared.events import FIELDS, Failed, describe, event, place, silence_libraries
 from shared.settings import ConfigurationError
-from store_on_upload.waiting.setback import NotYet
+from store_on_upload.setback import NotYet
 
 SECRET = "CANARY"
 

@@ -7,9 +7,9 @@ from contextlib import AsyncExitStack
 
 import pytest
 
+from store_on_upload.setback import NotYet
 from store_on_upload.waiting import gate as gate_module
 from store_on_upload.waiting.gate import LARGE_BYTES, Gate
-from store_on_upload.waiting.setback import NotYet
 
 TWO_GB = 2 * 1024**3
 

@@ -6,11 +6,11 @@ import asyncio
 
 import pytest
 
+from store_on_upload.setback import NotYet
 from store_on_upload.transcoding.explicit_vr import MAX_BYTES
 from store_on_upload.transcoding.transcode import most_bytes_held
 from store_on_upload.waiting import memory
 from store_on_upload.waiting.memory import BUDGET_BYTES, Memory
-from store_on_upload.waiting.setback import NotYet
 
 
 def test_the_largest_file_fits() -> None:

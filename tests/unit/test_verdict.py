@@ -9,8 +9,8 @@ import pytest
 
 from shared.dicomweb import InstanceOutcome, StoreReason, StoreResult, StoreStatus
 from store_on_upload import verdict as verdict_module
+from store_on_upload.setback import NotYet
 from store_on_upload.verdict import REASONS, AlreadyStored, Decision, Verdict, judge
-from store_on_upload.waiting.setback import NotYet
 
 OURS, OTHER = "1.2.3", "1.2.4"
 TAGS = ("00080020",)
