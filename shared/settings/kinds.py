@@ -78,7 +78,7 @@ class OnPurged(StrEnum):
 
 
 class SomeSettings(BaseModel):
-    """Some of the settings; only all of them together are ever read, so that none but `Settings` is built."""
+    """Some of the settings. What checks them is built when they are first read: import is not to wait for it."""
 
     model_config = ConfigDict(
         frozen=True, extra="ignore", str_strip_whitespace=True, hide_input_in_errors=True, defer_build=True

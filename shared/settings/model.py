@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from pydantic import ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from .ingest import IngestSettings
 from .lookups import LookupSettings
@@ -17,8 +17,6 @@ from .telemetry import TelemetryFields
 # Fields come in the order of the bases, the last one first: a rule about two of them sees those that come before.
 class Settings(TelemetryFields, RetentionSettings, LookupSettings, IngestSettings, PlaceSettings):
     """Each field is the app setting of the same name in upper case, unless it names another."""
-
-    model_config = ConfigDict(defer_build=False)
 
 
 class ConfigurationError(Exception):
