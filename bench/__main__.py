@@ -18,9 +18,10 @@ from bench.machine import this_machine
 from bench.paths import PATHS
 from bench.programs import ROOT
 from bench.publishing import publish
-from bench.results import Row, renew, table, write
+from bench.results import Row, check_is_of, renew, table, write
 from bench.rivals.set_up import Rivals, set_up
 from bench.turns import Bench, progress
+from bench.versions import program_versions
 from tests.live.installing import InstallationFailed
 
 _QUICK_SECONDS: Final = 150.0  # after which no path is begun in a rough run, so that it ends within three minutes
@@ -28,33 +29,42 @@ _QUICK_SECONDS: Final = 150.0  # after which no path is begun in a rough run, so
 
 def main() -> None:
     """Run what the options say."""
-    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="rough figures, in three minutes")
-    parser.add_argument("--only", nargs="+", choices=PATHS, metavar="PATH", help=f"some of: {', '.join(PATHS)}")
-    parser.add_argument("--renew", action="store_true", help="with --only: write these into the latest results")
-    options = parser.parse_args()
+    options = _read_options()
     _end_in_order()
     _check_room(1 if options.quick else 5)
     started = time.monotonic()
-    rivals, machine = set_up(), this_machine()
-    until = time.monotonic() + (_QUICK_SECONDS if options.quick and not options.only else math.inf)
     names, rows = options.only or list(PATHS), list[Row]()
+    rivals = set_up()
+    machine = this_machine(program_versions(rivals, with_orthanc="orthanc" in names and not options.quick))
+    if options.renew:
+        check_is_of(machine)
+    until = time.monotonic() + (_QUICK_SECONDS if options.quick and not options.only else math.inf)
     try:
         for name in names:
             rows += _measured(name, rivals, until, is_quick=options.quick)
     finally:
         progress("")
         print(table(rows))  # whatever becomes of the others
-    missing = set(names) - {row.path for row in rows}
-    if not rows or (missing and not options.quick):
-        sys.exit(f"Nothing is kept: {', '.join(sorted(missing))} could not be measured.")
-    is_renewed = options.only and options.renew and not options.quick
-    if is_renewed or not options.only:
-        path = renew(rows, machine) if is_renewed else write(rows, machine, is_quick=options.quick)
+    if not rows:
+        sys.exit("Nothing could be measured.")
+    if left_out := [name for name in names if name not in {row.path for row in rows}]:
+        print(f"\nLeft out: {', '.join(left_out)}")
+    if options.renew or not options.only:
+        path = renew(rows, machine) if options.renew else write(rows, machine, is_quick=options.quick)
         print(f"\nWritten to {path.relative_to(ROOT)}")
         if not options.quick:
             publish(rivals.python)
     print(f"{time.monotonic() - started:.0f} s on {machine.processor}, Python {machine.versions['python']}")
+
+
+def _read_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="rough figures, in three minutes")
+    parser.add_argument("--only", nargs="+", choices=PATHS, metavar="PATH", help=f"some of: {', '.join(PATHS)}")
+    parser.add_argument("--renew", action="store_true", help="with --only: write these into the latest results")
+    options = parser.parse_args()
+    options.renew = options.renew and bool(options.only) and not options.quick
+    return options
 
 
 def _end_in_order() -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import platform
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 _VERSIONS_OF: Final = (
@@ -38,7 +40,7 @@ class Machine:
         measured: when, in UTC.
         processor: its name, and how many cores.
         system: the kernel and its release.
-        versions: of Python and of the packages that matter.
+        versions: of Python, and of the packages and programs that matter.
     """
 
     measured: str
@@ -47,9 +49,13 @@ class Machine:
     versions: dict[str, str]
 
 
-def this_machine() -> Machine:
-    """Return what is known of this one."""
-    versions = {"python": platform.python_version()} | {name: version(name) for name in _VERSIONS_OF}
+def this_machine(programs: Mapping[str, str] = MappingProxyType({})) -> Machine:
+    """Return what is known of this one.
+
+    Args:
+        programs: the versions of those that take part.
+    """
+    versions = {"python": platform.python_version()} | {name: version(name) for name in _VERSIONS_OF} | dict(programs)
     processor = f"{_processor()}, {os.cpu_count()} cores"
     return Machine(
         f"{datetime.now(UTC):%Y-%m-%dT%H:%MZ}", processor, f"{platform.system()} {platform.release()}", versions

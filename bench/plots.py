@@ -23,6 +23,7 @@ _OTHERS: Final = (
     {"color": "#D55E00", "marker": "s", "linestyle": "--"},
     {"color": "#009E73", "marker": "^", "linestyle": ":"},
     {"color": "#CC79A7", "marker": "D", "linestyle": "-."},
+    {"color": "#E69F00", "marker": "v", "linestyle": (0, (6, 2))},
 )
 _STYLE: Final = {
     "svg.hashsalt": "bench",
@@ -66,7 +67,8 @@ def store(rows: Rows) -> Figure:
         axes.set_xlabel("stores at once")
         axes.set_ylabel("instances a second")
         axes.set_ylim(bottom=0)
-    left.legend()
+    # Below both, for there is a line wherever it might stand between them.
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
 
 
@@ -104,7 +106,7 @@ def latency(rows: Rows) -> Figure:
 def purge(rows: Rows) -> Figure:
     """Draw what a night's plan costs against the size of the archive."""
     figure, (left, right) = _panels(2)
-    for axes, case in ((left, "plan, 300 due and new"), (right, "plan, 1 % due and new, per due study")):
+    for axes, case in ((left, "plan, 300 due and new"), (right, "plan, 1 % due and new, per such pair")):
         points = sorted(_sizes(rows, case).items())
         if points:
             axes.plot(*zip(*points, strict=True), **_OURS)
@@ -146,7 +148,7 @@ def memory(soak: Mapping[str, Any]) -> Figure:
                 linewidth=1,
             )
         axes.set_xlabel("minutes")
-        axes.set_ylim(bottom=0)
+    right.set_ylim(bottom=0)  # the memory's axis begins near its figures, or nobody would see it move
     trend = soak["trends"]["rss_mib"]
     last = minutes[-1]
     first = last - 60 * trend["growth"] / trend["per_hour"] if trend["per_hour"] else 0.0

@@ -100,15 +100,28 @@ def write(rows: Sequence[Row], machine: Machine, *, is_quick: bool) -> Path:
     return _write([{**asdict(row), **asdict(machine)} for row in rows], machine, is_quick=is_quick)
 
 
+def check_is_of(machine: Machine) -> None:
+    """See whether rows measured now may stand beside the latest results.
+
+    Raises:
+        ValueError: those are of another machine or system, or of other versions of what both know the version of.
+    """
+    for row in json.loads((RESULTS / "latest.json").read_text()):
+        others = {name for name, version in machine.versions.items() if row["versions"].get(name, version) != version}
+        if others or (row["processor"], row["system"]) != (machine.processor, machine.system):
+            raise ValueError("the latest results are of another machine, or of other versions: run all of it")
+
+
 def renew(rows: Sequence[Row], machine: Machine) -> Path:
     """Write the rows in place of those that the latest results have of the same paths; otherwise as `write`.
 
+    The others keep their own time and versions.
+
     Raises:
-        ValueError: the latest are of another machine, or of other versions.
+        ValueError: as `check_is_of` does.
     """
+    check_is_of(machine)
     latest = json.loads((RESULTS / "latest.json").read_text())
-    if any((row["processor"], row["versions"]) != (machine.processor, machine.versions) for row in latest):
-        raise ValueError("the latest results are of another machine, or of other versions: run all of it")
     found: dict[str, list[dict[str, Any]]] = {}
     for row in latest:
         found.setdefault(row["path"], []).append(row)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from bench.machine import BUSY_SHARE, busy_share
+from bench.machine import BUSY_SHARE, Others, busy_share
 from bench.rivals.set_up import Rivals
 
 T = TypeVar("T")
@@ -25,7 +25,7 @@ class Bench:
         folder: for what it writes, its own and empty.
         rivals: the programs that are not ours.
         is_quick: whether figures may be rough.
-        was_busy: whether other programs used the machine just before or after what was measured last.
+        was_busy: whether other programs used the machine just before what was measured last, meanwhile or just after.
     """
 
     folder: Path
@@ -49,12 +49,12 @@ class Bench:
         found: dict[str, list[T]] = {name: [] for name in sides}
         names = list(sides)
         self.was_busy = not self._is_quiet_in_time()
-        rounds = self.either(_ROUNDS, _QUICK_ROUNDS)
+        others, rounds = Others(), self.either(_ROUNDS, _QUICK_ROUNDS)
         for number in range(rounds):
             for name in names[number % len(names) :] + names[: number % len(names)]:
                 progress(f"{what}: round {number + 1} of {rounds}, {name}")
                 found[name].append(sides[name]())
-        self.was_busy |= self._busy_share() > BUSY_SHARE
+        self.was_busy |= others.share() > BUSY_SHARE or self._busy_share() > BUSY_SHARE
         return found
 
     def _is_quiet_in_time(self) -> bool:

@@ -14,13 +14,13 @@ from bench.results import Row, row_of
 from bench.turns import Bench
 from tests.live.orthanc import Orthanc, Program, find_or_fetch
 
-from .store import BARE, BATCH, BATCHES, KIB, ONE_BY_ONE
+from .store import BARE, BATCHES, KIB, ONE_BY_ONE, in_batches
 
 SIZES_KIB = (32, 512)
 AT_ONCE = 8
 SECONDS = 0.4  # a round of each side: one to two GB are kept in all, until the end
 OURS = "ours"
-RIVALS = (BARE, ONE_BY_ONE, BATCHES)
+RIVALS = (BARE, ONE_BY_ONE, *map(in_batches, BATCHES))
 
 
 def measure(bench: Bench) -> Iterator[Row]:
@@ -59,7 +59,7 @@ def _sides(running: ExitStack, bench: Bench, url: str, size_bytes: int) -> dict[
         partial(ours.measure, at_once=AT_ONCE, seconds=SECONDS),
         partial(bare.measure, at_once=AT_ONCE, seconds=SECONDS),
         partial(other.measure, batch=1, seconds=SECONDS),
-        partial(other.measure, batch=BATCH, seconds=SECONDS),
+        *(partial(other.measure, batch=batch, seconds=SECONDS) for batch in BATCHES),
     )
     sides = dict(zip((OURS, *RIVALS), turns, strict=True))
     for side in sides.values():

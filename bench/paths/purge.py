@@ -26,7 +26,7 @@ def measure(bench: Bench) -> Iterator[Row]:
     """Yield the rows: the plan with as much due at each size, the plan with 1 % due, a night's deletions."""
     sizes = bench.either(SIZES, QUICK_SIZES)
     yield from _plans(bench, f"plan, {THE_SAME} due and new", dict.fromkeys(sizes, THE_SAME))
-    yield from _plans(bench, "plan, 1 % due and new, per due study", {size: size // SHARE for size in sizes})
+    yield from _plans(bench, "plan, 1 % due and new, per such pair", {size: size // SHARE for size in sizes})
     yield from _deletions(bench)
 
 
@@ -48,9 +48,10 @@ def _plans(bench: Bench, case: str, due: Mapping[int, int]) -> Iterator[Row]:
 
 
 def _requests(case: str, found: Mapping[str, list[Cost]], due: Mapping[int, int]) -> Iterator[Row]:
+    """Yield what is asked of table and service for a pair: a study that is due and one that is new."""
     for (name, costs), count in zip(found.items(), due.values(), strict=True):
         asked = [(cost.table + cost.service) / count for cost in costs]
-        yield row_of("purge", f"{case}, {name} studies", "requests/due", asked)
+        yield row_of("purge", f"{case}, {name} studies", "requests/pair", asked)
 
 
 def _deletions(bench: Bench) -> Iterator[Row]:

@@ -28,13 +28,14 @@ async def main(options: StoreOptions) -> None:
         await take_turns_at(store)
 
 
-def _same(size_bytes: int) -> tuple[dict[str, str], Callable[[], bytes | AsyncIterator[bytes]]]:
+def _same(size_bytes: int) -> tuple[dict[str, str], Callable[[], bytes | AsyncIterator[memoryview]]]:
     instance = bytes(size_bytes)
+    view = memoryview(instance)  # whose slices are no copies
     headers = {"Content-Type": "application/dicom", "Content-Length": str(size_bytes)}
 
-    async def chunks() -> AsyncIterator[bytes]:
+    async def chunks() -> AsyncIterator[memoryview]:
         for start in range(0, size_bytes, _CHUNK_BYTES):
-            yield instance[start : start + _CHUNK_BYTES]
+            yield view[start : start + _CHUNK_BYTES]
 
     return headers, lambda: instance if size_bytes <= _LARGEST_WHOLE_BYTES else chunks()
 

@@ -1,7 +1,8 @@
 """Run everything at once and see whether the app grows: `make bench-soak`; ARGS='--minutes 10' for less than an hour.
 
-Exit code 0 if nothing of the app grows, 1 if something does, 2 if it seems to while other programs used the machine:
-then more is under way at a time, and what grows cannot be told from that. An hour's samples are kept as
+Exit code 0 if nothing of the app grows beyond what is allowed, 1 if something does, or if something was not done at
+all, 2 if it seems to grow while other programs used the machine: then more is under way at a time, and what grows
+cannot be told from that. An hour's samples are kept as
 `bench/results/soak.json`, those of less than half an hour as `soak-quick.json`.
 """
 
@@ -37,6 +38,7 @@ _LEAST_MINUTES_KEPT = 30.0
 _MEMORY = ("rss_mib", "blocks")
 _MEMORY_SHARE = 0.01
 _COUNTED = 3.0
+_DONE = ("files dropped", "lookups, 2xx", "lookups hung up", "nights", "faults")  # or it is no soak
 _FIGURES = {
     "rss_mib": "RSS, MiB",
     "files": "open files",
@@ -63,6 +65,9 @@ def main() -> int:
     print(f"\nWritten to {_write(samples, trends, load.counts, options.minutes).relative_to(ROOT)}")
     others = median(sample.others for sample in samples)
     print(f"Other programs used {others:.0%} of the processors.")
+    if undone := [what for what in _DONE if not load.counts[what]]:
+        print(f"Nothing was done of: {', '.join(undone)}.")
+        return 1
     if all(trend.is_flat for trend in trends.values()):
         return 0
     return 1 if others <= BUSY_SHARE else 2
@@ -119,8 +124,14 @@ def _print_table(trends: Mapping[str, Trend], counts: Mapping[str, int]) -> None
     for name, trend in trends.items():
         between = f"{trend.low:+.2f} and {trend.high:+.2f}"
         figures = f"{trend.start:.1f} | {trend.per_hour:+.2f} | {between} | {trend.growth:+.2f}"
-        print(f"| {_FIGURES[name]} | {figures} | {'no' if trend.is_flat else 'YES'} |")
+        print(f"| {_FIGURES[name]} | {figures} | {_verdict(trend)} |")
     print("\n" + ", ".join(f"{count:,} {what}" for what, count in sorted(counts.items())))
+
+
+def _verdict(trend: Trend) -> str:
+    if not trend.is_flat:
+        return "YES"
+    return "no" if trend.low <= 0 else f"less than the {trend.tolerance:.1f} allowed"
 
 
 def _write(samples: Sequence[Sample], trends: Mapping[str, Trend], counts: Mapping[str, int], minutes: float) -> Path:

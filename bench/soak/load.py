@@ -123,7 +123,7 @@ class Load:
             if answer.status_code not in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_FOUND):
                 return
             self._deleted_studies += 1
-            self.counts["studies deleted"] += 1
+            self.counts["studies deleted"] += answer.status_code == HTTPStatus.NO_CONTENT
 
     async def _look_up(self) -> None:
         timeout = aiohttp.ClientTimeout(total=_ANSWER_SECONDS)

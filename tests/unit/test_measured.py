@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from bench.publishing import BEGIN, END, PAGE, PLOTS, with_measured, with_plots
+import pytest
+
+from bench import results
+from bench.machine import Machine
+from bench.publishing import BEGIN, END, PAGE, PLOTS, with_measured, with_plots, with_told
 from bench.results import RESULTS, Row
 
 ROWS = [
@@ -17,22 +23,71 @@ MACHINE = {"measured": "2026-11-26T03:00Z", "processor": "one", "system": "Linux
 FIELDS = {"path", "case", "unit", "ours", "against", "rival", "ratio", "spread", "aim", "met", "busy"}
 
 
-def latest_in(folder: Path) -> Path:
-    path = folder / "latest.json"
-    path.write_text(json.dumps([{**vars(row), **MACHINE} for row in ROWS]))
+LEFT_OUT = "orthanc, ingest_latency, large_file, search, pages, retrieve, purge, cold_start"
+
+
+def latest_in(folder: Path, **other: object) -> Path:
+    """Write the rows, the last of which was measured on something other."""
+    path, machines = folder / "latest.json", (MACHINE, {**MACHINE, **other})
+    path.write_text(json.dumps([{**vars(row), **machine} for row, machine in zip(ROWS, machines, strict=True)]))
     return path
 
 
 def test_the_table_of_a_page(tmp_path: Path) -> None:
     """It stands between its markers, with the machine above it; written again it is the same, and the rest stays."""
-    page = with_measured(f"before\n{BEGIN}old\n{END}\nafter\n", latest_in(tmp_path))
-    assert page.startswith(f"before\n{BEGIN}Measured on 2026-11-26 on one, Linux, with python 3.11.7.\n\n| path ")
+    page = with_measured(f"before\n{BEGIN}what was\n{END}\nafter\n", latest_in(tmp_path))
+    head = f"Measured on 2026-11-26 on one, Linux, with python 3.11.7. Left out: {LEFT_OUT}."
+    assert page.startswith(f"before\n{BEGIN}{head}\n\n| path ")
     assert page.endswith(f"|\n{END}\nafter\n")
-    assert "old" not in page
+    assert "what was" not in page
     [line] = [line for line in page.splitlines() if line.startswith("| store ")]
     cells = [cell.strip() for cell in line.strip("|").split("|")]
     assert cells == ["store", "8 at once", "90 1/s", "100 bare aiohttp", "0.90", "0.8 to 1", "≥ 0.9 times", "yes"]
     assert with_measured(page, latest_in(tmp_path)) == page
+
+
+def test_a_table_of_several_days(tmp_path: Path) -> None:
+    """Where some paths were measured again, the page says which, and when."""
+    versions = {"python": "3.11.7", "nginx": "1.22.1"}
+    page = with_measured(f"{BEGIN}{END}", latest_in(tmp_path, measured="2026-11-27T03:00Z", versions=versions))
+    [head, *_] = page.removeprefix(BEGIN).splitlines()
+    when = "2026-11-26 (store) and on 2026-11-27 (ingest)"
+    assert head.startswith(f"Measured on {when} on one, Linux, with python 3.11.7, nginx 1.22.1. ")
+
+
+def machine(**other: Any) -> Machine:
+    """Return the machine of the rows, a day later, with one program more, and something other."""
+    told: dict[str, Any] = {**MACHINE, "measured": "2026-11-27T03:00Z", **other}
+    return Machine(**{**told, "versions": {**told["versions"], "nginx": "1.22.1"}})
+
+
+def test_a_path_is_measured_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its rows are of then and there, in their old place; the others keep their own."""
+    monkeypatch.setattr(results, "RESULTS", tmp_path)
+    old = json.loads(latest_in(tmp_path).read_text())
+    path = results.renew([replace(ROWS[0], ours=80.0)], machine())
+    assert path.read_text() == (tmp_path / "latest.json").read_text()
+    [store, ingest] = json.loads(path.read_text())
+    assert ingest == old[1]
+    assert (store["ours"], store["measured"], store["versions"]["nginx"]) == (80.0, "2026-11-27T03:00Z", "1.22.1")
+
+
+@pytest.mark.parametrize("other", [{"processor": "two"}, {"system": "Linux 2"}, {"versions": {"python": "3.13.1"}}])
+def test_rows_of_two_machines_are_not_mixed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other: Any) -> None:
+    """Nor those of two systems or versions; nothing is written."""
+    monkeypatch.setattr(results, "RESULTS", tmp_path)
+    before = latest_in(tmp_path).read_text()
+    with pytest.raises(ValueError, match="another machine"):
+        results.renew(ROWS, machine(**other))
+    assert [path.read_text() for path in tmp_path.iterdir()] == [before]
+
+
+def test_what_another_page_tells(tmp_path: Path) -> None:
+    """It is rounded down, whatever it was measured to be; what was not measured stays as it is."""
+    search = replace(ROWS[0], path="search", case="1 result, 16 at once", ours=1978.6)
+    (tmp_path / "latest.json").write_text(json.dumps([{**vars(search), **MACHINE}]))
+    page = with_told("at least 9 a second, at least 300 MB/s\n", tmp_path / "latest.json")
+    assert page == "at least 1,000 a second, at least 300 MB/s\n"
 
 
 def test_a_page_without_results(tmp_path: Path) -> None:
@@ -66,3 +121,4 @@ def test_the_latest_results_are_whole() -> None:
     assert rows
     for row in rows:
         assert row.keys() == FIELDS | MACHINE.keys()
+    assert len({(row["processor"], row["system"]) for row in rows}) == 1
