@@ -26,7 +26,7 @@ help:
 	@echo "make test    run every test; ARGS=... goes to pytest"
 	@echo "make bench   measure everything beside its rivals, on a quiet machine; 20 minutes; make bench-quick: three, and rough"
 	@echo "make bench-soak   everything at once, and does the app grow? An hour; ARGS='--minutes 10'"
-	@echo "make bench-plots  draw what was measured last, and write its table into docs/performance.md"
+	@echo "make bench-plots  draw what was measured last, and write its figures into docs/performance.md and sizing.md"
 	@echo "make mutants  would a test notice? Changes retention's rules and its executor, one thing at a time; hours, or ARGS=a module"
 	@echo "make contract URL=https://.../v2   hold a DICOM service of yours against what its stand-in does"
 	@echo "make check   lint, format, types, and whether infra/ and the lock files are in step"
