@@ -158,7 +158,7 @@ def test_a_client_that_hangs_up_ends_the_generator(app: Streaming) -> None:
         chunks = response.iter_raw()  # kept: httpx hangs up when its iterator is collected
         next(chunks)
         assert not app.closed.exists()
-    wait_for(app.closed.exists, seconds=2)
+    wait_for(app.closed.exists)
 
 
 @pytest.mark.parametrize("path", ["/api/raises", "/api/nothing"])
