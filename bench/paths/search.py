@@ -1,7 +1,7 @@
 """Searches through the app, of which the service has the answers ready, so that it is what is between that is measured.
 
 Beside it: the service itself, nginx, two pass-throughs made of the same packages, and the functions host with nothing
-in it, which says how much of the app's time is the host's.
+in it, and with an app that passes all on by aiohttp: these say how much of the app's time is the host's.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from bench.aims import Aim, at_least, more_by_at_most
 from bench.load.wrk import Load, load
 from bench.results import Row, row_of
 from bench.servers import canned
-from bench.servers.apps import hello_app, our_app
+from bench.servers.apps import our_app, small_app
 from bench.servers.nginx import nginx_service
 from bench.servers.proxies import AIOHTTP, NGINX, STARLETTE, proxy
 from bench.turns import Bench
@@ -27,6 +27,7 @@ from bench.turns import Bench
 OURS = "ours"
 DIRECT = "the service itself"
 HOST = "the host alone"
+PASSING = "the host, passing on by aiohttp"
 SEARCHES: Final = {1: f"studies?StudyInstanceUID={canned.STUDY}&limit=1", 100: "studies?limit=100"}  # by results
 # What the service is asked for, limit and offset: the app looks one result further.
 _PAGES: Final = ("1-", "100-", "101-")
@@ -78,7 +79,8 @@ def _places(running: ExitStack, bench: Bench) -> dict[str, Place]:
     proxies = {name: running.enter_context(proxy(bench, name, service)) for name in names}
     others = {DIRECT: service, **proxies}
     if not bench.is_quick:
-        others[HOST] = running.enter_context(hello_app(bench.folder / "hello")).url
+        for who, name in ((HOST, "hello"), (PASSING, "passing")):
+            others[who] = running.enter_context(small_app(name, bench.folder, service)).url
     return {OURS: Place(app.url, app.headers)} | {name: Place(url, {}) for name, url in others.items()}
 
 

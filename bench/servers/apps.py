@@ -1,4 +1,4 @@
-"""Function apps under the local functions host: ours before some DICOM service, and one that does nothing."""
+"""Function apps under the local functions host: ours before some DICOM service, and some that do next to nothing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from local.ports import HOST, free_ports
 from local.process import Part, stop
 from local.stack import Stack
 
-_HELLO = ROOT / "bench/rivals/hello"
+_APPS = ROOT / "bench/rivals"
 
 
 @dataclass(frozen=True)
@@ -45,18 +45,20 @@ def our_app(folder: Path, service: str) -> Iterator[App]:
 
 
 @contextmanager
-def hello_app(folder: Path) -> Iterator[App]:
-    """Run an app that answers searches with a few bytes: what is left is the host's, and the extension's.
+def small_app(name: str, folder: Path, service: str) -> Iterator[App]:
+    """Run an app that answers searches, and does next to nothing: what is left is the host's, and the extension's.
 
     Args:
+        name: of its folder, beside the rivals.
         folder: for its log.
+        service: the address of the DICOM service, with the version.
     """
     port = free_ports(1)
-    command = [sys.executable, "-m", "local.functions_host", "--port", str(port), "--app", str(_HELLO)]
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHON_ENABLE_INIT_INDEXING": "1"}
-    part = Part("hello", command, log=folder / "hello.log", environment=environment, folder=ROOT)
+    command = [sys.executable, "-m", "local.functions_host", "--port", str(port), "--app", str(_APPS / name)]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHON_ENABLE_INIT_INDEXING": "1", "SERVICE": service}
+    part = Part(name, command, log=folder / f"{name}.log", environment=environment, folder=ROOT)
     try:
-        wait_until(lambda: is_listened_to(port), "the app that does nothing", part.check)
+        wait_until(lambda: is_listened_to(port), f"the app {name}", part.check)
         yield App(f"http://{HOST}:{port}/api", {}, part.pid)
     finally:
         stop([part])
