@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 Rows: TypeAlias = Sequence[Mapping[str, Any]]
 Points: TypeAlias = list[tuple[float, float]]
 _OURS: Final = {"color": "#0072B2", "marker": "o", "linestyle": "-"}
-_OTHERS: Final = (
+_OTHERS: Final[tuple[dict[str, Any], ...]] = (
     {"color": "#D55E00", "marker": "s", "linestyle": "--"},
     {"color": "#009E73", "marker": "^", "linestyle": ":"},
     {"color": "#CC79A7", "marker": "D", "linestyle": "-."},

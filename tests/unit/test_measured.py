@@ -26,9 +26,9 @@ FIELDS = {"path", "case", "unit", "ours", "against", "rival", "ratio", "spread",
 LEFT_OUT = "orthanc, ingest_latency, large_file, search, pages, retrieve, purge, cold_start"
 
 
-def latest_in(folder: Path, **other: object) -> Path:
+def latest_in(folder: Path, **other: Any) -> Path:
     """Write the rows, the last of which was measured on something other."""
-    path, machines = folder / "latest.json", (MACHINE, {**MACHINE, **other})
+    path, machines = folder / "latest.json", (MACHINE, MACHINE | other)
     path.write_text(json.dumps([{**vars(row), **machine} for row, machine in zip(ROWS, machines, strict=True)]))
     return path
 
