@@ -66,6 +66,7 @@ SEEN = {
     "outage": [ANSWERED],
     "restoring-after-a-storage-loss": [ADDS_UP],
     "retention-refused": ['"code": ?"no-such-study"'],
+    "plan-to-approve": [r'"plans": ?\['],
     "rotating-keys": [ANSWERED],
     "study-failing": [r'"plans": ?\['],
     "upgrading": [ADDS_UP, "To be deleted", ADDS_UP],
