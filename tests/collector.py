@@ -7,8 +7,9 @@ from __future__ import annotations
 import gzip
 import json
 import threading
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal, Self
 
@@ -18,6 +19,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 _KINDS = {1: "internal", 2: "server", 3: "client", 4: "producer", 5: "consumer"}
 _SLOW_SECONDS = 30.0
+_LOOK_EVERY_SECONDS = 0.02  # whether to end
 
 
 @dataclass(frozen=True)
@@ -58,14 +60,36 @@ class Line:
         return str(json.loads(self.body)["event"])
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """An answer to one request: none at all, if there is no status.
+
+    Args:
+        status: of HTTP.
+        headers: besides the usual ones.
+        errors: statuses of those items that are not taken, by their places (206, of Application Insights alone).
+        message: what is said of these.
+    """
+
+    status: int = 0
+    headers: Mapping[str, str] = field(default_factory=dict)
+    errors: Mapping[int, int] = field(default_factory=dict)
+    message: str = "busy"
+
+
 class Collector:
-    """A running one; `mood` says how it answers: as it should, late, what is no answer, or with an error."""
+    """A running one; `mood` says how it answers: as it should, late, what is no answer, or with an error.
+
+    The next requests are answered by `refusals`, one each, as long as there are any. `hung_up` counts those who asked
+    by a connection of before it went down.
+    """
 
     def __init__(self) -> None:
-        self.mood: Literal["well", "slow", "garbage", "refusing"] = "well"
+        self.mood: Literal["well", "slow", "garbage", "refusing", "down"] = "well"
+        self.refusals: deque[Refusal] = deque()
         self.bodies: list[tuple[str, bytes]] = []
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
+        self.hung_up = 0
+        self._server = self._listener()
         self._over = threading.Event()
 
     @property
@@ -85,13 +109,25 @@ class Collector:
         }
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        self._serve()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._over.set()
         self._server.shutdown()
         self._server.server_close()
+
+    def go_down(self) -> None:
+        """Listen no more, and hang up whoever is connected."""
+        self.mood = "down"
+        self._server.shutdown()
+        self._server.server_close()
+
+    def come_up(self) -> None:
+        """Listen again, at the same address."""
+        self.mood = "well"
+        self._server = self._listener(self._server.server_port)
+        self._serve()
 
     def spans(self) -> list[Received]:
         """Return all spans, in the order in which they began."""
@@ -146,6 +182,14 @@ class Collector:
             if sent_to == path:
                 yield kind.FromString(body)
 
+    def _listener(self, port: int = 0) -> ThreadingHTTPServer:
+        server = ThreadingHTTPServer(("127.0.0.1", port), self._handler())
+        server.daemon_threads = True
+        return server
+
+    def _serve(self) -> None:
+        threading.Thread(target=self._server.serve_forever, args=[_LOOK_EVERY_SECONDS], daemon=True).start()
+
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         collector = self
 
@@ -154,30 +198,47 @@ class Collector:
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
+                if collector.mood == "down":  # the connection is an older one
+                    collector.hung_up += 1
+                    self.close_connection = True
+                    return
                 if self.headers.get("content-encoding") == "gzip":
                     body = gzip.decompress(body)
                 collector.bodies.append((self.path, body))
-                collector._answer(self)
+                collector._answer(self, self.path, body)
 
             def log_message(self, *_: object) -> None: ...
 
         return Handler
 
-    def _answer(self, handler: BaseHTTPRequestHandler) -> None:
+    def _answer(self, handler: BaseHTTPRequestHandler, path: str, body: bytes) -> None:
         if self.mood == "slow":
             self._over.wait(_SLOW_SECONDS)
         if self.mood == "garbage":
             handler.wfile.write(b"\x00 no HTTP \xff" * 100)
             handler.close_connection = True
             return
-        path, body = self.bodies[-1]
+        refusal = self.refusals.popleft() if self.refusals else Refusal(503 if self.mood == "refusing" else 200)
+        if not refusal.status:
+            handler.close_connection = True
+            return
         items = len(json.loads(body)) if path.endswith("/track") else 0
-        answer = json.dumps({"itemsReceived": items, "itemsAccepted": items, "errors": []}).encode() if items else b""
-        handler.send_response(503 if self.mood == "refusing" else 200)
+        answer = _taken(items, refusal) if items else b""
+        handler.send_response(refusal.status)
         handler.send_header("content-type", "application/json" if items else "application/x-protobuf")
         handler.send_header("content-length", str(len(answer)))
+        for name, value in refusal.headers.items():
+            handler.send_header(name, value)
         handler.end_headers()
         handler.wfile.write(answer)
+
+
+def _taken(items: int, refusal: Refusal) -> bytes:
+    """Return what Application Insights says of so many items."""
+    errors = [
+        {"index": index, "statusCode": status, "message": refusal.message} for index, status in refusal.errors.items()
+    ]
+    return json.dumps({"itemsReceived": items, "itemsAccepted": items - len(errors), "errors": errors}).encode()
 
 
 def _span(span: Any) -> Received:

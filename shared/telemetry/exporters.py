@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from typing import Any, Final
 
-from opentelemetry.sdk._logs.export import LogRecordExporter
 from opentelemetry.sdk.metrics.export import MetricExporter
 from opentelemetry.sdk.trace.export import SpanExporter
 
 from shared.settings import TelemetrySettings, keep_azure_monitor_to_one_address
+
+from .repeating import RepeatingExporter
+
+# After which the same may be taken a moment later: those of OTLP over HTTP, and those of Azure Monitor's library, for
+# which a role that has just been assigned is among them.
+_OF_COLLECTORS: Final = frozenset({429, 502, 503, 504})
+_OF_INSIGHTS: Final = frozenset({401, 403, 408, 429, 500, 502, 503, 504})
+# Azure's libraries wait five minutes for an answer by themselves.
+_ANSWER_WITHIN_SECONDS: Final = 30
 
 
 @dataclass(frozen=True)
@@ -18,11 +27,15 @@ class Destination:
 
     spans: SpanExporter
     metrics: MetricExporter
-    lines: LogRecordExporter
+    lines: RepeatingExporter
 
 
-def open_destinations(settings: TelemetrySettings) -> list[Destination]:
+def open_destinations(settings: TelemetrySettings, seconds: float | None = None) -> list[Destination]:
     """Return all that are set; nothing is sent yet.
+
+    Args:
+        settings: where to send to.
+        seconds: how long to wait for a destination to take lines, where that is to be less than usual.
 
     Raises:
         Exception: whatever an exporter finds wrong with its settings.
@@ -32,22 +45,23 @@ def open_destinations(settings: TelemetrySettings) -> list[Destination]:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     destinations = []
     if settings.otlp_endpoint:
-        destinations.append(_collector())
+        destinations.append(_collector(seconds))
     if settings.insights_connection:
-        destinations.append(_application_insights(settings.insights_connection))
+        destinations.append(_application_insights(settings.insights_connection, seconds))
     return destinations
 
 
-def _collector() -> Destination:
+def _collector(seconds: float | None) -> Destination:
     """Return one by OpenTelemetry's own settings, which the exporters read themselves: headers, time-outs and so on."""
     from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
     from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
-    return Destination(OTLPSpanExporter(), OTLPMetricExporter(), OTLPLogExporter())
+    lines = RepeatingExporter(lambda session: OTLPLogExporter(session=session, timeout=seconds), _OF_COLLECTORS)
+    return Destination(OTLPSpanExporter(), OTLPMetricExporter(), lines)
 
 
-def _application_insights(connection: str) -> Destination:
+def _application_insights(connection: str, seconds: float | None) -> Destination:
     """Return one that uses the app's identity, as APPLICATIONINSIGHTS_AUTHENTICATION_STRING says, and no disk."""
     keep_azure_monitor_to_one_address()
     from azure.monitor.opentelemetry.exporter import (
@@ -56,9 +70,10 @@ def _application_insights(connection: str) -> Destination:
         AzureMonitorTraceExporter,
     )
 
-    options = {"connection_string": connection, "disable_offline_storage": True}
-    return Destination(
-        AzureMonitorTraceExporter(**options),
-        AzureMonitorMetricExporter(**options),
-        AzureMonitorLogExporter(**options),
-    )
+    options: dict[str, Any] = {"connection_string": connection, "disable_offline_storage": True}
+    # Once only: its own repetitions leave out what was not connected to, and wait for as long as `Retry-After` likes.
+    of_lines = {**options, "retry_total": 0, "read_timeout": seconds or _ANSWER_WITHIN_SECONDS}
+    if seconds:
+        of_lines["timeout"] = seconds
+    lines = RepeatingExporter(lambda session: AzureMonitorLogExporter(session=session, **of_lines), _OF_INSIGHTS)
+    return Destination(AzureMonitorTraceExporter(**options), AzureMonitorMetricExporter(**options), lines)

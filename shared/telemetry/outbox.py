@@ -7,10 +7,14 @@ only puts something into the queue; where it is full, the oldest goes.
 from __future__ import annotations
 
 import atexit
+import concurrent.futures
 import logging
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from shared.events import event
 from shared.settings import TelemetrySettings
@@ -19,6 +23,8 @@ from .recording import Fact, switch_off, switch_on
 
 if TYPE_CHECKING:
     from .pipeline import Pipeline
+
+T = TypeVar("T")
 
 _MOST_WAITING: Final = 20_000
 # After the first span or event, so that the app's first answer is out before the SDK is imported.
@@ -38,32 +44,32 @@ class Outbox:
         self._settings = settings
         self._facts: deque[Fact] = deque(maxlen=_MOST_WAITING)
         self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="telemetry", daemon=True)
+        self._thread: threading.Thread | None = None
         self._beginning = threading.Lock()
-        self._has_begun = False
 
     def put(self, fact: Fact) -> None:
         """Have something sent, some time."""
         self._facts.append(fact)
-        if not self._has_begun:
+        if self._thread is None:
             self._begin()
 
     def _begin(self) -> None:
         with self._beginning:
-            if self._has_begun:
+            if self._thread is not None:
                 return
-            self._has_begun = True
-        try:
-            self._thread.start()
-        except RuntimeError:  # no thread can be had, or the process is ending
-            switch_off()
-        else:
-            atexit.register(self.close)
+            thread = threading.Thread(target=self._run, name="telemetry", daemon=True)
+            # None can be had: not now, or not any more.
+            with suppress(RuntimeError):
+                thread.start()
+                self._thread = thread
 
     def close(self) -> None:
         """Send what is there, as far as that goes within some seconds."""
         self._closing.set()
-        self._thread.join(_PATIENCE_AT_END_SECONDS)
+        if self._thread is not None:
+            self._thread.join(_PATIENCE_AT_END_SECONDS)
+        elif self._facts:
+            self._run()  # no thread could be had
 
     def _run(self) -> None:
         self._closing.wait(_REST_SECONDS)
@@ -74,20 +80,58 @@ class Outbox:
             event("telemetry_failed", level=logging.WARNING, error=type(error).__name__)
 
     def _send(self) -> None:
-        from .pipeline import Pipeline
-
-        pipeline = Pipeline(self._settings)
+        pipeline = self._open()
         while not self._closing.wait(_LOOK_EVERY_SECONDS):
             self._pass_on(pipeline)
         self._pass_on(pipeline)
         pipeline.close()
+
+    def _open(self) -> Pipeline:
+        if self._thread is None:  # this is the one that ends the process
+            return _open_at_the_end(self._settings)
+        try:
+            from .pipeline import Pipeline
+
+            return Pipeline(self._settings)
+        except RuntimeError:
+            if not self._closing.is_set():
+                raise
+            return _open_at_the_end(self._settings)
 
     def _pass_on(self, pipeline: Pipeline) -> None:
         for _ in range(len(self._facts)):
             pipeline.take(self._facts.popleft())
 
 
+def _open_at_the_end(settings: TelemetrySettings) -> Pipeline:
+    """Return a pipeline of lines alone, for a process that is ending.
+
+    No thread can be started then (from Python 3.12 on; none of a pool on any). As the SDK is imported it has a pool
+    find out who it is.
+    """
+    vars(concurrent.futures)["ThreadPoolExecutor"] = _AtOnce
+    from .pipeline import Pipeline
+
+    return Pipeline(settings, is_ending=True)
+
+
+class _AtOnce(Executor):
+    """Runs what it is given in the thread that asks for it."""
+
+    def __init__(self, *_: object, **__: object) -> None: ...
+
+    def submit(self, work: Callable[..., T], /, *args: object, **kwargs: object) -> Future[T]:
+        future: Future[T] = Future()
+        try:
+            future.set_result(work(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
 def send_telemetry(settings: TelemetrySettings) -> None:
     """Write down what is done from now on, and send it; nothing of the sort where the settings do not say so."""
     if settings.is_on:
-        switch_on(Outbox(settings).put, settings.ratio)
+        outbox = Outbox(settings)
+        atexit.register(outbox.close)
+        switch_on(outbox.put, settings.ratio)

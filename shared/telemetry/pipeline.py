@@ -9,14 +9,20 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from opentelemetry import trace
 from opentelemetry._logs import LogRecord, SeverityNumber
 from opentelemetry.context import Context
-from opentelemetry.sdk._logs import LoggerProvider
-from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
+from opentelemetry.sdk._logs import LoggerProvider, ReadableLogRecord
+from opentelemetry.sdk._logs.export import (
+    BatchLogRecordProcessor,
+    LogRecordExporter,
+    LogRecordExportResult,
+    SimpleLogRecordProcessor,
+)
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
@@ -41,6 +47,12 @@ _BOUNDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 _WORDS: Final = re.compile(r"[a-z][a-z0-9]*([ _-][a-z0-9]+){0,7}", re.ASCII)
 _MOST_CHARACTERS: Final = 64
 _OTHER: Final = "other"
+# While they cannot be sent; some 2 KiB each. The SDK would keep a tenth.
+_MOST_LINES_WAITING: Final = 20_000
+_LINES_AT_ONCE: Final = 512
+# Of a process that is ending, which waits for it: for an answer, and in all before the last request.
+_ANSWER_AT_END_SECONDS: Final = 2.0
+_PATIENCE_AT_END_SECONDS: Final = 3.0
 
 Told = str | int | float | bool
 
@@ -50,21 +62,28 @@ class Pipeline:
 
     Args:
         settings: where to send to.
+        is_ending: whether the process is, in which no thread can be started any more: lines alone are sent, by `close`
+            in its caller's thread.
 
     Raises:
         Exception: whatever the SDK or an exporter finds wrong with its settings.
     """
 
-    def __init__(self, settings: TelemetrySettings) -> None:
-        destinations = open_destinations(settings)
+    def __init__(self, settings: TelemetrySettings, *, is_ending: bool = False) -> None:
+        self._destinations = open_destinations(settings, _ANSWER_AT_END_SECONDS if is_ending else None)
         resource = Resource.create({"service.name": settings.service_name})
         self._ids = _GivenIds()
         self._spans = TracerProvider(ALWAYS_ON, resource, shutdown_on_exit=False, id_generator=self._ids)
         self._lines = LoggerProvider(resource, shutdown_on_exit=False)
-        for destination in destinations:
+        readers = []
+        for destination in self._destinations:
+            if is_ending:
+                self._lines.add_log_record_processor(SimpleLogRecordProcessor(_AtTheEnd(destination.lines)))
+                continue
+            lines = BatchLogRecordProcessor(destination.lines, max_queue_size=_MOST_LINES_WAITING)
+            self._lines.add_log_record_processor(lines)
             self._spans.add_span_processor(BatchSpanProcessor(destination.spans))
-            self._lines.add_log_record_processor(BatchLogRecordProcessor(destination.lines))
-        readers = [PeriodicExportingMetricReader(destination.metrics) for destination in destinations]
+            readers.append(PeriodicExportingMetricReader(destination.metrics))
         self._measures = MeterProvider(readers, resource, shutdown_on_exit=False)
         self._tracer = self._spans.get_tracer(NAMESPACE)
         self._logger = self._lines.get_logger(NAMESPACE)
@@ -81,6 +100,8 @@ class Pipeline:
 
     def close(self) -> None:
         """Send what is left: lines first, which alerts go by, should the time not last for all."""
+        for destination in self._destinations:
+            destination.lines.hurry()
         for provider in (self._lines, self._spans, self._measures):
             provider.shutdown()
 
@@ -138,6 +159,28 @@ class _GivenIds(IdGenerator):
 
     def generate_trace_id(self) -> int:
         return self._given.trace_id
+
+
+class _AtTheEnd(LogRecordExporter):
+    """Keeps lines until it is shut down, and has them sent then, in few requests."""
+
+    def __init__(self, exporter: LogRecordExporter) -> None:
+        self._exporter = exporter
+        self._lines: list[ReadableLogRecord] = []
+
+    def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
+        self._lines += batch
+        return LogRecordExportResult.SUCCESS
+
+    def shutdown(self) -> None:
+        until = time.monotonic() + _PATIENCE_AT_END_SECONDS
+        for start in range(0, len(self._lines), _LINES_AT_ONCE):
+            if time.monotonic() < until:
+                self._exporter.export(self._lines[start : start + _LINES_AT_ONCE])
+        self._exporter.shutdown()  # type: ignore[no-untyped-call]  # the SDK has no type for it
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:
+        return True
 
 
 def _within(context: TraceContext | None) -> Context:

@@ -16,7 +16,7 @@ from tests.collector import Collector, Point, Received
 from tests.e2e.drop_box import DropBox, make_instance, wait_for
 from tests.e2e.service import Service
 
-Mood = Literal["down", "slow", "garbage", "refusing"]
+Mood = Literal["slow", "garbage", "refusing"]
 
 
 @pytest.fixture(scope="module")
@@ -200,23 +200,50 @@ def test_what_is_left_is_sent_at_the_end(tmp_path_factory: pytest.TempPathFactor
 
 @pytest.mark.parametrize("mood", get_args(Mood))
 def test_a_bad_collector_changes_nothing(tmp_path_factory: pytest.TempPathFactory, mood: Mood) -> None:
-    """Whoever does not listen, answers late, answers nonsense or refuses: files are stored and lookups answered."""
+    """Whoever answers late, answers nonsense or refuses: files are stored and lookups answered."""
     folder = tmp_path_factory.mktemp(mood)
     with Collector() as collector:
-        if mood != "down":
-            collector.mood = mood
-        settings = collector.settings
-        if mood == "down":
-            settings["OTEL_EXPORTER_OTLP_ENDPOINT"] = "http://127.0.0.1:9"
+        collector.mood = mood
+        with Stack(folder, settings=collector.settings, in_memory=True, poll_seconds=0.25) as stack:
+            box = DropBox(stack)
+            works(box, 0, 1, 2)
+            wait_for(lambda: collector.bodies or None, "the collector was never asked")
+            says_nothing_of_it(box)
+
+
+def test_a_collector_that_goes_down_changes_nothing(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The app works on, and what it logs meanwhile goes out once somebody listens again."""
+    folder = tmp_path_factory.mktemp("down")
+    at_once = {"OTEL_EXPORTER_OTLP_LOGS_TIMEOUT": "0.7"}  # gives up; it is the app that tries again
+    with Collector() as collector:
+        settings = collector.settings | at_once
         with Stack(folder, settings=settings, in_memory=True, poll_seconds=0.25) as stack:
             box = DropBox(stack)
-            for number in range(3):
-                assert box.settle(f"{number}.dcm", make_instance().content)["verdict"] == "stored"
-                assert len(box.get("/studies").json()) == number + 1
-            if mood != "down":
-                wait_for(lambda: collector.bodies or None, "the collector was never asked")
-            assert box.get("/health/ready").status_code == 200
-            log = box.log()
-        assert not box.events("telemetry_failed")
-        assert "Traceback" not in log
-        assert "export" not in log  # as the exporters speak of what they could not send
+            works(box, 0)
+            wait_for(lambda: collector.lines() or None, "the collector was never asked")
+            collector.go_down()
+            works(box, 1, 2)
+            wait_for(lambda: collector.hung_up or None, "nobody has noticed")
+            works(box, 3)
+            collector.come_up()
+
+            def lines() -> bool | None:
+                logged = sorted(json.dumps(event) for event in box.events("blob_decided"))
+                return sorted(line.body for line in collector.lines() if line.event == "blob_decided") == logged or None
+
+            wait_for(lines, "the lines are not those of the log")
+            says_nothing_of_it(box)
+
+
+def works(box: DropBox, *numbers: int) -> None:
+    for number in numbers:
+        assert box.settle(f"{number}.dcm", make_instance().content)["verdict"] == "stored"
+        assert len(box.get("/studies").json()) == number + 1
+
+
+def says_nothing_of_it(box: DropBox) -> None:
+    assert box.get("/health/ready").status_code == 200
+    log = box.log()
+    assert not box.events("telemetry_failed")
+    assert "Traceback" not in log
+    assert "export" not in log  # as the exporters speak of what they could not send

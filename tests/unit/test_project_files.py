@@ -37,7 +37,7 @@ def test_azure_installs_no_local_tool() -> None:
     groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
     del groups["rivals"]  # they are measured beside the app, with packages of its own among them
     tools = {re.split(r"[^a-z0-9._-]", line)[0] for group in groups.values() for line in group}
-    needed_by_the_app_too = {"pyjwt", "requests"}  # azure-identity's msal
+    needed_by_the_app_too = {"pyjwt"}  # azure-identity's msal
     assert names("requirements.txt") & tools <= needed_by_the_app_too
     assert names("requirements.txt") <= names("requirements-dev.txt")
 
