@@ -112,7 +112,7 @@ class Shell:
 
     Args:
         stack: what the addresses in the pages lead to.
-        folder: where the commands run, and what they are given lies beside it.
+        folder: where the commands run, and what they are given lies beside it; in it, `data` is that of `make up`.
         outputs: what the deployment tells of itself, by the names of infra/.
         programs: others that there are, by name, or in the place of Azure's.
     """
@@ -126,6 +126,7 @@ class Shell:
         programs: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = folder / "work"
+        self.data = self.folder / "data"
         self._told, self._bin = folder / "told", folder / "bin"
         for each in (self.folder, self._told, self._bin):
             each.mkdir(parents=True)
@@ -159,7 +160,7 @@ class Shell:
             "MASTER_KEY": self._stack.master_key,
             "APPROVAL": APPROVAL_KEY,
             "DICOM_TOKEN": self._stack.token(),
-            "LOCAL_DATA_DIR": str(self.folder / "data"),
+            "LOCAL_DATA_DIR": str(self.data),
             "FEED_LAG_SECONDS": "0",
         }
 
@@ -190,6 +191,7 @@ class Shell:
 
     def _here(self, block: str, filled_in: Mapping[str, str]) -> str:
         block = re.sub(r"https://\$\w+\.azurewebsites\.net", self._stack.host_url, block)
+        block = block.replace("https://<workspace>-<service>.dicom.azurehealthcareapis.com/v2", self._stack.dicom_url)
         return re.sub(r"<([a-z][^<>|\n]*)>", lambda found: filled_in.get(found[1], "word"), block)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import BytesIO
@@ -17,7 +19,9 @@ from pydicom.uid import generate_uid
 
 from local import samples
 from local.commands import ROOT
+from local.pid_file import hold
 from local.stack import Stack
+from local.up import ACCESS_FILE, PID_FILE, _write_access
 from purge_study.planning.plan import plan_id
 from tests.conftest import APPROVAL_KEY
 from tests.e2e.drop_box import DropBox, make_instance, wait_for
@@ -121,7 +125,16 @@ def outputs() -> dict[str, str]:
     return {name: parameters.get(name, f"the-{name.lower().replace('_', '-')}") for name in names}
 
 
-def run(installation: Installation, folder: Path, *commands: str, **others: str) -> Ran:
+def run(installation: Installation, folder: Path, *commands: str, is_up: bool = False, **others: str) -> Ran:
+    """Run commands of pages.
+
+    Args:
+        installation: what they are about.
+        folder: for what they are given and leave.
+        commands: the blocks.
+        is_up: whether the stack is to be found as that of `make up`.
+        others: what stands for `<…>`, beside what always does.
+    """
     filled_in = {
         "name": installation.refused,
         "blob of the reason": installation.refused,
@@ -135,7 +148,19 @@ def run(installation: Installation, folder: Path, *commands: str, **others: str)
         "instance": "1.2.3.4.5",
         **others,
     }
-    return Shell(installation.stack, folder, outputs()).run(*commands, filled_in=filled_in)
+    shell = Shell(installation.stack, folder, outputs())
+    with up(installation.stack, shell.data) if is_up else nullcontext():
+        return shell.run(*commands, filled_in=filled_in)
+
+
+@contextmanager
+def up(stack: Stack, folder: Path) -> Iterator[None]:
+    """Let a stack be found in a folder, as `make up` does."""
+    folder.mkdir()
+    held = hold(folder / PID_FILE)
+    _write_access(stack, folder / ACCESS_FILE)
+    yield
+    os.close(held)
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -169,17 +194,25 @@ def test_the_commands_within_sentences(installation: Installation, tmp_path: Pat
     assert (ran.code, ran.unknown) == (0, ()), f"{ran.output}\n{ran.errors}"
 
 
-def test_a_plan_is_approved_and_a_study_put_back(installation: Installation, tmp_path: Path) -> None:
-    """By the commands of docs/retention.md, to which the runbooks lead."""
+def test_retention_is_previewed_and_asked_and_a_study_put_back(installation: Installation, tmp_path: Path) -> None:
+    """By the commands of docs/retention.md, to which the runbooks lead; a plan is approved by them as well."""
     box, made = DropBox(installation.stack), plan()
     name = plan_id(made, datetime.now(UTC).replace(microsecond=0))
     box.storage.get_blob_client("retention-records", f"plans/{name}.jsonl").upload_blob(jsonl(made))
     study = purge(box, generate_uid()).key.uid
     commands = blocks((ROOT / "docs/retention.md").read_text())
     others = {"plan": name, "hash": made.hash, "count": str(made.count), "study": study}
-    ran = run(installation, tmp_path, BEFORE_ANYTHING_ELSE, *commands, **others)
-    assert (ran.code, ran.statuses) == (0, ("200", "202")), f"{ran.output}\n{ran.errors}"
-    assert '"sent":2' in ran.output.replace(" ", "")
+    ran = run(installation, tmp_path, BEFORE_ANYTHING_ELSE, *commands, is_up=True, **others)
+    assert (ran.code, ran.statuses, ran.unknown) == (0, ("200", "200", "202"), ()), f"{ran.output}\n{ran.errors}"
+    for said, times in (("To be deleted", 2), ('"state":"purged"', 1), ('"sent":2', 1)):
+        assert ran.output.replace(" ", "").count(said.replace(" ", "")) == times, f"{said}: {ran.output}"
+
+
+def test_each_command_of_retention_is_run() -> None:
+    """A block that is not marked as one of a shell's would not be."""
+    text = (ROOT / "docs/retention.md").read_text()
+    assert len(blocks(text)) == 4
+    assert not re.search(r"^(?:curl|make|az|azd) ", re.sub(r"```bash\n.*?```", "", text, flags=re.DOTALL), re.MULTILINE)
 
 
 def test_what_is_seen_is_told_of_pages_that_are_there() -> None:
