@@ -13,6 +13,9 @@ from .places import PlaceSettings
 from .retention import RetentionSettings
 from .telemetry import TelemetryFields
 
+# What the platform leaves in the place of a secret that it cannot read. Whoever knows the vault's name could write it.
+_NOT_RESOLVED = "@Microsoft.KeyVault("
+
 
 # Fields come in the order of the bases, the last one first: a rule about two of them sees those that come before.
 class Settings(TelemetryFields, RetentionSettings, LookupSettings, IngestSettings, PlaceSettings):
@@ -33,7 +36,7 @@ def setting_name(field: str) -> str:
 
 
 def load(environment: Mapping[str, str] | None = None) -> Settings:
-    """Read the settings; an empty value counts as absent.
+    """Read the settings; an empty value counts as absent, and so does a reference in the place of a secret.
 
     Raises:
         ConfigurationError: one or more are missing or wrong.
@@ -41,7 +44,8 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
     environment = os.environ if environment is None else environment
     given: dict[str, str] = {}
     for field, info in Settings.model_fields.items():
-        if value := environment.get(setting_name(field), "").strip():
+        value = environment.get(setting_name(field), "").strip()
+        if value and not value.startswith(_NOT_RESOLVED):
             given[info.alias or field] = value
     try:
         return Settings.model_validate(given)

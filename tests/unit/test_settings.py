@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shared.settings import ConfigurationError, load, setting_name, telemetry_settings, trigger_settings
+from shared.settings import ConfigurationError, Settings, load, setting_name, telemetry_settings, trigger_settings
 
 GOOD = {"DICOM_SERVICE_URL": "https://host/v2", "DICOM_STORAGE": "UseDevelopmentStorage=true"}
 
@@ -184,6 +184,17 @@ def test_what_is_enabled_must_be_known(value: str) -> None:
     must_be = "must be some of store_on_upload, query_api, purge_study, separated by spaces"
     assert problems(ENABLED_FUNCTIONS=value) == [f"ENABLED_FUNCTIONS: {must_be}"]
     assert set(trigger_settings({"ENABLED_FUNCTIONS": value}).enabled_functions) <= {"query_api"}
+
+
+def test_a_reference_in_the_place_of_a_secret_is_none() -> None:
+    """The platform leaves it there where it cannot read the vault: whoever guesses it has no key."""
+    reference = "@Microsoft.KeyVault(SecretUri=https://kv.vault.azure.net/secrets/a-key)"
+    keys = [setting_name(name) for name in Settings.model_fields if name.endswith("_key")]
+    assert len(keys) > 2
+    settings = load(GOOD | dict.fromkeys(keys, reference))
+    assert [getattr(settings, name.lower()) for name in keys] == [None] * len(keys)
+    with pytest.raises(ConfigurationError, match="AUDIT"):
+        load(GOOD | {"AUDIT": "required", "AUDIT_KEY": reference})
 
 
 def test_names() -> None:
