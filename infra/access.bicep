@@ -113,7 +113,7 @@ var access = {
     ]
     tables: false
     secrets: [
-      'approval-key'
+      'replay-key'
     ]
   }
   // Answers callers. It knows nothing of the inbox's account: a hole in it can read what callers may read.

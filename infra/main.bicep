@@ -286,7 +286,7 @@ var ingestSettings = {
   AFTER_STORE: 'archive'
   PROBE_SCHEDULE: '30 */10 * * * *' // not at the moment of a sweep
   SETTLE_AFTER_SECONDS: sftp ? string(settleAfterSeconds) : '0'
-  APPROVAL_KEY: keys.outputs.approvalKey
+  REPLAY_KEY: keys.outputs.replayKey
 }
 var lookupsSettings = {
   AUDIT: 'required'

@@ -24,6 +24,7 @@ settings.register_profile("suite", deadline=None, derandomize=True, print_blob=T
 settings.load_profile("suite")
 
 APPROVAL_KEY = "approved by the tests"
+REPLAY_KEY = "replayed by the tests"
 VIEWERS_ORIGIN = "http://viewer.test"  # that pages of tests come from
 MADE_UID = re.compile(rf"{re.escape(PYDICOM_ROOT_UID)}\d+")
 ALLOWED_SKIPS = Path(__file__).with_name("allowed_skips.txt")
@@ -65,7 +66,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     It ends with them, for it costs more to keep than to start: it looks for work four times a second.
     Its logs are `stack.folder / "*.log"`.
     """
-    settings = {"APPROVAL_KEY": APPROVAL_KEY}
+    settings = {"APPROVAL_KEY": APPROVAL_KEY, "REPLAY_KEY": REPLAY_KEY}
     folder = tmp_path_factory.mktemp("stack")
     cors = [VIEWERS_ORIGIN]
     with Stack(folder, auth=True, cors=cors, poll_seconds=0.25, settings=settings, in_memory=True) as running:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from local.commands import ROOT, no_proxy
 from local.stack import Stack
-from tests.conftest import APPROVAL_KEY
+from tests.conftest import APPROVAL_KEY, REPLAY_KEY
 
 # Needs Azure: answered with nothing, but for what the pages go on with.
 AZURE = ("az", "azd", "azcopy")
@@ -54,7 +54,8 @@ _AZURE = """\
 case "$*" in
     "functionapp keys list "*masterKey*) echo "$MASTER_KEY" ;;
     "functionapp keys list "*) echo "$FUNCTION_KEY" ;;
-    "keyvault secret show "*) echo "$APPROVAL" ;;
+    "keyvault secret show "*" replay-key "*) echo "$REPLAY" ;;
+    "keyvault secret show "*" approval-key "*) echo "$APPROVAL" ;;
     "account get-access-token "*) echo "$DICOM_TOKEN" ;;
     "env get-values") cat "$TOLD/outputs" ;;
 esac
@@ -159,6 +160,7 @@ class Shell:
             "FUNCTION_KEY": self._stack.function_key,
             "MASTER_KEY": self._stack.master_key,
             "APPROVAL": APPROVAL_KEY,
+            "REPLAY": REPLAY_KEY,
             "DICOM_TOKEN": self._stack.token(),
             "LOCAL_DATA_DIR": str(self.data),
             "FEED_LAG_SECONDS": "0",

@@ -6,6 +6,8 @@ param name string
 
 // Whatever comes in here is used once, in the first deployment. Two UUIDs have 244 random bits.
 @secure()
+param newReplayKey string = '${newGuid()}${newGuid()}'
+@secure()
 param newApprovalKey string = '${newGuid()}${newGuid()}'
 @secure()
 param newAuditKey string = '${newGuid()}${newGuid()}'
@@ -27,6 +29,15 @@ resource vault 'Microsoft.KeyVault/vaults@2024-11-01' = {
     // Flex Consumption cannot read references to a vault that is closed to the network. What is in it is guarded by
     // roles: one secret for each app that needs it.
     publicNetworkAccess: 'Enabled'
+  }
+}
+
+@onlyIfNotExists()
+resource replayKey 'Microsoft.KeyVault/vaults/secrets@2024-11-01' = {
+  parent: vault
+  name: 'replay-key'
+  properties: {
+    value: newReplayKey
   }
 }
 
@@ -59,6 +70,7 @@ resource ledgerKey 'Microsoft.KeyVault/vaults/secrets@2024-11-01' = {
 
 // References, not secrets: what an app setting holds. Without a version, so that a new value is taken up.
 output name string = vault.name
+output replayKey string = '@Microsoft.KeyVault(SecretUri=${vault.properties.vaultUri}secrets/${replayKey.name})'
 output approvalKey string = '@Microsoft.KeyVault(SecretUri=${vault.properties.vaultUri}secrets/${approvalKey.name})'
 output auditKey string = '@Microsoft.KeyVault(SecretUri=${vault.properties.vaultUri}secrets/${auditKey.name})'
 output ledgerKey string = '@Microsoft.KeyVault(SecretUri=${vault.properties.vaultUri}secrets/${ledgerKey.name})'

@@ -8,7 +8,7 @@ from starlette.responses import JSONResponse, Response
 from purge_study.planning.approvals import approve
 from shared import clock
 from shared.answering import read_query
-from shared.approval import is_approved, read_body
+from shared.approval import APPROVAL_HEADER, is_approved, read_body
 from shared.callers import caller_of
 from shared.clients import get_clients
 from shared.settings import Settings
@@ -28,7 +28,7 @@ async def approve_plan(http: HttpRequest) -> Response:
         AzureError: storage failed.
     """
     clients = get_clients()
-    if not is_approved(http, clients.settings.approval_key):
+    if not is_approved(http, APPROVAL_HEADER, clients.settings.approval_key):
         raise refused("not-approved")
     check_sees_all(http, clients)
     read_query(http)

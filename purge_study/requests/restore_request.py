@@ -8,7 +8,7 @@ from starlette.responses import JSONResponse, Response
 from purge_study.ledger.row import StudyKey
 from purge_study.records.vaulted import deletion_folder
 from shared.answering import read_query
-from shared.approval import is_approved, read_body
+from shared.approval import APPROVAL_HEADER, is_approved, read_body
 from shared.arrivals import name_of_restored
 from shared.clients import get_clients
 from shared.dicomweb import check_uid
@@ -29,7 +29,7 @@ async def restore_study(http: HttpRequest) -> Response:
         UnreadableRecord, DICOMwebError, AzureError: not possible now; a second call goes on.
     """
     clients = get_clients()
-    if not is_approved(http, clients.settings.approval_key):
+    if not is_approved(http, APPROVAL_HEADER, clients.settings.approval_key):
         raise refused("not-approved")
     key = _key(http)
     visible = visible_partitions(http, clients.settings)

@@ -92,10 +92,10 @@ class IngestSettings(SomeSettings):
         description="Path of the file that has rules for parts of the inbox; not set: `sources.toml` beside "
         "`host.json`, if there is one.",
     )
-    approval_key: str | None = Field(
+    replay_key: str | None = Field(
         default=None,
         repr=False,
         min_length=16,
-        description="What the header `x-approval-key` must hold for a replay, for a restore, and to approve a plan of "
-        "retention. Not set: none is allowed.",
+        description="What the header `x-replay-key` must hold for a replay of files in quarantine. Not set: none is "
+        "allowed, whatever `APPROVAL_KEY` says.",
     )

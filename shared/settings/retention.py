@@ -58,6 +58,13 @@ class RetentionSettings(SomeSettings):
         le=86_400,
         description="How long a night's run of retention may take; the next one goes on where it stopped.",
     )
+    approval_key: str | None = Field(
+        default=None,
+        repr=False,
+        min_length=16,
+        description="What the header `x-approval-key` must hold for a restore, and to approve a plan of retention. Not "
+        "set: none is allowed.",
+    )
     approval_valid_days: int = Field(
         default=7,
         ge=1,

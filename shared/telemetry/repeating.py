@@ -85,6 +85,6 @@ def _refused(answer: Any, statuses: frozenset[int]) -> Iterator[int]:
 
 
 def _retry_after_seconds(answer: requests.Response | None) -> float:
-    """Return how long to wait at least; a date, which neither destination sends, counts for nothing."""
+    """Return how long to wait at least. A date in its place counts for nothing: there are pauses of ours."""
     said = "" if answer is None else answer.headers.get("retry-after", "")
     return float(said) if said.isdecimal() else 0.0

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, Response
 
-from shared.approval import is_approved, read_body
+from shared.approval import REPLAY_HEADER, is_approved, read_body
 from store_on_upload.files.naming import is_name
 from store_on_upload.ingest import get_ingest
 
@@ -51,7 +51,10 @@ async def replay_quarantine(http: HttpRequest) -> Response:
         AzureError: storage failed; some may have been sent.
     """
     ingest = get_ingest()
-    if not is_approved(http, ingest.clients.settings.approval_key):
+    key = ingest.clients.settings.replay_key
+    if key is None:
+        raise refused("no-replay-key")
+    if not is_approved(http, REPLAY_HEADER, key):
         raise refused("not-approved")
     wanted = read_request(await read_body(http))
     if wanted.name is None:

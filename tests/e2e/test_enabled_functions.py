@@ -29,6 +29,7 @@ from tests.host_messages import storage_event
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 APPROVAL_KEY = "0123456789abcdef"
+REPLAY_KEY = "fedcba9876543210"
 QUEUES = (ARRIVALS, ARRIVALS_POISON, BLOB_POISON)
 # Without it there is no probe. It is not due while the tests run.
 PROBE_SCHEDULE = "0 0 0 29 2 *"
@@ -98,6 +99,7 @@ def lookups(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DropBox]:
         "AUDIT": "required",
         "AUDIT_KEY": "a key of the tests",
         "APPROVAL_KEY": APPROVAL_KEY,
+        "REPLAY_KEY": REPLAY_KEY,
         "PROBE_SCHEDULE": PROBE_SCHEDULE,
     }
     with Stack(folder, ports=ports, poll_seconds=0.25, settings=settings) as stack:
@@ -150,7 +152,11 @@ def test_lookups_alone_write_and_delete_nothing(lookups: DropBox, of_each_folder
     service.store(instance.content)
     before = kept(lookups)
     service.forget_requests()
-    keys = {"x-functions-key": lookups.stack.master_key, "x-approval-key": APPROVAL_KEY}
+    keys = {
+        "x-functions-key": lookups.stack.master_key,
+        "x-approval-key": APPROVAL_KEY,
+        "x-replay-key": REPLAY_KEY,
+    }
     asker: dict[str, Any] = {"headers": keys, "trust_env": False, "timeout": 30}
     own = of_each_folder["query_api"] | {"health_live", "health_ready"}
     routes: set[str] = set()

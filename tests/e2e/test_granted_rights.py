@@ -33,7 +33,7 @@ from shared.settings import (
     RETENTION_STATE,
     VAULT,
 )
-from tests.conftest import APPROVAL_KEY
+from tests.conftest import APPROVAL_KEY, REPLAY_KEY
 from tests.e2e.arrivals import CLOCK_AHEAD_SECONDS, FAILS_BY_ITSELF, SETTINGS, Arrivals
 from tests.e2e.drop_box import DropBox, make_instance, wait_for
 from tests.e2e.life_of_a_study import POLICY
@@ -61,6 +61,7 @@ SPARE = {
 DICOM_ROLES: dict[str, Role] = {"store": "ingest", "read": "reader", "purge": "retention"}
 OWN_SETTINGS = {
     "APPROVAL_KEY": APPROVAL_KEY,
+    "REPLAY_KEY": REPLAY_KEY,
     "AUDIT_KEY": "0123456789abcdef",
     "PURGE_MODE": "approve",
     "FEED_LAG_SECONDS": "0",

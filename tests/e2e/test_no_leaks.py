@@ -11,7 +11,7 @@ import pytest
 from local import samples
 from local.stack import Stack
 from tests.collector import Collector
-from tests.conftest import APPROVAL_KEY
+from tests.conftest import APPROVAL_KEY, REPLAY_KEY
 from tests.e2e.drop_box import DropBox, make_instance, wait_for
 
 CANARY = "CANARY"
@@ -41,7 +41,7 @@ HEADERS = {"X-Canary": CANARY, "tracestate": f"a={CANARY}", "baggage": f"name={C
 def box(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> Iterator[DropBox]:
     """A stack that tells a collector of all that it does."""
     folder = tmp_path_factory.mktemp("leaks")
-    settings = {"APPROVAL_KEY": APPROVAL_KEY, **collector.settings}
+    settings = {"APPROVAL_KEY": APPROVAL_KEY, "REPLAY_KEY": REPLAY_KEY, **collector.settings}
     with Stack(folder, auth=True, poll_seconds=0.25, settings=settings, in_memory=True) as stack:
         yield DropBox(stack)
 
@@ -94,12 +94,12 @@ def drive_lookups(box: DropBox) -> None:
 def drive_replays(box: DropBox) -> None:
     """Replay a canary, and ask in ways that are refused."""
     for approval, body, status in (
-        (APPROVAL_KEY, {"name": f"{CANARY}/conflict.dcm", "dry_run": False}, 200),
-        (APPROVAL_KEY, {"name": f"{CANARY}/nothing.dcm"}, 404),
-        (APPROVAL_KEY, {CANARY: CANARY}, 400),
+        (REPLAY_KEY, {"name": f"{CANARY}/conflict.dcm", "dry_run": False}, 200),
+        (REPLAY_KEY, {"name": f"{CANARY}/nothing.dcm"}, 404),
+        (REPLAY_KEY, {CANARY: CANARY}, 400),
         (CANARY, {"name": CANARY}, 403),
     ):
-        headers = {"x-functions-key": box.stack.function_key, "x-approval-key": approval}
+        headers = {"x-functions-key": box.stack.function_key, "x-replay-key": approval}
         url = f"{box.stack.app_url}/quarantine/replay"
         assert httpx.post(url, json=body, headers=headers, trust_env=False).status_code == status
     wait_for(lambda: [e for e in box.events("blob_decided") if e["door"] == "replay"] or None, "no replay")
@@ -137,10 +137,10 @@ def test_no_canary_is_in_any_log(box: DropBox, collector: Collector) -> None:
         assert CANARY not in text, log.name
         assert CANARY_UID not in text, log.name
         assert box.stack.function_key not in text, log.name
-        assert APPROVAL_KEY not in text, log.name
+        assert not any(key in text for key in (APPROVAL_KEY, REPLAY_KEY)), log.name
     wait_for(lambda: "retention_refused" in {line.event for line in collector.lines()} or None, "nothing is sent")
     assert collector.spans()
     assert collector.metric_names()
     sent = collector.everything()
-    for secret in (CANARY, CANARY_UID, box.stack.function_key, APPROVAL_KEY):
+    for secret in (CANARY, CANARY_UID, box.stack.function_key, APPROVAL_KEY, REPLAY_KEY):
         assert secret.encode() not in sent

@@ -10,7 +10,7 @@ import pytest
 
 from local.samples import with_other_pixels
 from local.stack import Stack
-from tests.conftest import APPROVAL_KEY
+from tests.conftest import APPROVAL_KEY, REPLAY_KEY
 from tests.e2e.drop_box import DropBox, make_instance, wait_for
 from tests.e2e.service import Service
 
@@ -27,11 +27,11 @@ def ask(box: DropBox, name: str, **parameters: str) -> httpx.Response:
 
 
 def replay(
-    box: DropBox, body: Any, approval: str | bytes | None = APPROVAL_KEY, key: str | None = None
+    box: DropBox, body: Any, approval: str | bytes | None = REPLAY_KEY, key: str | None = None
 ) -> httpx.Response:
     headers: dict[str, str | bytes] = {"x-functions-key": box.stack.function_key if key is None else key}
     if approval is not None:
-        headers["x-approval-key"] = approval
+        headers["x-replay-key"] = approval
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     url = f"{box.stack.app_url}/quarantine/replay"
     return httpx.post(url, content=content, headers=headers, timeout=30, trust_env=False)  # type: ignore[arg-type]
@@ -146,7 +146,7 @@ def test_a_replay_of_all(box: DropBox) -> None:
     assert "CANARY" not in response.text
 
 
-@pytest.mark.parametrize("approval", [None, "", "wrong", APPROVAL_KEY[:-1], APPROVAL_KEY + "x", "ü".encode()])
+@pytest.mark.parametrize("approval", [None, "", "wrong", REPLAY_KEY[:-1], REPLAY_KEY + "x", APPROVAL_KEY, "ü".encode()])
 def test_a_replay_without_approval(box: DropBox, approval: str | bytes | None) -> None:
     """403, whatever the body is; and 401 without the function key, whatever the approval."""
     for body in ({"all": True, "dry_run": False}, b"no JSON"):

@@ -55,6 +55,15 @@ def approve(nights: Nights, night: Night, **changes: object) -> httpx.Response:
     return httpx.post(url, json=body, headers=headers, timeout=30, trust_env=False)
 
 
+def test_the_key_of_approvals_replays_nothing(nights: Nights) -> None:
+    """Where it alone is set nobody may replay files, by whatever header; the answer says which setting is missing."""
+    url, keys = f"{nights.stack.app_url}/quarantine/replay", {"x-functions-key": nights.stack.function_key}
+    for header in ("x-approval-key", "x-replay-key"):
+        answer = httpx.post(url, json={"all": True}, headers={**keys, header: APPROVAL_KEY}, trust_env=False)
+        assert (answer.status_code, answer.json()["code"]) == (403, "no-replay-key")
+        assert "REPLAY_KEY is not set" in answer.json()["title"]
+
+
 @contextmanager
 def changed_approval(nights: Nights, night: Night) -> Iterator[None]:
     """Have the approval of a night's plan be for one study fewer meanwhile."""

@@ -11,7 +11,7 @@ import pytest
 
 from local.stack import Stack
 from purge_study.planning.plan import plan_id
-from tests.conftest import APPROVAL_KEY
+from tests.conftest import APPROVAL_KEY, REPLAY_KEY
 from tests.e2e.drop_box import DropBox, make_instance, wait_for
 from tests.e2e.service import Service
 from tests.purged import Purged
@@ -99,7 +99,7 @@ def test_a_file_of_a_purged_study_stays_out(box: DropBox) -> None:
     before = reason.get_blob_properties().etag
     url, headers = f"{box.stack.app_url}/quarantine/replay", {"x-functions-key": box.stack.function_key}
     body = {"name": name, "dry_run": False}
-    httpx.post(url, json=body, headers=headers | {"x-approval-key": APPROVAL_KEY}, trust_env=False).raise_for_status()
+    httpx.post(url, json=body, headers=headers | {"x-replay-key": REPLAY_KEY}, trust_env=False).raise_for_status()
     wait_for(lambda: True if reason.get_blob_properties().etag != before else None, "it was not looked at again")
     assert box.receipt(name, receipt["etag"])["reason"] == "purged"
 
@@ -118,7 +118,8 @@ def test_a_plan_is_read_and_approved(box: DropBox) -> None:
     assert page.headers["content-type"].startswith("text/html")
     body = {"approver": CANARY, "hash": made.hash, "count": made.count}
     assert code(post(box, f"plans/{one}/approve", body, approval=None)) == (403, "not-approved")
-    assert code(post(box, f"plans/{one}/approve", body, approval="wrong")) == (403, "not-approved")
+    for other in ("wrong", REPLAY_KEY):
+        assert code(post(box, f"plans/{one}/approve", body, approval=other)) == (403, "not-approved")
     assert post(box, f"plans/{one}/approve", body, key="wrong").status_code == 401
     approved = post(box, f"plans/{one}/approve", body)
     assert (approved.status_code, approved.json()["approver"]) == (200, CANARY)

@@ -23,7 +23,7 @@ from local.pid_file import hold
 from local.stack import Stack
 from local.up import ACCESS_FILE, PID_FILE, _write_access
 from purge_study.planning.plan import plan_id
-from tests.conftest import APPROVAL_KEY
+from tests.conftest import APPROVAL_KEY, REPLAY_KEY
 from tests.e2e.drop_box import DropBox, make_instance, wait_for
 from tests.e2e.nights import Nights
 from tests.e2e.test_retention_requests import purge
@@ -99,7 +99,7 @@ class Installation:
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """One like that of the other tests, with probes as infra/ has them."""
-    settings = {"APPROVAL_KEY": APPROVAL_KEY, "PROBE_SCHEDULE": NEVER}
+    settings = {"APPROVAL_KEY": APPROVAL_KEY, "REPLAY_KEY": REPLAY_KEY, "PROBE_SCHEDULE": NEVER}
     folder = tmp_path_factory.mktemp("stack")
     with Stack(folder, auth=True, poll_seconds=0.25, settings=settings, in_memory=True) as running:
         yield running

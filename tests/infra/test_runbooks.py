@@ -189,7 +189,7 @@ def test_each_key_is_told() -> None:
     table = re.findall(r"^\| `([A-Z_]+)` \|", text, re.MULTILINE)
     secrets = {name for app in ACCESS.values() for name in app["secrets"]}
     assert {key.lower().replace("_", "-") for key in table} == secrets
-    for secret in ("approval-key", "audit-key"):
+    for secret in ("replay-key", "approval-key", "audit-key"):
         having = [app for app in ACCESS if secret in ACCESS[app]["secrets"]]
         clause = re.findall(rf"((?:`\$\w+_APP`[ and]*)+) for `{secret}`", text)
         assert clause == [" and ".join(f"`${app.upper()}_APP`" for app in having)]
@@ -209,6 +209,8 @@ def test_roles_are_told_by_their_names() -> None:
         now = granted(app).get(container)
         assert role in told
         assert now is None or role != (BUILT_IN["storageBlobDataReader"] if now == "read" else titles[now])
+    for app, secret in re.findall(r"^\| `(\w+)` \| secret `([\w-]+)` \|", taken, re.MULTILINE):
+        assert secret not in ACCESS[app]["secrets"]
 
 
 def blob_roles() -> dict[str, dict[str, str]]:

@@ -35,8 +35,9 @@ def storage_says(status: int) -> HttpResponseError:
 )
 def test_approval(given: bytes, key: str | None, approved: bool) -> None:
     """The same bytes, in UTF-8; without the setting nothing is approved."""
-    http = HttpRequest({"type": "http", "headers": [(b"x-approval-key", given)]})
-    assert is_approved(http, key) is approved
+    http = HttpRequest({"type": "http", "headers": [(b"x-replay-key", given)]})
+    assert is_approved(http, "x-replay-key", key) is approved
+    assert is_approved(http, "x-approval-key", key) is False
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,7 @@ def test_defaults_lose_nothing() -> None:
         "probe_schedule": None,
         "sources_path": None,
         "approval_key": None,
+        "replay_key": None,
         "lookup_concurrency": 64,
         "lookup_timeout_seconds": 200,
         "max_results": 1000,
