@@ -47,7 +47,7 @@ _BOUNDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 _WORDS: Final = re.compile(r"[a-z][a-z0-9]*([ _-][a-z0-9]+){0,7}", re.ASCII)
 _MOST_CHARACTERS: Final = 64
 _OTHER: Final = "other"
-# While they cannot be sent; some 2 KiB each. The SDK would keep a tenth.
+# While they cannot be sent; 1.3 KiB each. The SDK would keep a tenth.
 _MOST_LINES_WAITING: Final = 20_000
 _LINES_AT_ONCE: Final = 512
 # Of a process that is ending, which waits for it: for an answer, and in all before the last request.
