@@ -30,12 +30,8 @@ class Destination:
     lines: RepeatingExporter
 
 
-def open_destinations(settings: TelemetrySettings, seconds: float | None = None) -> list[Destination]:
+def open_destinations(settings: TelemetrySettings) -> list[Destination]:
     """Return all that are set; nothing is sent yet.
-
-    Args:
-        settings: where to send to.
-        seconds: how long to wait for a destination to take lines, where that is to be less than usual.
 
     Raises:
         Exception: whatever an exporter finds wrong with its settings.
@@ -45,23 +41,23 @@ def open_destinations(settings: TelemetrySettings, seconds: float | None = None)
         logging.getLogger(name).setLevel(logging.CRITICAL)
     destinations = []
     if settings.otlp_endpoint:
-        destinations.append(_collector(seconds))
+        destinations.append(_collector())
     if settings.insights_connection:
-        destinations.append(_application_insights(settings.insights_connection, seconds))
+        destinations.append(_application_insights(settings.insights_connection))
     return destinations
 
 
-def _collector(seconds: float | None) -> Destination:
+def _collector() -> Destination:
     """Return one by OpenTelemetry's own settings, which the exporters read themselves: headers, time-outs and so on."""
     from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
     from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
-    lines = RepeatingExporter(lambda session: OTLPLogExporter(session=session, timeout=seconds), _OF_COLLECTORS)
+    lines = RepeatingExporter(lambda session: OTLPLogExporter(session=session), _OF_COLLECTORS)
     return Destination(OTLPSpanExporter(), OTLPMetricExporter(), lines)
 
 
-def _application_insights(connection: str, seconds: float | None) -> Destination:
+def _application_insights(connection: str) -> Destination:
     """Return one that uses the app's identity, as APPLICATIONINSIGHTS_AUTHENTICATION_STRING says, and no disk."""
     keep_azure_monitor_to_one_address()
     from azure.monitor.opentelemetry.exporter import (
@@ -72,8 +68,6 @@ def _application_insights(connection: str, seconds: float | None) -> Destination
 
     options: dict[str, Any] = {"connection_string": connection, "disable_offline_storage": True}
     # Once only: its own repetitions leave out what was not connected to, and wait for as long as `Retry-After` likes.
-    of_lines = {**options, "retry_total": 0, "read_timeout": seconds or _ANSWER_WITHIN_SECONDS}
-    if seconds:
-        of_lines["timeout"] = seconds
+    of_lines = {**options, "retry_total": 0, "read_timeout": _ANSWER_WITHIN_SECONDS}
     lines = RepeatingExporter(lambda session: AzureMonitorLogExporter(session=session, **of_lines), _OF_INSIGHTS)
     return Destination(AzureMonitorTraceExporter(**options), AzureMonitorMetricExporter(**options), lines)

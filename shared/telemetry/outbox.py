@@ -7,14 +7,11 @@ only puts something into the queue; where it is full, the oldest goes.
 from __future__ import annotations
 
 import atexit
-import concurrent.futures
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable
-from concurrent.futures import Executor, Future
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from shared.events import event
 from shared.settings import TelemetrySettings
@@ -23,8 +20,6 @@ from .recording import Fact, switch_off, switch_on
 
 if TYPE_CHECKING:
     from .pipeline import Pipeline
-
-T = TypeVar("T")
 
 _MOST_WAITING: Final = 20_000
 # After the first span or event, so that the app's first answer is out before the SDK is imported.
@@ -68,8 +63,6 @@ class Outbox:
         self._closing.set()
         if self._thread is not None:
             self._thread.join(_PATIENCE_AT_END_SECONDS)
-        elif self._facts:
-            self._run()  # no thread could be had
 
     def _run(self) -> None:
         self._closing.wait(_REST_SECONDS)
@@ -77,56 +70,22 @@ class Outbox:
             self._send()
         except Exception as error:  # telemetry is never worth a request
             switch_off()
+            if self._closing.is_set() and isinstance(error, RuntimeError):
+                return  # no thread can be had any more, and the SDK needs some
             event("telemetry_failed", level=logging.WARNING, error=type(error).__name__)
 
     def _send(self) -> None:
-        pipeline = self._open()
+        from .pipeline import Pipeline
+
+        pipeline = Pipeline(self._settings)
         while not self._closing.wait(_LOOK_EVERY_SECONDS):
             self._pass_on(pipeline)
         self._pass_on(pipeline)
         pipeline.close()
 
-    def _open(self) -> Pipeline:
-        if self._thread is None:  # this is the one that ends the process
-            return _open_at_the_end(self._settings)
-        try:
-            from .pipeline import Pipeline
-
-            return Pipeline(self._settings)
-        except RuntimeError:
-            if not self._closing.is_set():
-                raise
-            return _open_at_the_end(self._settings)
-
     def _pass_on(self, pipeline: Pipeline) -> None:
         for _ in range(len(self._facts)):
             pipeline.take(self._facts.popleft())
-
-
-def _open_at_the_end(settings: TelemetrySettings) -> Pipeline:
-    """Return a pipeline of lines alone, for a process that is ending.
-
-    No thread can be started then (from Python 3.12 on; none of a pool on any). As the SDK is imported it has a pool
-    find out who it is.
-    """
-    vars(concurrent.futures)["ThreadPoolExecutor"] = _AtOnce
-    from .pipeline import Pipeline
-
-    return Pipeline(settings, is_ending=True)
-
-
-class _AtOnce(Executor):
-    """Runs what it is given in the thread that asks for it."""
-
-    def __init__(self, *_: object, **__: object) -> None: ...
-
-    def submit(self, work: Callable[..., T], /, *args: object, **kwargs: object) -> Future[T]:
-        future: Future[T] = Future()
-        try:
-            future.set_result(work(*args, **kwargs))
-        except Exception as error:
-            future.set_exception(error)
-        return future
 
 
 def send_telemetry(settings: TelemetrySettings) -> None:

@@ -9,20 +9,14 @@ from __future__ import annotations
 
 import logging
 import re
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from opentelemetry import trace
 from opentelemetry._logs import LogRecord, SeverityNumber
 from opentelemetry.context import Context
-from opentelemetry.sdk._logs import LoggerProvider, ReadableLogRecord
-from opentelemetry.sdk._logs.export import (
-    BatchLogRecordProcessor,
-    LogRecordExporter,
-    LogRecordExportResult,
-    SimpleLogRecordProcessor,
-)
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
@@ -49,10 +43,6 @@ _MOST_CHARACTERS: Final = 64
 _OTHER: Final = "other"
 # While they cannot be sent; 1.3 KiB each. The SDK would keep a tenth.
 _MOST_LINES_WAITING: Final = 20_000
-_LINES_AT_ONCE: Final = 512
-# Of a process that is ending, which waits for it: for an answer, and in all before the last request.
-_ANSWER_AT_END_SECONDS: Final = 2.0
-_PATIENCE_AT_END_SECONDS: Final = 3.0
 
 Told = str | int | float | bool
 
@@ -62,24 +52,19 @@ class Pipeline:
 
     Args:
         settings: where to send to.
-        is_ending: whether the process is, in which no thread can be started any more: lines alone are sent, by `close`
-            in its caller's thread.
 
     Raises:
         Exception: whatever the SDK or an exporter finds wrong with its settings.
     """
 
-    def __init__(self, settings: TelemetrySettings, *, is_ending: bool = False) -> None:
-        self._destinations = open_destinations(settings, _ANSWER_AT_END_SECONDS if is_ending else None)
+    def __init__(self, settings: TelemetrySettings) -> None:
+        self._destinations = open_destinations(settings)
         resource = Resource.create({"service.name": settings.service_name})
         self._ids = _GivenIds()
         self._spans = TracerProvider(ALWAYS_ON, resource, shutdown_on_exit=False, id_generator=self._ids)
         self._lines = LoggerProvider(resource, shutdown_on_exit=False)
         readers = []
         for destination in self._destinations:
-            if is_ending:
-                self._lines.add_log_record_processor(SimpleLogRecordProcessor(_AtTheEnd(destination.lines)))
-                continue
             lines = BatchLogRecordProcessor(destination.lines, max_queue_size=_MOST_LINES_WAITING)
             self._lines.add_log_record_processor(lines)
             self._spans.add_span_processor(BatchSpanProcessor(destination.spans))
@@ -159,28 +144,6 @@ class _GivenIds(IdGenerator):
 
     def generate_trace_id(self) -> int:
         return self._given.trace_id
-
-
-class _AtTheEnd(LogRecordExporter):
-    """Keeps lines until it is shut down, and has them sent then, in few requests."""
-
-    def __init__(self, exporter: LogRecordExporter) -> None:
-        self._exporter = exporter
-        self._lines: list[ReadableLogRecord] = []
-
-    def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
-        self._lines += batch
-        return LogRecordExportResult.SUCCESS
-
-    def shutdown(self) -> None:
-        until = time.monotonic() + _PATIENCE_AT_END_SECONDS
-        for start in range(0, len(self._lines), _LINES_AT_ONCE):
-            if time.monotonic() < until:
-                self._exporter.export(self._lines[start : start + _LINES_AT_ONCE])
-        self._exporter.shutdown()  # type: ignore[no-untyped-call]  # the SDK has no type for it
-
-    def force_flush(self, timeout_millis: int = 30000) -> bool:
-        return True
 
 
 def _within(context: TraceContext | None) -> Context:
