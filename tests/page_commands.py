@@ -62,6 +62,7 @@ esac
 """
 _CURL = """\
 headers=$(mktemp)
+trap 'rm -f "$headers"' EXIT
 curl --noproxy '*' --silent --show-error --dump-header "$headers" "$@"
 code=$?
 { read -r _ status _ && echo "$status"; } < "$headers" >> "$TOLD/statuses"
