@@ -13,7 +13,7 @@ from bench.machine import BUSY_SHARE, Others, busy_share
 from bench.rivals.set_up import Rivals
 
 T = TypeVar("T")
-_ROUNDS, _QUICK_ROUNDS = 5, 3
+_ROUNDS, _QUICK_ROUNDS = 5, 2
 _LONGEST_WAIT_SECONDS = 20.0
 
 
