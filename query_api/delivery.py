@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -84,12 +83,13 @@ class Delivery(Response):
             outcome.error = ClientDisconnect()
 
     async def _send(self, scope: Scope, counting: _Counting) -> None:
-        async with _while_it_moves(self._idle_seconds) as moved:
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(self._idle_seconds) as limit:
 
             async def send(message: Message) -> None:
-                moved()
+                limit.reschedule(loop.time() + self._idle_seconds)
                 await counting(message)
-                moved()
+                limit.reschedule(loop.time() + self._idle_seconds)
 
             if scope.get("method") == "HEAD":
                 await self._send_head(send)
@@ -112,39 +112,6 @@ class _Counting:
     async def __call__(self, message: MutableMapping[str, Any]) -> None:
         await self._send(message)
         self._outcome.bytes += len(message.get("body", b""))
-
-
-@asynccontextmanager
-async def _while_it_moves(idle_seconds: float) -> AsyncGenerator[Callable[[], None]]:
-    """Yield what is to be called whenever something moves; what stands still inside for too long is cancelled.
-
-    `asyncio.timeout` put off each time would take a fifteenth of all that a large answer costs.
-
-    Raises:
-        TimeoutError: nothing has moved for so long.
-    """
-    loop = asyncio.get_running_loop()
-    moved_at = loop.time()
-    timer: asyncio.TimerHandle
-
-    def moved() -> None:
-        nonlocal moved_at
-        moved_at = loop.time()
-
-    def look() -> None:
-        nonlocal timer
-        ends = moved_at + idle_seconds
-        if ends > loop.time():
-            timer = loop.call_at(ends, look)
-        else:
-            limit.reschedule(ends)
-
-    async with asyncio.timeout(None) as limit:
-        timer = loop.call_later(idle_seconds, look)
-        try:
-            yield moved
-        finally:
-            timer.cancel()
 
 
 async def _nothing() -> Message:

@@ -14,14 +14,13 @@ class IdleTimer:
 
     def __init__(self, expire: Callable[[type[httpx.TimeoutException]], None]) -> None:
         self._expire = expire
-        self._loop = asyncio.get_running_loop()  # to ask for it costs a system call
         self._handle: asyncio.TimerHandle | None = None
 
     def start(self, seconds: float | None, error: type[httpx.TimeoutException]) -> None:
         """Begin a wait of at most so many seconds, in place of the one before; None is for ever."""
         self.stop()
         if seconds is not None:
-            self._handle = self._loop.call_later(seconds, self._expire, error)
+            self._handle = asyncio.get_running_loop().call_later(seconds, self._expire, error)
 
     def stop(self) -> None:
         """End the wait."""
