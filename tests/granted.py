@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import reduce
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from tests.connection_strings import Service, endpoint, through
 from tests.gateway import Gateway, Step
 from tests.infra.apps import ACCESS
 from tests.infra.bicep import INFRA, read
@@ -210,17 +211,12 @@ def granted(app: str, connection_string: str) -> Iterator[tuple[dict[str, str], 
 
     The account stands for both, that of the files and that of the records.
     """
-    parts = dict(part.split("=", 1) for part in connection_string.split(";") if part)
-    endpoints = ["BlobEndpoint", "QueueEndpoint", "TableEndpoint"]
-    targets = [parts[name] for name in (*endpoints, "BlobEndpoint")]
+    services: tuple[Service, ...] = ("blob", "queue", "table", "blob")
     rights = Rights.of(app)
+    targets = [endpoint(connection_string, service) for service in services]
     with Gateway(*targets, forbids=rights.forbids, refusal=403) as gateway:
-        *files, records = gateway.urls
-        ways = {"DICOM_STORAGE": dict(zip(endpoints, files, strict=True)), "RECORDS_STORAGE": {"BlobEndpoint": records}}
-        if not ACCESS[app]["dataContainers"]:
-            del ways["DICOM_STORAGE"]
-        yield {name: _joined(parts | way) for name, way in ways.items()}, rights
-
-
-def _joined(parts: Mapping[str, str]) -> str:
-    return ";".join(f"{name}={value}" for name, value in parts.items())
+        blob, queue, table, records = gateway.urls
+        ways = {"RECORDS_STORAGE": through(connection_string, blob=records)}
+        if ACCESS[app]["dataContainers"]:
+            ways["DICOM_STORAGE"] = through(connection_string, blob=blob, queue=queue, table=table)
+        yield ways, rights

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.etree.ElementTree import Element, SubElement, fromstring, tostring
 
+from tests.connection_strings import endpoint, through
 from tests.gateway import Gateway, Step
 
 _PROPERTIES = {
@@ -77,7 +78,5 @@ def _joined(chunked: bytes) -> bytes:
 @contextmanager
 def hierarchical(connection_string: str) -> Iterator[str]:
     """Yield the connection string of an account whose blobs are in folders."""
-    parts = dict(part.split("=", 1) for part in connection_string.split(";") if part)
-    with Gateway(parts["BlobEndpoint"], rewritten=Folders().rewritten) as gateway:
-        parts["BlobEndpoint"] = gateway.urls[0]
-        yield ";".join(f"{name}={value}" for name, value in parts.items())
+    with Gateway(endpoint(connection_string, "blob"), rewritten=Folders().rewritten) as gateway:
+        yield through(connection_string, blob=gateway.urls[0])

@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from azure.storage.blob import BlobServiceClient
 
 from shared.settings import ACCESS_AUDIT, RETENTION_RECORDS
+from tests.connection_strings import endpoint, through
 from tests.gateway import Gateway, Step
 
 REFUSAL = "BlobImmutableDueToPolicy"
@@ -48,9 +49,7 @@ class Immutability:
 @contextmanager
 def immutable(connection_string: str) -> Iterator[tuple[str, Immutability]]:
     """Yield the connection string of an account's blobs under the policy, and the policy."""
-    parts = dict(part.split("=", 1) for part in connection_string.split(";") if part)
     with BlobServiceClient.from_connection_string(connection_string) as storage:
         policy = Immutability(storage)
-        with Gateway(parts["BlobEndpoint"], forbids=policy.forbids) as gateway:
-            parts["BlobEndpoint"] = gateway.urls[0]
-            yield ";".join(f"{name}={value}" for name, value in parts.items()), policy
+        with Gateway(endpoint(connection_string, "blob"), forbids=policy.forbids) as gateway:
+            yield through(connection_string, blob=gateway.urls[0]), policy

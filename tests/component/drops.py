@@ -21,6 +21,7 @@ from shared.queues import ARRIVALS
 from shared.settings import ARCHIVE, CONTROL, DEFAULT_INBOX, OWN_CONTAINERS, QUARANTINE, QUARANTINE_REASONS, RECEIPTS
 from tests.component.app_process import Work, start
 from tests.component.dicom_service.support import ServiceClient, running
+from tests.connection_strings import through
 from tests.dicom_samples import Sample
 from tests.gateway import Fault, Gateway
 
@@ -55,7 +56,7 @@ class World:
             _create(storage, queue)
             with Gateway(storage.url.rstrip("/"), queue.url.removesuffix(f"/{ARRIVALS}"), f"{root}/v2") as gateway:
                 settings = {
-                    "DICOM_STORAGE": through(connection_string, *gateway.urls[:2]),
+                    "DICOM_STORAGE": through(connection_string, blob=gateway.urls[0], queue=gateway.urls[1]),
                     "DICOM_SERVICE_URL": gateway.urls[2],
                 }
                 service = ServiceClient(root)
@@ -180,13 +181,6 @@ class Drop:
         [receipt] = self.world.blobs(RECEIPTS, self.name).values()
         document: dict[str, Any] = json.loads(receipt)
         return document
-
-
-def through(connection_string: str, blobs: str, queues: str) -> str:
-    """Return a connection string that leads to other addresses."""
-    parts = dict(part.split("=", 1) for part in connection_string.split(";") if part)
-    parts |= {"BlobEndpoint": blobs, "QueueEndpoint": queues}
-    return ";".join(f"{name}={value}" for name, value in parts.items())
 
 
 def _create(storage: BlobServiceClient, queue: QueueClient) -> None:

@@ -11,6 +11,7 @@ from shared.clients import Clients
 from shared.purged import pointer_name
 from shared.settings import RETENTION_STATE
 from store_on_upload.storing.purged import PurgedStudies
+from tests.connection_strings import through
 from tests.dicom_samples import new_uid
 from tests.gateway import Fault, Gateway, Moment
 
@@ -45,11 +46,8 @@ async def test_what_cannot_be_told(clients: Clients) -> None:
     url = clients.storage.container(RETENTION_STATE).url.rpartition("/")[0]
     with Gateway(url) as gateway:
         gateway.begin(Fault(1, Moment.BEFORE, status=403, times=9))
-        parts = clients.settings.dicom_storage or ""
-        through = ";".join(
-            f"BlobEndpoint={gateway.urls[0]}" if part.startswith("BlobEndpoint=") else part for part in parts.split(";")
-        )
-        settings = clients.settings.model_copy(update={"dicom_storage": through})
+        way = through(clients.settings.dicom_storage or "", blob=gateway.urls[0])
+        settings = clients.settings.model_copy(update={"dicom_storage": way})
         behind = Clients.over(settings, clients.dicom)
         purged = PurgedStudies(behind)
         for asking in (purged.has(None, new_uid()), purged.has_any(None)):

@@ -19,7 +19,7 @@ from shared import clock
 from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient
 from shared.settings import OWN_CONTAINERS, RETENTION_POLICY, RETENTION_RECORDS, load
-from tests.component.drops import through
+from tests.connection_strings import through
 from tests.gateway import Fault, Gateway, Moment
 
 Put = Callable[[str, str | bytes | None], None]
@@ -71,7 +71,7 @@ def gateway(storage: BlobServiceClient) -> Iterator[Gateway]:
 @pytest.fixture
 async def clients(azurite: str, gateway: Gateway) -> AsyncIterator[Clients]:
     """What the app works with, by that way."""
-    way = through(azurite, gateway.urls[0], "http://127.0.0.1:1/queues")
+    way = through(azurite, blob=gateway.urls[0], queue="http://127.0.0.1:1/queues")
     settings = load({"DICOM_SERVICE_URL": "http://127.0.0.1:1/v2", "DICOM_STORAGE": way})
     async with aclosing(Clients.over(settings, DICOMwebClient(settings.dicom_service_url))) as clients:
         gateway.begin()

@@ -34,8 +34,8 @@ from store_on_upload.upload import handle
 from store_on_upload.verdict import rejected
 from store_on_upload.waiting.put_off import put_off
 from store_on_upload.waiting.stop_switch import STOP
-from tests.component.drops import through
 from tests.component.runs import Place, clear, place_at, run_messages
+from tests.connection_strings import endpoint, through
 from tests.dicom_samples import Sample, new_uid
 from tests.gateway import Fault, Gateway, Moment
 
@@ -62,13 +62,11 @@ async def place(clients: Clients, service: str, monkeypatch: pytest.MonkeyPatch)
 async def without(place: Place, name: str) -> AsyncIterator[Ingest]:
     """Give a process of the app for which a blob is not there."""
     connection = place.clients.settings.dicom_storage or ""
-    [blobs] = [part.partition("=")[2] for part in connection.split(";") if part.startswith("BlobEndpoint=")]
-    [queues] = [part.partition("=")[2] for part in connection.split(";") if part.startswith("QueueEndpoint=")]
-    with Gateway(blobs) as gateway:
+    with Gateway(endpoint(connection, "blob")) as gateway:
         inbox = place.clients.settings.dicom_inbox_container
         gateway.begin(Fault(1, Moment.BEFORE, status=404, times=1000, path=f"/{inbox}/{name}"))
         settings = place.clients.settings.model_copy(
-            update={"dicom_storage": through(connection, gateway.urls[0], queues)}
+            update={"dicom_storage": through(connection, blob=gateway.urls[0])}
         )
         clients = Clients.over(settings, place.clients.dicom)
         yield Ingest.over(clients)

@@ -25,6 +25,7 @@ from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient
 from shared.settings import ACCESS_AUDIT, OWN_CONTAINERS, RETENTION_RECORDS, load
 from tests.component.executing.deleting_process import without_pauses
+from tests.connection_strings import through
 from tests.gateway import Fault, Gateway, Moment
 from tests.immutability import REFUSAL, Immutability
 from tests.retention_plans import MADE_AT, decision, plan
@@ -52,8 +53,7 @@ def gateway(azurite: str, policy: Immutability) -> Iterator[Gateway]:
 @pytest.fixture
 def way(azurite: str, gateway: Gateway) -> str:
     """Return the connection string that leads through the gateway."""
-    parts = dict(part.split("=", 1) for part in azurite.split(";") if part)
-    return ";".join(f"{name}={value}" for name, value in {**parts, "BlobEndpoint": gateway.urls[0]}.items())
+    return through(azurite, blob=gateway.urls[0])
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from local.azurite import ACCOUNT, Azurite
 from local.ports import Ports
 from local.stack import Stack
 from shared.settings import RETENTION_STATE
-from tests.component.drops import through
+from tests.connection_strings import through
 from tests.e2e.drop_box import make_instance
 from tests.e2e.nights import Night, Nights
 from tests.gateway import Fault, Gateway, Moment
@@ -155,7 +155,7 @@ def rough_nights(folder: Path) -> Iterator[RoughNights]:
         settings = {
             "PURGE_MODE": "delete",
             "FEED_LAG_SECONDS": "0",
-            "DICOM_STORAGE": through(azurite.connection_string, ways.urls[0], azurite.url("queue")),
+            "DICOM_STORAGE": through(azurite.connection_string, blob=ways.urls[0]),
             "DICOM_SERVICE_URL": ways.urls[1],
         }
         with Stack(folder, ports=ports, auth=True, poll_seconds=0.25, settings=settings) as stack:

@@ -21,7 +21,7 @@ from local.stack import Stack
 from shared.queues import ARRIVALS, ARRIVALS_POISON, BLOB_POISON, FOREIGN_POISON, PARKED
 from shared.settings import ACCESS_AUDIT, CONTROL, DEAD_LETTERS, DEFAULT_INBOX
 from store_on_upload.probing.dropped import NAME
-from tests.component.drops import through
+from tests.connection_strings import through
 from tests.e2e.arrivals import CLOCK_AHEAD_SECONDS, FAILS_BY_ITSELF, SETTINGS, Arrivals
 from tests.e2e.drop_box import DropBox, Instance, make_instance, wait_for
 from tests.e2e.workspace import STRAY_FILES_PER_DAY, Workspace, see_both_ways
@@ -78,7 +78,8 @@ def well(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder, ports = tmp_path_factory.mktemp("alerts"), Ports().chosen()
     targets = [f"http://127.0.0.1:{port}/{ACCOUNT}" for port in (ports.azurite, ports.azurite + 1)]
     with Gateway(*targets) as ways:
-        storage = through(Azurite(folder, first_port=ports.azurite).connection_string, *ways.urls)
+        account = Azurite(folder, first_port=ports.azurite).connection_string
+        storage = through(account, blob=ways.urls[0], queue=ways.urls[1])
         with Stack(
             folder,
             ports=ports,

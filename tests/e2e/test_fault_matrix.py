@@ -19,7 +19,7 @@ from local.azurite import ACCOUNT, Azurite
 from local.ports import Ports
 from local.samples import with_other_pixels
 from local.stack import Stack
-from tests.component.drops import through
+from tests.connection_strings import through
 from tests.e2e.drop_box import DropBox, Instance, make_instance, wait_for
 from tests.e2e.service import Service
 from tests.e2e.tcp_proxy import TcpProxy
@@ -91,7 +91,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     services = (account.format(ports.azurite), account.format(ports.azurite + 1))
     with Gateway(*services) as storage, TcpProxy(identity.url(ports.identity)) as tokens:
         settings = {
-            "DICOM_STORAGE": through(Azurite(folder, first_port=ports.azurite).connection_string, *storage.urls),
+            "DICOM_STORAGE": through(
+                Azurite(folder, first_port=ports.azurite).connection_string, blob=storage.urls[0], queue=storage.urls[1]
+            ),
             "IDENTITY_ENDPOINT": tokens.url,
             "GIVE_UP_AFTER_DAYS": "1",  # a weekend is longer
         }

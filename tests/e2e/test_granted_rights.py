@@ -38,6 +38,7 @@ from tests.e2e.arrivals import CLOCK_AHEAD_SECONDS, FAILS_BY_ITSELF, SETTINGS, A
 from tests.e2e.drop_box import DropBox, make_instance, wait_for
 from tests.e2e.life_of_a_study import POLICY
 from tests.e2e.nights import Nights
+from tests.e2e.test_every_verdict import SOURCES
 from tests.e2e.test_nights import FIRST_DUE, STORED
 from tests.e2e.test_probe import left
 from tests.e2e.test_requests import replay
@@ -66,17 +67,6 @@ OWN_SETTINGS = {
     "PURGE_MODE": "approve",
     "FEED_LAG_SECONDS": "0",
 }
-SOURCES = """
-[[source]]
-name = "deleting"
-prefix = "delete/"
-after_store = "delete"
-
-[[source]]
-name = "replacing"
-prefix = "replace/"
-on_conflict = "replace"
-"""
 HELD = "642341"
 RULES = f"""{POLICY}
 [[hold]]

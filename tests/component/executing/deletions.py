@@ -37,6 +37,7 @@ from shared.purged import pointer_name
 from shared.settings import OWN_CONTAINERS, RETENTION_POLICY, RETENTION_RECORDS, RETENTION_STATE, VAULT
 from tests.component.dicom_service.support import ServiceClient, running
 from tests.component.executing.deleting_process import LEASE, delete, later, resolve, start
+from tests.connection_strings import endpoint, through
 from tests.dicom_samples import Sample, new_uid
 from tests.gateway import Fault, Gateway, Moment
 from tests.immutability import Immutability
@@ -90,18 +91,13 @@ class Deletions:
     @contextmanager
     def over(cls, connection_string: str, folder: Path) -> Iterator[Deletions]:
         """Open them over a storage account; what else they need is in the folder."""
-        parts = dict(part.split("=", 1) for part in connection_string.split(";") if part)
         storage = BlobServiceClient.from_connection_string(connection_string)
         with storage, running(folder, partitions=True) as root:
             _create(storage)
             policy = Immutability(storage)
-            targets = parts["BlobEndpoint"], parts["TableEndpoint"], f"{root}/v2"
-            with Gateway(*targets, forbids=policy.forbids) as gateway:
-                blobs, tables, dicom = gateway.urls
-                through = ";".join(
-                    f"{name}={value}"
-                    for name, value in {**parts, "BlobEndpoint": blobs, "TableEndpoint": tables}.items()
-                )
+            blobs, tables = endpoint(connection_string, "blob"), endpoint(connection_string, "table")
+            with Gateway(blobs, tables, f"{root}/v2", forbids=policy.forbids) as gateway:
+                way = through(connection_string, blob=gateway.urls[0], table=gateway.urls[1])
                 service = ServiceClient(root)
                 with service.http:
                     deletions = cls(
@@ -110,7 +106,7 @@ class Deletions:
                         gateway,
                         policy,
                         _settings(connection_string, f"{root}/v2"),
-                        _settings(through, dicom),
+                        _settings(way, gateway.urls[2]),
                     )
                     for partition in (HERE, ELSEWHERE):
                         deletions.store(of_long_ago(), partition=partition)  # a partition is there from its first store

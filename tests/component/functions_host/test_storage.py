@@ -17,6 +17,7 @@ import pytest
 
 from tests.component.functions_host.running import APPS, WORKERS, Calls, RunningHost, running, wait_for
 from tests.component.functions_host.world import POLL, World, new_world
+from tests.connection_strings import endpoint
 
 
 @pytest.fixture
@@ -177,8 +178,7 @@ def _deliver(app: Shared, content: object, event_type: str | None = "Notificatio
 
 
 def _event(app: Shared, name: str) -> dict[str, Any]:
-    endpoint = next(p for p in app.world.connection.split(";") if p.startswith("BlobEndpoint="))
-    url = f"{endpoint.partition('=')[2]}/{app.world.prefix}-events/{name}"
+    url = f"{endpoint(app.world.connection, 'blob')}/{app.world.prefix}-events/{name}"
     return {"eventType": "Microsoft.Storage.BlobCreated", "data": {"url": url, "eTag": "0xSTALE"}}
 
 
