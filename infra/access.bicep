@@ -95,6 +95,7 @@ var access = {
       { name: 'dicom-receipts', role: 'keep' }
       { name: 'dicom-quarantine', role: 'change' }
       { name: 'dicom-quarantine-reasons', role: 'change' }
+      { name: 'dicom-replaced', role: 'change' } // a copy that it made in vain is removed
       { name: 'dicom-archive', role: 'change' } // a copy that failed is removed, and made anew
       { name: 'dicom-control', role: 'keep' } // its own notes and claims; STOP is a person's
       { name: 'dicom-vault', role: 'read' } // what retention sends back from there

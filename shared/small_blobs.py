@@ -53,15 +53,16 @@ def in_json(document: dict[str, Any]) -> bytes:
     return json.dumps(document, indent=1).encode()
 
 
-async def upload_json(blob: BlobClient, document: dict[str, Any], **options: Any) -> None:
-    """Write a blob of JSON, over one that is there unless the conditions forbid it.
+async def upload_json(blob: BlobClient, document: dict[str, Any], **options: Any) -> str:
+    """Write a blob of JSON, over one that is there unless the conditions forbid it; return its ETag.
 
     Raises:
         AzureError: storage failed, or a condition is not met.
     """
-    await blob.upload_blob(
+    written = await blob.upload_blob(
         in_json(document),
         overwrite=True,
         content_settings=ContentSettings(content_type="application/json"),
         **options,
     )
+    return str(written["etag"])

@@ -75,6 +75,12 @@ class Sources:
         self._settings = settings
         self._sources = sorted(sources, key=lambda source: len(source.prefix), reverse=True)
 
+    @property
+    def may_replace(self) -> bool:
+        """Whether a file of any source, or of none, may replace what is stored."""
+        policies = [self._settings.on_conflict, *(source.on_conflict for source in self._sources)]
+        return OnConflict.REPLACE in policies
+
     def policy_for(self, name: str) -> Policy:
         """Return what holds for a blob of this name."""
         source = next((source for source in self._sources if name.startswith(source.prefix)), None)

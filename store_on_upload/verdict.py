@@ -68,7 +68,7 @@ REASONS: dict[str, str] = {
     "no_replacement": "An instance with the same UIDs and other content is stored already, and the DICOM service "
     "offers no PUT to replace it with. Delete the stored one and replay this one, or set ON_CONFLICT to `quarantine`.",
     "gave_way": "This was stored in the DICOM service, until a file with the same UIDs and other content replaced it. "
-    "`replaced_by` names that file. To put this one back, drop it into the inbox anew.",
+    "`replaced_by` names that file. To put this one back, copy it into the inbox: see Putting an instance back.",
     "kept_failing": "The file failed by itself for GIVE_UP_AFTER_DAYS, while others went through. `failure` tells "
     "how. Look at the DICOM service's log, then replay it.",
     "crashed": "The app ended abnormally each time that it handled this file. Look at its memory, then replay it.",
@@ -110,7 +110,7 @@ class Replaced:
     Args:
         size_bytes: of it, as the service gave it.
         sha256: of the same.
-        kept_as: its name in quarantine.
+        kept_as: its name in `dicom-replaced`.
     """
 
     size_bytes: int
@@ -127,7 +127,7 @@ class Decision:
         reason: a key of `REASONS`, for a verdict that needs one.
         service_code: WarningReason or FailureReason, as the service gave it.
         attributes: tags that the service named; never their values.
-        replaced: what gave way, and is kept in quarantine; for a `conflict`, what was about to.
+        replaced: what gave way, and is kept in `dicom-replaced`; for a `conflict`, what was about to.
     """
 
     verdict: Verdict

@@ -1,5 +1,5 @@
-// The account of the files: inbox, receipts, quarantine, archive, vault, the policy, the queues, and the ledger's table,
-// which the app makes.
+// The account of the files: inbox, receipts, quarantine, replaced instances, archive, vault, the policy, the queues,
+// and the ledger's table, which the app makes.
 param location string
 param name string
 
@@ -23,6 +23,7 @@ var containers = [
   'dicom-receipts'
   'dicom-quarantine'
   'dicom-quarantine-reasons'
+  'dicom-replaced'
   'dicom-archive'
   'dicom-control'
   'dicom-vault'
@@ -59,7 +60,7 @@ var rules = [
 ]
 
 // What was written over or moved on. Not in retention-policy, whose versions are its history. Nothing but a person or a
-// replay takes a file out of quarantine itself.
+// replay takes a file out of quarantine itself; a copy that a verdict names leaves dicom-replaced by a person alone.
 var dropVersions = {
   name: 'drop-versions'
   enabled: true
@@ -74,6 +75,7 @@ var dropVersions = {
         'dicom-receipts/'
         'dicom-quarantine/'
         'dicom-quarantine-reasons/'
+        'dicom-replaced/'
         'dicom-control/'
         'retention-state/'
       ]

@@ -9,7 +9,7 @@ from collections.abc import Awaitable
 from shared.clients import Clients, get_clients
 from shared.events import describe, event, place
 from shared.kept import Kept
-from shared.settings import ACCESS_AUDIT, RETENTION_RECORDS, RETENTION_STATE, Audit, Settings
+from shared.settings import ACCESS_AUDIT, REPLACED, RETENTION_RECORDS, RETENTION_STATE, Audit
 
 _KEPT_SECONDS = 10.0
 _PATIENCE_SECONDS = 10.0  # whoever asks does not wait for all retries
@@ -43,14 +43,17 @@ class Readiness:
 async def _everything_answers(clients: Clients) -> None:
     # Any role may ask for the feed, and it spans partitions: a service that has them refuses what names none.
     asked: list[Awaitable[object]] = [clients.dicom.change_feed.latest()]
-    asked += [clients.container(name).get_container_properties() for name in _needed(clients.settings)]
+    asked += [clients.container(name).get_container_properties() for name in _needed(clients)]
     await asyncio.gather(*asked)
 
 
-def _needed(settings: Settings) -> list[str]:
-    """Return the containers without which what the app runs could do nothing."""
+def _needed(clients: Clients) -> list[str]:
+    """Return the containers without which the app could not do its work."""
+    settings = clients.settings
+    stores = "store_on_upload" in settings.enabled_functions
     needed = {
-        settings.dicom_inbox_container: "store_on_upload" in settings.enabled_functions,
+        settings.dicom_inbox_container: stores,
+        REPLACED: stores and clients.sources.may_replace,
         RETENTION_RECORDS: "purge_study" in settings.enabled_functions,
         RETENTION_STATE: "purge_study" in settings.enabled_functions,
         ACCESS_AUDIT: "query_api" in settings.enabled_functions and settings.audit is Audit.REQUIRED,

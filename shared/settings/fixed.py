@@ -15,6 +15,7 @@ FUNCTION_FOLDERS = ("store_on_upload", "query_api", "purge_study")
 RECEIPTS = "dicom-receipts"
 QUARANTINE = "dicom-quarantine"
 QUARANTINE_REASONS = "dicom-quarantine-reasons"
+REPLACED = "dicom-replaced"  # written by the app alone: what other content has taken the place of
 ARCHIVE = "dicom-archive"
 CONTROL = "dicom-control"
 RETENTION_RECORDS = "retention-records"  # what is in it is written once: it may be immutable, as the next one
@@ -28,6 +29,7 @@ OWN_CONTAINERS = frozenset(
         RECEIPTS,
         QUARANTINE,
         QUARANTINE_REASONS,
+        REPLACED,
         ARCHIVE,
         CONTROL,
         RETENTION_POLICY,

@@ -1,4 +1,4 @@
-"""Does it all add up? Inbox, receipts, quarantine, archive and DICOM service, held against one another."""
+"""Does it all add up? Inbox, receipts, quarantine, copies, archive and DICOM service, held against one another."""
 
 from .everything import reconcile
 from .report import Difference, Report

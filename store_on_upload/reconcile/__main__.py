@@ -60,6 +60,7 @@ def _lines(report: Report) -> list[str]:
     counts = {**dict(sorted(report.verdicts.items())), "pending": report.pending}
     lines = [_row("versions seen", report.versions), *(_row(f"  {name}", count) for name, count in counts.items())]
     lines += [_row("files in quarantine", report.in_quarantine)]
+    lines += [_row("copies of what was replaced", report.in_replaced)]
     notes = {
         "deleted by retention since": report.purged,
         "overwritten before the move": report.overwritten,

@@ -16,6 +16,7 @@ from .checking import Check
 from .inbox import check_inbox
 from .quarantined import check_quarantine
 from .receipts import check_receipts
+from .replaced import check_replaced
 from .report import Difference, Report
 
 
@@ -42,6 +43,7 @@ async def reconcile(
     await check_receipts(check)
     await check_inbox(check)
     await check_quarantine(check)
+    await check_replaced(check)
     await check_archive(check)
     await _check_queues(check)
     return report

@@ -37,7 +37,7 @@ async def _check_file(check: Check, row: Row) -> None:
     reason = await _read_reason(check, reason_name(row.name))
     if reason is None:
         check.report.add(Difference.WITHOUT_REASON, row.name)
-    elif not await _is_known(check, row.name, reason):
+    elif not await _is_known(check, reason):
         check.report.add(Difference.QUARANTINED_WITHOUT_RECEIPT, row.name)
 
 
@@ -62,15 +62,10 @@ async def _read_reason(check: Check, name: str) -> dict[str, Any] | None:
     return reason if isinstance(reason, dict) else None
 
 
-async def _is_known(check: Check, name: str, reason: dict[str, Any]) -> bool:
-    """Say whether a receipt tells of a file; one that was replaced is told of by the one that took its place."""
-    by = reason.get("replaced_by")
-    about = reason if by is None else by
+async def _is_known(check: Check, reason: dict[str, Any]) -> bool:
+    """Say whether a receipt tells of a file."""
     try:
-        document = await read_receipt(check.clients, about["blob"])
-        receipt = document.of_version(about["etag"]) if document else None
+        document = await read_receipt(check.clients, reason["blob"])
+        return document is not None and (document.of_version(reason["etag"]) is not None or document.is_cut)
     except (Unreadable, KeyError, TypeError):
         return False
-    if receipt is None:
-        return document is not None and document.is_cut
-    return by is None or (receipt.replaced is not None and receipt.replaced.kept_as == name)

@@ -1,11 +1,11 @@
-"""Each receipt, held against what it says: the instance is in the service, the file in quarantine or the archive."""
+"""Each receipt, held against what it says: the instance is in the service, each file and copy in its container."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from functools import partial
 
-from shared.settings import ARCHIVE, QUARANTINE, RECEIPTS
+from shared.settings import ARCHIVE, QUARANTINE, RECEIPTS, REPLACED
 from store_on_upload.files.listing import Listing, Row
 from store_on_upload.files.moving import SOURCE_ETAG
 from store_on_upload.files.naming import copy_names
@@ -93,8 +93,10 @@ def _expect(check: Check, receipt: Receipt, expected: Expected) -> None:
 
 
 async def _check_kept(check: Check, receipt: Receipt, kept_as: str) -> None:
-    if await check.find(QUARANTINE, kept_as) is None:
-        check.report.add(Difference.NOT_IN_QUARANTINE, receipt.blob)
+    if await check.find(REPLACED, kept_as) is not None:
+        return
+    if not await check.purged.has(receipt.partition, receipt.study_instance_uid or ""):
+        check.report.add(Difference.NOT_IN_REPLACED, receipt.blob)
 
 
 async def _check_moved(check: Check, receipt: Receipt, container: str, *, is_newest: bool) -> None:

@@ -21,11 +21,13 @@ class Difference(StrEnum):
     RECEIPT_INVALID = "receipt_invalid"
     NOT_IN_SERVICE = "not_in_service"
     NOT_IN_QUARANTINE = "not_in_quarantine"
+    NOT_IN_REPLACED = "not_in_replaced"
     NOT_IN_ARCHIVE = "not_in_archive"
     NOT_DISPOSED = "not_disposed"
     WITHOUT_REASON = "without_reason"
     REASON_WITHOUT_FILE = "reason_without_file"
     QUARANTINED_WITHOUT_RECEIPT = "quarantined_without_receipt"
+    REPLACED_WITHOUT_RECEIPT = "replaced_without_receipt"
     ARCHIVED_WITHOUT_RECEIPT = "archived_without_receipt"
     POISONED = "poisoned"
     PARKED = "parked"
@@ -37,12 +39,15 @@ MEANINGS: dict[Difference, str] = {
     "its blob is gone as well, delete the receipt",
     Difference.RECEIPT_INVALID: "a receipt that cannot be read, or is about another blob: delete it",
     Difference.NOT_IN_SERVICE: "the receipt says stored, and the DICOM service does not have it: deleted by somebody?",
-    Difference.NOT_IN_QUARANTINE: "a refused or replaced file that is not in quarantine: deleted by somebody?",
+    Difference.NOT_IN_QUARANTINE: "a refused file that is not in quarantine: deleted by somebody?",
+    Difference.NOT_IN_REPLACED: "the receipt names a copy that is not in dicom-replaced: has an operator deleted it?",
     Difference.NOT_IN_ARCHIVE: "a file that should have been moved to the archive, and is not there",
     Difference.NOT_DISPOSED: "a file that has its verdict and should have left the inbox: is it leased?",
     Difference.WITHOUT_REASON: "a file in quarantine without the reason beside it",
     Difference.REASON_WITHOUT_FILE: "a reason in quarantine without its file",
     Difference.QUARANTINED_WITHOUT_RECEIPT: "a file in quarantine that no receipt knows of",
+    Difference.REPLACED_WITHOUT_RECEIPT: "a copy in dicom-replaced that neither a receipt nor the instance's latest "
+    "replacement names, most often of a run that ended early: compare it with the stored instance, then delete it",
     Difference.ARCHIVED_WITHOUT_RECEIPT: "a file in the archive that no receipt knows of: to be looked at anew, it "
     "has to be dropped again",
     Difference.POISONED: "messages that the platform has set aside: do the poison queues' handlers run?",
@@ -59,6 +64,7 @@ class Report:
         verdicts: verdict → how many versions have it.
         pending: versions that wait for theirs.
         in_quarantine: files there.
+        in_replaced: copies of replaced instances.
         overwritten: earlier versions that were refused, and overwritten by their producer before they could be moved.
         purged: instances that retention has deleted since.
         unnamed: stored instances of which the receipt has no UID to look for.
@@ -71,6 +77,7 @@ class Report:
     verdicts: Counter[str] = field(default_factory=Counter)
     pending: int = 0
     in_quarantine: int = 0
+    in_replaced: int = 0
     overwritten: int = 0
     purged: int = 0
     unnamed: int = 0
@@ -96,6 +103,7 @@ class Report:
             "verdicts": dict(sorted(self.verdicts.items())),
             "pending": self.pending,
             "in_quarantine": self.in_quarantine,
+            "in_replaced": self.in_replaced,
             "overwritten": self.overwritten,
             "purged": self.purged,
             "unnamed": self.unnamed,

@@ -105,7 +105,7 @@ def _place(blob: BlobProperties) -> str:
 
 
 def _can_be_replayed(metadata: dict[str, str]) -> bool:
-    """Say whether a file came from the inbox; what a replacement has put there, was in the service before."""
+    """Say whether a file came from the inbox, and was not put there by a person."""
     return SOURCE_ETAG in metadata
 
 

@@ -46,8 +46,16 @@ class Claim:
     blob: BlobClient
     lease: BlobLeaseClient
 
+    async def latest(self) -> Replacement | None:
+        """Return the latest replacement that is written down; None if there is none.
+
+        Raises:
+            AzureError: storage failed.
+        """
+        return await _read(self.blob)
+
     async def note(self, replacement: Replacement | None) -> None:
-        """Write down the replacement that is about to be made, or that it was not made.
+        """Write down the replacement that is about to be made; or, if it was refused, the one before.
 
         Raises:
             AzureError: storage failed, or the claim is lost.
@@ -61,7 +69,11 @@ async def read_replacement(clients: Clients, partition: str | None, uids: Uids) 
     Raises:
         AzureError: storage failed.
     """
-    found = await read_whole(_blob(clients, partition, uids))
+    return await _read(_blob(clients, partition, uids))
+
+
+async def _read(blob: BlobClient) -> Replacement | None:
+    found = await read_whole(blob)
     document = json.loads(found.content) if found else {}
     return Replacement(**document | {"replaced": Replaced(**document["replaced"])}) if document else None
 

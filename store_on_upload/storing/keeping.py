@@ -1,26 +1,33 @@
-"""What is stored, copied to quarantine before other bytes take its place: streamed, read back, and never overwritten.
+"""Copies of stored instances in `dicom-replaced`, made before other content takes their place.
 
-The copy's name is that of the file that replaces it, and which version of it: `<name>~replaced-by-<etag>`.
+Only the app writes to this container, and nothing of a sender's decides what is in it. A copy's name is
+`<partition>/<study>/<series>/<instance>/<replacing version>-<attempt>.dcm`: each attempt has a name of its own, and no
+blob is ever written over. The `.json` of the same name says what the copy is. It is written once the copy was read
+back; a copy without it does not count.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import suppress
-from dataclasses import asdict
+import hashlib
+import json
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict, astuple, dataclass
+from typing import Any
+from uuid import uuid4
 
-from azure.core.exceptions import ResourceNotFoundError
+from azure.core import MatchConditions
+from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
 from azure.storage.blob.aio import BlobClient
 
 from shared import clock
 from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient, NotFound
+from shared.dicomweb.partitions import DEFAULT_PARTITION
 from shared.events import Failed
-from shared.settings import QUARANTINE, QUARANTINE_REASONS
-from shared.small_blobs import upload_json
-from store_on_upload.files.naming import with_suffix
-from store_on_upload.files.quarantine import delete_reason, reason_name
-from store_on_upload.files.source import Digest, Source, Version, find_version
+from shared.settings import REPLACED
+from shared.small_blobs import read_whole, upload_json
+from store_on_upload.files.source import Digest, Source, SourceGone, Version
 from store_on_upload.part10 import Header, Unfit, read_header
 from store_on_upload.receipts.receipt import Receipt, timestamp
 from store_on_upload.setback import NotYet
@@ -28,74 +35,126 @@ from store_on_upload.verdict import Replaced, conflict
 
 from .uids import Uids
 
-SHA256 = "sha256"  # metadata of a copy: it was read back, and this is its hash
+
+@dataclass(frozen=True)
+class Place:
+    """An instance of the service, and the version of a blob that is to replace it.
+
+    Args:
+        clients: of the process.
+        partition: of the service; None for a service without partitions.
+        uids: of the instance.
+        version: of the inbox's blob.
+    """
+
+    clients: Clients
+    partition: str | None
+    uids: Uids
+    version: Version
+
+    @property
+    def dicom(self) -> DICOMwebClient:
+        """The client of the partition."""
+        return self.clients.dicom_in(self.partition)
+
+    @property
+    def prefix(self) -> str:
+        """What the names of all copies begin with that runs of this version have made."""
+        version = hashlib.sha256(f"{self.version.name}\n{self.version.etag}".encode()).hexdigest()[:32]
+        return "/".join((self.partition or DEFAULT_PARTITION, *astuple(self.uids), f"{version}-"))
+
+    def blob(self, name: str) -> BlobClient:
+        """Return a blob of the container of copies."""
+        return self.clients.container(REPLACED).get_blob_client(name)
 
 
-def kept_name(version: Version) -> str:
-    """Return the name in quarantine of what a version replaces."""
-    return with_suffix(version.name, f"~replaced-by-{version.etag}")
+@dataclass(frozen=True)
+class Kept:
+    """A copy of what the service returns now.
+
+    Args:
+        replaced: the copy.
+        header: of the copied instance; None if it cannot be read.
+        written: the blobs that this run has written for it, each with its ETag; none of an earlier run's.
+    """
+
+    replaced: Replaced
+    header: Header | None
+    written: tuple[tuple[BlobClient, str], ...] = ()
 
 
-async def keep_stored(
-    clients: Clients, dicom: DICOMwebClient, uids: Uids, version: Version
-) -> tuple[Replaced, Header | None]:
-    """Copy what is stored to quarantine, unless an earlier run has; return the copy, and its header if it has one.
+async def keep_stored(place: Place) -> Kept:
+    """Return a copy of the stored instance: one that an earlier run of the same version has made, or a new one.
+
+    An earlier run's copy is read back again, and compared with what the service returns now.
 
     Raises:
-        NotYet: what is stored is gone.
+        NotYet: the stored instance is gone.
         Failed: the copy is not what was retrieved.
         DICOMwebError, AzureError: the service or the storage failed.
     """
-    blob = _kept_blob(clients, version)
-    if await find_kept(clients, version) is None:
-        await _copy(dicom, uids, blob)
-    source = await Source.open(blob)
-    return _replaced(source.version), await _header_of(source)
+    earlier = await find_kept(place)
+    return (earlier and await _still_true(place, earlier)) or await _copy(place)
 
 
-async def find_kept(clients: Clients, version: Version) -> Replaced | None:
-    """Return the copy of what a version replaces, or was about to; None if there is none.
-
-    One that was not read back is deleted: it was left by a run that died before it had replaced anything.
+async def find_kept(place: Place) -> Replaced | None:
+    """Return the latest copy that runs of this version have made and read back; None if there is none.
 
     Raises:
         AzureError: storage failed.
     """
-    blob = _kept_blob(clients, version)
-    kept = await find_version(blob)
-    if kept is None or SHA256 in kept.metadata:
-        return None if kept is None else _replaced(kept)
-    await _delete(blob)
-    return None
+    blobs: Any = place.clients.container(REPLACED).list_blobs(name_starts_with=place.prefix)
+    found = {str(blob.name): blob.last_modified async for blob in blobs}
+    counting = [name for name in found if name.endswith(".dcm") and about_name(name) in found]
+    if not counting:
+        return None
+    latest = max(counting, key=lambda name: found[name])
+    about = await read_whole(place.blob(about_name(latest)))
+    document = json.loads(about.content) if about else None
+    return Replaced(document["size_bytes"], document["sha256"], latest) if document else None
 
 
-def _kept_blob(clients: Clients, version: Version) -> BlobClient:
-    return clients.container(QUARANTINE).get_blob_client(kept_name(version))
+def about_name(kept_as: str) -> str:
+    """Return the name of the blob that says what a copy is."""
+    return kept_as.removesuffix(".dcm") + ".json"
 
 
-def _replaced(kept: Version) -> Replaced:
-    return Replaced(kept.size, kept.metadata[SHA256], kept.name)
+async def _still_true(place: Place, earlier: Replaced) -> Kept | None:
+    try:
+        copy = await Source.open(place.blob(earlier.kept_as))
+        read_back = copy.version.size, await copy.sha256()
+    except SourceGone:
+        return None
+    stored = Digest()
+    async with _retrieved(place, stored) as chunks:
+        async for _ in chunks:
+            pass
+    is_true = read_back == (earlier.size_bytes, earlier.sha256) == (stored.size, stored.sha256)
+    return Kept(earlier, await _header_of(copy)) if is_true else None
 
 
-async def _copy(dicom: DICOMwebClient, uids: Uids, blob: BlobClient) -> None:
-    digest = Digest()
+async def _copy(place: Place) -> Kept:
+    blob, digest = place.blob(f"{place.prefix}{uuid4().hex}.dcm"), Digest()
+    async with _retrieved(place, digest) as chunks:
+        written = await blob.upload_blob(chunks, overwrite=False)
+    etag = str(written["etag"])
+    copy = await Source.open(blob)
+    if (copy.version.size, await copy.sha256()) != (digest.size, digest.sha256):
+        await _delete(blob, etag)
+        raise Failed("replace: the copy is not what was retrieved")
+    replaced = Replaced(digest.size, digest.sha256, blob.blob_name)
+    about = await _write_about(place, replaced)
+    return Kept(replaced, await _header_of(copy), (about, (blob, etag)))
+
+
+@asynccontextmanager
+async def _retrieved(place: Place, digest: Digest) -> AsyncGenerator[AsyncIterator[bytes]]:
     try:
         # Multipart, since half of an instance would be taken for all of it.
-        async with dicom.retrieve_instance(**asdict(uids), multipart=True) as part:
-            await blob.upload_blob(_passing(digest, part.chunks()), overwrite=True)
+        async with place.dicom.retrieve_instance(**asdict(place.uids), multipart=True) as part:
+            yield _passing(digest, part.chunks())
     except NotFound:
         raise NotYet("not_confirmed") from None
-    try:
-        await _check(await Source.open(blob), digest)
-    except Failed:
-        await _delete(blob)
-        raise
-    await blob.set_blob_metadata({SHA256: digest.sha256})
-
-
-async def _check(copy: Source, digest: Digest) -> None:
-    if (copy.version.size, await copy.sha256()) != (digest.size, digest.sha256):
-        raise Failed("replace: the copy is not what was retrieved")
 
 
 async def _passing(digest: Digest, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -111,34 +170,31 @@ async def _header_of(copy: Source) -> Header | None:
         return None
 
 
-async def write_why_kept(clients: Clients, uids: Uids, version: Version, replaced: Replaced) -> None:
-    """Write beside the copy what it is: a receipt of its own, with the file that took its place.
-
-    Raises:
-        AzureError: storage failed.
-    """
+async def _write_about(place: Place, replaced: Replaced) -> tuple[BlobClient, str]:
+    """Write what a copy is: a receipt of its own, with the file that is to take its place; return blob and ETag."""
     now = clock.now()
-    about = Receipt(
+    receipt = Receipt(
         blob=replaced.kept_as,
         etag=replaced.sha256,  # of no blob of the inbox: the content stands for the version
         size_bytes=replaced.size_bytes,
         uploaded_at=timestamp(now),
-    ).decided(conflict("gave_way"), now, sha256=replaced.sha256, **asdict(uids))
-    by = {"replaced_by": {"blob": version.name, "etag": version.etag}}
-    reason = clients.container(QUARANTINE_REASONS).get_blob_client(reason_name(replaced.kept_as))
-    await upload_json(reason, about.to_json() | by)
+        partition=place.partition,
+    ).decided(conflict("gave_way"), now, sha256=replaced.sha256, **asdict(place.uids))
+    by = {"replaced_by": {"blob": place.version.name, "etag": place.version.etag}}
+    about = place.blob(about_name(replaced.kept_as))
+    return about, await upload_json(about, receipt.to_json() | by, match_condition=MatchConditions.IfMissing)
 
 
-async def discard_kept(clients: Clients, replaced: Replaced) -> None:
-    """Delete a copy of what was not replaced after all, and is stored still.
+async def discard(kept: Kept) -> None:
+    """Delete a copy that this run has made and that neither a note nor a receipt names; leave an earlier run's.
 
     Raises:
         AzureError: storage failed.
     """
-    await delete_reason(clients, replaced.kept_as, replaced.sha256)
-    await _delete(clients.container(QUARANTINE).get_blob_client(replaced.kept_as))
+    for blob, etag in kept.written:  # the copy last: without the other one it does not count
+        await _delete(blob, etag)
 
 
-async def _delete(blob: BlobClient) -> None:
-    with suppress(ResourceNotFoundError):
-        await blob.delete_blob()
+async def _delete(blob: BlobClient, etag: str) -> None:
+    with suppress(ResourceNotFoundError, ResourceModifiedError):
+        await blob.delete_blob(etag=etag, match_condition=MatchConditions.IfNotModified)

@@ -1,4 +1,4 @@
-"""ON_CONFLICT=replace: other bytes take the place of what is stored, which goes to quarantine first.
+"""ON_CONFLICT=replace: other content takes the place of what is stored, which is copied to `dicom-replaced` first.
 
 Only what was stored before the file came gives way. Of two files that come at the same moment neither replaces the
 other, and a late run of an older file does not undo a newer one.
@@ -18,7 +18,7 @@ from store_on_upload.verdict import AlreadyStored, Decision, Replaced, Verdict, 
 from .claim import Claim, Replacement, claimed, read_replacement
 from .duplicate import is_same_as_stored
 from .job import Job
-from .keeping import discard_kept, find_kept, keep_stored, write_why_kept
+from .keeping import Place, discard, find_kept, keep_stored
 from .patient import is_same_patient
 from .uids import Uids
 
@@ -40,6 +40,11 @@ class Successor:
     job: Job
     uids: Uids
     body: HashedBody
+
+    @property
+    def place(self) -> Place:
+        """What is to be replaced, and by which version."""
+        return Place(self.job.clients, self.job.partition, self.uids, self.job.source.version)
 
 
 def of_same_bytes(latest: Replacement | None, version: Version) -> Decision:
@@ -69,15 +74,13 @@ async def replace_stored(successor: Successor) -> Decision:
         return await _replace(successor, claim)
 
 
-async def _overtaken(successor: Successor) -> Decision:
-    """Return the verdict on a file after which something was stored; a copy that an earlier run made stays.
+async def _overtaken(successor: Successor, kept: Replaced | None = None) -> Decision:
+    """Return the verdict on a file after which something was stored; a copy that this or an earlier run made stays.
 
     It may be that an earlier run has stored the file, and died, and that a newer one has replaced it since.
     """
     clients, version, uids = successor.job.clients, successor.job.source.version, successor.uids
-    kept = await find_kept(clients, version)
-    if kept is not None:
-        await write_why_kept(clients, uids, version, kept)
+    kept = kept or await find_kept(successor.place)
     latest = await read_replacement(clients, successor.job.partition, uids)
     if await is_same_as_stored(successor.job.dicom, uids, successor.body):  # since they were compared before the claim
         decision = of_same_bytes(latest, version)
@@ -88,19 +91,19 @@ async def _overtaken(successor: Successor) -> Decision:
 
 
 async def _replace(successor: Successor, claim: Claim) -> Decision:
-    clients, version, uids = successor.job.clients, successor.job.source.version, successor.uids
-    replaced, stored = await keep_stored(clients, successor.job.dicom, uids, version)
-    if stored is None or not is_same_patient(stored.patient, successor.job.header.patient):
-        await discard_kept(clients, replaced)
+    version = successor.job.source.version
+    kept = await keep_stored(successor.place)
+    if kept.header is None or not is_same_patient(kept.header.patient, successor.job.header.patient):
+        await discard(kept)
         return conflict("other_patient")
-    await write_why_kept(clients, uids, version, replaced)
-    if await _is_stored_since(successor):  # by somebody else's PUT, while it was copied
-        return await _overtaken(successor)
-    await claim.note(Replacement(version.name, version.etag, replaced))
-    decision = await _put(successor, replaced)
+    if await _is_stored_since(successor):  # by another client's PUT, while it was copied
+        return await _overtaken(successor, kept.replaced)
+    before = await claim.latest()
+    await claim.note(Replacement(version.name, version.etag, kept.replaced))
+    decision = await _put(successor, kept.replaced)
     if decision.verdict is not Verdict.REPLACED:
-        await claim.note(None)
-        await discard_kept(clients, replaced)
+        await claim.note(before)
+        await discard(kept)
     return decision
 
 

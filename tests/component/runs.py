@@ -18,8 +18,9 @@ from local.dicom_service.change_feed import timestamps
 from shared.arrivals import Arrival, Door, Renamed
 from shared.clients import Clients
 from shared.dicomweb import Body, DICOMwebClient
+from shared.dicomweb.partitions import DEFAULT_PARTITION
 from shared.queues import ARRIVALS, Queues
-from shared.settings import QUARANTINE, QUARANTINE_REASONS, OnConflict, Settings
+from shared.settings import QUARANTINE, QUARANTINE_REASONS, REPLACED, OnConflict, Settings
 from shared.sources import Source, Sources
 from store_on_upload.doors.messages import handle_message
 from store_on_upload.ingest import Ingest
@@ -85,14 +86,32 @@ class Place:
 
     async def quarantined(self, prefix: str) -> dict[str, bytes]:
         """Return what lies in quarantine, by name."""
-        container = self.clients.container(QUARANTINE)
+        return await self._blobs(QUARANTINE, prefix)
+
+    async def copies(self, sample: Sample, partition: str | None = None) -> dict[str, bytes]:
+        """Return the copies of an instance that gave way, by name; nothing else is where they are but what they are."""
+        prefix = copies_of(sample, partition)
+        found = await self._blobs(REPLACED, prefix)
+        copies = {name: content for name, content in found.items() if name.endswith(".dcm")}
+        assert {*found} <= {*copies, *(f"{name[:-4]}.json" for name in copies)}
+        return copies
+
+    async def _blobs(self, container_name: str, prefix: str) -> dict[str, bytes]:
+        container = self.clients.container(container_name)
         names = [name async for name in container.list_blob_names(name_starts_with=prefix)]
         return {name: await (await container.download_blob(name)).readall() for name in names}
 
+    async def about_copy(self, name: str) -> dict[str, Any] | None:
+        """Return what a copy is, as it is written."""
+        return await self._document(REPLACED, f"{name.removesuffix('.dcm')}.json")
+
     async def reason(self, name: str) -> dict[str, Any] | None:
         """Return why a file is in quarantine."""
+        return await self._document(QUARANTINE_REASONS, f"{name}.json")
+
+    async def _document(self, container: str, name: str) -> dict[str, Any] | None:
         try:
-            download = await self.clients.container(QUARANTINE_REASONS).download_blob(f"{name}.json")
+            download = await self.clients.container(container).download_blob(name)
         except ResourceNotFoundError:
             return None
         found: dict[str, Any] = json.loads(await download.readall())
@@ -161,6 +180,11 @@ def other(sample: Sample, text: bytes = b"other") -> bytes:
 def uids(sample: Sample) -> Uids:
     """Return a sample's UIDs."""
     return Uids(sample.study, sample.series, sample.sop)
+
+
+def copies_of(sample: Sample, partition: str | None = None) -> str:
+    """Return what the names of an instance's copies begin with."""
+    return f"{partition or DEFAULT_PARTITION}/{sample.study}/{sample.series}/{sample.sop}/"
 
 
 REPLACE = {"on_conflict": OnConflict.REPLACE}

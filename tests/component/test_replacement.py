@@ -17,6 +17,7 @@ from shared import leases
 from shared.arrivals import Arrival, Door
 from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient
+from shared.settings import REPLACED, AfterStore
 from store_on_upload import upload
 from store_on_upload.files.source import Source
 from store_on_upload.receipts.receipt import Receipt
@@ -24,7 +25,7 @@ from store_on_upload.setback import NotYet
 from store_on_upload.storing import claim, keeping, replacement, store
 from store_on_upload.upload import handle
 from tests.component.dicom_service.support import running
-from tests.component.runs import REPLACE, Place, an_hour_ago, other, place_at, uids
+from tests.component.runs import REPLACE, Place, an_hour_ago, copies_of, other, place_at, uids
 from tests.dicom_samples import IMPLICIT, Sample, pixels
 
 
@@ -53,22 +54,23 @@ def outcome(receipt: Receipt) -> tuple[str | None, str | None]:
 
 
 async def test_what_is_replaced_is_kept_and_told_of(place: Place, long_ago: LongAgo) -> None:
-    """The new bytes are stored; the old ones are in quarantine with a reason; the receipt tells of both."""
+    """The new bytes are stored; the old ones are in a container of their own, with what they are; the receipt tells."""
     sample = Sample()
     await long_ago(sample)
     etag = await place.drop("replaced.dcm", other(sample))
     receipt = await place.settled("replaced.dcm")
     assert outcome(receipt) == ("replaced", None)
     assert await place.stored(sample) == other(sample)
-    name = f"replaced.dcm~replaced-by-{etag}"
-    assert await place.quarantined("replaced.dcm") == {name: sample.content}
+    [(name, copy)] = (await place.copies(sample)).items()
+    assert copy == sample.content
+    assert await place.quarantined("replaced.dcm") == {}
     sha256 = hashlib.sha256(sample.content).hexdigest()
     assert receipt.to_json()["replaced"] == {"size_bytes": len(sample.content), "sha256": sha256, "kept_as": name}
     assert Receipt.from_json(json.loads(json.dumps(receipt.to_json()))) == receipt
-    reason = await place.reason(name)
-    assert reason is not None
-    assert (reason["reason"], reason["replaced_by"]) == ("gave_way", {"blob": "replaced.dcm", "etag": etag})
-    assert (reason["sha256"], reason["sop_instance_uid"]) == (sha256, sample.sop)
+    about = await place.about_copy(name)
+    assert about is not None
+    assert (about["reason"], about["replaced_by"]) == ("gave_way", {"blob": "replaced.dcm", "etag": etag})
+    assert (about["sha256"], about["sop_instance_uid"]) == (sha256, sample.sop)
 
 
 async def test_what_is_large_is_kept_in_blocks(place: Place, long_ago: LongAgo) -> None:
@@ -78,8 +80,8 @@ async def test_what_is_large_is_kept_in_blocks(place: Place, long_ago: LongAgo) 
     await place.drop("large.dcm", other(sample))
     receipt = await place.settled("large.dcm")
     assert receipt.replaced is not None
-    assert await place.quarantined("large.dcm") == {receipt.replaced.kept_as: sample.content}
-    kept = place.clients.container("dicom-quarantine").get_blob_client(receipt.replaced.kept_as)
+    assert await place.copies(sample) == {receipt.replaced.kept_as: sample.content}
+    kept = place.clients.container(REPLACED).get_blob_client(receipt.replaced.kept_as)
     blocks, _ = await kept.get_block_list()
     assert max(block.size for block in blocks) <= 1024 * 1024
 
@@ -95,7 +97,7 @@ async def test_each_version_of_a_file_replaces_the_one_before(
         await place.drop("again.dcm", content)
         with an_hour_ago(monkeypatch):
             assert outcome(await place.settled("again.dcm")) == ("replaced", None)
-    assert sorted((await place.quarantined("again.dcm")).values()) == sorted([sample.content, contents[0]])
+    assert sorted((await place.copies(sample)).values()) == sorted([sample.content, contents[0]])
     assert await place.stored(sample) == contents[1]
 
 
@@ -141,7 +143,7 @@ async def test_another_patients_instance_stays(
     receipt = await place.settled("whose.dcm")
     assert outcome(receipt) == ("conflict", "other_patient")
     assert await place.stored(sample) == sample.content
-    assert await place.quarantined("whose.dcm~replaced") == {}
+    assert await place.copies(sample) == {}
     assert "ID2" not in json.dumps(receipt.to_json())
 
 
@@ -176,6 +178,7 @@ async def test_a_service_without_put(clients: Clients, tmp_path: Any, monkeypatc
             assert outcome(await place.settled("no put.dcm")) == ("conflict", "no_replacement")
             assert await place.stored(sample) == sample.content
             assert await place.quarantined("no put.dcm") == {"no put.dcm": other(sample)}
+            assert await place.copies(sample) == {}
             assert await place.reason("no put.dcm") is not None
 
 
@@ -189,6 +192,7 @@ async def test_in_a_partition(clients: Clients, tmp_path: Any, monkeypatch: pyte
             await place.drop("partitioned.dcm", other(sample))
             await place.put(sample, partition="b")
             assert outcome(await place.settled("partitioned.dcm")) == ("replaced", None)
+            assert list((await place.copies(sample, "a")).values()) == [sample.content]
             assert await place.stored(sample, "a") == other(sample)
             assert await place.stored(sample, "b") == sample.content
 
@@ -202,9 +206,8 @@ STEPS = {
     "keep": (replacement, "keep_stored"),
     "upload the copy": (BlobClient, "upload_blob"),
     "read it back": (Source, "sha256"),
-    "mark it as whole": (BlobClient, "set_blob_metadata"),
+    "write what it is": (keeping, "_write_about"),
     "compare the patients": (replacement, "is_same_patient"),
-    "write the reason": (replacement, "write_why_kept"),
     "write the replacement down": (claim.Claim, "note"),
     "put": (DICOMwebClient, "store_instance"),
     "read the answer": (replacement, "judge"),
@@ -217,13 +220,13 @@ STEPS = {
 async def test_killed_at_any_step(
     place: Place, long_ago: LongAgo, monkeypatch: pytest.MonkeyPatch, step: str, when: str
 ) -> None:
-    """The next run says `replaced`; the old bytes are kept once, the new ones stored once."""
+    """The next run says `replaced`, and names a copy of the old bytes; the new ones are stored once."""
     sample, name = Sample(), f"killed {when} {step}.dcm"
     await long_ago(sample)
     await place.drop(name, other(sample))
     owner, method = STEPS[step]
     with monkeypatch.context() as patch:
-        patch.setattr(owner, method, dying(getattr(owner, method), when, name))
+        patch.setattr(owner, method, dying(getattr(owner, method), when, sample))
         patch.setattr(BlobLeaseClient, "release", no_release)
         with pytest.raises(Killed):
             await handle(place.process(), Arrival((name,), Door.BLOB))
@@ -232,17 +235,30 @@ async def test_killed_at_any_step(
     assert outcome(receipt) == ("replaced", None)
     assert receipt.replaced is not None
     assert await place.stored(sample) == other(sample)
-    assert await place.quarantined(name) == {receipt.replaced.kept_as: sample.content}
-    assert await place.reason(receipt.replaced.kept_as) is not None
+    copies = await place.copies(sample)
+    assert copies[receipt.replaced.kept_as] == sample.content
+    # What was not read back in time does not count; the next run has made another copy.
+    assert len(copies) == (2 if (step, when) in MADE_AGAIN else 1)
+    assert await place.about_copy(receipt.replaced.kept_as) is not None
 
 
-def dying(call: Any, when: str, name: str) -> Any:
+MADE_AGAIN = {
+    ("upload the copy", "after"),
+    ("read it back", "before"),
+    ("read it back", "after"),
+    ("write what it is", "before"),
+}
+
+
+def dying(call: Any, when: str, sample: Sample) -> Any:
     """Return a call that is the last one of its process, if it belongs to the replacement."""
 
     def is_ours(about: Any, options: dict[str, Any]) -> bool:
         if call.__name__ == "store_instance":
             return bool(options.get("replace"))
-        return not isinstance(about, BlobClient) or about.blob_name.startswith(f"{name}~replaced")
+        if isinstance(about, Source):
+            about = about.version.blob
+        return not isinstance(about, BlobClient) or about.blob_name.startswith(copies_of(sample))
 
     async def die(about: Any, *args: Any, **options: Any) -> Any:
         if when == "after" or not is_ours(about, options):
@@ -342,7 +358,7 @@ FAULTS: dict[str, dict[str, Any]] = {
 async def test_a_fault_in_the_middle(
     place: Place, long_ago: LongAgo, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
-    """What is kept is whole, and the file replaces in the end."""
+    """Each copy is whole, and the file replaces in the end."""
     sample, name = Sample(), f"{fault}.dcm"
     await long_ago(sample)
     await place.drop(name, other(sample))
@@ -357,7 +373,7 @@ async def test_a_fault_in_the_middle(
     receipt = await place.settled(name)
     assert outcome(receipt) == ("replaced", None)
     assert await place.stored(sample) == other(sample)
-    assert list((await place.quarantined(name)).values()) == [sample.content]
+    assert list((await place.copies(sample)).values()) == [sample.content]
 
 
 async def test_a_copy_that_is_not_whole_is_not_left_lying(
@@ -375,7 +391,7 @@ async def test_a_copy_that_is_not_whole_is_not_left_lying(
     monkeypatch.setattr(store, "replace_stored", halved)
     await handle(place.process(), Arrival((name,), Door.BLOB))
     assert (await place.receipt(name)).reason == "service_failed"
-    assert await place.quarantined(name) == {}
+    assert await place.copies(sample) == {}
 
 
 async def test_what_somebody_else_puts_while_the_copy_is_made_stays(
@@ -396,7 +412,7 @@ async def test_what_somebody_else_puts_while_the_copy_is_made_stays(
     assert outcome(receipt) == ("conflict", "stored_since")
     assert await place.stored(sample) == other(sample, b"somebody else's")
     assert receipt.replaced is not None  # the copy may be the last one: it stays, and the receipt tells of it
-    assert (await place.quarantined("overtaken.dcm"))[receipt.replaced.kept_as] == sample.content
+    assert await place.copies(sample) == {receipt.replaced.kept_as: sample.content}
 
 
 @pytest.mark.parametrize("moment", ["before the claim", "while the copy is made"])
@@ -423,23 +439,23 @@ async def test_the_same_bytes_from_somebody_else_make_it_a_duplicate(
     assert outcome(receipt) == ("duplicate", None)
     assert await place.stored(sample) == other(sample)
     kept_as = receipt.replaced.kept_as if receipt.replaced else None
-    assert list(await place.quarantined(name)) == ([] if kept_as is None else [kept_as])
+    assert list(await place.copies(sample)) == ([] if kept_as is None else [kept_as])
     assert (kept_as is None) == (owner is store)
 
 
-async def test_a_copy_that_was_not_read_back_does_not_stay(
+async def test_a_copy_that_was_not_read_back_does_not_count(
     place: Place, long_ago: LongAgo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The run died over it, and something newer has come since: it is not known to be whole, and not needed."""
+    """The run died over it, and something newer has come since: no verdict names it, for it may not be whole."""
     sample, name = Sample(), "not read back.dcm"
     await long_ago(sample)
     await place.drop(name, other(sample))
     owner, method = STEPS["read it back"]
     with monkeypatch.context() as patch:
-        patch.setattr(owner, method, dying(getattr(owner, method), "before", name))
+        patch.setattr(owner, method, dying(getattr(owner, method), "before", sample))
         with pytest.raises(Killed):
             await handle(place.process(), Arrival((name,), Door.BLOB))
-    assert len(await place.quarantined(name)) == 1
+    assert len(await place.copies(sample)) == 1
     await place.put(sample, other(sample, b"newer"))
     receipt = await place.settled(name)
     assert (outcome(receipt), receipt.replaced) == (("conflict", "stored_since"), None)
@@ -457,7 +473,7 @@ async def test_a_file_whose_run_died_and_that_was_replaced_since_is_no_conflict(
             await place.put(sample)
         with monkeypatch.context() as patch:
             owner, method = STEPS["write the receipt"]
-            patch.setattr(owner, method, dying(getattr(owner, method), "before", old))
+            patch.setattr(owner, method, dying(getattr(owner, method), "before", sample))
             await place.drop(old, other(sample))
             with pytest.raises(Killed):
                 await handle(place.process(), Arrival((old,), Door.BLOB))
@@ -467,8 +483,9 @@ async def test_a_file_whose_run_died_and_that_was_replaced_since_is_no_conflict(
     assert outcome(receipt) == ("replaced" if there_before else "duplicate", None)
     assert (receipt.replaced is not None) == there_before
     assert await place.stored(sample) == other(sample, b"newer")
-    kept = {*(await place.quarantined(old)).values(), *(await place.quarantined(new)).values()}
-    assert kept == ({sample.content, other(sample)} if there_before else {other(sample)})
+    copies = await place.copies(sample)
+    assert set(copies.values()) == ({sample.content, other(sample)} if there_before else {other(sample)})
+    assert receipt.replaced is None or copies[receipt.replaced.kept_as] == sample.content
 
 
 async def test_what_replaced_is_replaced_in_turn_by_its_own_event_only_once(place: Place, long_ago: LongAgo) -> None:
@@ -478,4 +495,124 @@ async def test_what_replaced_is_replaced_in_turn_by_its_own_event_only_once(plac
     await place.drop("five.dcm", other(sample))
     receipts = await asyncio.gather(*(place.settled("five.dcm") for _ in range(5)))
     assert {outcome(receipt) for receipt in receipts} == {("replaced", None)}
-    assert list((await place.quarantined("five.dcm")).values()) == [sample.content]
+    assert list((await place.copies(sample)).values()) == [sample.content]
+
+
+async def test_a_sender_cannot_make_the_copy(place: Place, long_ago: LongAgo) -> None:
+    """A refused file of another patient, named and marked as copies once were, does not let it replace the instance."""
+    victim, decoy = Sample(), Sample()
+    for sample in (victim, decoy):
+        await long_ago(sample)
+    hostile = replace(victim, elements={**victim.elements, 0x00100020: ("LO", b"HOSTILE")})
+    etag = await place.drop("hostile", hostile.content)
+    forged, name = replace(decoy, elements=hostile.elements), f"hostile~replaced-by-{etag}"
+    await place.clients.inbox.upload_blob(name, forged.content, metadata={"sha256": "0" * 64})
+    assert outcome(await place.settled(name)) == ("conflict", "other_patient")
+    assert outcome(await place.settled("hostile")) == ("conflict", "other_patient")
+    assert await place.stored(victim) == victim.content
+
+
+@pytest.mark.parametrize("is_marked", [False, True])
+async def test_a_refused_file_is_left_alone_whatever_its_name(place: Place, long_ago: LongAgo, is_marked: bool) -> None:
+    """A replacement neither deletes nor overwrites a sender's file that is named as its copy once was."""
+    sample, name = Sample(), f"named {is_marked}"
+    await long_ago(sample)
+    etag = await place.drop(name, other(sample))
+    refused = f"{name}~replaced-by-{etag}"
+    content, metadata = Sample(elements={0x0020000D: None}).content, {"sha256": "0" * 64} if is_marked else {}
+    await place.clients.inbox.upload_blob(refused, content, metadata=metadata)
+    assert outcome(await place.settled(refused)) == ("rejected", "uids_missing")
+    reason = await place.reason(refused)
+    await place.settled(name)
+    assert await place.quarantined(name) == {refused: content}
+    assert await place.reason(refused) == reason
+    assert await place.stored(sample) == other(sample)
+    assert list((await place.copies(sample)).values()) == [sample.content]
+
+
+@pytest.mark.parametrize("damaged", [b"", b"other bytes"])
+async def test_an_earlier_runs_copy_counts_only_if_it_is_what_is_stored(
+    place: Place, long_ago: LongAgo, monkeypatch: pytest.MonkeyPatch, damaged: bytes
+) -> None:
+    """It is read again, and compared with what the service returns; else there is another copy."""
+    sample, name = Sample(), f"damaged {damaged!r}.dcm"
+    await long_ago(sample)
+    await place.drop(name, other(sample))
+    owner, method = STEPS["write what it is"]
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, method, dying(getattr(owner, method), "after", sample))
+        with pytest.raises(Killed):
+            await handle(place.process(), Arrival((name,), Door.BLOB))
+    [first] = await place.copies(sample)
+    await place.clients.container(REPLACED).upload_blob(first, damaged, overwrite=True)
+    receipt = await place.settled(name)
+    assert outcome(receipt) == ("replaced", None)
+    assert receipt.replaced is not None
+    assert await place.copies(sample) == {first: damaged, receipt.replaced.kept_as: sample.content}
+
+
+async def test_only_what_the_run_has_written_is_deleted(
+    place: Place, long_ago: LongAgo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A copy that is not needed goes under its ETag: what another has written in its place stays."""
+    sample = Sample()
+    await long_ago(sample)
+    theirs = replace(sample, elements={0x00100020: ("LO", b"ID2")})
+    await place.drop("only ours.dcm", theirs.content)
+    discard = replacement.discard
+
+    async def overwritten(kept: keeping.Kept) -> None:
+        for blob, _ in kept.written:
+            await blob.upload_blob(b"{}", overwrite=True)
+        await discard(kept)
+
+    monkeypatch.setattr(replacement, "discard", overwritten)
+    assert outcome(await place.settled("only ours.dcm")) == ("conflict", "other_patient")
+    assert list((await place.copies(sample)).values()) == [b"{}"]
+
+
+@pytest.mark.parametrize("was_replaced", [False, True])
+async def test_a_refused_put_leaves_the_latest_replacement_as_it_was(
+    place: Place, monkeypatch: pytest.MonkeyPatch, was_replaced: bool
+) -> None:
+    """So an older receipt does not make a duplicate of bytes that the service has no longer."""
+    sample, first, second, third = Sample(), f"1 {was_replaced}.dcm", f"2 {was_replaced}.dcm", f"3 {was_replaced}.dcm"
+    place = place.with_settings(after_store=AfterStore.DELETE)
+    files = {first: sample.content, second: other(sample)} if was_replaced else {first: sample.content}
+    with an_hour_ago(monkeypatch):
+        for name, content in files.items():
+            await place.drop(name, content)
+            await place.settled(name)
+    before = await claim.read_replacement(place.clients, None, uids(sample))
+    assert (before is not None) == was_replaced
+
+    async def refused(*args: Any) -> Any:
+        await place.inject(fault="status", kind="store", status=405)
+        return await replacement.replace_stored(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "replace_stored", refused)
+        await place.drop(third, other(sample, b"third"))
+        assert outcome(await place.settled(third)) == ("conflict", "no_replacement")
+    assert await claim.read_replacement(place.clients, None, uids(sample)) == before
+    assert len(await place.copies(sample)) == was_replaced  # none of the third file
+    await place.drop(first, sample.content)
+    assert outcome(await place.settled(first)) == ("replaced" if was_replaced else "duplicate", None)
+    assert await place.stored(sample) == sample.content
+
+
+async def test_an_instance_is_put_back(place: Place, long_ago: LongAgo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As docs/runbooks/putting-an-instance-back.md says: its copy, copied into the inbox, replaces in its turn."""
+    sample = Sample()
+    await long_ago(sample)
+    await place.drop("wrong.dcm", other(sample))
+    with an_hour_ago(monkeypatch):
+        receipt = await place.settled("wrong.dcm")
+    assert receipt.replaced is not None
+    copy = place.clients.container(REPLACED).get_blob_client(receipt.replaced.kept_as)
+    put_back = f"put-back/{receipt.replaced.kept_as}"
+    await place.clients.inbox.get_blob_client(put_back).start_copy_from_url(copy.url)
+    receipt = await place.settled(put_back)
+    assert outcome(receipt) == ("replaced", None)
+    assert await place.stored(sample) == sample.content
+    assert sorted((await place.copies(sample)).values()) == sorted([sample.content, other(sample)])
