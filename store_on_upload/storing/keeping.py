@@ -104,14 +104,10 @@ async def find_kept(place: Place) -> Replaced | None:
         AzureError: storage failed.
     """
     blobs: Any = place.clients.container(REPLACED).list_blobs(name_starts_with=place.prefix)
-    found = {str(blob.name): blob.last_modified async for blob in blobs}
-    counting = [name for name in found if name.endswith(".dcm") and about_name(name) in found]
-    if not counting:
-        return None
-    latest = max(counting, key=lambda name: found[name])
-    about = await read_whole(place.blob(about_name(latest)))
+    found = {str(blob.name): blob.last_modified async for blob in blobs if blob.name.endswith(".json")}
+    about = await read_whole(place.blob(max(found, key=lambda name: found[name]))) if found else None
     document = json.loads(about.content) if about else None
-    return Replaced(document["size_bytes"], document["sha256"], latest) if document else None
+    return Replaced(document["size_bytes"], document["sha256"], document["blob"]) if document else None
 
 
 def about_name(kept_as: str) -> str:

@@ -21,12 +21,14 @@ def test_killed_at_each_request(world: World, name: str) -> None:
         drop = Drop(world, f"{name}/{number}.dcm", walk.make())
         killed.append(drop)
         step = kill_at(walk, drop, Fault(number, Moment.BEFORE))
+        walk.check_killed(drop)
         if step is None:
             break
         if step.body_bytes:
             drop = Drop(world, f"{name}/in {number}.dcm", walk.make())
             killed.append(drop)
             assert kill_at(walk, drop, Fault(number, Moment.DURING))
+            walk.check_killed(drop)
     assert len(killed) > 4
     world.let_claims_end()
     world.bring_to_an_end(walk.settings, *(drop.work for drop in killed))

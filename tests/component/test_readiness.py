@@ -11,7 +11,8 @@ from shared.clients import Clients
 from shared.dicomweb import Body, DICOMwebClient
 from shared.health import readiness
 from shared.health.readiness import Readiness
-from shared.settings import ACCESS_AUDIT, RETENTION_RECORDS, RETENTION_STATE, Audit
+from shared.settings import ACCESS_AUDIT, REPLACED, RETENTION_RECORDS, RETENTION_STATE, Audit, OnConflict
+from shared.sources import Sources
 from tests.component.dicom_service.support import Sample, running
 
 
@@ -40,6 +41,7 @@ async def test_an_app_is_ready_with_partitions_and_without(
     ("changes", "missing"),
     [
         ({"enabled_functions": ("store_on_upload",)}, "dicom-inbox"),
+        ({"enabled_functions": ("store_on_upload",), "on_conflict": OnConflict.REPLACE}, REPLACED),
         ({"enabled_functions": ("purge_study",)}, RETENTION_RECORDS),
         ({"enabled_functions": ("purge_study",)}, RETENTION_STATE),
         ({"enabled_functions": ("query_api",), "audit": Audit.REQUIRED}, ACCESS_AUDIT),
@@ -54,7 +56,8 @@ async def test_an_app_is_ready_where_its_containers_are(
     storage._containers[missing] = nowhere
     with running(tmp_path) as root:
         for enabled, expected in ((changes, False), ({"enabled_functions": ("query_api",)}, True)):
-            app = replace(clients, storage=storage, settings=clients.settings.model_copy(update=enabled))
+            settings = clients.settings.model_copy(update=enabled)
+            app = replace(clients, storage=storage, settings=settings, sources=Sources(settings))
             assert await is_ready(app, f"{root}/v2", monkeypatch) is expected
 
 

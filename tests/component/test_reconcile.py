@@ -14,7 +14,7 @@ from local.azurite import Azurite
 from shared import clock
 from shared.arrivals import Arrival, Door
 from shared.clients import Clients
-from shared.dicomweb import DICOMwebClient
+from shared.dicomweb import Body, DICOMwebClient
 from shared.purged import pointer_name
 from shared.queues import ARRIVALS_POISON, BLOB_POISON, PARKED
 from shared.settings import (
@@ -23,21 +23,20 @@ from shared.settings import (
     QUARANTINE,
     QUARANTINE_REASONS,
     RECEIPTS,
+    REPLACED,
     RETENTION_STATE,
     AfterStore,
 )
-from store_on_upload.files.source import find_version
+from shared.sources import Sources
 from store_on_upload.ingest import Ingest
 from store_on_upload.probing.instance import CONTENT, STUDY_INSTANCE_UID
 from store_on_upload.receipts.container import read_receipt, write_if_unchanged, write_receipt
 from store_on_upload.receipts.receipt import Receipt, State, timestamp
 from store_on_upload.reconcile import Difference, Report, reconcile
 from store_on_upload.reconcile.report import MEANINGS
-from store_on_upload.storing.keeping import kept_name, write_why_kept
-from store_on_upload.storing.uids import Uids
+from store_on_upload.storing.claim import Replacement, claimed
 from store_on_upload.upload import handle
-from store_on_upload.verdict import Replaced, Verdict
-from tests.component.runs import brought_in, clear
+from tests.component.runs import REPLACE, an_hour_ago, brought_in, clear, copies_of, other, uids
 from tests.dicom_samples import Sample
 
 QUEUES = (ARRIVALS_POISON, BLOB_POISON, PARKED)
@@ -137,7 +136,7 @@ def waiting(name: str, due_at: str) -> Receipt:
 
 async def test_each_difference_is_found(ingest: Ingest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each in its kind, and nothing else; names only where they are asked for."""
-    files = await populate(ingest)
+    files = await populate(ingest) | {"newer.dcm": await replaced_by(ingest, "newer.dcm", monkeypatch)}
     for name in ("gone.dcm", "unexplained.dcm", "lost.dcm"):
         await land(ingest, name, b"no DICOM")
     for deed in DEEDS:
@@ -162,6 +161,8 @@ EXPECTED = {
     Difference.QUARANTINED_WITHOUT_RECEIPT: ["foreign.dcm"],
     Difference.NOT_IN_ARCHIVE: ["archive.dcm"],
     Difference.ARCHIVED_WITHOUT_RECEIPT: ["forgotten.dcm"],
+    Difference.NOT_IN_REPLACED: ["newer.dcm"],
+    Difference.REPLACED_WITHOUT_RECEIPT: ["Microsoft.Default/1/2/3/4-5.dcm"],
     Difference.NOT_DISPOSED: ["leased.dcm"],
 }
 
@@ -235,6 +236,12 @@ async def poison(ingest: Ingest, files: dict[str, Sample]) -> None:
         await ingest.clients.queues.get_queue_client(name).send_message("x")
 
 
+async def lose_one_copy_and_leave_another(ingest: Ingest, files: dict[str, Sample]) -> None:
+    copies = ingest.clients.container(REPLACED)
+    await clear(copies, copies_of(files["newer.dcm"]))
+    await copies.upload_blob("Microsoft.Default/1/2/3/4-5.dcm", b"of a run that died")
+
+
 DEEDS: list[Callable[[Ingest, dict[str, Sample]], Awaitable[None]]] = [
     forget_a_receipt,
     drop_unseen,
@@ -247,6 +254,7 @@ DEEDS: list[Callable[[Ingest, dict[str, Sample]], Awaitable[None]]] = [
     delete_from_archive,
     forget_what_is_archived,
     lease_what_is_to_be_deleted,
+    lose_one_copy_and_leave_another,
     poison,
 ]
 
@@ -266,22 +274,47 @@ async def test_what_retention_deleted_is_no_difference(ingest: Ingest, monkeypat
     assert (report.differences, report.purged) == ({}, 1)
 
 
-async def test_what_was_replaced_is_in_quarantine(ingest: Ingest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Known by the receipt of the file that took its place; deleted there, it is missed."""
-    clients, sample = ingest.clients, Sample()
-    stored = await land(ingest, "newer.dcm", sample.content)
-    version = await find_version(clients.inbox.get_blob_client("newer.dcm"))
-    assert version is not None
-    kept = Replaced(1, "00", kept_name(version))
-    await clients.container(QUARANTINE).upload_blob(kept.kept_as, b"x")
-    await write_why_kept(clients, Uids(sample.study, sample.series, sample.sop), version, kept)
-    assert (await later(ingest, monkeypatch)).differences == {Difference.QUARANTINED_WITHOUT_RECEIPT: 1}
-    await clients.container(RECEIPTS).delete_blob("newer.dcm")
-    await write_receipt(clients, replace(stored, verdict=Verdict.REPLACED, replaced=kept))
-    assert (await later(ingest, monkeypatch)).differences == {}
-    await clients.container(QUARANTINE).delete_blob(kept.kept_as)
+async def replaced_by(ingest: Ingest, name: str, monkeypatch: pytest.MonkeyPatch) -> Sample:
+    """Store an instance, and have a file take its place."""
+    sample, settings = Sample(), ingest.clients.settings.model_copy(update=REPLACE)
+    with an_hour_ago(monkeypatch):
+        await ingest.clients.dicom.store_instance(Body.from_bytes(sample.content))
+    replacing = Ingest.over(replace(ingest.clients, settings=settings, sources=Sources(settings)))
+    assert (await land(replacing, name, other(sample))).verdict == "replaced"
+    return sample
+
+
+async def test_a_copy_is_known_by_a_receipt_or_by_the_latest_replacement(
+    ingest: Ingest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As long as either is there; a run that has died between the two has lost nothing."""
+    sample = await replaced_by(ingest, "newer.dcm", monkeypatch)
     report = await later(ingest, monkeypatch)
-    assert report.differences == {Difference.NOT_IN_QUARANTINE: 1, Difference.REASON_WITHOUT_FILE: 1}
+    assert (report.differences, report.in_replaced) == ({}, 1)
+    receipts = ingest.clients.container(RECEIPTS)
+    standing = await read_receipt(ingest.clients, "newer.dcm")
+    assert standing is not None
+    await receipts.delete_blob("newer.dcm")
+    without_receipt = {Difference.WITHOUT_RECEIPT: 1}  # the file's own
+    assert (await later(ingest, monkeypatch)).differences == without_receipt
+    replaced = standing.newest.replaced
+    assert replaced is not None
+    async with claimed(ingest.clients, None, uids(sample)) as claim:
+        await claim.note(Replacement("another.dcm", "1", replace(replaced, kept_as="another")))
+    assert (await later(ingest, monkeypatch)).differences == {**without_receipt, Difference.REPLACED_WITHOUT_RECEIPT: 1}
+    await write_receipt(ingest.clients, standing.newest)
+    assert (await later(ingest, monkeypatch)).differences == {}
+
+
+async def test_the_copy_of_a_purged_study_may_be_deleted(ingest: Ingest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its prefix; then it is not missed."""
+    sample = await replaced_by(ingest, "newer.dcm", monkeypatch)
+    await delete_instance(ingest, sample)
+    await ingest.clients.container(RETENTION_STATE).upload_blob(pointer_name(None, sample.study), b"{}")
+    assert (await later(ingest, monkeypatch)).differences == {}
+    await clear(ingest.clients.container(REPLACED), f"Microsoft.Default/{sample.study}/")
+    report = await later(ingest, monkeypatch)
+    assert (report.differences, report.in_replaced) == ({}, 0)
 
 
 @pytest.mark.parametrize("container", [ARCHIVE, QUARANTINE])

@@ -559,7 +559,7 @@ async def test_only_what_the_run_has_written_is_deleted(
     await long_ago(sample)
     theirs = replace(sample, elements={0x00100020: ("LO", b"ID2")})
     await place.drop("only ours.dcm", theirs.content)
-    discard = replacement.discard
+    discard = keeping.discard
 
     async def overwritten(kept: keeping.Kept) -> None:
         for blob, _ in kept.written:

@@ -98,7 +98,7 @@ def test_duplicate_and_conflict(box: DropBox) -> None:
 
 
 def test_replaced(box: DropBox) -> None:
-    """By a file that came some seconds after what is there was stored; the old bytes are in quarantine."""
+    """By a file that came some seconds after what is there was stored; there is a copy of the old bytes."""
     old = make_instance()
     box.settle("replace/old.dcm", old.content)
     stored_at = storage_time(box)
@@ -111,11 +111,12 @@ def test_replaced(box: DropBox) -> None:
     etag = box.drop("replace/new.dcm", new)
     receipt = box.receipt("replace/new.dcm", etag)
     assert outcome(receipt) == ("replaced", None)
-    name, sha256 = f"replace/new.dcm~replaced-by-{etag}", hashlib.sha256(old.content).hexdigest()
+    name, sha256 = receipt["replaced"]["kept_as"], hashlib.sha256(old.content).hexdigest()
+    assert name.startswith(f"Microsoft.Default/{old.study}/{old.series}/{old.sop}/")
     assert receipt["replaced"] == {"kept_as": name, "size_bytes": len(old.content), "sha256": sha256}
-    assert box.blob("dicom-quarantine", name) == old.content
-    reason = json.loads(box.blob("dicom-quarantine-reasons", f"{name}.json") or b"{}")
-    assert reason["replaced_by"] == {"blob": "replace/new.dcm", "etag": etag}
+    assert box.blob("dicom-replaced", name) == old.content
+    about = json.loads(box.blob("dicom-replaced", name.replace(".dcm", ".json")) or b"{}")
+    assert about["replaced_by"] == {"blob": "replace/new.dcm", "etag": etag}
     assert box.get(old.path, headers={"Accept": "application/dicom"}).content == new
 
 

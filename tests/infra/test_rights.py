@@ -18,6 +18,7 @@ from shared.settings import (
     QUARANTINE,
     QUARANTINE_REASONS,
     RECEIPTS,
+    REPLACED,
     RETENTION_POLICY,
     RETENTION_RECORDS,
     RETENTION_STATE,
@@ -32,7 +33,7 @@ DATA, RECORDS = read(INFRA / "modules/data-storage.bicep"), read(INFRA / "module
 DEEDS: dict[str, dict[str, set[str]]] = {
     "store_on_upload/files/moving.py": {"write": {ARCHIVE, QUARANTINE}, "delete": {ARCHIVE, QUARANTINE, DEFAULT_INBOX}},
     "store_on_upload/files/quarantine.py": {"write": {QUARANTINE_REASONS}, "delete": {QUARANTINE_REASONS}},
-    "store_on_upload/storing/keeping.py": {"write": {QUARANTINE, QUARANTINE_REASONS}, "delete": {QUARANTINE}},
+    "store_on_upload/storing/keeping.py": {"write": {REPLACED}, "delete": {REPLACED}},
     "store_on_upload/storing/claim.py": {"write": {CONTROL}},
     "store_on_upload/receipts/container.py": {"write": {RECEIPTS}},
     "store_on_upload/probing/dropped.py": {
@@ -194,7 +195,7 @@ def test_roles_of_our_own_have_the_actions_that_they_are_named_for() -> None:
 
 
 def test_the_vault_and_the_archive_are_emptied() -> None:
-    """By rules for the code's containers; nothing empties quarantine, and the policy keeps its versions."""
+    """By rules for the code's containers; nothing empties quarantine and the copies, and the policy keeps its versions."""
     rules = {rule["name"]: rule for rule in DATA.variable("rules")}
     assert rules["empty-archive"]["containers"] == [f"{ARCHIVE}/"]
     assert rules["empty-vault"]["containers"] == [f"{VAULT}/"]
