@@ -34,7 +34,7 @@ class IngestSettings(SomeSettings):
     on_conflict: OnConflict = Field(
         default=OnConflict.QUARANTINE,
         description="What is done where the service has other bytes under the same UIDs: `quarantine` the file, or "
-        "`replace` what is stored, whose bytes go to quarantine first.",
+        "`replace` what is stored, which is copied to `dicom-replaced` first.",
     )
     on_purged: OnPurged = Field(
         default=OnPurged.REJECT,

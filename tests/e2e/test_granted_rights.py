@@ -56,6 +56,7 @@ _MAY_WRITE = "whoever may write may make a blob as well: without this, the role 
 SPARE = {
     ("ingest", DEFAULT_INBOX, _WRITE): _MAY_MAKE_ANEW,
     ("ingest", ARCHIVE, _WRITE): _MAY_MAKE_ANEW,
+    ("ingest", QUARANTINE, _WRITE): _MAY_MAKE_ANEW,
     ("ingest", QUARANTINE_REASONS, _ADD): _MAY_WRITE,
     ("retention", VAULT, _ADD): _MAY_WRITE,
 }
