@@ -116,17 +116,14 @@ def about_name(kept_as: str) -> str:
 
 
 async def _still_true(place: Place, earlier: Replaced) -> Kept | None:
-    try:
-        copy = await Source.open(place.blob(earlier.kept_as))
-        read_back = copy.version.size, await copy.sha256()
-    except SourceGone:
+    found, stored = await _read_back(place.blob(earlier.kept_as)), Digest()
+    if found is None:
         return None
-    stored = Digest()
     async with _retrieved(place, stored) as chunks:
         async for _ in chunks:
             pass
-    is_true = read_back == (earlier.size_bytes, earlier.sha256) == (stored.size, stored.sha256)
-    return Kept(earlier, await _header_of(copy)) if is_true else None
+    is_true = found[:2] == (earlier.size_bytes, earlier.sha256) == (stored.size, stored.sha256)
+    return Kept(earlier, found[2]) if is_true else None
 
 
 async def _copy(place: Place) -> Kept:
@@ -134,13 +131,21 @@ async def _copy(place: Place) -> Kept:
     async with _retrieved(place, digest) as chunks:
         written = await blob.upload_blob(chunks, overwrite=False)
     etag = str(written["etag"])
-    copy = await Source.open(blob)
-    if (copy.version.size, await copy.sha256()) != (digest.size, digest.sha256):
+    found = await _read_back(blob)
+    if found is None or found[:2] != (digest.size, digest.sha256):
         await _delete(blob, etag)
         raise Failed("replace: the copy is not what was retrieved")
     replaced = Replaced(digest.size, digest.sha256, blob.blob_name)
-    about = await _write_about(place, replaced)
-    return Kept(replaced, await _header_of(copy), (about, (blob, etag)))
+    return Kept(replaced, found[2], (await _write_about(place, replaced), (blob, etag)))
+
+
+async def _read_back(blob: BlobClient) -> tuple[int, str, Header | None] | None:
+    """Return a copy's size, hash and header; None if there is no such copy any more."""
+    try:
+        copy = await Source.open(blob)
+        return copy.version.size, await copy.sha256(), await _header_of(copy)
+    except SourceGone:
+        return None
 
 
 @asynccontextmanager

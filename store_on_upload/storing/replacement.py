@@ -13,7 +13,7 @@ from datetime import timedelta
 from shared.dicomweb import ChangeAction, StatusError
 from shared.dicomweb.partitions import DEFAULT_PARTITION
 from store_on_upload.files.source import HashedBody, Version
-from store_on_upload.verdict import AlreadyStored, Decision, Replaced, Verdict, conflict, judge
+from store_on_upload.verdict import AlreadyStored, Decision, Replaced, Verdict, conflict, judge, rejected
 
 from .claim import Claim, Replacement, claimed, read_replacement
 from .duplicate import is_same_as_stored
@@ -127,7 +127,12 @@ async def put(successor: Successor, expire_after: timedelta | None = None) -> De
 
 
 async def _put(successor: Successor, replaced: Replaced) -> Decision:
-    decision = await put(successor)
+    try:
+        decision = await put(successor)
+    except StatusError as error:
+        if error.status_code != 413:
+            raise
+        return rejected("too_large")
     if decision is None:
         return conflict("no_replacement")
     if decision.verdict.is_in_service:

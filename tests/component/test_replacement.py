@@ -571,12 +571,19 @@ async def test_only_what_the_run_has_written_is_deleted(
     assert list((await place.copies(sample)).values()) == [b"{}"]
 
 
-@pytest.mark.parametrize("was_replaced", [False, True])
+@pytest.mark.parametrize(
+    ("was_replaced", "status", "told"),
+    [
+        (False, 405, ("conflict", "no_replacement")),
+        (True, 405, ("conflict", "no_replacement")),
+        (True, 413, ("rejected", "too_large")),
+    ],
+)
 async def test_a_refused_put_leaves_the_latest_replacement_as_it_was(
-    place: Place, monkeypatch: pytest.MonkeyPatch, was_replaced: bool
+    place: Place, monkeypatch: pytest.MonkeyPatch, was_replaced: bool, status: int, told: tuple[str, str]
 ) -> None:
     """So an older receipt does not make a duplicate of bytes that the service has no longer."""
-    sample, first, second, third = Sample(), f"1 {was_replaced}.dcm", f"2 {was_replaced}.dcm", f"3 {was_replaced}.dcm"
+    sample, (first, second, third) = Sample(), (f"{number} {was_replaced} {status}.dcm" for number in range(3))
     place = place.with_settings(after_store=AfterStore.DELETE)
     files = {first: sample.content, second: other(sample)} if was_replaced else {first: sample.content}
     with an_hour_ago(monkeypatch):
@@ -587,32 +594,15 @@ async def test_a_refused_put_leaves_the_latest_replacement_as_it_was(
     assert (before is not None) == was_replaced
 
     async def refused(*args: Any) -> Any:
-        await place.inject(fault="status", kind="store", status=405)
+        await place.inject(fault="status", kind="store", status=status)
         return await replacement.replace_stored(*args)
 
     with monkeypatch.context() as patch:
         patch.setattr(store, "replace_stored", refused)
         await place.drop(third, other(sample, b"third"))
-        assert outcome(await place.settled(third)) == ("conflict", "no_replacement")
+        assert outcome(await place.settled(third)) == told
     assert await claim.read_replacement(place.clients, None, uids(sample)) == before
     assert len(await place.copies(sample)) == was_replaced  # none of the third file
     await place.drop(first, sample.content)
     assert outcome(await place.settled(first)) == ("replaced" if was_replaced else "duplicate", None)
     assert await place.stored(sample) == sample.content
-
-
-async def test_an_instance_is_put_back(place: Place, long_ago: LongAgo, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As docs/runbooks/putting-an-instance-back.md says: its copy, copied into the inbox, replaces in its turn."""
-    sample = Sample()
-    await long_ago(sample)
-    await place.drop("wrong.dcm", other(sample))
-    with an_hour_ago(monkeypatch):
-        receipt = await place.settled("wrong.dcm")
-    assert receipt.replaced is not None
-    copy = place.clients.container(REPLACED).get_blob_client(receipt.replaced.kept_as)
-    put_back = f"put-back/{receipt.replaced.kept_as}"
-    await place.clients.inbox.get_blob_client(put_back).start_copy_from_url(copy.url)
-    receipt = await place.settled(put_back)
-    assert outcome(receipt) == ("replaced", None)
-    assert await place.stored(sample) == sample.content
-    assert sorted((await place.copies(sample)).values()) == sorted([sample.content, other(sample)])

@@ -27,7 +27,7 @@ from tests.conftest import APPROVAL_KEY, REPLAY_KEY
 from tests.e2e.drop_box import DropBox, make_instance, wait_for
 from tests.e2e.nights import Nights
 from tests.e2e.test_retention_requests import purge
-from tests.page_commands import TARGETS_ELSEWHERE, Ran, Shell, blocks
+from tests.page_commands import _AZURE, TARGETS_ELSEWHERE, Ran, Shell, blocks
 from tests.retention_plans import jsonl, plan
 
 RUNBOOKS = {path.stem: path.read_text() for path in sorted((ROOT / "docs/runbooks").glob("*.md"))}
@@ -70,12 +70,34 @@ SEEN = {
     "outage": [ANSWERED],
     "restoring-after-a-storage-loss": [ADDS_UP],
     "retention-refused": ['"code": ?"no-such-study"'],
+    "putting-an-instance-back": ['"verdict": ?"conflict"'],
     "plan-to-approve": [r'"plans": ?\['],
     "rotating-keys": [ANSWERED],
     "study-failing": [r'"plans": ?\['],
     "upgrading": [ADDS_UP, "To be deleted", ADDS_UP],
     "feeding-the-inbox": ['"verdict": ?"conflict"'],
 }
+# Whose files replace what is stored, as the page about putting an instance back asks for.
+SOURCES = """
+[[source]]
+name = "put-back"
+prefix = "put-back/"
+on_conflict = "replace"
+"""
+# Copies within this machine's account, as Azure would in its own.
+COPYING = """\
+case "$*" in "storage blob copy start "*) exec "$PYTHON" - "$@" <<'END'
+import os, sys
+from urllib.parse import unquote, urlsplit
+from azure.storage.blob import BlobServiceClient
+given = dict(zip(sys.argv, sys.argv[1:]))
+source = unquote(urlsplit(given["--source-uri"]).path).removeprefix("/").partition("/")
+with BlobServiceClient.from_connection_string(os.environ["DICOM_STORAGE"]) as storage:
+    copy = storage.get_blob_client(given["--destination-container"], given["--destination-blob"])
+    copy.start_copy_from_url(storage.get_blob_client(source[0], source[2]).url)
+END
+esac
+"""
 # All answers of those pages of which some are meant to be others than 2xx; of what a store has left, nothing is here.
 STATUSES = {"retention-refused": ("404",), "file-given-up": ("404", "404", "200", "200")}
 # What a page has run by hand, by the event that tells of it.
@@ -99,8 +121,15 @@ class Installation:
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """One like that of the other tests, with probes as infra/ has them."""
-    settings = {"APPROVAL_KEY": APPROVAL_KEY, "REPLAY_KEY": REPLAY_KEY, "PROBE_SCHEDULE": NEVER}
     folder = tmp_path_factory.mktemp("stack")
+    sources = folder / "sources.toml"
+    sources.write_text(SOURCES)
+    settings = {
+        "APPROVAL_KEY": APPROVAL_KEY,
+        "REPLAY_KEY": REPLAY_KEY,
+        "PROBE_SCHEDULE": NEVER,
+        "SOURCES_PATH": str(sources),
+    }
     with Stack(folder, auth=True, poll_seconds=0.25, settings=settings, in_memory=True) as running:
         yield running
 
@@ -125,7 +154,14 @@ def outputs() -> dict[str, str]:
     return {name: parameters.get(name, f"the-{name.lower().replace('_', '-')}") for name in names}
 
 
-def run(installation: Installation, folder: Path, *commands: str, is_up: bool = False, **others: str) -> Ran:
+def run(
+    installation: Installation,
+    folder: Path,
+    *commands: str,
+    is_up: bool = False,
+    az: str | None = None,
+    **others: str,
+) -> Ran:
     """Run commands of pages.
 
     Args:
@@ -133,6 +169,7 @@ def run(installation: Installation, folder: Path, *commands: str, is_up: bool = 
         folder: for what they are given and leave.
         commands: the blocks.
         is_up: whether the stack is to be found as that of `make up`.
+        az: what stands for Azure's own program, if it is to do more than the usual one.
         others: what stands for `<…>`, beside what always does.
     """
     filled_in = {
@@ -148,7 +185,7 @@ def run(installation: Installation, folder: Path, *commands: str, is_up: bool = 
         "instance": "1.2.3.4.5",
         **others,
     }
-    shell = Shell(installation.stack, folder, outputs())
+    shell = Shell(installation.stack, folder, outputs(), programs={"az": az} if az else None)
     with up(installation.stack, shell.data) if is_up else nullcontext():
         return shell.run(*commands, filled_in=filled_in)
 
@@ -206,6 +243,28 @@ def test_retention_is_previewed_and_asked_and_a_study_put_back(installation: Ins
     assert (ran.code, ran.statuses, ran.unknown) == (0, ("200", "200", "202"), ()), f"{ran.output}\n{ran.errors}"
     for said, times in (("To be deleted", 2), ('"state":"purged"', 1), ('"sent":2', 1)):
         assert ran.output.replace(" ", "").count(said.replace(" ", "")) == times, f"{said}: {ran.output}"
+
+
+def test_an_instance_is_put_back(installation: Installation, tmp_path: Path) -> None:
+    """By the commands of its page: the copy that a replacement has left replaces in its turn."""
+    stack, box, old = installation.stack, DropBox(installation.stack), make_instance()
+    new = samples.with_other_pixels(old.content)
+    stack.set_service_clock(-60)
+    assert box.settle("put-back/old.dcm", old.content)["verdict"] == "stored"
+    receipt = box.settle("put-back/new.dcm", new)
+    assert receipt["verdict"] == "replaced"
+    stack.set_service_clock(0)
+    copy = receipt["replaced"]["kept_as"]
+    name = f"put-back/{copy}"
+    *commands, last = blocks(RUNBOOKS["putting-an-instance-back"])
+    others = {"name of the copy": copy, "name": name, "study": old.study, "partition": "Microsoft.Default"}
+    ran = run(installation, tmp_path / "copy", BEFORE_ANYTHING_ELSE, *commands, az=COPYING + _AZURE, **others)
+    assert (ran.code, ran.unknown) == (0, ()), f"{ran.output}\n{ran.errors}"
+    wait_for(lambda: box.blob("dicom-receipts", name), "no receipt")
+    ran = run(installation, tmp_path / "ask", BEFORE_ANYTHING_ELSE, last, **others)
+    assert (ran.code, ran.statuses) == (0, ("200",)), f"{ran.output}\n{ran.errors}"
+    assert '"verdict":"replaced"' in ran.output.replace(" ", "")
+    assert box.get(old.path, headers={"Accept": "application/dicom"}).content == old.content
 
 
 def test_each_command_of_retention_is_run() -> None:

@@ -195,7 +195,7 @@ def test_roles_of_our_own_have_the_actions_that_they_are_named_for() -> None:
 
 
 def test_the_vault_and_the_archive_are_emptied() -> None:
-    """By rules for the code's containers; nothing empties quarantine and the copies, and the policy keeps its versions."""
+    """By rules for the code's containers; quarantine and copies are not, and the policy keeps its versions."""
     rules = {rule["name"]: rule for rule in DATA.variable("rules")}
     assert rules["empty-archive"]["containers"] == [f"{ARCHIVE}/"]
     assert rules["empty-vault"]["containers"] == [f"{VAULT}/"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from shared.settings import AfterStore, ConfigurationError, OnConflict, load
-from shared.sources import Policy, Sources, read_sources
+from shared.sources import Policy, Source, Sources, read_sources
 
 SETTINGS = load({"DICOM_SERVICE_URL": "https://host/v2", "DICOM_STORAGE": "UseDevelopmentStorage=true"})
 DEFAULT = Policy(None, None, (".dcm", ".dicom", ".ima"), AfterStore.KEEP, OnConflict.QUARANTINE, 0)
@@ -53,6 +53,22 @@ def test_the_longest_prefix_counts(tmp_path: Path, name: str, expected: Policy) 
     """Wherever it stands in the file; what a source does not say, the settings say, not a shorter prefix."""
     sources = Sources(SETTINGS, read_sources(written(tmp_path, FILE)))
     assert sources.policy_for(name) == expected
+
+
+@pytest.mark.parametrize(
+    ("of_the_app", "of_a_source", "expected"),
+    [
+        ("quarantine", None, False),
+        ("quarantine", "quarantine", False),
+        ("quarantine", "replace", True),
+        ("replace", "quarantine", True),
+    ],
+)
+def test_whether_any_file_may_replace(of_the_app: str, of_a_source: str | None, expected: bool) -> None:
+    """By the app's setting, or by that of one source."""
+    settings = SETTINGS.model_copy(update={"on_conflict": OnConflict(of_the_app)})
+    sources = (Source(name="one", prefix="a/", on_conflict=OnConflict(of_a_source) if of_a_source else None),)
+    assert Sources(settings, sources).may_replace is expected
 
 
 def test_without_a_file() -> None:
