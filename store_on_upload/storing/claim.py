@@ -19,6 +19,7 @@ from shared.dicomweb.partitions import DEFAULT_PARTITION
 from shared.leases import LeaseTaken, held
 from shared.settings import CONTROL
 from shared.small_blobs import read_whole, upload_json
+from store_on_upload.files.source import Version
 from store_on_upload.setback import NotYet
 from store_on_upload.verdict import Replaced
 
@@ -37,6 +38,10 @@ class Replacement:
     blob: str
     etag: str
     replaced: Replaced
+
+    def is_by(self, version: Version) -> bool:
+        """Say whether a version of the inbox's blob made it, or was about to."""
+        return (self.blob, self.etag) == (version.name, version.etag)
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ def of_same_bytes(latest: Replacement | None, version: Version) -> Decision:
         latest: the instance's latest replacement.
         version: of the inbox's blob.
     """
-    if latest and (latest.blob, latest.etag) == (version.name, version.etag):
+    if latest and latest.is_by(version):
         # Another run of this very version has replaced what was there, and then died, or lost the answer.
         return Decision(Verdict.REPLACED, replaced=latest.replaced)
     return Decision(Verdict.DUPLICATE)
@@ -80,8 +80,9 @@ async def _overtaken(successor: Successor, kept: Replaced | None = None) -> Deci
     It may be that an earlier run has stored the file, and died, and that a newer one has replaced it since.
     """
     clients, version, uids = successor.job.clients, successor.job.source.version, successor.uids
-    kept = kept or await find_kept(successor.place)
     latest = await read_replacement(clients, successor.job.partition, uids)
+    if kept is None:
+        kept = latest.replaced if latest and latest.is_by(version) else await find_kept(successor.place)
     if await is_same_as_stored(successor.job.dicom, uids, successor.body):  # since they were compared before the claim
         decision = of_same_bytes(latest, version)
         return decision if decision.replaced else replace(decision, replaced=kept)

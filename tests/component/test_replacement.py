@@ -551,6 +551,30 @@ async def test_an_earlier_runs_copy_counts_only_if_it_is_what_is_stored(
     assert await place.copies(sample) == {first: damaged, receipt.replaced.kept_as: sample.content}
 
 
+async def test_of_several_copies_the_one_that_was_noted_counts(
+    place: Place, long_ago: LongAgo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run has died after its PUT, and another client has stored something since: the verdict names the noted copy."""
+    sample, name = Sample(), "noted.dcm"
+    await long_ago(sample)
+    await place.drop(name, other(sample))
+    owner, method = STEPS["put"]
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, method, dying(getattr(owner, method), "after", sample))
+        with pytest.raises(Killed):
+            await handle(place.process(), Arrival((name,), Door.BLOB))
+    [noted] = await place.copies(sample)
+    later, container = f"{noted.partition('-')[0]}-0.dcm", place.clients.container(REPLACED)
+    about = {**(await place.about_copy(noted) or {}), "blob": later}
+    await container.upload_blob(later, sample.content)
+    await container.upload_blob(later.replace(".dcm", ".json"), json.dumps(about))
+    await place.put(sample, other(sample, b"another client's"))
+    receipt = await place.settled(name)
+    assert outcome(receipt) == ("conflict", "stored_since")
+    assert receipt.replaced is not None
+    assert receipt.replaced.kept_as == noted
+
+
 async def test_only_what_the_run_has_written_is_deleted(
     place: Place, long_ago: LongAgo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
