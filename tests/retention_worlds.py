@@ -20,17 +20,15 @@ ZONES = ["UTC", "Europe/Paris", "America/New_York", "Pacific/Auckland"]
 FAMILIES = [["0004711", "4711", "004711"], ["P1", "p1", "0P1"], ["MRN-a", "mrn-A", "00mrn-a"], ["Ä5", "ä5"]]
 ISSUERS = ["", "", "", "St. Mary", "ST. MARY", "North"]
 PLACEHOLDERS = ["0001-01-01", "1800-01-01", "1900-01-01", "9999-12-31", "1895-11-07"]
-DESCRIPTIONS = [
-    "MR_KNEE left",
-    "left-knee",
-    "Knees",
-    "head and neck",
-    "teaching file",
+DESCRIPTIONS = ["MR_KNEE left", "left-knee", "Knees", "head and neck", "teaching file", "head", "left knee 2"]
+DESCRIPTIONS += [
     "塵肺 胸部",
     "胸部塵肺健診",
     "じん肺",
-]
-WORDS = ["knee", "left knee", "Teaching", "塵肺", "じん肺", "head"]
+    "マンモグラフィー検診",
+    "ตรวจปอดประจำปี",
+]  # some scripts have no word breaks
+WORDS = ["knee", "left knee", "Teaching", "head", "塵肺", "じん肺", "マンモグラフィー", "ปอด"]
 KEEP_YEARS = [1, 2, 5, 5, 8, 10]
 # What a cell must not be, and what is no mistake but ends no hold.
 JUNK = ["#N/A", "#####", "*", "*deleted", "1.23E+10", "4711.0", "#REF!", '="0012"', "'0012"]
