@@ -25,7 +25,8 @@ AGE = re.compile(r"([0-9]{3})([DWMY])")
 JUNK = re.compile(r"[#*=']|[0-9]+\.0+$|[0-9]+([.,][0-9]+)?[eE]\+?[0-9]+$")
 HOLD_COLUMNS = ("study_instance_uid", "accession_number", "patient_id", "issuer", "released", "released_by")
 DATE_COLUMNS = ("patient_id", "issuer", "date")
-NOBODY = {"", "-", "?", "null", "none", "n/a", "na", "nil", "unknown", "0"}
+NOBODY = {"null", "none", "n/a", "na", "nil", "unknown"}
+FIRST_RELEASE = date(1993, 1, 1)
 
 # A date, or in words why it is not known; likewise whether a condition holds, or in words why nobody can tell.
 Known = date | str
@@ -160,7 +161,7 @@ class Oracle:
                 )
                 found += [received or "received"] if received is None or received >= since else []
             else:
-                found.append(self.listed_date(name, study, is_required=True) or "the list has no date")
+                found.append(self.listed_date(name, study) or "the list has no date")
         if not found:
             return "nothing to count from"
         found += [self.listed_date(name, study) for name in rule.get("from_if_known", ())]
@@ -197,6 +198,8 @@ class Oracle:
         born, made = only_day(study, "PatientBirthDate"), self.study_date(study)
         if isinstance(born, str) or isinstance(made, str):
             return f"birth date: {born if isinstance(born, str) else made}"
+        if not patients_of(study)[0][0]:
+            return "birth date: no patient, so nobody can tell which studies must agree"
         if born in self.no_births or born > made or made > (anniversary(born, 130) or date.max):
             return "birth date: cannot be"
         for value in (value for values in texts(study, "PatientAge") for value in values):
@@ -240,7 +243,7 @@ class Oracle:
     def is_held_by(self, study: Study, line: Line) -> bool:
         """Say whether a line that has not ended matches any of the study's identifiers."""
         ended = as_day(line["released"])
-        if ended and self.is_possible(ended) and ended <= self.today and line["released_by"].casefold() not in NOBODY:
+        if ended and ended <= self.today and line["released_by"]:
             return False
         numbers = {folded(number) for values in texts(study, "AccessionNumber") for number in values}
         named = [name for name, issuer in patients_of(study) if name and agree(line["issuer"], issuer)]
@@ -250,25 +253,30 @@ class Oracle:
             or (line["patient_id"] != "" and folded(line["patient_id"]) in map(folded, named))
         )
 
-    def listed_date(self, name: str, study: Study, *, is_required: bool = False) -> Known | None:
+    def listed_date(self, name: str, study: Study) -> Known | None:
         """Return the date that a list has for the patient of a study; None if it has none."""
         mine, issuer = patients_of(study)[0]  # a study of several is kept in any case
         if not mine:
             return "list: no patient, so it is unclear whose dates these are" if self.dates[name] else None
         alike = [line for line in self.dates[name] if folded(line["patient_id"]) == folded(mine)]
         lines = [line for line in alike if agree(line["issuer"], issuer)]
-        exact = [line for line in lines if line["patient_id"] == mine]
-        in_list = {line["patient_id"] for line in alike}
-        in_archive = {n for other in self.studies for n, _ in patients_of(other) if folded(n) == folded(mine)}
         if not lines:
             return None
-        if exact and {line["patient_id"] for line in lines} - in_archive:
-            return "list: owner unclear, a line in another spelling that no patient has"
-        if not exact and (len(in_list) > 1 or in_archive != {mine}):
+        in_archive = {who for other in self.studies for who in patients_of(other) if folded(who[0]) == folded(mine)}
+        spellings = {who[0] for who in in_archive}
+        issuers = {who[1] for who in in_archive if who[0] == mine}
+        issuers |= {line["issuer"].casefold() for line in alike if line["patient_id"] == mine}
+        if len(issuers - {""}) > 1 and not issuer:
+            return "list: owner unclear, the study names no issuer of several"
+        own = [line for line in lines if line["patient_id"] == mine]
+        certain = [line for line in own if line["issuer"] or len(issuers - {""}) < 2]
+        if own and not certain:
+            return "list: owner unclear, the line names no issuer of several"
+        if not own and (len({line["patient_id"] for line in alike}) > 1 or spellings != {mine}):
             return "list: owner unclear, several spellings in list or archive"
-        if is_required and not issuer and any(line["issuer"] for line in exact or lines):
-            return "list: owner unclear, the study names no issuer"  # and so perhaps a patient without any date
-        days = [as_day(line["date"]) or date.min for line in exact or lines]
+        # Beside a line that is certain, one counts as well that may be the patient's: it can only be later.
+        counted = own + [line for line in lines if line["patient_id"] not in spellings]
+        days = [as_day(line["date"]) or date.min for line in counted]
         return max(days) if all(map(self.is_possible, days)) else "list: a date that cannot be"
 
 
@@ -338,9 +346,16 @@ def read_list(content: bytes, columns: Sequence[str]) -> list[Line]:
             raise ValueError("a cell of junk")
         if "date" in line and (not line["patient_id"] or as_day(line["date"]) is None):
             raise ValueError("a line without a patient, or without a day")
+        day, name = line.get("released"), line.get("released_by")
+        if (day and (as_day(day) or date.min) < FIRST_RELEASE) or (name and not is_name(name)):
+            raise ValueError("a release that is none")
         if "date" not in line and not any(line[column] for column in HOLD_COLUMNS[:3]):
             raise ValueError("a line without an identifier")
     return lines
+
+
+def is_name(text: str) -> bool:
+    return text.casefold() not in NOBODY and any(map(str.isalpha, text))
 
 
 def cells_of(row: str, separator: str) -> list[str]:
