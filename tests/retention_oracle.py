@@ -1,0 +1,364 @@
+"""A second engine of retention, written from docs/retention.md alone, to compare the app with.
+
+It shares no code with the app. If the document can be read in two ways, it takes the one that keeps the study.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from calendar import isleap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+FIRST_X_RAY = date(1895, 11, 8)
+PLACEHOLDERS = {date(1, 1, 1), date(1800, 1, 1), date(1900, 1, 1), date(9999, 12, 31)}
+KEYWORDS = {"modality": "Modality", "institution": "InstitutionName", "referring_physician": "ReferringPhysicianName"}
+NUMBERS = {"KVP", "SeriesNumber"}  # of the attributes that the studies of the test have
+NO_WORD_BREAKS = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005\u3040-\u30ff\u3400-\u9fff]")
+AGE = re.compile(r"([0-9]{3})([DWMY])")
+# A cell that a spreadsheet or a person left in a form that says nothing: it makes the whole list invalid.
+JUNK = re.compile(r"[#*=']|[0-9]+\.0+$|[0-9]+([.,][0-9]+)?[eE]\+?[0-9]+$")
+HOLD_COLUMNS = ("study_instance_uid", "accession_number", "patient_id", "issuer", "released", "released_by")
+DATE_COLUMNS = ("patient_id", "issuer", "date")
+NOBODY = {"null", "none", "n/a", "na", "nil", "unknown"}
+FIRST_RELEASE = date(1993, 1, 1)
+
+# A date, or in words why it is not known; likewise whether a condition holds, or in words why nobody can tell.
+Known = date | str
+Told = bool | str
+Line = Mapping[str, str]  # a line of a list: its cells by column, without blanks at their ends
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study: one mapping of keywords to values for each instance."""
+
+    uid: str
+    partition: str
+    instances: tuple[Mapping[str, Any], ...]
+    received: datetime | None
+    is_purged: bool = False
+
+
+def as_day(text: str) -> date | None:
+    """Return the day that eight digits, or digits with two dashes, are; None if they are no day."""
+    try:
+        return date.fromisoformat(text) if re.fullmatch("[0-9]{8}|[0-9]{4}-[0-9]{2}-[0-9]{2}", text) else None
+    except ValueError:
+        return None
+
+
+def anniversary(day: date, years: int) -> date | None:
+    """Return the same day some years later; 1 March if there is no 29 February; None if that is beyond 9999."""
+    year = day.year + years
+    if year > 9999:
+        return None
+    return date(year, 3, 1) if (day.month, day.day) == (2, 29) and not isleap(year) else day.replace(year=year)
+
+
+def age(since: date, until: date, unit: str = "Y") -> int:
+    """Return an age in completed years, or in another unit of PatientAge: months, weeks or days."""
+    months = (until.year - since.year) * 12 + until.month - since.month - (until.day < since.day)
+    days = (until - since).days
+    return {"Y": months // 12, "M": months, "W": days // 7, "D": days}[unit]
+
+
+def texts(study: Study, keyword: str) -> Iterator[tuple[str, ...]]:
+    """Yield the values of each instance: of a name each of its groups; blank values are none."""
+    for instance in study.instances:
+        values: list[str] = []
+        for value in instance.get(keyword, ()):
+            values += value.values() if isinstance(value, dict) else [str(value)]
+        yield tuple(value.strip() for value in values if value.strip())
+
+
+def only_day(study: Study, keyword: str) -> Known:
+    """Return the one day that all instances have."""
+    of_each = list(texts(study, keyword))
+    values = {value for values in of_each for value in values}
+    if not all(of_each) or len(values) != 1:
+        return f"{keyword}: missing or not agreed"
+    return next((as_day(value) for value in values if value.isdigit()), None) or f"{keyword}: no day"
+
+
+class Oracle:
+    """Says why each study of an archive is kept; `today` is the day in the policy's time zone."""
+
+    def __init__(self, policy: str, lists: Mapping[str, bytes], studies: Sequence[Study], today: date) -> None:
+        self.policy = tomllib.loads(policy)
+        self.head = self.policy["policy"]
+        self.today = today
+        self.studies = studies
+        self.no_births = {*PLACEHOLDERS, None, *map(as_day, self.head.get("placeholder_birth_dates", ()))}
+        self.mistake = ""
+        self.holds: list[Line] = []
+        self.dates: dict[str, list[Line]] = {}
+        try:
+            for table in self.policy.get("hold", ()):
+                self.holds += read_list(lists[table["list"]], HOLD_COLUMNS)
+            for table in self.policy.get("anchor", ()):
+                self.dates[table["name"]] = read_list(lists[table["list"]], DATE_COLUMNS)
+        except ValueError as mistake:
+            self.mistake = str(mistake)
+
+    def why_kept(self, study: Study) -> list[str]:
+        """Return each reason for which a study is kept; none if it may be deleted."""
+        if self.mistake:
+            return [f"list invalid: {self.mistake}"]
+        reasons = []
+        if len(patients_of(study)) > 1 or len({n for of in texts(study, "AccessionNumber") for n in of}) > 30:
+            reasons.append("not whole")
+        received = self.day_received(study)
+        if received is None:
+            reasons.append("undated: received")
+        elif received + timedelta(days=self.policy.get("brakes", {}).get("min_age_days", 30)) >= self.today:
+            reasons.append("received lately")
+        reasons += ["held" for line in self.holds if self.is_held_by(study, line)][:1]
+        told = [(rule, self.holds_for(rule.get("when", {}), study)) for rule in self.policy.get("rule", ())]
+        reasons += [f"rule: {answer}" for _, answer in told if isinstance(answer, str)]
+        if all(answer is False for _, answer in told):
+            reasons.append("no rule")
+        for rule in (rule for rule, answer in told if answer is True):
+            end = self.last_day(rule, study)
+            if isinstance(end, str):
+                reasons.append(end)
+            elif end >= self.today:
+                reasons.append("not over")
+        return reasons
+
+    def last_day(self, rule: Mapping[str, Any], study: Study) -> Known:
+        """Return the last day on which a rule that is for a study keeps it."""
+        if rule.get("keep_forever"):
+            return "forever"
+        if "keep_until_age" in rule:
+            start, years = self.birth_date(study), rule["keep_until_age"]
+        else:
+            start, years = self.latest(rule, study), rule["keep_years"]
+        if isinstance(start, str):
+            return f"undated: {start}"
+        end = anniversary(start, years)
+        if end is None:
+            return "forever"
+        return date(end.year, 12, 31) if rule.get("round_to") == "year_end" else end
+
+    def latest(self, rule: Mapping[str, Any], study: Study) -> Known:
+        """Return the latest of the dates from which a rule counts; each one must be known."""
+        found: list[Known | None] = []
+        for name in rule.get("from", ["study_date", "received", "patient_last_study"]):
+            if name == "study_date":
+                found.append(self.study_date(study))
+            elif name == "patient_last_study":
+                found.append(self.last_study(study))
+            elif name == "received":
+                received, since = (
+                    self.day_received(study),
+                    as_day(self.head.get("received_counts_from", "")) or date.min,
+                )
+                found += [received or "received"] if received is None or received >= since else []
+            else:
+                found.append(self.listed_date(name, study) or "the list has no date")
+        if not found:
+            return "nothing to count from"
+        found += [self.listed_date(name, study) for name in rule.get("from_if_known", ())]
+        unknown = [day for day in found if isinstance(day, str)]
+        return unknown[0] if unknown else max(day for day in found if isinstance(day, date))
+
+    def day_received(self, study: Study) -> date | None:
+        return study.received and study.received.astimezone(ZoneInfo(self.head["time_zone"])).date()
+
+    def is_possible(self, day: date) -> bool:
+        """Say whether something can have happened on a day: no placeholder, no day to come, an X-ray existed."""
+        return FIRST_X_RAY <= day <= self.today + timedelta(days=1) and day not in PLACEHOLDERS
+
+    def study_date(self, study: Study) -> Known:
+        day = only_day(study, "StudyDate")
+        return day if isinstance(day, str) or self.is_possible(day) else "StudyDate: cannot be"
+
+    def others_of(self, study: Study) -> Iterator[Study]:
+        """Yield all studies of the patient, this one included: equal ids whose issuers do not contradict."""
+        mine = patients_of(study)
+        for other in self.studies:
+            theirs = patients_of(other)
+            if other is study or any(a[0] == b[0] != "" and agree(a[1], b[1]) for a in mine for b in theirs):
+                yield other
+
+    def last_study(self, study: Study) -> Known:
+        if not patients_of(study)[0][0]:
+            return "patient_last_study: no patient"
+        days = [self.study_date(other) for other in self.others_of(study)]
+        unknown = [day for day in days if isinstance(day, str)]
+        return "patient_last_study: " + unknown[0] if unknown else max(day for day in days if isinstance(day, date))
+
+    def birth_date(self, study: Study) -> Known:
+        born, made = only_day(study, "PatientBirthDate"), self.study_date(study)
+        if isinstance(born, str) or isinstance(made, str):
+            return f"birth date: {born if isinstance(born, str) else made}"
+        if not patients_of(study)[0][0]:
+            return "birth date: no patient, so nobody can tell which studies must agree"
+        if born in self.no_births or born > made or made > (anniversary(born, 130) or date.max):
+            return "birth date: cannot be"
+        for value in (value for values in texts(study, "PatientAge") for value in values):
+            told = AGE.fullmatch(value)
+            if told and abs(int(told[1]) - age(born, made, told[2])) > 1:
+                return "birth date: contradicts PatientAge"
+        all_of = {as_day(v) for other in self.others_of(study) for of in texts(other, "PatientBirthDate") for v in of}
+        if all_of - self.no_births - {born}:
+            return "birth date: contradicts another study's"
+        return born
+
+    def holds_for(self, when: Mapping[str, Any], study: Study) -> Told:
+        """Say whether all keys of a condition hold."""
+        return every(self.holds_one(key, value, study) for key, value in when.items())
+
+    def holds_one(self, key: str, value: Any, study: Study) -> Told:
+        match key:
+            case "all":
+                return every(self.holds_for(when, study) for when in value)
+            case "any":
+                return opposite(every(opposite(self.holds_for(when, study)) for when in value))
+            case "not":
+                return opposite(self.holds_for(value, study))
+            case "partition":
+                return study.partition in value
+            case "study_date_before" | "study_date_from":
+                made, limit = self.study_date(study), as_day(value) or date.max
+                return made if isinstance(made, str) else (made < limit) == key.endswith("before")
+            case "description_words":
+                return any_value(study, "StudyDescription", lambda text: any(has_words(text, row) for row in value))
+            case "attribute":
+                return every(has_value(study, keyword, values) for keyword, values in value.items())
+            case _ if key in KEYWORDS:
+                return has_value(study, KEYWORDS[key], value)
+        born = self.birth_date(study)
+        on = self.last_study(study) if key.startswith("age_at_last_study") else self.study_date(study)
+        if isinstance(born, str) or isinstance(on, str):
+            return born if isinstance(born, str) else str(on)
+        return bool(age(born, on) < value) == key.endswith("below")
+
+    def is_held_by(self, study: Study, line: Line) -> bool:
+        """Say whether a line that has not ended matches any of the study's identifiers."""
+        ended = as_day(line["released"])
+        if ended and ended <= self.today and line["released_by"]:
+            return False
+        numbers = {folded(number) for values in texts(study, "AccessionNumber") for number in values}
+        named = [name for name, issuer in patients_of(study) if name and agree(line["issuer"], issuer)]
+        return (
+            line["study_instance_uid"] == study.uid
+            or (line["accession_number"] != "" and folded(line["accession_number"]) in numbers)
+            or (line["patient_id"] != "" and folded(line["patient_id"]) in map(folded, named))
+        )
+
+    def listed_date(self, name: str, study: Study) -> Known | None:
+        """Return the date that a list has for the patient of a study; None if it has none."""
+        mine, issuer = patients_of(study)[0]  # a study of several is kept in any case
+        if not mine:
+            return "list: no patient, so it is unclear whose dates these are" if self.dates[name] else None
+        alike = [line for line in self.dates[name] if folded(line["patient_id"]) == folded(mine)]
+        lines = [line for line in alike if agree(line["issuer"], issuer)]
+        if not lines:
+            return None
+        in_archive = {who for other in self.studies for who in patients_of(other) if folded(who[0]) == folded(mine)}
+        spellings = {who[0] for who in in_archive}
+        issuers = {who[1] for who in in_archive if who[0] == mine}
+        issuers |= {line["issuer"].casefold() for line in alike if line["patient_id"] == mine}
+        if len(issuers - {""}) > 1 and not issuer:
+            return "list: owner unclear, the study names no issuer of several"
+        own = [line for line in lines if line["patient_id"] == mine]
+        certain = [line for line in own if line["issuer"] or len(issuers - {""}) < 2]
+        if own and not certain:
+            return "list: owner unclear, the line names no issuer of several"
+        if not own and (len({line["patient_id"] for line in alike}) > 1 or spellings != {mine}):
+            return "list: owner unclear, several spellings in list or archive"
+        # Beside a line that is certain, one counts as well that may be the patient's: it can only be later.
+        counted = own + [line for line in lines if line["patient_id"] not in spellings]
+        days = [as_day(line["date"]) or date.min for line in counted]
+        return max(days) if all(map(self.is_possible, days)) else "list: a date that cannot be"
+
+
+def every(answers: Iterable[Told]) -> Told:
+    """Say whether all hold: one that does not decides, and otherwise one of which nobody can tell."""
+    found = list(answers)
+    return False if False in found else next((answer for answer in found if answer is not True), True)
+
+
+def opposite(answer: Told) -> Told:
+    return answer if isinstance(answer, str) else not answer
+
+
+def any_value(study: Study, keyword: str, is_meant: Any) -> Told:
+    """Say whether any instance has a value that is meant; an instance without a value might have it."""
+    of_each = list(texts(study, keyword))
+    if any(is_meant(value) for values in of_each for value in values):
+        return True
+    return False if of_each and all(of_each) else f"{keyword} is missing"
+
+
+def has_value(study: Study, keyword: str, named: Sequence[str]) -> Told:
+    """Say whether any instance has one of these values, compared as numbers or as whole texts in any case."""
+    form: Any = Decimal if keyword in NUMBERS else lambda text: text.strip().casefold()
+    return any_value(study, keyword, lambda text: form(text) in map(form, named))
+
+
+def has_words(text: str, row: str) -> bool:
+    """Say whether a text has a row of words in it; a script without word breaks has no words, only characters."""
+    if NO_WORD_BREAKS.search(row):
+        return row.casefold().strip() in text.casefold()
+    words, meant = (re.findall(r"[^\W_]+", part.casefold()) for part in (text, row))
+    return any(words[at : at + len(meant)] == meant for at in range(len(words)))
+
+
+def patients_of(study: Study) -> list[tuple[str, str]]:
+    """Return whom the instances name, as id and issuer; both blank where an instance names nobody."""
+    named = zip(texts(study, "PatientID"), texts(study, "IssuerOfPatientID"), strict=True)
+    found = ((name, issuer) for names, issuers in named for name in names or [""] for issuer in issuers or [""])
+    return sorted({(name, issuer.casefold() if name else "") for name, issuer in found})
+
+
+def folded(identifier: str) -> str:
+    """Return an identifier without leading zeros and in small letters."""
+    return identifier.casefold().lstrip("0") or "0"
+
+
+def agree(issuer: str, other: str) -> bool:
+    return not issuer or not other or issuer.casefold() == other.casefold()
+
+
+def read_list(content: bytes, columns: Sequence[str]) -> list[Line]:
+    """Read a list; raise ValueError at the first mistake."""
+    rows = content.decode("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig").splitlines()
+    separator = next((sign for sign in ",;\t" if rows and sign in rows[0]), ",")
+    table = [cells for row in rows if any(cells := cells_of(row, separator))]
+    header = [cell.lower() for cell in table.pop(0)] if table else []
+    if not header or set(header) - set(columns):
+        raise ValueError("its columns")
+    if table and table[-1][0] == "#end":
+        end = table.pop()
+        if end[1:2] != [str(len(table))]:
+            raise ValueError("#end does not count its lines")
+    lines: list[Line] = [dict.fromkeys(columns, "") | dict(zip(header, cells, strict=False)) for cells in table]
+    for line in lines:
+        if any(JUNK.match(cell) or set(cell) & set(";\t") for cell in line.values()):
+            raise ValueError("a cell of junk")
+        if "date" in line and (not line["patient_id"] or as_day(line["date"]) is None):
+            raise ValueError("a line without a patient, or without a day")
+        day, name = line.get("released"), line.get("released_by")
+        if (day and (as_day(day) or date.min) < FIRST_RELEASE) or (name and not is_name(name)):
+            raise ValueError("a release that is none")
+        if "date" not in line and not any(line[column] for column in HOLD_COLUMNS[:3]):
+            raise ValueError("a line without an identifier")
+    return lines
+
+
+def is_name(text: str) -> bool:
+    return text.casefold() not in NOBODY and any(map(str.isalpha, text))
+
+
+def cells_of(row: str, separator: str) -> list[str]:
+    """Return the cells of a line, those in quotation marks without them."""
+    found = re.findall(rf'(?:^|{separator}) *(?:"((?:[^"]|"")*)" *|([^{separator}]*))(?={separator}|$)', row)
+    return [(quoted.replace('""', '"') or plain).strip() for quoted, plain in found]
