@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from azure.storage.blob import ContentSettings
+from azure.storage.blob._generated.aio.operations import BlobOperations
 
 from shared.arrivals import Arrival, Door
 from shared.clients import Clients
 from shared.purged import pointer_name
 from shared.settings import QUARANTINE, RETENTION_STATE, OnPurged
+from shared.small_blobs import read_whole
+from store_on_upload.files.source import Source, SourceGone
 from store_on_upload.upload import handle
 from tests.component.dicom_service.support import running
 from tests.component.runs import Place, other, place_at
@@ -122,6 +126,61 @@ async def test_large_and_no_dicom(place: Place, name: str, outcome: tuple[str, s
     await place.drop(name, b"letters" * 1000)
     receipt = await place.with_settings(max_instance_bytes=5000).settled(name)
     assert (receipt.verdict, receipt.reason) == outcome
+
+
+def between(monkeypatch: pytest.MonkeyPatch, step: Callable[[], Awaitable[object]]) -> None:
+    """Do something once, when storage has answered a read for the first time."""
+    read, answered = BlobOperations.download, False
+
+    async def download(self: BlobOperations, *args: Any, **options: Any) -> Any:
+        nonlocal answered
+        try:
+            return await read(self, *args, **options)
+        finally:
+            if not answered:
+                answered = True
+                await step()
+
+    monkeypatch.setattr(BlobOperations, "download", download)
+
+
+async def test_a_blob_that_is_filled_just_after_it_was_seen_empty(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is read again, and stored."""
+    sample, name = Sample(), "filled.dcm"
+    await place.drop(name, b"")
+    with monkeypatch.context() as patch:
+        between(patch, lambda: place.drop(name, sample.content))
+        await handle(place.process(), Arrival((name,), Door.BLOB))
+    receipt = await place.receipt(name)
+    assert (receipt.verdict, receipt.reason, receipt.size_bytes) == ("stored", None, len(sample.content))
+    assert await place.stored(sample) == sample.content
+
+
+async def test_our_own_blob_that_is_filled_just_after_it_was_seen_empty(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Content and version that are read are of one and the same."""
+    await place.drop("own.json", b"")
+    blob = place.clients.inbox.get_blob_client("own.json")
+    with monkeypatch.context() as patch:
+        between(patch, lambda: place.drop("own.json", b"{}"))
+        found = await read_whole(blob)
+    assert found is not None
+    assert (found.content, found.etag) == (b"{}", (await blob.get_blob_properties()).etag)
+
+
+async def test_a_blob_that_is_overwritten_while_its_beginning_is_read(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No prefix is put together from two versions, however few bytes the SDK asks for at first."""
+    await place.drop("torn.dcm", b"a" * 3_000_000)
+    blob = place.clients.inbox.get_blob_client("torn.dcm")
+    monkeypatch.setattr(blob._config, "max_single_get_size", 1000)
+    between(monkeypatch, lambda: place.drop("torn.dcm", b"b" * 3_000_000))
+    with pytest.raises(SourceGone):
+        await Source.open(blob)
 
 
 async def test_a_name_that_goes_to_another_partition_than_before(clients: Clients, tmp_path: Path) -> None:
