@@ -56,7 +56,7 @@ async def read_whole(blob: BlobClient, most_bytes: int | None = None) -> Whole |
 async def _read_once(blob: BlobClient, most_bytes: int | None) -> Whole | None:
     """Return a blob's content; None if it was empty and no longer is."""
     try:
-        # With an offset, the SDK does not read an empty blob again: the second answer may be of a later version.
+        # With an offset, the SDK does not read an empty blob again: that answer may be of a later version.
         download = await blob.download_blob(0)
     except HttpResponseError as error:
         if error.status_code != _NO_SUCH_RANGE:

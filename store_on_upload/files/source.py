@@ -113,7 +113,7 @@ class Source:
         """
         for _ in range(_MOST_OPENINGS):
             try:
-                # With an offset, the SDK does not read an empty blob again: the second answer may be of a later version.
+                # With an offset, the SDK does not read an empty blob again: that answer may be of a later version.
                 download = await blob.download_blob(0, decompress=_DECOMPRESS)
                 prefix = await download.read(PREFIX_BYTES)
             except _GONE:
