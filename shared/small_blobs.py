@@ -7,9 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from azure.core.exceptions import ResourceNotFoundError
+from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.storage.blob import ContentSettings
 from azure.storage.blob.aio import BlobClient
+
+from shared.events import Failed
+
+_NO_SUCH_RANGE = 416  # an empty blob has no first byte
+_MOST_OPENINGS = 3
 
 
 @dataclass(frozen=True)
@@ -36,16 +41,31 @@ async def read_whole(blob: BlobClient, most_bytes: int | None = None) -> Whole |
 
     Raises:
         TooLarge: it has more bytes than may be read.
+        Failed: it is emptied and filled all the time.
         AzureError: storage failed.
     """
     try:
-        download = await blob.download_blob()
-        if most_bytes is not None and download.size > most_bytes:
-            raise TooLarge
-        properties = download.properties
-        return Whole(await download.readall(), str(properties.etag), properties.last_modified)
+        for _ in range(_MOST_OPENINGS):
+            if (whole := await _read_once(blob, most_bytes)) is not None:
+                return whole
     except ResourceNotFoundError:
         return None
+    raise Failed("the blob is emptied and filled all the time")
+
+
+async def _read_once(blob: BlobClient, most_bytes: int | None) -> Whole | None:
+    """Return a blob's content; None if it was empty and no longer is."""
+    try:
+        # With an offset, the SDK does not read an empty blob again: that answer may be of a later version.
+        download = await blob.download_blob(0)
+    except HttpResponseError as error:
+        if error.status_code != _NO_SUCH_RANGE:
+            raise
+        properties = await blob.get_blob_properties()
+        return Whole(b"", str(properties.etag), properties.last_modified) if properties.size == 0 else None
+    if most_bytes is not None and download.size > most_bytes:
+        raise TooLarge
+    return Whole(await download.readall(), str(download.properties.etag), download.properties.last_modified)
 
 
 def in_json(document: dict[str, Any]) -> bytes:

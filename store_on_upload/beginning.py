@@ -8,15 +8,18 @@ from azure.storage.blob.aio import BlobClient
 
 from shared.arrivals import Arrival, Door, name_of_restored
 from shared.clients import Clients
+from shared.events import event
 from shared.settings import QUARANTINE, VAULT, AfterStore, OnConflict
 from shared.sources import Policy
 
+from .files.naming import is_name
 from .files.quarantine import original_of
 from .files.source import Source, SourceGone, Version, find_version
 from .ingest import Ingest
 from .receipts.container import read_receipt
 from .receipts.document import Document
 from .receipts.receipt import Receipt, State, timestamp
+from .verdict import Verdict
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,19 @@ class Run:
     standing: Document | None
     receipt: Receipt
     started: float
+
+
+def with_possible_names(arrival: Arrival) -> Arrival | None:
+    """Return an arrival with those of its names that a blob can have; None if there is none.
+
+    Every trigger passes here before the first request. A file without such a name is ignored, and has no receipt: a
+    receipt is kept under the blob's name, which would lead to another blob among the receipts as well.
+    """
+    names = tuple(filter(is_name, arrival.names))
+    if names:
+        return replace(arrival, names=names)
+    event("blob_decided", verdict=Verdict.IGNORED, reason="name", door=arrival.door)
+    return None
 
 
 async def open_arrived(ingest: Ingest, arrival: Arrival) -> Source:

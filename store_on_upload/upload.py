@@ -19,7 +19,7 @@ from shared.events import event
 from shared.settings import LONGEST_RUN_SECONDS
 from shared.telemetry.recording import span
 
-from .beginning import Run, begin, open_arrived, policy_of
+from .beginning import Run, begin, open_arrived, policy_of, with_possible_names
 from .examine import examine
 from .files.source import Source, SourceGone, Version
 from .finishing import close_gone, finish, report_failure, send_later
@@ -50,7 +50,8 @@ async def handle(ingest: Ingest, arrival: Arrival) -> None:
         AzureError, Failed: not even putting it off was possible; the host tries again, and the sweep finds the blob.
     """
     with span("ingest file", parent=arrival.traceparent, door=arrival.door):
-        await _handle(ingest, arrival)
+        if named := with_possible_names(arrival):
+            await _handle(ingest, named)
 
 
 async def _handle(ingest: Ingest, arrival: Arrival) -> None:

@@ -109,7 +109,7 @@ def _is_sound(item: Arrival | Renamed) -> bool:
         return is_name(item.prefix) and isinstance(item.continuation, str | None)
     return (
         bool(item.names)
-        and all(map(is_name, item.names))
+        and all(isinstance(name, str) for name in item.names)  # which of them a blob can have, the handler asks
         and (item.container is None or _is_container(item.container))
         and isinstance(item.tries, int)
         and _may_have_partition(item)
@@ -129,7 +129,7 @@ def _read_event(message: Mapping[str, Any], inbox: str) -> list[Item]:
     if container != inbox:
         return [Nothing()]
     names = _candidates(container, subject, data)
-    if kind == _DIRECTORY_RENAMED:
+    if kind == _DIRECTORY_RENAMED and all(map(is_name, names)):
         return [Renamed(name.rstrip("/") + "/") for name in names]
     return [Arrival(names, Door.EVENT)]
 
@@ -143,13 +143,15 @@ def _split(subject: object) -> tuple[str, str]:
 
 
 def _candidates(container: str, subject: str, data: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return what the blob's name may be: how subjects and URLs are encoded is not documented."""
+    """Return what the blob's name may be: how subjects and URLs are encoded is not documented.
+
+    If no blob can have any of these names, they are returned nevertheless: the handler ignores such an arrival.
+    """
     written = (subject, _name_in_url(container, data))
-    names = (name for text in written for name in (text, _unquoted(text)) if is_name(name))
-    unique = tuple(dict.fromkeys(names))
-    if not unique:
-        raise UnreadableMessage("a storage event names a blob that cannot be")
-    return unique
+    names = tuple(dict.fromkeys(name for text in written for name in (text, _unquoted(text)) if name))
+    if not names:
+        raise UnreadableMessage("a storage event names no blob")
+    return tuple(filter(is_name, names)) or names
 
 
 def _name_in_url(container: str, data: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from shared.arrivals import Arrival, Door, Renamed
 from shared.events import event
 from shared.telemetry.recording import span
+from store_on_upload.beginning import with_possible_names
 from store_on_upload.ingest import Ingest
 from store_on_upload.waiting.put_off import poisoned
 
@@ -53,7 +54,8 @@ async def handle_poisoned_blob(ingest: Ingest, body: bytes) -> None:
 
 async def _poisoned(ingest: Ingest, arrival: Arrival) -> None:
     with span("put file off", parent=arrival.traceparent, door=arrival.door):
-        await poisoned(ingest, arrival)
+        if named := with_possible_names(arrival):
+            await poisoned(ingest, named)
 
 
 def _parse(body: bytes) -> dict[str, Any]:

@@ -19,8 +19,11 @@ def name_length(name: str) -> int:
 
 
 def is_name(value: object) -> bool:
-    """Say whether a blob can have this name: one with the segments `.` or `..` would lead to another container."""
-    if not isinstance(value, str) or not {".", ".."}.isdisjoint(re.split(r"[/\\]", value)):
+    """Say whether a blob can have this name, and no request for it leads to another blob.
+
+    Clients and storage resolve the segments `.` and `..`, and storage turns a backslash into a slash.
+    """
+    if not isinstance(value, str) or "\\" in value or not {".", ".."}.isdisjoint(value.split("/")):
         return False
     try:
         return 1 <= name_length(value) <= LONGEST_NAME

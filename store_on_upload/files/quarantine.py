@@ -17,7 +17,7 @@ from store_on_upload.receipts.container import Unreadable
 from store_on_upload.receipts.receipt import Receipt, parse_timestamp
 
 from .moving import copy_verified
-from .naming import with_suffix
+from .naming import is_name, with_suffix
 from .source import SourceGone, Version, version_of
 
 
@@ -47,12 +47,13 @@ async def original_of(clients: Clients, version: Version) -> Version:
     """Return the version of a file in quarantine as what it was in the inbox: of its first name and ETag.
 
     Raises:
-        SourceGone: it has no reason beside it, so it is about to go, or has not come to rest yet.
+        SourceGone: it has no reason beside it, so it is about to go, or has not come to rest yet; or the reason names
+            what no blob of the inbox can be called.
         Unreadable: its reason is something else.
         AzureError: storage failed.
     """
     reason = await read_reason(clients, version.blob.blob_name)
-    if reason is None:
+    if reason is None or not is_name(reason.blob):
         raise SourceGone
     return replace(version, name=reason.blob, etag=reason.etag, last_modified=parse_timestamp(reason.uploaded_at))
 

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from shared.clients import Clients
+from store_on_upload.files.naming import is_name
 from store_on_upload.files.source import Version, find_version
 from store_on_upload.storing.purged import PurgedStudies
 
@@ -42,6 +43,8 @@ class Check:
 
     async def find(self, container: str, name: str) -> Version | None:
         """Return what lies in a container under a name; None if nothing."""
+        if not is_name(name):
+            return None
         return await find_version(self.clients.container(container).get_blob_client(name))
 
 

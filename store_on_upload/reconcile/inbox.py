@@ -7,6 +7,7 @@ from functools import partial
 
 from shared.settings import RECEIPTS
 from store_on_upload.files.listing import Listing, Row
+from store_on_upload.files.naming import is_name
 from store_on_upload.receipts.container import Unreadable, read_receipt
 from store_on_upload.receipts.known import Known
 from store_on_upload.receipts.receipt import Disposition
@@ -24,10 +25,11 @@ async def check_inbox(check: Check) -> None:
     """
     receipts = ReceiptsListed(Listing(check.clients.container(RECEIPTS)))
     seen = 0
-    async for page in Listing(check.clients.inbox).pages():
+    async for listed in Listing(check.clients.inbox).pages():
+        page = [row for row in listed if is_name(row.name)]  # others are ignored, and can have no receipt
         found = await receipts.find([row.name for row in page])
         await for_each(page, partial(_check_row, check, found.known))
-        seen += len(page)
+        seen += len(listed)
         check.report.say(f"inbox: {seen:,} blobs")
 
 

@@ -18,7 +18,8 @@ def has_stored_these_bytes(
 ) -> bool:
     """Say whether a receipt of the same name shows that these very bytes went into this partition of the service.
 
-    Then nothing needs to be downloaded: that an instance of these UIDs is there still, the service has just said.
+    The service has just said that it has an instance of these UIDs, but not of which content. So this may replace the
+    comparison only if the file stays where it is: another sender may have put other content there since.
     """
     stored = [] if standing is None else [one for one in standing.versions if one.is_in_service]
     ours = [one for one in stored if (one.sop_instance_uid, one.partition) == (sop_instance_uid, partition)]

@@ -8,13 +8,13 @@ from shared import clock
 from shared.arrivals import Door
 from shared.dicomweb import InstanceOutcome, StatusError, StoreReason, StoreResult
 from shared.events import event
-from shared.settings import OnConflict, OnPurged
+from shared.settings import QUARANTINE, OnConflict, OnPurged
 from store_on_upload.files.source import HashedBody, body_of
 from store_on_upload.part10 import Unfit
 from store_on_upload.probing.instance import EXPIRE_AFTER
 from store_on_upload.receipts.container import read_receipt
 from store_on_upload.receipts.document import Document
-from store_on_upload.receipts.receipt import Receipt
+from store_on_upload.receipts.receipt import Disposition, Receipt
 from store_on_upload.transcoding.completing import missing_head
 from store_on_upload.transcoding.transcode import may_be_about_implicit_vr, most_bytes_held, to_explicit_vr
 from store_on_upload.verdict import AlreadyStored, Decision, Verdict, conflict, judge, rejected
@@ -175,14 +175,24 @@ async def _find_same(job: Job, sent: _Sent, uids: Uids, standing: Document | Non
     partition = job.partition
     latest = await read_replacement(job.clients, partition, uids)
     sha256 = await sent.sha256_of_file()
-    # What receipts know to be stored may have been replaced since.
-    is_known = latest is None and has_stored_these_bytes(standing, version, sha256, uids.sop_instance_uid, partition)
-    if is_known:
-        return of_same_bytes(latest, version)
+    # The receipt does not show what others have deleted and stored at the service since.
+    if (
+        latest is None
+        and _keeps_file(job, sent)
+        and has_stored_these_bytes(standing, version, sha256, uids.sop_instance_uid, partition)
+    ):
+        return Decision(Verdict.DUPLICATE)
     if not await is_same_as_stored(job.dicom, uids, sent.body):
         return None
     # Another run may have put this very file there since, and has written that down before.
     return of_same_bytes(await read_replacement(job.clients, partition, uids), version)
+
+
+def _keeps_file(job: Job, sent: _Sent) -> bool:
+    """Say whether the file stays where it is if it is a duplicate; the sender of a replay or restore wants to know."""
+    if job.door.is_asked_for or job.source.version.blob.container_name == QUARANTINE:
+        return False
+    return _with_hashes(job, sent, Decision(Verdict.DUPLICATE)).disposition is Disposition.KEEP
 
 
 def _with_hashes(job: Job, sent: _Sent, decision: Decision) -> Receipt:

@@ -17,6 +17,7 @@ from shared import clock
 from shared.events import Failed, event
 from shared.settings import RECEIPTS
 from store_on_upload.files.listing import Listing, Row, TokenRefused
+from store_on_upload.files.naming import is_name
 from store_on_upload.finishing import report_failure
 from store_on_upload.ingest import Ingest
 from store_on_upload.receipts.container import look_up
@@ -112,7 +113,8 @@ class _Run:
         )
 
     async def _deal_with(self, page: list[Row], receipts: ReceiptsListed) -> None:
-        old = [row for row in page if is_old_enough(row, self._times)]
+        # A name that leads to another blob is ignored by all triggers, and can have no receipt.
+        old = [row for row in page if is_name(row.name) and is_old_enough(row, self._times)]
         known = await self._known_of([row.name for row in old], receipts)
         self.seen += len(page)
         for row in old:

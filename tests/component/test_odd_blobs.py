@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import AsyncIterator, Iterator
+import json
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from azure.storage.blob import ContentSettings
+from azure.storage.blob._generated.aio.operations import BlobOperations
 
-from shared.arrivals import Arrival, Door
+from shared.arrivals import Arrival, Door, write_message
 from shared.clients import Clients
 from shared.purged import pointer_name
-from shared.settings import QUARANTINE, RETENTION_STATE, OnPurged
+from shared.queues import PARKED
+from shared.settings import ARCHIVE, QUARANTINE, RETENTION_STATE, AfterStore, OnPurged
+from shared.small_blobs import read_whole
+from store_on_upload.doors.messages import handle_message
+from store_on_upload.doors.poison import handle_poisoned_arrival, handle_poisoned_blob
+from store_on_upload.files.source import Source, SourceGone
+from store_on_upload.ingest import Ingest
+from store_on_upload.receipts.container import read_receipt
 from store_on_upload.upload import handle
 from tests.component.dicom_service.support import running
 from tests.component.runs import Place, other, place_at
 from tests.dicom_samples import Sample
+from tests.host_messages import blob_trigger_message
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +134,129 @@ async def test_large_and_no_dicom(place: Place, name: str, outcome: tuple[str, s
     await place.drop(name, b"letters" * 1000)
     receipt = await place.with_settings(max_instance_bytes=5000).settled(name)
     assert (receipt.verdict, receipt.reason) == outcome
+
+
+def blob_poison(name: str) -> bytes:
+    """Return what the host writes for a blob trigger's message that failed five times."""
+    return json.dumps(blob_trigger_message(name)).encode()
+
+
+ENTRY_POINTS: dict[str, Callable[[Ingest, str], Awaitable[None]]] = {
+    **{
+        door: lambda ingest, name, door=door: handle(ingest, Arrival((name,), door))  # type: ignore[misc]
+        for door in (Door.BLOB, Door.DEFERRAL, Door.SWEEP)
+    },
+    "replay": lambda ingest, name: handle(ingest, Arrival((name,), Door.REPLAY, container=QUARANTINE)),
+    "event": lambda ingest, name: handle_message(ingest, json.dumps(created_event(name)).encode()),
+    "our message": lambda ingest, name: handle_message(ingest, write_message(Arrival((name,), Door.DEFERRAL)).encode()),
+    "poisoned blob": lambda ingest, name: handle_poisoned_blob(ingest, blob_poison(name)),
+    "poisoned event": lambda ingest, name: handle_poisoned_arrival(ingest, json.dumps(created_event(name)).encode()),
+}
+
+
+def created_event(name: str) -> dict[str, object]:
+    """Return a storage event of a new blob of this name."""
+    subject = f"/blobServices/default/containers/dicom-inbox/blobs/{name}"
+    return {"eventType": "Microsoft.Storage.BlobCreated", "subject": subject, "data": {"api": "PutBlob"}}
+
+
+@pytest.mark.parametrize("name", ["../dicom-archive/only.dcm", "a/../../dicom-archive/only.dcm", "folder\\only.dcm"])
+@pytest.mark.parametrize("entry_point", ENTRY_POINTS)
+async def test_a_name_that_leads_to_another_blob(
+    place: Place, caplog: pytest.LogCaptureFixture, entry_point: str, name: str
+) -> None:
+    """It is ignored with one line in the log; no other blob is read or deleted, and no message remains."""
+    place = place.with_settings(after_store=AfterStore.DELETE)
+    content = Sample().content
+    ingest = place.process()
+    before = await ingest.queues.waiting(PARKED)
+    others = [
+        place.clients.container(container).get_blob_client(other_name)
+        for container, other_name in ((ARCHIVE, "only.dcm"), ("dicom-inbox", "folder/only.dcm"))
+    ]
+    for blob in others:
+        await blob.upload_blob(content, overwrite=True)
+    caplog.clear()
+    caplog.set_level(logging.INFO, "dicom_dropbox")
+    await ENTRY_POINTS[entry_point](ingest, name)
+    events = [json.loads(line) for line in caplog.messages if line.startswith("{")]
+    assert [(line["event"], line.get("verdict"), line.get("reason")) for line in events] == [
+        ("blob_decided", "ignored", "name")
+    ]
+    for blob in others:
+        assert await (await blob.download_blob()).readall() == content
+    assert await read_receipt(place.clients, "folder/only.dcm") is None
+    assert (await ingest.queues.waiting(), await ingest.queues.waiting(PARKED)) == (0, before)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a..b.dcm", "v1.2/x.dcm", "/lead.dcm", "a//b.dcm", "%2e%2e/dicom-archive/x.dcm", "..%2fx.dcm", "d./x"],
+)
+async def test_an_odd_name_that_is_a_blob_of_the_inbox(place: Place, name: str) -> None:
+    """It is stored, and archived under its name."""
+    place = place.with_settings(after_store=AfterStore.ARCHIVE)
+    sample = Sample()
+    await place.drop(name, sample.content)
+    verdict = "ignored" if name.startswith(".") else "stored"
+    assert (await place.settled(name)).verdict == verdict
+    where = place.clients.container("dicom-inbox" if verdict == "ignored" else ARCHIVE)
+    assert [found async for found in where.list_blob_names(name_starts_with=name)] == [name]
+
+
+def between(monkeypatch: pytest.MonkeyPatch, step: Callable[[], Awaitable[object]]) -> None:
+    """Do something once, when storage has answered a read for the first time."""
+    read, answered = BlobOperations.download, False
+
+    async def download(self: BlobOperations, *args: Any, **options: Any) -> Any:
+        nonlocal answered
+        try:
+            return await read(self, *args, **options)
+        finally:
+            if not answered:
+                answered = True
+                await step()
+
+    monkeypatch.setattr(BlobOperations, "download", download)
+
+
+async def test_a_blob_that_is_filled_just_after_it_was_seen_empty(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is read again, and stored."""
+    sample, name = Sample(), "filled.dcm"
+    await place.drop(name, b"")
+    with monkeypatch.context() as patch:
+        between(patch, lambda: place.drop(name, sample.content))
+        await handle(place.process(), Arrival((name,), Door.BLOB))
+    receipt = await place.receipt(name)
+    assert (receipt.verdict, receipt.reason, receipt.size_bytes) == ("stored", None, len(sample.content))
+    assert await place.stored(sample) == sample.content
+
+
+async def test_our_own_blob_that_is_filled_just_after_it_was_seen_empty(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Content and version that are read are of one and the same."""
+    await place.drop("own.json", b"")
+    blob = place.clients.inbox.get_blob_client("own.json")
+    with monkeypatch.context() as patch:
+        between(patch, lambda: place.drop("own.json", b"{}"))
+        found = await read_whole(blob)
+    assert found is not None
+    assert (found.content, found.etag) == (b"{}", (await blob.get_blob_properties()).etag)
+
+
+async def test_a_blob_that_is_overwritten_while_its_beginning_is_read(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No prefix is put together from two versions, however few bytes the SDK asks for at first."""
+    await place.drop("torn.dcm", b"a" * 3_000_000)
+    blob = place.clients.inbox.get_blob_client("torn.dcm")
+    monkeypatch.setattr(blob._config, "max_single_get_size", 1000)
+    between(monkeypatch, lambda: place.drop("torn.dcm", b"b" * 3_000_000))
+    with pytest.raises(SourceGone):
+        await Source.open(blob)
 
 
 async def test_a_name_that_goes_to_another_partition_than_before(clients: Clients, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from local.dicom_service.app import create_app
 from shared.arrivals import Arrival, Door
 from shared.clients import Clients
+from shared.settings import QUARANTINE, AfterStore
 from store_on_upload.storing import store
 from store_on_upload.upload import handle
 from tests.component.dicom_service.support import running, serving
@@ -101,6 +102,31 @@ async def test_bytes_that_had_to_make_room_for_others_under_the_same_name(place:
         if len(verdicts) == 1:
             await place.clients.dicom.delete_instance(**asdict(uids(sample)))
     assert verdicts == ["stored", "stored", "duplicate", "conflict"]
+
+
+@pytest.mark.parametrize("after_store", [AfterStore.ARCHIVE, AfterStore.DELETE])
+@pytest.mark.parametrize("by", ["another name", "another sender"])
+async def test_a_receipt_does_not_stand_for_what_the_service_has_now(
+    place: Place, after_store: AfterStore, by: str
+) -> None:
+    """A file that would leave the inbox, or the quarantine by a replay, is compared with the stored instance."""
+    sample, name = Sample(), f"{by} {after_store} again.dcm"
+    leaving = place.with_settings(after_store=after_store)
+    await leaving.drop(name, sample.content)
+    assert (await leaving.settled(name)).verdict == "stored"
+    await place.clients.dicom.delete_instance(**asdict(uids(sample)))
+    if by == "another sender":
+        await place.put(sample, other(sample))
+    else:
+        await leaving.drop(f"second {name}", other(sample))
+        assert (await leaving.settled(f"second {name}")).verdict == "stored"
+    await leaving.drop(name, sample.content)
+    receipt = await leaving.settled(name)
+    assert (receipt.verdict, receipt.reason) == ("conflict", "other_bytes")
+    (copy,) = await place.quarantined(name)
+    await handle(place.process(), Arrival((copy,), Door.REPLAY, container=QUARANTINE))
+    assert (await place.receipt(name)).verdict == "conflict"
+    assert await place.quarantined(name) == {copy: sample.content}
 
 
 @pytest.mark.parametrize(

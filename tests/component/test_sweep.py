@@ -522,3 +522,16 @@ async def test_what_waits_for_a_person_is_told_of(ingest: Ingest, caplog: pytest
     await letters.upload_blob("topic", b"", metadata={"hdi_isfolder": "true"})
     await tell_of_what_is_set_aside(ingest)
     assert list(map(json.loads, caplog.messages)) == [{"event": "set_aside", "messages": 3, "dead_letters": 1}]
+
+
+@pytest.mark.usefixtures("later")
+async def test_a_name_that_leads_to_another_blob(ingest: Ingest) -> None:
+    """The sweep leaves the blob alone, and asks for no receipt of that name."""
+    blob = await ingest.clients.inbox.upload_blob("..\\swept.dcm", b"x")
+    try:
+        assert [name async for name in ingest.clients.inbox.list_blob_names()] == ["../swept.dcm"]
+        await sweep(ingest)
+        assert await ingest.queues.waiting() == 0
+        assert [name async for name in ingest.clients.container(RECEIPTS).list_blob_names()] == []
+    finally:
+        await blob.delete_blob()
