@@ -153,13 +153,13 @@ async def _store(run: Run, source: Source, header: Header) -> Receipt:
     job = Job(run, source, header)
     if refused := await refuse(job):  # the service is not asked: this tells nothing of it
         return refused
-    if not ingest.circuit.admits():
+    if not ingest.circuit.admits(has_failed=run.receipt.has_failed_by_itself):
         raise NotYet("outage", is_outage=True)
     try:
         with span("store file", bytes=source.version.size):
             receipt = await store(job)
     except (DICOMwebError, NotYet) as error:
-        _note_failure(ingest, source.version.name, error)
+        _note_failure(run, source.version.name, error)
         raise
     except BaseException:
         ingest.circuit.abandoned()
@@ -168,14 +168,15 @@ async def _store(run: Run, source: Source, header: Header) -> Receipt:
     return receipt
 
 
-def _note_failure(ingest: Ingest, name: str, error: DICOMwebError | NotYet) -> None:
+def _note_failure(run: Run, name: str, error: DICOMwebError | NotYet) -> None:
+    ingest, has_failed = run.ingest, run.receipt.has_failed_by_itself
     setback = setback_of(error)
     if isinstance(error, NotYet) and setback.reason not in _NO_GOOD_ANSWER:
         return _note_success(ingest)
     if isinstance(error, Busy):
         ingest.gate.overloaded()
     asked = setback.asked_seconds
-    if ingest.circuit.failed(name, is_outage=setback.is_outage, retry_after_seconds=asked):
+    if ingest.circuit.failed(name, is_outage=setback.is_outage, has_failed=has_failed, retry_after_seconds=asked):
         event("outage_begins", reason=setback.reason)
     return None
 

@@ -61,10 +61,10 @@ async def defer(run: Run, setback: Setback) -> None:
     ingest, receipt = run.ingest, run.receipt
     if receipt.is_final:
         return await send_later(ingest, run.arrival)
-    if ingest.circuit.is_open:
-        setback = replace(setback, is_outage=True)
     now = clock.now()
-    delay = delay_seconds(receipt.deferrals + 1, setback)
+    # While the circuit is open nobody knows whose fault it is: the file waits no longer than others, but it counts.
+    waits_as = replace(setback, is_outage=setback.is_outage or ingest.circuit.is_open)
+    delay = delay_seconds(receipt.deferrals + 1, waits_as)
     later = deferred(receipt, setback, now, delay)
     if run.arrival.door.is_asked_for:
         return await _replay_later(ingest, run.arrival, later, delay)

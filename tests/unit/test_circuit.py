@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from store_on_upload.waiting.circuit import Circuit
@@ -102,3 +104,48 @@ def test_failures_on_their_way_open_it_no_wider(circuit: Circuit, clock: Clock) 
     for number in range(16):
         circuit.failed(f"{number}", is_outage=True, retry_after_seconds=number if number > 14 else None)
     assert pauses(circuit, clock)[:2] == [15, 10]
+
+
+def test_a_file_that_failed_before_says_nothing_new(circuit: Circuit) -> None:
+    """Files that are known to fail never open the circuit."""
+    assert not any(circuit.failed(f"{n}", is_outage=False, has_failed=True) for n in range(100))
+    assert circuit.admits(has_failed=True)
+
+
+def test_files_that_never_failed_are_preferred_as_trials(circuit: Circuit, clock: Clock) -> None:
+    """A file that failed before is a trial only after a minute without another."""
+    circuit.failed("a", is_outage=True)
+    clock.now += 5
+    assert not circuit.admits(has_failed=True)
+    clock.now += 60
+    assert circuit.admits(has_failed=True)
+
+
+def test_failures_of_files_are_answered_with_several_trials(circuit: Circuit, clock: Clock) -> None:
+    """If the files may be at fault, five trials are made after a pause, and all must fail for the next pause."""
+    for name in "abcde":
+        circuit.failed(name, is_outage=False)
+    clock.now += 5
+    assert [circuit.admits() for _ in range(6)] == [True] * 5 + [False]
+    for name in "fghij":
+        assert not circuit.failed(name, is_outage=False)
+    clock.now += 9
+    assert circuit.is_blocked
+    clock.now += 1
+    assert circuit.admits()
+    assert circuit.passed()
+
+
+def test_bad_files_do_not_starve_good_ones(circuit: Circuit, clock: Clock) -> None:
+    """With nine bad files to a good one, good files pass at half or more of the rate that their attempts allow."""
+    chance, good, seconds = random.Random(1), 0, 0.05
+    for number in range(72_000):  # an hour in which a file comes every 50 ms
+        clock.now += seconds
+        if not circuit.admits():
+            continue
+        if chance.random() < 0.9:
+            circuit.failed(f"{number}", is_outage=False)
+        else:
+            circuit.passed()
+            good += 1
+    assert good >= 72_000 / 10 / 2
