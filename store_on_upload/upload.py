@@ -26,7 +26,7 @@ from .finishing import close_gone, finish, report_failure, send_later
 from .ingest import Ingest
 from .part10 import Header
 from .receipts.receipt import Receipt
-from .setback import OUTAGE, STOPPED, NotYet, setback_of
+from .setback import STOPPED, NotYet, outage, setback_of
 from .storing.job import Job
 from .storing.store import refuse, store
 from .verdict import Decision
@@ -57,7 +57,7 @@ async def _handle(ingest: Ingest, arrival: Arrival) -> None:
     if await ingest.stop.is_on():
         return await put_off(ingest, arrival, STOPPED)
     if ingest.circuit.is_blocked:
-        return await put_off(ingest, arrival, OUTAGE)
+        return await put_off(ingest, arrival, outage(is_certain=ingest.circuit.is_certain))
     try:
         async with ingest.handled.alone(arrival.names[0]), ingest.gate.entered():
             await _attempt(ingest, arrival)
@@ -154,7 +154,7 @@ async def _store(run: Run, source: Source, header: Header) -> Receipt:
     if refused := await refuse(job):  # the service is not asked: this tells nothing of it
         return refused
     if not ingest.circuit.admits(has_failed=run.receipt.has_failed_by_itself):
-        raise NotYet("outage", is_outage=True)
+        raise NotYet("outage", is_outage=True, is_untried=not ingest.circuit.is_certain)
     try:
         with span("store file", bytes=source.version.size):
             receipt = await store(job)

@@ -1,4 +1,4 @@
-"""Is it worth asking the DICOM service? A circuit breaker, so that an outage costs one attempt a minute, not all."""
+"""Is it worth asking the DICOM service? A circuit breaker, so that an outage costs a few attempts a minute, not all."""
 
 from __future__ import annotations
 
@@ -6,34 +6,34 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-# So many first failures of different blobs without a success between them are taken for the service's.
-_FAILURES_TO_OPEN = 5
-# Twice as many after each time that a file went through after all, up to this.
-_MOST_FAILURES_TO_OPEN = 40
+# So many first failures of different files without a success between them are taken for the service's. With nine bad
+# files to a good one, a run of 50 failures is rare.
+_FAILURES_TO_OPEN = 50
+# After a pause so many files may be answered 5xx, one after another, before the next pause.
+_TRIALS = 10
 _FIRST_PAUSE_SECONDS = 5.0
 _LONGEST_PAUSE_SECONDS = 60.0
-# So long after a pause, files that never failed may come first; then any file may be tried.
+# So long after a pause, only files that never failed are tried; then any file may be.
 _PREFERENCE_SECONDS = 60.0
 
 
 @dataclass
 class Circuit:
-    """Closed: every blob is tried. Open: none is until its pause is over; then trials decide.
+    """Closed: every file is tried. Open: none is until its pause is over; then trials decide, one at a time.
 
-    One trial is made if the failure can only be the service's. If it may be the files', several are made, because
-    failing files would otherwise keep the circuit open: the first success closes it.
+    The first success closes it. A trial that shows an outage for certain begins the next pause. One that is answered
+    5xx may be the file's fault, so others follow it first: failing files must not hold back good ones.
 
     Args:
         clock: seconds that only rise.
     """
 
     clock: Callable[[], float] = time.monotonic
+    is_certain: bool = False  # whether the failure that opened it can only be the service's
     _open_until: float | None = None
     _pause: float = _FIRST_PAUSE_SECONDS
-    _is_certain: bool = False
-    _admitted: int = 0
-    _answered: int = 0
-    _needed: int = _FAILURES_TO_OPEN
+    _trying: bool = False
+    _trials_left: int = _TRIALS
     _failed: set[str] = field(default_factory=set)
 
     @property
@@ -43,36 +43,27 @@ class Circuit:
 
     @property
     def is_blocked(self) -> bool:
-        """Whether no blob may be tried now, not even as a trial."""
-        return self._open_until is not None and (self._admitted >= self._trials or self.clock() < self._open_until)
-
-    @property
-    def _trials(self) -> int:
-        return 1 if self._is_certain else self._needed
+        """Whether no file may be tried now, not even as a trial."""
+        return self._open_until is not None and (self._trying or self.clock() < self._open_until)
 
     def admits(self, *, has_failed: bool = False) -> bool:
-        """Say whether a blob may be tried; while open, a few trials are made after each pause.
+        """Say whether a file may be tried; in an outage one at a time may, after each pause.
 
         Args:
-            has_failed: whether the blob failed by itself before; for a minute after a pause, others are preferred.
+            has_failed: whether the file is known to fail: for a minute after a pause, others are preferred.
         """
         if self.is_blocked:
             return False
-        if self._open_until is not None:
-            if has_failed and self.clock() < self._open_until + _PREFERENCE_SECONDS:
-                return False
-            self._admitted += 1
+        if self._open_until is not None and has_failed and self.clock() < self._open_until + _PREFERENCE_SECONDS:
+            return False
+        self._trying = self.is_open
         return True
 
     def passed(self) -> bool:
         """Take note that the service answered as it should; return whether that ends an outage."""
         ended = self.is_open
-        if ended and not self._is_certain:
-            self._needed = min(self._needed * 2, _MOST_FAILURES_TO_OPEN)
-        elif not self._failed:
-            self._needed = max(self._needed - 1, _FAILURES_TO_OPEN)
-        self._open_until, self._pause, self._is_certain = None, _FIRST_PAUSE_SECONDS, False
-        self._admitted = self._answered = 0
+        self._open_until, self._pause = None, _FIRST_PAUSE_SECONDS
+        self.is_certain = self._trying = False
         self._failed.clear()
         return ended
 
@@ -82,32 +73,34 @@ class Circuit:
         """Take note that it failed; return whether that begins an outage.
 
         Args:
-            key: of the blob.
+            key: of the file.
             is_outage: whether the failure can only be the service's.
-            has_failed: whether the blob failed by itself before: it then says nothing new of the service.
-            retry_after_seconds: how long it asks to be left alone.
+            has_failed: whether the file was known to fail: then this says nothing new of the service.
+            retry_after_seconds: how long the service asks to be left alone.
         """
-        if is_outage or not has_failed:
-            self._failed.add(key)
         asked_until = self.clock() + (retry_after_seconds or 0)
+        was_trial, self._trying = self._trying, False
         if self._open_until is None:
-            if not is_outage and len(self._failed) < self._needed:
+            if not has_failed:
+                self._failed.add(key)
+            if not is_outage and len(self._failed) < _FAILURES_TO_OPEN:
                 return False
             self._open(asked_until, is_certain=is_outage)
             return True
-        if self._admitted:
-            self._answered += 1
-            if is_outage or self._answered >= self._trials:
+        self.is_certain = is_outage or (self.is_certain and not was_trial)
+        if was_trial:
+            self._trials_left -= 1
+            if is_outage or not self._trials_left:
                 self._open(asked_until, is_certain=is_outage)
-        self._open_until = max(self._open_until, asked_until)  # also of one on its way when the outage began
+        self._open_until = max(self._open_until, asked_until)  # also by one that was on its way when the outage began
         return False
 
     def _open(self, asked_until: float, *, is_certain: bool) -> None:
         self._open_until = max(self.clock() + self._pause, asked_until)
         self._pause = min(self._pause * 2, _LONGEST_PAUSE_SECONDS)
-        self._is_certain = is_certain
-        self._admitted = self._answered = 0
+        self._trials_left = _TRIALS
+        self.is_certain = is_certain
 
     def abandoned(self) -> None:
-        """Take note that an attempt ended without a word of the service, so that another may be tried instead."""
-        self._admitted = max(self._admitted - 1, 0)
+        """Take note that an attempt ended without a word of the service, so that the next one may decide."""
+        self._trying = False
