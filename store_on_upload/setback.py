@@ -25,12 +25,14 @@ class Setback:
             does not count against it.
         retry_after_seconds: how long the service asks to be left alone.
         service_code: FailureReason, as the service gave it.
+        is_untried: whether the file was held back though the service may be up: what was known of the file stays known.
     """
 
     reason: str
     is_outage: bool
     retry_after_seconds: float | None = None
     service_code: int | None = None
+    is_untried: bool = False
 
     @property
     def asked_seconds(self) -> float:
@@ -39,14 +41,18 @@ class Setback:
 
 
 STOPPED = Setback("stopped", is_outage=True)
-OUTAGE = Setback("outage", is_outage=True)
+
+
+def outage(*, is_certain: bool) -> Setback:
+    """Return why a file is not tried while the circuit is open."""
+    return Setback("outage", is_outage=True, is_untried=not is_certain)
 
 
 class NotYet(Failed):
     """No verdict can be given now: the service has neither taken nor refused the instance, or was not asked.
 
     Args:
-        reason, service_code, is_outage, retry_after_seconds: those of its `setback`.
+        reason, service_code, is_outage, retry_after_seconds, is_untried: those of its `setback`.
     """
 
     def __init__(
@@ -56,9 +62,10 @@ class NotYet(Failed):
         *,
         is_outage: bool = False,
         retry_after_seconds: float | None = None,
+        is_untried: bool = False,
     ) -> None:
         super().__init__(f"no verdict yet: {reason}" + (f", service code {service_code}" if service_code else ""))
-        self.setback = Setback(reason, is_outage, retry_after_seconds, service_code)
+        self.setback = Setback(reason, is_outage, retry_after_seconds, service_code, is_untried)
 
 
 def setback_of(error: Exception) -> Setback:

@@ -26,7 +26,7 @@ from .finishing import close_gone, finish, report_failure, send_later
 from .ingest import Ingest
 from .part10 import Header
 from .receipts.receipt import Receipt
-from .setback import OUTAGE, STOPPED, NotYet, setback_of
+from .setback import STOPPED, NotYet, outage, setback_of
 from .storing.job import Job
 from .storing.store import refuse, store
 from .verdict import Decision
@@ -58,7 +58,7 @@ async def _handle(ingest: Ingest, arrival: Arrival) -> None:
     if await ingest.stop.is_on():
         return await put_off(ingest, arrival, STOPPED)
     if ingest.circuit.is_blocked:
-        return await put_off(ingest, arrival, OUTAGE)
+        return await put_off(ingest, arrival, outage(is_certain=ingest.circuit.is_certain))
     try:
         async with ingest.handled.alone(arrival.names[0]), ingest.gate.entered():
             await _attempt(ingest, arrival)
@@ -154,13 +154,13 @@ async def _store(run: Run, source: Source, header: Header) -> Receipt:
     job = Job(run, source, header)
     if refused := await refuse(job):  # the service is not asked: this tells nothing of it
         return refused
-    if not ingest.circuit.admits():
-        raise NotYet("outage", is_outage=True)
+    if not ingest.circuit.admits(has_failed=run.receipt.has_failed_by_itself):
+        raise NotYet("outage", is_outage=True, is_untried=not ingest.circuit.is_certain)
     try:
         with span("store file", bytes=source.version.size):
             receipt = await store(job)
     except (DICOMwebError, NotYet) as error:
-        _note_failure(ingest, source.version.name, error)
+        _note_failure(run, source.version.name, error)
         raise
     except BaseException:
         ingest.circuit.abandoned()
@@ -169,14 +169,15 @@ async def _store(run: Run, source: Source, header: Header) -> Receipt:
     return receipt
 
 
-def _note_failure(ingest: Ingest, name: str, error: DICOMwebError | NotYet) -> None:
+def _note_failure(run: Run, name: str, error: DICOMwebError | NotYet) -> None:
+    ingest, has_failed = run.ingest, run.receipt.has_failed_by_itself
     setback = setback_of(error)
     if isinstance(error, NotYet) and setback.reason not in _NO_GOOD_ANSWER:
         return _note_success(ingest)
     if isinstance(error, Busy):
         ingest.gate.overloaded()
     asked = setback.asked_seconds
-    if ingest.circuit.failed(name, is_outage=setback.is_outage, retry_after_seconds=asked):
+    if ingest.circuit.failed(name, is_outage=setback.is_outage, has_failed=has_failed, retry_after_seconds=asked):
         event("outage_begins", reason=setback.reason)
     return None
 

@@ -83,7 +83,7 @@ REASONS: dict[str, str] = {
     "swept": "The file had been missed: the sweep has sent it on.",
     "service_unreachable": "The DICOM service or its token cannot be had. It is tried again.",
     "service_busy": "The DICOM service is busy or down. It is tried again.",
-    "outage": "The DICOM service is down, or does not let the app in. All files wait; one is tried each minute.",
+    "outage": "The DICOM service is down, or does not let the app in. All files wait but for a few trials a minute.",
     "no_room": "Other files go first: see INGEST_CONCURRENCY. It is tried again.",
     "too_slow": "The file could not be sent within 12 minutes. It is tried again.",
     "access_denied": "The DICOM service does not let the app in: see its role. It is tried again.",

@@ -107,6 +107,11 @@ class Receipt:
         return self.state is State.FINAL
 
     @property
+    def has_failed_by_itself(self) -> bool:
+        """Whether the file is known to have failed by itself."""
+        return self.failed_by_itself or self.failing_seconds > 0
+
+    @property
     def is_gone(self) -> bool:
         """Whether it was closed because the version was there no longer, which an undeletion makes untrue."""
         return self.reason == "gone"

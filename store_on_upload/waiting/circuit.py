@@ -1,4 +1,4 @@
-"""Is it worth asking the DICOM service? A circuit breaker, so that an outage costs one attempt a minute, not all."""
+"""Is it worth asking the DICOM service? A circuit breaker, so that an outage costs a few attempts a minute, not all."""
 
 from __future__ import annotations
 
@@ -6,24 +6,34 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-# So many failures of different blobs without a success between them are the service's, whatever they look like.
-_FAILURES_TO_OPEN = 5
+# So many first failures of different files without a success between them are taken for the service's. With nine bad
+# files to a good one, a run of 50 failures is rare.
+_FAILURES_TO_OPEN = 50
+# After a pause so many files may be answered 5xx, one after another, before the next pause.
+_TRIALS = 10
 _FIRST_PAUSE_SECONDS = 5.0
 _LONGEST_PAUSE_SECONDS = 60.0
+# So long after a pause, only files that never failed are tried; then any file may be.
+_PREFERENCE_SECONDS = 60.0
 
 
 @dataclass
 class Circuit:
-    """Closed: all go through. Open: none does, until its pause is over; then one is tried, and decides.
+    """Closed: every file is tried. Open: none is until its pause is over; then trials decide, one at a time.
+
+    The first success closes it. A trial that shows an outage for certain begins the next pause. One that is answered
+    5xx may be the file's fault, so others follow it first: failing files must not hold back good ones.
 
     Args:
         clock: seconds that only rise.
     """
 
     clock: Callable[[], float] = time.monotonic
+    is_certain: bool = False  # whether the failure that opened it can only be the service's
     _open_until: float | None = None
     _pause: float = _FIRST_PAUSE_SECONDS
     _trying: bool = False
+    _trials_left: int = _TRIALS
     _failed: set[str] = field(default_factory=set)
 
     @property
@@ -33,12 +43,18 @@ class Circuit:
 
     @property
     def is_blocked(self) -> bool:
-        """Whether no blob is to be tried now, not even the one that decides."""
+        """Whether no file may be tried now, not even as a trial."""
         return self._open_until is not None and (self._trying or self.clock() < self._open_until)
 
-    def admits(self) -> bool:
-        """Say whether a blob may be tried; in an outage one at a time may, after each pause."""
+    def admits(self, *, has_failed: bool = False) -> bool:
+        """Say whether a file may be tried; in an outage one at a time may, after each pause.
+
+        Args:
+            has_failed: whether the file is known to fail: for a minute after a pause, others are preferred.
+        """
         if self.is_blocked:
+            return False
+        if self._open_until is not None and has_failed and self.clock() < self._open_until + _PREFERENCE_SECONDS:
             return False
         self._trying = self.is_open
         return True
@@ -46,28 +62,44 @@ class Circuit:
     def passed(self) -> bool:
         """Take note that the service answered as it should; return whether that ends an outage."""
         ended = self.is_open
-        self._open_until, self._pause, self._trying = None, _FIRST_PAUSE_SECONDS, False
+        self._open_until, self._pause = None, _FIRST_PAUSE_SECONDS
+        self.is_certain = self._trying = False
         self._failed.clear()
         return ended
 
-    def failed(self, key: str, *, is_outage: bool, retry_after_seconds: float | None = None) -> bool:
+    def failed(
+        self, key: str, *, is_outage: bool, has_failed: bool = False, retry_after_seconds: float | None = None
+    ) -> bool:
         """Take note that it failed; return whether that begins an outage.
 
         Args:
-            key: of the blob.
+            key: of the file.
             is_outage: whether the failure can only be the service's.
-            retry_after_seconds: how long it asks to be left alone.
+            has_failed: whether the file was known to fail: then this says nothing new of the service.
+            retry_after_seconds: how long the service asks to be left alone.
         """
-        self._failed.add(key)
-        begins = not self.is_open and (is_outage or len(self._failed) >= _FAILURES_TO_OPEN)
         asked_until = self.clock() + (retry_after_seconds or 0)
-        if begins or self._trying:
-            self._open_until = max(self.clock() + self._pause, asked_until)
-            self._pause = min(self._pause * 2, _LONGEST_PAUSE_SECONDS)
-        elif self._open_until is not None:  # it was on its way already when the outage began
-            self._open_until = max(self._open_until, asked_until)
-        self._trying = False
-        return begins
+        was_trial, self._trying = self._trying, False
+        if self._open_until is None:
+            if not has_failed:
+                self._failed.add(key)
+            if not is_outage and len(self._failed) < _FAILURES_TO_OPEN:
+                return False
+            self._open(asked_until, is_certain=is_outage)
+            return True
+        self.is_certain = is_outage or (self.is_certain and not was_trial)
+        if was_trial:
+            self._trials_left -= 1
+            if is_outage or not self._trials_left:
+                self._open(asked_until, is_certain=is_outage)
+        self._open_until = max(self._open_until, asked_until)  # also by one that was on its way when the outage began
+        return False
+
+    def _open(self, asked_until: float, *, is_certain: bool) -> None:
+        self._open_until = max(self.clock() + self._pause, asked_until)
+        self._pause = min(self._pause * 2, _LONGEST_PAUSE_SECONDS)
+        self._trials_left = _TRIALS
+        self.is_certain = is_certain
 
     def abandoned(self) -> None:
         """Take note that an attempt ended without a word of the service, so that the next one may decide."""

@@ -36,20 +36,25 @@ def deferred(receipt: Receipt, setback: Setback, now: datetime, delay: float) ->
     """Return the receipt of a blob that is put off.
 
     Time counts as failed by itself from one such failure to the next, if nothing else was at fault in between, and no
-    longer than a file is put off.
+    longer than a file is put off. A deferral without an attempt, while files may be at fault, changes none of that.
     """
     counted = receipt.failing_seconds
     if not setback.is_outage and receipt.failed_by_itself and receipt.failed_at:
         since = (now - parse_timestamp(receipt.failed_at)).total_seconds()
         counted += min(max(0.0, since), _MOST_COUNTED_SECONDS)
-    is_stuck = setback.service_code == StoreReason.BEING_STORED
-    return replace(
+    later = replace(
         receipt,
         state=State.DEFERRED,
         deferrals=receipt.deferrals + 1,
         reason=setback.reason,
         service_code=setback.service_code,
         due_at=timestamp(now + timedelta(seconds=delay)),
+    )
+    if setback.is_untried:
+        return later
+    is_stuck = setback.service_code == StoreReason.BEING_STORED
+    return replace(
+        later,
         failing_seconds=counted,
         failed_at=timestamp(now),
         failed_by_itself=not setback.is_outage,

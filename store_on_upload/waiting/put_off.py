@@ -61,14 +61,16 @@ async def defer(run: Run, setback: Setback) -> None:
     ingest, receipt = run.ingest, run.receipt
     if receipt.is_final:
         return await send_later(ingest, run.arrival)
-    if ingest.circuit.is_open:
-        setback = replace(setback, is_outage=True)
     now = clock.now()
-    delay = delay_seconds(receipt.deferrals + 1, setback)
+    if ingest.circuit.is_certain:
+        setback = replace(setback, is_outage=True)
+    # While the circuit is open the file may or may not be at fault: it waits no longer than others.
+    waits_as = replace(setback, is_outage=setback.is_outage or ingest.circuit.is_open)
+    delay = delay_seconds(receipt.deferrals + 1, waits_as)
     later = deferred(receipt, setback, now, delay)
     if run.arrival.door.is_asked_for:
         return await _replay_later(ingest, run.arrival, later, delay)
-    if should_give_up(later, ingest.clients.settings.give_up_after_days):
+    if not setback.is_untried and should_give_up(later, ingest.clients.settings.give_up_after_days):
         if await _service_answers(ingest, receipt.partition):
             return await finish(run, given_up(later, "kept_failing", now))
         later = deferred(receipt, replace(setback, is_outage=True), now, delay)

@@ -174,3 +174,23 @@ async def test_a_file_alone_in_an_outage(place: Place) -> None:
     await place.inject(fault="status", status=500, kind="store", requests=1000)
     await handle(ingest, sent.last())
     assert (await place.receipt(name)).verdict == "gave_up"
+
+
+async def test_a_files_own_failure_counts_while_the_circuit_is_open(place: Place) -> None:
+    """A trial that the service fails on is the file's failure; a file that was not tried has none."""
+    ingest, _ = process(place)
+    now = 0.0
+    ingest.circuit.clock = lambda: now
+    ingest.circuit.failed("another file", is_outage=True)
+    untried = await dropped(place)
+    await handle(ingest, Arrival((untried,), Door.BLOB))
+    now = 5.0
+    await place.inject(fault="status", status=500, kind="store", requests=1000)
+    tried = await dropped(place)
+    await handle(ingest, Arrival((tried,), Door.BLOB))
+    assert ingest.circuit.is_open
+    receipts = [await place.receipt(name) for name in (untried, tried)]
+    assert [(receipt.reason, receipt.failed_by_itself) for receipt in receipts] == [
+        ("outage", False),
+        ("service_failed", True),
+    ]

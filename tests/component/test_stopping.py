@@ -222,3 +222,30 @@ async def test_one_file_that_fails_stops_no_other(clients: Clients) -> None:
     waiting = await newest_receipt(clients, name)
     assert (waiting.reason, waiting.attempts, waiting.failed_by_itself) == ("service_failed", 8, True)
     assert (await newest_receipt(clients, another)).verdict is Verdict.REJECTED
+
+
+async def test_bad_files_do_not_hold_back_good_ones(clients: Clients) -> None:
+    """Fifty bad files in a row look like an outage; after the pause, good files are tried before those that failed."""
+    bad = [Sample() for _ in range(51)]
+    marks = [sample.sop.encode() for sample in bad]
+
+    def choose(request: Received) -> Script:
+        return answer(500) if any(mark in request.body for mark in marks) else answer(413)
+
+    clock = Clock()
+    async with serve(choose) as server, DICOMwebClient(server.url, retry=RetryPolicy(attempts=1)) as dicom:
+        ingest = Ingest.over(replace(clients, dicom=dicom))
+        ingest.circuit.clock = clock.monotonic
+        failing = [await dropped(clients, sample.content) for sample in bad]
+        for name in failing:
+            await handle(ingest, Arrival((name,), Door.BLOB))
+        assert ingest.circuit.is_blocked
+        passing = [await dropped(clients) for _ in range(3)]
+        clock.now += 5
+        for name in [*failing[:20], *passing]:
+            await handle(ingest, Arrival((name,), Door.DEFERRAL))
+        assert not ingest.circuit.is_open
+    assert {(await newest_receipt(clients, name)).verdict for name in passing} == {Verdict.REJECTED}
+    # What was held back is still known to fail; the last file was never tried.
+    waiting = [await newest_receipt(clients, name) for name in (failing[0], failing[-1])]
+    assert [(one.reason, one.failed_by_itself) for one in waiting] == [("outage", True), ("outage", False)]

@@ -17,7 +17,7 @@ from shared import clock
 from shared.arrivals import Arrival, Door
 from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient
-from store_on_upload.setback import OUTAGE
+from store_on_upload.setback import outage
 from store_on_upload.storing import store
 from store_on_upload.storing.stuck import clear_remains
 from store_on_upload.upload import handle
@@ -127,7 +127,7 @@ async def test_the_hour_begins_anew_where_something_else_came_between(place: Pla
     """During an outage the service does not say that the instance is being stored."""
     await leave_remains(place, "outage.dcm", Sample().content)
     ahead(30 * MINUTE)
-    await put_off(place.process(), Arrival(("outage.dcm",), Door.DEFERRAL), OUTAGE)
+    await put_off(place.process(), Arrival(("outage.dcm",), Door.DEFERRAL), outage(is_certain=True))
     for minutes, expected in ((61, "being_stored"), (120, "being_stored"), (121, "stored")):
         ahead(minutes * MINUTE)
         assert await reason_after_another_run(place, "outage.dcm") == expected

@@ -30,7 +30,7 @@ from store_on_upload.ingest import Ingest
 from store_on_upload.receipts.container import read_receipt, write_receipt
 from store_on_upload.receipts.document import Document
 from store_on_upload.receipts.receipt import Receipt, State, parse_timestamp, timestamp
-from store_on_upload.setback import OUTAGE
+from store_on_upload.setback import outage
 from store_on_upload.sweeping import progress as sweep_progress
 from store_on_upload.sweeping import requeue
 from store_on_upload.sweeping import sweep as sweep_module
@@ -423,7 +423,7 @@ async def test_an_outage_that_the_sweep_does_not_know_of(
             receipt = await standing(ingest, name)
             assert receipt is not None
             if receipt.state is State.QUEUED or parse_timestamp(str(receipt.due_at)) <= clock.now():
-                await put_off(ingest, Arrival((name,), Door.DEFERRAL), OUTAGE)
+                await put_off(ingest, Arrival((name,), Door.DEFERRAL), outage(is_certain=True))
     assert queued == ["missed.dcm"]
     waits = await standing(ingest, "waits.dcm")
     assert waits is not None

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import heapq
+import random
+
 import pytest
 
+from store_on_upload.setback import Setback
 from store_on_upload.waiting.circuit import Circuit
+from store_on_upload.waiting.deferral import delay_seconds
 
 
 class Clock:
@@ -37,12 +42,15 @@ def pauses(circuit: Circuit, clock: Clock, **failure: float) -> list[float]:
     return found
 
 
+def opened_by_files(circuit: Circuit) -> None:
+    """Let so many files fail by themselves that the circuit opens."""
+    assert [circuit.failed(f"{n}", is_outage=False) for n in range(50)] == [False] * 49 + [True]
+
+
 def test_distinct_files_open_it(circuit: Circuit) -> None:
-    """Five files that fail by themselves, none going through between them: that is the service."""
-    assert [circuit.failed(name, is_outage=False) for name in "abcd"] == [False] * 4
-    assert circuit.admits()
-    assert circuit.failed("e", is_outage=False)
-    assert (circuit.is_open, circuit.is_blocked, circuit.admits()) == (True, True, False)
+    """Fifty files that fail by themselves, none going through between them: that is the service."""
+    opened_by_files(circuit)
+    assert (circuit.is_open, circuit.is_certain, circuit.is_blocked, circuit.admits()) == (True, False, True, False)
 
 
 def test_one_file_never_opens_it(circuit: Circuit) -> None:
@@ -53,9 +61,9 @@ def test_one_file_never_opens_it(circuit: Circuit) -> None:
 
 def test_a_success_between_them_starts_the_count_anew(circuit: Circuit) -> None:
     """Files that fail among others that go through are files that fail."""
-    for name in "abcdefghijkl":
-        assert not circuit.failed(name, is_outage=False)
-        if name in "dhl":
+    for number in range(500):
+        assert not circuit.failed(f"{number}", is_outage=False)
+        if number % 49 == 0:
             assert not circuit.passed()
     assert not circuit.is_open
 
@@ -102,3 +110,81 @@ def test_failures_on_their_way_open_it_no_wider(circuit: Circuit, clock: Clock) 
     for number in range(16):
         circuit.failed(f"{number}", is_outage=True, retry_after_seconds=number if number > 14 else None)
     assert pauses(circuit, clock)[:2] == [15, 10]
+
+
+def test_a_file_that_failed_before_says_nothing_new(circuit: Circuit) -> None:
+    """Files that are known to fail never open the circuit."""
+    assert not any(circuit.failed(f"{n}", is_outage=False, has_failed=True) for n in range(100))
+    assert circuit.admits(has_failed=True)
+
+
+def test_files_that_never_failed_are_preferred_as_trials(circuit: Circuit, clock: Clock) -> None:
+    """A file that failed before is a trial only after a minute without another."""
+    circuit.failed("a", is_outage=True)
+    clock.now += 5
+    assert not circuit.admits(has_failed=True)
+    clock.now += 60
+    assert circuit.admits(has_failed=True)
+
+
+def test_several_trials_before_the_next_pause(circuit: Circuit, clock: Clock) -> None:
+    """If the files may be at fault, ten of them are tried one after another; a success ends the outage."""
+    opened_by_files(circuit)
+    clock.now += 5
+    for number in range(10):
+        assert [circuit.admits(), circuit.admits()] == [True, False]
+        assert not circuit.failed(f"trial {number}", is_outage=False)
+    clock.now += 9
+    assert circuit.is_blocked
+    clock.now += 1
+    assert circuit.admits()
+    assert circuit.passed()
+    assert not circuit.is_open
+
+
+def test_a_certain_failure_ends_the_trials(circuit: Circuit, clock: Clock) -> None:
+    """One trial that cannot reach the service begins the next pause; one that is answered 5xx lets others follow."""
+    opened_by_files(circuit)
+    clock.now += 5
+    assert circuit.admits()
+    circuit.failed("a", is_outage=True)
+    assert (circuit.is_certain, circuit.is_blocked) == (True, True)
+    clock.now += 10
+    assert circuit.admits()
+    circuit.failed("b", is_outage=False)
+    assert (circuit.is_certain, circuit.is_open, circuit.admits()) == (False, True, True)
+
+
+def test_a_late_answer_does_not_end_what_is_certain(circuit: Circuit) -> None:
+    """A file that was on its way when the service went down is no trial."""
+    circuit.failed("a", is_outage=True)
+    circuit.failed("b", is_outage=False)
+    assert (circuit.is_certain, circuit.is_blocked) == (True, True)
+
+
+@pytest.mark.parametrize("every_seconds", [0.05, 0.2, 2.0])
+def test_bad_files_do_not_starve_good_ones(circuit: Circuit, clock: Clock, every_seconds: float) -> None:
+    """With nine bad files to a good one, nearly all good files pass, though bad ones return as their delays have it."""
+    chance, upcoming, order = random.Random(1), list[tuple[float, int, bool, int]](), 0
+    ends, good, expected = clock.now + 3600, 0, 0
+
+    def comes(at: float, is_bad: bool, deferrals: int) -> None:
+        nonlocal order
+        heapq.heappush(upcoming, (at, order := order + 1, is_bad, deferrals))
+
+    for number in range(int(3600 / every_seconds)):
+        is_bad = chance.random() < 0.9
+        expected += not is_bad
+        comes(clock.now + number * every_seconds, is_bad, 0)
+    while upcoming and upcoming[0][0] < ends:
+        clock.now, name, is_bad, deferrals = heapq.heappop(upcoming)
+        has_failed = deferrals > 0 and is_bad
+        if circuit.admits(has_failed=has_failed):
+            if not is_bad:
+                circuit.passed()
+                good += 1
+                continue
+            circuit.failed(f"{name}", is_outage=False, has_failed=has_failed)
+        waits_as = Setback("service_failed", is_outage=circuit.is_open)
+        comes(clock.now + delay_seconds(deferrals + 1, waits_as, chance.random), is_bad, deferrals + 1)
+    assert good >= 0.9 * expected

@@ -11,13 +11,15 @@ from azure.core.exceptions import AzureError, ServiceRequestError
 from shared.dicomweb import InvalidResponse, RequestNotSent, ResponseLost
 from shared.dicomweb.errors import status_error
 from store_on_upload.receipts.receipt import Receipt, State, timestamp
-from store_on_upload.setback import OUTAGE, STOPPED, NotYet, Setback, setback_of
+from store_on_upload.setback import STOPPED, NotYet, Setback, outage, setback_of
 from store_on_upload.verdict import Verdict
 from store_on_upload.waiting.deferral import deferred, delay_seconds, given_up, should_give_up
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 OWN = Setback("service_failed", is_outage=False)
 STORAGE = setback_of(AzureError("by the test"))
+OUTAGE = outage(is_certain=True)
+HELD_BACK = outage(is_certain=False)
 TOKEN = setback_of(RequestNotSent("by the test"))
 NO_ACCESS = setback_of(status_error("store instance", 403))
 DAY = 24
@@ -63,6 +65,9 @@ def failing(*steps: tuple[float, Setback]) -> Receipt:
         ([(0, OWN), (4, OWN)], 4),
         ([(0, OWN), (4, OWN), (4, OWN)], 8),
         ([(0, OUTAGE), (500, OUTAGE)], 0),
+        ([(0, OWN), (1, HELD_BACK), (2, HELD_BACK), (1, OWN)], 4),
+        ([(0, OWN), (500, HELD_BACK), (1, OWN)], 6),
+        ([(0, HELD_BACK), (500, HELD_BACK), (1, OWN)], 0),
         # From what was at fault elsewhere to what follows, the file is blamed for nothing
         *(
             ([(0, OWN), (4, OWN), (60, other), (60, other), (5, OWN), (1, OWN)], 5)
@@ -83,6 +88,7 @@ def test_time_that_counts_against_a_file(steps: list[tuple[float, Setback]], hou
         ([(0, OWN), *[(4, OWN)] * 83], False),
         ([(0, OWN), *[(4, OWN)] * 84], True),
         ([(0, OUTAGE), *[(4, OUTAGE)] * 1000], False),
+        ([(0, OWN), *[(2, HELD_BACK), (2, OWN)] * 84], True),
         ([(0, OWN), *[(4, OWN)] * 84, (4, OUTAGE)], False),  # not while something else is at fault
         ([(0, OWN), *[(1, other) for other in (STOPPED, STORAGE, TOKEN, OWN) * 200]], False),
     ],
