@@ -18,6 +18,7 @@ from tests.property.retention_inputs import (
     LISTS,
     TODAY,
     days,
+    life,
     policy_of,
     rulebooks,
     rules,
@@ -26,11 +27,6 @@ from tests.property.retention_inputs import (
     timeless,
 )
 from tests.retention import values
-
-
-def life(judgement: Judgement) -> date:
-    """The last day; where there is none, or somebody has to look first, there is no end."""
-    return date.max if judgement.state in (State.UNKNOWN, State.FOREVER) else judgement.keep_until or date.min
 
 
 def has_rule(judgement: Judgement) -> bool:
