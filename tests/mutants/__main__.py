@@ -87,7 +87,7 @@ TESTS = {
     "purge_study/lists/sheet.py": _LIST_TESTS,
     "purge_study/lists/cells.py": _LIST_TESTS,
     "purge_study/lists/holds.py": (*_LIST_TESTS, "tests/unit/test_list_memory.py"),
-    "purge_study/lists/anchors.py": _LIST_TESTS,
+    "purge_study/lists/anchors.py": (*_LIST_TESTS, "tests/unit/test_judging.py"),
     "purge_study/lists/list_memory.py": ("tests/unit/test_list_memory.py",),
 }
 

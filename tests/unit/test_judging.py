@@ -179,3 +179,35 @@ def test_a_birth_date_of_nobody() -> None:
     """Without a PatientID, nobody can tell which other studies would have to agree."""
     row = study(1, None, PatientBirthDate=values("1980-06-15"))
     assert judgement_of(BOOK, row, [row], TODAY).doubts == (Doubt("unknown", "adults", ("PatientBirthDate",)),)
+
+
+LAST = '[[rule]]\nname = "all"\nkeep_years = 8\nfrom = ["patient_last_study"]\n'
+BORN = {"PatientBirthDate": values("1980-06-15")}
+LATER = {"StudyDate": values("2025-01-01")}
+CHILD = {"PatientBirthDate": values("2000-06-15")}
+
+
+@pytest.mark.parametrize(
+    ("rules", "before", "after"),
+    [
+        (LAST, [study(1, patient("P1")), study(2, patient("P1"), **LATER)], [study(1, patient("P1")), study(2, None)]),
+        (
+            ADULTS,
+            [study(1, patient("P1"), **BORN), study(2, patient("P1"), **CHILD)],
+            [study(1, patient("P1"), **BORN), study(2, None, **CHILD)],
+        ),
+        (
+            ADULTS,
+            [study(1, patient("P1"), **BORN), study(2, patient("P1"), **CHILD)],
+            [study(1, patient("P1"), **BORN), study(2, patient("P1"))],
+        ),
+        (RULE.format(', "death"', ""), [study(1, patient("P1", "x"))], [study(1, patient("P1"))]),
+    ],
+    ids=["last study", "birth date of nobody's", "no birth date", "issuer"],
+)
+def test_values_that_bear_witness(rules: str, before: list[Row], after: list[Row]) -> None:
+    """Without another study's PatientID or birth date, or without the issuer, a study goes that was kept."""
+    deaths = read_anchors("deaths.csv", b"patient_id,issuer,date\nP1,y,2011-06-01\n", HASHER)
+    book = Rulebook(policy(rules), {"policy.toml": ""}, {}, anchors={"death": deaths})
+    assert judgement_of(book, before[0], before, TODAY).state in (State.KEPT, State.UNKNOWN)
+    assert judgement_of(book, after[0], after, TODAY).state is State.DUE
