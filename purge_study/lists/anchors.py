@@ -52,16 +52,15 @@ class Anchors:
         possible = [one for one, _ in lines if one.has_issuer_of(patient)]
         if not possible:
             return None
-        known = {patient, *(other for other in others if other.group == patient.group)}
-        spellings = {one.exact for one in known}
+        known = {(one.exact, one.issuer) for one in (patient, *others) if one.group == patient.group}
+        named = known | {(one.exact, one.issuer) for one, _ in lines}
+        spellings = {exact for exact, _ in known}
         is_spelt_once = len(spellings) == 1 and len({one.exact for one in possible}) == 1
 
         def is_certain(line: Patient) -> bool:
-            named = {
-                one.issuer for one in (*known, *(one for one, _ in lines)) if one.exact in (line.exact, patient.exact)
-            }
+            issuers = {issuer for exact, issuer in named if issuer and exact in (line.exact, patient.exact)}
             has_issuer = line.issuer is not None and line.issuer == patient.issuer
-            return (line.exact == patient.exact or is_spelt_once) and (has_issuer or len(named - {None}) <= 1)
+            return (line.exact == patient.exact or is_spelt_once) and (has_issuer or len(issuers) <= 1)
 
         if not any(map(is_certain, possible)):
             return UNCLEAR

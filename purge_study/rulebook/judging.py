@@ -39,7 +39,7 @@ def facts_of(rulebook: Rulebook, row: Row, group: Iterable[Row]) -> StudyFacts:
         return StudyFacts(row.key.partition, {}, row.received)
     patient = row.reading.patient
     others = [other for other in group if other.key != row.key and other.reading is not None]
-    whose = {other for one in others if one.reading is not None for other in one.reading.all_patients}
+    whose = [other for one in others if one.reading is not None for other in one.reading.all_patients]
     same = None if patient is None else [other for other in others if _is_of(other, patient)]
     return StudyFacts(
         row.key.partition,
