@@ -76,6 +76,7 @@ def said(judgement: Judgement) -> str:
         # Without its zeros, or in other letters: certain only if no other patient has such an id, and no other line.
         (["4711,,2020-06-01"], ("0004711",), [], "2020-06-01"),
         (["4711,,2020-06-01"], ("0004711",), [("0004711",)], "2020-06-01"),
+        (["4711,,2020-06-01"], ("0004711",), [("4712",)], "2020-06-01"),
         (["4711,,2020-06-01"], ("0004711",), [("4711",)], UNCLEAR),
         (["4711,,2020-06-01"], ("0004711",), [("004711",)], UNCLEAR),
         (["p1,,2020-06-01"], ("P1",), [("p1",)], UNCLEAR),
@@ -86,6 +87,7 @@ def said(judgement: Judgement) -> str:
         (["0004711,,2020-06-01", "4711,,2021-06-01"], ("0004711",), [("4711",)], "2020-06-01"),
         # Without an issuer: certain only if the ledger and the list have no two.
         (["P1,,2020-06-01"], ("P1", "x"), [("P1",)], "2020-06-01"),
+        (["P1,,2020-06-01"], ("P1", "x"), [("p1", "y")], "2020-06-01"),
         (["P1,,2020-06-01"], ("P1", "x"), [("P1", "y")], UNCLEAR),
         (["P1,,2020-06-01"], ("P1",), [("P1", "x"), ("P1", "y")], UNCLEAR),
         (["P1,,2020-06-01", "P1,y,2020-06-01"], ("P1", "x"), [], UNCLEAR),
@@ -101,6 +103,7 @@ def said(judgement: Judgement) -> str:
         (["P1,,1800-01-01", "P1,,2026-12-01"], ("P1",), [], UNCLEAR),
         # Nobody can tell which line is about a study without a PatientID.
         (["P1,,2011-06-01"], ("",), [], UNCLEAR),
+        ([], ("",), [], "nothing"),
     ],
 )
 def test_what_a_list_says_of_a_patient(
