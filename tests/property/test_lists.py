@@ -153,7 +153,7 @@ def test_a_date_more_brings_no_end_forward(
     assert other == one or whose in changes.groups
 
 
-@settings(max_examples=500)
+@settings(max_examples=300)
 @given(
     st.lists(DATE_LINES, min_size=1, max_size=5),
     st.integers(0, 4),

@@ -180,7 +180,7 @@ def judged(entries: list[Any], lists: dict[str, list[tuple[str, ...]]], rows: li
     return judgement_of(rulebook, rows[0], rows, TODAY)
 
 
-@settings(max_examples=1000)
+@settings(max_examples=500)
 @given(
     st.lists(INSTANCES, min_size=1, max_size=3).map(alike),
     st.lists(INSTANCES, max_size=2),
