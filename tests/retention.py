@@ -61,6 +61,7 @@ def study(
         _instant(study_date if received == "=" else received),
         None if last_study is None else (own, *others),
         {name: date.fromisoformat(day) for name, day in (anchors or {}).items()},
+        None if last_study is None else frozenset(),
     )
 
 

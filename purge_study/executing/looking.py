@@ -27,6 +27,8 @@ from shared.dicomweb.query import MAX_LIMIT
 from .contents import Contents, Survey
 from .reasons import Changed, FailedByItself, Gone
 
+_WANTED = ("IssuerOfPatientID", "PatientBirthDate")
+
 
 @dataclass(frozen=True)
 class Seen:
@@ -211,7 +213,7 @@ async def _all_partitions(run: Run) -> tuple[str, ...]:
 
 async def _search(run: Run, partition: str, patient_id: str) -> list[Row]:
     try:
-        query = Query({"PatientID": patient_id}, includefield=("IssuerOfPatientID",), limit=MAX_LIMIT)
+        query = Query({"PatientID": patient_id}, includefield=_WANTED, limit=MAX_LIMIT)
     except InvalidParameter:  # such an id cannot be searched for
         raise FailedByItself("patient_not_found") from None
 
@@ -226,9 +228,14 @@ def _row(run: Run, partition: str, study: Dataset) -> Row:
     """Return what a search tells of a study, as if the ledger had it.
 
     Results need not name the issuer, and none counts with every one: the study is kept longer for it, never shorter.
+    A birth date that a result has must be that of the patient's other studies.
     """
     patient = run.hasher.patient(str(study.get("PatientID") or ""), str(study.get("IssuerOfPatientID") or ""))
-    day = str(study.get("StudyDate") or "").strip()
-    dates = Values(frozenset({day}), is_complete=True) if day else Values()
-    reading = Reading({"StudyDate": dates}, patient, frozenset(), instances=0, etag=None)
+    attributes = {keyword: _value(study, keyword) for keyword in ("StudyDate", "PatientBirthDate")}
+    reading = Reading(attributes, patient, frozenset(), instances=0, etag=None)
     return Row(StudyKey(partition, str(study.get("StudyInstanceUID") or "")), reading=reading)
+
+
+def _value(study: Dataset, keyword: str) -> Values:
+    value = str(study.get(keyword) or "").strip()
+    return Values(frozenset({value}), is_complete=True) if value else Values()

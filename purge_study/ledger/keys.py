@@ -3,7 +3,7 @@
     s:<uid>:<partition>                 every study
     d:<last day kept>:<uid>:…           those that fall due, by day
     w:<day>:<uid>:…                     those that are kept for a date in the future, by the last day on which it is
-    p:<patient group>:<uid>:…           every study that was read, by its patient; those of nobody in the group ``
+    p:<patient group>:<uid>:…           every study that was read, by its patient; those of nobody in the group `NOBODY`
     a:<accession>:<uid>:…               by accession number
     l:<uid>:…                           those that are kept because something is unknown
     m:<uid>:…                           marks: to be read again
@@ -28,6 +28,7 @@ STUDIES: Final = "s:"
 DUE: Final = "d:"
 WAITING: Final = "w:"
 PATIENTS: Final = "p:"
+NOBODY: Final = ""  # the group of studies that name no patient
 ACCESSIONS: Final = "a:"
 LISTED: Final = "l:"
 MARKS: Final = "m:"
@@ -110,7 +111,7 @@ def _indexes(row: Row) -> Iterator[str]:
     if day := _unknown_until(row):
         yield f"{WAITING}{day.isoformat()}:{study}"
     if row.reading:
-        groups = {patient.group for patient in row.reading.all_patients} or {""}
+        groups = {patient.group for patient in row.reading.all_patients} or {NOBODY}
         yield from (f"{PATIENTS}{group}:{study}" for group in groups)
         yield from (f"{ACCESSIONS}{accession}:{study}" for accession in row.reading.accessions)
     if row.judgement and row.judgement.state is State.UNKNOWN and not row.purged_at:

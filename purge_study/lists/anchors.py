@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -11,6 +11,7 @@ from typing import Final
 
 from purge_study.ledger.hashing import Hasher
 from purge_study.ledger.row import Patient
+from purge_study.policy.dates import UNCLEAR, may_be
 
 from .cells import identifier_problem, read_date
 from .sheet import INVALID, Line, ListFault, Sheet
@@ -25,7 +26,7 @@ class Anchors:
 
     Args:
         blob: its name in `retention-policy`.
-        dates: the latest of each patient, as the list writes the id.
+        dates: the latest of each patient, as the list writes the id; UNCLEAR if a line has an impossible date.
         has_end: whether a line `#end` says how many there are.
     """
 
@@ -33,21 +34,38 @@ class Anchors:
     dates: Mapping[Patient, date]
     has_end: bool
 
-    def date_of(self, patient: Patient, *, is_alone: bool) -> date | None:
-        """Return a patient's latest date, one in the future too; None where it cannot be told.
+    def date_of(self, patient: Patient | None, others: Collection[Patient] = ()) -> date | None:
+        """Return a patient's latest date, one in the future too; None if no line can be about the patient.
+
+        UNCLEAR if a line has an impossible date, or if no line is certain to be about this patient. A line is certain
+        if it has the patient's id as it is written, or the only spelling that the list and the ledger have besides;
+        and the patient's issuer, unless the list and the ledger have no more than one for the id. Other lines that may
+        be about the patient then count as well: they only keep studies longer.
 
         Args:
-            patient: of the ledger.
-            is_alone: whether no other patient of the ledger has an id that is the same but for leading zeros and
-                case. Only then does a line count whose id is not written the same way; and only if the list has
-                one way of writing it, for two may be two patients'.
+            patient: whose study it is; None if it has no PatientID, or several: every line may be about it.
+            others: whose studies the ledger has besides.
         """
-        found = {
-            one: day for one, day in self._by_group.get(patient.group, ()) if is_alone or one.exact == patient.exact
-        }
-        found = {one: day for one, day in found.items() if one.has_issuer_of(patient)}
-        spellings = {one.exact for one in found}
-        return max(found.values()) if patient.exact in spellings or len(spellings) == 1 else None
+        if patient is None:
+            return UNCLEAR if self.dates else None
+        lines = self._by_group.get(patient.group, ())
+        possible = [one for one, _ in lines if one.has_issuer_of(patient)]
+        if not possible:
+            return None
+        known = {(one.exact, one.issuer) for one in (patient, *others) if one.group == patient.group}
+        named = known | {(one.exact, one.issuer) for one, _ in lines}
+        spellings = {exact for exact, _ in known}
+        is_spelt_once = len(spellings) == 1 and len({one.exact for one in possible}) == 1
+
+        def is_certain(line: Patient) -> bool:
+            issuers = {issuer for exact, issuer in named if issuer and exact in (line.exact, patient.exact)}
+            has_issuer = line.issuer is not None and line.issuer == patient.issuer
+            return (line.exact == patient.exact or is_spelt_once) and (has_issuer or len(issuers) <= 1)
+
+        if not any(map(is_certain, possible)):
+            return UNCLEAR
+        others_own = spellings - {patient.exact}
+        return max(self.dates[line] for line in possible if line.exact not in others_own)
 
     @cached_property
     def _by_group(self) -> Mapping[str, list[tuple[Patient, date]]]:
@@ -58,7 +76,7 @@ class Anchors:
 
 
 def read_anchors(blob: str, content: bytes, hasher: Hasher) -> Anchors:
-    """Read a list of dates; of several lines for a patient the latest counts.
+    """Read a list of dates; of several lines for a patient the latest counts, and an impossible one outranks all.
 
     Args:
         blob: the list's name.
@@ -77,7 +95,7 @@ def read_anchors(blob: str, content: bytes, hasher: Hasher) -> Anchors:
             sheet.find(line.number, problem)
         patient, day = hasher.patient(line.cell("patient_id"), line.cell("issuer")), read_date(line.cell("date"))
         if patient is not None and day is not None:
-            dates[patient] = max(day, dates.get(patient, day))
+            dates[patient] = max(day if may_be(day) else UNCLEAR, dates.get(patient, date.min))
     sheet.close()
     anchors = Anchors(blob, dates, sheet.has_end)
     _ = anchors._by_group  # made here: lists are read in a thread

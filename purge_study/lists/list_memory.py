@@ -7,10 +7,12 @@ again by the patient. Up to a million lines are compared: callers do so in a thr
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 
+from purge_study.ledger import keys
 from purge_study.policy.dates import may_be
 from purge_study.rulebook.rulebook import Rulebook, RulebookFault
 
@@ -77,8 +79,9 @@ class ListChanges:
 
     Args:
         obstacles: codes of what keeps anything from being deleted: `hold_vanished`, `memory_unreadable`.
-        reports: codes of what makes tonight a report: `list_changed`, where a list lost or changed a line, or nothing
-            is remembered of any. A date that moves on is as good as a line added: it only keeps studies longer.
+        reports: codes of what makes tonight a report: `list_changed`, where a list lost or changed a line, or has one
+            more that may settle what was unclear, or nothing is remembered of any. A date that moves on is as good as
+            a line added: it only keeps studies longer.
         vanished: the lines of holds that are gone and were not released, as `<list>, line <n>` of the last time.
         groups: patient groups whose dates are not what they were (`Ledger.of_patient`): their studies are to be
             judged anew, unless all are.
@@ -116,11 +119,12 @@ def compare(memory: ListMemory, rulebook: Rulebook) -> ListChanges:
     changed = [(key, was) for key, was in memory.holds.items() if was.have_changed(holds.get(key, _NO_LINES))]
     vanished = [_place(key, was.number) for key, was in changed if was.have_lost(holds.get(key, _NO_LINES))]
     has_less = any(key not in dates or _may_end_sooner(day, dates[key]) for key, day in memory.dates.items())
+    may_end_sooner = has_less or _may_settle(memory.dates, dates)
     return ListChanges(
         (*_if(bool(vanished), "hold_vanished"), *_if(not memory.is_readable, "memory_unreadable")),
-        _if(bool(changed) or has_less or memory.is_first, "list_changed"),
+        _if(bool(changed) or may_end_sooner or memory.is_first, "list_changed"),
         tuple(vanished),
-        frozenset(group for _, group, *_ in _different(memory.dates, dates)),
+        frozenset(group for _, group, *_ in _different(memory.dates, dates)) | _of_nobody(memory, dates),
     )
 
 
@@ -198,8 +202,32 @@ def _different(one: Mapping[DateKey, date], other: Mapping[DateKey, date]) -> se
 
 
 def _may_end_sooner(was: date, now: date) -> bool:
-    """Say whether a study may go sooner for another date; one that could not be was not known, and kept it."""
-    return now < was or (now > was and not may_be(was))
+    """Say whether a study may go sooner for another date; one that cannot be is not known, and keeps it."""
+    return may_be(now) and (now < was or not may_be(was))
+
+
+def _may_settle(before: Mapping[DateKey, date], now: Mapping[DateKey, date]) -> bool:
+    """Say whether a line is new that may settle whose another one is.
+
+    It has the same id, written differently perhaps, and an issuer with which the other one's goes.
+    """
+    new = now.keys() - before.keys()
+    places = {(blob, group) for blob, group, *_ in new}
+    issuers: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for blob, group, _, issuer in before:
+        if (blob, group) in places:
+            issuers[blob, group].add(issuer)
+    return any(_go_together(issuer, issuers.get((blob, group), set())) for blob, group, _, issuer in new)
+
+
+def _go_together(issuer: str, others: Collection[str]) -> bool:
+    return bool(others) and (not issuer or "" in others or issuer in others)
+
+
+def _of_nobody(memory: ListMemory, dates: Mapping[DateKey, date]) -> frozenset[str]:
+    """Return the group of studies without a patient, if a list has its first line or lost its last one."""
+    is_changed = {blob for blob, *_ in memory.dates} != {blob for blob, *_ in dates}
+    return frozenset({keys.NOBODY}) if is_changed and not memory.is_first else frozenset()
 
 
 def _has_matched(memory: ListMemory, key: LineKey) -> bool:

@@ -102,8 +102,9 @@ REPORTS: Final = {
         "Read what goes by it now. From the next run on it goes as PURGE_MODE says, {per_night} a night at most.",
     ),
     "list_changed": (
-        "A list has lost or changed a line since the last run, or nobody knows whether one has: nothing is remembered "
-        "of lists yet, as after a new LEDGER_KEY.",
+        "A list has lost or changed a line since the last run, or has a new line with almost the patient_id and issuer "
+        "of another one. Or nobody knows whether one has: nothing is remembered of lists yet, as after a new "
+        "LEDGER_KEY.",
         "See that this was meant. From the next run on, studies go as PURGE_MODE says.",
     ),
     "ledger_new": (
@@ -158,6 +159,7 @@ WAITS: Final = {
 # Why a study is kept that may have no last day, by the doubt's code.
 DOUBTS: Final = {
     "undated": "A date that a rule counts from is not known",
+    "unclear": "A list of dates is unclear about the patient",
     "unknown": "It is not known whether a rule applies",
     "no_rule": "No rule applies",
     "not_whole": "The instances do not agree whose study it is, or hold too much",

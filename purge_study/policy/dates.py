@@ -7,6 +7,8 @@ from datetime import date, datetime, timedelta, tzinfo
 
 # Of nobody and of no examination: what systems write where they know nothing. Rules count them as absent.
 PLACEHOLDERS = frozenset({date.min, date(1800, 1, 1), date(1900, 1, 1), date(9999, 12, 31)})
+# What a list of dates says of a patient if nobody can tell: it outranks every date, and is never known.
+UNCLEAR = date.max
 # Röntgen's discovery; what is older is some system's day zero, such as 1753-01-01.
 FIRST_STUDY = date(1895, 11, 8)
 # Nobody has lived that long; an older birth date is some system's day zero.

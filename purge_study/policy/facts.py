@@ -30,7 +30,10 @@ class StudyFacts:
         received: when the newest instance was received; None where the change feed did not tell.
         patient_studies: StudyDate of each of the patient's studies, this one included, purged ones too; None where
             it is not known whose study this is.
-        anchors: dates from outside for this patient, by the anchor's name; the latest where a list has several.
+        anchors: what lists say of this patient, by the anchor's name: the latest date, or one that cannot be
+            (`dates.UNCLEAR`) if it is unclear. A list that says nothing of this patient is not there.
+        patient_birth_dates: each PatientBirthDate of the patient's other studies, purged ones too; None if it is not
+            known whose study this is, or what one of the others has.
     """
 
     partition: str
@@ -38,3 +41,4 @@ class StudyFacts:
     received: datetime | None = None
     patient_studies: tuple[Values, ...] | None = None
     anchors: Mapping[str, date] = field(default_factory=dict)
+    patient_birth_dates: frozenset[str] | None = frozenset()

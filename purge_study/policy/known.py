@@ -26,6 +26,10 @@ class Known:
     dates: Mapping[str, date]
     next_to_come: date | None = None
 
+    def is_unclear(self, name: str) -> bool:
+        """Say whether a list has a line for this patient, or perhaps for this one, that tells no date."""
+        return name in self.facts.anchors and not may_be(self.facts.anchors[name])
+
 
 def known_of(policy: Policy, facts: StudyFacts, today: date) -> Known:
     """Resolve the dates of a study on a day of the policy's time zone."""
@@ -76,10 +80,25 @@ def _last(days: Iterable[date | None]) -> date | None:
 def _birth_date(policy: Policy, facts: StudyFacts, study_date: date | None) -> date | None:
     """Return the birth date, if nothing speaks against it; without the day of the study nothing could."""
     birth = _the_one(facts.attributes.get("PatientBirthDate", Values()))
-    if birth is None or study_date is None or birth in PLACEHOLDERS or birth in policy.policy.placeholder_birth_dates:
+    if birth is None or study_date is None or not _may_be_born(policy, birth, study_date) or birth > study_date:
         return None
-    is_likely = birth <= study_date and age_on(birth, study_date) <= OLDEST_YEARS
-    return birth if is_likely and all(fits_age(age, birth, study_date) for age in _ages(facts)) else None
+    others = _other_birth_dates(policy, facts, study_date)
+    is_agreed = others is not None and others <= {birth}
+    return birth if is_agreed and all(fits_age(age, birth, study_date) for age in _ages(facts)) else None
+
+
+def _may_be_born(policy: Policy, birth: date, study_date: date) -> bool:
+    """Say whether a birth date is more than what a system writes that knows none."""
+    is_placeholder = birth in PLACEHOLDERS or birth in policy.policy.placeholder_birth_dates
+    return not is_placeholder and age_on(birth, study_date) <= OLDEST_YEARS
+
+
+def _other_birth_dates(policy: Policy, facts: StudyFacts, study_date: date) -> set[date] | None:
+    """Return the birth dates that the patient's other studies have; None if that is not known."""
+    if facts.patient_birth_dates is None:
+        return None
+    days = set(map(parse_da, facts.patient_birth_dates))
+    return {day for day in days if day and _may_be_born(policy, day, study_date)}
 
 
 def _ages(facts: StudyFacts) -> Iterator[str]:

@@ -28,8 +28,9 @@ class Doubt:
     """Why a study is kept although nobody knows until when.
 
     Args:
-        code: `undated` (an anchor is not known), `unknown` (a condition is not), `no_rule` (none matches);
-            `not_whole` (not all that the study has is known, see `Reading.is_whole`).
+        code: `undated` (an anchor is not known), `unclear` (what its list says of the patient is), `unknown` (a
+            condition is not known), `no_rule` (none matches); `not_whole` (not all that the study has is known, see
+            `Reading.is_whole`).
         rule: which rule is in doubt; None for the last two, and where no rule can do without it.
         about: what is not known: an anchor's name, `birth_date` or attribute keywords; never a value.
     """
@@ -84,7 +85,7 @@ def judge(policy: Policy, facts: StudyFacts, today: date) -> Judgement:
     after the end of its last day, and not before `min_age_days` after its newest instance was received.
     """
     known = known_of(policy, facts, today)
-    outcomes = [outcome for rule in policy.rule if (outcome := _apply(policy, rule, known))]
+    outcomes = [outcome for rule in policy.rule for outcome in _apply(policy, rule, known)]
     doubts = _doubts(outcomes, known)
     term = _latest(policy, (outcome for outcome in outcomes if isinstance(outcome, Term)), known)
     if term is None:
@@ -107,22 +108,25 @@ def _state(term: Term, doubts: tuple[Doubt, ...], today: date) -> State:
     return State.DUE if today > term.last_day else State.KEPT
 
 
-def _apply(policy: Policy, rule: Rule, known: Known) -> Term | Doubt | None:
-    """Return what a rule says of a study; None where it is not for such studies."""
+def _apply(policy: Policy, rule: Rule, known: Known) -> tuple[Term | Doubt, ...]:
+    """Return what a rule says of a study: one term, or doubts; nothing where it is not for such studies."""
     truth = evaluate(rule.when, known) if rule.when else Truth(True)
     if truth.holds is None:
-        return Doubt("unknown", rule.name, tuple(sorted(truth.about)))
+        return (Doubt("unknown", rule.name, tuple(sorted(truth.about))),)
     if not truth.holds:
-        return None
-    return _undated(policy, rule, known) or _term(policy, rule, known)
+        return ()
+    return _undated(policy, rule, known) or (_term(policy, rule, known),)
 
 
-def _undated(policy: Policy, rule: Rule, known: Known) -> Doubt | None:
-    """Return the doubt about a date that a rule cannot do without."""
+def _undated(policy: Policy, rule: Rule, known: Known) -> tuple[Doubt, ...]:
+    """Return the doubts about dates that a rule cannot do without."""
     missing = tuple(name for name in _anchors(rule, known) if name not in known.dates)
     if not missing and rule.keep_years and not _counted(policy, rule, known):
         missing = ("received",)
-    return Doubt("undated", rule.name, missing) if missing else None
+    unclear = tuple(name for name in missing if known.is_unclear(name))
+    undated = tuple(name for name in missing if name not in unclear)
+    found = {"undated": undated, "unclear": unclear}
+    return tuple(Doubt(code, rule.name, about) for code, about in found.items() if about)
 
 
 def _anchors(rule: Rule, known: Known) -> tuple[str, ...]:

@@ -69,6 +69,12 @@ def doubt_in_words(doubt: Doubt) -> str:
             return "its instances do not agree whose study it is, or hold more than can be judged"
         case Doubt("unknown", rule):
             return f"whether rule {rule} is for it cannot be told without {about}"
+        case Doubt("unclear", rule):
+            return (
+                f"rule {rule} counts from {about}, and what the list says of this patient is unclear: a line has an "
+                "impossible date such as 1900-01-01, or may be about another patient; correct its date, patient_id or "
+                "issuer, or the study's PatientID if it has none"
+            )
         case Doubt(_, None):
             return f"{about} is not known"
         case Doubt(_, rule):

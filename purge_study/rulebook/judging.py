@@ -40,13 +40,14 @@ def facts_of(rulebook: Rulebook, row: Row, group: Iterable[Row]) -> StudyFacts:
     patient = row.reading.patient
     others = [other for other in group if other.key != row.key and other.reading is not None]
     whose = [other for one in others if one.reading is not None for other in one.reading.all_patients]
-    is_alone = patient is not None and all(other.exact == patient.exact for other in whose)
+    same = None if patient is None else [other for other in others if _is_of(other, patient)]
     return StudyFacts(
         row.key.partition,
         row.reading.attributes,
         row.received,
-        _patient_studies(row, patient, others),
-        rulebook.anchors_of(patient, is_alone=is_alone),
+        None if same is None else tuple(_study_date(one) for one in (row, *same)),
+        rulebook.anchors_of(patient, whose),
+        None if same is None else _birth_dates(same),
     )
 
 
@@ -55,16 +56,20 @@ def is_same_patient(one: Patient, other: Patient) -> bool:
     return one.exact == other.exact and one.has_issuer_of(other)
 
 
-def _patient_studies(row: Row, patient: Patient | None, others: Iterable[Row]) -> tuple[Values, ...] | None:
-    if patient is None:
-        return None
-    same = [other for other in others if _is_of(other, patient)]
-    return tuple(_study_date(one) for one in (row, *same))
-
-
 def _is_of(row: Row, patient: Patient) -> bool:
     return row.reading is not None and any(is_same_patient(one, patient) for one in row.reading.all_patients)
 
 
 def _study_date(row: Row) -> Values:
     return row.reading.attributes.get("StudyDate", Values()) if row.reading else Values()
+
+
+def _birth_dates(rows: Iterable[Row]) -> frozenset[str] | None:
+    """Return the birth dates that studies name; None if one of them may name one that was not read or not kept."""
+    found: set[str] = set()
+    for reading in (row.reading for row in rows if row.reading):
+        values = reading.attributes.get("PatientBirthDate")
+        if values is None or not (values.found or reading.is_whole):
+            return None
+        found |= values.found
+    return frozenset(found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -66,15 +66,12 @@ class Rulebook:
         names = tuple(name for name, holds in self.holds.items() if holds.hold(row))
         return (*names, RESTORED) if row.key in self.restored else names
 
-    def anchors_of(self, patient: Patient | None, *, is_alone: bool) -> Mapping[str, date]:
-        """Return the dates that anchor lists have for a patient, the latest of each list, one in the future too.
+    def anchors_of(self, patient: Patient | None, others: Collection[Patient] = ()) -> Mapping[str, date]:
+        """Return what anchor lists say of a patient: a date, UNCLEAR, or nothing (`Anchors.date_of`).
 
         Args:
-            patient: whose study it is.
-            is_alone: whether no other patient's id is the same but for leading zeros and case. Where one is, only
-                the id as it is written counts: another patient's date must not let this one's studies go.
+            patient: whose study it is; None if it has no PatientID, or several.
+            others: whose studies the ledger has besides.
         """
-        if patient is None:
-            return {}
-        found = ((name, anchors.date_of(patient, is_alone=is_alone)) for name, anchors in self.anchors.items())
+        found = ((name, anchors.date_of(patient, others)) for name, anchors in self.anchors.items())
         return {name: day for name, day in found if day is not None}

@@ -12,6 +12,7 @@ import pytest
 
 from purge_study.ledger import refreshing
 from purge_study.ledger.folding import fold
+from purge_study.ledger.keys import NOBODY
 from purge_study.ledger.ledger import Counts
 from purge_study.ledger.reading import read_study
 from purge_study.ledger.refreshing import judge_all_anew, judge_patients, refresh
@@ -264,16 +265,16 @@ async def test_out_of_time(archive: Archive) -> None:
 
 
 async def test_patients_of_a_list(archive: Archive) -> None:
-    """Those that are named are judged anew, and nobody else."""
-    one, other = archive.store(sample_of("1")), archive.store(sample_of("2"))
+    """Those that are named are judged anew, studies of nobody among them, and nobody else."""
+    keys = [archive.store(sample_of(patient_id)) for patient_id in ("1", "", "2")]
     async with archive.run() as run:
         await bring_up(archive, run, rulebook())
         patient = run.hasher.patient("1")
         assert patient is not None
-        await judge_patients(run, rulebook(HEADS_FOR_EVER), [patient.group])
-        rows = [await run.ledger.find(key) for key in (one, other)]
+        await judge_patients(run, rulebook(HEADS_FOR_EVER), [patient.group, NOBODY])
+        rows = [await run.ledger.find(key) for key in keys]
         assert [row.judged_by for row in rows if row] == [
-            rules.policy_hash for rules in (rulebook(HEADS_FOR_EVER), rulebook())
+            rules.policy_hash for rules in (rulebook(HEADS_FOR_EVER), rulebook(HEADS_FOR_EVER), rulebook())
         ]
 
 

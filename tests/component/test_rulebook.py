@@ -12,6 +12,7 @@ from azure.storage.blob import BlobServiceClient
 
 from purge_study.ledger.hashing import Hasher
 from purge_study.ledger.row import Patient, Reading, Row, StudyKey
+from purge_study.policy.dates import UNCLEAR
 from purge_study.records.restored import Restored, write_restored
 from purge_study.rulebook.reading import is_stopped, is_unchanged, read_rulebook
 from purge_study.rulebook.rulebook import Rulebook, RulebookFault
@@ -112,8 +113,8 @@ async def test_what_it_says(clients: Clients, put: Put) -> None:
     rulebook = await read_rulebook(clients, HASHER)
     assert [rulebook.holds_on(study(uid)) for uid in ("1.2.3", "1.2.4")] == [("litigation",), ()]
     assert rulebook.holds_on(study("1.2.4", "12")) == ("litigation",)
-    assert rulebook.anchors_of(patient("P1"), is_alone=True) == {"last seen": date(2020, 2, 3)}
-    assert rulebook.anchors_of(patient("P2"), is_alone=True) == rulebook.anchors_of(None, is_alone=True) == {}
+    assert rulebook.anchors_of(patient("P1")) == {"last seen": date(2020, 2, 3)}
+    assert (rulebook.anchors_of(patient("P2")), rulebook.anchors_of(None)) == ({}, {"last seen": UNCLEAR})
     assert list(rulebook.hashes) == list(rulebook.etags) == ["policy.toml", HOLDS, DATES]
 
 

@@ -74,7 +74,7 @@ TESTS = {
     "purge_study/policy/policy.py": _POLICY_TESTS,
     "purge_study/policy/conditions.py": _POLICY_TESTS,
     "purge_study/policy/dates.py": _POLICY_TESTS,
-    "purge_study/policy/known.py": _POLICY_TESTS,
+    "purge_study/policy/known.py": (*_POLICY_TESTS, "tests/unit/test_judging.py"),
     "purge_study/executing/execute.py": _EXECUTOR_TESTS,
     "purge_study/executing/looking.py": _EXECUTOR_TESTS,
     "purge_study/executing/vault.py": _EXECUTOR_TESTS,
@@ -87,7 +87,7 @@ TESTS = {
     "purge_study/lists/sheet.py": _LIST_TESTS,
     "purge_study/lists/cells.py": _LIST_TESTS,
     "purge_study/lists/holds.py": (*_LIST_TESTS, "tests/unit/test_list_memory.py"),
-    "purge_study/lists/anchors.py": _LIST_TESTS,
+    "purge_study/lists/anchors.py": (*_LIST_TESTS, "tests/unit/test_judging.py"),
     "purge_study/lists/list_memory.py": ("tests/unit/test_list_memory.py",),
 }
 

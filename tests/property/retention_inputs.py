@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from purge_study.policy.facts import StudyFacts, Values
 from purge_study.policy.model import ANCHORS, Policy
+from purge_study.policy.policy import Judgement, State
 from tests.retention import values
 
 T = TypeVar("T")
@@ -74,6 +75,7 @@ def studies(draw: st.DrawFn, *, ages: bool = True) -> StudyFacts:
         draw(mostly(MOMENTS, [None])),
         None if others is None else (own, *others),
         dict(zip(LISTS, draw(st.lists(days, max_size=2)), strict=False)),
+        None if others is None else frozenset(),
     )
 
 
@@ -117,6 +119,18 @@ def rules_for(draw: st.DrawFn, leaves: st.SearchStrategy[Table]) -> Table:
 
 
 rules = rules_for(pick(TIMELESS + TIMELY))
+
+
+@st.composite
+def rules_of_dates(draw: st.DrawFn) -> Table:
+    """Draw a rule that is for every study and counts from lists."""
+    first = draw(st.sampled_from([["study_date"], ["study_date", "patient_last_study"], ["study_date", LISTS[0]]]))
+    return {"keep_years": draw(st.sampled_from([1, 8, 15])), "from": first, "from_if_known": draw(pick([(), LISTS]))}
+
+
+def life(judgement: Judgement) -> date:
+    """The last day; where there is none, or somebody has to look first, there is no end."""
+    return date.max if judgement.state in (State.UNKNOWN, State.FOREVER) else judgement.keep_until or date.min
 
 
 def policy_of(*entries: Table, **more: Any) -> Policy:

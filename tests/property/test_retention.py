@@ -3,34 +3,41 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from pydicom.datadict import tag_for_keyword
 
+from purge_study.ledger.hashing import Hasher
+from purge_study.ledger.row import Row, StudyKey
+from purge_study.ledger.summing import Summing
+from purge_study.lists.anchors import read_anchors
 from purge_study.policy.facts import StudyFacts, Values
 from purge_study.policy.model import ANCHORS
 from purge_study.policy.policy import Judgement, State, judge, needed_keywords
 from purge_study.policy.words import in_words
+from purge_study.rulebook.judging import judgement_of
+from purge_study.rulebook.rulebook import Rulebook
 from tests.property.retention_inputs import (
     ATTRIBUTES,
     LISTS,
+    MOMENTS,
     TODAY,
     days,
+    life,
+    mostly,
+    pick,
     policy_of,
     rulebooks,
     rules,
     rules_for,
+    rules_of_dates,
     studies,
     timeless,
 )
 from tests.retention import values
-
-
-def life(judgement: Judgement) -> date:
-    """The last day; where there is none, or somebody has to look first, there is no end."""
-    return date.max if judgement.state in (State.UNKNOWN, State.FOREVER) else judgement.keep_until or date.min
 
 
 def has_rule(judgement: Judgement) -> bool:
@@ -135,6 +142,70 @@ def test_what_is_no_longer_known_never_deletes(facts: StudyFacts, entries: list[
     before = judge(policy, facts, TODAY)
     after = judge(policy, without(facts, which, some), TODAY)
     assert life(after) >= life(before)
+
+
+HASHER = Hasher("the key of these tests")
+PATIENT_IDS = pick([*["12"] * 8, "0012", "13"])
+ISSUERS = pick([*[""] * 6, "x", "y"])
+OWN = {
+    "PatientID": PATIENT_IDS,
+    "StudyDate": mostly(["20080305", "20160305"], ["", "soon", "19000101"]),
+    "PatientBirthDate": mostly(["19700404", "20000101"], ["", "19000101"]),
+    "Modality": pick(["CT", "MG"]),
+    "StudyDescription": pick(["knee", "head and neck"]),
+    "InstitutionName": pick(["North", "South"]),
+}
+INSTANCES = st.fixed_dictionaries({**OWN, "IssuerOfPatientID": ISSUERS})
+DATE_LINES = st.tuples(PATIENT_IDS, ISSUERS, mostly(["2010-03-05", "2015-12-31", "2020-02-29"], ["1900-01-01"]))
+
+
+def alike(instances: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Return instances that agree in what is no matter of theirs, so that they are one patient's on one day."""
+    shared = {key: instances[0][key] for key in ("PatientID", "IssuerOfPatientID", "StudyDate", "PatientBirthDate")}
+    return [{**instance, **shared} for instance in instances]
+
+
+def row_of(number: int, instances: list[dict[str, str]], received: datetime | None = MOMENTS[0]) -> Row:
+    """Return a study of the ledger, with what its instances have."""
+    summing = Summing(ATTRIBUTES, HASHER)
+    for instance in instances:
+        summing.add({f"{tag_for_keyword(key):08X}": {"vr": "LO", "Value": [text]} for key, text in instance.items()})
+    return Row(StudyKey("site-a", f"1.{number}"), received, summing.reading(None))
+
+
+def judged(entries: list[Any], lists: dict[str, list[tuple[str, ...]]], rows: list[Row]) -> Judgement:
+    texts = {name: "\n".join(map(",".join, [("patient_id", "issuer", "date"), *lists[name]])) for name in LISTS}
+    found = {name: read_anchors(f"{name}.csv", text.encode(), HASHER) for name, text in texts.items()}
+    rulebook = Rulebook(policy_of(*entries), {"policy.toml": ""}, {}, anchors=found)
+    return judgement_of(rulebook, rows[0], rows, TODAY)
+
+
+@settings(max_examples=500)
+@given(
+    st.lists(INSTANCES, min_size=1, max_size=3).map(alike),
+    st.lists(INSTANCES, max_size=2),
+    st.fixed_dictionaries({name: st.lists(DATE_LINES, max_size=2) for name in LISTS}),
+    st.lists(st.one_of(rules, rules_of_dates()), min_size=1, max_size=2),
+    pick(["received", "StudyDate of another study", *["PatientID"] * 4, *OWN]),
+    pick([3, 3, 1]),
+)
+def test_a_value_that_is_taken_away_never_deletes(
+    instances: list[dict[str, str]],
+    others: list[dict[str, str]],
+    lists: dict[str, list[tuple[str, ...]]],
+    entries: list[Any],
+    which: str,
+    some: int,
+) -> None:
+    """From some instances of a study or from all: it goes no sooner, by whatever rules and lists."""
+    rest = [row_of(number, [other]) for number, other in enumerate(others, 1)]
+    before = judged(entries, lists, [row_of(0, instances), *rest])
+    if which == "StudyDate of another study":
+        rest = [row_of(number, [{**other, "StudyDate": ""}]) for number, other in enumerate(others, 1)]
+    taken = some if which in OWN else 0
+    less = [*({**instance, which: ""} for instance in instances[:taken]), *instances[taken:]]
+    row = row_of(0, less, None if which == "received" else MOMENTS[0])
+    assert life(judged(entries, lists, [row, *rest])) >= life(before)
 
 
 @given(studies(), rulebooks, days, st.integers(0, 400))

@@ -129,8 +129,16 @@ def test_a_vanished_line_is_remembered() -> None:
         ("P1,,2020-01-01", "P2,,2020-01-01", True, ["P1", "P2"]),
         ("P1,,9999-12-31", "P1,,2020-01-01", True, ["P1"]),
         ("P1,,1900-01-01", "P1,,2020-01-01", True, ["P1"]),
-        ("P1,,1753-01-01", "P1,,1754-01-01", True, ["P1"]),
+        ("P1,,1753-01-01", "P1,,1754-01-01", False, []),
         ("P1,,1900-01-01", "P1,,1900-01-01", False, []),
+        ("P1,,2020-01-01", "P1,,2020-01-01\nP1,,1900-01-01", False, ["P1"]),
+        ("P1,,2020-01-01\nP1,,1900-01-01", "P1,,2020-01-01", True, ["P1"]),
+        # A line that may settle whose another one is.
+        ("12,,2020-01-01", "12,,2020-01-01\n0012,,2020-01-01", True, ["12"]),
+        ("12,x,2020-01-01", "12,x,2020-01-01\n12,,2020-01-01", True, ["12"]),
+        ("12,,2020-01-01", "12,,2020-01-01\n12,x,2020-01-01", True, ["12"]),
+        ("12,x,2020-01-01", "12,x,2020-01-01\n012,X,2020-01-01", True, ["12"]),
+        ("12,x,2020-01-01", "12,x,2020-01-01\n012,y,2020-01-01", False, ["12"]),
     ],
 )
 def test_dates(before: str, after: str, is_report: bool, groups: list[str]) -> None:
@@ -139,6 +147,21 @@ def test_dates(before: str, after: str, is_report: bool, groups: list[str]) -> N
     assert changes.reports == (("list_changed",) if is_report else ())
     assert changes.groups == frozenset(map(group, groups))
     assert changes.obstacles == ()
+
+
+def test_a_memory_of_impossible_dates() -> None:
+    """One of another version, which remembered them as they were: only a date that can be is a change."""
+    [key] = remembered(rulebook(dates="P1,,2020-01-01")).dates
+    memory = ListMemory(dates={key: date(1900, 1, 1)})
+    assert compare(memory, rulebook(dates="P1,,1900-01-01")).reports == ()
+    assert compare(memory, rulebook(dates="P1,,2020-01-01")).reports == ("list_changed",)
+
+
+def test_studies_of_nobody() -> None:
+    """A list with its first line, or without its last one, says another thing of those that name no patient."""
+    empty, some = rulebook(dates="\n"), rulebook(dates="P1,,2020-01-01")
+    assert compare(remembered(empty), some).groups == {"", group("P1")}
+    assert compare(remembered(some), empty).groups == {"", group("P1")}
 
 
 def test_before_anything_is_remembered() -> None:

@@ -303,27 +303,17 @@ DATES = "patient_id,issuer,date\n"
 
 
 @pytest.mark.parametrize(
-    ("lines", "whose", "is_alone", "expected"),
+    ("lines", "whose", "expected"),
     [
-        ("P1,,2020-02-03", patient("P1"), False, date(2020, 2, 3)),
-        ("P1,,20200203\nP1,,2021-01-01\nP1,,2019-01-01", patient("P1"), False, date(2021, 1, 1)),
-        ("P1,,2020-02-03\nP1,,9999-12-31", patient("P1"), False, date(9999, 12, 31)),
-        ("P1,x,2020-02-03", patient("P1"), False, date(2020, 2, 3)),
-        ("P1,x,2020-02-03", patient("P1", "y"), False, None),
-        ("P1,x,2020-02-03\nP1,,2021-01-01\nP1,y,2022-01-01", patient("P1", "x"), False, date(2021, 1, 1)),
-        ("12,,2020-02-03", patient("0012"), True, date(2020, 2, 3)),
-        ("12,,2020-02-03", patient("0012"), False, None),
-        ("p1,,2020-02-03", patient("P1"), True, date(2020, 2, 3)),
-        ("0012,,2019-01-01\n12,,2020-02-03", patient("0012"), False, date(2019, 1, 1)),
-        ("0012,,2019-01-01\n12,,2020-02-03", patient("0012"), True, date(2020, 2, 3)),
-        ("012,,2019-01-01\n12,,2020-02-03", patient("0012"), True, None),
-        ("012,x,2019-01-01\n12,y,2020-02-03", patient("0012", "x"), True, date(2019, 1, 1)),
-        ("P2,,2020-02-03", patient("P1"), True, None),
+        ("P1,,2020-02-03", patient("P1"), date(2020, 2, 3)),
+        ("P1,,20200203\nP1,,2021-01-01\nP1,,2019-01-01", patient("P1"), date(2021, 1, 1)),
+        ("P1,x,2020-02-03\nP1,,2021-01-01\nP1,y,2022-01-01", patient("P1", "x"), date(2021, 1, 1)),
+        ("012,x,2019-01-01\n12,y,2020-02-03", patient("0012", "x"), date(2019, 1, 1)),
     ],
 )
-def test_a_patients_date(lines: str, whose: Patient, is_alone: bool, expected: date | None) -> None:
-    """The latest; of an id that is written differently only where it cannot be another patient's."""
-    assert anchors(DATES + lines).date_of(whose, is_alone=is_alone) == expected
+def test_a_patients_date(lines: str, whose: Patient, expected: date) -> None:
+    """The latest of the lines that are not another patient's."""
+    assert anchors(DATES + lines).date_of(whose) == expected
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ GROWN = study("2018-06-14", birth="2000-06-15", last_study="2020-01-01")
         ("age_at_last_study_below = 18", GROWN, NO),
         ("age_at_last_study_from = 18", GROWN, YES),
         ("age_at_last_study_from = 18", CHILD, NO),
-        ("age_at_last_study_from = 18", study(last_study=None), ("patient_last_study",)),
+        ("age_at_last_study_from = 18", study(last_study=None), ("PatientBirthDate", "patient_last_study")),
         ("age_at_last_study_below = 18", study(last_study="2030-01-01"), ("patient_last_study",)),
         # Whole words, in any case; several in a row.
         ('description_words = ["knee"]', having(StudyDescription=("MR KNEE, left",)), YES),
@@ -247,28 +247,29 @@ from_if_known = ["death"]
 @pytest.mark.parametrize(
     ("anchors", "expected"),
     [
-        ({}, ("last seen",)),
-        ({"death": "2020-01-01"}, ("last seen",)),
+        ({}, {"undated": ("last seen",)}),
+        ({"death": "2020-01-01"}, {"undated": ("last seen",)}),
         ({"last seen": "2015-01-01"}, date(2017, 3, 5)),
         ({"last seen": "2018-01-01"}, date(2019, 1, 1)),
         ({"last seen": "2018-01-01", "death": "2017-01-01"}, date(2019, 1, 1)),
         ({"last seen": "2018-01-01", "death": "2020-01-01"}, date(2021, 1, 1)),
         ({"last seen": "2026-03-07"}, date(2027, 3, 7)),
-        ({"last seen": "2026-03-08"}, ("last seen",)),
-        ({"last seen": "2018-01-01", "death": "2026-03-08"}, ("death",)),
-        ({"last seen": "1900-01-01"}, ("last seen",)),
-        ({"last seen": "2018-01-01", "death": "1753-01-01"}, ("death",)),
+        ({"last seen": "2026-03-08"}, {"undated": ("last seen",)}),
+        ({"last seen": "2018-01-01", "death": "2026-03-08"}, {"undated": ("death",)}),
+        ({"last seen": "1900-01-01"}, {"unclear": ("last seen",)}),
+        ({"last seen": "2018-01-01", "death": "1753-01-01"}, {"unclear": ("death",)}),
+        ({"death": "9999-12-31"}, {"undated": ("last seen",), "unclear": ("death",)}),
     ],
 )
 def test_the_latest_anchor_counts_and_none_may_be_missing(
-    anchors: dict[str, str], expected: date | tuple[str, ...]
+    anchors: dict[str, str], expected: date | dict[str, tuple[str, ...]]
 ) -> None:
     """Those that count if they are known may be; but one later than tomorrow is nobody's."""
     judgement = judge(policy(ANCHORED), study(anchors=anchors), TODAY)
     if isinstance(expected, date):
         assert (judgement.keep_until, judgement.doubts) == (expected, ())
     else:
-        assert judgement.doubts == (Doubt("undated", "it", expected),)
+        assert judgement.doubts == tuple(Doubt(code, "it", about) for code, about in expected.items())
 
 
 def test_no_patient_no_last_study() -> None:

@@ -21,7 +21,17 @@ from shared.dicomweb.partitions import DEFAULT_PARTITION
 from shared.purged import pointer_name
 from shared.settings import RETENTION_STATE, VAULT
 from tests.component.executing.deleting_process import PARTITIONS, leased
-from tests.component.executing.deletions import ELSEWHERE, HERE, LONG_AGO, POLICY, Deletions, Victim, always, two_series
+from tests.component.executing.deletions import (
+    ELSEWHERE,
+    HERE,
+    LONG_AGO,
+    POLICY,
+    Deletions,
+    Victim,
+    always,
+    of_long_ago,
+    two_series,
+)
 from tests.dicom_samples import Sample, new_uid
 
 pytestmark = pytest.mark.anyio
@@ -256,6 +266,18 @@ async def test_held_now(deletions: Deletions) -> None:
     deletions.write("litigation.csv", f"study_instance_uid\n{victim.key.uid}\n")
     assert await deletions.run(victim) == [Outcome.CHANGED]
     victim.check_untouched()
+
+
+@pytest.mark.parametrize(("birth", "outcome"), [(b"19700101", Outcome.DELETED), (b"20100101", Outcome.CHANGED)])
+async def test_another_study_contradicts_the_birth_date(deletions: Deletions, birth: bytes, outcome: Outcome) -> None:
+    """A study of the patient that the ledger has not read yet keeps this one if a rule asks for ages."""
+    adults = 'when = { age_at_study_from = 18 }\nkeep_years = 5\nfrom = ["study_date"]'
+    deletions.write("policy.toml", POLICY.replace("keep_years = 5", adults))
+    elements = {**of_long_ago().elements, 0x00100030: ("DA", b"19700101")}
+    victim = await deletions.due(Sample(elements=elements))
+    deletions.store(Sample(elements={**elements, 0x00100030: ("DA", birth)}))
+    assert await deletions.run(victim) == [outcome]
+    assert victim.is_there == (outcome is Outcome.CHANGED)
 
 
 async def test_a_purged_study_counts_as_the_patients_last(deletions: Deletions) -> None:
