@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -27,11 +28,13 @@ class Anchors:
         blob: its name in `retention-policy`.
         dates: the latest of each patient, as the list writes the id.
         has_end: whether a line `#end` says how many there are.
+        numbers: of the first line of each patient, in the order of `dates`.
     """
 
     blob: str
     dates: Mapping[Patient, date]
     has_end: bool
+    numbers: Sequence[int] = ()
 
     def date_of(self, patient: Patient, *, is_alone: bool) -> date | None:
         """Return a patient's latest date, one in the future too; None where it cannot be told.
@@ -72,14 +75,17 @@ def read_anchors(blob: str, content: bytes, hasher: Hasher) -> Anchors:
     if missing := [column for column in _REQUIRED if column not in sheet.columns]:
         raise ListFault(INVALID, [f"it has no column {column}" for column in missing])
     dates: dict[Patient, date] = {}
+    numbers = array("L")
     for line in sheet:
         for problem in _problems(line):
             sheet.find(line.number, problem)
         patient, day = hasher.patient(line.cell("patient_id"), line.cell("issuer")), read_date(line.cell("date"))
         if patient is not None and day is not None:
+            if patient not in dates:
+                numbers.append(line.number)
             dates[patient] = max(day, dates.get(patient, day))
     sheet.close()
-    anchors = Anchors(blob, dates, sheet.has_end)
+    anchors = Anchors(blob, dates, sheet.has_end, numbers)
     _ = anchors._by_group  # made here: lists are read in a thread
     return anchors
 

@@ -21,6 +21,7 @@ def lines_of(decision: Decision, zone: str) -> Iterator[str]:
     yield from (f"  held by {name}: {number(count)}" for name, count in sorted(held.items()))
     yield from _listed(decision)
     yield from (f"  a hold that holds nothing: {line}" for line in plan.unmatched_holds)
+    yield from (f"  a date that matches no study: {line}" for line in plan.unmatched_dates)
     yield "What the app would say to this on its first night:"
     yield from (f"  {reason.code}: {reason.what} {reason.how}" for reason in (*stops(decision), *waits(decision)))
 
