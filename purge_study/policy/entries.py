@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
 from .dates import parse_da
+from .texts import words_of
 
 # Identifiers of patients and of what was done to them: the ledger keeps them as keyed hashes at most.
 IDENTIFIERS = frozenset(
@@ -79,11 +80,6 @@ def _keyword(value: str) -> str:
     if tag >> 16 < 0x0008 or dictionary_VR(tag).startswith(_VRS_WITHOUT_VALUES) or _ONLY_IN_RESULTS.fullmatch(value):
         raise ValueError("the service has no value of this among an instance's metadata")
     return value
-
-
-def words_of(text: str) -> list[str]:
-    """Return the words of a text, in small letters: what stands between blanks and signs."""
-    return re.findall(r"[^\W_]+", text.casefold())
 
 
 def _has_words(value: str) -> str:

@@ -60,7 +60,9 @@ class Condition(_Table):
         default=None, description="The patient was as old, or older, on the day of the last study that is stored."
     )
     description_words: Phrases | None = Field(
-        default=None, description="StudyDescription has one of these words, or rows of words, in it."
+        default=None,
+        description="StudyDescription has one of these words, or rows of words, in it; in scripts without blanks "
+        "between words, such as Japanese, also as a part of a longer word.",
     )
     institution: Texts | None = Field(default=None, description="InstitutionName is one of these.")
     referring_physician: Texts | None = Field(default=None, description="ReferringPhysicianName is one of these.")
