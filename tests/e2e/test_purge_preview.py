@@ -33,6 +33,11 @@ keep_years = 10
 from = ["study_date"]
 
 [[rule]]
+name = "a typing error"
+when = {{ modality = ["MGG"] }}
+keep_years = 30
+
+[[rule]]
 name = "everything else"
 keep_years = {years}
 from = ["study_date"]
@@ -139,6 +144,8 @@ def test_what_would_go_and_nothing_goes(archive: Archive) -> None:
     assert "kept: 1. A date that a rule counts from is not known." in done.stdout
     assert "a hold that holds nothing: holds/litigation.csv, line 3" in done.stdout
     assert "a date that matches no study: anchors/deaths.csv, line 2" in done.stdout
+    assert "rule a typing error matches no study" in done.stdout
+    assert done.stdout.count("matches no study") == 2
     assert "first_run: " in done.stdout
     counts = archive.service("GET", "/admin/requests").json()
     assert counts["delete"]["requests"] == counts["store"]["requests"] == 0
