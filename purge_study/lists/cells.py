@@ -20,7 +20,7 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d|\d{8}", re.ASCII)
 _FIRST_RELEASE: Final = date(1993, 1, 1)
 # What exports write where there is no name; in small letters, without signs.
 _NO_NAMES: Final = frozenset(
-    ("", "0", "false", "n", "na", "nan", "nil", "none", "notavailable", "null", "tbd", "true", "undefined", "unknown")
+    ("false", "n", "na", "nan", "nil", "none", "notavailable", "null", "tbd", "true", "undefined", "unknown")
 )
 _EXPORT_AGAIN: Final = "format the column as text and export the list again"
 

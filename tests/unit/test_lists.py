@@ -308,7 +308,24 @@ def test_a_day_of_release_that_is_none(cell: str) -> None:
         *((cell, SIGN) for cell in ("#NV", "#NAME", "*")),
         *((cell, NUMBER) for cell in ("4711.0", "4711.00")),
         *((cell, NO_NAME) for cell in ("NULL", "null", "(null)", "<NULL>", "\\N", "N/A", "n.a.", "NaN", "None", "nil")),
-        *((cell, NO_NAME) for cell in ("-", "--", "?", "...", "unknown", "undefined", "TBD", "0", "NA", "00", "false")),
+        *(
+            (cell, NO_NAME)
+            for cell in (
+                "-",
+                "--",
+                "?",
+                "...",
+                "unknown",
+                "undefined",
+                "TBD",
+                "true",
+                "Not available",
+                "0",
+                "NA",
+                "00",
+                "false",
+            )
+        ),
         ("Dr.;Who", SEPARATOR),
         ("Who\u200b", "has a character that cannot be seen: remove it"),
     ],
@@ -418,6 +435,12 @@ def test_a_list_without_lines(read: Callable[[str], Holds | Anchors]) -> None:
     """It says that there is nothing to say."""
     found = read("patient_id,date\n#end,0\n" if read is anchors else "patient_id\n#end,0\n")
     assert found.has_end
+
+
+def test_the_lines_of_dates() -> None:
+    """Each patient has the number of the first line, in the order of the dates."""
+    found = anchors(f"{DATES}P1,,2020-01-01\n\nP1,,2021-01-01\nP2,,2020-01-01\n")
+    assert list(zip(found.dates, found.numbers, strict=True)) == [(patient("P1"), 2), (patient("P2"), 5)]
 
 
 RULE = """
