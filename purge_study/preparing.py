@@ -12,7 +12,7 @@ from shared.telemetry.recording import span
 from .ledger.folding import fold, mark_latest
 from .ledger.refreshing import judge_all_anew, judge_patients, refresh
 from .lists.list_memory import ListChanges, ListMemory, compare, matching, to_remember
-from .lists.matching import find_matches
+from .lists.matching import find_matches, find_unmatched_dates
 from .lists.remembering import recall_lists
 from .planning.approvals import find_approved
 from .planning.decision import Circumstances, Decision
@@ -43,7 +43,8 @@ async def prepare(run: Run, rulebook: Rulebook) -> tuple[Decision, ListMemory]:
         await _bring_up_to_date(run, rulebook, changes.groups)
     matches = await find_matches(run, rulebook)
     found = await asyncio.to_thread(matching, remembered, rulebook, matches)
-    plan = await make_plan(run, rulebook, local_day(rulebook.policy, clock.now()), found.unmatched)
+    dates = await find_unmatched_dates(run, rulebook)
+    plan = await make_plan(run, rulebook, local_day(rulebook.policy, clock.now()), found.unmatched, dates)
     met = await _circumstances(run, rulebook, changes, found.obstacles)
     return Decision(plan, met), await asyncio.to_thread(to_remember, remembered, rulebook, matches)
 

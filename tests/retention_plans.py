@@ -60,8 +60,8 @@ def read_back(content: bytes) -> Plan:
     """Return the plan that a file has."""
     head, items = read_lines(content)
     del head["to_delete"], head["held"]
-    names = {"day": date.fromisoformat(head["day"]), "unmatched_holds": tuple(head["unmatched_holds"])}
-    return Plan(**{**head, **names, "items": tuple(items)})
+    lines = {name: tuple(head[name]) for name in ("unmatched_holds", "unmatched_dates")}
+    return Plan(**{**head, **lines, "day": date.fromisoformat(head["day"]), "items": tuple(items)})
 
 
 def night(days_ago: int, deleted: int | None, ended: str = "accepted", planned: int | None = None) -> Night:

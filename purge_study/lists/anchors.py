@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -28,11 +29,13 @@ class Anchors:
         blob: its name in `retention-policy`.
         dates: the latest of each patient, as the list writes the id; UNCLEAR if a line has an impossible date.
         has_end: whether a line `#end` says how many there are.
+        numbers: of the first line of each patient, in the order of `dates`.
     """
 
     blob: str
     dates: Mapping[Patient, date]
     has_end: bool
+    numbers: Sequence[int] = ()
 
     def date_of(self, patient: Patient | None, others: Collection[Patient] = ()) -> date | None:
         """Return a patient's latest date, one in the future too; None if no line can be about the patient.
@@ -90,14 +93,17 @@ def read_anchors(blob: str, content: bytes, hasher: Hasher) -> Anchors:
     if missing := [column for column in _REQUIRED if column not in sheet.columns]:
         raise ListFault(INVALID, [f"it has no column {column}" for column in missing])
     dates: dict[Patient, date] = {}
+    numbers = array("L")
     for line in sheet:
         for problem in _problems(line):
             sheet.find(line.number, problem)
         patient, day = hasher.patient(line.cell("patient_id"), line.cell("issuer")), read_date(line.cell("date"))
         if patient is not None and day is not None:
+            if patient not in dates:
+                numbers.append(line.number)
             dates[patient] = max(day if may_be(day) else UNCLEAR, dates.get(patient, date.min))
     sheet.close()
-    anchors = Anchors(blob, dates, sheet.has_end)
+    anchors = Anchors(blob, dates, sheet.has_end, numbers)
     _ = anchors._by_group  # made here: lists are read in a thread
     return anchors
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -13,11 +13,19 @@ from typing import Final
 from purge_study.ledger.hashing import Hasher
 from purge_study.ledger.row import Patient, Row
 
-from .cells import identifier_problem, read_date, uid_problem
+from .cells import identifier_problem, name_problem, read_date, release_problem, uid_problem
 from .sheet import INVALID, Line, ListFault, Sheet
 
 _IDENTIFIERS = ("study_instance_uid", "accession_number", "patient_id")
-COLUMNS: Final = (*_IDENTIFIERS, "issuer", "released", "released_by")
+_CHECKS: Final[Mapping[str, Callable[[str], str | None]]] = {
+    "study_instance_uid": uid_problem,
+    "accession_number": identifier_problem,
+    "patient_id": identifier_problem,
+    "issuer": identifier_problem,
+    "released": release_problem,
+    "released_by": name_problem,
+}
+COLUMNS: Final = tuple(_CHECKS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +131,8 @@ def read_holds(blob: str, content: bytes, hasher: Hasher, today: date) -> Holds:
 def _problems(line: Line) -> Iterator[str]:
     if not any(line.cell(column) for column in _IDENTIFIERS):
         yield "it names no study and no patient"
-    for column in (*_IDENTIFIERS, "issuer"):
-        text = line.cell(column)
-        if text and (problem := (uid_problem if column == "study_instance_uid" else identifier_problem)(text)):
+    for column, problem_of in _CHECKS.items():
+        if (text := line.cell(column)) and (problem := problem_of(text)):
             yield f"its {column} {problem}"
 
 

@@ -1,4 +1,4 @@
-"""Which lines of holds match a study of the ledger.
+"""Which lines of lists match a study of the ledger.
 
 Lists may have a million lines. Where the ledger has few studies for each of them, neighbours in an index are looked up
 together: with as many lines as studies that is one reading of the index, a page of a thousand rows at a time.
@@ -13,10 +13,11 @@ from itertools import islice
 from typing import Final, TypeAlias
 
 from purge_study.ledger import keys
-from purge_study.ledger.row import Row
+from purge_study.ledger.row import Patient, Row
 from purge_study.rulebook.rulebook import Rulebook
 from purge_study.run import Run
 
+from .anchors import Anchors
 from .holds import HoldLine
 from .list_memory import LineKey, holding_lines
 
@@ -24,6 +25,10 @@ _AT_ONCE = 16
 # A row costs about a fiftieth of a request: to read so many for each line is as dear as to ask for it alone.
 _MOST_ROWS_A_LINE: Final = 50
 _ROWS_AT_ONCE: Final = 1000
+# Patients of a list of dates: a list of a million would take some hundred MiB as lines.
+_LINES_AT_ONCE = 50_000
+# Lines that a plan names of one list of dates: such a list may well name all patients of a hospital.
+_MOST_TOLD: Final = 20
 
 Lines: TypeAlias = Sequence[tuple[LineKey, HoldLine]]
 
@@ -42,6 +47,48 @@ async def find_matches(run: Run, rulebook: Rulebook) -> frozenset[LineKey]:
     return frozenset(search.found)
 
 
+async def find_unmatched_dates(run: Run, rulebook: Rulebook) -> tuple[str, ...]:
+    """Return the lines of lists of dates whose patient has no study, purged ones counted.
+
+    They come as `<list>, line <n>`: the first of each list, and how many more there are.
+
+    Raises:
+        OutOfTime: the run's time is over.
+        AzureError: storage failed.
+    """
+    lists = {anchors.blob: anchors for anchors in rulebook.anchors.values()}  # each once, however often it is named
+    studies = (await run.ledger.counts()).studies
+    return tuple([told for one in lists.values() for told in _told(one.blob, await _unmatched_in(run, one, studies))])
+
+
+async def _unmatched_in(run: Run, anchors: Anchors, studies: int) -> list[int]:
+    """Return the numbers of the lines whose patient has no study, a part of the index at a time."""
+    unmatched: list[int] = []
+    ordered = await asyncio.to_thread(sorted, zip(anchors.dates, anchors.numbers, strict=True), key=_group)
+    rest = iter(ordered)
+    while lines := await asyncio.to_thread(lambda: list(map(_as_line, islice(rest, _LINES_AT_ONCE)))):
+        search = _Search(run, studies * len(lines) // len(ordered))
+        await search.look_up(keys.PATIENTS, lines)
+        unmatched += (line.number for key, line in lines if key not in search.found)
+    return sorted(unmatched)
+
+
+def _group(numbered: tuple[Patient, int]) -> str:
+    return numbered[0].group
+
+
+def _as_line(numbered: tuple[Patient, int]) -> tuple[LineKey, HoldLine]:
+    """Return a patient of a list of dates as a line that matches the patient's studies."""
+    patient, number = numbered
+    return ("", str(number)), HoldLine(number, None, None, patient, is_released=False)
+
+
+def _told(blob: str, numbers: Sequence[int]) -> Iterator[str]:
+    yield from (f"{blob}, line {number}" for number in numbers[:_MOST_TOLD])
+    if len(numbers) > _MOST_TOLD:
+        yield f"{blob}: and {len(numbers) - _MOST_TOLD:,} more lines"
+
+
 class _Search:
     """Looks lines up, so many lookups at once.
 
@@ -57,8 +104,9 @@ class _Search:
 
     async def look_up(self, index: str, lines: Lines) -> None:
         """Find the lines that have a match in an index."""
-        by_identifier = _by_identifier(index, lines)
-        stretches = iter(list(_stretches(by_identifier, self._studies)))
+        # In a thread: there may be a million lines, and ingest goes on meanwhile.
+        by_identifier = await asyncio.to_thread(_by_identifier, index, lines)
+        stretches = iter(await asyncio.to_thread(lambda: list(_stretches(by_identifier, self._studies))))
         workers = [asyncio.create_task(self._work(index, stretches, by_identifier)) for _ in range(_AT_ONCE)]
         try:
             await asyncio.gather(*workers)

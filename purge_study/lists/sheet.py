@@ -16,8 +16,8 @@ MOST_BYTES: Final = 64 * 1024 * 1024
 MOST_LINES: Final = 1_000_000
 _MOST_PROBLEMS = 20  # told of one list
 
-_DELIMITERS = ",;\t"  # the first also where a list has one column
-_BLANK = f'{_DELIMITERS} "\n'
+_DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}  # the first also where a list has one column
+_BLANK = f'{"".join(_DELIMITERS)} "\n'
 _BEGINS_END = re.compile(r"#end\b", re.IGNORECASE)
 _END = re.compile(r"#end[,;\t](\d{1,9})[,;\t]*", re.IGNORECASE | re.ASCII)
 
@@ -118,6 +118,12 @@ class Sheet:
         cells = _cells(text, self._delimiter)
         if cells is None:
             self.find(number, "its quotation marks do not pair, or a cell is too long")
+        elif len(cells) == 1 < len(self.columns) and (other := _other_delimiter(text)):
+            is_by, this_is_by = _DELIMITERS[self._delimiter], _DELIMITERS[other]
+            self.find(
+                number,
+                f"the header is separated by {is_by}, this line by {this_is_by}: save the file with one separator",
+            )
         elif any(cells[len(self.columns) :]):
             self.find(number, "it has more cells than there are columns")
         else:
@@ -156,6 +162,11 @@ def _column_problems(columns: Sequence[str], known: Sequence[str]) -> Iterator[s
             yield f"cell {place}: an unknown column; there may be {', '.join(known)}"
         elif name in columns[: place - 1]:
             yield f"cell {place}: the column {name} for the second time"
+
+
+def _other_delimiter(text: str) -> str | None:
+    """Return what separates the cells of a line that the header's delimiter does not separate; None if nothing does."""
+    return next((one for one in _DELIMITERS if len(_cells(text, one) or ()) > 1), None)
 
 
 def _cells(text: str, delimiter: str) -> list[str] | None:

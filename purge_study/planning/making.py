@@ -22,7 +22,9 @@ from .plan import EARLIER, MONTHS_SHOWN, Item, Plan, in_order
 _AT_ONCE: Final = 16
 
 
-async def make_plan(run: Run, rulebook: Rulebook, today: date, unmatched_holds: Sequence[str]) -> Plan:
+async def make_plan(
+    run: Run, rulebook: Rulebook, today: date, unmatched_holds: Sequence[str], unmatched_dates: Sequence[str] = ()
+) -> Plan:
     """Make the plan of a day.
 
     A study whose judgement is another one now is written back to the ledger, and left out if it is not due any more.
@@ -32,6 +34,7 @@ async def make_plan(run: Run, rulebook: Rulebook, today: date, unmatched_holds: 
         rulebook: the policy with its lists.
         today: the day in the policy's time zone.
         unmatched_holds: lines of hold lists that hold nothing, as `<list>, line <n>`.
+        unmatched_dates: lines of date lists whose patient has no study, as `find_unmatched_dates` tells them.
 
     Raises:
         OutOfTime: there is no plan tonight.
@@ -49,6 +52,7 @@ async def make_plan(run: Run, rulebook: Rulebook, today: date, unmatched_holds: 
         studies=counts.studies,
         items=in_order(items.values()),
         unmatched_holds=tuple(sorted(unmatched_holds)),
+        unmatched_dates=tuple(unmatched_dates),
         listed=await _count_listed(run.ledger),
         months=_shown(counts.months, today),
     )

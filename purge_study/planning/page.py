@@ -77,7 +77,8 @@ def _sections(page: Page) -> Iterable[Element]:
     yield _studies(page)
     if any(item.held_by for item in page.plan.items):
         yield _held(page)
-    yield _unmatched(page)
+    yield _lines("Lines of hold lists that match no study", page.plan.unmatched_holds)
+    yield _lines("Lines of date lists that match no study", page.plan.unmatched_dates)
     yield _doubtful(page)
     yield _basis(page)
 
@@ -202,10 +203,9 @@ def _of_all(page: Page, shown: int, of: int) -> Element:
     )
 
 
-def _unmatched(page: Page) -> Element:
-    lines = page.plan.unmatched_holds
+def _lines(title: str, lines: Sequence[str]) -> Element:
     body = tag("ul", *(tag("li", line) for line in lines)) if lines else tag("p", "None.")
-    return tag("section", tag("h2", "Lines of hold lists that hold nothing"), body)
+    return tag("section", tag("h2", title), body)
 
 
 def _doubtful(page: Page) -> Element:

@@ -77,6 +77,7 @@ class Plan:
         studies: how many studies there are in all.
         items: what is due, held studies among them.
         unmatched_holds: lines of hold lists that hold nothing, as `<list>, line <n>`.
+        unmatched_dates: lines of date lists whose patient has no study, the first of each list, and how many more.
         listed: how many studies are kept because something is unknown, by the doubt's code; a study with several
             counts for each.
         months: how many studies have their last day when: twelve months from that of `day`, as `2026-03`, and what
@@ -90,6 +91,7 @@ class Plan:
     studies: int
     items: tuple[Item, ...]
     unmatched_holds: tuple[str, ...] = ()
+    unmatched_dates: tuple[str, ...] = ()
     listed: Mapping[str, int] = field(default_factory=dict)
     months: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
@@ -127,6 +129,7 @@ class Plan:
             "policy_hash": self.policy_hash,
             "hashes": dict(self.hashes),  # the policy first
             "unmatched_holds": list(self.unmatched_holds),
+            "unmatched_dates": list(self.unmatched_dates),
             "listed": _sorted(self.listed),
             "months": {month: _sorted(counts) for month, counts in _sorted(self.months).items()},
         }

@@ -11,10 +11,10 @@ from functools import lru_cache
 from pydicom.datadict import dictionary_VR
 
 from .dates import age_on
-from .entries import words_of
 from .facts import Values
 from .known import Known
 from .model import DESCRIPTION, Condition
+from .texts import folded, has_phrase
 
 _NUMBERS = ("DS", "FD", "FL", "IS", "SL", "SS", "SV", "UL", "US", "UV")
 
@@ -72,12 +72,7 @@ def _has_one(known: Known, keyword: str, wanted: Iterable[str]) -> Truth:
 
 
 def _has_words(known: Known, phrases: Iterable[str]) -> Truth:
-    wanted = [words_of(phrase) for phrase in phrases]
-    return _any_instance(known, DESCRIPTION, lambda text: any(_stands_in(phrase, words_of(text)) for phrase in wanted))
-
-
-def _stands_in(phrase: list[str], words: list[str]) -> bool:
-    return any(words[at : at + len(phrase)] == phrase for at in range(len(words)))
+    return _any_instance(known, DESCRIPTION, lambda text: any(has_phrase(text, phrase) for phrase in phrases))
 
 
 def _any_instance(known: Known, keyword: str, is_wanted: Callable[[str], bool]) -> Truth:
@@ -89,12 +84,12 @@ def _any_instance(known: Known, keyword: str, is_wanted: Callable[[str], bool]) 
 
 @lru_cache(maxsize=4096)
 def _forms(keyword: str, value: str) -> frozenset[str]:
-    """Return a value in the forms in which it is compared: case and blanks apart, numbers as such, a name's groups."""
-    folded = " ".join(value.casefold().split())
+    """Return a value in the forms in which it is compared: folded, numbers as such, a name's groups."""
+    text = folded(value)
     vr = dictionary_VR(keyword)
     if vr == "PN":
-        return frozenset(group.rstrip("^ ") for group in (folded, *folded.split("="))) - {""}
-    return frozenset({_number(folded) if vr in _NUMBERS else folded})
+        return frozenset(group.rstrip("^ ") for group in (text, *text.split("="))) - {""}
+    return frozenset({_number(text) if vr in _NUMBERS else text})
 
 
 def _number(text: str) -> str:

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from .entries import Age, BlobName, Day, Days, Keyword, Name, Phrases, Texts, Whole, Years, Zone
+from .entries import Age, Always, BlobName, Day, Days, Keyword, Name, Phrases, Texts, Whole, Years, Zone
 
 ANCHORS = ("study_date", "received", "patient_last_study")
 PERIODS = ("keep_years", "keep_until_age", "keep_forever")
@@ -60,7 +60,9 @@ class Condition(_Table):
         default=None, description="The patient was as old, or older, on the day of the last study that is stored."
     )
     description_words: Phrases | None = Field(
-        default=None, description="StudyDescription has one of these words, or rows of words, in it."
+        default=None,
+        description="StudyDescription has one of these words, or rows of words, in it; in scripts without blanks "
+        "between words, such as Japanese, also as a part of a longer word.",
     )
     institution: Texts | None = Field(default=None, description="InstitutionName is one of these.")
     referring_physician: Texts | None = Field(default=None, description="ReferringPhysicianName is one of these.")
@@ -81,7 +83,7 @@ class Condition(_Table):
     @model_validator(mode="after")
     def _says_something(self) -> Condition:
         if not self.model_fields_set:
-            raise ValueError("there is no condition in it")
+            raise ValueError("there is no condition in it: write one, or leave it out")
         return self
 
     @property
@@ -113,7 +115,7 @@ class Rule(_Table):
     when: Condition | None = Field(default=None, description="Which studies it is for; without it, all.")
     keep_years: Years | None = Field(default=None, description="How many years studies are kept.")
     keep_until_age: Age | None = Field(default=None, description="The birthday until which studies are kept.")
-    keep_forever: Literal[True] | None = Field(default=None, description="Studies are never deleted.")
+    keep_forever: Always | None = Field(default=None, description="Studies are never deleted.")
     from_: tuple[str, ...] = Field(
         default=ANCHORS,
         alias="from",

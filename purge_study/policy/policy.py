@@ -95,6 +95,12 @@ def judge(policy: Policy, facts: StudyFacts, today: date) -> Judgement:
     return Judgement(state, term.last_day, term.rule, term.dates, doubts, until)
 
 
+def matching_rules(policy: Policy, facts: StudyFacts, today: date) -> frozenset[str]:
+    """Return the names of the rules that are for a study beyond doubt."""
+    known = known_of(policy, facts, today)
+    return frozenset(rule.name for rule in policy.rule if rule.when is None or evaluate(rule.when, known).holds)
+
+
 def _until(known: Known) -> date | None:
     """Return the last day on which the next date to come is later than tomorrow."""
     return days.add_days(known.next_to_come, -2) if known.next_to_come else None

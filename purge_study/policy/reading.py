@@ -2,30 +2,43 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 import tomllib
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError
 
-from .mistakes import mistakes
+from .mistakes import in_words, mistakes
 from .model import Policy
 
 _DEEPEST = 16
-_IN_WORDS = {
-    "extra_forbidden": "there is no such entry",
-    "missing": "it is missing",
-    "too_short": "it is empty",
-    "tuple_type": "it must be an array",
+_MOST_PROBLEMS: Final = 50
+_TWICE: Final = "{what} is written twice: keep one of them"
+# By the beginnings of tomllib's messages, which may have parts of the file in them.
+_TOML_IN_WORDS: Final = {
+    "Cannot overwrite a value": _TWICE,
+    "Cannot declare": _TWICE,
+    "Cannot mutate": _TWICE,
+    "Duplicate inline table key": _TWICE,
+    "Invalid date or datetime": "this is no day of the calendar",
+    "Invalid value": "this is no value of TOML: write texts in straight quotation marks, days as 2026-01-31",
+    "Unterminated string": "a text does not end: close its quotation marks",
+    "Illegal character": "a text does not end on its line, or has a character that cannot be seen",
 }
+_NO_TOML: Final = "see whether a quotation mark, a bracket or an equals sign is missing there, or is too much"
 
 
 class PolicyError(Exception):
-    """The policy is no good: each mistake with its place, such as `rule 2, keep_years: …`; never a value."""
+    """The policy is no good: each mistake with its place, such as `rule 2, keep_years: …`; never a value.
+
+    Of very many mistakes the first are told, and how many more there are.
+    """
 
     def __init__(self, problems: list[str]) -> None:
-        super().__init__("the retention policy needs attention: " + "; ".join(problems))
-        self.problems = problems
+        more = len(problems) - _MOST_PROBLEMS
+        self.problems = problems if more <= 0 else [*problems[:_MOST_PROBLEMS], f"and {more:,} more"]
+        super().__init__("the retention policy needs attention: " + "; ".join(self.problems))
 
 
 def read_policy(content: bytes) -> Policy:
@@ -41,29 +54,50 @@ def read_policy(content: bytes) -> Policy:
     try:
         policy = Policy.model_validate(tables)
     except ValidationError as error:
-        raise PolicyError([*_problems(error), *mistakes(tables)]) from None
+        found = in_words(error.errors(include_url=False, include_input=False))
+        raise PolicyError([*found, *mistakes(tables)]) from None
     if problems := list(mistakes(tables)):
         raise PolicyError(problems)
     return policy
 
 
 def _read_toml(content: bytes) -> dict[str, Any]:
+    text = _text(content)
     try:
-        tables = tomllib.loads(content.decode("utf-8-sig"))
-    except UnicodeDecodeError:
-        raise PolicyError(["it is not UTF-8"]) from None
+        tables = tomllib.loads(text)
     except RecursionError:
-        raise PolicyError(["its tables are nested too deeply"]) from None
+        raise PolicyError(["its tables are nested too deeply: write conditions with fewer levels"]) from None
     except ValueError as error:  # TOMLDecodeError is one; a number of thousands of digits is another
-        raise PolicyError([f"it is no TOML{_where(error)}"]) from None
+        raise PolicyError([_of_toml(text, str(error))]) from None
     if _is_deeper(tables, _DEEPEST):
-        raise PolicyError(["its tables are nested too deeply"])
+        raise PolicyError(["its tables are nested too deeply: write conditions with fewer levels"])
     return tables
 
 
-def _where(error: ValueError) -> str:
-    found = re.search(r"\((at line \d+, column \d+|at end of document)\)$", str(error))
-    return f" ({found[1]})" if found else ""
+def _text(content: bytes) -> str:
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in content:
+        raise PolicyError(["it is UTF-16, or no text: save the file as UTF-8"])
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise PolicyError(["it is not UTF-8: save the file as UTF-8"]) from None
+
+
+def _of_toml(text: str, message: str) -> str:
+    """Say why a text is no TOML, and where."""
+    found = re.search(r"\(at (?:line (\d+), column \d+|end of document)\)$", message)
+    lines = text.splitlines() or [""]
+    line = lines[int(found[1]) - 1 : int(found[1])] if found and found[1] else lines[-1:]
+    why = next((why for beginning, why in _TOML_IN_WORDS.items() if message.startswith(beginning)), _NO_TOML)
+    return f"it is no TOML{f' {found[0]}' if found else ''}: {why.format(what=_written_in(''.join(line)))}"
+
+
+def _written_in(line: str) -> str:
+    """Say what a line of TOML writes: a key, or the head of a table; its name only if it looks like one."""
+    if found := re.match(r"\s*(\[{1,2}) *([\w.-]{1,64}) *\]", line):
+        return f"the table {found[2]}, perhaps once in single and once in double brackets,"
+    found = re.match(r"\s*([\w.-]{1,64})\s*=", line)
+    return f"the key {found[1]}" if found else "a key"
 
 
 def _is_deeper(value: object, levels: int) -> bool:
@@ -72,25 +106,3 @@ def _is_deeper(value: object, levels: int) -> bool:
         return False
     inner = value.values() if isinstance(value, dict) else value
     return levels == 0 or any(_is_deeper(part, levels - 1) for part in inner)
-
-
-def _problems(error: ValidationError) -> list[str]:
-    errors = error.errors(include_url=False, include_input=False, include_context=False)
-    around = {problem["loc"][:depth] for problem in errors for depth in range(len(problem["loc"]))}
-    return [
-        f"{_place(problem['loc'])}: {_IN_WORDS.get(problem['type'], problem['msg'].removeprefix('Value error, '))}"
-        for problem in errors
-        # An array is called empty, too, whose items are all wrong.
-        if problem["type"] != "too_short" or problem["loc"] not in around
-    ]
-
-
-def _place(location: tuple[int | str, ...]) -> str:
-    """Say where in the file: `rule 2, when, modality 1`; the first of several is number 1."""
-    place = ""
-    for part in location:
-        if isinstance(part, int):
-            place += f" {part + 1}"
-        elif part != "[key]":
-            place += (", " if place else "") + (part if re.fullmatch(r"[\w-]{1,64}", part) else "…")
-    return place

@@ -58,7 +58,7 @@ async def _preview(folder: Path, say: Say) -> list[str]:
         await clients.aclose()
     zone = found.rulebook.policy.policy.time_zone
     return [
-        *lines_of(found.decision, zone),
+        *lines_of(found.decision, zone, found.unmatched_rules),
         f"The plan as a page: {(folder / f'{PLANS}{found.plan_id}.html').as_uri()}",
     ]
 

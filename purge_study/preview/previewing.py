@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
+from datetime import date
 
 from purge_study.ledger.hashing import Hasher
 from purge_study.ledger.ledger import Ledger
 from purge_study.planning.decision import Decision
 from purge_study.planning.documents import write_documents
+from purge_study.policy.policy import matching_rules
 from purge_study.preparing import prepare
+from purge_study.rulebook.judging import facts_of
 from purge_study.rulebook.reading import read_rulebook
 from purge_study.rulebook.rulebook import Rulebook
 from purge_study.run import Run, partitions_of
@@ -31,11 +34,13 @@ class Preview:
         rulebook: the policy with its lists.
         decision: the plan, and what is to be said to it.
         plan_id: under which its documents stand in storage.
+        unmatched_rules: the rules that match no study, in the policy's order.
     """
 
     rulebook: Rulebook
     decision: Decision
     plan_id: str
+    unmatched_rules: tuple[str, ...]
 
 
 async def preview(clients: Clients, say: Say) -> Preview:
@@ -57,7 +62,21 @@ async def preview(clients: Clients, say: Say) -> Preview:
     async with _saying(ledger, say):
         await _forget_judgements(ledger)
         decision, _ = await prepare(run, rulebook)
-    return Preview(rulebook, decision, await write_documents(clients, ledger, decision, clock.now()))
+        unmatched = await _unmatched_rules(ledger, rulebook, decision.plan.day)
+    return Preview(rulebook, decision, await write_documents(clients, ledger, decision, clock.now()), unmatched)
+
+
+async def _unmatched_rules(ledger: Ledger, rulebook: Rulebook, today: date) -> tuple[str, ...]:
+    """Return the rules that match no study; the ledger is read only until each rule has matched one."""
+    missing = {rule.name: None for rule in rulebook.policy.rule}
+    async with aclosing(ledger.groups()) as groups:
+        async for _, group in groups:
+            for row in group:
+                if not missing:
+                    return ()
+                for name in matching_rules(rulebook.policy, facts_of(rulebook, row, group), today):
+                    missing.pop(name, None)
+    return tuple(missing)
 
 
 async def _forget_judgements(ledger: Ledger) -> None:

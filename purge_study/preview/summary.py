@@ -10,7 +10,7 @@ from purge_study.planning.plan import Item
 from purge_study.planning.wording import DOUBTS, number, stops, waits
 
 
-def lines_of(decision: Decision, zone: str) -> Iterator[str]:
+def lines_of(decision: Decision, zone: str, unmatched_rules: Iterable[str]) -> Iterator[str]:
     """Yield what a person wants to know first; the page has the rest."""
     plan = decision.plan
     share = f", {plan.count / plan.studies:.1%} of all" if plan.studies else ""
@@ -20,7 +20,9 @@ def lines_of(decision: Decision, zone: str) -> Iterator[str]:
     held = Counter(name for item in plan.items for name in item.held_by)
     yield from (f"  held by {name}: {number(count)}" for name, count in sorted(held.items()))
     yield from _listed(decision)
+    yield from (f"  rule {rule} matches no study" for rule in unmatched_rules)
     yield from (f"  a hold that holds nothing: {line}" for line in plan.unmatched_holds)
+    yield from (f"  a date that matches no study: {line}" for line in plan.unmatched_dates)
     yield "What the app would say to this on its first night:"
     yield from (f"  {reason.code}: {reason.what} {reason.how}" for reason in (*stops(decision), *waits(decision)))
 

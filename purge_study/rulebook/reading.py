@@ -15,6 +15,7 @@ from purge_study.ledger.row import StudyKey
 from purge_study.lists.anchors import Anchors, read_anchors
 from purge_study.lists.holds import Holds, read_holds
 from purge_study.lists.sheet import INVALID, MOST_BYTES, UNFINISHED, ListFault
+from purge_study.policy.mistakes import mistakes_on
 from purge_study.policy.model import AnchorList, HoldList
 from purge_study.policy.policy import local_day
 from purge_study.policy.reading import PolicyError, read_policy
@@ -46,7 +47,10 @@ async def read_rulebook(clients: Clients, hasher: Hasher) -> Rulebook:
         policy = read_policy(whole.content)
     except PolicyError as error:
         raise RulebookFault("policy_invalid", error.problems) from None
-    reader = _Reader(clients, hasher, local_day(policy, clock.now()))
+    today = local_day(policy, clock.now())
+    if problems := mistakes_on(policy, today):
+        raise RulebookFault("policy_invalid", problems)
+    reader = _Reader(clients, hasher, today)
     reader.note(clients.settings.retention_policy, whole)
     holds = {table.name: await reader.holds(table) for table in policy.hold}
     anchors = {table.name: await reader.anchors(table) for table in policy.anchor}

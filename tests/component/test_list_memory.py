@@ -18,7 +18,7 @@ from purge_study.lists import matching as lists_matching
 from purge_study.lists.anchors import read_anchors
 from purge_study.lists.holds import COLUMNS, read_holds
 from purge_study.lists.list_memory import ListMemory, holding_lines, matching, to_remember
-from purge_study.lists.matching import find_matches
+from purge_study.lists.matching import find_matches, find_unmatched_dates
 from purge_study.lists.remembering import recall_lists, remember_lists
 from purge_study.rulebook.rulebook import Rulebook
 from purge_study.run import OutOfTime, Run
@@ -110,6 +110,37 @@ async def test_neighbours_in_an_index(run: Run, monkeypatch: pytest.MonkeyPatch)
     book = rulebook(run.hasher, *(f"{uid},,,,," for uid in uids), "1.2.5,,,,,")
     found = matching(ListMemory(), book, await find_matches(run, book))
     assert found.unmatched == ("holds.csv, line 8",)
+
+
+@pytest.mark.parametrize("lines_at_once", [1, 2, 50_000])
+async def test_which_dates_match(run: Run, lines_at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plan names the lines of date lists whose patient has no study; a purged study counts as a match."""
+    monkeypatch.setattr(lists_matching, "_LINES_AT_ONCE", lines_at_once)
+    await run.ledger.write(
+        [
+            study(run.hasher, "1.1", patient_id="0011", issuer="x"),
+            replace(study(run.hasher, "1.2", patient_id="12"), purged_at=datetime(2026, 3, 4, tzinfo=UTC)),
+        ]
+    )
+    lines = ["P1,x,2020-01-01", "11,,2020-01-01", "", "P2,,2020-01-01", "11,y,2020-01-01", "12,z,2020-01-01"]
+    content = "\n".join(["patient_id,issuer,date", *lines, *lines, "0011,X,2020-01-01"]).encode()
+    anchors = {
+        "seen": read_anchors("seen.csv", content, run.hasher),
+        "seen too": read_anchors("seen.csv", content, run.hasher),
+        "death": read_anchors("deaths.csv", b"patient_id,date\n11,2020-01-01\nP9,2020-01-01\n", run.hasher),
+    }
+    book = Rulebook(policy(""), {}, {}, {}, anchors)
+    found = await find_unmatched_dates(run, book)
+    assert found == ("seen.csv, line 2", "seen.csv, line 5", "seen.csv, line 6", "deaths.csv, line 3")
+
+
+async def test_many_dates_that_match_nobody(run: Run) -> None:
+    """A plan names the first twenty lines of a list, and how many more there are."""
+    content = "patient_id,date\n" + "".join(f"P{number},2020-01-01\n" for number in range(1234))
+    anchors = {"death": read_anchors("deaths.csv", content.encode(), run.hasher)}
+    found = await find_unmatched_dates(run, Rulebook(policy(""), {}, {}, {}, anchors))
+    assert found[:20] == tuple(f"deaths.csv, line {number}" for number in range(2, 22))
+    assert found[20:] == ("deaths.csv: and 1,214 more lines",)
 
 
 async def test_looking_up_ends_with_the_run(run: Run) -> None:

@@ -33,6 +33,7 @@ from tests.ledger_rows import LAST_DAY, kept_until, patient, reading, row, study
 from tests.retention import policy
 from tests.retention_plans import MADE_AT, jsonl
 
+DATES = ["anchors/a.csv, line 9", "anchors/a.csv: and 7 more lines"]
 TODAY = LAST_DAY + timedelta(days=1)
 TEN_YEARS = policy('[[rule]]\nname = "all"\nkeep_years = 10\n')
 AT_18 = policy('[[rule]]\nname = "all"\nkeep_years = 10\n[[rule]]\nname = "born"\nkeep_until_age = 18\n')
@@ -57,7 +58,7 @@ async def run(azurite: str) -> AsyncIterator[Run]:
 
 async def plan_of(run: Run, *rows: Row, by: Rulebook | None = None, today: date = TODAY) -> Plan:
     await run.ledger.write(rows)
-    return await make_plan(run, by or rulebook(), today, ["holds/a.csv, line 7", "holds/a.csv, line 3"])
+    return await make_plan(run, by or rulebook(), today, ["holds/a.csv, line 7", "holds/a.csv, line 3"], DATES)
 
 
 def of_nobody_else(number: int, **fields: Any) -> Row:
@@ -75,6 +76,7 @@ async def test_what_is_due(run: Run) -> None:
     assert first.dates["study_date"] == first.dates["patient_last_study"] == date(2016, 3, 5)
     assert (plan.day, plan.studies, plan.before_delete, plan.policy_hash) == (TODAY, 3, "vault", "5e" * 32)
     assert plan.unmatched_holds == ("holds/a.csv, line 3", "holds/a.csv, line 7")
+    assert plan.unmatched_dates == tuple(DATES)
     assert plan.months == {"2026-03": {"CT": 3}}
     assert plan.items[2].failures == 2
 

@@ -49,6 +49,10 @@ GOOD = {
     HOLDS: "study_instance_uid;patient_id\n1.2.3;\n;0012\n#end;2\n",
     DATES: "patient_id,date\nP1,2020-02-03\n",
 }
+IN_FUTURE = (
+    "policy, received_counts_from: it lies in the future, and until then no reception would count: write the day on "
+    "which the migration ended"
+)
 POLICY_READ, FIRST_LIST_READ, RESTORED_LISTED = 1, 2, 4  # of the requests that reading makes
 
 
@@ -147,6 +151,12 @@ def prepared(**blobs: str | bytes | None) -> Callable[[Put], None]:
         (prepared(), Fault(POLICY_READ, Moment.BEFORE, 404), "no_policy", ["there is no such blob"]),
         (prepared(), Fault(POLICY_READ, Moment.BEFORE, 403), "policy_unreadable", ["storage does not give it"]),
         (prepared(policy="[policy"), None, "policy_invalid", None),
+        (
+            prepared(policy='[policy]\ntime_zone = "Pacific/Kiritimati"\nreceived_counts_from = 2126-01-01\n'),
+            None,
+            "policy_invalid",
+            [IN_FUTURE],
+        ),
         (prepared(policy=b"#" * (1024**2 + 1)), None, "policy_invalid", ["it has more than 1 MiB"]),
         (prepared(holds=None), None, "list_unreadable", [f"{HOLDS}: there is no such blob"]),
         (

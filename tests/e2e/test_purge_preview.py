@@ -33,9 +33,20 @@ keep_years = 10
 from = ["study_date"]
 
 [[rule]]
+name = "a typing error"
+when = {{ modality = ["MGG"] }}
+keep_years = 30
+
+[[rule]]
 name = "everything else"
 keep_years = {years}
 from = ["study_date"]
+from_if_known = ["death"]
+
+[[anchor]]
+name = "death"
+list = "anchors/deaths.csv"
+max_age_days = 31
 
 [[hold]]
 name = "litigation"
@@ -95,6 +106,8 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
     }
     (folder / "holds").mkdir()
     (folder / "holds/litigation.csv").write_text(f"study_instance_uid\n{studies['held'].study}\n1.2.3\n#end,2\n")
+    (folder / "anchors").mkdir()
+    (folder / "anchors/deaths.csv").write_text("patient_id,date\nNOBODY,2020-01-01\n#end,1\n")
     stack = Stack(folder / "stack", dicom_options=["--clock-ahead-seconds", "-3600"])
     try:
         stack.start_dicom_service()
@@ -130,6 +143,9 @@ def test_what_would_go_and_nothing_goes(archive: Archive) -> None:
     assert "held by litigation: 1" in done.stdout
     assert "kept: 1. A date that a rule counts from is not known." in done.stdout
     assert "a hold that holds nothing: holds/litigation.csv, line 3" in done.stdout
+    assert "a date that matches no study: anchors/deaths.csv, line 2" in done.stdout
+    assert "rule a typing error matches no study" in done.stdout
+    assert done.stdout.count("matches no study") == 2
     assert "first_run: " in done.stdout
     counts = archive.service("GET", "/admin/requests").json()
     assert counts["delete"]["requests"] == counts["store"]["requests"] == 0

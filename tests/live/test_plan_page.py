@@ -46,6 +46,7 @@ MADE = decision(
         months={"earlier": {"CT": 1200, "MR": 80}, **COUNTS},
         before_delete="none",
         unmatched_holds=("holds/litigation.csv, line 12", f"holds/{LONG}.csv, line 3"),
+        unmatched_dates=("anchors/deaths.csv, line 7", f"anchors/{LONG}.csv: and 1,234 more lines"),
         listed={"undated": 1234, "unknown": 1, "no_rule": 1},
     ),
     brakes=Brakes(per_night=40),

@@ -31,9 +31,10 @@ Cells = tuple[str, ...]
 UIDS = st.sampled_from(["1.2", "1.3", "1.22"])
 IDS = st.sampled_from(["12", "0012", "012", "p", "P", "0"])
 ISSUERS = st.sampled_from(["", "x", "X", "y"])
-DATES = st.sampled_from(["2026-03-05", "20260306", "1999-12-31", "2012-01-01", "1900-01-01", "9999-12-31"])
+POSSIBLE_DATES = ["2026-03-05", "20260306", "1999-12-31", "2012-01-01", "9999-12-31"]
+DATES = st.sampled_from([*POSSIBLE_DATES, "1900-01-01"])
 BLANK = st.just("")
-RELEASES = st.tuples(st.one_of(BLANK, DATES), st.sampled_from(["", "somebody"]))
+RELEASES = st.tuples(st.one_of(BLANK, st.sampled_from(POSSIBLE_DATES)), st.sampled_from(["", "somebody"]))
 HOLD_LINES: st.SearchStrategy[Cells] = (
     st.tuples(st.one_of(BLANK, UIDS), st.one_of(BLANK, IDS), st.one_of(BLANK, IDS), ISSUERS, RELEASES)
     .map(lambda cells: (*cells[:4], *cells[4]))

@@ -27,7 +27,14 @@ KNOWN = "there may be " + ALL.strip().replace(",", ", ")
 NO_TEXT = "it is no text in UTF-8, or in UTF-16 with a byte order mark"
 NO_PAIRS = "its quotation marks do not pair, or a cell is too long"
 NOBODY = "line {}: it names no study and no patient"
-DAMAGED = "has been damaged by a spreadsheet"
+OTHER = "line 2: the header is separated by {}, this line by {}: save the file with one separator"
+EXPORT_AGAIN = "format the column as text and export the list again"
+DAMAGED = f"was damaged by a spreadsheet: {EXPORT_AGAIN}"
+NUMBER = f"is a number that a spreadsheet wrote with decimals: {EXPORT_AGAIN}"
+SIGN = "begins with # or *: a list has no comments and no wildcards; write the whole value, one line for each"
+SEPARATOR = "has another separator in it than the first line: save the file with one separator"
+NO_DAY = "is not a date after 1992: write a day such as 2026-02-11, or leave the cell blank"
+NO_NAME = "names no person: write who released the hold, or leave the cell blank"
 
 
 def holds(content: str | bytes) -> Holds:
@@ -149,11 +156,22 @@ def test_without_an_end() -> None:
         ),
         ("patient_id,issuer\nP1,#N/A\n", "list_invalid", [f"line 2: its issuer {DAMAGED}"]),
         ("patient_id,issuer\n'0012,\n", "list_invalid", [f"line 2: its patient_id {DAMAGED}"]),
+        ("patient_id,issuer\nP1;St. Mary\n", "list_invalid", [OTHER.format("commas", "semicolons")]),
+        ("patient_id;issuer\nP1,St. Mary\n", "list_invalid", [OTHER.format("semicolons", "commas")]),
+        ("patient_id,issuer\nP1\tSt. Mary\n", "list_invalid", [OTHER.format("commas", "tabs")]),
+        ("patient_id\tissuer\nP1;St. Mary\n", "list_invalid", [OTHER.format("tabs", "semicolons")]),
         (
-            "patient_id,issuer\nP1;St. Mary\n",
+            "patient_id\nP1;St. Mary\n",
             "list_invalid",
-            ["line 2: its patient_id has another separator in it than the first line"],
+            [f"line 2: its patient_id {SEPARATOR}"],
         ),
+        ("patient_id,issuer\nP1,#NV\n", "list_invalid", [f"line 2: its issuer {SIGN}"]),
+        ("patient_id,issuer\n# CANARY,\n*,\n", "list_invalid", [f"line {n}: its patient_id {SIGN}" for n in (2, 3)]),
+        ("accession_number\n*CANARY\n", "list_invalid", [f"line 2: its accession_number {SIGN}"]),
+        ("study_instance_uid\n#1.2\n", "list_invalid", [f"line 2: its study_instance_uid {SIGN}"]),
+        ("study_instance_uid\n4711.0\n", "list_invalid", [f"line 2: its study_instance_uid {NUMBER}"]),
+        ("patient_id\n4711.0\n0815.00\n", "list_invalid", [f"line {n}: its patient_id {NUMBER}" for n in (2, 3)]),
+        ("accession_number,issuer\n4711.0,\n", "list_invalid", [f"line 2: its accession_number {NUMBER}"]),
         (f"study_instance_uid\n{'1.' * 32}1\n", "list_invalid", ["line 2: its study_instance_uid is no UID"]),
         (
             'patient_id,accession_number\n1.23E+10,1\n1,"1,2e+5"\n#####,\n,"=""007"""\n#REF!,1\n',
@@ -166,7 +184,11 @@ def test_without_an_end() -> None:
                 f"line 6: its patient_id {DAMAGED}",
             ],
         ),
-        ("patient_id\nP\u200b1\n", "list_invalid", ["line 2: its patient_id has a character that cannot be seen"]),
+        (
+            "patient_id\nP\u200b1\n",
+            "list_invalid",
+            ["line 2: its patient_id has a character that cannot be seen: remove it"],
+        ),
         ("patient_id\nP1\nP2\n#end,3\n", "list_unfinished", ["#end says 3 lines, but there are 2"]),
         ("patient_id\nP1\nP2\n#end,1\n", "list_unfinished", ["#end says 1 lines, but there are 2"]),
         ("patient_id\nP1\n#end,1\nP2\n", "list_unfinished", ["line 4: it stands after #end"]),
@@ -250,22 +272,81 @@ def test_what_a_line_holds(line: str, row: Row, expected: bool) -> None:
         ("2026-03-05,Dr. Who", False),
         ("20260305,Dr. Who", False),
         ("2025-12-31,x", False),
+        ("1993-01-01,4711", False),
         ("2026-03-06,Dr. Who", True),
+        ("9999-12-31,Dr. Who", True),
         ("2026-03-05,", True),
         ("2026-03-05,  ", True),
         (",Dr. Who", True),
-        ("yes,Dr. Who", True),
-        ("2026-02-30,Dr. Who", True),
-        ("2026-W10-1,Dr. Who", True),
-        ("05.03.2026,Dr. Who", True),
-        ("2026-03-05 00:00,Dr. Who", True),
-        ("########,Dr. Who", True),
-        ("٢٠٢٦٠٣٠٥,Dr. Who", True),
+        (",", True),
     ],
 )
 def test_when_a_hold_ends(released: str, expected: bool) -> None:
-    """By a day that has come and the name of who released it; anything less holds."""
+    """A hold ends by a day that has come and the name of who released it; with one of them blank, it holds."""
     assert holds(f"{ALL}1.2.3,,,,{released}\n").hold(study("1.2.3")) is expected
+
+
+NO_DAYS = [
+    *("yes", "NULL", "2026-02-30", "2026-W10-1", "05.03.2026", "2026-03-05 00:00", "٢٠٢٦٠٣٠٥", "#####", "#N/A", "=A1"),
+    *("0001-01-01", "1899-12-30", "1900-01-01", "1970-01-01", "1992-12-31", "*", "46000", "46000.0", "-"),
+]
+
+
+@pytest.mark.parametrize("cell", NO_DAYS)
+def test_a_day_of_release_that_is_none(cell: str) -> None:
+    """Junk in `released` is a mistake of the list, with its line: it ends no hold, with a name beside it or without."""
+    with pytest.raises(ListFault) as raised:
+        holds(f"{ALL}1.2.3,,,,{cell},Dr. Who\n1.2.4,,,,{cell},\n")
+    assert raised.value.code == "list_invalid"
+    assert list(raised.value.problems) == [f"line {number}: its released {NO_DAY}" for number in (2, 3)]
+
+
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [
+        *((cell, DAMAGED) for cell in ("#N/A", "#REF!", "=A1", "#####", "'Who", "1.2E+5")),
+        *((cell, SIGN) for cell in ("#NV", "#NAME", "*")),
+        *((cell, NUMBER) for cell in ("4711.0", "4711.00")),
+        *((cell, NO_NAME) for cell in ("NULL", "null", "(null)", "<NULL>", "\\N", "N/A", "n.a.", "NaN", "None", "nil")),
+        *(
+            (cell, NO_NAME)
+            for cell in (
+                "-",
+                "--",
+                "?",
+                "...",
+                "unknown",
+                "undefined",
+                "TBD",
+                "true",
+                "Not available",
+                "0",
+                "NA",
+                "00",
+                "false",
+                "4711",
+                "2026-03-05",
+            )
+        ),
+        ("Dr.;Who", SEPARATOR),
+        ("Who\u200b", "has a character that cannot be seen: remove it"),
+    ],
+)
+def test_a_name_of_release_that_is_none(cell: str, said: str) -> None:
+    """Junk in `released_by` is a mistake of the list, with its line: it ends no hold, with a day or without."""
+    with pytest.raises(ListFault) as raised:
+        holds(f"{ALL}1.2.3,,,,2026-01-01,{cell}\n1.2.4,,,,,{cell}\n")
+    assert raised.value.code == "list_invalid"
+    assert list(raised.value.problems) == [f"line {number}: its released_by {said}" for number in (2, 3)]
+
+
+@pytest.mark.parametrize(
+    "cell", ["P*1", "P#1", "P1*", "1.5", "1.05", "4711.0.1", "A4711.0", "4711.01", "4711.", ".0", "0.5"]
+)
+def test_identifiers_with_signs_in_them(cell: str) -> None:
+    """Real identifiers have stars, hashes and dots in them: a list may name them."""
+    assert holds(f"patient_id,accession_number\n{cell},{cell}\n").hold(study(patient_id=cell))
+    assert anchors(f"{DATES}{cell},{cell},2020-01-01\n").date_of(patient(cell, cell))
 
 
 def test_two_lines_for_a_study() -> None:
@@ -328,6 +409,9 @@ def test_a_patients_date(lines: str, whose: Patient, expected: date) -> None:
         (DATES + "CANARY,,20200101000000\n", ["line 2: it has no date, such as 2026-03-05"]),
         (DATES + "CANARY\n", ["line 2: it has no date, such as 2026-03-05"]),
         (DATES + "1.23E+10,,2020-01-01\n", [f"line 2: its patient_id {DAMAGED}"]),
+        (DATES + "#NV,,2020-01-01\n*,,2020-01-01\n", [f"line {n}: its patient_id {SIGN}" for n in (2, 3)]),
+        (DATES + "4711.0,1.0,2020-01-01\n", [f"line 2: its {name} {NUMBER}" for name in ("patient_id", "issuer")]),
+        (DATES + "P1;x;2020-01-01\n", [OTHER.format("commas", "semicolons")]),
         (DATES + "#REF!,=A1,2020-01-01\n", [f"line 2: its {name} {DAMAGED}" for name in ("patient_id", "issuer")]),
     ],
 )
@@ -343,6 +427,12 @@ def test_a_list_without_lines(read: Callable[[str], Holds | Anchors]) -> None:
     """It says that there is nothing to say."""
     found = read("patient_id,date\n#end,0\n" if read is anchors else "patient_id\n#end,0\n")
     assert found.has_end
+
+
+def test_the_lines_of_dates() -> None:
+    """Each patient has the number of the first line, in the order of the dates."""
+    found = anchors(f"{DATES}P1,,2020-01-01\n\nP1,,2021-01-01\nP2,,2020-01-01\n")
+    assert list(zip(found.dates, found.numbers, strict=True)) == [(patient("P1"), 2), (patient("P2"), 5)]
 
 
 RULE = """

@@ -22,6 +22,7 @@ RICH = plan(
     ],
     before_delete="none",
     unmatched_holds=("holds/a.csv, line 3",),
+    unmatched_dates=("anchors/seen.csv, line 4",),
     listed={"undated": 3, "no_rule": 1},
     months={"2026-04": {"MR": 1, "CT\\SR": 2}, "earlier": {"": 5}},
 )

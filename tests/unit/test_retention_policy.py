@@ -11,12 +11,23 @@ import jsonschema
 import pytest
 
 from purge_study.policy.entries import IDENTIFIERS
+from purge_study.policy.mistakes import mistakes_on
 from purge_study.policy.model import Policy
 from purge_study.policy.policy import needed_keywords
 from purge_study.policy.reading import PolicyError, read_policy
 from purge_study.policy.schema import schema
 
 ROOT = Path(__file__).parents[2]
+WHOLE = "it must be a whole number: write it in digits alone, without quotation marks"
+TWICE = "perhaps once in single and once in double brackets, is written twice: keep one of them"
+LOOK = "see whether a quotation mark, a bracket or an equals sign is missing there, or is too much"
+NO_TEXT = "it is UTF-16, or no text: save the file as UTF-8"
+NO_END = "a text does not end on its line, or has a character that cannot be seen"
+NO_VALUE = "this is no value of TOML: write texts in straight quotation marks, days as 2026-01-31"
+NO_DAY = "this is no day of the calendar"
+NO_HEAD = "policy: it is missing: write it as a table [policy], with these brackets"
+NO_NAME = "this is no name: write some letters, without line breaks and without blanks at the ends"
+TOO_DEEP = "its tables are nested too deeply: write conditions with fewer levels"
 HEAD = '[policy]\ntime_zone = "Europe/Paris"\n'
 FULL = """
 [policy]
@@ -137,65 +148,86 @@ def test_every_mistake_is_told_at_once_with_its_place() -> None:
         per_night = 0
     """)
     assert told == [
-        "policy, time_zone: this is no time zone of the IANA database, such as Europe/Paris",
-        "policy, colour: there is no such entry",
-        "rule 1, keep_years: Input should be greater than or equal to 1",
-        "rule 2, when, modality: it is empty",
-        "rule 2, when, any 1, not, age_at_study_below: Input should be a valid integer",
-        "brakes, per_night: Input should be greater than or equal to 1",
-        "rules: there is no such entry",
-        "rule 2, name: another rule has it",
-        "rule 2: it needs one of keep_years, keep_until_age, keep_forever, and only one",
-        "rule 2, from 1: no [[anchor]] table has this name",
+        "policy, time_zone: this is no time zone of the IANA database: write one such as Europe/Paris",
+        "policy, colour: there is no such entry; there may be time_zone, placeholder_birth_dates, received_counts_from",
+        "rule 1, keep_years: it must be 1 or more",
+        "rule 2, when, modality: it is empty: write one value or more, or leave modality out",
+        f"rule 2, when, any 1, not, age_at_study_below: {WHOLE}",
+        "brakes, per_night: it must be 1 or more",
+        "rules: there is no such entry; did you mean rule?",
+        "rule 2, name: another rule has it: write another name",
+        "rule 2: it has no period, or several: write one of keep_years, keep_until_age, keep_forever, and only one",
+        "rule 2, from 1: no [[anchor]] table has this name: write such a table, or one of its names",
     ]
 
 
 @pytest.mark.parametrize(
     ("rule", "mistake"),
     [
-        ("", ": it needs one of keep_years, keep_until_age, keep_forever, and only one"),
-        ("keep_forever = false", ", keep_forever: Input should be True"),
-        ("keep_years = true", ", keep_years: Input should be a valid integer"),
-        ("keep_years = 10.0", ", keep_years: Input should be a valid integer"),
-        ('keep_years = "10"', ", keep_years: Input should be a valid integer"),
-        ("keep_years = 10000", ", keep_years: Input should be less than or equal to 9999"),
-        ("keep_until_age = 201", ", keep_until_age: Input should be less than or equal to 200"),
-        ('keep_years = 1\nround_to = "month_end"', ", round_to: Input should be 'year_end'"),
-        ('keep_forever = true\nround_to = "year_end"', ", round_to: it goes with keep_years or keep_until_age"),
-        ('keep_until_age = 9\nfrom = ["received"]', ", from: it goes with keep_years"),
-        ("keep_forever = true\nfrom_if_known = []", ", from_if_known: it goes with keep_years"),
-        ("keep_years = 1\nfrom = []", ", from: it is empty"),
-        ('keep_years = 1\nfrom_if_known = ["received"]', ", from_if_known 1: no [[anchor]] table has this name"),
-        ("keep_years = 1\nwhen = {}", ", when: there is no condition in it"),
-        ("keep_years = 1\nwhen = { not = {} }", ", when, not: there is no condition in it"),
-        ("keep_years = 1\nwhen = { any = [] }", ", when, any: it is empty"),
-        ('keep_years = 1\nwhen = { modality = [" "] }', r", when, modality 1: String should match pattern '\S'"),
-        ('keep_years = 1\nwhen = { modality = "MG" }', ", when, modality: it must be an array"),
+        ("", ": it has no period, or several: write one of keep_years, keep_until_age, keep_forever, and only one"),
+        ("keep_forever = false", ", keep_forever: write true without quotation marks, or leave it out"),
+        (
+            "keep_years = true",
+            f", keep_years: {WHOLE}",
+        ),
+        (
+            "keep_years = 10.0",
+            f", keep_years: {WHOLE}",
+        ),
+        (
+            'keep_years = "10"',
+            f", keep_years: {WHOLE}",
+        ),
+        ("keep_years = 10000", ", keep_years: it must be 9999 or less"),
+        ("keep_until_age = 201", ", keep_until_age: it must be 200 or less"),
+        ('keep_years = 1\nround_to = "month_end"', ', round_to: write "year_end", or leave it out'),
+        (
+            'keep_forever = true\nround_to = "year_end"',
+            ", round_to: it goes with keep_years or keep_until_age: leave it out",
+        ),
+        ('keep_until_age = 9\nfrom = ["received"]', ", from: it goes with keep_years alone: leave it out"),
+        ("keep_forever = true\nfrom_if_known = []", ", from_if_known: it goes with keep_years alone: leave it out"),
+        ("keep_years = 1\nfrom = []", ", from: it is empty: write one value or more, or leave from out"),
+        (
+            'keep_years = 1\nfrom_if_known = ["received"]',
+            ", from_if_known 1: no [[anchor]] table has this name: write such a table, or one of its names",
+        ),
+        ("keep_years = 1\nwhen = {}", ", when: there is no condition in it: write one, or leave it out"),
+        ("keep_years = 1\nwhen = { not = {} }", ", when, not: there is no condition in it: write one, or leave it out"),
+        ("keep_years = 1\nwhen = { any = [] }", ", when, any: it is empty: write one value or more, or leave any out"),
+        (
+            'keep_years = 1\nwhen = { modality = [" "] }',
+            ", when, modality 1: it is blank: write the value that you mean, or leave it out",
+        ),
+        ('keep_years = 1\nwhen = { modality = "MG" }', ", when, modality: it must be an array: write modality = [ … ]"),
         (
             'keep_years = 1\nwhen = { description_words = ["-_"] }',
-            ", when, description_words 1: there is no word in this",
+            ", when, description_words 1: there is no word in this: write letters or digits",
         ),
         (
             "keep_years = 1\nwhen = { study_date_from = 20000101 }",
-            ', when, study_date_from: this is no day; write yyyy-mm-dd, or "yyyymmdd"',
+            ', when, study_date_from: this is no day: write yyyy-mm-dd, or "yyyymmdd"',
         ),
         (
             "keep_years = 1\nwhen = { study_date_from = 2000-01-01T00:00:00 }",
-            ', when, study_date_from: this is no day; write yyyy-mm-dd, or "yyyymmdd"',
+            ', when, study_date_from: this is no day: write yyyy-mm-dd, or "yyyymmdd"',
         ),
         (
             'keep_years = 1\nwhen = { study_date_from = "20010229" }',
-            ', when, study_date_from: this is no day; write yyyy-mm-dd, or "yyyymmdd"',
+            ', when, study_date_from: this is no day: write yyyy-mm-dd, or "yyyymmdd"',
         ),
         (
             'keep_years = 1\nwhen = { attribute = { Colour = ["a"] } }',
-            ", when, attribute, Colour: this is no keyword of DICOM's dictionary",
+            ", when, attribute, Colour: this is no keyword of DICOM's dictionary: write one such as BodyPartExamined",
         ),
         (
             'keep_years = 1\nwhen = { attribute = { "CANARY^JANE" = ["a"] } }',
-            ", when, attribute, …: this is no keyword of DICOM's dictionary",
+            ", when, attribute, …: this is no keyword of DICOM's dictionary: write one such as BodyPartExamined",
         ),
-        ('name = "zero"', ": it needs one of keep_years, keep_until_age, keep_forever, and only one"),
+        (
+            'name = "zero"',
+            ": it has no period, or several: write one of keep_years, keep_until_age, keep_forever, and only one",
+        ),
     ],
 )
 def test_a_rule_that_is_none_is_refused(rule: str, mistake: str) -> None:
@@ -209,7 +241,8 @@ def test_no_rule_can_ask_for_what_identifies_a_patient(keyword: str) -> None:
     """The ledger does not keep it, and the mistake says so."""
     told = problem(f'{HEAD}[[rule]]\nname = "a"\nkeep_years = 1\nwhen = {{ attribute = {{ {keyword} = ["1"] }} }}')
     assert told == (
-        f"rule 1, when, attribute, {keyword}: this identifies patients, and is not kept: no rule can ask for it"
+        f"rule 1, when, attribute, {keyword}: no rule can ask for this, because it identifies patients and the ledger "
+        "does not keep it"
     )
 
 
@@ -220,7 +253,7 @@ def test_no_rule_can_ask_for_what_identifies_a_patient(keyword: str) -> None:
 def test_no_rule_can_ask_for_what_no_instance_tells(keyword: str) -> None:
     """It would be unknown of every study for ever."""
     told = problem(f'{HEAD}[[rule]]\nname = "a"\nkeep_years = 1\nwhen = {{ attribute = {{ {keyword} = ["1"] }} }}')
-    assert told.endswith("the service has no value of this among an instance's metadata")
+    assert told.endswith("because the service's metadata of an instance have no value of it")
 
 
 @pytest.mark.parametrize(
@@ -235,36 +268,56 @@ def test_a_time_zone_is_one(zone: str) -> None:
 def test_no_list_is_called_as_a_date_that_dicom_knows(name: str) -> None:
     """One could be taken for the other."""
     told = problem(f'{HEAD}[[anchor]]\nname = "{name}"\nlist = "a.csv"\nmax_age_days = 7')
-    assert told == "anchor 1, name: dates of another kind are called so"
+    assert told == "anchor 1, name: dates of another kind are called so: write another name"
 
 
 @pytest.mark.parametrize("kind", ["hold", "anchor"])
 def test_names_of_lists_are_unique(kind: str) -> None:
     """Within their kind."""
     table = f'[[{kind}]]\nname = "a"\nlist = "a.csv"\n' + ("max_age_days = 7\n" if kind == "anchor" else "")
-    assert problem(HEAD + table * 2) == f"{kind} 2, name: another {kind} has it"
+    assert problem(HEAD + table * 2) == f"{kind} 2, name: another {kind} has it: write another name"
 
 
 @pytest.mark.parametrize("name", ["", " a", "a ", "a\nb", "x" * 101, "\x1b[0m"])
 def test_names_can_be_printed(name: str) -> None:
     """They stand in plans and in answers."""
-    assert problem(f"{HEAD}[[rule]]\nname = {json.dumps(name)}\nkeep_years = 1").startswith(
-        "rule 1, name: String should"
-    )
+    said = "it has more than 100 characters: shorten it" if len(name) > 100 else NO_NAME
+    assert problem(f"{HEAD}[[rule]]\nname = {json.dumps(name)}\nkeep_years = 1") == f"rule 1, name: {said}"
 
 
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"\xff\xfe", "it is not UTF-8"),
-        (b"[policy", "it is no TOML (at end of document)"),
-        (b'[policy]\ntime_zone = "UTC"\ntime_zone = "CANARY"\n', "it is no TOML (at line 3, column 21)"),
-        (b"a = " + b"9" * 5000, "it is no TOML"),
-        (b"a = " + b"[" * 5000, "its tables are nested too deeply"),
-        (b"a = " + b"[" * 17 + b"]" * 17, "its tables are nested too deeply"),
-        (b"[" + b"a." * 5000 + b"a]", "its tables are nested too deeply"),
-        (b'[[rule]]\nname="a"\nkeep_years=1\n[rule.when' + b".not" * 3000 + b"]", "its tables are nested too deeply"),
-        (b"", "policy: it is missing"),
+        (b"\xff\xfe", NO_TEXT),
+        (("\ufeff" + HEAD).encode("utf-16-le"), NO_TEXT),
+        (("\ufeff" + HEAD).encode("utf-16-be"), NO_TEXT),
+        (HEAD.encode("utf-16-le"), NO_TEXT),
+        (HEAD.encode("utf-16-be"), NO_TEXT),
+        (HEAD.replace("Europe", "CANARYÄ").encode("latin-1"), "it is not UTF-8: save the file as UTF-8"),
+        (b"[policy", f"it is no TOML (at end of document): {LOOK}"),
+        (b'[policy]\ntime_zone = "CANARY\n', f"it is no TOML (at line 2, column 20): {NO_END}"),
+        (b"[policy]\ntime_zone = CANARY\n", f"it is no TOML (at line 2, column 13): {NO_VALUE}"),
+        (b"[policy]\nreceived_counts_from = 2026-02-30\n", f"it is no TOML (at line 2, column 24): {NO_DAY}"),
+        (
+            b'[policy]\ntime_zone = "UTC"\n[policy]\n',
+            f"it is no TOML (at line 3, column 8): the table policy, {TWICE}",
+        ),
+        (
+            b'[rule]\nname = "CANARY"\n[[rule]]\n',
+            f"it is no TOML (at line 3, column 7): the table rule, {TWICE}",
+        ),
+        (b'time zone = "CANARY"\n', f"it is no TOML (at line 1, column 6): {LOOK}"),
+        (
+            b'[policy]\ntime_zone = "UTC"\ntime_zone = "CANARY"\n',
+            "it is no TOML (at line 3, column 21): the key time_zone is written twice: keep one of them",
+        ),
+        (b"a = " + b"9" * 5000, f"it is no TOML: {LOOK}"),
+        (b"a = " + b"[" * 5000, TOO_DEEP),
+        (b"a = " + b"[" * 17 + b"]" * 17, TOO_DEEP),
+        (b"[" + b"a." * 5000 + b"a]", TOO_DEEP),
+        (b'[[rule]]\nname="a"\nkeep_years=1\n[rule.when' + b".not" * 3000 + b"]", TOO_DEEP),
+        (b"", NO_HEAD),
+        (b"# CANARY\n", NO_HEAD),
     ],
 )
 def test_what_is_no_policy_is_refused(content: bytes, said: str) -> None:
@@ -276,6 +329,155 @@ def test_what_is_no_policy_is_refused(content: bytes, said: str) -> None:
 def test_no_brake_can_be_taken_off(entry: str) -> None:
     """By a number that is none, or that is beyond all."""
     assert problem(f"{HEAD}[brakes]\n{entry}").startswith(f"brakes, {entry.split()[0]}: ")
+
+
+def rule_of(entries: str) -> str:
+    return f'{HEAD}[[rule]]\nname = "CANARY"\nkeep_years = 1\n{entries}\n'
+
+
+BROKEN = [
+    ("policy = 1", "policy: write it as a table [policy], with these brackets"),
+    ('[[policy]]\ntime_zone = "UTC"', "policy: write it as a table [policy], with these brackets"),
+    ('time_zone = "UTC"', "time_zone: there is no such entry here; it belongs in [policy]"),
+    ("[policy]", "policy, time_zone: it is missing: write time_zone = …"),
+    ("[policy]\ntime_zone = 1", "policy, time_zone: it must be a text: write it in quotation marks"),
+    (f"{HEAD}timezone = 'CANARY'", "policy, timezone: there is no such entry; did you mean time_zone?"),
+    (f"{HEAD}min_age_days = 9", "policy, min_age_days: there is no such entry here; it belongs in [brakes]"),
+    (f"{HEAD}placeholder_birth_dates = 'CANARY'", "policy, placeholder_birth_dates: it must be an array: write"),
+    (f"{HEAD}placeholder_birth_dates = ['CANARY']", "policy, placeholder_birth_dates 1: this is no day: write"),
+    (f"{HEAD}received_counts_from = 2020", "policy, received_counts_from: this is no day: write yyyy-mm-dd"),
+    (f"{HEAD}received_counts_from = '-2020-01-01'", "policy, received_counts_from: this is no day: write yyyy-mm-dd"),
+    (f"{HEAD}[rule]\nname = 'CANARY'", "rule: write it as a table [[rule]], with these brackets"),
+    (f"{HEAD}[hold]\nname = 'CANARY'", "hold: write it as a table [[hold]], with these brackets"),
+    (f"{HEAD}[anchor]\nname = 'CANARY'", "anchor: write it as a table [[anchor]], with these brackets"),
+    (f"{HEAD}[[brakes]]\nper_night = 1", "brakes: write it as a table [brakes], with these brackets"),
+    (f"rule = ['CANARY']\n{HEAD}", "rule 1: it must be a table: write [[rule]]"),
+    (f"{HEAD}[[rule]]\nkeep_years = 1", "rule 1, name: it is missing: write name = …"),
+    (f"{HEAD}[[hold]]\nname = 'a'", "hold 1, list: it is missing: write list = …"),
+    (f"{HEAD}[[hold]]\nname = 'a'\nlist = ''", "hold 1, list: this is no name of a blob: write it as it is called"),
+    (f"{HEAD}[[hold]]\nname = 'a'\nlist = ['CANARY']", "hold 1, list: it must be a text: write it in quotation marks"),
+    (f"{HEAD}[[anchor]]\nname = 'a'\nlist = 'b'", "anchor 1, max_age_days: it is missing: write max_age_days = …"),
+    (f"{HEAD}[[anchor]]\nname = 'a'\nlist = 'b'\nmax_age_days = 0", "anchor 1, max_age_days: it must be 1 or more"),
+    (rule_of("").replace("1\n", "-1\n"), "rule 1, keep_years: it must be 1 or more"),
+    (rule_of("keep_months = 6"), "rule 1, keep_months: there is no such entry; there may be name, when, keep_years,"),
+    (
+        rule_of("modality = ['CANARY']"),
+        "rule 1, modality: there is no such entry here; it belongs in a condition (when)",
+    ),
+    (
+        rule_of("colour = 'CANARY'"),
+        "rule 1, colour: there is no such entry; there may be name, when, keep_years, keep_",
+    ),
+    (rule_of("from = 'received'"), "rule 1, from: it must be an array: write from = [ … ]"),
+    (rule_of("from = { CANARY = 1 }"), "rule 1, from: it must be an array: write from = [ … ]"),
+    (rule_of("round_to = true"), 'rule 1, round_to: write "year_end", or leave it out'),
+    (rule_of("when = 'CANARY'"), "rule 1, when: it must be a table: write when = { … }"),
+    (rule_of("when = ['CANARY']"), "rule 1, when: it must be a table: write when = { … }"),
+    (rule_of("when.any = ['CANARY']"), "rule 1, when, any 1: it must be a table: write { … }"),
+    (rule_of("when.any = { modality = ['MG'] }"), "rule 1, when, any: it must be an array: write any = [ … ]"),
+    (rule_of("when.not = ['CANARY']"), "rule 1, when, not: it must be a table: write not = { … }"),
+    (
+        rule_of("when.modalities = ['CANARY']"),
+        "rule 1, when, modalities: there is no such entry; did you mean modality?",
+    ),
+    (rule_of("when.modality = [1]"), "rule 1, when, modality 1: it must be a text: write it in quotation marks"),
+    (rule_of("when.attribute = ['CANARY']"), "rule 1, when, attribute: it must be a table: write attribute = { … }"),
+    (rule_of("when.attribute = {}"), "rule 1, when, attribute: it is empty: write one value or more"),
+    (
+        rule_of("when.attribute.StationName = 'CANARY'"),
+        "rule 1, when, attribute, StationName: it must be an array: write",
+    ),
+    (rule_of("when.description_words = [5]"), "rule 1, when, description_words 1: it must be a text: write it in"),
+    (rule_of("when.age_at_study_below = '18'"), "rule 1, when, age_at_study_below: it must be a whole number: write"),
+    (f"{HEAD}[brakes]\nper_night = 1.5", "brakes, per_night: it must be a whole number: write"),
+    (f"{HEAD}[brakes]\nmax_share = '2 %'", "brakes, max_share: it must be a number: write it in digits"),
+    (f"{HEAD}[brakes]\nmax_share = true", "brakes, max_share: it must be a number: write it in digits"),
+    (f"{HEAD}[brakes]\nmax_share = 0", "brakes, max_share: it must be more than 0"),
+    (f"{HEAD}[brakes]\nmax_times_usual = inf", "brakes, max_times_usual: it must be a number that is not infinite"),
+    (f"{HEAD}[brakes]\nmin_age_days = true", "brakes, min_age_days: it must be a whole number: write"),
+    *(
+        (
+            f"{HEAD}[[rule]]\nname = 'a'\nkeep_forever = {value}",
+            "rule 1, keep_forever: write true without quotation marks",
+        )
+        for value in ("1", "1.0", "'true'", "'CANARY'", "[true]")
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "said"), BROKEN)
+def test_a_mistake_is_told_in_a_sentence(text: str, said: str) -> None:
+    """It names the entry and says what to write, in the app's words, without a value of the file."""
+    [*others, told] = sorted(problems(text), key=lambda one: one.startswith(said))
+    assert told.startswith(said)
+    everything = " ".join([*others, told])
+    assert "CANARY" not in everything
+    for foreign in ("Input should", "String should", "Field required", "valid dictionary", "instance of", "validation"):
+        assert foreign not in everything
+
+
+IMPOSSIBLE = [
+    *(
+        (f"modality = ['MG', '{value}']", "modality 2: no study has this ")
+        for value in ("RT*", "RT.*", "M?", "RTDOSE,RTPLAN", "RTDOSE;RTPLAN", "X-RAY", "RADIOTHERAPY PLAN", r"CT\\MR")
+    ),
+    ("institution = ['A\\B']", "institution 1: no study has this value, because a backslash separates values"),
+    ("attribute = { BodyPartExamined = ['KNEE', 'HAND*'] }", "attribute, BodyPartExamined 2: no study has this value"),
+    ("attribute = { SOPClassUID = ['1.2.840.*'] }", "attribute, SOPClassUID 1: no study has this value"),
+    ("attribute = { AcquisitionDate = ['2019-06-01'] }", "attribute, AcquisitionDate 1: no study has this value"),
+    ("partition = ['microsoft.default']", "partition 1: no study is in this partition: write Microsoft.Default"),
+    ("partition = ['site a']", "partition 1: no partition has such a name"),
+    ("age_at_study_from = 18, age_at_study_below = 18", "age_at_study_from: no study is in this range"),
+    ("age_at_last_study_from = 19, age_at_last_study_below = 18", "age_at_last_study_from: no study is in this range"),
+    ("age_at_study_from = 18, age_at_last_study_below = 18", "age_at_study_from: no study is in this range"),
+    ("age_at_study_from = 131", "age_at_study_from: no patient is that old: write 130 or less"),
+    ("study_date_from = 2020-01-01, study_date_before = '20200101'", "study_date_from: no study is in this range"),
+    ("study_date_before = 1895-11-08", "study_date_before: no study is that old: write a day after 1895-11-08"),
+    ("not = { modality = ['RT*'] }", "not, modality 1: no study has this "),
+    (
+        "any = [{ modality = ['MG'] }, { all = [{ modality = ['RT*'] }] }]",
+        "any 2, all 1, modality 1: no study has this ",
+    ),
+]
+
+
+@pytest.mark.parametrize(("when", "said"), IMPOSSIBLE)
+def test_a_condition_that_no_study_can_meet(when: str, said: str) -> None:
+    """It is refused with the reason: its rule would keep nothing, and nobody would notice."""
+    assert problem(rule_of(f"when = {{ {when} }}")).startswith(f"rule 1, when, {said}")
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        "modality = ['rtdose', ' CT ', 'RT_DOSE']",
+        "institution = ['Praxis * Dr. Who?']",
+        "attribute = { AcquisitionDate = ['20190601', '2019.06.01'], ImageComments = ['A\\B'] }",
+        "attribute = { BodyPartExamined = ['C-SPINE', 'knee/leg'], SliceThickness = ['thin'] }",
+        "age_at_study_from = 17, age_at_study_below = 18",
+        "age_at_last_study_from = 18, age_at_study_below = 18",
+        "study_date_from = 2020-01-01, study_date_before = 2020-01-02",
+        "partition = ['Microsoft.Default', 'site-a_1.x']",
+    ],
+)
+def test_a_condition_that_a_study_can_meet(when: str) -> None:
+    """It is read, however rare such a study may be."""
+    assert read_policy(rule_of(f"when = {{ {when} }}").encode()).rule[0].when
+
+
+@pytest.mark.parametrize(("day", "is_refused"), [("2026-03-06", False), ("2026-03-07", True), ("9999-12-31", True)])
+def test_receptions_count_from_a_day_that_has_come(day: str, is_refused: bool) -> None:
+    """Somewhere it is tomorrow already; from a later day on no reception would count, and rules would end early."""
+    policy = read_policy(f"{HEAD}received_counts_from = {day}".encode())
+    assert bool(mistakes_on(policy, date(2026, 3, 5))) is is_refused
+
+
+def test_a_policy_of_mistakes() -> None:
+    """Fifty are told, and how many more there are."""
+    assert problems(HEAD + "[[rule]]\n" * 40)[49:] == [
+        "rule 10: it has no period, or several: write one of keep_years, keep_until_age, keep_forever, and only one",
+        "and 30 more",
+    ]
 
 
 def test_the_needed_attributes_are_those_that_rules_name() -> None:

@@ -63,10 +63,16 @@ STUDIES = [
         described("chest, standing", study("2016-03-05", anchors={"completion of treatment": "2017-01-01"})),
         "2022-01-01",
     ),
-    (
-        "japan",
-        described("胸部 塵肺", study("2016-03-05", anchors={"completion of treatment": "2017-01-01"})),
-        "2023-03-05",
+    *(
+        ("japan", described(text, study("2016-03-05", anchors={"completion of treatment": "2017-01-01"})), "2023-03-05")
+        for text in (
+            "胸部 塵肺",
+            "塵肺健診",
+            "胸部塵肺健診",
+            "じん肺健康診断",
+            "PNEUMOCONIOSIS screening",
+            "Pneumoconioses",
+        )
     ),
     ("japan", study("2016-03-05", anchors={"completion of treatment": "2017-01-01"}), LISTED),
     ("poland", study("2015-01-02", modality="DX"), "2025-12-31"),

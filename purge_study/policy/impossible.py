@@ -1,0 +1,108 @@
+"""Conditions that no study can meet, found in the file's content whatever else is wrong with it (pure)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import date
+from typing import Any, Final
+
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+
+from shared.dicomweb.partitions import DEFAULT_PARTITION
+
+from .dates import FIRST_STUDY, OLDEST_YEARS
+from .entries import day_of
+from .model import KEYWORDS
+from .texts import folded
+
+_NAMES_OF_PARTITIONS: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_MODALITIES: Final = re.compile(r"[a-z0-9_ ]{1,16}")
+_DAYS: Final = re.compile(r"[0-9]{8}|[0-9]{4}\.[0-9]{2}\.[0-9]{2}")  # the second is that of ACR-NEMA
+# PS3.5 section 6.2: their values have no sign that a person could mean as a wildcard.
+_VRS_WITHOUT_WILDCARDS: Final = ("AS", "CS", "DA", "DS", "DT", "IS", "TM", "UI")
+_VRS_WITH_BACKSLASHES: Final = ("LT", "ST", "UR", "UT")
+_LOWEST_AND_BEYOND: Final = (
+    ("study_date_from", "study_date_before"),
+    ("age_at_study_from", "age_at_study_below"),
+    ("age_at_last_study_from", "age_at_last_study_below"),
+    # The last study is never earlier than this one.
+    ("age_at_study_from", "age_at_last_study_below"),
+)
+
+
+def impossible(condition: object) -> Iterator[str]:
+    """Yield why no study meets a condition, each reason with its place in it: `, modality 1: …`."""
+    if not isinstance(condition, dict):
+        return
+    for key, keyword in KEYWORDS.items():
+        yield from _of_values(f", {key}", keyword, condition.get(key))
+    attributes = condition.get("attribute")
+    for keyword, values in (attributes if isinstance(attributes, dict) else {}).items():
+        yield from _of_values(f", attribute, {keyword}", keyword, values)
+    for number, name in _numbered(condition.get("partition")):
+        if problem := _of_partition(name):
+            yield f", partition {number}: {problem}"
+    yield from _of_ranges(condition)
+    yield from (f", not{reason}" for reason in impossible(condition.get("not")))
+    for key in ("all", "any"):
+        for number, part in _numbered(condition.get(key)):
+            yield from (f", {key} {number}{reason}" for reason in impossible(part))
+
+
+def _numbered(values: object) -> Iterator[tuple[int, Any]]:
+    return enumerate(values if isinstance(values, list) else [], start=1)
+
+
+def _of_values(place: str, keyword: str, values: object) -> Iterator[str]:
+    if tag_for_keyword(keyword) is None:
+        return  # told elsewhere
+    for number, value in _numbered(values):
+        if isinstance(value, str) and (problem := _of_value(keyword, folded(value))):
+            yield f"{place} {number}: {problem}"
+
+
+def _of_value(keyword: str, value: str) -> str | None:
+    vr = dictionary_VR(keyword)
+    if vr in _VRS_WITHOUT_WILDCARDS and {"*", "?"} & set(value):
+        return "no study has this value, because rules know no wildcards: write each value that you mean"
+    if "\\" in value and vr not in _VRS_WITH_BACKSLASHES:
+        return "no study has this value, because a backslash separates values: write each as a text of its own"
+    if keyword == "Modality" and value and not _MODALITIES.fullmatch(value):
+        return "no study has this modality: write each modality as a text of its own, as DICOM has it, such as RTDOSE"
+    if vr == "DA" and value and not _DAYS.fullmatch(value):
+        return 'no study has this value, because DICOM writes days without dashes: write "yyyymmdd"'
+    return None
+
+
+def _of_partition(name: object) -> str | None:
+    if not isinstance(name, str) or not name.strip() or name == DEFAULT_PARTITION:
+        return None
+    if name.casefold() == DEFAULT_PARTITION.casefold():
+        return f"no study is in this partition: write {DEFAULT_PARTITION}, in these capitals"
+    if not _NAMES_OF_PARTITIONS.fullmatch(name):
+        return "no partition has such a name: write it as the service has it, with letters, digits, dots and dashes"
+    return None
+
+
+def _of_ranges(condition: dict[str, Any]) -> Iterator[str]:
+    for lowest, beyond in _LOWEST_AND_BEYOND:
+        first, end = _bound(condition.get(lowest)), _bound(condition.get(beyond))
+        if type(first) is type(end) and first is not None and first >= end:  # type: ignore[operator]
+            yield f", {lowest}: no study is in this range: {lowest} must be less than {beyond}"
+    before = _bound(condition.get("study_date_before"))
+    if isinstance(before, date) and before <= FIRST_STUDY:
+        yield f", study_date_before: no study is that old: write a day after {FIRST_STUDY}, the day of the first X-ray"
+    age = _bound(condition.get("age_at_study_from"))
+    if isinstance(age, int) and age > OLDEST_YEARS:
+        yield f", age_at_study_from: no patient is that old: write {OLDEST_YEARS} or less"
+
+
+def _bound(value: object) -> int | date | None:
+    """Return an age or a day; None of what is neither, which is told elsewhere."""
+    if type(value) is int:
+        return value
+    try:
+        return day_of(value)
+    except ValueError:
+        return None
