@@ -20,7 +20,7 @@ from .duplicate import is_same_as_stored
 from .job import Job
 from .keeping import discard_kept, find_kept, keep_stored, write_why_kept
 from .patient import is_same_patient
-from .uids import Uids
+from .uids import Uids, outcome_of
 
 # Two clocks are compared: the storage's, which tells when the file came, to the second, and the DICOM service's.
 _CLOCKS_MAY_DIFFER = timedelta(seconds=2)
@@ -90,7 +90,7 @@ async def _overtaken(successor: Successor) -> Decision:
 async def _replace(successor: Successor, claim: Claim) -> Decision:
     clients, version, uids = successor.job.clients, successor.job.source.version, successor.uids
     replaced, stored = await keep_stored(clients, successor.job.dicom, uids, version)
-    if stored is None or not is_same_patient(stored.patient, successor.job.header.patient):
+    if stored is None or not is_same_patient(stored.patient, await successor.job.patient()):
         await discard_kept(clients, replaced)
         return conflict("other_patient")
     await write_why_kept(clients, uids, version, replaced)
@@ -105,16 +105,20 @@ async def _replace(successor: Successor, claim: Claim) -> Decision:
 
 
 async def put(successor: Successor, expire_after: timedelta | None = None) -> Decision | None:
-    """Store a file whatever is stored under its UIDs, and return the verdict; None where the service offers no PUT.
+    """Store a file into its study, whatever is stored under its UIDs, and return the verdict; None if the service
+    offers no PUT.
 
     Raises:
+        OtherUids: the service has read other UIDs in the file.
         NotYet: no verdict can be given now.
         DICOMwebError: the service failed.
     """
     dicom, uids = successor.job.dicom, successor.uids
     try:
-        result = await dicom.store_instance(successor.body, replace=True, expire_after=expire_after)
-        return judge(result.outcome_of(uids.sop_instance_uid))
+        result = await dicom.store_instance(
+            successor.body, study_instance_uid=uids.study_instance_uid, replace=True, expire_after=expire_after
+        )
+        return judge(outcome_of(result, uids), uids.study_instance_uid)
     except AlreadyStored:
         return None
     except StatusError as error:
