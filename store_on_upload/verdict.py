@@ -12,7 +12,6 @@ from shared.dicomweb import InstanceOutcome, StoreReason, StoreStatus
 
 from .setback import NotYet
 
-
 _STUDY_INSTANCE_UID = "0020000D"
 
 
@@ -55,16 +54,16 @@ REASONS: dict[str, str] = {
     "beside its pixel data would have to be written anew. Have its sender export it in Explicit VR.",
     "refused": "The DICOM service does not take the file: a required attribute is missing or invalid, or the "
     "dataset cannot be read. The attributes named, if any, tell which.",
-    "other_study": "The DICOM service reads another Study Instance UID in the file than the app does, and has not stored "
-    "it: the dataset names more than one. Have it exported again.",
+    "other_study": "The DICOM service reads another Study Instance UID in the file than the app does, and has not "
+    "stored it: the dataset names more than one. Have it exported again.",
     "other_uids": "The DICOM service reads other UIDs in the file than the app does: the dataset names more than one "
     "instance. Search the service for the UIDs in the receipt and in the file. Delete what this file has left there, "
     "and have the file exported again.",
     "purged": "Retention has deleted this study. If it is to come back, restore it from the vault, or delete its "
     "pointer in `retention-state`, then replay the file.",
-    "study_unknown": "Of which study this is cannot be read from the file for certain, and retention has deleted some: so it was "
-    "not sent. Have it exported again. If it may come in whatever its study is, stop the senders, set ON_PURGED to "
-    "`store`, replay this file alone and set it back.",
+    "study_unknown": "Of which study this is cannot be read from the file for certain, and retention has deleted some: "
+    "so it was not sent. Have it exported again. If it may come in whatever its study is, stop the senders, set "
+    "ON_PURGED to `store`, replay this file alone and set it back.",
     "reserved": "The Study Instance UID begins as those of the app's own probe do, which lookups hide. Give the study "
     "another one at its source.",
     "other_bytes": "An instance with the same UIDs and other content is stored already, and was left as it is. "
@@ -194,12 +193,16 @@ def _judge_failure(outcome: InstanceOutcome, study_instance_uid: str | None) -> 
     match outcome.reason:
         case StoreReason.ALREADY_STORED:
             raise AlreadyStored(outcome.sop_instance_uid)
+        case StoreReason.INVALID | StoreReason.OTHER_STUDY if study_instance_uid and _is_about_study(outcome):
+            return Decision(Verdict.REJECTED, "other_study", outcome.reason, outcome.failed_attributes)
         case StoreReason.INVALID | StoreReason.OTHER_STUDY:
-            is_study = outcome.reason == StoreReason.OTHER_STUDY or _STUDY_INSTANCE_UID in outcome.failed_attributes
-            reason = "other_study" if is_study and study_instance_uid else "refused"
-            return Decision(Verdict.REJECTED, reason, outcome.reason, outcome.failed_attributes)
+            return Decision(Verdict.REJECTED, "refused", outcome.reason, outcome.failed_attributes)
         case StoreReason.BEING_STORED:
             raise NotYet("being_stored", outcome.reason)
         case _:
             # 272 passes; of a code we do not know, that is the safe thing to believe.
             raise NotYet("service_failed", outcome.reason)
+
+
+def _is_about_study(outcome: InstanceOutcome) -> bool:
+    return outcome.reason == StoreReason.OTHER_STUDY or _STUDY_INSTANCE_UID in outcome.failed_attributes

@@ -24,7 +24,7 @@ from store_on_upload.upload import handle
 from store_on_upload.waiting.put_off import put_off
 from tests.component.dicom_service.support import running
 from tests.component.runs import Place, other, place_at, uids
-from tests.dicom_samples import Sample
+from tests.dicom_samples import LIKE_THE_END, Sample, compressed, encoded
 
 SetClockAhead = Callable[[timedelta], None]
 HOUR = timedelta(hours=1)
@@ -85,6 +85,16 @@ async def test_after_an_hour_the_remains_give_way(place: Place, ahead: SetClockA
     ahead(HOUR)
     assert await reason_after_another_run(place, "stuck.dcm") == "stored"
     assert await place.stored(sample) == sample.content
+
+
+@pytest.mark.parametrize("is_hidden", [False, True])
+async def test_of_a_file_that_may_be_of_another_instance(place: Place, ahead: SetClockAhead, is_hidden: bool) -> None:
+    """Nothing is deleted by UIDs that are not certain: a second one is unseen behind compressed pixels."""
+    sample, name = Sample(), f"hidden {is_hidden}.dcm"
+    second = encoded({0x0020000E: ("UI", b"1.2.3")}) if is_hidden else b""
+    await leave_remains(place, name, compressed(sample, second + LIKE_THE_END))
+    ahead(HOUR)
+    assert await reason_after_another_run(place, name) == ("being_stored" if is_hidden else "stored")
 
 
 async def test_by_default_they_never_do(place: Place, ahead: SetClockAhead) -> None:
