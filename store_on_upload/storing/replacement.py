@@ -105,8 +105,10 @@ async def _replace(successor: Successor, claim: Claim) -> Decision:
 
 
 async def put(successor: Successor, expire_after: timedelta | None = None) -> Decision | None:
-    """Store a file into its study, whatever is stored under its UIDs, and return the verdict; None if the service
-    offers no PUT.
+    """Store a file into its study, whatever is stored under its UIDs.
+
+    Returns:
+        The verdict; None if the service offers no PUT.
 
     Raises:
         OtherUids: the service has read other UIDs in the file.
