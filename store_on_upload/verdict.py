@@ -12,6 +12,8 @@ from shared.dicomweb import InstanceOutcome, StoreReason, StoreStatus
 
 from .setback import NotYet
 
+_STUDY_INSTANCE_UID = "0020000D"
+
 
 class Verdict(StrEnum):
     """As it stands in the receipt."""
@@ -52,17 +54,22 @@ REASONS: dict[str, str] = {
     "beside its pixel data would have to be written anew. Have its sender export it in Explicit VR.",
     "refused": "The DICOM service does not take the file: a required attribute is missing or invalid, or the "
     "dataset cannot be read. The attributes named, if any, tell which.",
+    "other_study": "The DICOM service reads another Study Instance UID in the file than the app does, and has not "
+    "stored it: the dataset names more than one. Have it exported again.",
+    "other_uids": "The DICOM service reads other UIDs in the file than the app does: the dataset names more than one "
+    "instance. Search the service for the UIDs in the receipt and in the file. Delete what this file has left there, "
+    "and have the file exported again.",
     "purged": "Retention has deleted this study. If it is to come back, restore it from the vault, or delete its "
     "pointer in `retention-state`, then replay the file.",
-    "study_unknown": "Of which study this is cannot be read from the file, and retention has deleted some: so it was "
-    "not sent. Have it exported again. If it may come in whatever its study is, stop the senders, set ON_PURGED to "
-    "`store`, replay this file alone and set it back.",
+    "study_unknown": "Of which study this is cannot be read from the file for certain, and retention has deleted some: "
+    "so it was not sent. Have it exported again. If it may come in whatever its study is, stop the senders, set "
+    "ON_PURGED to `store`, replay this file alone and set it back.",
     "reserved": "The Study Instance UID begins as those of the app's own probe do, which lookups hide. Give the study "
     "another one at its source.",
     "other_bytes": "An instance with the same UIDs and other content is stored already, and was left as it is. "
     "Compare the two, then delete the stored one or give this one UIDs of its own.",
-    "other_patient": "An instance with the same UIDs and another patient's id or birth date is stored already. It "
-    "is never replaced: find out whose it is.",
+    "other_patient": "An instance with the same UIDs is stored already, and has another patient's id or birth date, or "
+    "it cannot be told for certain. It is never replaced: find out whose it is.",
     "stored_since": "An instance with the same UIDs and other content was stored after this file had come, or at the "
     "same moment, and was left as it is. If this one is to replace it, drop it again.",
     "no_replacement": "An instance with the same UIDs and other content is stored already, and the DICOM service "
@@ -160,8 +167,12 @@ def ignored(reason: str) -> Decision:
     return Decision(Verdict.IGNORED, reason)
 
 
-def judge(outcome: InstanceOutcome) -> Decision:
+def judge(outcome: InstanceOutcome, study_instance_uid: str | None = None) -> Decision:
     """Read what a store's answer says of our one instance.
+
+    Args:
+        outcome: what it says.
+        study_instance_uid: the study that it was stored into, a valid UID; None if the service was to choose.
 
     Raises:
         AlreadyStored: failure 45070.
@@ -173,15 +184,17 @@ def judge(outcome: InstanceOutcome) -> Decision:
         case StoreStatus.WARNED:
             return Decision(Verdict.STORED_WITH_WARNINGS, None, outcome.reason, outcome.failed_attributes)
         case StoreStatus.FAILED:
-            return _judge_failure(outcome)
+            return _judge_failure(outcome, study_instance_uid)
         case StoreStatus.NOT_NAMED | StoreStatus.NOT_RECEIVED:
             raise NotYet("not_confirmed")
 
 
-def _judge_failure(outcome: InstanceOutcome) -> Decision:
+def _judge_failure(outcome: InstanceOutcome, study_instance_uid: str | None) -> Decision:
     match outcome.reason:
         case StoreReason.ALREADY_STORED:
             raise AlreadyStored(outcome.sop_instance_uid)
+        case StoreReason.INVALID | StoreReason.OTHER_STUDY if study_instance_uid and _is_about_study(outcome):
+            return Decision(Verdict.REJECTED, "other_study", outcome.reason, outcome.failed_attributes)
         case StoreReason.INVALID | StoreReason.OTHER_STUDY:
             return Decision(Verdict.REJECTED, "refused", outcome.reason, outcome.failed_attributes)
         case StoreReason.BEING_STORED:
@@ -189,3 +202,7 @@ def _judge_failure(outcome: InstanceOutcome) -> Decision:
         case _:
             # 272 passes; of a code we do not know, that is the safe thing to believe.
             raise NotYet("service_failed", outcome.reason)
+
+
+def _is_about_study(outcome: InstanceOutcome) -> bool:
+    return outcome.reason == StoreReason.OTHER_STUDY or _STUDY_INSTANCE_UID in outcome.failed_attributes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import struct
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ TEST_FILES = Path(pydicom.__file__).parent / "data" / "test_files"
 
 IMPLICIT = "1.2.840.10008.1.2"
 EXPLICIT = "1.2.840.10008.1.2.1"
+JPEG = "1.2.840.10008.1.2.4.50"
+DEFLATED = "1.2.840.10008.1.2.1.99"
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 
 Elements = dict[int, tuple[str, bytes]]
@@ -116,6 +119,12 @@ class Sample(Instance):
     @property
     def content(self) -> bytes:
         """Return the file."""
+        dataset = deflated(self.dataset) if self.transfer_syntax == DEFLATED else self.dataset
+        return part10(dataset, transfer_syntax=self.transfer_syntax)
+
+    @property
+    def dataset(self) -> bytes:
+        """Return the file's dataset, not deflated."""
         own: dict[int, tuple[str, bytes] | None] = {
             0x00080016: ("UI", SECONDARY_CAPTURE.encode()),
             0x00080018: ("UI", self.sop.encode()),
@@ -127,12 +136,37 @@ class Sample(Instance):
             0x0020000E: ("UI", self.series.encode()),
         }
         present = {tag: element for tag, element in {**own, **self.elements}.items() if element is not None}
-        dataset = encoded(present, implicit=self.transfer_syntax == IMPLICIT)
-        return part10(dataset, transfer_syntax=self.transfer_syntax)
+        return encoded(present, implicit=self.transfer_syntax == IMPLICIT)
 
     def sibling(self, **changes: Any) -> Sample:
         """Return another instance of the same series, or of another one with `series=`."""
         return Sample(**{"study": self.study, "series": self.series, **changes})
+
+
+def deflated(dataset: bytes) -> bytes:
+    """Return a dataset as it is in a deflated file."""
+    deflate = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
+    return deflate.compress(dataset) + deflate.flush()
+
+
+def untold() -> Sample:
+    """Return an instance whose study and series the app cannot read: they lie behind a MiB of a deflated dataset."""
+    values: Elements = {0x00090010: ("LO", b"PADDING"), 0x00091001: ("UT", b" " * 3_000_000)}
+    return Sample(elements={**values}, transfer_syntax=DEFLATED)
+
+
+# An element whose end looks like that of compressed pixels, as a file has it whose last element they are.
+LIKE_THE_END = encoded({0xFFFCFFFC: ("OB", b"\xfe\xff\xdd\xe0\0\0\0\0")})
+
+
+def compressed(sample: Sample, behind: bytes = b"") -> bytes:
+    """Return an instance with compressed pixels of 2 MiB (PS3.5 §A.4), and elements behind them.
+
+    In front of `LIKE_THE_END` the app does not see these, unless it reads all fragments.
+    """
+    items = [b"\xfe\xff\0\xe0" + struct.pack("<L", len(value)) + value for value in (b"", bytes(1 << 21))]
+    pixel_data = b"\xe0\x7f\x10\0OB\0\0\xff\xff\xff\xff" + b"".join(items) + b"\xfe\xff\xdd\xe0\0\0\0\0"
+    return part10(sample.dataset + pixel_data + behind, transfer_syntax=JPEG)
 
 
 def pixels(

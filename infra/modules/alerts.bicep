@@ -116,13 +116,13 @@ var alerts = [
   }
   {
     name: 'file-given-up'
-    says: 'A file was given up, and is in quarantine.'
+    says: 'A file was given up and is in quarantine, or the DICOM service reads other UIDs in it than the app.'
     severity: 2
     every: 'PT15M'
     over: 'PT1H'
     above: 0
     from: lines
-    query: 'where event == "blob_decided" and line.verdict == "gave_up"'
+    query: 'where event == "other_uids" or (event == "blob_decided" and line.verdict == "gave_up")'
   }
   {
     name: 'files-refused'

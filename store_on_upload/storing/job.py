@@ -11,7 +11,7 @@ from shared.dicomweb import DICOMwebClient
 from shared.probe_uids import is_of_probe
 from store_on_upload.beginning import Run
 from store_on_upload.files.source import Source
-from store_on_upload.part10 import Header
+from store_on_upload.part10 import Header, Patient, Unfit, read_header
 from store_on_upload.probing.instance import EXPIRE_AFTER, is_probe
 
 from .uids import Uids
@@ -65,6 +65,24 @@ class Job:
     def expire_after(self) -> timedelta | None:
         """How long after the store the service is to delete the study: the probe's, and no other."""
         return EXPIRE_AFTER if self.is_probe else None
+
+    async def patient(self) -> Patient | None:
+        """Return whose the file is, read through compressed pixels if need be; None if that cannot be told.
+
+        If it is told, the header's UIDs are certain as well: there is no element that the app has not seen.
+
+        Raises:
+            SourceGone: the version is there no longer.
+            AzureError: storage failed.
+        """
+        if self.header.patient is not None:
+            return self.header.patient
+        source = self.source
+        try:
+            header = await read_header(source.prefix, source.version.size, source.read, through_pixels=True)
+        except Unfit:
+            return None
+        return header.patient
 
     def of(self, uids: Uids) -> Job:
         """Return it with the instance's UIDs, where the header did not tell them."""

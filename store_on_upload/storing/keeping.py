@@ -166,7 +166,7 @@ async def _passing(digest: Digest, chunks: AsyncIterator[bytes]) -> AsyncIterato
 
 async def _header_of(copy: Source) -> Header | None:
     try:
-        return await read_header(copy.prefix, copy.version.size, copy.read)
+        return await read_header(copy.prefix, copy.version.size, copy.read, through_pixels=True)
     except Unfit:
         return None
 

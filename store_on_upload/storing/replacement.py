@@ -20,7 +20,7 @@ from .duplicate import is_same_as_stored
 from .job import Job
 from .keeping import Place, discard, find_kept, keep_stored
 from .patient import is_same_patient
-from .uids import Uids
+from .uids import Uids, outcome_of
 
 # Two clocks are compared: the storage's, which tells when the file came, to the second, and the DICOM service's.
 _CLOCKS_MAY_DIFFER = timedelta(seconds=2)
@@ -94,7 +94,7 @@ async def _overtaken(successor: Successor, kept: Replaced | None = None) -> Deci
 async def _replace(successor: Successor, claim: Claim) -> Decision:
     version = successor.job.source.version
     kept = await keep_stored(successor.place)
-    if kept.header is None or not is_same_patient(kept.header.patient, successor.job.header.patient):
+    if kept.header is None or not is_same_patient(kept.header.patient, await successor.job.patient()):
         await discard(kept)
         return conflict("other_patient")
     if await _is_stored_since(successor):  # by another client's PUT, while it was copied
@@ -109,16 +109,22 @@ async def _replace(successor: Successor, claim: Claim) -> Decision:
 
 
 async def put(successor: Successor, expire_after: timedelta | None = None) -> Decision | None:
-    """Store a file whatever is stored under its UIDs, and return the verdict; None where the service offers no PUT.
+    """Store a file into its study, whatever is stored under its UIDs.
+
+    Returns:
+        The verdict; None if the service offers no PUT.
 
     Raises:
+        OtherUids: the service has read other UIDs in the file.
         NotYet: no verdict can be given now.
         DICOMwebError: the service failed.
     """
     dicom, uids = successor.job.dicom, successor.uids
     try:
-        result = await dicom.store_instance(successor.body, replace=True, expire_after=expire_after)
-        return judge(result.outcome_of(uids.sop_instance_uid))
+        result = await dicom.store_instance(
+            successor.body, study_instance_uid=uids.study_instance_uid, replace=True, expire_after=expire_after
+        )
+        return judge(outcome_of(result, uids), uids.study_instance_uid)
     except AlreadyStored:
         return None
     except StatusError as error:

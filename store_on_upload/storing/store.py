@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+from contextlib import suppress
 from dataclasses import dataclass
 
 from shared import clock
 from shared.arrivals import Door
-from shared.dicomweb import InstanceOutcome, StatusError, StoreReason, StoreResult
+from shared.dicomweb import InstanceOutcome, StatusError, StoreReason
 from shared.events import event
 from shared.settings import QUARANTINE, OnConflict, OnPurged
 from store_on_upload.files.source import HashedBody, body_of
@@ -24,7 +26,7 @@ from .duplicate import has_stored_these_bytes, is_same_as_stored
 from .job import Job
 from .replacement import Successor, of_same_bytes, put, replace_stored
 from .stuck import clear_remains, is_stuck
-from .uids import Uids, find_uids, uids_of
+from .uids import OtherUids, Uids, find_uids, outcome_of, uids_of
 
 
 @dataclass(frozen=True)
@@ -97,8 +99,14 @@ async def _in_explicit_vr(job: Job, refused: _Sent) -> _Sent:
 
 async def _store(job: Job, sent: _Sent) -> Receipt:
     try:
-        result = await _ask(job, sent)
-        outcome = result.outcome_of(job.header.sop_instance_uid)
+        return await _judged(job, sent)
+    except OtherUids as other:
+        return await _judge_other(job, sent, other.outcome)
+
+
+async def _judged(job: Job, sent: _Sent) -> Receipt:
+    try:
+        outcome = await _ask(job, sent)
         if "explicit_vr" not in sent.changes and may_be_about_implicit_vr(job.header, outcome):
             async with job.run.ingest.memory.reserved(most_bytes_held(job.source.version.size)):
                 return await _store(job, await _in_explicit_vr(job, sent))
@@ -112,7 +120,7 @@ async def _store(job: Job, sent: _Sent) -> Receipt:
 
 
 async def _judge_answer(job: Job, sent: _Sent, outcome: InstanceOutcome) -> Receipt:
-    decision = judge(outcome)
+    decision = judge(outcome, job.header.study_instance_uid)
     if job.header.study_instance_uid is None and outcome.is_stored and (uids := uids_of(outcome)):
         job = job.of(uids)
         if job.is_intruder:
@@ -120,32 +128,51 @@ async def _judge_answer(job: Job, sent: _Sent, outcome: InstanceOutcome) -> Rece
     return _with_hashes(job, sent, decision)
 
 
+async def _judge_other(job: Job, sent: _Sent, outcome: InstanceOutcome) -> Receipt:
+    """Decide on a file in which the service has read other UIDs; if it was stored, the receipt says under which."""
+    event("other_uids", level=logging.ERROR)
+    if outcome.is_stored and (uids := uids_of(outcome)):
+        job = job.of(uids)
+        if job.is_intruder:
+            return await _expel(job, uids, sent)
+    return _with_hashes(job, sent, rejected("other_uids"))
+
+
 async def _expel(job: Job, uids: Uids, sent: _Sent) -> Receipt:
     """Have the service delete what was stored under the probe's root, where the header did not tell the study before.
 
     Ingest may not do so.
     """
-    await put(Successor(job, uids, sent.body), EXPIRE_AFTER)
+    with suppress(OtherUids):  # refused in any case
+        await put(Successor(job, uids, sent.body), EXPIRE_AFTER)
     return _with_hashes(job, sent, rejected("reserved"))
 
 
-async def _ask(job: Job, sent: _Sent) -> StoreResult:
+async def _ask(job: Job, sent: _Sent) -> InstanceOutcome:
     """Store; the remains of a store that died midway are cleared away first, where that is allowed."""
-    result = await job.dicom.store_instance(sent.body, expire_after=job.expire_after)
-    outcome = result.outcome_of(job.header.sop_instance_uid)
+    outcome = await _send(job, sent)
     uids = uids_of(job.header)
-    if outcome.reason != StoreReason.BEING_STORED or uids is None or not _may_clear_remains(job):
-        return result
+    if outcome.reason != StoreReason.BEING_STORED or uids is None or not await _may_clear_remains(job):
+        return outcome
     # One run alone, and until its own store has ended: that would look like remains to another one.
     async with claimed(job.clients, job.partition, uids):
         if not await clear_remains(job.dicom, uids):
-            return result
+            return outcome
         event("remains_deleted")
-        return await job.dicom.store_instance(sent.body, expire_after=job.expire_after)
+        return await _send(job, sent)
 
 
-def _may_clear_remains(job: Job) -> bool:
-    return job.clients.settings.replace_stuck and is_stuck(job.run.receipt, clock.now())
+async def _send(job: Job, sent: _Sent) -> InstanceOutcome:
+    """Store into the study that the header names, so that the service refuses a file in which it reads another one."""
+    study = job.header.study_instance_uid
+    result = await job.dicom.store_instance(sent.body, study_instance_uid=study, expire_after=job.expire_after)
+    return outcome_of(result, job.header)
+
+
+async def _may_clear_remains(job: Job) -> bool:
+    """Say whether remains may be deleted: only if no other UIDs than the header's can be in the file."""
+    is_asked_for = job.clients.settings.replace_stuck and is_stuck(job.run.receipt, clock.now())
+    return is_asked_for and await job.patient() is not None
 
 
 async def _judge_stored(job: Job, sent: _Sent, named_by_service: str | None) -> Receipt:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Protocol
 
-from shared.dicomweb import DICOMwebClient, NotFound, Query
+from shared.dicomweb import DICOMwebClient, InstanceOutcome, NotFound, Query, StoreResult, StoreStatus
 from store_on_upload.part10 import Header
 from store_on_upload.setback import NotYet
 
@@ -39,6 +39,34 @@ def uids_of(told: TellsUids) -> Uids | None:
     """Return an instance's UIDs; None where one of them is not told."""
     study, series, instance = told.study_instance_uid, told.series_instance_uid, told.sop_instance_uid
     return Uids(study, series, instance) if study and series and instance else None
+
+
+class OtherUids(Exception):
+    """The service has read other UIDs in the file than the app."""
+
+    def __init__(self, outcome: InstanceOutcome) -> None:
+        super().__init__()
+        self.outcome = outcome
+
+
+def outcome_of(result: StoreResult, sent: TellsUids) -> InstanceOutcome:
+    """Return what a store's answer says of the one file that was sent.
+
+    Raises:
+        OtherUids: it names other UIDs than the file's.
+    """
+    outcome = result.outcome_of(sent.sop_instance_uid)
+    if outcome.status is StoreStatus.NOT_NAMED and len(result.outcomes) == 1:
+        [only] = result.outcomes
+        outcome = only if only.sop_instance_uid else outcome
+    pairs = (
+        (sent.study_instance_uid, outcome.study_instance_uid),
+        (sent.series_instance_uid, outcome.series_instance_uid),
+        (sent.sop_instance_uid, outcome.sop_instance_uid),
+    )
+    if any(ours and named and ours != named for ours, named in pairs):
+        raise OtherUids(outcome)
+    return outcome
 
 
 async def find_uids(dicom: DICOMwebClient, header: Header, named_by_service: str | None) -> Uids:

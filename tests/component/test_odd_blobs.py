@@ -15,6 +15,7 @@ from azure.storage.blob._generated.aio.operations import BlobOperations
 
 from shared.arrivals import Arrival, Door, write_message
 from shared.clients import Clients
+from shared.probe_uids import ROOT
 from shared.purged import pointer_name
 from shared.queues import PARKED
 from shared.settings import ARCHIVE, QUARANTINE, RETENTION_STATE, AfterStore, OnPurged
@@ -27,7 +28,17 @@ from store_on_upload.receipts.container import read_receipt
 from store_on_upload.upload import handle
 from tests.component.dicom_service.support import running
 from tests.component.runs import Place, other, place_at
-from tests.dicom_samples import Sample
+from tests.dicom_samples import (
+    DEFLATED,
+    LIKE_THE_END,
+    Sample,
+    compressed,
+    deflated,
+    encoded,
+    new_uid,
+    part10,
+    untold,
+)
 from tests.host_messages import blob_trigger_message
 
 
@@ -73,16 +84,73 @@ def behind_large_values(count: int) -> Sample:
     return Sample(elements={0x00090010: ("LO", b"LARGE"), **values})
 
 
-@pytest.mark.parametrize("values", [1, 20], ids=["passed over", "too many to be passed over"])
-async def test_uids_behind_large_values(place: Place, values: int) -> None:
+@pytest.mark.parametrize(
+    ("kind", "sample"), [("one", behind_large_values(1)), ("many", behind_large_values(40)), ("deflated", untold())]
+)
+async def test_uids_behind_large_values(place: Place, kind: str, sample: Sample) -> None:
     """The receipt has them, of the file that is stored and of its duplicate."""
-    place = place.with_settings(on_purged=OnPurged.STORE)  # of a study that cannot be told, too
-    sample = behind_large_values(values)
-    for name, verdict in ((f"{values} first.dcm", "stored"), (f"{values} again.dcm", "duplicate")):
+    if kind == "deflated":
+        place = place.with_settings(on_purged=OnPurged.STORE)  # its study cannot be told
+    else:
+        await purge(place, None, new_uid())  # which keeps out no file whose study is known
+    for name, verdict in ((f"{kind} first.dcm", "stored"), (f"{kind} again.dcm", "duplicate")):
         await place.drop(name, sample.content)
         receipt = await place.settled(name)
         named = (receipt.study_instance_uid, receipt.series_instance_uid, receipt.sop_instance_uid)
         assert (receipt.verdict, *named) == (verdict, sample.study, sample.series, sample.sop)
+
+
+LARGE = encoded({0x7FDF0010: ("LO", b"LARGE"), 0x7FDF1000: ("OB", bytes(1_100_000))})
+PIXELS = encoded({0x7FE00010: ("OW", bytes(1 << 21))})
+UNKNOWN, REFUSED = "study_unknown", "other_study"  # by the app, before anything is sent; by the service
+# Where a second UID is, and who keeps the file out.
+HIDDEN: dict[str, tuple[Callable[[Sample, bytes], bytes], str]] = {
+    "next": (lambda sample, second: part10(sample.dataset + second), UNKNOWN),
+    "behind a large value": (lambda sample, second: part10(sample.dataset + LARGE + second), UNKNOWN),
+    "behind pixels": (lambda sample, second: part10(sample.dataset + LARGE + PIXELS + second), UNKNOWN),
+    "at the end": (compressed, UNKNOWN),
+    "unseen behind compressed pixels": (lambda sample, second: compressed(sample, second + LIKE_THE_END), REFUSED),
+    "deflated": (lambda sample, second: in_deflated(sample.dataset + second), UNKNOWN),
+    "unseen in a deflated dataset": (lambda sample, second: in_deflated(sample.dataset + LARGE + second), REFUSED),
+}
+
+
+def in_deflated(dataset: bytes) -> bytes:
+    return part10(deflated(dataset), transfer_syntax=DEFLATED)
+
+
+@pytest.mark.parametrize("where", HIDDEN)
+@pytest.mark.parametrize("kept_out", ["purged", "reserved"])
+async def test_a_file_with_two_studies(place: Place, kept_out: str, where: str) -> None:
+    """It does not come into the one that takes no files, though the service would read that one."""
+    study = new_uid() if kept_out == "purged" else f"{ROOT}.99"
+    await purge(place, None, new_uid() if kept_out == "reserved" else study)
+    made, reason = HIDDEN[where]
+    content, name = made(Sample(), encoded({0x0020000D: ("UI", study.encode())})), f"{kept_out} {where}.dcm"
+    await place.drop(name, content)
+    receipt = await place.settled(name)
+    assert (receipt.verdict, receipt.reason) == ("rejected", reason)
+    assert await place.clients.dicom.search_for_instances(study_instance_uid=study) == []
+    assert await place.quarantined(name) == {name: content}
+
+
+@pytest.mark.parametrize("tag", [0x00080018, 0x0020000E], ids=["instance", "series"])
+async def test_a_second_uid_that_only_the_service_sees(
+    place: Place, tag: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The file does not count as stored: it is in quarantine, and the receipt has the UIDs that the service has."""
+    sample, second, name = Sample(), new_uid(), f"second {tag}.dcm"
+    content = compressed(sample, encoded({tag: ("UI", second.encode())}) + LIKE_THE_END)
+    await place.drop(name, content)
+    receipt = await place.settled(name)
+    assert (receipt.verdict, receipt.reason) == ("rejected", "other_uids")
+    assert second in (receipt.series_instance_uid, receipt.sop_instance_uid)
+    [stored] = await place.clients.dicom.search_for_instances(study_instance_uid=sample.study)
+    assert second in (stored.SeriesInstanceUID, stored.SOPInstanceUID)
+    assert await place.quarantined(name) == {name: content}
+    [said] = [record for record in caplog.records if '"event": "other_uids"' in record.getMessage()]
+    assert said.levelname == "ERROR"
+    assert not any(uid in caplog.text for uid in (second, sample.study, sample.series, sample.sop))
 
 
 async def purge(place: Place, partition: str | None, study: str) -> None:
@@ -109,11 +177,11 @@ async def test_a_study_that_cannot_be_told(clients: Clients, tmp_path: Path) -> 
     with running(tmp_path, partitions=True) as root:
         async with place_at(clients, root, partition="told-by-none") as place:
             await purge(place, "another", Sample().study)
-            sample, name = behind_large_values(20), "before.dcm"
+            sample, name = untold(), "before.dcm"
             await place.drop(name, sample.content)
             assert (await place.settled(name)).verdict == "stored"
             await purge(place, "told-by-none", Sample().study)
-            sample, name = behind_large_values(20), "after.dcm"
+            sample, name = untold(), "after.dcm"
             await place.drop(name, sample.content)
             receipt = await place.settled(name)
             assert (receipt.verdict, receipt.reason) == ("rejected", "study_unknown")

@@ -11,7 +11,6 @@ from contextlib import asynccontextmanager, closing, suppress
 from datetime import timedelta
 from itertools import count
 from pathlib import Path
-from zlib import compressobj
 
 import pytest
 from azure.core.exceptions import ResourceNotFoundError
@@ -44,12 +43,11 @@ from tests.component.app_process import PROBE
 from tests.component.dicom_service.support import running
 from tests.component.drops import World
 from tests.component.runs import Place, place_at
-from tests.dicom_samples import Sample, encoded, new_uid, part10
+from tests.dicom_samples import DEFLATED, Sample, deflated, encoded, new_uid, part10
 from tests.gateway import Fault, Moment
 
 PLACES = (DEFAULT_INBOX, ARCHIVE, QUARANTINE, QUARANTINE_REASONS)
 PROBE_NAME = f"{NAME}.dcm"
-DEFLATED = "1.2.840.10008.1.2.1.99"
 
 
 @pytest.fixture
@@ -435,9 +433,7 @@ async def test_nor_does_one_whose_header_does_not_tell(place: Place, data: Path,
     elements |= {0x00080016: ("UI", b"1.2.840.10008.5.1.4.1.1.7"), 0x00080018: ("UI", sample.sop.encode())}
     elements |= {0x00100020: ("LO", b"ID1"), 0x0020000D: ("UI", sample.study.encode())}
     elements |= {0x0020000E: ("UI", sample.series.encode())}
-    deflate = compressobj(9, wbits=-15)
-    dataset = deflate.compress(encoded(elements)) + deflate.flush()
-    content = part10(dataset, transfer_syntax=DEFLATED)
+    content = part10(deflated(encoded(elements)), transfer_syntax=DEFLATED)
     if is_repeated:
         await place.put(sample, content)
     receipt = await place.settled(await named(place, "untold.dcm", content))

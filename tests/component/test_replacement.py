@@ -7,7 +7,7 @@ import hashlib
 import inspect
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
@@ -26,7 +26,7 @@ from store_on_upload.storing import claim, keeping, replacement, store
 from store_on_upload.upload import handle
 from tests.component.dicom_service.support import running
 from tests.component.runs import REPLACE, Place, an_hour_ago, copies_of, other, place_at, uids
-from tests.dicom_samples import IMPLICIT, Sample, pixels
+from tests.dicom_samples import IMPLICIT, LIKE_THE_END, Sample, compressed, encoded, new_uid, pixels
 
 
 @pytest.fixture
@@ -145,6 +145,62 @@ async def test_another_patients_instance_stays(
     assert await place.stored(sample) == sample.content
     assert await place.copies(sample) == {}
     assert "ID2" not in json.dumps(receipt.to_json())
+
+
+@pytest.mark.parametrize(
+    ("behind", "expected"),
+    [
+        (b"", ("replaced", None)),
+        (LIKE_THE_END, ("replaced", None)),
+        (encoded({0x00100020: ("LO", b"ID2")}), ("conflict", "other_patient")),
+        (encoded({0x00100020: ("LO", b"ID2")}) + LIKE_THE_END, ("conflict", "other_patient")),
+    ],
+)
+async def test_elements_behind_compressed_pixels_are_seen(
+    place: Place, long_ago: LongAgo, behind: bytes, expected: tuple[str, str | None]
+) -> None:
+    """Only a file of which the app has seen each element replaces another."""
+    sample, name = Sample(), f"{len(behind)} bytes behind.dcm"
+    await long_ago(sample)
+    content = compressed(sample, behind)
+    await place.drop(name, content)
+    receipt = await place.settled(name)
+    assert outcome(receipt) == expected
+    assert await place.stored(sample) == (content if expected[0] == "replaced" else sample.content)
+
+
+async def test_a_second_series_of_another_patients_instance(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer to the store does not name the series: the app passes the pixels to see that there is but one."""
+    mine = Sample(elements={0x00100020: ("LO", b"ID2")})
+    victim = Sample(study=mine.study, sop=mine.sop)
+    with an_hour_ago(monkeypatch):
+        await place.put(victim)
+        await place.put(mine)
+    second = encoded({0x0020000E: ("UI", victim.series.encode())})
+    await place.drop("second series.dcm", compressed(mine, second + LIKE_THE_END))
+    assert outcome(await place.settled("second series.dcm")) == ("conflict", "other_patient")
+    async with place.clients.dicom.retrieve_instance(**asdict(uids(victim))) as part:
+        assert b"".join([chunk async for chunk in part.chunks()]) == victim.content
+
+
+@pytest.mark.usefixtures("nothing_purged")
+@pytest.mark.parametrize(
+    ("behind", "expected"), [(b"", ("conflict", "other_patient")), (LIKE_THE_END, ("rejected", "other_study"))]
+)
+async def test_a_second_study_of_another_patients_instance(
+    place: Place, monkeypatch: pytest.MonkeyPatch, behind: bytes, expected: tuple[str, str]
+) -> None:
+    """The instance in it is not replaced: by the app, which sees that there are two, or by the service."""
+    victim = Sample()
+    mine = replace(victim, study=new_uid(), elements={0x00100020: ("LO", b"ID2")})
+    with an_hour_ago(monkeypatch):
+        await place.put(victim)
+        if behind:  # the app would take the one for the other
+            await place.put(mine)
+    name = f"second study {len(behind)}.dcm"
+    await place.drop(name, compressed(mine, encoded({0x0020000D: ("UI", victim.study.encode())}) + behind))
+    assert outcome(await place.settled(name)) == expected
+    assert await place.stored(victim) == victim.content
 
 
 async def test_a_stored_birth_date_that_is_invalid_is_seen(place: Place, long_ago: LongAgo) -> None:

@@ -49,7 +49,7 @@ from tests import retention
 from tests.component.dicom_service.support import running
 from tests.component.retention_requests import APPROVED, Asked, asking, refusal
 from tests.component.runs import Recorded, run_messages
-from tests.dicom_samples import Sample
+from tests.dicom_samples import Sample, untold
 from tests.principals import principal
 from tests.purged import Purged
 
@@ -146,8 +146,7 @@ async def test_a_study_comes_back(asked: Asked, ingest: Ingest) -> None:
 
 async def test_a_study_that_its_files_do_not_tell(asked: Asked, ingest: Ingest) -> None:
     """It is known which one is put back, so it comes, though from the inbox such a file would be refused."""
-    large = {0x00091000 + number: ("OB", bytes(1_100_000)) for number in range(20)}
-    sample = Sample(elements={0x00090010: ("LO", b"LARGE"), **large})
+    sample = untold()
     await purge(asked, ingest, 1)
     purged = Purged.of([sample])
     for (container, name), content in purged.blobs().items():

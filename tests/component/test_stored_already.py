@@ -19,7 +19,7 @@ from store_on_upload.storing import store
 from store_on_upload.upload import handle
 from tests.component.dicom_service.support import running, serving
 from tests.component.runs import REPLACE, Place, an_hour_ago, other, place_at, uids
-from tests.dicom_samples import Sample
+from tests.dicom_samples import Sample, untold
 
 
 @pytest.fixture(scope="module")
@@ -34,13 +34,7 @@ async def place(clients: Clients, service: str) -> AsyncIterator[Place]:
         yield place
 
 
-def far_behind() -> Sample:
-    """Return an instance whose study and series lie behind more large values than are passed over."""
-    values = {0x00091000 + number: ("OB", bytes(70_000)) for number in range(40)}
-    return Sample(elements={0x00090010: ("LO", b"FAR BEHIND"), **values})
-
-
-@pytest.mark.parametrize("sample", [Sample(), far_behind()], ids=["near", "far behind"])
+@pytest.mark.parametrize("sample", [Sample(), untold()], ids=["told", "untold"])
 async def test_in_a_partition(clients: Clients, partitioned: str, sample: Sample) -> None:
     """What the file's own partition has is compared; that another one has other bytes does not matter."""
     async with place_at(clients, partitioned, partition="ours") as place:
@@ -80,16 +74,16 @@ async def test_what_was_corrected_in_the_service_since(clients: Clients, tmp_pat
 
 
 @pytest.mark.usefixtures("nothing_purged")
-async def test_uids_that_lie_far_behind_are_searched_for(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_uids_that_are_not_told_are_searched_for(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """The instance is found by the UID that the service names; whose it is cannot be told, so it is not replaced."""
-    sample = far_behind()
+    sample = untold()
     with an_hour_ago(monkeypatch):
         await place.put(sample)
-    await place.drop("far same.dcm", sample.content)
-    assert (await place.settled("far same.dcm")).verdict == "duplicate"
+    await place.drop("untold same.dcm", sample.content)
+    assert (await place.settled("untold same.dcm")).verdict == "duplicate"
     place = place.with_settings(**REPLACE)
-    await place.drop("far other.dcm", other(sample))
-    receipt = await place.settled("far other.dcm")
+    await place.drop("untold other.dcm", other(sample))
+    receipt = await place.settled("untold other.dcm")
     assert (receipt.verdict, receipt.reason) == ("conflict", "other_patient")
 
 

@@ -16,7 +16,7 @@ from local.tokens import Bearer
 from shared import clock
 from shared.arrivals import Arrival, Door
 from shared.clients import Clients
-from shared.dicomweb import DICOMwebClient
+from shared.dicomweb import Body, DICOMwebClient, StoreReason
 from store_on_upload.setback import outage
 from store_on_upload.storing import store
 from store_on_upload.storing.stuck import clear_remains
@@ -24,7 +24,7 @@ from store_on_upload.upload import handle
 from store_on_upload.waiting.put_off import put_off
 from tests.component.dicom_service.support import running
 from tests.component.runs import Place, other, place_at, uids
-from tests.dicom_samples import Sample
+from tests.dicom_samples import LIKE_THE_END, Sample, compressed, encoded
 
 SetClockAhead = Callable[[timedelta], None]
 HOUR = timedelta(hours=1)
@@ -85,6 +85,25 @@ async def test_after_an_hour_the_remains_give_way(place: Place, ahead: SetClockA
     ahead(HOUR)
     assert await reason_after_another_run(place, "stuck.dcm") == "stored"
     assert await place.stored(sample) == sample.content
+
+
+async def test_of_a_file_with_compressed_pixels(place: Place, ahead: SetClockAhead) -> None:
+    """They are passed, to see that no other UIDs are behind them."""
+    await leave_remains(place, "compressed.dcm", compressed(Sample(), LIKE_THE_END))
+    ahead(HOUR)
+    assert await reason_after_another_run(place, "compressed.dcm") == "stored"
+
+
+async def test_what_is_left_of_another_instance_stays(place: Place, ahead: SetClockAhead) -> None:
+    """A file with a second series behind compressed pixels is of the second one: what its header names is not its."""
+    sample = Sample()
+    await leave_remains(place, "first series.dcm", sample.content)
+    second = encoded({0x0020000E: ("UI", b"1.2.3")})
+    await leave_remains(place, "second series.dcm", compressed(sample, second + LIKE_THE_END))
+    ahead(HOUR)
+    assert await reason_after_another_run(place, "second series.dcm") == "being_stored"
+    result = await place.clients.dicom.store_instance(Body.from_bytes(sample.content))
+    assert result.outcome_of(sample.sop).reason == StoreReason.BEING_STORED
 
 
 async def test_by_default_they_never_do(place: Place, ahead: SetClockAhead) -> None:

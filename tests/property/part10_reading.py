@@ -58,10 +58,17 @@ class Reading:
     most_bytes_kept: int = 0
 
 
-def read(content: bytes | Sparse, *, size: int | None = None, piece: int = 1 << 30, kept: bool = False) -> Reading:
+def read(
+    content: bytes | Sparse,
+    *,
+    size: int | None = None,
+    piece: int = 1 << 30,
+    kept: bool = False,
+    through_pixels: bool = False,
+) -> Reading:
     """Read a file as if it had `size` bytes (zeros follow), at most `piece` bytes at once; look at what is `kept`."""
     file = Sparse((bytes(content[: len(content)]), size - len(content))) if size else content
-    reader, reading = HeaderReader(len(file)), Reading()
+    reader, reading = HeaderReader(len(file), through_pixels=through_pixels), Reading()
     step: Need | Header = Need(0, min(len(file), piece))
     try:
         while isinstance(step, Need):

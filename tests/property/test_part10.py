@@ -17,12 +17,15 @@ from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 
 from store_on_upload.part10 import PREFIX_BYTES, Form, Header, Need, Patient, Unfit, read_header
+from tests.dicom_samples import deflated
 from tests.property.part10_reading import (
     CUT_SHORT,
     ENCAPSULATED,
     FILES,
     FOLLOWED,
     IDENTIFIED,
+    ITEM,
+    ITEM_END,
     NATIVE,
     NOT_AS_ANNOUNCED,
     SEQUENCE_END,
@@ -153,6 +156,112 @@ def test_pieces_make_no_difference(name: str) -> None:
 def test_one_range_is_enough_for_a_small_file(name: str) -> None:
     """Of a file that the first range holds, no other is asked for."""
     assert read(FILES[name]).needs == [Need(0, len(FILES[name]))]
+
+
+LARGE = 4 << 20
+NATIVE_PIXELS = (element(0x7FE00010, "OW", LARGE), LARGE)
+COMPRESSED = (ENCAPSULATED + fragment(LARGE), LARGE, SEQUENCE_END)
+
+
+@pytest.mark.parametrize(
+    ("transfer_syntax_uid", "pixels", "needs"),
+    [(uid.ExplicitVRLittleEndian, NATIVE_PIXELS, 1), (uid.JPEG2000, COMPRESSED, 2)],
+)
+def test_ranges_of_a_large_file(transfer_syntax_uid: str, pixels: tuple[bytes | int, ...], needs: int) -> None:
+    """The first one, and the end of a file with compressed pixels; its fragments are passed only if asked for."""
+    content = Sparse((file_of(transfer_syntax_uid, IDENTIFIED), *pixels))
+    reading = read(content)
+    assert len(reading.needs) == needs
+    assert uids_in(reading.outcome) == ("1.3", "1.4", "1.2")
+    through = read(content, through_pixels=True)
+    assert uids_in(through.outcome) == ("1.3", "1.4", "1.2")
+    assert isinstance(through.outcome, Header)
+    assert through.outcome.patient == Patient(b"", b"")
+
+
+STUDY, PATIENT = element(0x0020000D, "UI", b"6.6\0"), element(0x00100020, "LO", b"P2")
+PRIVATE = (element(0x7FDF1000, "OB", LARGE), LARGE)
+BEFORE, AFTER = IDENTIFIED[:24], IDENTIFIED[24:]
+TRAILING = (element(0xFFFCFFFC, "OB", 2 * LARGE), 2 * LARGE)
+FAKE_END = element(0xFFFCFFFC, "OB", SEQUENCE_END)  # ends as a file does whose last element is its pixels
+EXPLICIT, JPEG = str(uid.ExplicitVRLittleEndian), str(uid.JPEG2000)
+KNOWN, UNKNOWN = ("1.3", "1.4", "1.2"), (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("transfer_syntax_uid", "dataset", "uids", "is_patient_known"),
+    [
+        # By the walk: all that is not compressed.
+        (EXPLICIT, (BEFORE, PATIENT, AFTER), KNOWN, True),
+        (EXPLICIT, (IDENTIFIED, STUDY), UNKNOWN, False),
+        (EXPLICIT, (IDENTIFIED, element(0x00080018, "UI", b"6.6\0")), UNKNOWN, False),
+        (EXPLICIT, (IDENTIFIED, element(0x00080016, "UI", b"6.6\0")), UNKNOWN, False),
+        (EXPLICIT, (AFTER, BEFORE), UNKNOWN, False),
+        (EXPLICIT, (BEFORE, element(0x00280010, "US", b"\1\0"), AFTER), UNKNOWN, False),
+        (EXPLICIT, (IDENTIFIED, *PRIVATE, STUDY), UNKNOWN, False),
+        (EXPLICIT, (IDENTIFIED, *PRIVATE, *NATIVE_PIXELS, STUDY), UNKNOWN, False),
+        (
+            EXPLICIT,
+            (IDENTIFIED, element(0x00400275, "SQ", UNDEFINED), ITEM, STUDY, ITEM_END, SEQUENCE_END),
+            KNOWN,
+            True,
+        ),
+        # A patient's id that is repeated leaves the UIDs as they are.
+        (EXPLICIT, (BEFORE, PATIENT, PATIENT, AFTER), KNOWN, False),
+        (EXPLICIT, (BEFORE, PATIENT, AFTER, *NATIVE_PIXELS, PATIENT), KNOWN, False),
+        (EXPLICIT, (BEFORE, PATIENT, AFTER, element(0x00080005, "CS", b"ISO_IR 6")), KNOWN, False),
+        # What other software may pass in another way.
+        (EXPLICIT, (IDENTIFIED, element(0x00291001, "ZZ", b"")), KNOWN, False),
+        (EXPLICIT, (IDENTIFIED, b"no element at all"), KNOWN, False),
+        # Behind compressed pixels: by the walk if they are near, at the end of the file, or else not at all.
+        (JPEG, (IDENTIFIED, ENCAPSULATED, fragment(b"abcd"), SEQUENCE_END, STUDY), UNKNOWN, False),
+        (JPEG, (IDENTIFIED, *COMPRESSED, STUDY), UNKNOWN, False),
+        (JPEG, (IDENTIFIED, *COMPRESSED, PATIENT), KNOWN, False),
+        (JPEG, (IDENTIFIED, *COMPRESSED, element(0xFFFCFFFC, "OB", bytes(100_000)), STUDY), UNKNOWN, False),
+        (JPEG, (IDENTIFIED, *COMPRESSED, STUDY, *TRAILING), UNKNOWN, False),
+        (JPEG, (IDENTIFIED, *COMPRESSED), KNOWN, False),
+        (JPEG, (IDENTIFIED, *COMPRESSED, STUDY, FAKE_END), KNOWN, False),
+    ],
+)
+def test_an_identifying_element_twice_or_out_of_order(
+    transfer_syntax_uid: str, dataset: tuple[bytes | int, ...], uids: tuple[str | None, ...], is_patient_known: bool
+) -> None:
+    """Which of its values counts, other software may see otherwise: it counts as unknown."""
+    found = outcome(Sparse((file_of(transfer_syntax_uid, b""), *dataset)))
+    assert uids_in(found) == uids
+    assert isinstance(found, Header)
+    assert (found.sop_class_uid is not None) is (uids == KNOWN)
+    assert (found.patient is not None) is is_patient_known
+
+
+@pytest.mark.parametrize(
+    ("behind", "uids", "is_patient_known"),
+    [
+        ((), KNOWN, True),
+        ((FAKE_END,), KNOWN, True),
+        ((STUDY, FAKE_END), UNKNOWN, False),
+        ((PATIENT, FAKE_END), KNOWN, False),
+    ],
+)
+def test_what_is_hidden_behind_compressed_pixels(
+    behind: tuple[bytes, ...], uids: tuple[str | None, ...], is_patient_known: bool
+) -> None:
+    """It is found if each fragment is passed."""
+    content = Sparse((file_of(JPEG, IDENTIFIED), *COMPRESSED, *behind))
+    found = read(content, through_pixels=True).outcome
+    assert uids_in(found) == uids
+    assert isinstance(found, Header)
+    assert (found.patient is not None) is is_patient_known
+
+
+@pytest.mark.parametrize("padding", [1000, 2 * PREFIX_BYTES])
+def test_a_second_study_in_a_deflated_file(padding: int) -> None:
+    """It is seen in the first MiB; of a longer dataset, whose patient it is counts as unknown."""
+    dataset = IDENTIFIED + element(0x00291001, "OB", bytes(padding)) + STUDY
+    found = outcome(file_of(uid.DeflatedExplicitVRLittleEndian, deflated(dataset)))
+    assert uids_in(found) == (UNKNOWN if padding < PREFIX_BYTES else KNOWN)
+    assert isinstance(found, Header)
+    assert found.patient is None
 
 
 async def test_driver_fetches_what_is_needed() -> None:

@@ -31,7 +31,8 @@ from tests.property.part10_reading import (
 
 # The range at hand; what a deflated dataset begins with; and what is remembered of it.
 MOST_BYTES_KEPT = 2 * PREFIX_BYTES + 64 * 1024
-MOST_RANGES = 20
+MOST_RANGES = 4097
+MOST_BYTES_OF_RANGES = PREFIX_BYTES + 64 * 1024 * 1024
 # One of each transfer syntax.
 SMALL = {
     str(dataset.file_meta.TransferSyntaxUID): name
@@ -115,13 +116,32 @@ def test_two_files_in_one(name: str, other: str, data: st.DataObject) -> None:
     is_read(content[:300_000], size=len(content))
 
 
-@pytest.mark.parametrize("values", [1, 10, 1000])
-def test_many_large_values(values: int) -> None:
-    """They are passed over, a range each; after so many of them, what is not known yet is left to the service."""
+OF_SOP, OF_STUDY = IDENTIFIED[:24], IDENTIFIED[24:]
+
+
+@pytest.mark.parametrize(("values", "is_known"), [(1, True), (10, True), (1000, True), (4095, True), (4200, False)])
+def test_many_large_values(values: int, is_known: bool) -> None:
+    """They are skipped, a range each; after so many of them, what is not known yet is left to the service."""
     large = [part for number in range(values) for part in (element(0x00090000 + number, "OB", 1 << 20), 1 << 20)]
-    reading = read(Sparse((file_of(NATIVE[1], b""), *large, IDENTIFIED)), piece=PREFIX_BYTES, kept=True)
+    file = Sparse((file_of(NATIVE[1], OF_SOP), *large, OF_STUDY))
+    reading = read(file, piece=PREFIX_BYTES, kept=values <= 10)
     assert isinstance(reading.outcome, Header)
-    assert len(reading.needs) <= min(values + 1, MOST_RANGES)
+    assert (reading.outcome.study_instance_uid is not None) is is_known
+    assert len(reading.needs) == min(values + 1, MOST_RANGES)
+    assert sum(need.length for need in reading.needs) <= MOST_BYTES_OF_RANGES
+    assert reading.most_bytes_kept <= MOST_BYTES_KEPT
+
+
+@pytest.mark.parametrize(("mebibytes", "is_known"), [(2, True), (63, True), (66, False)])
+def test_many_small_values(mebibytes: int, is_known: bool) -> None:
+    """They are read one range after the other, each twice as long as the one before, up to a MiB."""
+    small = element(0x00091001, "OB", bytes(8180))
+    content = file_of(NATIVE[1], OF_SOP) + small * (mebibytes << 7) + OF_STUDY
+    reading = read(content, piece=PREFIX_BYTES, kept=True)
+    assert isinstance(reading.outcome, Header)
+    assert (reading.outcome.study_instance_uid is not None) is is_known
+    assert len(reading.needs) <= mebibytes + 8
+    assert sum(need.length for need in reading.needs) <= MOST_BYTES_OF_RANGES
     assert reading.most_bytes_kept <= MOST_BYTES_KEPT
 
 

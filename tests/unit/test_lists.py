@@ -324,8 +324,8 @@ def test_a_day_of_release_that_is_none(cell: str) -> None:
                 "NA",
                 "00",
                 "false",
-                "4711",
                 "2026-03-05",
+                "99991231",
             )
         ),
         ("Dr.;Who", SEPARATOR),

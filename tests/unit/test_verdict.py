@@ -100,6 +100,23 @@ def judged(result: StoreResult, uid: str | None, expected: Decision | type[Excep
             judge(result.outcome_of(uid))
 
 
+@pytest.mark.parametrize(
+    ("outcome", "study", "reason"),
+    [
+        (InstanceOutcome(StoreStatus.FAILED, OURS, None, StoreReason.INVALID, ("0020000D",)), "1.2", "other_study"),
+        (InstanceOutcome(StoreStatus.FAILED, OURS, None, StoreReason.INVALID, ("0020000D",)), None, "refused"),
+        (failed(StoreReason.INVALID), "1.2", "refused"),
+        (failed(StoreReason.OTHER_STUDY), "1.2", "other_study"),
+        (failed(StoreReason.OTHER_STUDY), None, "refused"),
+    ],
+)
+def test_another_study_than_the_one_it_was_stored_into(
+    outcome: InstanceOutcome, study: str | None, reason: str
+) -> None:
+    """By its code or the tag that is named; and only if a study was named to the service."""
+    assert judge(outcome, study).reason == reason
+
+
 def test_stored_instance_is_named() -> None:
     """The UID of the instance that is there already comes along, to compare the two."""
     with pytest.raises(AlreadyStored) as raised:
