@@ -1,4 +1,4 @@
-"""One study's deletion: look again, vault, intent, delete, see that it is gone, tombstone.
+"""One study's deletion: look again, vault, intent, look again, delete, see that it is gone, tombstone, search again.
 
 Whatever goes wrong before the deletion is sent leaves the study as it was. Once it is sent, the intent stays until it
 is known what became of it, if need be until the next run (`resolving`): no deletion without a tombstone, no tombstone

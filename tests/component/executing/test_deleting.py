@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
@@ -158,7 +158,7 @@ async def test_already_gone(deletions: Deletions, caplog: pytest.LogCaptureFixtu
     assert [told["reason"] for told in events(caplog, "purge_dropped")] == ["already_gone"]
 
 
-Change = Callable[[Victim], Awaitable[None]]
+Change = Callable[[Victim], Coroutine[Any, Any, None]]
 
 
 async def _new_instance(victim: Victim) -> None:

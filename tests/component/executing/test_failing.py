@@ -106,7 +106,7 @@ async def _ending(run: Awaitable[list[Outcome]]) -> str:
 
 @pytest.mark.parametrize("name", EVENTS)
 async def test_something_happens_before_each_request(deletions: Deletions, name: str) -> None:
-    """Nothing is deleted after a STOP, under other rules, with an unseen instance, put back, or of a patient who is back.
+    """Nothing is deleted after a STOP, under other rules, with an unseen instance, put back, or if its patient returns.
 
     What comes later than the last look, some requests before the deletion, is in the window that the documents name.
     """
