@@ -160,8 +160,11 @@ async def _carry_out(run: Run, item: Item, warrant: Warrant, seen: Seen, intent:
 async def _look_last(run: Run, item: Item, warrant: Warrant, seen: Seen) -> None:
     """Check all that may have changed while the study was copied.
 
-    The search comes first: it takes longest, and a study that goes by what it missed can be put back. An instance
-    that arrives after its check has no copy, so only the check of policy, lists and STOP comes after that one.
+    The search comes first: it takes longest, and a study that is deleted because the search missed another one can be
+    put back. An instance that arrives after the check of the contents has no copy, so that check comes late.
+
+    Raises:
+        Exception: something is different, or it cannot be told.
     """
     searched = time.monotonic()
     await evaluate_again(run, item, warrant.rulebook, seen)

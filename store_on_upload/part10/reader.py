@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 
 from .deflated import inflated
 from .elements import NotFollowed, encoding_of
-from .ending import pass_pixel_data
+from .ending import pass_all_fragments, pass_pixel_data
 from .opening import Form, Opening, check_encoding, read_opening
 from .walk import (
+    PATIENT,
     PATIENT_BIRTH_DATE,
     PATIENT_ID,
     SERIES_INSTANCE_UID,
@@ -18,12 +19,13 @@ from .walk import (
     SOP_INSTANCE_UID,
     SPECIFIC_CHARACTER_SET,
     STUDY_INSTANCE_UID,
+    UIDS,
     Walk,
 )
 from .window import PREFIX_BYTES, Need, Unfit, Window, at_hand
 
-_UIDS = (STUDY_INSTANCE_UID, SERIES_INSTANCE_UID, SOP_INSTANCE_UID)
-_PATIENT = (PATIENT_ID, PATIENT_BIRTH_DATE, SPECIFIC_CHARACTER_SET)
+_OF_INSTANCE = (STUDY_INSTANCE_UID, SERIES_INSTANCE_UID, SOP_INSTANCE_UID)
+_OF_PATIENT = (PATIENT_ID, PATIENT_BIRTH_DATE, SPECIFIC_CHARACTER_SET)
 
 
 @dataclass(frozen=True)
@@ -43,15 +45,21 @@ class Patient:
 class Header:
     """What is known of a file without its pixels.
 
+    A dataset that has one of the UIDs twice, or behind an element of a higher tag, has none of them as far as is known:
+    other software may take another value. This is seen as far as the dataset is read. Elements behind compressed pixels
+    are seen only at the end of the file, unless they are read `through_pixels`; a deflated dataset, in its first MiB.
+
     Args:
         transfer_syntax_uid: File Meta's; for `Form.NO_META`, the one that the dataset was found to be in.
         dataset_at: the byte where the dataset begins.
         sop_class_uid: the dataset's own, as the other UIDs: None where it was not found, be it that it is invalid and
-            lies beyond the first MiB, or that the header could not be followed so far.
+            lies beyond the first MiB, that the header could not be followed so far, or that a UID is repeated or out of
+            order.
         pixel_data_at: the byte where the element begins that holds the pixels, if it was reached in a file that is not
             deflated.
         is_dicomdir: whether it is a directory of a medium (PS3.10 §8.6), which has no UIDs of its own.
-        patient: None where it cannot be told: not within the first MiB, or values longer than any that is valid.
+        patient: None where it cannot be told: if any element was not seen, an identifying one is repeated or out of
+            order, or a value is longer than any that is valid.
     """
 
     form: Form
@@ -66,18 +74,22 @@ class Header:
     patient: Patient | None = None
 
 
-async def read_header(prefix: bytes, size: int, fetch: Callable[[int, int], Awaitable[bytes]]) -> Header:
+async def read_header(
+    prefix: bytes, size: int, fetch: Callable[[int, int], Awaitable[bytes]], *, through_pixels: bool = False
+) -> Header:
     """Read the header of a file of `size` bytes.
 
     Args:
         prefix: its first `PREFIX_BYTES`, or all of it if it is shorter.
         size: in bytes.
         fetch: reads a range, given its offset and length in bytes.
+        through_pixels: pass each fragment of compressed pixels, so that no element behind them is unseen. This takes a
+            request for each large fragment.
 
     Raises:
         Unfit: it is empty, no DICOM file, cut short, or its dataset lacks a valid UID.
     """
-    reader = HeaderReader(size)
+    reader = HeaderReader(size, through_pixels=through_pixels)
     # In a thread: a MiB of tiny elements takes a few tenths of a second.
     step = await asyncio.to_thread(reader.feed, 0, prefix)
     while isinstance(step, Need):
@@ -89,10 +101,12 @@ async def read_header(prefix: bytes, size: int, fetch: Callable[[int, int], Awai
 class HeaderReader:
     """Reads the header of a file of `size` bytes: ranges in, header out. The first one begins at byte 0.
 
-    Where the dataset cannot be followed, what is not known by then is None: other software may understand it.
+    It reads to the pixels and behind them, values skipped by their length, in as many ranges as `Window` allows. Where
+    the dataset cannot be followed, what is not known by then is None: other software may understand it.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, *, through_pixels: bool = False) -> None:
+        self._pass_pixels = pass_all_fragments if through_pixels else pass_pixel_data
         self._window = Window(size)
         self._need: Need | None = Need(0, self._window.limit)
         self._steps = self._read()
@@ -126,25 +140,25 @@ class HeaderReader:
             window, at = (yield from at_hand(window, lambda: inflated(self._window, at), lambda: at)), 0
         walk = Walk(window, at, encoding_of(opening.transfer_syntax_uid))
         try:
-            yield from _walk(window, walk, opening)
+            yield from self._walk(window, walk, opening)
         except NotFollowed:
-            return _header(opening, walk, is_all=False)
-        return _header(opening, walk, is_all=window.size <= PREFIX_BYTES)
+            walk.skips_elements = True
+            return _header(opening, walk, is_near=False)
+        return _header(opening, walk, is_near=window.size <= PREFIX_BYTES)
+
+    def _walk(self, window: Window, walk: Walk, opening: Opening) -> Generator[Need, None, None]:
+        yield from at_hand(window, lambda: check_encoding(window, walk.at, walk.encoding), lambda: walk.at)
+        while pixel_data := (yield from at_hand(window, walk.run, lambda: walk.at)):
+            if opening.form is Form.NO_META:
+                raise Unfit("unreadable")  # in which of the compressed transfer syntaxes, nothing tells
+            yield from self._pass_pixels(window, walk, pixel_data)
 
 
-def _walk(window: Window, walk: Walk, opening: Opening) -> Generator[Need, None, None]:
-    yield from at_hand(window, lambda: check_encoding(window, walk.at, walk.encoding), lambda: walk.at)
-    while pixel_data := (yield from at_hand(window, walk.run, lambda: walk.at)):
-        if opening.form is Form.NO_META:
-            raise Unfit("unreadable")  # in which of the compressed transfer syntaxes, nothing tells
-        yield from pass_pixel_data(window, walk, pixel_data)
-
-
-def _header(opening: Opening, walk: Walk, *, is_all: bool) -> Header:
-    """Return the header; `is_all` says that the whole dataset was walked over, all of it within the first MiB."""
-    # Tags ascend (PS3.5 §7.1): no UID follows the pixels.
-    is_all = is_all or (walk.pixel_data_at is not None and walk.pixel_data_at < PREFIX_BYTES)
-    uids = [walk.uids.get(tag, "" if is_all else None) for tag in _UIDS]
+def _header(opening: Opening, walk: Walk, *, is_near: bool) -> Header:
+    """Return the header; `is_near` says that the whole dataset was walked over, all of it within the first MiB."""
+    is_near = is_near or (walk.pixel_data_at is not None and walk.pixel_data_at < PREFIX_BYTES)
+    known = {} if walk.doubtful & UIDS else walk.uids
+    uids = [known.get(tag, "" if is_near and known is walk.uids else None) for tag in _OF_INSTANCE]
     if "" in uids and not opening.is_dicomdir:
         raise Unfit("uids_missing")
     study, series, instance = (None if opening.is_dicomdir else one for one in uids)
@@ -152,7 +166,7 @@ def _header(opening: Opening, walk: Walk, *, is_all: bool) -> Header:
         form=opening.form,
         transfer_syntax_uid=opening.transfer_syntax_uid,
         dataset_at=opening.dataset_at,
-        sop_class_uid=walk.uids.get(SOP_CLASS_UID) or None,
+        sop_class_uid=known.get(SOP_CLASS_UID) or None,
         study_instance_uid=study,
         series_instance_uid=series,
         sop_instance_uid=instance,
@@ -163,8 +177,7 @@ def _header(opening: Opening, walk: Walk, *, is_all: bool) -> Header:
 
 
 def _patient(walk: Walk) -> Patient | None:
-    """Return whose it is; the walk has come to the study's UID, which stands behind."""
-    values = [walk.patient.get(tag, b"") for tag in _PATIENT]
-    if None in values:
+    values = [walk.patient.get(tag, b"") for tag in _OF_PATIENT]
+    if None in values or walk.skips_elements or walk.doubtful & PATIENT:
         return None
     return Patient(*(value or b"" for value in values))

@@ -1,4 +1,4 @@
-"""The walk over a dataset: from element to element, past every value but those of the UIDs, and of whose it is."""
+"""The walk over a dataset: from element to element, past every value but those that identify the instance."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ SOP_CLASS_UID = 0x00080016
 SOP_INSTANCE_UID = 0x00080018
 STUDY_INSTANCE_UID = 0x0020000D
 SERIES_INSTANCE_UID = 0x0020000E
-_UIDS = frozenset((SOP_CLASS_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID, SERIES_INSTANCE_UID))
+UIDS = frozenset((SOP_CLASS_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID, SERIES_INSTANCE_UID))
 SPECIFIC_CHARACTER_SET = 0x00080005
 PATIENT_ID = 0x00100020
 PATIENT_BIRTH_DATE = 0x00100030
-_PATIENT = frozenset((SPECIFIC_CHARACTER_SET, PATIENT_ID, PATIENT_BIRTH_DATE))
+PATIENT = frozenset((SPECIFIC_CHARACTER_SET, PATIENT_ID, PATIENT_BIRTH_DATE))
 # Float Pixel Data, Double Float Pixel Data, Pixel Data (PS3.3 §C.7.6.24, §C.7.6.25, §C.7.6.3).
 _PIXEL_DATA = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
 
@@ -45,7 +45,11 @@ class Walk:
         self.at = at
         self.uids: dict[int, str] = {}  # of the dataset itself, by tag; empty where invalid
         self.patient: dict[int, bytes | None] = {}  # values that say whose it is, by tag; None where not read
+        # Identifying tags that are repeated or out of order: other software may read another of their values.
+        self.doubtful: set[int] = set()
         self.pixel_data_at: int | None = None
+        self.skips_elements = False  # whether elements were skipped unseen
+        self.highest_tag = 0  # of the dataset itself
         self.encoding = encoding
         self._window = window
         # The sequences and items of undefined length around `at`: whether it is an item, and its encoding.
@@ -87,14 +91,16 @@ class Walk:
                 raise
             self.at = self._window.size
             return None
-        if element.tag in _UIDS:
+        if element.tag in UIDS:
             self._note_uid(element)
-        elif element.tag in _PATIENT:
+        elif element.tag in PATIENT:
             self._note_patient(element)
         elif element.tag in _PIXEL_DATA:
             self.pixel_data_at = self.at
-            if element.length == UNDEFINED:
-                return element
+        if element.tag > self.highest_tag:
+            self.highest_tag = element.tag
+        if element.tag in _PIXEL_DATA and element.length == UNDEFINED:
+            return element
         self._pass(element)
         return None
 
@@ -126,6 +132,7 @@ class Walk:
         self.at = element.value_at
 
     def _note_uid(self, element: Element) -> None:
+        self._note_order(element)
         value = b""
         if element.length <= _MAX_UID_BYTES:
             value = self._window.take(element.value_at, element.length).rstrip(b" \0")
@@ -135,8 +142,14 @@ class Walk:
             self.uids[element.tag] = ""
 
     def _note_patient(self, element: Element) -> None:
-        is_near = element.end <= PREFIX_BYTES and element.length <= _MAX_PATIENT_BYTES
-        self.patient[element.tag] = self._window.take(element.value_at, element.length) if is_near else None
+        self._note_order(element)
+        is_short = element.length <= _MAX_PATIENT_BYTES
+        self.patient[element.tag] = self._window.take(element.value_at, element.length) if is_short else None
+
+    def _note_order(self, element: Element) -> None:
+        """Note an identifying element that is repeated, or stands behind one of a higher tag (PS3.5 §7.1)."""
+        if element.tag <= self.highest_tag:
+            self.doubtful.add(element.tag)
 
     def _is_over(self) -> bool:
         """Say whether the dataset ends here, be it that a line break follows, as some senders add one, or zeros."""

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
 from .elements import HEAD_BYTES, ITEM_GROUP, UNDEFINED, Element, Encoding, NotFollowed, is_long, is_vr
 
-# Elements before the UIDs rarely take more than a few KiB. What lies beyond is left to the service to judge.
+# Elements before the UIDs rarely take more than a few KiB.
 PREFIX_BYTES = 1024 * 1024
-# Behind a value that was passed over, most often a few elements follow, and then the pixels.
-_RANGE_BYTES = 64 * 1024
-_MAX_RANGES = 16
+# After a value that was skipped, most often a few elements follow, and then the pixels. A range that continues the one
+# before is twice as long, up to `PREFIX_BYTES`.
+_RANGE_BYTES = 16 * 1024
+_MAX_RANGES = 4096
+_MAX_BYTES = 64 * 1024 * 1024
 
 _T = TypeVar("_T")
 
@@ -44,7 +47,9 @@ class Need:
 class Window:
     """The bytes at hand of a file of `size` bytes: some first part of the range that ends at `limit`.
 
-    Where a range ends depends on what the file holds, and never on the pieces that it comes in.
+    Where a range ends depends on what the file holds, and never on the pieces that it comes in. After the first range
+    of `PREFIX_BYTES`, at most 4,096 ranges are read, and at most 64 MiB: the bytes in these ranges. Values that are
+    skipped by their length do not count.
     """
 
     def __init__(self, size: int) -> None:
@@ -53,7 +58,9 @@ class Window:
         self._data = b""
         self._start = 0
         self._range_at = 0
+        self._range_bytes = _RANGE_BYTES
         self._ranges_left = _MAX_RANGES
+        self._bytes_left = _MAX_BYTES
 
     @classmethod
     def of(cls, data: bytes, size: int) -> Window:
@@ -66,6 +73,16 @@ class Window:
     def reaches_end(self) -> bool:
         """Whether the range is the last of the file."""
         return self.limit == self.size
+
+    @contextmanager
+    def at_most(self, ranges: int) -> Iterator[None]:
+        """Allow only so many new ranges meanwhile."""
+        withheld = max(0, self._ranges_left - ranges)
+        self._ranges_left -= withheld
+        try:
+            yield
+        finally:
+            self._ranges_left += withheld
 
     def ask(self, at: int, end: int) -> Need:
         """Return what to read next, so that the bytes from `at` to `end` will be at hand; earlier ones are dropped.
@@ -81,12 +98,16 @@ class Window:
         return Need(offset, self.limit - offset)
 
     def _begin_range(self, at: int, end: int) -> None:
-        if not self._ranges_left:
+        if not self._ranges_left or end - at > self._bytes_left:
             raise NotFollowed
+        is_next = self._range_at <= at <= self.limit
+        self._range_bytes = min(2 * self._range_bytes, PREFIX_BYTES) if is_next else _RANGE_BYTES
+        length = min(max(end - at, self._range_bytes), self._bytes_left, self.size - at)
         self._data = b""
         self._range_at = at
         self._ranges_left -= 1
-        self.limit = min(self.size, max(end, at + _RANGE_BYTES))
+        self._bytes_left -= length
+        self.limit = at + length
 
     def add(self, data: bytes) -> None:
         """Take in the next bytes of what was asked for."""

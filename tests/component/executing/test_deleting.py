@@ -427,6 +427,19 @@ async def test_a_search_that_does_not_find_the_study(deletions: Deletions, caplo
     assert told == [("patient_not_found", 1), ("patient_not_found", 2)]
 
 
+async def test_the_last_search_does_not_find_the_study(deletions: Deletions, caplog: pytest.LogCaptureFixture) -> None:
+    """A search after the copy that misses even this study may miss a later one as well: the study fails alone."""
+    victim = await deletions.due()
+
+    async def miss(_: Victim) -> None:
+        deletions.inject({"fault": "status", "kind": "search", "status": 204, "requests": len(PARTITIONS)})
+
+    assert await deletions.run(victim, fault=_before("PUT", "/intents/", miss, victim)) == [Outcome.FAILED]
+    victim.check_untouched()
+    assert victim.intent is None
+    assert [told["reason"] for told in events(caplog, "purge_failed")] == ["patient_not_found"]
+
+
 async def test_one_that_fails_and_is_not_in_the_ledger(
     deletions: Deletions, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
