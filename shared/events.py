@@ -30,6 +30,7 @@ FIELDS: Final = frozenset(
         "datasets",
         "dead_letters",
         "deleted",
+        "deletion",  # its id: a time, and digits drawn at random
         "door",
         "due",
         "error",  # from `describe`

@@ -256,13 +256,13 @@ var alerts = [
   }
   {
     name: 'instance-purged-late'
-    says: 'An instance that came while its study was deleted is gone with it, without a copy.'
-    severity: 2 // while its sender still has it
+    says: 'An instance was deleted without a copy, or a study although its patient had returned.'
+    severity: 2 // while its sender still has it, or the vault
     every: 'PT1H'
     over: 'PT6H'
     above: 0
     from: lines
-    query: 'where event == "purged_late_instance"'
+    query: 'where event in ("purged_late_instance", "purged_too_soon")'
   }
 ]
 

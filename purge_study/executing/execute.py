@@ -1,4 +1,4 @@
-"""One study's deletion: look again, vault, intent, delete, see that it is gone, tombstone.
+"""One study's deletion: look again, vault, intent, look again, delete, see that it is gone, tombstone, search again.
 
 Whatever goes wrong before the deletion is sent leaves the study as it was. Once it is sent, the intent stays until it
 is known what became of it, if need be until the next run (`resolving`): no deletion without a tombstone, no tombstone
@@ -29,7 +29,15 @@ from shared.settings import BeforeDelete, PurgeMode
 from shared.telemetry.recording import span
 
 from .intents import remove_intent, write_intent
-from .looking import Seen, check_not_put_back, check_unchanged, is_gone, look_again
+from .looking import (
+    Seen,
+    check_not_put_back,
+    check_unchanged,
+    evaluate_again,
+    is_gone,
+    look_again,
+    would_be_kept,
+)
 from .reasons import Changed, FailedByItself, Gone, Halt
 from .record import Ending, Record, intent_of
 from .tombstone import record_deletion
@@ -37,6 +45,8 @@ from .vault import Vaulted, copy_to_vault
 from .warrant import Warrant
 
 _LAST_LOOK_SECONDS = 30.0
+# The search for the patient's studies that precedes it: twenty-six pages of 5,000 studies at a slow service.
+_LAST_SEARCH_SECONDS = 600.0
 
 
 class Outcome(StrEnum):
@@ -112,7 +122,7 @@ async def _delete(run: Run, item: Item, warrant: Warrant) -> None:
     deletion_id = new_id(seen.at)
     vaulted = await _vaulted(run, item.key, warrant, seen, deletion_id)
     intent = intent_of(deletion_id, item, warrant, run.clients.settings, seen, vaulted, clock.now())
-    ending = await _carry_out(run, item.key, warrant, seen, intent)
+    ending = await _carry_out(run, item, warrant, seen, intent)
     await record_deletion(run, intent, ending)
     event(
         "study_purged",
@@ -122,6 +132,7 @@ async def _delete(run: Run, item: Item, warrant: Warrant) -> None:
         mode=run.clients.settings.purge_mode.value,
         seconds=round(time.monotonic() - started, 3),
     )
+    await _search_afterwards(run, warrant, seen, intent["deletion_id"])
 
 
 async def _vaulted(run: Run, key: StudyKey, warrant: Warrant, seen: Seen, deletion_id: str) -> Vaulted | None:
@@ -130,11 +141,8 @@ async def _vaulted(run: Run, key: StudyKey, warrant: Warrant, seen: Seen, deleti
     return await copy_to_vault(run, key, seen.contents, deletion_id, plan_id=warrant.plan_id, at=seen.at)
 
 
-async def _carry_out(run: Run, key: StudyKey, warrant: Warrant, seen: Seen, intent: Record) -> Ending:
+async def _carry_out(run: Run, item: Item, warrant: Warrant, seen: Seen, intent: Record) -> Ending:
     """Delete a study with its intent written down, and see that it is gone.
-
-    Between the last look and the deletion lies no more than the request that looks whether rules and STOP are as they
-    were.
 
     Raises:
         Exception: the study is there still, and the intent is gone, unless it could not be removed; or it cannot be
@@ -142,18 +150,35 @@ async def _carry_out(run: Run, key: StudyKey, warrant: Warrant, seen: Seen, inte
     """
     await write_intent(run.clients, intent)
     try:
-        began = time.monotonic()
-        await run.check_lease()
-        await check_not_put_back(run, warrant.rulebook, key)
-        await check_unchanged(run, key, seen.contents)
-        await _check_rules(run, warrant)
-        # Whoever slept, or was frozen, has seen what was, and may have lost the lease.
-        if time.monotonic() - began > _LAST_LOOK_SECONDS:
-            raise Halt("too_slow")
+        await _look_last(run, item, warrant, seen)
     except Exception:
         await _take_back(run, intent)
         raise
-    return await _send(run, key, intent)
+    return await _send(run, item.key, intent)
+
+
+async def _look_last(run: Run, item: Item, warrant: Warrant, seen: Seen) -> None:
+    """Check all that may have changed while the study was copied.
+
+    The search comes first: it takes longest, and a study that is deleted because the search missed another one can be
+    put back. An instance that arrives after the check of the contents has no copy, so that check comes late.
+
+    Raises:
+        Exception: something is different, or it cannot be told.
+    """
+    searched = time.monotonic()
+    await evaluate_again(run, item, warrant.rulebook, seen)
+    began = time.monotonic()
+    await run.check_lease()
+    await check_not_put_back(run, warrant.rulebook, item.key)
+    await check_unchanged(run, item.key, seen.contents)
+    await _check_rules(run, warrant)
+    # Whoever slept, or was frozen, has seen what was, and may have lost the lease.
+    if time.monotonic() - began > _LAST_LOOK_SECONDS:
+        raise Halt("too_slow")
+    # This is about one patient's studies: others may be searched for in less time.
+    if time.monotonic() - searched > _LAST_SEARCH_SECONDS:
+        raise FailedByItself("search_too_slow")
 
 
 async def _send(run: Run, key: StudyKey, intent: Record) -> Ending:
@@ -172,6 +197,19 @@ async def _send(run: Run, key: StudyKey, intent: Record) -> Ending:
     if await is_gone(run, key):
         return ending
     raise failure
+
+
+async def _search_afterwards(run: Run, warrant: Warrant, seen: Seen, deletion_id: str) -> None:
+    """Write an error event if the patient returned after the last search: the study can be put back from its copy.
+
+    The deletion is on record by then, and stays so whatever becomes of this.
+    """
+    copied = run.clients.settings.before_delete.value
+    try:
+        if await would_be_kept(run, warrant.rulebook, seen):
+            event("purged_too_soon", level=logging.ERROR, reason=copied, deletion=deletion_id)
+    except (FailedByItself, DICOMwebError, AzureError) as error:
+        event("purge_unchecked", deletion=deletion_id, error=describe(error), at=place(error))
 
 
 async def _check_rules(run: Run, warrant: Warrant) -> None:

@@ -14,9 +14,9 @@ from purge_study.ledger.row import Reading, Row, StudyKey
 from purge_study.ledger.summing import Summing
 from purge_study.planning.plan import Item
 from purge_study.policy.facts import Values
-from purge_study.policy.policy import State, local_day, needed_keywords
+from purge_study.policy.policy import Judgement, State, local_day, needed_keywords
 from purge_study.records.restored import holds_of_restore
-from purge_study.rulebook.judging import judge_row
+from purge_study.rulebook.judging import judgement_of
 from purge_study.rulebook.rulebook import Rulebook
 from purge_study.run import Run, partitions_of
 from shared import clock
@@ -36,7 +36,7 @@ class Seen:
 
     Args:
         at: when that was looked at first.
-        row: as the ledger has it, judged anew.
+        row: as the ledger has it, with what was read of it anew.
         contents: its instances.
     """
 
@@ -62,13 +62,36 @@ async def look_again(run: Run, item: Item, rulebook: Rulebook) -> Seen:
     reading, contents = found
     if known is None or known.purged_at is not None:
         raise Changed("ledger")
-    group = await _studies_of_patient(run, item.key, reading, contents)
-    row = judge_row(rulebook, replace(known, reading=reading), group, local_day(rulebook.policy, at))
+    row = replace(known, reading=reading)
+    judgement = await _evaluate(run, rulebook, row, contents)
     if rulebook.holds_on(row):
         raise Changed("hold")
     await check_not_put_back(run, rulebook, item.key)
-    _check(item, known, row)
+    _check(item, known, row, judgement)
     return Seen(at, row, contents)
+
+
+async def evaluate_again(run: Run, item: Item, rulebook: Rulebook, seen: Seen) -> None:
+    """Evaluate a study anew, by its patient's studies as they are by now.
+
+    Its own instances and the lists are taken as they were seen: others compare them.
+
+    Raises:
+        Changed: it would not be planned as it was.
+        FailedByItself: the search for the patient's studies cannot be relied on.
+        DICOMwebError, AzureError: it cannot be told.
+    """
+    if not _is_as_planned(item, await _evaluate(run, rulebook, seen.row, seen.contents)):
+        raise Changed("patient_returned")
+
+
+async def would_be_kept(run: Run, rulebook: Rulebook, seen: Seen) -> bool:
+    """Say whether a study that has been deleted would be kept, by its patient's studies as they are by now.
+
+    Raises:
+        FailedByItself, DICOMwebError, AzureError: it cannot be told.
+    """
+    return (await _evaluate(run, rulebook, seen.row, seen.contents, is_there=False)).state is not State.DUE
 
 
 async def check_unchanged(run: Run, key: StudyKey, seen: Contents) -> None:
@@ -166,7 +189,7 @@ async def check_not_put_back(run: Run, rulebook: Rulebook, key: StudyKey) -> Non
         raise Changed("hold")
 
 
-def _check(item: Item, known: Row, row: Row) -> None:
+def _check(item: Item, known: Row, row: Row, judgement: Judgement) -> None:
     """See that nothing is different.
 
     Raises:
@@ -174,30 +197,40 @@ def _check(item: Item, known: Row, row: Row) -> None:
     """
     if item.held_by:
         raise Changed("hold")
-    reading, judgement = row.reading, row.judgement
-    if reading is None or judgement is None or reading != known.reading:
+    reading = row.reading
+    if reading is None or reading != known.reading:
         raise Changed("attributes")
     planned = (item.instances, item.received, item.etag)
     if (reading.instances, row.received, reading.etag) != planned:
         raise Changed("contents")
-    found = (judgement.state, judgement.keep_until, judgement.rule, dict(judgement.dates))
-    if found != (State.DUE, item.keep_until, item.rule, dict(item.dates)):
+    if not _is_as_planned(item, judgement):
         raise Changed("judgement")
 
 
-async def _studies_of_patient(run: Run, key: StudyKey, reading: Reading, contents: Contents) -> list[Row]:
+def _is_as_planned(item: Item, judgement: Judgement) -> bool:
+    found = (judgement.state, judgement.keep_until, judgement.rule, dict(judgement.dates))
+    return found == (State.DUE, item.keep_until, item.rule, dict(item.dates))
+
+
+async def _evaluate(run: Run, rulebook: Rulebook, row: Row, contents: Contents, *, is_there: bool = True) -> Judgement:
+    """Return a study's judgement of today, by its patient's studies as they are now."""
+    group = await _studies_of_patient(run, row, contents, is_there=is_there)
+    return judgement_of(rulebook, row, group, local_day(rulebook.policy, clock.now()))
+
+
+async def _studies_of_patient(run: Run, row: Row, contents: Contents, *, is_there: bool) -> list[Row]:
     """Return the patient's studies as the ledger has them, purged ones too, and as the service has them now.
 
-    A study comes twice, then: the later of its dates counts.
+    A study comes twice, then: the later of its dates counts. The study itself is found unless it has been deleted.
     """
-    if reading.patient is None:
+    if row.reading is None or row.reading.patient is None:
         return []
-    rows = await run.ledger.of_patient(reading.patient.group)
+    rows = await run.ledger.of_patient(row.reading.patient.group)
     partitions = await _all_partitions(run)
     for patient_id in contents.patient_ids:
-        found = [row for partition in partitions for row in await _search(run, partition, patient_id)]
+        found = [one for partition in partitions for one in await _search(run, partition, patient_id)]
         # A search that does not even find the study that it is about may have missed others.
-        if key not in {row.key for row in found}:
+        if is_there and row.key not in {one.key for one in found}:
             raise FailedByItself("patient_not_found")
         rows += found
     return rows

@@ -17,7 +17,7 @@ class Changed(_Coded):
     """The study is not as it was planned.
 
     Args:
-        code: what is different: `ledger`, `attributes`, `judgement`, `hold`, `contents`.
+        code: what is different: `ledger`, `attributes`, `judgement`, `patient_returned`, `hold`, `contents`.
     """
 
 
@@ -25,8 +25,8 @@ class FailedByItself(_Coded):
     """The study cannot be deleted; others may.
 
     Args:
-        code: why: `metadata_unusable`, `patient_not_found`, `not_dicom`, `copy_differs`, `copies_missing`,
-            `intent_open`, `not_gone`.
+        code: why: `metadata_unusable`, `patient_not_found`, `search_too_slow`, `not_dicom`, `copy_differs`,
+            `copies_missing`, `intent_open`, `not_gone`.
     """
 
 

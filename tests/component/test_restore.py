@@ -14,13 +14,14 @@ from azure.core.exceptions import HttpResponseError
 
 from local.azurite import Azurite
 from purge_study.executing import execute
-from purge_study.executing.contents import Contents
-from purge_study.executing.looking import Seen
+from purge_study.executing.looking import Seen, read_contents
 from purge_study.executing.reasons import Changed
 from purge_study.executing.warrant import Warrant
 from purge_study.ledger.hashing import Hasher
 from purge_study.ledger.ledger import Ledger
+from purge_study.ledger.reading import read_study
 from purge_study.ledger.row import Row, StudyKey
+from purge_study.policy.policy import needed_keywords
 from purge_study.records.restored import (
     HELD_DAYS,
     RESTORED,
@@ -32,6 +33,7 @@ from purge_study.records.restored import (
 from purge_study.records.tombstones import read_tombstone_of
 from purge_study.records.vaulted import manifest_name
 from purge_study.requests import restoring
+from purge_study.rulebook.judging import judge_row
 from purge_study.rulebook.rulebook import Rulebook
 from purge_study.run import Run
 from shared import clock
@@ -47,6 +49,7 @@ from store_on_upload.reconcile import reconcile
 from store_on_upload.upload import handle
 from tests import retention
 from tests.component.dicom_service.support import running
+from tests.component.executing.deletions import LONG_AGO, item_of, of_long_ago
 from tests.component.retention_requests import APPROVED, Asked, asking, refusal
 from tests.component.runs import Recorded, run_messages
 from tests.dicom_samples import Sample, untold
@@ -364,17 +367,20 @@ async def test_by_a_clock_that_is_behind(asked: Asked, ingest: Ingest, monkeypat
 
 async def test_of_a_deletion_and_a_restore_one_sees_the_other(asked: Asked, ingest: Ingest) -> None:
     """A study that is put back while a run has just written its intent stays where it is, and the intent is gone."""
-    sample = Sample()
+    sample = of_long_ago()
     await drop(ingest, sample)
     key = StudyKey(DEFAULT_PARTITION, sample.study)
     await write_restored(asked.clients, key, Restored.at(clock.now(), "an id", "A. Reader"))
     hasher = Hasher("the ledger's key, of tests")
     run = Run(asked.clients, await Ledger.open(asked.clients), hasher, (), ends_at=math.inf)
     rules = Rulebook(retention.policy('[[rule]]\nname = "all"\nkeep_years = 1'), {"policy.toml": "5e"}, {})
-    seen = Seen(clock.now(), Row(key), Contents((), None, "", frozenset(), {}))
+    reading, contents = await read_study(run, key, needed_keywords(rules.policy)), await read_contents(run, key)
+    assert contents
+    row = Row(key, LONG_AGO, reading)
+    item = item_of(judge_row(rules, row, [row], clock.now().date()))
     intent = {"partition": key.partition, "study_instance_uid": key.uid, "deletion_id": "another id"}
     with pytest.raises(Changed, match="hold"):
-        await execute._carry_out(run, key, Warrant(rules, "a plan", "5e"), seen, intent)
+        await execute._carry_out(run, item, Warrant(rules, "a plan", "5e"), Seen(clock.now(), row, contents), intent)
     assert await stored(ingest, sample) == sample.content
     assert not await asked.has(RETENTION_STATE, f"intents/{key.partition}/{key.uid}.json")
 

@@ -26,6 +26,8 @@ _TOLD = (
     "study_purged",
     "study_unreadable",
     "purged_late_instance",
+    "purged_too_soon",
+    "purge_unchecked",
 )
 
 

@@ -149,6 +149,18 @@ def an_instance_that_comes_too_late(site: Site) -> Iterator[None]:
     yield
 
 
+def a_patient_who_returns_too_late(site: Site) -> Iterator[None]:
+    """After the last search before the deletion of an older study; the same night tells."""
+    nights = site.nights
+    study = nights.fall_due()
+    newer = {"PatientID": nights.patient_of(study), "StudyDate": "20371231"}
+    nights.meanwhile(*DELETING, lambda: nights.store(**newer))
+    assert not site.log.fires("instance-purged-late")
+    assert nights.night().told == (("study_purged", "deleted"), ("purged_too_soon", "vault"))
+    assert study in nights.tombstones()
+    yield
+
+
 def a_stop_that_is_forgotten(site: Site) -> Iterator[None]:
     """One night is somebody's will."""
     nights = site.nights
@@ -182,6 +194,7 @@ CASES: tuple[tuple[str, Callable[[Site], Iterator[None]]], ...] = (
     ("retention-halted", a_service_that_is_down),
     ("study-failing", a_study_that_cannot_be_deleted),
     ("instance-purged-late", an_instance_that_comes_too_late),
+    ("instance-purged-late", a_patient_who_returns_too_late),
     ("plan-to-approve", a_plan_that_nobody_has_approved),
     ("brake-tripped", more_due_than_the_share),
 )

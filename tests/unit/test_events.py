@@ -48,6 +48,7 @@ def test_fields_are_few() -> None:
         "datasets",
         "dead_letters",
         "deleted",
+        "deletion",
         "door",
         "due",
         "error",

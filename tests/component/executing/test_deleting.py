@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,10 +25,12 @@ from shared.purged import pointer_name
 from shared.settings import RETENTION_STATE, VAULT
 from tests.component.executing.deleting_process import PARTITIONS, leased
 from tests.component.executing.deletions import (
+    ALL,
     ELSEWHERE,
     HERE,
     LONG_AGO,
     POLICY,
+    SERVICE,
     Deletions,
     Victim,
     always,
@@ -33,6 +38,7 @@ from tests.component.executing.deletions import (
     two_series,
 )
 from tests.dicom_samples import Sample, new_uid
+from tests.gateway import Fault, Moment
 
 pytestmark = pytest.mark.anyio
 
@@ -75,6 +81,7 @@ async def test_deleted_copied_and_recorded(deletions: Deletions, caplog: pytest.
         sum(len(sample.content) for sample in victim.samples),
     )
     assert first.study not in "".join(r.message for r in caplog.records if r.name == "dicom_dropbox")
+    assert events(caplog, "purged_too_soon") + events(caplog, "purge_unchecked") == []
 
 
 async def test_no_patient_data_in_records(deletions: Deletions) -> None:
@@ -152,6 +159,9 @@ async def test_already_gone(deletions: Deletions, caplog: pytest.LogCaptureFixtu
     assert [told["reason"] for told in events(caplog, "purge_dropped")] == ["already_gone"]
 
 
+Change = Callable[[Victim], Coroutine[Any, Any, None]]
+
+
 async def _new_instance(victim: Victim) -> None:
     victim.deletions.store(victim.samples[0].sibling(elements=victim.samples[0].elements), partition=HERE)
 
@@ -223,6 +233,104 @@ async def test_changed_since_it_was_planned(deletions: Deletions, caplog: pytest
     assert victim.key in await deletions.marked()
     assert victim.vaulted() == {}
     assert [told["reason"] for told in events(caplog, "purge_dropped")] == [reason]
+
+
+@pytest.mark.parametrize(("before_delete", "step"), [("vault", "/manifest.json"), ("none", "/intents/")])
+@pytest.mark.parametrize("change", [_later_study, _later_study_in_a_new_partition, _undated_study])
+async def test_the_patient_returns_before_the_last_look(
+    deletions: Deletions,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    change: Change,
+    before_delete: str,
+    step: str,
+) -> None:
+    """A study that arrives for the patient after the first look keeps the old study, and the event says why."""
+    caplog.set_level(logging.INFO, logger="dicom_dropbox")
+    monkeypatch.setitem(deletions.through, "BEFORE_DELETE", before_delete)
+    victim = await deletions.due()
+    assert await deletions.run(victim, fault=_before("PUT", step, change, victim)) == [Outcome.CHANGED]
+    victim.check_untouched()
+    assert victim.intent is None
+    assert victim.key in await deletions.marked()
+    assert [told["reason"] for told in events(caplog, "purge_dropped")] == ["patient_returned"]
+
+
+async def test_the_patient_returns_after_the_last_search(
+    deletions: Deletions, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A study that arrives too late to be found is found after the deletion: an error names the deletion, no UID."""
+    victim = await deletions.due()
+    late = _before("DELETE", "/studies/", _later_study, victim)
+    assert await deletions.run(victim, fault=late) == [Outcome.DELETED]
+    tombstone = await victim.check_deleted()
+    assert events(caplog, "purged_too_soon") == [
+        {"event": "purged_too_soon", "reason": "vault", "deletion": tombstone["deletion_id"]}
+    ]
+    [record] = [record for record in caplog.records if "purged_too_soon" in record.message]
+    assert record.levelno == logging.ERROR
+    assert victim.key.uid not in record.message
+
+
+@pytest.mark.parametrize("status", [None, 403, 500, 503])
+async def test_the_search_after_the_deletion_fails(
+    deletions: Deletions, caplog: pytest.LogCaptureFixture, status: int | None
+) -> None:
+    """Whatever the service answers by then, the deletion is recorded as done, and an event says what is not known."""
+    caplog.set_level(logging.INFO, logger="dicom_dropbox")
+    warrant = await deletions.warrant()
+    deletion = await deletions.number_of_deletion(warrant)
+    after = [step.number for step in deletions.gateway.steps[deletion:] if "PatientID=" in step.path]
+    victim = await deletions.due(warrant=warrant)
+    failing = Fault(after[0], Moment.BEFORE, status=status, times=ALL, target=SERVICE)
+    assert await deletions.run(victim, warrant=warrant, fault=failing) == [Outcome.DELETED]
+    tombstone = await victim.check_deleted()
+    [told] = events(caplog, "purge_unchecked")
+    assert told["deletion"] == tombstone["deletion_id"]
+    assert told["error"]
+    assert events(caplog, "purge_failed") + events(caplog, "retention_halted") == []
+
+
+async def test_a_last_search_that_takes_minutes(deletions: Deletions, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A patient with thousands of studies, or a slow service, does not keep a study from being deleted."""
+    victim = await deletions.due()
+    searching = _let_searches_take(31.0, victim, monkeypatch)
+    assert await deletions.run(victim, fault=searching) == [Outcome.DELETED]
+    await victim.check_deleted()
+
+
+async def test_a_last_search_that_takes_too_long(
+    deletions: Deletions, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A search that began too long ago may miss a study that arrived since: the study fails alone, and stays."""
+    victim = await deletions.due()
+    searching = _let_searches_take(601.0, victim, monkeypatch)
+    assert await deletions.run(victim, fault=searching) == [Outcome.FAILED]
+    victim.check_untouched()
+    assert victim.intent is None
+    assert [(told["reason"], told["attempts"]) for told in events(caplog, "purge_failed")] == [("search_too_slow", 1)]
+
+
+def _before(method: str, path: str, change: Change, victim: Victim) -> Fault:
+    """Return a fault that changes something before the first request of a method with this in its path."""
+    changes = iter([change])
+
+    def act() -> None:
+        for one in changes:
+            asyncio.run(one(victim))
+
+    return Fault(1, Moment.BEFORE, times=ALL, meanwhile=act, method=method, path=path)
+
+
+def _let_searches_take(seconds: float, victim: Victim, monkeypatch: pytest.MonkeyPatch) -> Fault:
+    """Have the executor's clock go on by so much with each search for the patient's studies, and stand still else."""
+    now = [0.0]
+    monkeypatch.setattr(execute, "time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    def pass_time() -> None:
+        now[0] += seconds
+
+    return Fault(1, Moment.BEFORE, times=ALL, meanwhile=pass_time, method="GET", path="PatientID=")
 
 
 ITEMS = {
@@ -330,6 +438,19 @@ async def test_a_search_that_does_not_find_the_study(deletions: Deletions, caplo
         assert row.failures == failures
     told = [(told["reason"], told["attempts"]) for told in events(caplog, "purge_failed")]
     assert told == [("patient_not_found", 1), ("patient_not_found", 2)]
+
+
+async def test_the_last_search_does_not_find_the_study(deletions: Deletions, caplog: pytest.LogCaptureFixture) -> None:
+    """A search after the copy that misses even this study may miss a later one as well: the study fails alone."""
+    victim = await deletions.due()
+
+    async def miss(_: Victim) -> None:
+        deletions.inject({"fault": "status", "kind": "search", "status": 204, "requests": len(PARTITIONS)})
+
+    assert await deletions.run(victim, fault=_before("PUT", "/intents/", miss, victim)) == [Outcome.FAILED]
+    victim.check_untouched()
+    assert victim.intent is None
+    assert [told["reason"] for told in events(caplog, "purge_failed")] == ["patient_not_found"]
 
 
 async def test_one_that_fails_and_is_not_in_the_ledger(

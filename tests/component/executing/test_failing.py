@@ -15,11 +15,13 @@ from purge_study.executing.reasons import Halt
 from shared.leases import LeaseTaken
 from shared.settings import RETENTION_RECORDS, RETENTION_STATE
 from tests.component.executing.deletions import ALL, HERE, POLICY, SERVICE, Deletions, Victim, bring_to_an_end
+from tests.dicom_samples import Sample
 from tests.gateway import Fault, Moment
 
 pytestmark = pytest.mark.anyio
 
-EARLY = 5  # requests before the deletion the intent is written; before that there is nothing to bring to an end
+# So many requests before the deletion the intent is written; before that there is nothing to bring to an end.
+EARLY = 12
 
 FAULTS: dict[str, Callable[[int], Fault]] = {
     "never arrives": lambda at: Fault(at, Moment.BEFORE),
@@ -73,6 +75,11 @@ def _instance(victim: Victim) -> None:
     victim.deletions.store(first.sibling(elements=first.elements), partition=HERE)
 
 
+def _patient(victim: Victim) -> None:
+    of_patient = {**victim.samples[0].elements, 0x00080020: ("DA", b"20240101")}
+    victim.deletions.store(Sample(elements=of_patient), partition=HERE)
+
+
 def _put_back(victim: Victim) -> None:
     name = f"restored/{victim.key.partition}/{victim.key.uid}/any/any.json"  # one that cannot be read holds as well
     victim.deletions.storage.get_blob_client(RETENTION_RECORDS, name).upload_blob(b"", overwrite=True)
@@ -85,6 +92,7 @@ EVENTS: dict[str, tuple[Callable[[Victim], None], int, set[str]]] = {
     "a hold is added": (_hold, 1, {"rules_changed"}),
     "an instance comes": (_instance, 2, {"changed"}),
     "it is put back": (_put_back, 3, {"changed"}),
+    "the patient comes back": (_patient, 8, {"changed"}),  # before the search of the second of three partitions
 }
 
 
@@ -98,10 +106,9 @@ async def _ending(run: Awaitable[list[Outcome]]) -> str:
 
 @pytest.mark.parametrize("name", EVENTS)
 async def test_something_happens_before_each_request(deletions: Deletions, name: str) -> None:
-    """Nothing is deleted after a STOP, under other rules, with an instance that nobody has looked at, or put back.
+    """Nothing is deleted after a STOP, under other rules, with an unseen instance, put back, or if its patient returns.
 
-    What comes later than the last look, a request or two before the deletion, is in the window that the documents
-    name.
+    What comes later than the last look, some requests before the deletion, is in the window that the documents name.
     """
     warrant = await deletions.warrant()
     deletion = await deletions.number_of_deletion(warrant)
