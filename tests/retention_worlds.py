@@ -80,6 +80,20 @@ class World:
         return "\n".join(parts)
 
 
+# Conditions that no study meets together, unless the first value is less than the second.
+EMPTY_RANGES = (
+    ("study_date_from", "study_date_before"),
+    ("age_at_study_from", "age_at_study_below"),
+    ("age_at_study_from", "age_at_last_study_below"),
+    ("age_at_last_study_from", "age_at_last_study_below"),
+)
+
+
+def number_of(value: int | str) -> int:
+    """Return an age, or a day in either form, as a number to compare."""
+    return int(str(value).replace("-", ""))
+
+
 def toml(value: Any) -> str:
     """Return a value as TOML, a table inline."""
     if isinstance(value, dict):
@@ -261,7 +275,11 @@ class Maker:
             choices["all"] = choices["any"] = lambda: [self._when(depth - 1) for _ in range(self._random.randint(1, 2))]
             choices["not"] = lambda: self._when(depth - 1)
         names = [*choices, "description_words", "age_at_study_below"]
-        return {key: choices[key]() for key in self._some(names, 2)}
+        found = {key: choices[key]() for key in self._some(names, 2)}
+        for first, end in EMPTY_RANGES:  # a policy with one is refused
+            if first in found and end in found and number_of(found[first]) >= number_of(found[end]):
+                del found[first]
+        return found
 
     # ---- Lists ----
 

@@ -58,7 +58,7 @@ class Anchors:
         known = {(one.exact, one.issuer) for one in (patient, *others) if one.group == patient.group}
         named = known | {(one.exact, one.issuer) for one, _ in lines}
         spellings = {exact for exact, _ in known}
-        is_spelt_once = len(spellings) == 1 and len({one.exact for one in possible}) == 1
+        is_spelt_once = len(spellings) == 1 and len({one.exact for one, _ in lines}) == 1
 
         def is_certain(line: Patient) -> bool:
             issuers = {issuer for exact, issuer in named if issuer and exact in (line.exact, patient.exact)}

@@ -58,7 +58,7 @@ def name_problem(text: str) -> str | None:
     if problem := identifier_problem(text):
         return problem
     bare = "".join(filter(str.isalnum, text)).casefold()
-    if bare in _NO_NAMES or not bare.strip("0") or read_date(text):
+    if bare in _NO_NAMES or not bare.strip("0") or _DATE.fullmatch(text):
         return "names no person: write who released the hold, or leave the cell blank"
     return None
 

@@ -80,25 +80,25 @@ def _last(days: Iterable[date | None]) -> date | None:
 def _birth_date(policy: Policy, facts: StudyFacts, study_date: date | None) -> date | None:
     """Return the birth date, if nothing speaks against it; without the day of the study nothing could."""
     birth = _the_one(facts.attributes.get("PatientBirthDate", Values()))
-    if birth is None or study_date is None or not _may_be_born(policy, birth, study_date) or birth > study_date:
+    if birth is None or study_date is None or _is_placeholder(policy, birth):
         return None
-    others = _other_birth_dates(policy, facts, study_date)
+    others = _other_birth_dates(policy, facts)
     is_agreed = others is not None and others <= {birth}
-    return birth if is_agreed and all(fits_age(age, birth, study_date) for age in _ages(facts)) else None
+    is_likely = birth <= study_date and age_on(birth, study_date) <= OLDEST_YEARS
+    return birth if is_agreed and is_likely and all(fits_age(age, birth, study_date) for age in _ages(facts)) else None
 
 
-def _may_be_born(policy: Policy, birth: date, study_date: date) -> bool:
-    """Say whether a birth date is more than what a system writes that knows none."""
-    is_placeholder = birth in PLACEHOLDERS or birth in policy.policy.placeholder_birth_dates
-    return not is_placeholder and age_on(birth, study_date) <= OLDEST_YEARS
+def _is_placeholder(policy: Policy, birth: date) -> bool:
+    """Say whether a birth date is what a system writes that knows none."""
+    return birth in PLACEHOLDERS or birth in policy.policy.placeholder_birth_dates
 
 
-def _other_birth_dates(policy: Policy, facts: StudyFacts, study_date: date) -> set[date] | None:
+def _other_birth_dates(policy: Policy, facts: StudyFacts) -> set[date] | None:
     """Return the birth dates that the patient's other studies have; None if that is not known."""
     if facts.patient_birth_dates is None:
         return None
     days = set(map(parse_da, facts.patient_birth_dates))
-    return {day for day in days if day and _may_be_born(policy, day, study_date)}
+    return {day for day in days if day and not _is_placeholder(policy, day)}
 
 
 def _ages(facts: StudyFacts) -> Iterator[str]:

@@ -127,7 +127,8 @@ def _apply(policy: Policy, rule: Rule, known: Known) -> tuple[Term | Doubt, ...]
 def _undated(policy: Policy, rule: Rule, known: Known) -> tuple[Doubt, ...]:
     """Return the doubts about dates that a rule cannot do without."""
     missing = tuple(name for name in _anchors(rule, known) if name not in known.dates)
-    if not missing and rule.keep_years and not _counted(policy, rule, known):
+    # A date of `from_if_known` may only put the end off: alone it is nothing to count from.
+    if not missing and rule.keep_years and not set(rule.from_) & set(_counted(policy, rule, known)):
         missing = ("received",)
     unclear = tuple(name for name in missing if known.is_unclear(name))
     undated = tuple(name for name in missing if name not in unclear)
