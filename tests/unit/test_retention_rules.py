@@ -333,6 +333,14 @@ def test_a_rule_that_counts_from_nothing_else_has_no_date_then() -> None:
     assert judgement == Judgement(State.UNKNOWN, doubts=(Doubt("undated", "it", ("received",)),))
 
 
+def test_a_date_of_from_if_known_alone_is_nothing_to_count_from() -> None:
+    """It may put the end off; without a date of `from` the study is kept."""
+    rule = '[[rule]]\nname = "it"\nkeep_years = 1\nfrom = ["received"]\nfrom_if_known = ["last seen"]\n'
+    rules = policy(rule + '[[anchor]]\nname = "last seen"\nlist = "seen.csv"\nmax_age_days = 7', head=MIGRATED)
+    facts = replace(study(received="2019-12-31"), anchors={"last seen": date(2015, 1, 1)})
+    assert judge(rules, facts, TODAY).doubts == (Doubt("undated", "it", ("received",)),)
+
+
 def test_a_study_that_came_nobody_knows_when_is_kept() -> None:
     """Even where no rule asks, and where earlier receptions do not count."""
     rules = policy('[[rule]]\nname = "it"\nkeep_years = 1\nfrom = ["study_date"]', head=MIGRATED)
