@@ -355,13 +355,8 @@ def read_list(content: bytes, columns: Sequence[str]) -> list[Line]:
 
 
 def is_name(text: str) -> bool:
-    """Say whether a cell can be a name or a staff number."""
-    return text.casefold() not in NOBODY and any(map(str.isalnum, text.replace("0", ""))) and not is_day(text)
-
-
-def is_day(text: str) -> bool:
-    """Say whether a cell has the form of a date."""
-    return bool(re.fullmatch(r"\d{4}-\d\d-\d\d|\d{8}", text))
+    """Say whether a cell can be a name: it has a letter, and is not what exports write for nobody."""
+    return text.casefold() not in NOBODY and any(map(str.isalpha, text))
 
 
 def cells_of(row: str, separator: str) -> list[str]:

@@ -42,8 +42,8 @@ class Anchors:
 
         UNCLEAR if a line has an impossible date, or if no line is certain to be about this patient. A line is certain
         if it has the patient's id as it is written, or the only spelling that the list and the ledger have besides;
-        and the patient's issuer, unless the list and the ledger have no more than one for the id. Other lines that may
-        be about the patient then count as well: they only keep studies longer.
+        and the patient's issuer, unless the list and the ledger have no more than one for ids that are almost the same.
+        Other lines that may be about the patient then count as well: they only keep studies longer.
 
         Args:
             patient: whose study it is; None if it has no PatientID, or several: every line may be about it.
@@ -55,13 +55,12 @@ class Anchors:
         possible = [one for one, _ in lines if one.has_issuer_of(patient)]
         if not possible:
             return None
-        known = {(one.exact, one.issuer) for one in (patient, *others) if one.group == patient.group}
-        named = known | {(one.exact, one.issuer) for one, _ in lines}
-        spellings = {exact for exact, _ in known}
+        known = [one for one in (patient, *others) if one.group == patient.group]
+        issuers = {one.issuer for one in (*known, *(line for line, _ in lines)) if one.issuer}
+        spellings = {one.exact for one in known}
         is_spelt_once = len(spellings) == 1 and len({one.exact for one, _ in lines}) == 1
 
         def is_certain(line: Patient) -> bool:
-            issuers = {issuer for exact, issuer in named if issuer and exact in (line.exact, patient.exact)}
             has_issuer = line.issuer is not None and line.issuer == patient.issuer
             return (line.exact == patient.exact or is_spelt_once) and (has_issuer or len(issuers) <= 1)
 

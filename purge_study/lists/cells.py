@@ -11,16 +11,45 @@ from typing import Final
 
 # What spreadsheets make of long numbers (1.23E+10), of formulas that they do not compute, and of narrow columns.
 _DAMAGED = re.compile(r"[+-]?\d+([.,]\d*)?E[+-]\d+|=.*|#+|#[A-Z0-9/]+[!?]|#N/A|'.*", re.IGNORECASE | re.ASCII)
-_WITH_DECIMALS = re.compile(r"[0-9]+\.0{1,2}")
+_WITH_DECIMALS = re.compile(r"-?[0-9]+[.,]0+")
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 _LONGEST_UID = 64  # PS3.5 §9.1
 _DATE = re.compile(r"\d{4}-\d\d-\d\d|\d{8}", re.ASCII)
 # DICOM's first year: no hold on its studies ended before. Systems write older days, such as 1900-01-01 and
 # 1970-01-01, where they know none.
 _FIRST_RELEASE: Final = date(1993, 1, 1)
-# What exports write where there is no name; in small letters, without signs.
+# What exports and people write where there is no name; in small letters, without signs.
 _NO_NAMES: Final = frozenset(
-    ("false", "n", "na", "nan", "nil", "none", "notavailable", "null", "tbd", "true", "undefined", "unknown")
+    (
+        "a",
+        "applicable",
+        "available",
+        "be",
+        "determined",
+        "falsch",
+        "false",
+        "faux",
+        "given",
+        "n",
+        "na",
+        "nan",
+        "nil",
+        "no",
+        "none",
+        "not",
+        "null",
+        "open",
+        "pending",
+        "released",
+        "tbd",
+        "to",
+        "true",
+        "undefined",
+        "unknown",
+        "vrai",
+        "wahr",
+        "yes",
+    )
 )
 _EXPORT_AGAIN: Final = "format the column as text and export the list again"
 
@@ -57,8 +86,8 @@ def name_problem(text: str) -> str | None:
     """Say what is wrong with a person's name; None where nothing can be told."""
     if problem := identifier_problem(text):
         return problem
-    bare = "".join(filter(str.isalnum, text)).casefold()
-    if bare in _NO_NAMES or not bare.strip("0") or _DATE.fullmatch(text):
+    words = re.findall(r"[^\W\d_]+", text.casefold())
+    if text.startswith(("+", "-", "@")) or _NO_NAMES.issuperset(words):
         return "names no person: write who released the hold, or leave the cell blank"
     return None
 

@@ -9,6 +9,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import asdict, replace
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from azure.storage.blob.aio import BlobClient, BlobLeaseClient
@@ -605,6 +606,48 @@ async def test_an_earlier_runs_copy_counts_only_if_it_is_what_is_stored(
     assert outcome(receipt) == ("replaced", None)
     assert receipt.replaced is not None
     assert await place.copies(sample) == {first: damaged, receipt.replaced.kept_as: sample.content}
+
+
+async def test_a_copy_that_is_damaged_before_it_is_read_back_does_not_count(
+    place: Place, long_ago: LongAgo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is replaced then, and the damaged copy, which this run no longer owns, stays."""
+    sample, name = Sample(), "damaged in between.dcm"
+    await long_ago(sample)
+    await place.drop(name, other(sample))
+    read_back = keeping._read_back
+
+    async def damage_and_read(blob: BlobClient) -> Any:
+        await blob.upload_blob(other(sample, b"damaged"), overwrite=True)
+        return await read_back(blob)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(keeping, "_read_back", damage_and_read)
+        await handle(place.process(), Arrival((name,), Door.BLOB))
+    assert await place.stored(sample) == sample.content
+    assert not (await place.receipt(name)).is_final
+    assert list((await place.copies(sample)).values()) == [other(sample, b"damaged")]
+    receipt = await place.settled(name)
+    assert outcome(receipt) == ("replaced", None)
+    assert sample.content in (await place.copies(sample)).values()
+
+
+async def test_a_blob_under_the_name_of_a_copy_is_not_overwritten(
+    place: Place, long_ago: LongAgo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An attempt whose name is taken fails, and replaces nothing."""
+    sample, name = Sample(), "taken.dcm"
+    await long_ago(sample)
+    etag = await place.drop(name, other(sample))
+    attempt = uuid4()
+    version = hashlib.sha256(f"{name}\n{etag}".encode()).hexdigest()[:32]
+    taken = f"Microsoft.Default/{sample.study}/{sample.series}/{sample.sop}/{version}-{attempt.hex}.dcm"
+    await place.clients.container(REPLACED).upload_blob(taken, b"of another run")
+    with monkeypatch.context() as patch:
+        patch.setattr(keeping, "uuid4", lambda: attempt)
+        await handle(place.process(), Arrival((name,), Door.BLOB))
+    assert await place.stored(sample) == sample.content
+    assert await place.copies(sample) == {taken: b"of another run"}
 
 
 async def test_of_several_copies_the_one_that_was_noted_counts(

@@ -273,7 +273,7 @@ def test_what_a_line_holds(line: str, row: Row, expected: bool) -> None:
         ("2026-03-05,Dr. Who", False),
         ("20260305,Dr. Who", False),
         ("2025-12-31,x", False),
-        ("1993-01-01,4711", False),
+        ("1993-01-01,Dr. 4711", False),
         ("2026-03-06,Dr. Who", True),
         ("9999-12-31,Dr. Who", True),
         ("2026-03-05,", True),
@@ -307,7 +307,7 @@ def test_a_day_of_release_that_is_none(cell: str) -> None:
     [
         *((cell, DAMAGED) for cell in ("#N/A", "#REF!", "=A1", "#####", "'Who", "1.2E+5")),
         *((cell, SIGN) for cell in ("#NV", "#NAME", "*")),
-        *((cell, NUMBER) for cell in ("4711.0", "4711.00")),
+        *((cell, NUMBER) for cell in ("4711.0", "4711.000", "-4711.0", "4711.00")),
         *((cell, NO_NAME) for cell in ("NULL", "null", "(null)", "<NULL>", "\\N", "N/A", "n.a.", "NaN", "None", "nil")),
         *(
             (cell, NO_NAME)
@@ -328,6 +328,15 @@ def test_a_day_of_release_that_is_none(cell: str) -> None:
                 "2026-03-05",
                 "2026-02-30",
                 "99991231",
+                "4711",
+                "1/1/1900",
+                "2026-01-01 00:00:00",
+                "+A1",
+                "@A1",
+                "WAHR",
+                "not released",
+                "pending",
+                "NULL NULL",
             )
         ),
         ("Dr.;Who", SEPARATOR),
