@@ -14,7 +14,7 @@ from azure.core.exceptions import HttpResponseError
 
 from shared import clock
 from shared.arrivals import Arrival, Door
-from shared.dicomweb import Busy, DICOMwebError
+from shared.dicomweb import Busy, DICOMwebError, StatusError
 from shared.events import event
 from shared.settings import LONGEST_RUN_SECONDS
 from shared.telemetry.recording import span
@@ -170,14 +170,19 @@ async def _store(run: Run, source: Source, header: Header) -> Receipt:
 
 
 def _note_failure(run: Run, name: str, error: DICOMwebError | NotYet) -> None:
-    ingest, has_failed = run.ingest, run.receipt.has_failed_by_itself
-    setback = setback_of(error)
+    ingest, setback = run.ingest, setback_of(error)
     if isinstance(error, NotYet) and setback.reason not in _NO_GOOD_ANSWER:
         return _note_success(ingest)
     if isinstance(error, Busy):
         ingest.gate.overloaded()
-    asked = setback.asked_seconds
-    if ingest.circuit.failed(name, is_outage=setback.is_outage, has_failed=has_failed, retry_after_seconds=asked):
+    begins = ingest.circuit.failed(
+        name,
+        is_outage=setback.is_outage,
+        may_be_the_file=isinstance(error, StatusError) and error.status_code >= 500,
+        has_failed=run.receipt.has_failed_by_itself,
+        retry_after_seconds=setback.asked_seconds,
+    )
+    if begins:
         event("outage_begins", reason=setback.reason)
     return None
 

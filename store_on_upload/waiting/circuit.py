@@ -15,14 +15,16 @@ _FIRST_PAUSE_SECONDS = 5.0
 _LONGEST_PAUSE_SECONDS = 60.0
 # So long after a pause, only files that never failed are tried; then any file may be.
 _PREFERENCE_SECONDS = 60.0
+# So long after a success among failures that may be the files', one more such failure is no outage.
+_LENIENT_SECONDS = 300.0
 
 
 @dataclass
 class Circuit:
     """Closed: every file is tried. Open: none is until its pause is over; then trials decide, one at a time.
 
-    The first success closes it. A trial that shows an outage for certain begins the next pause. One that is answered
-    5xx may be the file's fault, so others follow it first: failing files must not hold back good ones.
+    The first success closes it. A trial that shows an outage for certain begins the next pause. A trial that is
+    answered 5xx may be the file's fault, so others follow it first: failing files must not hold back good ones.
 
     Args:
         clock: seconds that only rise.
@@ -34,6 +36,7 @@ class Circuit:
     _pause: float = _FIRST_PAUSE_SECONDS
     _trying: bool = False
     _trials_left: int = _TRIALS
+    _lenient_until: float = 0.0
     _failed: set[str] = field(default_factory=set)
 
     @property
@@ -62,36 +65,48 @@ class Circuit:
     def passed(self) -> bool:
         """Take note that the service answered as it should; return whether that ends an outage."""
         ended = self.is_open
+        is_among_failures = bool(self._failed) and self.clock() < self._lenient_until
+        if (ended and not self.is_certain) or is_among_failures:
+            self._lenient_until = self.clock() + _LENIENT_SECONDS
         self._open_until, self._pause = None, _FIRST_PAUSE_SECONDS
         self.is_certain = self._trying = False
         self._failed.clear()
         return ended
 
     def failed(
-        self, key: str, *, is_outage: bool, has_failed: bool = False, retry_after_seconds: float | None = None
+        self,
+        key: str,
+        *,
+        is_outage: bool,
+        may_be_the_file: bool = False,
+        has_failed: bool = False,
+        retry_after_seconds: float | None = None,
     ) -> bool:
         """Take note that it failed; return whether that begins an outage.
 
         Args:
             key: of the file.
-            is_outage: whether the failure can only be the service's.
+            is_outage: whether the failure is taken for the service's.
+            may_be_the_file: whether it may be the file's nevertheless, as a 503 that one file gets each time.
             has_failed: whether the file was known to fail: then this says nothing new of the service.
             retry_after_seconds: how long the service asks to be left alone.
         """
         asked_until = self.clock() + (retry_after_seconds or 0)
+        is_certain = is_outage and not may_be_the_file
         was_trial, self._trying = self._trying, False
         if self._open_until is None:
             if not has_failed:
                 self._failed.add(key)
-            if not is_outage and len(self._failed) < _FAILURES_TO_OPEN:
+            is_clear = is_certain or (is_outage and self.clock() >= self._lenient_until)
+            if not is_clear and len(self._failed) < _FAILURES_TO_OPEN:
                 return False
-            self._open(asked_until, is_certain=is_outage)
+            self._open(asked_until, is_certain=is_certain)
             return True
-        self.is_certain = is_outage or (self.is_certain and not was_trial)
+        self.is_certain = is_certain or (self.is_certain and not was_trial)
         if was_trial:
             self._trials_left -= 1
-            if is_outage or not self._trials_left:
-                self._open(asked_until, is_certain=is_outage)
+            if is_certain or not self._trials_left:
+                self._open(asked_until, is_certain=is_certain)
         self._open_until = max(self._open_until, asked_until)  # also by one that was on its way when the outage began
         return False
 
