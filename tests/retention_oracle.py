@@ -27,6 +27,7 @@ HOLD_COLUMNS = ("study_instance_uid", "accession_number", "patient_id", "issuer"
 DATE_COLUMNS = ("patient_id", "issuer", "date")
 NOBODY = {"null", "none", "n/a", "na", "nil", "unknown"}
 FIRST_RELEASE = date(1993, 1, 1)
+ZERO_DAYS = {"1899-12-30", "1899-12-31", "1901-01-01", "1904-01-01", "1969-12-31", "1970-01-01"}  # of a blank cell
 
 # A date, or in words why it is not known; likewise whether a condition holds, or in words why nobody can tell.
 Known = date | str
@@ -277,7 +278,8 @@ class Oracle:
         # Beside a line that is certain, one counts as well that may be the patient's: it can only be later.
         counted = own + [line for line in lines if line["patient_id"] not in spellings]
         days = [as_day(line["date"]) or date.min for line in counted]
-        return max(days) if all(map(self.is_possible, days)) else "list: a date that cannot be"
+        are_possible = all(map(self.is_possible, days)) and ZERO_DAYS.isdisjoint(map(str, days))
+        return max(days) if are_possible else "list: a date that cannot be"
 
 
 def every(answers: Iterable[Told]) -> Told:

@@ -19,6 +19,10 @@ from .sheet import INVALID, Line, ListFault, Sheet
 
 _REQUIRED = ("patient_id", "date")
 COLUMNS: Final = ("patient_id", "issuer", "date")
+# What spreadsheets and databases write for a blank cell or a zero: their first day, in some time zones the one before.
+_ZERO_DAYS: Final = frozenset(
+    map(date.fromisoformat, ("1899-12-30", "1899-12-31", "1901-01-01", "1904-01-01", "1969-12-31", "1970-01-01"))
+)
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,8 @@ def read_anchors(blob: str, content: bytes, hasher: Hasher) -> Anchors:
         if patient is not None and day is not None:
             if patient not in dates:
                 numbers.append(line.number)
-            dates[patient] = max(day if may_be(day) else UNCLEAR, dates.get(patient, date.min))
+            is_possible = may_be(day) and day not in _ZERO_DAYS
+            dates[patient] = max(day if is_possible else UNCLEAR, dates.get(patient, date.min))
     sheet.close()
     anchors = Anchors(blob, dates, sheet.has_end, numbers)
     _ = anchors._by_group  # made here: lists are read in a thread

@@ -27,7 +27,7 @@ class Known:
     next_to_come: date | None = None
 
     def is_unclear(self, name: str) -> bool:
-        """Say whether a list has a line for this patient, or perhaps for this one, that tells no date."""
+        """Say whether a list is unclear about the patient, or its date is impossible."""
         return name in self.facts.anchors and not may_be(self.facts.anchors[name])
 
 

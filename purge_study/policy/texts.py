@@ -48,7 +48,7 @@ def has_phrase(text: str, phrase: str) -> bool:
     return _pattern(phrase).search(folded(text)) is not None
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=262_144)  # more phrases than a policy of 1 MiB can have: none is compiled anew for each study
 def _pattern(phrase: str) -> re.Pattern[str]:
     words = words_of(phrase)
     pattern = "" if _is_unbroken(words[0][0]) else _NOT_AFTER_LETTER

@@ -67,7 +67,7 @@ def _pass_fragments(window: Window, walk: Walk) -> Generator[Need, None, bool]:
 def _ends_whole(tail: bytes, walk: Walk) -> bool:
     """Say whether there is a sequence delimiter behind which whole elements follow, up to the end, or none.
 
-    What these elements say is noted in the walk.
+    Identifying elements among them are added to `walk.doubtful`.
 
     Taken for whole, though it is not, is a file that was cut right behind these eight bytes in a fragment, or right
     behind a sequence that lies inside an element that follows the pixels. Neither is likely enough to read it all.

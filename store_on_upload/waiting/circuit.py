@@ -31,7 +31,7 @@ class Circuit:
     """
 
     clock: Callable[[], float] = time.monotonic
-    is_certain: bool = False  # whether the failure that opened it can only be the service's
+    is_certain: bool = False  # whether the latest failure can only be the service's
     _open_until: float | None = None
     _pause: float = _FIRST_PAUSE_SECONDS
     _trying: bool = False
