@@ -10,7 +10,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from shared.dicomweb import ChangeAction, StatusError
+from shared.dicomweb import ChangeAction, Query, StatusError
 from shared.dicomweb.partitions import DEFAULT_PARTITION
 from store_on_upload.files.source import HashedBody, Version
 from store_on_upload.verdict import AlreadyStored, Decision, Replaced, Verdict, conflict, judge, rejected
@@ -94,7 +94,8 @@ async def _overtaken(successor: Successor, kept: Replaced | None = None) -> Deci
 async def _replace(successor: Successor, claim: Claim) -> Decision:
     version = successor.job.source.version
     kept = await keep_stored(successor.place)
-    if kept.header is None or not is_same_patient(kept.header.patient, await successor.job.patient()):
+    is_safe = kept.header is not None and is_same_patient(kept.header.patient, await successor.job.patient())
+    if not is_safe or not await _is_only_one(successor):
         await discard(kept)
         return conflict("other_patient")
     if await _is_stored_since(successor):  # by another client's PUT, while it was copied
@@ -106,6 +107,17 @@ async def _replace(successor: Successor, claim: Claim) -> Decision:
         await claim.note(before)
         await discard(kept)
     return decision
+
+
+async def _is_only_one(successor: Successor) -> bool:
+    """Say whether the study has one instance of this SOP Instance UID.
+
+    A PUT replaces the instance of the series that the service reads in the file. With another instance in another
+    series, that could be one that was neither compared nor copied.
+    """
+    query = Query({"SOPInstanceUID": successor.uids.sop_instance_uid}, limit=2)
+    study = successor.uids.study_instance_uid
+    return len(await successor.job.dicom.search_for_instances(query, study_instance_uid=study)) == 1
 
 
 async def put(successor: Successor, expire_after: timedelta | None = None) -> Decision | None:

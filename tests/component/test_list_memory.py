@@ -95,7 +95,7 @@ async def test_which_lines_match(run: Run, rows_at_once: int, monkeypatch: pytes
         ]
     )
     matching_lines = ["1.1,,,,,", "9.9,0a2,,,,", ",,13,,,", "9.9,A9,13,X,,", "1.4,,,,,", "1.4,,,,,"]
-    others = ["9.9,,,,,", ",A9,,,,", ",,13,y,,", ",,1,,,", ",,9,,2026-03-05,released"]
+    others = ["9.9,,,,,", ",A9,,,,", ",,13,y,,", ",,1,,,", ",,9,,2026-03-05,C. Counsel"]
     book = rulebook(run.hasher, *matching_lines, *others)
     found = matching(ListMemory(), book, await find_matches(run, book))
     assert found.unmatched == tuple(f"holds.csv, line {number}" for number in (8, 9, 10, 11))

@@ -650,6 +650,20 @@ async def test_a_blob_under_the_name_of_a_copy_is_not_overwritten(
     assert await place.copies(sample) == {taken: b"of another run"}
 
 
+async def test_one_of_two_instances_with_the_same_uid_is_not_replaced(place: Place, long_ago: LongAgo) -> None:
+    """The service may read the other series in the file, and replace an instance that was neither compared nor copied."""
+    sample = Sample()
+    namesake = replace(sample, series=new_uid())
+    await long_ago(sample)
+    await long_ago(namesake)
+    await place.drop("namesake.dcm", other(sample))
+    assert outcome(await place.settled("namesake.dcm")) == ("conflict", "other_patient")
+    assert await place.copies(sample) == {}
+    for stored in (sample, namesake):
+        async with place.clients.dicom.retrieve_instance(**asdict(uids(stored))) as part:
+            assert b"".join([chunk async for chunk in part.chunks()]) == stored.content
+
+
 async def test_of_several_copies_the_one_that_was_noted_counts(
     place: Place, long_ago: LongAgo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
