@@ -651,7 +651,7 @@ async def test_a_blob_under_the_name_of_a_copy_is_not_overwritten(
 
 
 async def test_one_of_two_instances_with_the_same_uid_is_not_replaced(place: Place, long_ago: LongAgo) -> None:
-    """The service may read the other series in the file, and replace an instance that was neither compared nor copied."""
+    """The service may read the other series in the file, and replace what was neither compared nor copied."""
     sample = Sample()
     namesake = replace(sample, series=new_uid())
     await long_ago(sample)
