@@ -12,17 +12,13 @@ from typing import Final
 
 from purge_study.ledger.hashing import Hasher
 from purge_study.ledger.row import Patient
-from purge_study.policy.dates import UNCLEAR, may_be
+from purge_study.policy.dates import UNCLEAR, ZERO_DAYS, may_be
 
 from .cells import identifier_problem, read_date
 from .sheet import INVALID, Line, ListFault, Sheet
 
 _REQUIRED = ("patient_id", "date")
 COLUMNS: Final = ("patient_id", "issuer", "date")
-# What spreadsheets and databases write for a blank cell or a zero: their first day, in some time zones the one before.
-_ZERO_DAYS: Final = frozenset(
-    map(date.fromisoformat, ("1899-12-30", "1899-12-31", "1901-01-01", "1904-01-01", "1969-12-31", "1970-01-01"))
-)
 
 
 @dataclass(frozen=True)
@@ -104,7 +100,7 @@ def read_anchors(blob: str, content: bytes, hasher: Hasher) -> Anchors:
         if patient is not None and day is not None:
             if patient not in dates:
                 numbers.append(line.number)
-            is_possible = may_be(day) and day not in _ZERO_DAYS
+            is_possible = may_be(day) and day not in ZERO_DAYS
             dates[patient] = max(day if is_possible else UNCLEAR, dates.get(patient, date.min))
     sheet.close()
     anchors = Anchors(blob, dates, sheet.has_end, numbers)

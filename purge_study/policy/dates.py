@@ -9,6 +9,10 @@ from datetime import date, datetime, timedelta, tzinfo
 PLACEHOLDERS = frozenset({date.min, date(1800, 1, 1), date(1900, 1, 1), date(9999, 12, 31)})
 # What a list of dates says of a patient if nobody can tell: it outranks every date, and is never known.
 UNCLEAR = date.max
+# What spreadsheets and databases write for a blank cell or a zero: their first day, in some time zones the one before.
+ZERO_DAYS = frozenset(
+    map(date.fromisoformat, ("1899-12-30", "1899-12-31", "1901-01-01", "1904-01-01", "1969-12-31", "1970-01-01"))
+)
 # Röntgen's discovery; what is older is some system's day zero, such as 1753-01-01.
 FIRST_STUDY = date(1895, 11, 8)
 # Nobody has lived that long; an older birth date is some system's day zero.

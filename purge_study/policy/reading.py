@@ -14,6 +14,7 @@ from .model import Policy
 
 _DEEPEST = 16
 _MOST_PROBLEMS: Final = 50
+_TOO_DEEP: Final = "its tables are nested too deeply: write conditions with fewer levels"
 _TWICE: Final = "{what} is written twice: keep one of them"
 # By the beginnings of tomllib's messages, which may have parts of the file in them.
 _TOML_IN_WORDS: Final = {
@@ -66,11 +67,11 @@ def _read_toml(content: bytes) -> dict[str, Any]:
     try:
         tables = tomllib.loads(text)
     except RecursionError:
-        raise PolicyError(["its tables are nested too deeply: write conditions with fewer levels"]) from None
+        raise PolicyError([_TOO_DEEP]) from None
     except ValueError as error:  # TOMLDecodeError is one; a number of thousands of digits is another
         raise PolicyError([_of_toml(text, str(error))]) from None
     if _is_deeper(tables, _DEEPEST):
-        raise PolicyError(["its tables are nested too deeply: write conditions with fewer levels"])
+        raise PolicyError([_TOO_DEEP])
     return tables
 
 

@@ -6,7 +6,6 @@ import json
 from functools import partial
 from typing import Any
 
-from shared.dicomweb.partitions import DEFAULT_PARTITION
 from shared.settings import REPLACED
 from shared.small_blobs import read_whole
 from store_on_upload.files.listing import Listing, Row
@@ -67,5 +66,5 @@ async def _is_in_note(check: Check, name: str) -> bool:
     partition, *uids, _ = name.split("/")
     if len(uids) != 3:
         return False
-    latest = await read_replacement(check.clients, None if partition == DEFAULT_PARTITION else partition, Uids(*uids))
+    latest = await read_replacement(check.clients, partition, Uids(*uids))
     return latest is not None and latest.replaced.kept_as == name
