@@ -205,11 +205,13 @@ async def test_where_it_was_stored_as_another_instance(clients: Clients) -> None
 async def test_a_replacement_goes_into_its_study(clients: Clients) -> None:
     """As the file itself did before."""
     stored = answer(200, other(OURS), {"Content-Type": "application/dicom"})
+    found = answer(200, json.dumps([{"00080018": {"vr": "UI", "Value": [OURS.sop]}}]).encode(), JSON)
     answers = {"POST": answer(409, failed(45070), JSON), "PUT": answer(200, confirmed(), JSON), "GET": stored}
 
     def choose(request: Received) -> Script:
-        is_feed = "changefeed" in request.target  # which has nothing to tell
-        return answer(204) if is_feed else answers[request.method]
+        if "changefeed" in request.target:  # which has nothing to tell
+            return answer(204)
+        return found if "/instances?" in request.target else answers[request.method]
 
     settings = clients.settings.model_copy(update=REPLACE)
     run = await handled(replace(clients, settings=settings, sources=Sources(settings)), OURS.content, choose)
