@@ -20,6 +20,7 @@ from shared.leases import LeaseTaken, held
 from shared.settings import CONTROL
 from shared.small_blobs import read_whole, upload_json
 from store_on_upload.files.source import Version
+from store_on_upload.receipts.receipt import timestamp
 from store_on_upload.setback import NotYet
 from store_on_upload.verdict import Replaced
 
@@ -32,16 +33,27 @@ class Replacement:
 
     Args:
         blob, etag: the version of the inbox's blob that took the place.
+        came_at: when that version was uploaded, as receipts have it.
         replaced: what gave way.
     """
 
     blob: str
     etag: str
+    came_at: str
     replaced: Replaced
+
+    @classmethod
+    def by(cls, version: Version, replaced: Replaced) -> Replacement:
+        """Return the replacement that a version of the inbox's blob makes."""
+        return cls(version.name, version.etag, timestamp(version.last_modified), replaced)
 
     def is_by(self, version: Version) -> bool:
         """Say whether a version of the inbox's blob made it, or was about to."""
         return (self.blob, self.etag) == (version.name, version.etag)
+
+    def is_later_than(self, version: Version) -> bool:
+        """Say whether the version that made it was uploaded after another one: in a later second."""
+        return self.came_at > timestamp(version.last_modified)
 
 
 @dataclass(frozen=True)

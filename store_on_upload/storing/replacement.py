@@ -77,7 +77,8 @@ async def replace_stored(successor: Successor) -> Decision:
 async def _overtaken(successor: Successor, kept: Replaced | None = None) -> Decision:
     """Return the verdict on a file after which something was stored; a copy that this or an earlier run made stays.
 
-    It may be that an earlier run has stored the file, and died, and that a newer one has replaced it since.
+    It may be that an earlier run has stored the file, and died, and that a newer file has replaced it since: one that
+    was uploaded later. Where equal bytes gave way to an older file, they had been stored before this one came.
     """
     clients, version, uids = successor.job.clients, successor.job.source.version, successor.uids
     latest = await read_replacement(clients, successor.job.partition, uids)
@@ -86,9 +87,9 @@ async def _overtaken(successor: Successor, kept: Replaced | None = None) -> Deci
     if await is_same_as_stored(successor.job.dicom, uids, successor.body):  # since they were compared before the claim
         decision = of_same_bytes(latest, version)
         return decision if decision.replaced else replace(decision, replaced=kept)
-    if latest is None or latest.replaced.sha256 != await successor.body.complete_sha256():
-        return replace(conflict("stored_since"), replaced=kept)
-    return Decision(Verdict.DUPLICATE if kept is None else Verdict.REPLACED, replaced=kept)
+    if latest and latest.is_later_than(version) and latest.replaced.sha256 == await successor.body.complete_sha256():
+        return Decision(Verdict.DUPLICATE if kept is None else Verdict.REPLACED, replaced=kept)
+    return replace(conflict("stored_since"), replaced=kept)
 
 
 async def _replace(successor: Successor, claim: Claim) -> Decision:
@@ -101,7 +102,7 @@ async def _replace(successor: Successor, claim: Claim) -> Decision:
     if await _is_stored_since(successor):  # by another client's PUT, while it was copied
         return await _overtaken(successor, kept.replaced)
     before = await claim.latest()
-    await claim.note(Replacement(version.name, version.etag, kept.replaced))
+    await claim.note(Replacement.by(version, kept.replaced))
     decision = await _put(successor, kept.replaced)
     if decision.verdict is not Verdict.REPLACED:
         await claim.note(before)

@@ -534,6 +534,7 @@ async def test_a_file_whose_run_died_and_that_was_replaced_since_is_no_conflict(
             await place.drop(old, other(sample))
             with pytest.raises(Killed):
                 await handle(place.process(), Arrival((old,), Door.BLOB))
+    await asyncio.sleep(1.1)  # storage tells when a file came to the second
     await place.drop(new, other(sample, b"newer"))
     assert outcome(await place.settled(new)) == ("replaced", None)
     receipt = await place.settled(old)
@@ -543,6 +544,29 @@ async def test_a_file_whose_run_died_and_that_was_replaced_since_is_no_conflict(
     copies = await place.copies(sample)
     assert set(copies.values()) == ({sample.content, other(sample)} if there_before else {other(sample)})
     assert receipt.replaced is None or copies[receipt.replaced.kept_as] == sample.content
+
+
+@pytest.mark.parametrize("by_another_client", [False, True])
+async def test_what_gave_way_and_comes_again_is_not_taken_for_stored(
+    place: Place, monkeypatch: pytest.MonkeyPatch, by_another_client: bool
+) -> None:
+    """Its bytes are those that gave way to another file, but that was before it came: it stays in quarantine."""
+    sample, name = Sample(), f"again {by_another_client}.dcm"
+    place = place.with_settings(after_store=AfterStore.DELETE)
+    with an_hour_ago(monkeypatch):
+        await place.put(sample)
+        if by_another_client:
+            await place.drop("between.dcm", other(sample))
+            assert outcome(await place.settled("between.dcm")) == ("replaced", None)
+    if by_another_client:
+        await place.drop(name, sample.content)
+        await place.put(sample, other(sample, b"another client's"))
+    else:
+        await place.drop("since.dcm", other(sample))
+        assert outcome(await place.settled("since.dcm")) == ("replaced", None)
+        await place.drop(name, sample.content)
+    assert outcome(await place.settled(name)) == ("conflict", "stored_since")
+    assert await place.quarantined(name) == {name: sample.content}
 
 
 async def test_what_replaced_is_replaced_in_turn_by_its_own_event_only_once(place: Place, long_ago: LongAgo) -> None:
