@@ -1,4 +1,4 @@
-"""Our own small blobs, receipts above all, read and written as a whole."""
+"""Blobs read from their start; our own small ones, receipts above all, read and written as a whole."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
-from azure.storage.blob import ContentSettings
-from azure.storage.blob.aio import BlobClient
+from azure.storage.blob import BlobProperties, ContentSettings
+from azure.storage.blob.aio import BlobClient, StorageStreamDownloader
 
 from shared.events import Failed
 
@@ -45,27 +45,36 @@ async def read_whole(blob: BlobClient, most_bytes: int | None = None) -> Whole |
         AzureError: storage failed.
     """
     try:
-        for _ in range(_MOST_OPENINGS):
-            if (whole := await _read_once(blob, most_bytes)) is not None:
-                return whole
+        opened = await open_from_start(blob)
     except ResourceNotFoundError:
         return None
-    raise Failed("the blob is emptied and filled all the time")
-
-
-async def _read_once(blob: BlobClient, most_bytes: int | None) -> Whole | None:
-    """Return a blob's content; None if it was empty and no longer is."""
-    try:
-        # With an offset, the SDK does not read an empty blob again: that answer may be of a later version.
-        download = await blob.download_blob(0)
-    except HttpResponseError as error:
-        if error.status_code != _NO_SUCH_RANGE:
-            raise
-        properties = await blob.get_blob_properties()
-        return Whole(b"", str(properties.etag), properties.last_modified) if properties.size == 0 else None
-    if most_bytes is not None and download.size > most_bytes:
+    if isinstance(opened, BlobProperties):
+        return Whole(b"", str(opened.etag), opened.last_modified)
+    if most_bytes is not None and opened.size > most_bytes:
         raise TooLarge
-    return Whole(await download.readall(), str(download.properties.etag), download.properties.last_modified)
+    return Whole(await opened.readall(), str(opened.properties.etag), opened.properties.last_modified)
+
+
+async def open_from_start(
+    blob: BlobClient, *, decompress: bool = True
+) -> StorageStreamDownloader[bytes] | BlobProperties:
+    """Begin to read a blob of any size: one request, two if it is empty; return its properties if it is.
+
+    Raises:
+        Failed: it is emptied and filled all the time.
+        AzureError: storage failed, or there is no such blob.
+    """
+    for _ in range(_MOST_OPENINGS):
+        try:
+            # With an offset, the SDK does not read an empty blob again: that answer may be of a later version.
+            return await blob.download_blob(0, decompress=decompress)
+        except HttpResponseError as error:
+            if error.status_code != _NO_SUCH_RANGE:
+                raise
+        properties: BlobProperties = await blob.get_blob_properties()
+        if properties.size == 0:
+            return properties
+    raise Failed("the blob is emptied and filled all the time")
 
 
 def in_json(document: dict[str, Any]) -> bytes:

@@ -74,8 +74,6 @@ REASONS: dict[str, str] = {
     "same moment, and was left as it is. If this one is to replace it, drop it again.",
     "no_replacement": "An instance with the same UIDs and other content is stored already, and the DICOM service "
     "offers no PUT to replace it with. Delete the stored one and replay this one, or set ON_CONFLICT to `quarantine`.",
-    "gave_way": "This was stored in the DICOM service, until a file with the same UIDs and other content replaced it. "
-    "`replaced_by` names that file. To put this instance back, see docs/runbooks/putting-an-instance-back.md.",
     "kept_failing": "The file failed by itself for GIVE_UP_AFTER_DAYS, while others went through. `failure` tells "
     "how. Look at the DICOM service's log, then replay it.",
     "crashed": "The app ended abnormally each time that it handled this file. Look at its memory, then replay it.",

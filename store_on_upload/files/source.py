@@ -14,18 +14,14 @@ from azure.storage.blob import BlobProperties
 from azure.storage.blob.aio import BlobClient
 
 from shared.dicomweb import Body
-from shared.events import Failed
 from shared.folders import is_folder
+from shared.small_blobs import open_from_start
 from store_on_upload.part10 import PREAMBLE_BYTES, PREFIX_BYTES
 
 # A producer may have declared a Content-Encoding. It is no concern of ours: sizes and ranges are of what is stored.
 _DECOMPRESS = False
 # A conditional read of a blob that has gone may be answered either way.
 _GONE = (ResourceNotFoundError, ResourceModifiedError)
-
-
-_NO_SUCH_RANGE = 416  # an empty blob has no first byte
-_MOST_OPENINGS = 3
 
 
 class SourceGone(Exception):
@@ -111,24 +107,14 @@ class Source:
             Failed: the blob is emptied and filled all the time.
             AzureError: storage failed.
         """
-        for _ in range(_MOST_OPENINGS):
-            try:
-                # With an offset, the SDK does not read an empty blob again: that answer may be of a later version.
-                download = await blob.download_blob(0, decompress=_DECOMPRESS)
-                prefix = await download.read(PREFIX_BYTES)
-            except _GONE:
-                raise SourceGone from None
-            except HttpResponseError as error:
-                if error.status_code != _NO_SUCH_RANGE:
-                    raise
-            else:
-                return cls(Version.of(blob, download.properties, download.size), prefix)
-            version = await find_version(blob)
-            if version is None:
-                raise SourceGone
-            if version.size == 0:
-                return cls(version, b"")
-        raise Failed("the blob is emptied and filled all the time")
+        try:
+            opened = await open_from_start(blob, decompress=_DECOMPRESS)
+            if isinstance(opened, BlobProperties):
+                return cls(Version.of(blob, opened, 0), b"")
+            prefix = await opened.read(PREFIX_BYTES)
+        except _GONE:
+            raise SourceGone from None
+        return cls(Version.of(blob, opened.properties, opened.size), prefix)
 
     async def read(self, offset: int, length: int) -> bytes:
         """Return a range of this version.

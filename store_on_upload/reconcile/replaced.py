@@ -11,7 +11,7 @@ from shared.small_blobs import read_whole
 from store_on_upload.files.listing import Listing, Row
 from store_on_upload.receipts.container import Unreadable, read_receipt
 from store_on_upload.storing.claim import read_replacement
-from store_on_upload.storing.keeping import about_name
+from store_on_upload.storing.keeping import description_name
 from store_on_upload.storing.uids import Uids
 
 from .checking import Check, for_each
@@ -53,7 +53,7 @@ async def _is_in_receipt(check: Check, name: str) -> bool:
 
 async def _replaced_by(check: Check, name: str) -> Any:
     """Return which version a copy was made for; None if that is not written, or cannot be read."""
-    found = await read_whole(check.clients.container(REPLACED).get_blob_client(about_name(name)))
+    found = await read_whole(check.clients.container(REPLACED).get_blob_client(description_name(name)))
     try:
         document = json.loads(found.content) if found else {}
     except ValueError:

@@ -21,55 +21,23 @@ from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
 from azure.storage.blob.aio import BlobClient
 
 from shared import clock
-from shared.clients import Clients
-from shared.dicomweb import DICOMwebClient, NotFound
+from shared.dicomweb import NotFound
 from shared.dicomweb.partitions import DEFAULT_PARTITION
 from shared.events import Failed
 from shared.settings import REPLACED
 from shared.small_blobs import read_whole, upload_json
-from store_on_upload.files.source import Digest, Source, SourceGone, Version
+from store_on_upload.files.source import Digest, Source, SourceGone
 from store_on_upload.part10 import Header, Unfit, read_header
-from store_on_upload.receipts.receipt import Receipt, timestamp
+from store_on_upload.receipts.receipt import timestamp
 from store_on_upload.setback import NotYet
-from store_on_upload.verdict import Replaced, conflict
+from store_on_upload.verdict import Replaced
 
+from .job import Job
 from .uids import Uids
 
 
 @dataclass(frozen=True)
-class Place:
-    """An instance of the service, and the version of a blob that is to replace it.
-
-    Args:
-        clients: of the process.
-        partition: of the service; None for a service without partitions.
-        uids: of the instance.
-        version: of the inbox's blob.
-    """
-
-    clients: Clients
-    partition: str | None
-    uids: Uids
-    version: Version
-
-    @property
-    def dicom(self) -> DICOMwebClient:
-        """The client of the partition."""
-        return self.clients.dicom_in(self.partition)
-
-    @property
-    def prefix(self) -> str:
-        """What the names of all copies begin with that runs of this version have made."""
-        version = hashlib.sha256(f"{self.version.name}\n{self.version.etag}".encode()).hexdigest()[:32]
-        return "/".join((self.partition or DEFAULT_PARTITION, *astuple(self.uids), f"{version}-"))
-
-    def blob(self, name: str) -> BlobClient:
-        """Return a blob of the container of copies."""
-        return self.clients.container(REPLACED).get_blob_client(name)
-
-
-@dataclass(frozen=True)
-class Kept:
+class StoredCopy:
     """A copy of what the service returns now.
 
     Args:
@@ -83,7 +51,7 @@ class Kept:
     written: tuple[tuple[BlobClient, str], ...] = ()
 
 
-async def keep_stored(place: Place) -> Kept:
+async def keep_stored(job: Job, uids: Uids) -> StoredCopy:
     """Return a copy of the stored instance: one that an earlier run of the same version has made, or a new one.
 
     An earlier run's copy is read back again, and compared with what the service returns now.
@@ -93,42 +61,54 @@ async def keep_stored(place: Place) -> Kept:
         Failed: the copy is not what was retrieved.
         DICOMwebError, AzureError: the service or the storage failed.
     """
-    earlier = await find_kept(place)
-    return (earlier and await _still_true(place, earlier)) or await _copy(place)
+    earlier = await find_copy(job, uids)
+    return (earlier and await _verified_again(job, uids, earlier)) or await _copy(job, uids)
 
 
-async def find_kept(place: Place) -> Replaced | None:
+async def find_copy(job: Job, uids: Uids) -> Replaced | None:
     """Return the latest copy that runs of this version have made and read back; None if there is none.
 
     Raises:
         AzureError: storage failed.
     """
-    blobs: Any = place.clients.container(REPLACED).list_blobs(name_starts_with=place.prefix)
+    blobs: Any = job.clients.container(REPLACED).list_blobs(name_starts_with=_prefix(job, uids))
     found = {str(blob.name): blob.last_modified async for blob in blobs if blob.name.endswith(".json")}
-    about = await read_whole(place.blob(max(found, key=lambda name: found[name]))) if found else None
-    document = json.loads(about.content) if about else None
-    return Replaced(document["size_bytes"], document["sha256"], document["blob"]) if document else None
+    description = await read_whole(_blob(job, max(found, key=lambda name: found[name]))) if found else None
+    document = json.loads(description.content) if description else None
+    return Replaced(document["size_bytes"], document["sha256"], document["kept_as"]) if document else None
 
 
-def about_name(kept_as: str) -> str:
+def description_name(kept_as: str) -> str:
     """Return the name of the blob that says what a copy is."""
     return kept_as.removesuffix(".dcm") + ".json"
 
 
-async def _still_true(place: Place, earlier: Replaced) -> Kept | None:
-    found, stored = await _read_back(place.blob(earlier.kept_as)), Digest()
+def _prefix(job: Job, uids: Uids) -> str:
+    """Return what the names of all copies begin with that runs of the job's version have made."""
+    version = job.source.version
+    hashed = hashlib.sha256(f"{version.name}\n{version.etag}".encode()).hexdigest()[:32]
+    return "/".join((job.partition or DEFAULT_PARTITION, *astuple(uids), f"{hashed}-"))
+
+
+def _blob(job: Job, name: str) -> BlobClient:
+    return job.clients.container(REPLACED).get_blob_client(name)
+
+
+async def _verified_again(job: Job, uids: Uids, earlier: Replaced) -> StoredCopy | None:
+    """Return an earlier run's copy if it is what the service returns now; None if it is not."""
+    found, stored = await _read_back(_blob(job, earlier.kept_as)), Digest()
     if found is None:
         return None
-    async with _retrieved(place, stored) as chunks:
+    async with _retrieved(job, uids, stored) as chunks:
         async for _ in chunks:
             pass
     is_true = found[:2] == (earlier.size_bytes, earlier.sha256) == (stored.size, stored.sha256)
-    return Kept(earlier, found[2]) if is_true else None
+    return StoredCopy(earlier, found[2]) if is_true else None
 
 
-async def _copy(place: Place) -> Kept:
-    blob, digest = place.blob(f"{place.prefix}{uuid4().hex}.dcm"), Digest()
-    async with _retrieved(place, digest) as chunks:
+async def _copy(job: Job, uids: Uids) -> StoredCopy:
+    blob, digest = _blob(job, f"{_prefix(job, uids)}{uuid4().hex}.dcm"), Digest()
+    async with _retrieved(job, uids, digest) as chunks:
         written = await blob.upload_blob(chunks, overwrite=False)
     etag = str(written["etag"])
     found = await _read_back(blob)
@@ -136,7 +116,7 @@ async def _copy(place: Place) -> Kept:
         await _delete(blob, etag)
         raise Failed("replace: the copy is not what was retrieved")
     replaced = Replaced(digest.size, digest.sha256, blob.blob_name)
-    return Kept(replaced, found[2], (await _write_about(place, replaced), (blob, etag)))
+    return StoredCopy(replaced, found[2], (await _describe(job, uids, replaced), (blob, etag)))
 
 
 async def _read_back(blob: BlobClient) -> tuple[int, str, Header | None] | None:
@@ -149,10 +129,10 @@ async def _read_back(blob: BlobClient) -> tuple[int, str, Header | None] | None:
 
 
 @asynccontextmanager
-async def _retrieved(place: Place, digest: Digest) -> AsyncGenerator[AsyncIterator[bytes]]:
+async def _retrieved(job: Job, uids: Uids, digest: Digest) -> AsyncGenerator[AsyncIterator[bytes]]:
     try:
         # Multipart, since half of an instance would be taken for all of it.
-        async with place.dicom.retrieve_instance(**asdict(place.uids), multipart=True) as part:
+        async with job.dicom.retrieve_instance(**asdict(uids), multipart=True) as part:
             yield _passing(digest, part.chunks())
     except NotFound:
         raise NotYet("not_confirmed") from None
@@ -171,22 +151,21 @@ async def _header_of(copy: Source) -> Header | None:
         return None
 
 
-async def _write_about(place: Place, replaced: Replaced) -> tuple[BlobClient, str]:
-    """Write what a copy is: a receipt of its own, with the file that is to take its place; return blob and ETag."""
-    now = clock.now()
-    receipt = Receipt(
-        blob=replaced.kept_as,
-        etag=replaced.sha256,  # of no blob of the inbox: the content stands for the version
-        size_bytes=replaced.size_bytes,
-        uploaded_at=timestamp(now),
-        partition=place.partition,
-    ).decided(conflict("gave_way"), now, sha256=replaced.sha256, **asdict(place.uids))
-    by = {"replaced_by": {"blob": place.version.name, "etag": place.version.etag}}
-    about = place.blob(about_name(replaced.kept_as))
-    return about, await upload_json(about, receipt.to_json() | by, match_condition=MatchConditions.IfMissing)
+async def _describe(job: Job, uids: Uids, replaced: Replaced) -> tuple[BlobClient, str]:
+    """Write what a copy is, and which file is to take the instance's place; return blob and ETag."""
+    version = job.source.version
+    document = {
+        **asdict(replaced),
+        **asdict(uids),
+        "partition": job.partition,
+        "copied_at": timestamp(clock.now()),
+        "replaced_by": {"blob": version.name, "etag": version.etag},
+    }
+    description = _blob(job, description_name(replaced.kept_as))
+    return description, await upload_json(description, document, match_condition=MatchConditions.IfMissing)
 
 
-async def discard(kept: Kept) -> None:
+async def discard(kept: StoredCopy) -> None:
     """Delete a copy that this run has made and that neither a note nor a receipt names; leave an earlier run's.
 
     Raises:

@@ -18,9 +18,9 @@ from store_on_upload.verdict import AlreadyStored, Decision, Replaced, Verdict, 
 from .claim import Claim, Replacement, claimed, read_replacement
 from .duplicate import is_same_as_stored
 from .job import Job
-from .keeping import Place, discard, find_kept, keep_stored
+from .keeping import discard, find_copy, keep_stored
 from .patient import is_same_patient
-from .uids import Uids, outcome_of
+from .uids import Uids, checked_outcome
 
 # Two clocks are compared: the storage's, which tells when the file came, to the second, and the DICOM service's.
 _CLOCKS_MAY_DIFFER = timedelta(seconds=2)
@@ -40,11 +40,6 @@ class Successor:
     job: Job
     uids: Uids
     body: HashedBody
-
-    @property
-    def place(self) -> Place:
-        """What is to be replaced, and by which version."""
-        return Place(self.job.clients, self.job.partition, self.uids, self.job.source.version)
 
 
 def of_same_bytes(latest: Replacement | None, version: Version) -> Decision:
@@ -83,7 +78,7 @@ async def _overtaken(successor: Successor, kept: Replaced | None = None) -> Deci
     clients, version, uids = successor.job.clients, successor.job.source.version, successor.uids
     latest = await read_replacement(clients, successor.job.partition, uids)
     if kept is None:
-        kept = latest.replaced if latest and latest.is_by(version) else await find_kept(successor.place)
+        kept = latest.replaced if latest and latest.is_by(version) else await find_copy(successor.job, uids)
     if await is_same_as_stored(successor.job.dicom, uids, successor.body):  # since they were compared before the claim
         decision = of_same_bytes(latest, version)
         return decision if decision.replaced else replace(decision, replaced=kept)
@@ -94,7 +89,7 @@ async def _overtaken(successor: Successor, kept: Replaced | None = None) -> Deci
 
 async def _replace(successor: Successor, claim: Claim) -> Decision:
     version = successor.job.source.version
-    kept = await keep_stored(successor.place)
+    kept = await keep_stored(successor.job, successor.uids)
     is_safe = kept.header is not None and is_same_patient(kept.header.patient, await successor.job.patient())
     if not is_safe or not await _is_only_one(successor):
         await discard(kept)
@@ -137,7 +132,7 @@ async def put(successor: Successor, expire_after: timedelta | None = None) -> De
         result = await dicom.store_instance(
             successor.body, study_instance_uid=uids.study_instance_uid, replace=True, expire_after=expire_after
         )
-        return judge(outcome_of(result, uids), uids.study_instance_uid)
+        return judge(checked_outcome(result, uids), uids.study_instance_uid)
     except AlreadyStored:
         return None
     except StatusError as error:

@@ -26,7 +26,7 @@ from .duplicate import has_stored_these_bytes, is_same_as_stored
 from .job import Job
 from .replacement import Successor, of_same_bytes, put, replace_stored
 from .stuck import clear_remains, is_stuck
-from .uids import OtherUids, Uids, find_uids, outcome_of, uids_of
+from .uids import OtherUids, Uids, checked_outcome, find_uids, uids_of
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ async def _send(job: Job, sent: _Sent) -> InstanceOutcome:
     """Store into the study that the header names, so that the service refuses a file in which it reads another one."""
     study = job.header.study_instance_uid
     result = await job.dicom.store_instance(sent.body, study_instance_uid=study, expire_after=job.expire_after)
-    return outcome_of(result, job.header)
+    return checked_outcome(result, job.header)
 
 
 async def _may_clear_remains(job: Job) -> bool:

@@ -49,7 +49,7 @@ class OtherUids(Exception):
         self.outcome = outcome
 
 
-def outcome_of(result: StoreResult, sent: TellsUids) -> InstanceOutcome:
+def checked_outcome(result: StoreResult, sent: TellsUids) -> InstanceOutcome:
     """Return what a store's answer says of the one file that was sent.
 
     Raises:

@@ -70,7 +70,7 @@ async def test_what_is_replaced_is_kept_and_told_of(place: Place, long_ago: Long
     assert Receipt.from_json(json.loads(json.dumps(receipt.to_json()))) == receipt
     about = await place.about_copy(name)
     assert about is not None
-    assert (about["reason"], about["replaced_by"]) == ("gave_way", {"blob": "replaced.dcm", "etag": etag})
+    assert about["replaced_by"] == {"blob": "replaced.dcm", "etag": etag}
     assert (about["sha256"], about["sop_instance_uid"]) == (sha256, sample.sop)
 
 
@@ -263,7 +263,7 @@ STEPS = {
     "keep": (replacement, "keep_stored"),
     "upload the copy": (BlobClient, "upload_blob"),
     "read it back": (Source, "sha256"),
-    "write what it is": (keeping, "_write_about"),
+    "write what it is": (keeping, "_describe"),
     "compare the patients": (replacement, "is_same_patient"),
     "write the replacement down": (claim.Claim, "note"),
     "put": (DICOMwebClient, "store_instance"),
@@ -722,7 +722,7 @@ async def test_only_what_the_run_has_written_is_deleted(
     await place.drop("only ours.dcm", theirs.content)
     discard = keeping.discard
 
-    async def overwritten(kept: keeping.Kept) -> None:
+    async def overwritten(kept: keeping.StoredCopy) -> None:
         for blob, _ in kept.written:
             await blob.upload_blob(b"{}", overwrite=True)
         await discard(kept)
