@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
+from aiohttp import ClientSession, DummyCookieJar, TCPConnector
 from azure.core.pipeline.transport import AioHttpTransport
 from azure.data.tables.aio import TableServiceClient
 from azure.storage.blob.aio import BlobServiceClient, ExponentialRetry
@@ -58,6 +59,13 @@ class _Transport(AioHttpTransport):  # type: ignore[misc]  # azure-core hands it
     def __init__(self, watch: Watch) -> None:
         super().__init__()
         self._watch = watch
+
+    async def open(self) -> None:
+        """Open it with a connection for each request: nothing is tried twice, not even where Azurite hung up idle."""
+        if not self._has_been_opened:  # the SDK opens it for each request
+            connector = TCPConnector(force_close=True)
+            self.session = ClientSession(connector=connector, cookie_jar=DummyCookieJar(), auto_decompress=False)
+        await super().open()
 
     async def send(self, request: Any, **options: Any) -> Any:
         watch = self._watch
