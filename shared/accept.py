@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Final
 
 # Members and their pieces; a quote that nobody closes goes on to the end. Nothing is tried twice: linear time.
-_MEMBER = re.compile(r'(?:"(?:\\.|[^"\\])*+"?|[^",])++', re.DOTALL)
-_PIECE = re.compile(r'(?:"(?:\\.|[^"\\])*+"?|[^";])++', re.DOTALL)
+_MEMBER = re.compile(r'(?:"(?:\\.|[^"\\])*"?|[^",])+', re.DOTALL)
+_PIECE = re.compile(r'(?:"(?:\\.|[^"\\])*"?|[^";])+', re.DOTALL)
 _NAME = r"[!#$%&'+.^_`|~0-9a-z-]+"
 _MEDIA_TYPE = re.compile(rf"\*/\*|{_NAME}/(?:\*|{_NAME})", re.ASCII)
 _QUALITY = re.compile(r"[01](?:\.[0-9]*)?|\.[0-9]+", re.ASCII)

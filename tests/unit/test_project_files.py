@@ -82,3 +82,11 @@ def test_only_the_app_is_deployed() -> None:
     folders = {"store_on_upload", "query_api", "purge_study", "shared"}
     assert deployed == {"host.json", "requirements.txt", "function_app.py", *folders}
     assert "local.settings*.json" in ignored
+
+
+def test_no_pattern_needs_a_newer_python() -> None:
+    """No group has a possessive quantifier: Python before 3.11.5 lets such a group match too much."""
+    possessive = re.compile(r"\)(?:[*+?]|\{[\d,]+\})\+")
+    sources = [path for path in files() if path.suffix == ".py"]
+    assert sources
+    assert [str(path.relative_to(ROOT)) for path in sources if possessive.search(path.read_text())] == []
