@@ -6,7 +6,6 @@ import bz2
 import gzip
 import io
 import lzma
-import re
 import struct
 import warnings
 from collections.abc import Callable
@@ -322,6 +321,13 @@ def test_without_a_transfer_syntax(dataset: bytes, reason: str) -> None:
     assert outcome(without_syntax(dataset)) == reason
 
 
+@pytest.mark.parametrize("value", [b"..", b"1/2\0", b"1_2\0", b"1.2\xe9", b"1" * 66])
+def test_uids_that_no_service_takes(value: bytes) -> None:
+    """A UID of dots alone, of other characters or of more than 64 is as good as missing."""
+    dataset = IDENTIFIED[:24] + element(0x0020000D, "UI", value) + IDENTIFIED[36:]
+    assert outcome(file_of(uid.ExplicitVRLittleEndian, dataset)) == "uids_missing"
+
+
 async def test_driver_gives_the_reason() -> None:
     """The driver raises what the reader raises."""
 
@@ -332,7 +338,7 @@ async def test_driver_gives_the_reason() -> None:
         await read_header(b"", 0, fetch)
 
 
-UIDS = st.from_regex(re.compile(r"[0-9.]{0,63}[0-9]", re.ASCII), fullmatch=True)
+UIDS = st.from_regex(r"[A-Za-z0-9.-]{1,64}", fullmatch=True).filter(lambda uid: bool(uid.strip(".")))
 
 
 @settings(max_examples=60)
