@@ -338,6 +338,21 @@ async def test_what_the_query_takes_outdoes_the_header(start: Start) -> None:
         assert running.service.requests[0].headers["accept"] == "image/jpeg"
 
 
+@pytest.mark.parametrize("path", [INSTANCE, f"{INSTANCE}/frames/1", f"{INSTANCE}/rendered", f"{STUDY}/metadata"])
+async def test_too_many_media_ranges_are_refused(start: Start, path: str) -> None:
+    """In the header and in the query parameter, before anything is asked of the service."""
+    accept = ",".join(f"image/{SECRET}{number}" for number in range(33))
+    async with start(answer(200, PICTURE, PICTURES)) as running:
+        for response in (
+            await running.http.get(path, headers={"Accept": accept}),
+            await running.http.get(path, params={"accept": accept}),
+        ):
+            assert (response.status_code, response.json()["code"]) == (400, "invalid-request")
+            assert response.headers["content-type"] == "application/problem+json"
+            assert SECRET not in response.text
+        assert running.service.targets == []
+
+
 async def test_the_service_gets_of_the_query_what_it_knows(start: Start) -> None:
     """Not the key, however it is written, and nothing that is ours."""
     async with start(answer(200, PICTURE, PICTURES)) as running:
