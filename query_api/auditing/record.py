@@ -54,6 +54,6 @@ def _study_of(lookup: Lookup) -> str | None:
     """
     named = [value for name, value in lookup.http.query_params.multi_items() if name.lower() in _STUDY_FILTERS]
     uids = [uid for value in named for uid in listed("UI", value) if _UID.fullmatch(uid)]
-    if is_uid(study := lookup.http.path_params.get("study")):
+    if is_uid(study := lookup.http.path_params.get("study", "")):
         uids.append(study)
     return "\\".join(dict.fromkeys(uids)) or None
