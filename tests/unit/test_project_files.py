@@ -90,3 +90,10 @@ def test_no_pattern_needs_a_newer_python() -> None:
     sources = [path for path in files() if path.suffix == ".py"]
     assert sources
     assert [str(path.relative_to(ROOT)) for path in sources if possessive.search(path.read_text())] == []
+
+
+def test_the_app_is_no_fastapi_app_to_the_worker() -> None:
+    """A newer worker runs an app whose function_app.py has one of these words in another way, comments included."""
+    text = (ROOT / "function_app.py").read_text()
+    assert "FunctionApp" in text
+    assert [words for words in ("FastAPI()", "from fastapi import") if words in text] == []
