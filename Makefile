@@ -97,7 +97,9 @@ audit: set-up
 
 set-up:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	  echo "This needs Python 3.11 or newer: name one with PYTHON=, such as make demo PYTHON=python3.13" >&2; exit 1; }
+	  found=$$($(PYTHON) -V 2>&1) || found="not there"; \
+	  echo "This needs Python 3.11 or newer, and $(PYTHON) is $${found#Python }: name another with PYTHON=," \
+	    "such as make demo PYTHON=python3.13" >&2; exit 1; }
 	@exec $(PYTHON) -I local/bootstrap.py --venv $(VENV)
 
 .PHONY: help demo tutorial up down token reconcile purge-preview soak test bench bench-quick bench-soak bench-plots mutants contract check lock audit set-up

@@ -22,7 +22,11 @@ def main() -> int:
     folder = data_folder()
     access = read_access(folder)
     if access is None:
-        print(f"Nothing runs in {folder}: start it with `make up`.", file=sys.stderr)
+        print(
+            f"No stack runs in {folder}: start one with `make up`, or set LOCAL_DATA_DIR to the folder of the one that "
+            "runs.",
+            file=sys.stderr,
+        )
         return 1
     print(_ask(access, role))
     return 0

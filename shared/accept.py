@@ -7,9 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from shared.problems import invalid_request
+
+# Different ranges of one request: several times what browsers and viewers send. What is negotiated grows with its
+# square.
+MOST_RANGES: Final = 32
+
 # Members and their pieces; a quote that nobody closes goes on to the end. Nothing is tried twice: linear time.
-_MEMBER = re.compile(r'(?:"(?:\\.|[^"\\])*+"?|[^",])++', re.DOTALL)
-_PIECE = re.compile(r'(?:"(?:\\.|[^"\\])*+"?|[^";])++', re.DOTALL)
+_MEMBER = re.compile(r'(?:"(?:\\.|[^"\\])*"?|[^",])+', re.DOTALL)
+_PIECE = re.compile(r'(?:"(?:\\.|[^"\\])*"?|[^";])+', re.DOTALL)
 _NAME = r"[!#$%&'+.^_`|~0-9a-z-]+"
 _MEDIA_TYPE = re.compile(rf"\*/\*|{_NAME}/(?:\*|{_NAME})", re.ASCII)
 _QUALITY = re.compile(r"[01](?:\.[0-9]*)?|\.[0-9]+", re.ASCII)
@@ -41,16 +47,25 @@ ANYTHING: Final = MediaRange("*/*", {})
 def media_ranges(values: Iterable[str]) -> list[MediaRange]:
     """Return the members of some `Accept` headers, best first, in their own order where they are equally good.
 
-    What cannot be read is left out. Without any header, or with an empty one, all is welcome: `*/*`.
+    What cannot be read is left out, and equal ranges count once. Without any header, or with an empty one, all is
+    welcome: `*/*`.
 
     Args:
         values: of all headers of that name; lists or not.
+
+    Raises:
+        Refused: 400, there are more than `MOST_RANGES` different ranges.
     """
     text = ",".join(values)
     if not text.strip(", \t"):
         return [ANYTHING]
-    ranges = filter(None, map(_media_range, _MEMBER.findall(text)))
-    return sorted(ranges, key=lambda member: -member.quality)
+    ranges: dict[object, MediaRange] = {}
+    for found in _MEMBER.finditer(text):
+        if member := _media_range(found[0]):
+            ranges.setdefault((member.media_type, frozenset(member.parameters.items()), member.quality), member)
+            if len(ranges) > MOST_RANGES:
+                raise invalid_request(f"Accept has more than {MOST_RANGES} different media ranges: send fewer.")
+    return sorted(ranges.values(), key=lambda member: -member.quality)
 
 
 def quality_of(media_type: str, ranges: Sequence[MediaRange]) -> float:

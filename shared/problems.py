@@ -68,6 +68,15 @@ def invalid_parameter(parameter: str, detail: str) -> Refused:
     return Refused(400, "invalid-parameter", "A parameter is not valid.", members=members)
 
 
+def invalid_request(detail: str) -> Refused:
+    """Return the refusal of a request as a whole.
+
+    Args:
+        detail: what is wrong with it and what to do, without any of its values.
+    """
+    return Refused(400, "invalid-request", "The request is not valid.", members={"detail": detail})
+
+
 # Error → status, stable code, what it means. The first that fits counts; subclasses stand before their bases.
 PROBLEMS: Final[tuple[tuple[type[Exception], int, str, str], ...]] = (
     (InvalidParameter, 400, "invalid-parameter", "A parameter is not valid."),

@@ -6,7 +6,7 @@ import re
 from enum import StrEnum
 
 _UNFINISHED = (".part", ".partial", ".tmp", ".filepart")
-_ARCHIVES = (".zip", ".tar", ".7z", ".gz", ".tgz")
+_ARCHIVES = (".zip", ".7z", ".rar", ".tar", ".gz", ".bz2", ".xz", ".zst", ".tgz", ".tbz2", ".txz")
 # A letter's position in a name says nothing; a number behind a dot is a counter or the end of a UID.
 _SUFFIX = re.compile(r"\.(?=[^.]*\D)[^.]+\Z")
 

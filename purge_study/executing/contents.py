@@ -10,6 +10,7 @@ from typing import Any
 
 from pydicom.datadict import tag_for_keyword
 
+from purge_study.lists.cells import uid_problem
 from shared.dicomweb import InvalidParameter, check_uid
 
 from .reasons import FailedByItself
@@ -91,10 +92,11 @@ class Survey:
         """Return what the study holds.
 
         Raises:
-            FailedByItself: there is nothing, or an instance is named twice.
+            FailedByItself: there is nothing, an instance is named twice, or no list can name the study.
         """
         places = tuple(sorted(self._places))
-        if not places or len(set(places)) < len(places):
+        # The service takes UIDs with letters. No hold can name such a study, so it stays.
+        if not places or len(set(places)) < len(places) or uid_problem(self._study):
             raise FailedByItself("metadata_unusable")
         return Contents(
             places,

@@ -12,7 +12,24 @@ from pydantic import ValidationError
 from .mistakes import in_words, mistakes
 from .model import Policy
 
+MOST_BYTES: Final = 64 * 1024
+TOO_LARGE: Final = f"it has more than {MOST_BYTES // 1024} KiB: shorten it, for example by taking out comments"
 _DEEPEST = 16
+# The time and memory that tomllib takes grow with the square of a key's dots.
+_MOST_DOTS: Final = 16
+# Strings and comments as tomllib ends them, and what ends a key. Nothing is tried twice: linear time.
+_TOKEN = re.compile(
+    r'''
+    \#[^\n]*+
+    | """(?:[^"\\]|\\.|"(?!""))*(?:"{3,5}+)?
+    | \'{3}(?:[^']|'(?!''))*(?:'{3,5}+)?
+    | "(?:[^"\\\n]|\\[^\n])*"?
+    | '[^'\n]*+'?
+    | (?P<end>[\[\]{}=,\n])
+    | (?P<dot>\.)
+    ''',
+    re.DOTALL | re.VERBOSE,
+)
 _MOST_PROBLEMS: Final = 50
 _TOO_DEEP: Final = "its tables are nested too deeply: write conditions with fewer levels"
 _TWICE: Final = "{what} is written twice: keep one of them"
@@ -63,7 +80,10 @@ def read_policy(content: bytes) -> Policy:
 
 
 def _read_toml(content: bytes) -> dict[str, Any]:
+    if len(content) > MOST_BYTES:
+        raise PolicyError([TOO_LARGE])
     text = _text(content)
+    _check_dots(text)
     try:
         tables = tomllib.loads(text)
     except RecursionError:
@@ -82,6 +102,20 @@ def _text(content: bytes) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise PolicyError(["it is not UTF-8: save the file as UTF-8"]) from None
+
+
+def _check_dots(text: str) -> None:
+    """Refuse a key with too many dots before it is read; numbers and times have one at most."""
+    dots, line = 0, 1
+    for token in _TOKEN.finditer(text):
+        if token["end"]:
+            dots = 0
+        elif token["dot"]:
+            dots += 1
+            if dots > _MOST_DOTS:
+                remedy = "write its tables with heads of their own, such as [rule.when]"
+                raise PolicyError([f"line {line}: a key has more than {_MOST_DOTS} dots: {remedy}"])
+        line += token[0].count("\n")
 
 
 def _of_toml(text: str, message: str) -> str:

@@ -18,7 +18,8 @@ from purge_study.lists.sheet import INVALID, MOST_BYTES, UNFINISHED, ListFault
 from purge_study.policy.mistakes import mistakes_on
 from purge_study.policy.model import AnchorList, HoldList
 from purge_study.policy.policy import local_day
-from purge_study.policy.reading import PolicyError, read_policy
+from purge_study.policy.reading import MOST_BYTES as MOST_POLICY_BYTES
+from purge_study.policy.reading import TOO_LARGE, PolicyError, read_policy
 from purge_study.records.restored import RESTORED, held_by_restore
 from shared import clock
 from shared.clients import Clients
@@ -30,7 +31,6 @@ from .rulebook import Rulebook, RulebookFault
 P = ParamSpec("P")
 T = TypeVar("T")
 STOP: Final = "STOP"
-_POLICY_BYTES = 1024 * 1024
 _UNREADABLE = "list_unreadable"
 _TOO_OLD = "list_too_old"
 _LIST_CODES = (_UNREADABLE, INVALID, UNFINISHED, _TOO_OLD)
@@ -83,9 +83,9 @@ async def is_unchanged(clients: Clients, rulebook: Rulebook) -> bool:
 async def _read_policy_blob(clients: Clients) -> Whole:
     blob = clients.container(RETENTION_POLICY).get_blob_client(clients.settings.retention_policy)
     try:
-        whole = await read_whole(blob, _POLICY_BYTES)
+        whole = await read_whole(blob, MOST_POLICY_BYTES)
     except TooLarge:
-        raise RulebookFault("policy_invalid", ["it has more than 1 MiB"]) from None
+        raise RulebookFault("policy_invalid", [TOO_LARGE]) from None
     except AzureError:
         raise RulebookFault("policy_unreadable", ["storage does not give it"]) from None
     if whole is None:

@@ -9,8 +9,9 @@ from typing import Literal
 from query_api.lookup import Lookup
 from query_api.searching.values import listed
 from shared import clock
+from shared.dicomweb.checks import is_uid
 
-# PS3.5 §9.1; whatever else is asked for as a study's UID is not written down.
+# What a search takes as a study's UID; whatever else is asked for is not written down.
 _UID = re.compile(r"[0-9.]{1,64}", re.ASCII)
 _STUDY_FILTERS = frozenset({"studyinstanceuid", "0020000d"})
 
@@ -52,6 +53,7 @@ def _study_of(lookup: Lookup) -> str | None:
     Several have a backslash between them, as DICOM writes them (PS3.5 §6.4).
     """
     named = [value for name, value in lookup.http.query_params.multi_items() if name.lower() in _STUDY_FILTERS]
-    named.append(lookup.http.path_params.get("study", ""))
-    uids = dict.fromkeys(uid for value in named for uid in listed("UI", value) if _UID.fullmatch(uid))
-    return "\\".join(uids) or None
+    uids = [uid for value in named for uid in listed("UI", value) if _UID.fullmatch(uid)]
+    if is_uid(study := lookup.http.path_params.get("study", "")):
+        uids.append(study)
+    return "\\".join(dict.fromkeys(uids)) or None

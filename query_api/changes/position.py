@@ -15,8 +15,8 @@ from .sequences import Sequences
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)  # long before any feed begins
 
-# The number is the form's: a token of another one is not understood.
-_TOKEN = re.compile(r"v1\.([A-Za-z0-9_-]{6,2400})", re.ASCII)
+# The number is the form's: a token of another one is not understood. The second form has `resume` after `start`.
+_TOKEN = re.compile(r"v([12])\.([A-Za-z0-9_-]{6,2400})", re.ASCII)
 _MOST_BYTES = 1500  # of a token before it is made text: it has to fit into a URL
 _MOST_RANGES = _MOST_BYTES // 2  # more do not fit, small as their numbers may be
 _LARGEST = 2**63 - 1
@@ -30,10 +30,12 @@ class Position:
     Args:
         start: all changes before it have been told; in UTC, not before 1970.
         told: of the changes from `start` on, those that have been told, by sequence.
+        resume: where the round of reading that began at `start` goes on; None where a new one begins.
     """
 
     start: datetime = EPOCH
     told: Sequences = field(default_factory=Sequences)
+    resume: datetime | None = None
 
     def to_token(self) -> str:
         """Return what stands for the position in a URL: 2,000 characters at most.
@@ -42,10 +44,11 @@ class Position:
         to appear in one would be missed. It takes hundreds of stores at a time that fail or are late.
         """
         told = Sequences(self.told)
-        while len(content := _content(self.start, told)) > _MOST_BYTES:
+        while len(content := _content(self, told)) > _MOST_BYTES:
             told.close_gaps(min(len(told), _MOST_RANGES) * 9 // 10)
         checked = content + zlib.crc32(content).to_bytes(4, "big")
-        return f"v1.{base64.urlsafe_b64encode(checked).decode().rstrip('=')}"
+        form = 1 if self.resume is None else 2
+        return f"v{form}.{base64.urlsafe_b64encode(checked).decode().rstrip('=')}"
 
     @classmethod
     def from_token(cls, token: str) -> Position:
@@ -57,16 +60,21 @@ class Position:
         found = _TOKEN.fullmatch(token)
         if found is None:
             raise ValueError("not a token")
-        content = _decoded(found[1])
-        microseconds, *rest = _read_numbers(content)
+        microseconds, *rest = _read_numbers(_decoded(found[2]))
         try:
-            return cls(EPOCH + microseconds * _MICROSECOND, Sequences(_ranges(rest)))
+            start, resume = EPOCH + microseconds * _MICROSECOND, None
+            if found[1] == "2":
+                distance, *rest = rest
+                resume = start + distance * _MICROSECOND
+            return cls(start, Sequences(_ranges(rest)), resume)
         except OverflowError:
             raise ValueError("not a time") from None
 
 
-def _content(start: datetime, told: Sequences) -> bytes:
-    numbers = [(start - EPOCH) // _MICROSECOND]
+def _content(position: Position, told: Sequences) -> bytes:
+    numbers = [(position.start - EPOCH) // _MICROSECOND]
+    if position.resume is not None:
+        numbers.append((position.resume - position.start) // _MICROSECOND)
     previous = 0
     for first, last in told:
         numbers += [first - previous, last - first]

@@ -20,7 +20,8 @@ Wanted: TypeAlias = Callable[[Change], bool]
 OVERLAP: Final = timedelta(minutes=2)
 # By how much the clocks of the service's parts may differ: one answers, one stamps the changes.
 _CLOCKS_APART = timedelta(minutes=3)
-# So that a partition in which little happens, beside one in which much does, is answered within its time.
+# Changes that one request reads, told before or not, wanted or not: whatever the token says, and wherever much happens,
+# it is answered within its time.
 _MOST_READ = 10_000
 
 
@@ -42,6 +43,10 @@ class Page:
 async def read_on(feed: ChangeFeed, position: Position, limit: int, is_wanted: Wanted) -> Page:
     """Return the next changes after a position.
 
+    A round of reading begins at the position's start. It ends with the feed, or with a page that has changes. Where a
+    request has read as much as it may and found none, the next one resumes the round: so it gets through a time in
+    which more changes were told than a request reads.
+
     Args:
         feed: of the service.
         position: where the page before ended.
@@ -53,7 +58,7 @@ async def read_on(feed: ChangeFeed, position: Position, limit: int, is_wanted: W
     """
     settled = await _settled(feed)
     reading = _Reading(position, limit, is_wanted)
-    async with aclosing(feed.window(position.start)) as window:
+    async with aclosing(feed.window(position.resume or position.start)) as window:
         async for change in window:
             if not reading.take(change):
                 break
@@ -62,7 +67,8 @@ async def read_on(feed: ChangeFeed, position: Position, limit: int, is_wanted: W
 
 class _Reading:
     def __init__(self, position: Position, limit: int, is_wanted: Wanted) -> None:
-        self._start = position.start
+        self._position = position
+        self._begin = position.resume or position.start
         self._told = Sequences(position.told)
         self._limit = limit
         self._is_wanted = is_wanted
@@ -73,11 +79,14 @@ class _Reading:
 
     def take(self, change: Change) -> bool:
         """Take the next change of the feed; return whether there is room for it."""
-        if change.sequence not in self._told:
-            is_wanted = self._is_wanted(change)
-            if self._new == _MOST_READ or (is_wanted and len(self._changes) == self._limit):
-                self._stopped = change.timestamp
-                return False
+        # What was made at one time, such as by a study's deletion, is passed as a whole: one goes on from a time.
+        is_full = len(self._times) >= _MOST_READ and (change.timestamp > self._begin or self._new >= _MOST_READ)
+        is_new = change.sequence not in self._told
+        is_wanted = is_new and self._is_wanted(change)
+        if is_full or (is_wanted and len(self._changes) == self._limit):
+            self._stopped = change.timestamp
+            return False
+        if is_new:
             self._new += 1
             self._told.add(change.sequence)
             self._changes += [change] if is_wanted else []
@@ -86,11 +95,15 @@ class _Reading:
 
     def page(self, settled: datetime) -> Page:
         """Return what was taken, and where to go on: behind what is settled and told, and so need not be read again."""
-        start = max(self._start, settled if self._stopped is None else min(settled, self._stopped))
+        start, resume = self._position.start, None
+        if self._position.resume is None:
+            start = max(start, settled if self._stopped is None else min(settled, self._stopped))
+        if self._stopped is not None and self._stopped > start and not self._changes:
+            resume = self._stopped
         for sequence, time in self._times.items():
             if time < start:
                 self._told.discard(sequence)
-        return Page(self._changes, Position(start, self._told), self._stopped is not None)
+        return Page(self._changes, Position(start, self._told, resume), self._stopped is not None)
 
 
 async def latest_position(feed: ChangeFeed) -> Position:

@@ -50,7 +50,7 @@ _SEARCH: Final = (
 
 
 def _accept(example: str) -> dict[str, Any]:
-    return _parameter("query", "accept", _TEXT, example, "in place of the header Accept")
+    return _parameter("query", "accept", _TEXT, example, "in place of the header Accept; 32 media ranges at most")
 
 
 _QUALITY: Final = {"type": "integer", "minimum": 1, "maximum": 100}

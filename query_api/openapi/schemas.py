@@ -9,7 +9,7 @@ from query_api.changes.changes import ACTIONS
 from query_api.searching import plain
 from shared.dicomweb import ChangeState
 
-UID: Final = {"type": "string", "pattern": "^[0-9.]{0,63}[0-9]$"}
+UID: Final = {"type": "string", "pattern": r"^(?!\.+$)[A-Za-z0-9.-]{1,64}$"}
 PARTITION: Final = {"type": "string", "pattern": "^[A-Za-z0-9_.-]{1,64}$"}
 
 # PS3.18 Annex F.2: what an element has depends on its VR.

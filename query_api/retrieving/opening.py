@@ -56,13 +56,13 @@ async def open_parts(upstream: AsyncExitStack, answer: Answer, transaction: str)
         transaction: what errors call it.
 
     Raises:
-        InvalidResponse: it is empty, no multipart message where it says so, or does not tell where it ends.
+        InvalidResponse: it is empty, no multipart message where it says so, or, by itself, does not tell where it ends.
         NotFound: it is whole and has no part.
         ResponseLost: the connection failed.
     """
     if not media_type_of(answer.content_type)[0].startswith("multipart/"):
         return await open_content(upstream, answer, transaction)
-    body = _body_of(upstream, answer, transaction)
+    body = _body_of(upstream, answer)  # HTTP need not tell where it ends: the closing delimiter does
     with reading_multipart(transaction):
         boundary = boundary_of(answer.content_type)
         found = await _first_part(body, MultipartParser(boundary))
@@ -80,7 +80,9 @@ async def open_content(upstream: AsyncExitStack, answer: Answer, transaction: st
         InvalidResponse: it is empty, or does not tell where it ends.
         ResponseLost: the connection failed.
     """
-    body = _body_of(upstream, answer, transaction)
+    if not answer.tells_its_end:
+        raise InvalidResponse(f"{transaction}: the answer does not tell where it ends")
+    body = _body_of(upstream, answer)
     beginning = await _beginning(body)
     if not beginning:
         raise InvalidResponse(f"{transaction}: the answer is empty")
@@ -115,9 +117,7 @@ def _opened(
     return Opened(transaction, answer.headers, media_type, told, boundary, beginning, chunks)
 
 
-def _body_of(upstream: AsyncExitStack, answer: Answer, transaction: str) -> AsyncGenerator[bytes]:
-    if not answer.tells_its_end:
-        raise InvalidResponse(f"{transaction}: the answer does not tell where it ends")
+def _body_of(upstream: AsyncExitStack, answer: Answer) -> AsyncGenerator[bytes]:
     body = answer.chunks()
     upstream.push_async_callback(body.aclose)
     return body

@@ -6,8 +6,8 @@ import re
 from datetime import datetime
 from typing import Final
 
+from .wildcards import MOST_CHARACTERS, has_wildcard, matches_all
 from .wildcards import VRS as WILDCARD_VRS
-from .wildcards import has_wildcard, matches_all
 
 MAX_VALUES: Final = 100
 
@@ -73,6 +73,8 @@ def _fault_of_words(vr: str, text: str, fuzzy: bool) -> str | None:
         return "Only one value can be searched for."
     if has_wildcard(text) and vr and vr not in WILDCARD_VRS:
         return f"Wildcards are not allowed in values of VR {vr}."
+    if has_wildcard(text) and len(text) > MOST_CHARACTERS:
+        return f"A value with wildcards has at most {MOST_CHARACTERS} characters."
     if vr == "PN" and fuzzy and '"' in text:
         return 'With fuzzymatching=true a " is not allowed.'
     if vr == "PN" and fuzzy and not has_wildcard(text) and not any(map(str.isalnum, text)):

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 from shared.dicomweb.search import Row
@@ -14,6 +15,10 @@ from .rows import values_of
 
 # The VRs whose values may be patterns; a star or question mark in any other is none.
 VRS: Final = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"})
+
+# A PN, the longest value that the service can be searched for: three component groups with `=` between them (PS3.5
+# §6.2). A pattern of more characters is refused.
+MOST_CHARACTERS: Final = 3 * 64 + 2
 
 _WILDCARD = re.compile(r"[*?]")
 _WORDS = re.compile(r"[^\W_]+(?:[\s^=]+[^\W_]+)*")
@@ -59,8 +64,12 @@ class Pattern:
         Args:
             row: a result in DICOM JSON.
         """
-        pattern = self._plain(self.text)
-        return any(_matches(pattern, self._plain(text)) for text in _texts(values_of(row, self.tag) or [""]))
+        texts = _texts(values_of(row, self.tag) or [""])
+        return any(self._matcher.matches(self._plain(text)) for text in texts)
+
+    @cached_property
+    def _matcher(self) -> _Matcher:
+        return _Matcher(self._plain(self.text))
 
     def _plain(self, text: str) -> str:
         text = unicodedata.normalize("NFC", text.rstrip(" \0").lower())
@@ -83,20 +92,33 @@ def _without_accents(text: str) -> str:
     return unicodedata.normalize("NFC", "".join(one for one in decomposed if not unicodedata.combining(one)))
 
 
-def _matches(pattern: str, text: str) -> bool:
-    """Match by going back to the last star alone: not exponential in the number of stars, as `re` would be."""
-    at = done = 0
-    star, star_at = -1, 0
-    while done < len(text):
-        if pattern[at : at + 1] == "*":
-            star, star_at = at, done
-            at += 1
-        elif pattern[at : at + 1] in ("?", text[done]):
-            at += 1
-            done += 1
-        elif star >= 0:
-            star_at += 1
-            at, done = star + 1, star_at
-        else:
-            return False
-    return not pattern[at:].strip("*")
+class _Matcher:
+    """Match texts against a pattern: one step for each character, however many stars there are.
+
+    All ways to match are followed at once. A bit of a whole number stands for each place between the characters of the
+    pattern, stars apart: it is set while the text so far matches what stands before that place.
+    """
+
+    def __init__(self, pattern: str) -> None:
+        characters = [one for one in pattern if one != "*"]
+        self._any = sum(1 << place for place, one in enumerate(characters) if one == "?")
+        self._places = dict.fromkeys(characters, self._any)
+        for place, one in enumerate(characters):
+            self._places[one] |= 1 << place
+        self._stars = 0
+        place = 0
+        for one in pattern:
+            if one == "*":
+                self._stars |= 1 << place
+            else:
+                place += 1
+        self._end = 1 << len(characters)
+
+    def matches(self, text: str) -> bool:
+        """Say whether the whole text matches."""
+        reached = 1
+        for character in text:
+            reached = (reached & self._places.get(character, self._any)) << 1 | reached & self._stars
+            if not reached:
+                return False
+        return bool(reached & self._end)

@@ -21,7 +21,8 @@ _FAILED_ATTRIBUTES_SEQUENCE = "00741048"
 _ERROR_COMMENT = "00000902"
 _RETRIEVE_URL = "00081190"
 
-_INSTANCE = re.compile(r"/studies/([0-9.]{1,64})/series/([0-9.]{1,64})/instances/[0-9.]{1,64}/?\Z")
+_UID = r"[A-Za-z0-9.-]{1,64}"
+_INSTANCE = re.compile(rf"/studies/({_UID})/series/({_UID})/instances/{_UID}/?\Z")
 
 
 class StoreStatus(Enum):

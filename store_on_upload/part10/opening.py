@@ -17,8 +17,11 @@ _META_GROUP = 0x0002
 _MEDIA_STORAGE_SOP_CLASS_UID = 0x00020002
 _TRANSFER_SYNTAX_UID = 0x00020010
 
-# Zip (with members, empty, in parts), gzip, 7z.
-_ARCHIVES = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08", b"\x1f\x8b", b"7z\xbc\xaf\x27\x1c")
+# Zip (with members, empty, in parts), gzip, bzip2, xz, zstd, 7z, RAR.
+_ARCHIVES = (
+    *(b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08", b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd"),
+    *(b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07"),
+)
 _TAR_AT, _TAR = 257, b"ustar"
 
 # A dataset without preamble is known by its first elements alone.
@@ -47,6 +50,7 @@ class Opening:
     transfer_syntax_uid: str
     dataset_at: int
     is_dicomdir: bool = False
+    names_syntax: bool = True  # whether File Meta names the transfer syntax, or there is no File Meta
 
     @property
     def is_deflated(self) -> bool:
@@ -77,7 +81,10 @@ def read_opening(window: Window) -> Opening:
 
 
 def _read_meta(window: Window, form: Form, at: int) -> Opening:
-    """Read File Meta, whose group length may be missing or wrong: it ends where another group begins."""
+    """Read File Meta, whose group length may be missing or wrong: it ends where another group begins.
+
+    If it names no transfer syntax, the file cannot be stored; the encoding is then told by looking, to find the UIDs.
+    """
     values: dict[int, str] = {}
     try:
         while int.from_bytes(window.take(at, 2), "little") == _META_GROUP:
@@ -87,16 +94,30 @@ def _read_meta(window: Window, form: Form, at: int) -> Opening:
             is_uid = element.tag in (_MEDIA_STORAGE_SOP_CLASS_UID, _TRANSFER_SYNTAX_UID)
             values[element.tag] = _text(window.take(element.value_at, element.length)) if is_uid else ""
             at = element.end
+        transfer_syntax_uid = values.get(_TRANSFER_SYNTAX_UID) or _guess(
+            window.take(at, min(window.size - at, _LOOK_BYTES)), window.size - at
+        )
     except NotFollowed:
         raise Unfit("not_dicom" if form is Form.NO_PREAMBLE and not values else "unreadable") from None
     except Beyond as beyond:
         if beyond.end > PREFIX_BYTES:
             raise Unfit("unreadable") from None
         raise
-    if not (transfer_syntax_uid := values.get(_TRANSFER_SYNTAX_UID)):
-        raise Unfit("unreadable")
     is_dicomdir = values.get(_MEDIA_STORAGE_SOP_CLASS_UID) == uid.MediaStorageDirectoryStorage
-    return Opening(form, transfer_syntax_uid, at, is_dicomdir)
+    return Opening(form, transfer_syntax_uid, at, is_dicomdir, names_syntax=bool(values.get(_TRANSFER_SYNTAX_UID)))
+
+
+def _guess(head: bytes, size: int) -> str:
+    """Return a transfer syntax in whose encoding a dataset begins as its first bytes do.
+
+    Raises:
+        Unfit: there is none.
+    """
+    is_little = not head[1:2].strip(b"\0")  # the groups that a dataset begins with are below 0100
+    for _, encoding, transfer_syntax_uid in _GUESSES:
+        if is_little == (encoding is not BIG_ENDIAN) and _is_dataset(head, size, encoding):
+            return transfer_syntax_uid
+    raise Unfit("unreadable")
 
 
 def _text(value: bytes) -> str:

@@ -162,6 +162,8 @@ def _header(opening: Opening, walk: Walk, *, is_near: bool) -> Header:
     uids = [known.get(tag, "" if is_near and known is walk.uids else None) for tag in _OF_INSTANCE]
     if "" in uids and not opening.is_dicomdir:
         raise Unfit("uids_missing")
+    if not opening.names_syntax:
+        raise Unfit("unreadable")
     study, series, instance = (None if opening.is_dicomdir else one for one in uids)
     return Header(
         form=opening.form,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from shared.dicomweb.checks import is_uid
 
 from .elements import (
     HEAD_BYTES,
@@ -29,7 +29,6 @@ PATIENT = frozenset((SPECIFIC_CHARACTER_SET, PATIENT_ID, PATIENT_BIRTH_DATE))
 # Float Pixel Data, Double Float Pixel Data, Pixel Data (PS3.3 §C.7.6.24, §C.7.6.25, §C.7.6.3).
 _PIXEL_DATA = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
 
-_VALID_UID = re.compile(rb"[0-9.]{0,63}[0-9]")
 _MAX_UID_BYTES = 128  # some pad a UID; nobody this much
 _MAX_PATIENT_BYTES = 1024  # 64 characters of four bytes at most, and escape sequences between them
 _MAX_DEPTH = 32
@@ -133,11 +132,11 @@ class Walk:
 
     def _note_uid(self, element: Element) -> None:
         self._note_order(element)
-        value = b""
+        value = ""
         if element.length <= _MAX_UID_BYTES:
-            value = self._window.take(element.value_at, element.length).rstrip(b" \0")
-        if _VALID_UID.fullmatch(value):
-            self.uids[element.tag] = value.decode()
+            value = self._window.take(element.value_at, element.length).rstrip(b" \0").decode("ascii", "replace")
+        if is_uid(value):
+            self.uids[element.tag] = value
         elif element.end <= PREFIX_BYTES:  # one that lies further behind is left to the service to judge
             self.uids[element.tag] = ""
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from shared import clock
 from shared.arrivals import Door
 from shared.dicomweb import InstanceOutcome, StatusError, StoreReason
+from shared.dicomweb.checks import is_numeric_uid
 from shared.events import event
 from shared.settings import QUARANTINE, OnConflict, OnPurged
 from store_on_upload.files.source import HashedBody, body_of
@@ -114,9 +115,11 @@ async def _judged(job: Job, sent: _Sent) -> Receipt:
     except AlreadyStored as stored:
         return await _judge_stored(job, sent, stored.sop_instance_uid)
     except StatusError as error:
-        if error.status_code != 413:
-            raise
-        return _with_hashes(job, sent, rejected("too_large"))
+        if error.status_code == 413:
+            return _with_hashes(job, sent, rejected("too_large"))
+        if error.status_code == 400 and not is_numeric_uid(job.header.study_instance_uid or "0"):
+            return _with_hashes(job, sent, rejected("refused"))  # the service takes no such UID in the request's path
+        raise
 
 
 async def _judge_answer(job: Job, sent: _Sent, outcome: InstanceOutcome) -> Receipt:

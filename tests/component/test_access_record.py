@@ -68,6 +68,7 @@ async def test_who_saw_what(start: Start, azurite: str) -> None:
         (f"/studies?StudyInstanceUID={STUDY}", STUDY),
         (f"/studies?0020000d={STUDY}", STUDY),
         (f"/studies/{STUDY}/series", STUDY),
+        (f"/studies/{STUDY}-a/series", f"{STUDY}-a"),
         ("/studies?PatientID=CANARY", None),
         (f"/studies?StudyInstanceUID={STUDY},1.2", f"{STUDY}\\1.2"),
         (f"/studies?StudyInstanceUID={STUDY}%5C{STUDY}", STUDY),

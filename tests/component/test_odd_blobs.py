@@ -72,6 +72,15 @@ async def test_a_content_encoding_that_is_true(place: Place) -> None:
     assert (receipt.verdict, receipt.reason, receipt.size_bytes) == ("rejected", "archive", len(content))
 
 
+@pytest.mark.parametrize("tag", [0x0020000D, 0x0020000E, 0x00080018])
+async def test_uids_with_letters_are_left_to_the_service(place: Place, tag: int) -> None:
+    """The local service refuses them, as the open-source one does, and the verdict is final."""
+    name = f"letters {tag:08X}.dcm"
+    await place.drop(name, Sample(elements={tag: ("UI", b"1.2.840.a-B\0")}).content)
+    receipt = await place.settled(name)
+    assert (receipt.verdict, receipt.reason) == ("rejected", "refused")
+
+
 async def declared(place: Place, name: str, content: bytes, encoding: str) -> None:
     """Drop a file and say how it is encoded, be that true or not."""
     settings = ContentSettings(content_encoding=encoding)

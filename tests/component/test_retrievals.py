@@ -78,12 +78,37 @@ async def test_a_message_that_is_whole_and_empty_is_nothing_found(start: Start) 
         assert (response.status_code, response.json()["code"]) == (404, "not-found")
 
 
+@pytest.mark.parametrize(
+    ("path", "accept", "body", "contents"),
+    [
+        (STUDY, "*/*", TWO, [FILE, FILE]),
+        (f"{INSTANCE}/frames/1", "*/*", FRAME, [PICTURE]),
+        (f"{INSTANCE}/frames/1", "multipart/related; type=image/jpeg", FRAME, [PICTURE]),
+        (INSTANCE, "*/*", ONE, [FILE]),
+    ],
+    ids=["untouched", "frames", "relabelled", "unwrapped"],
+)
+async def test_a_message_without_a_length_is_complete_with_its_closing_delimiter(
+    start: Start, path: str, accept: str, body: bytes, contents: list[bytes]
+) -> None:
+    """A service may end a message by closing the connection."""
+    async with start(script(head(200, PARTS), body, End.FIN)) as running:
+        response = await running.http.get(path, headers={"Accept": accept})
+        assert response.status_code == 200
+        is_multipart = response.headers["content-type"].startswith("multipart/")
+        assert ([part for _, part in parts_of(response)] if is_multipart else [response.content]) == contents
+
+
 CUT = [
     (STUDY, script(head(200, {"Transfer-Encoding": "chunked", **PARTS}), *chunked(TWO[:-30]), End.RESET)),
     (STUDY, well_ended(TWO.replace(b"--frontier--", b""), PARTS)),
     (STUDY, answer(200, TWO.replace(b"--frontier--", b""), PARTS)),
     (INSTANCE, well_ended(ONE[:-30], PARTS)),
     (INSTANCE, answer(200, TWO, PARTS)),
+    (STUDY, script(head(200, PARTS), TWO.replace(b"--frontier--", b""), End.FIN)),
+    (STUDY, script(head(200, PARTS), TWO[:-30], End.RESET)),
+    (INSTANCE, script(head(200, PARTS), ONE[:-30], End.FIN)),
+    (f"{INSTANCE}/frames/1", script(head(200, PARTS), FRAME[:-30], End.FIN)),
     (INSTANCE, script(head(200, {**DICOM, "Content-Length": "999"}), b"DICM", End.FIN)),
     (f"{INSTANCE}/frames/1", well_ended(FRAME[:-30], PARTS)),
     (f"{INSTANCE}/rendered", well_ended(PICTURE[:-1], PICTURES)),
@@ -311,6 +336,21 @@ async def test_what_the_query_takes_outdoes_the_header(start: Start) -> None:
     async with start(answer(200, PICTURE, PICTURES)) as running:
         await running.http.get(f"{INSTANCE}/rendered?accept=image/jpeg", headers={"Accept": "image/png"})
         assert running.service.requests[0].headers["accept"] == "image/jpeg"
+
+
+@pytest.mark.parametrize("path", [INSTANCE, f"{INSTANCE}/frames/1", f"{INSTANCE}/rendered", f"{STUDY}/metadata"])
+async def test_too_many_media_ranges_are_refused(start: Start, path: str) -> None:
+    """In the header and in the query parameter, before anything is asked of the service."""
+    accept = ",".join(f"image/{SECRET}{number}" for number in range(33))
+    async with start(answer(200, PICTURE, PICTURES)) as running:
+        for response in (
+            await running.http.get(path, headers={"Accept": accept}),
+            await running.http.get(path, params={"accept": accept}),
+        ):
+            assert (response.status_code, response.json()["code"]) == (400, "invalid-request")
+            assert response.headers["content-type"] == "application/problem+json"
+            assert SECRET not in response.text
+        assert running.service.targets == []
 
 
 async def test_the_service_gets_of_the_query_what_it_knows(start: Start) -> None:

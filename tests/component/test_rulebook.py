@@ -13,6 +13,7 @@ from azure.storage.blob import BlobServiceClient
 from purge_study.ledger.hashing import Hasher
 from purge_study.ledger.row import Patient, Reading, Row, StudyKey
 from purge_study.policy.dates import UNCLEAR
+from purge_study.policy.reading import TOO_LARGE
 from purge_study.records.restored import Restored, write_restored
 from purge_study.rulebook.reading import is_stopped, is_unchanged, read_rulebook
 from purge_study.rulebook.rulebook import Rulebook, RulebookFault
@@ -157,7 +158,7 @@ def prepared(**blobs: str | bytes | None) -> Callable[[Put], None]:
             "policy_invalid",
             [IN_FUTURE],
         ),
-        (prepared(policy=b"#" * (1024**2 + 1)), None, "policy_invalid", ["it has more than 1 MiB"]),
+        (prepared(policy=b"#" * (64 * 1024 + 1)), None, "policy_invalid", [TOO_LARGE]),
         (prepared(holds=None), None, "list_unreadable", [f"{HOLDS}: there is no such blob"]),
         (
             prepared(),

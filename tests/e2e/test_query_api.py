@@ -123,7 +123,7 @@ def test_frames_one_by_one_and_several(box: DropBox) -> None:
     [
         ("/studies?PatientID=", 400, "invalid-parameter"),
         ("/studies?NoSuchKeyword=1", 400, "invalid-parameter"),
-        ("/studies/not-a-uid/series", 400, "invalid-parameter"),
+        ("/studies/not_a_uid/series", 400, "invalid-parameter"),
         ("/studies/1.2.3/metadata", 404, "not-found"),
         ("/studies/1.2.3/series/4/instances/5", 404, "not-found"),
         ("/studies/1.2.3/series/4/instances/5/frames/0", 400, "invalid-parameter"),

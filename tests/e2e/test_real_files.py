@@ -73,6 +73,7 @@ TABLE: dict[Outcome, tuple[str, ...]] = {
         "SC_rgb_jls_lossy_sample.dcm",
         "UN_sequence.dcm",
         "empty_charset_LEI.dcm",
+        "meta_missing_tsyntax.dcm",
         "nested_priv_SQ.dcm",
         "no_meta_group_length.dcm",
         "priv_SQ.dcm",
@@ -81,7 +82,6 @@ TABLE: dict[Outcome, tuple[str, ...]] = {
         "MR_truncated.dcm",
         "rtplan_truncated.dcm",
     ),
-    ("rejected", "unreadable"): ("meta_missing_tsyntax.dcm",),
     ("rejected", "not_dicom"): ("no_meta.dcm",),
     ("rejected", "archive"): ("zipMR.gz",),
     ("ignored", "name"): (

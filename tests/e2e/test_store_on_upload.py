@@ -135,7 +135,8 @@ REJECTED = {
     "cut in its pixels.dcm": (WHOLE[:-10], "unfinished"),
     "cut in its header.dcm": (WHOLE[:300], "unfinished"),
     "no UIDs.dcm": (samples.pydicom_file("no_meta_group_length.dcm"), "uids_missing"),
-    "no transfer syntax.dcm": (samples.pydicom_file("meta_missing_tsyntax.dcm"), "unreadable"),
+    "no transfer syntax.dcm": (WHOLE.replace(b"\x02\x00\x10\x00UI", b"\x02\x00\x11\x00UI"), "unreadable"),
+    "no transfer syntax, no UIDs.dcm": (samples.pydicom_file("meta_missing_tsyntax.dcm"), "uids_missing"),
     "no PatientID.dcm": (
         samples.pydicom_file("examples_jpeg2k.dcm").replace(b"\x10\x00\x20\x00LO", b"\x10\x00\x21\x00LO"),
         "refused",

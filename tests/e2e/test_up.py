@@ -194,6 +194,16 @@ def test_up_token_down(machine: Machine) -> None:
     assert machine.run([*MAKE, "token"]).returncode != 0
 
 
+def test_token_without_a_stack(machine: Machine) -> None:
+    """The folder in which no stack runs is named, and so is the variable that names another one."""
+    done = machine.run([sys.executable, "-m", "local.print_token"])
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"No stack runs in {machine.data}: start one with `make up`, or set LOCAL_DATA_DIR to the folder of the one "
+        "that runs.\n"
+    )
+
+
 def status(url: str, **headers: str) -> int:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:

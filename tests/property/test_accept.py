@@ -28,13 +28,13 @@ def test_no_header_is_too_odd_to_be_read(headers: list[str]) -> None:
 
 @given(st.lists(_MEMBERS, min_size=1, max_size=4))
 def test_what_is_written_by_the_rules_is_read_as_it_was_meant(members: list[tuple[str, str, dict[str, str]]]) -> None:
-    """Commas, semicolons, quotes and backslashes in quoted values are values."""
+    """Commas, semicolons, quotes and backslashes in quoted values are values; equal ranges count once."""
     written = ", ".join(
         f"{kind}/{subtype}" + "".join(f"; {name}={_quoted(value)}" for name, value in parameters.items())
         for kind, subtype, parameters in members
     )
     read = [(*member.media_type.split("/"), dict(member.parameters)) for member in media_ranges([written])]
-    assert read == members
+    assert read == [one for at, one in enumerate(members) if one not in members[:at]]
 
 
 _WORDS = st.sampled_from(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import zlib
+from collections import Counter
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -78,16 +79,22 @@ entries = st.builds(Entry, st.integers(0, 600), st.integers(0, LATEST - 1), st.s
     st.lists(st.tuples(st.integers(0, 90), st.integers(1, 5)), max_size=30),
     st.sampled_from([None, "A"]),
     st.booleans(),
+    st.sampled_from([1, 3, 10_000]),
 )
 async def test_each_change_comes_once(
-    found: list[Entry], polls: list[tuple[int, int]], partition: str | None, tells_time: bool
+    found: list[Entry], polls: list[tuple[int, int]], partition: str | None, tells_time: bool, most: int
 ) -> None:
-    """However long a caller waits between two questions, and however little it takes at a time."""
+    """However long a caller waits between two questions, and however little it takes or is read at a time."""
     feed = Feed(found, tells_time=tells_time)
     token, told = Position().to_token(), list[int]()
-    for seconds, limit in [*polls, *[(2 * LATEST, 3)] * (len(found) + 10)]:
+    at_one_time = max(Counter(one.second for one in found).values(), default=0)
+    for seconds, limit in [*polls, *[(2 * LATEST, 3)] * (2 * len(found) + 10)]:
         feed.second += seconds
-        page = await read_on(cast(ChangeFeed, feed), Position.from_token(token), limit, of(partition))
+        feed.read = 0
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(reading, "_MOST_READ", most)
+            page = await read_on(cast(ChangeFeed, feed), Position.from_token(token), limit, of(partition))
+        assert feed.read <= max(most, at_one_time) + 1
         token = page.position.to_token()
         assert len(page.changes) <= limit
         told += [change.sequence for change in page.changes]
@@ -132,6 +139,45 @@ async def test_more_is_said_where_there_is_more(monkeypatch: pytest.MonkeyPatch)
     assert (page.changes, page.has_more) == ([], False)
 
 
+async def test_what_a_made_up_token_calls_told_is_not_read_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page that has nothing but such changes ends as any other, and the next one goes on behind it."""
+    monkeypatch.setattr(reading, "_MOST_READ", 50)
+    feed = Feed([Entry(second, 0, "A") for second in range(500)])
+    feed.second = 5000
+    position, reads, has_more = Position(EPOCH, Sequences([(1, 2**62)])), list[int](), True
+    while has_more:
+        before, feed.read = position, 0
+        page = await read_on(cast(ChangeFeed, feed), Position.from_token(before.to_token()), 20, of(None))
+        position, has_more = page.position, page.has_more
+        reads.append(feed.read)
+        assert page.changes == []
+        assert position.start > before.start
+        assert len(reads) <= 11
+    assert max(reads) <= 51
+
+
+async def test_a_crowd_is_read_in_parts_and_each_change_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More changes than a request reads, in a time that is read again: each answer goes on, and late ones are told."""
+    monkeypatch.setattr(reading, "_MOST_READ", 50)
+    feed = Feed([Entry(second, late, "A") for second in range(100) for late in (0, 0, 110 if second == 50 else 0)])
+    feed.second = 100
+    tokens, told, has_more = [Position().to_token()], list[int](), True
+    while has_more:
+        feed.read = 0
+        page = await read_on(cast(ChangeFeed, feed), Position.from_token(tokens[-1]), 20, of(None))
+        assert feed.read <= 51
+        told += [change.sequence for change in page.changes]
+        tokens.append(page.position.to_token())
+        has_more = page.has_more
+        assert len(set(tokens)) == len(tokens)
+    assert sorted(told) == [number for number in range(1, 301) if number != 153]
+    feed.second = 165
+    for _ in range(10):
+        page = await read_on(cast(ChangeFeed, feed), page.position, 20, of(None))
+        told += [change.sequence for change in page.changes]
+    assert sorted(told) == list(range(1, 301))
+
+
 numbers = st.sets(st.integers(1, 300) | st.integers(1, 2**63 - 1), max_size=60)
 
 
@@ -149,15 +195,16 @@ def test_sequences_are_a_set(added: set[int], left_out: set[int]) -> None:
     assert len(sequences) == sum(number - 1 not in expected for number in expected)
 
 
-@given(st.integers(0, 250_000_000_000_000_000), numbers)
-def test_a_token_stands_for_its_position(microseconds: int, told: set[int]) -> None:
+@given(st.integers(0, 200_000_000_000_000_000), numbers, st.none() | st.integers(1, 50_000_000_000_000_000))
+def test_a_token_stands_for_its_position(microseconds: int, told: set[int], more: int | None) -> None:
     """Word for word, in a form that a URL takes as it is."""
     sequences = Sequences()
     for number in told:
         sequences.add(number)
-    position = Position(EPOCH + timedelta(microseconds=microseconds), sequences)
+    start = EPOCH + timedelta(microseconds=microseconds)
+    position = Position(start, sequences, None if more is None else start + timedelta(microseconds=more))
     again = Position.from_token(position.to_token())
-    assert (again.start, list(again.told)) == (position.start, list(position.told))
+    assert (again.start, list(again.told), again.resume) == (position.start, list(position.told), position.resume)
 
 
 def test_a_token_has_its_bounds() -> None:
@@ -171,12 +218,15 @@ def test_a_token_has_its_bounds() -> None:
     assert len(again) > 400
 
 
-def token_of(content: bytes) -> str:
+def token_of(content: bytes, form: int = 1) -> str:
     """Return a token with a right checksum."""
-    return "v1." + base64.urlsafe_b64encode(content + zlib.crc32(content).to_bytes(4, "big")).decode().rstrip("=")
+    return f"v{form}." + base64.urlsafe_b64encode(content + zlib.crc32(content).to_bytes(4, "big")).decode().rstrip("=")
 
 
-@given(st.binary(min_size=1, max_size=60).map(token_of) | st.text(max_size=60) | st.from_regex(r"v1\.[\w-]{6,50}"))
+made_up = st.builds(token_of, st.binary(min_size=1, max_size=60), st.integers(1, 2))
+
+
+@given(made_up | st.text(max_size=60) | st.from_regex(r"v[12]\.[\w-]{6,50}"))
 def test_what_is_no_token_is_a_value_error(token: str) -> None:
     """And what is taken for one has ranges in order, whoever made it."""
     try:
@@ -185,6 +235,7 @@ def test_what_is_no_token_is_a_value_error(token: str) -> None:
         return
     ranges = list(position.told)
     assert position.start >= EPOCH
+    assert position.resume is None or position.resume >= position.start
     assert all(first <= last for first, last in ranges)
     assert all(one[1] < other[0] for one, other in pairwise(ranges))
 

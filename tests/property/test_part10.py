@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
-import re
+import lzma
+import struct
 import warnings
 from collections.abc import Callable
 
@@ -279,6 +282,52 @@ async def test_driver_fetches_what_is_needed() -> None:
     assert asked
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(pack(IDENTIFIED) for pack in (bz2.compress, gzip.compress, lzma.compress)),
+        *(magic + bytes(200) for magic in (b"PK\x03\x04", b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07", b"\x28\xb5\x2f\xfd")),
+    ],
+)
+def test_archives(content: bytes) -> None:
+    """An archive of any common kind is called one."""
+    assert outcome(content) == "archive"
+
+
+IMPLICIT_UIDS = [(0x0008, 0x0018, 4, b"1.2\0"), (0x0020, 0x000D, 4, b"1.3\0"), (0x0020, 0x000E, 4, b"1.4\0")]
+NAMELESS = element(0x00080005, "CS", b"") + element(0x00080060, "CS", b"CT")
+
+
+def without_syntax(dataset: bytes) -> bytes:
+    """Put a dataset into a Part 10 file whose File Meta names no transfer syntax."""
+    return bytes(128) + b"DICM" + element(0x00020012, "UI", b"1.9\0") + dataset
+
+
+@pytest.mark.parametrize(
+    ("dataset", "reason"),
+    [
+        (NAMELESS, "uids_missing"),
+        (element(0x00100010, "PN", b"A^") + element(0x00100020, "LO", b"P1"), "uids_missing"),
+        (struct.pack("<HHI2s", 0x0008, 0x0060, 2, b"CT"), "uids_missing"),
+        (struct.pack(">HH2sH2s", 0x0008, 0x0060, b"CS", 2, b"CT"), "uids_missing"),
+        (IDENTIFIED, "unreadable"),
+        (b"".join(struct.pack("<HHI4s", *named) for named in IMPLICIT_UIDS), "unreadable"),
+        (b"".join(struct.pack(">HH2sH4s", *named[:2], b"UI", *named[2:]) for named in IMPLICIT_UIDS), "unreadable"),
+        (b"no dataset at all", "unreadable"),
+    ],
+)
+def test_without_a_transfer_syntax(dataset: bytes, reason: str) -> None:
+    """Where the UIDs are missing as well, they are the reason, for exporting the file again would not help."""
+    assert outcome(without_syntax(dataset)) == reason
+
+
+@pytest.mark.parametrize("value", [b"..", b"1/2\0", b"1_2\0", b"1.2\xe9", b"1" * 66])
+def test_uids_that_no_service_takes(value: bytes) -> None:
+    """A UID of dots alone, of other characters or of more than 64 is as good as missing."""
+    dataset = IDENTIFIED[:24] + element(0x0020000D, "UI", value) + IDENTIFIED[36:]
+    assert outcome(file_of(uid.ExplicitVRLittleEndian, dataset)) == "uids_missing"
+
+
 async def test_driver_gives_the_reason() -> None:
     """The driver raises what the reader raises."""
 
@@ -289,7 +338,7 @@ async def test_driver_gives_the_reason() -> None:
         await read_header(b"", 0, fetch)
 
 
-UIDS = st.from_regex(re.compile(r"[0-9.]{0,63}[0-9]", re.ASCII), fullmatch=True)
+UIDS = st.from_regex(r"[A-Za-z0-9.-]{1,64}", fullmatch=True).filter(lambda uid: bool(uid.strip(".")))
 
 
 @settings(max_examples=60)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from string import ascii_letters, digits
 from urllib.parse import parse_qsl
 
 import httpx
@@ -13,22 +14,22 @@ from shared.dicomweb import InvalidParameter, Query, Resource, check_uid
 from shared.dicomweb.query import MAX_LIMIT
 from shared.dicomweb.retry import retry_after_seconds
 
-UIDS = st.from_regex(r"[0-9.]{0,63}[0-9]", fullmatch=True).filter(str.isascii)
+UIDS = st.from_regex(r"[A-Za-z0-9.-]{1,64}", fullmatch=True).filter(lambda uid: bool(uid.strip(".")))
 VALUES = st.text(min_size=1, max_size=30)
 # Private, or no keyword of the dictionary: their values are free.
 ATTRIBUTES = st.from_regex(r"[0-9A-F]{3}91001|[A-Z][a-z0-9]{1,20}X", fullmatch=True)
 
 
-@given(value=st.one_of(st.text(max_size=70), st.text("0123456789./% \n", max_size=70), UIDS))
+@given(value=st.one_of(st.text(max_size=70), st.text("0123456789aZ-._/% \n", max_size=70), st.text("."), UIDS))
 def test_check_uid(value: str) -> None:
-    """A UID is digits and dots that end in a digit, 64 at most; of anything else the error does not say what it was."""
-    if 0 < len(value) <= 64 and set(value) <= set("0123456789.") and value[-1] != ".":
+    """A UID is letters, digits, dots and hyphens, 64 at most, not dots alone; an error does not hold the value."""
+    if 0 < len(value) <= 64 and set(value) <= set(f"{ascii_letters}{digits}.-") and value.strip("."):
         assert check_uid("name", value) == value
     else:
         with pytest.raises(InvalidParameter) as raised:
             check_uid("name", value)
         assert str(raised.value) == (
-            "name is not a valid UID: digits and dots, ending in a digit, at most 64 characters"
+            "name is not a valid UID: write letters, digits, dots and hyphens, not dots alone, at most 64 characters"
         )
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from shared.accept import ANYTHING, MediaRange, media_ranges, quality_of
+from shared.accept import ANYTHING, MOST_RANGES, MediaRange, media_ranges, quality_of
+from shared.problems import Refused
 
 
 @pytest.mark.parametrize(
@@ -57,3 +58,22 @@ def test_what_cannot_be_read_is_left_out(garbage: str) -> None:
 def test_the_most_specific_range_says_how_welcome_a_type_is(accept: str, quality: float) -> None:
     """As RFC 9110 has it."""
     assert quality_of("image/png", media_ranges([accept])) == quality
+
+
+def test_equal_ranges_count_once() -> None:
+    """A range that is repeated is read once, and its first place counts."""
+    accept = ",".join(["image/png; a=1;b=2", 'IMAGE/png;b="2";a=1', "*/*;q=0", "image/png;q=0.5"] * 2000)
+    same = MediaRange("image/png", {"a": "1", "b": "2"})
+    assert media_ranges([accept]) == [same, MediaRange("image/png", {}, 0.5), MediaRange("*/*", {}, 0.0)]
+
+
+def test_ranges_have_a_limit() -> None:
+    """The limit counts the different ranges of all headers together, and the refusal has no part of a header."""
+    most = [f"canary/{number}" for number in range(MOST_RANGES)]
+    assert len(media_ranges([",".join(most), ",".join(most)])) == MOST_RANGES == 32
+    for headers in ([",".join(most), "canary/more"], [",".join(f"canary/a;b={one}" for one in range(3000))]):
+        with pytest.raises(Refused) as refused:
+            media_ranges(headers)
+        assert (refused.value.status, refused.value.code) == (400, "invalid-request")
+        assert "32" in str(refused.value.members["detail"])
+        assert "canary" not in f"{refused.value} {refused.value.title} {refused.value.members}"

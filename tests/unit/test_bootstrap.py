@@ -43,16 +43,33 @@ def test_help_is_the_default() -> None:
 
 def test_old_python(tmp_path: Path) -> None:
     """A Python that is too old gives one sentence that says what to do."""
-    old = script(tmp_path / "python3.9", "exit 1")
+    old = script(tmp_path / "python3.9", 'case "$1" in -V) echo Python 3.9.2;; *) exit 1;; esac')
     done = make("token", f"PYTHON={old}", f"VENV={tmp_path / 'venv'}")
     assert done.returncode != 0
-    assert "This needs Python 3.11 or newer" in done.stderr
+    assert f"This needs Python 3.11 or newer, and {old} is 3.9.2: name another with PYTHON=" in done.stderr
     assert not (tmp_path / "venv").exists()
 
 
 def test_no_python(tmp_path: Path) -> None:
     """So does no Python at all."""
-    assert "This needs Python 3.11 or newer" in make("token", "PYTHON=no-such-python").stderr
+    missing = make("token", "PYTHON=no-such-python").stderr
+    assert "This needs Python 3.11 or newer, and no-such-python is not there: name another with PYTHON=" in missing
+
+
+@pytest.mark.parametrize("module", ["demo", "dicom_service", "down", "print_token", "soak", "up"])
+def test_python_without_packages(module: str) -> None:
+    """A command run by a Python without the project's packages gives one sentence that names the make targets."""
+    environment = {name: value for name, value in ENVIRONMENT.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        [sys.executable, "-S", "-m", f"local.{module}"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert re.fullmatch(r"\S+ lacks the packages of this project: run `make up` .*`make help`.*\.\n", done.stderr)
 
 
 def test_python_without_venv(tmp_path: Path) -> None:

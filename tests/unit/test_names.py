@@ -52,6 +52,12 @@ ARCHIVE, FOLDER, OTHER = NameSays.ARCHIVE, NameSays.FOLDER, NameSays.OTHER
         ("a.dcm.gz", ARCHIVE),
         ("a.tar.gz", ARCHIVE),
         ("a.tgz", ARCHIVE),
+        ("a.dcm.bz2", ARCHIVE),
+        ("study.TBZ2", ARCHIVE),
+        ("a.tar.xz", ARCHIVE),
+        ("a.txz", ARCHIVE),
+        ("a.dcm.zst", ARCHIVE),
+        ("study.rar", ARCHIVE),
         # Folder markers
         ("folder/", FOLDER),
         ("folder.dcm/", FOLDER),

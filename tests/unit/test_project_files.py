@@ -82,3 +82,18 @@ def test_only_the_app_is_deployed() -> None:
     folders = {"store_on_upload", "query_api", "purge_study", "shared"}
     assert deployed == {"host.json", "requirements.txt", "function_app.py", *folders}
     assert "local.settings*.json" in ignored
+
+
+def test_no_pattern_needs_a_newer_python() -> None:
+    """No group has a possessive quantifier: Python before 3.11.5 lets such a group match too much."""
+    possessive = re.compile(r"\)(?:[*+?]|\{[\d,]+\})\+")
+    sources = [path for path in files() if path.suffix == ".py"]
+    assert sources
+    assert [str(path.relative_to(ROOT)) for path in sources if possessive.search(path.read_text())] == []
+
+
+def test_the_app_is_no_fastapi_app_to_the_worker() -> None:
+    """A newer worker runs an app whose function_app.py has one of these words in another way, comments included."""
+    text = (ROOT / "function_app.py").read_text()
+    assert "FunctionApp" in text
+    assert [words for words in ("FastAPI()", "from fastapi import") if words in text] == []

@@ -134,3 +134,12 @@ def test_metadata_that_cannot_be_relied_on(instances: list[dict[str, Any]]) -> N
     """None, twice the same, another study's, or without a name that a file could have."""
     with pytest.raises(FailedByItself, match="metadata_unusable"):
         surveyed(*instances)
+
+
+@pytest.mark.parametrize("study", ["1.2.A", "1.2-3", "1.2."])
+def test_a_study_that_no_list_can_name(study: str) -> None:
+    """A study that a legal hold could not name is not deleted."""
+    survey = Survey(study, [])
+    survey.add(instance(study=study))
+    with pytest.raises(FailedByItself, match="metadata_unusable"):
+        survey.contents(None)

@@ -27,6 +27,8 @@ NO_VALUE = "this is no value of TOML: write texts in straight quotation marks, d
 NO_DAY = "this is no day of the calendar"
 NO_HEAD = "policy: it is missing: write it as a table [policy], with these brackets"
 NO_NAME = "this is no name: write some letters, without line breaks and without blanks at the ends"
+DOTS = "a key has more than 16 dots: write its tables with heads of their own, such as [rule.when]"
+TOO_LARGE = "it has more than 64 KiB: shorten it, for example by taking out comments"
 TOO_DEEP = "its tables are nested too deeply: write conditions with fewer levels"
 HEAD = '[policy]\ntime_zone = "Europe/Paris"\n'
 FULL = """
@@ -314,8 +316,9 @@ def test_names_can_be_printed(name: str) -> None:
         (b"a = " + b"9" * 5000, f"it is no TOML: {LOOK}"),
         (b"a = " + b"[" * 5000, TOO_DEEP),
         (b"a = " + b"[" * 17 + b"]" * 17, TOO_DEEP),
-        (b"[" + b"a." * 5000 + b"a]", TOO_DEEP),
-        (b'[[rule]]\nname="a"\nkeep_years=1\n[rule.when' + b".not" * 3000 + b"]", TOO_DEEP),
+        (b"[" + b"a." * 5000 + b"a]", f"line 1: {DOTS}"),
+        (b'[[rule]]\nname="a"\nkeep_years=1\n[rule.when' + b".not" * 3000 + b"]", f"line 4: {DOTS}"),
+        (b'[[rule]]\nname="a"\nkeep_years=1\n[rule.when' + b".not" * 15 + b"]", TOO_DEEP),
         (b"", NO_HEAD),
         (b"# CANARY\n", NO_HEAD),
     ],
@@ -323,6 +326,59 @@ def test_names_can_be_printed(name: str) -> None:
 def test_what_is_no_policy_is_refused(content: bytes, said: str) -> None:
     """Whatever it is, it is told in words, without a value."""
     assert problems(content) == [said]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a." * 17 + "a = 1",
+        "a . " * 17 + "a = 1",
+        "'a'.\"b.c\".d." * 6 + "a = 1",
+        "[" + "a." * 17 + "a]",
+        "[[" + "a." * 17 + "a]]",
+        "[a]\n" + "a." * 17 + "a = 1",
+        "a = { b = 1, " + "a." * 17 + "a = 1 }",
+        "a = [[{ b = 'c', " + "a." * 17 + "a = 1 }]]",
+        "a = 'b\\' # c\n" + "a." * 17 + "a = 1",
+        'a = "b\\"" # "\n' + "a." * 17 + "a = 1",
+        *(f"a = {{ b = {quotes}c{quotes}{more}, {'a.' * 17}a = 1 }}" for quotes, more in (('"""', '""'), ("'''", "'"))),
+        'a = """\\"""\\\n"""\n' + "a." * 17 + "a = 1",
+        "a = ''\nb = \"\"\n\"\".''." + "a." * 15 + "a = 1",
+        "a.a = " * 3 + "a." * 17,
+    ],
+)
+def test_a_key_has_a_limit_of_dots(text: str) -> None:
+    """In heads and inline tables too, whatever strings and comments stand around it; it is found before it is read."""
+    line = text.count("\n") + 1
+    assert problems(f"{text}\n= no TOML") == [f"line {line}: {DOTS}"]
+
+
+def test_dots_in_texts_and_comments_are_not_counted() -> None:
+    """Nor those of numbers and of several keys together, nor sixteen in one key."""
+    dots = "." * 40
+    read = read_policy(
+        f"""# {dots}
+{HEAD}# "{dots}
+[[rule]] # {dots}
+name = "a \\" # {dots}"
+keep_years = 1
+when.attribute."BodyPartExamined" = ["{dots}", '{dots}', '''
+{dots}''''', \"\"\"\\\"{dots}\"\"\"\"\"]
+when.all = [{{ not.modality = ["MR"] }}, {", ".join(["{ not.not.modality = ['MG'] }"] * 20)}]
+[brakes]
+max_share = 0.5
+""".encode()
+    )
+    assert read.rule[0].name == f'a " # {dots}'
+    sixteen = "[" + "a." * 16 + "a]\n"
+    assert problems(sixteen) == [TOO_DEEP]
+
+
+def test_a_policy_has_a_limit_of_bytes() -> None:
+    """It holds before anything is read."""
+    most = HEAD.encode() + b"#" * (64 * 1024 - len(HEAD))
+    assert read_policy(most) == read_policy(HEAD.encode())
+    assert problems(most + b"#") == problems(b"\xff" * (64 * 1024 + 1)) == [TOO_LARGE]
 
 
 @pytest.mark.parametrize("entry", ["max_share = nan", "max_share = 0", "max_share = 1.1", "max_times_usual = inf"])

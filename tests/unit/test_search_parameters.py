@@ -66,6 +66,7 @@ def test_nothing_is_asked_for() -> None:
         *("StudyInstanceUID=1.2", "StudyInstanceUID=1.2,1.3", "StudyInstanceUID=1.2%5C1.3", "StudyInstanceUID=*"),
         *("StudyTime=10", "StudyTime=1030-", "StudyTime=101010.5-235960", "AcquisitionDateTime=2024-202406011200"),
         *("PatientAge=045Y", "PatientSize=1.8e0", "SeriesNumber=-3", "00091001=x*", "PatientName=%22&limit=1"),
+        *("PatientName=" + "%C3%A4" * 193 + "*", "PatientID=" + "a" * 3000, "PatientID=" + "*" * 3000),
         *("limit=1", "limit=0099", "offset=0", "fuzzymatching=false", "PatientName=*-*&fuzzymatching=true"),
     ],
 )
@@ -113,6 +114,10 @@ def test_what_is_taken(value: str) -> None:
         ("PatientID=%3Cb", "PatientID", "<"),
         ("PatientName=%22&fuzzymatching=true", "PatientName", '"'),
         ("PatientName=%5E&fuzzymatching=true", "PatientName", "letter"),
+        ("PatientName=" + "a" * 194 + "*", "PatientName", "194"),
+        ("PatientID=" + "?" * 195, "PatientID", "194"),
+        ("StudyDescription=" + "*a" * 97 + "*", "StudyDescription", "194"),
+        ("ModalitiesInStudy=CT," + "C" * 194 + "*", "ModalitiesInStudy", "194"),
         ("StudyTime=25", "StudyTime", "time"),
         ("AcquisitionDateTime=20240101120000%2B0100", "AcquisitionDateTime", "date and time"),
         ("AcquisitionDateTime=20241301", "AcquisitionDateTime", "date and time"),

@@ -34,7 +34,9 @@ def test_each_instance_has_its_outcome() -> None:
         "00081199": element(
             "SQ",
             item(
-                "1.1", x00741048=element("SQ"), x00081190=element("UR", f"{ROOT}/studies/2.1/series/3.1/instances/1.1")
+                "1.1",
+                x00741048=element("SQ"),
+                x00081190=element("UR", f"{ROOT}/studies/2.1-A/series/3.1/instances/1.1"),
             ),
             item(
                 "1.2",
@@ -51,7 +53,7 @@ def test_each_instance_has_its_outcome() -> None:
     }
     result = parse_store_response("store instance", 202, dataset)
     assert result.outcomes == (
-        InstanceOutcome(StoreStatus.STORED, "1.1", "1.2.3", study_instance_uid="2.1", series_instance_uid="3.1"),
+        InstanceOutcome(StoreStatus.STORED, "1.1", "1.2.3", study_instance_uid="2.1-A", series_instance_uid="3.1"),
         InstanceOutcome(StoreStatus.WARNED, "1.2", "1.2.3", StoreReason.ATTRIBUTES_DROPPED, ("00080020",)),
         InstanceOutcome(StoreStatus.FAILED, "1.3", "1.2.3", StoreReason.ALREADY_STORED),
         InstanceOutcome(StoreStatus.FAILED, None, None, StoreReason.INVALID, ("0010002F",)),

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from types import FrameType
+from typing import Any
+
 import pytest
 
 from query_api.searching.wildcards import Pattern, fuzzy_prefix, matches_all
@@ -44,6 +48,26 @@ def name(**groups: str) -> Row:
 def test_texts(pattern: str, value: str, matches: bool) -> None:
     """The whole value, whatever its case, trailing blanks left out; of hostile patterns too it is soon known."""
     assert Pattern("00100020", pattern).matches(text(value)) is matches
+
+
+@pytest.mark.parametrize("pattern", ["*" * 64, "*a" * 60 + "b", f"*{'a' * 100}b", f"*{'a?' * 60}b", "?*" * 90])
+def test_the_steps_of_a_match_grow_with_the_value_alone(pattern: str) -> None:
+    """Not with the value times the pattern."""
+    steps = 0
+
+    def count(_frame: FrameType, event: str, _argument: object) -> Any:
+        nonlocal steps
+        steps += event == "line"
+        return count
+
+    pattern_of_text, row = Pattern("00100020", pattern), text("a" * 10_000)
+    before = sys.gettrace()
+    sys.settrace(count)
+    try:
+        pattern_of_text.matches(row)
+    finally:
+        sys.settrace(before)
+    assert 0 < steps < 50_000
 
 
 @pytest.mark.parametrize(

@@ -257,7 +257,9 @@ def _extended_offsets(dataset: Dataset) -> tuple[int, int] | None:
 def _add_rest(file: MeteredFile, dataset: FileDataset) -> None:
     implicit, little_endian = dataset.original_encoding
     content = cast(BinaryIO, file)
-    dataset.update(read_dataset(content, bool(implicit), bool(little_endian), defer_size=DEFER_BYTES))
+    rest = read_dataset(content, bool(implicit), bool(little_endian), defer_size=DEFER_BYTES)
+    # `Dataset.update` would convert private elements, and others on their way: their bytes are read later.
+    dataset._dict.update(rest.items())
 
 
 def _is_whole(file: BinaryIO, dataset: FileDataset, pixel_data: PixelData | None, size: int) -> bool:

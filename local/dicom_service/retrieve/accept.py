@@ -16,7 +16,7 @@ JPEG = "image/jpeg"
 PNG = "image/png"
 _DICOM_JSON_RANGES = frozenset({DICOM_JSON, JSON, "application/*", "*/*"})
 # A quote that nobody closed ends with the header: so the next match begins where the last ended, in linear time.
-_ITEM = re.compile(r'((?:[^",;]|"(?:[^"\\]|\\.?)*+(?:"|$))*+)([,;]|$)', re.DOTALL)
+_ITEM = re.compile(r'((?:[^",;]|"(?:[^"\\]|\\.?)*(?:"|$))*)([,;]|$)', re.DOTALL)
 
 
 @dataclass(frozen=True)

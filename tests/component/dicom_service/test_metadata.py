@@ -5,6 +5,8 @@ from __future__ import annotations
 import struct
 from typing import Any
 
+import pytest
+
 from tests.component.dicom_service.support import (
     EXPLICIT,
     IMPLICIT,
@@ -76,6 +78,17 @@ def test_bulk_data_and_group_lengths_are_left_out(service: ServiceClient) -> Non
     metadata = metadata_of(service, sample)
     assert not {"00080000", "00091001", "00420011", "7FE00010"} & metadata.keys()
     assert values(metadata, "00081032") == [{"00080104": {"vr": "LO", "Value": ["kept"]}}]
+
+
+@pytest.mark.parametrize("group", [0x7FE1, 0x8E05])
+def test_private_elements_after_the_pixel_data(service: ServiceClient, group: int) -> None:
+    """A file with private elements after its pixel data is stored, and its metadata has all of its attributes."""
+    private = {group << 16 | 0x0010: ("LO", b"MAKER "), group << 16 | 0x1001: ("LO", b"note")}
+    sample = Sample(elements={**pixels(b"abcdef" * 3, frames=3), 0x00280103: ("US", b"\0\0"), **private})
+    service.store_samples(sample)
+    metadata = metadata_of(service, sample)
+    shown = [values(metadata, tag) for tag in ("00280103", f"{group:04X}0010", f"{group:04X}1001")]
+    assert shown == [[0], ["MAKER"], ["note"]]
 
 
 def test_image_attributes_are_in_the_metadata(service: ServiceClient) -> None:
