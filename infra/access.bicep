@@ -48,6 +48,7 @@ var blobRoles = {
 var dicomRoles = {
   store: {
     title: 'read and store, not delete'
+    actions: []
     dataActions: [
       'Microsoft.HealthcareApis/workspaces/dicomservices/resources/read'
       'Microsoft.HealthcareApis/workspaces/dicomservices/resources/write'
@@ -55,6 +56,7 @@ var dicomRoles = {
   }
   purge: {
     title: 'read and delete, not store'
+    actions: []
     dataActions: [
       'Microsoft.HealthcareApis/workspaces/dicomservices/resources/read'
       'Microsoft.HealthcareApis/workspaces/dicomservices/resources/delete'

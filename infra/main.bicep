@@ -2,7 +2,7 @@
 // access.bicep, who may do what.
 targetScope = 'subscription'
 
-import { access } from 'access.bicep'
+import { access, blobRoles, builtInRoles, dicomRoles } from 'access.bicep'
 
 @minLength(1)
 @maxLength(64)
@@ -149,6 +149,29 @@ resource group 'Microsoft.Resources/resourceGroups@2024-11-01' = {
   tags: tags
 }
 
+// Custom roles come first, and are assigned only after what takes Azure minutes (`dependsOn`, below): a new role is not
+// known everywhere at once, and Azure refuses to assign a role that it does not know.
+module ownBlobRoles 'modules/custom-roles.bicep' = {
+  scope: group
+  params: {
+    environmentName: environmentName
+    kind: 'blobs'
+    roles: blobRoles
+    readerId: builtInRoles.storageBlobDataReader
+  }
+}
+
+// In the DICOM service's group and not in the app's, since a role can be assigned only within its own scopes.
+module ownDicomRoles 'modules/custom-roles.bicep' = {
+  scope: resourceGroup(dicomSubscription, dicomGroup)
+  params: {
+    environmentName: environmentName
+    kind: 'dicom'
+    roles: dicomRoles
+    readerId: builtInRoles.dicomDataReader
+  }
+}
+
 module network 'modules/network.bicep' = if (privateNetwork) {
   scope: group
   params: {
@@ -163,7 +186,6 @@ module monitoring 'modules/monitoring.bicep' = {
   params: {
     location: location
     token: token
-    logDays: logDays
     alertEmail: alertEmail
   }
 }
@@ -231,9 +253,9 @@ module identities 'modules/identity.bicep' = [
 module dicomAccess 'modules/dicom-access.bicep' = {
   scope: resourceGroup(dicomSubscription, dicomGroup)
   params: {
-    environmentName: environmentName
     workspaceName: dicomWorkspaceName
     serviceName: dicomServiceName
+    roleIds: ownDicomRoles.outputs.roleIds
     grants: [
       for (name, index) in appNames: {
         principalId: identities[index].outputs.principalId
@@ -241,16 +263,14 @@ module dicomAccess 'modules/dicom-access.bicep' = {
       }
     ]
   }
+  // What takes Azure minutes, so that the new roles are known by then.
   dependsOn: [
+    monitoring
+    data
+    records
+    keys
     dicom
   ]
-}
-
-module customRoles 'modules/custom-roles.bicep' = {
-  scope: group
-  params: {
-    environmentName: environmentName
-  }
 }
 
 // Before the apps: a reference to a secret is looked up when an app starts, and not again for a day.
@@ -263,7 +283,7 @@ module appAccess 'modules/app-access.bicep' = [
       dataAccountName: data.outputs.name
       recordsAccountName: records.outputs.name
       vaultName: keys.outputs.name
-      blobRoleIds: customRoles.outputs.blobRoleIds
+      blobRoleIds: ownBlobRoles.outputs.roleIds
       dataContainers: granted[name].dataContainers
       recordsContainers: granted[name].recordsContainers
       queues: granted[name].queues
@@ -271,6 +291,11 @@ module appAccess 'modules/app-access.bicep' = [
       secrets: granted[name].secrets
       takesWebhook: arrivals == 'webhook' && contains(granted[name].functions, 'store_on_upload')
     }
+    // As above.
+    dependsOn: [
+      monitoring
+      dicom
+    ]
   }
 ]
 
@@ -336,6 +361,21 @@ module apps 'modules/app.bicep' = [
     ]
   }
 ]
+
+// After the apps: a workspace that is seconds old may not have its tables yet. The apps have no code at that moment, so
+// that the log keeps no name.
+module blanking 'modules/blanking.bicep' = {
+  scope: group
+  params: {
+    location: location
+    token: token
+    workspaceName: monitoring.outputs.workspaceName
+    logDays: logDays
+  }
+  dependsOn: [
+    apps
+  ]
+}
 
 module events 'modules/event-grid.bicep' = {
   scope: group
@@ -404,8 +444,8 @@ output DATA_ACCOUNT string = data.outputs.name
 output RECORDS_ACCOUNT string = records.outputs.name
 output KEY_VAULT string = keys.outputs.name
 output EVENT_TOPIC string = events.outputs.topicName
-output LOG_WORKSPACE string = monitoring.outputs.customerId
-output SENDER_ROLE string = customRoles.outputs.blobRoleIds.keep // on dicom-inbox (docs/feeding-the-inbox.md)
+output LOG_WORKSPACE string = blanking.outputs.customerId
+output SENDER_ROLE string = ownBlobRoles.outputs.roleIds.keep // on dicom-inbox (docs/feeding-the-inbox.md)
 output DICOM_SERVICE_URL string = '${dicomAccess.outputs.serviceUrl}/v2'
 
 // The parameters, by their variables: `azd env refresh` has outputs back on another machine, and nothing else. Without

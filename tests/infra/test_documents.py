@@ -79,7 +79,7 @@ def test_what_was_made_for_two_apps_is_found_by_its_names() -> None:
 def test_senders_get_a_role_that_deletes_nothing() -> None:
     """Which the deployment tells of, and the page about senders gives."""
     given = MAIN.constant(MAIN.declarations["output SENDER_ROLE"].value).text
-    role = read(INFRA / "access.bicep").variable("blobRoles")[given.removeprefix("customRoles.outputs.blobRoleIds.")]
+    role = read(INFRA / "access.bicep").variable("blobRoles")[given.removeprefix("ownBlobRoles.outputs.roleIds.")]
     assert not any("delete" in action for action in role["actions"] + role["dataActions"])
     feeding = (ROOT / "docs/feeding-the-inbox.md").read_text()
     assert "az role assignment create --role $SENDER_ROLE --assignee" in feeding

@@ -57,17 +57,15 @@ def test_the_webhook_asks_for_the_same_events() -> None:
 
 def test_names_are_blanked_where_the_platform_writes_them() -> None:
     """Of each table of Application Insights that a host fills: what it says of addresses, and what is not listed."""
-    monitoring = read(INFRA / "modules/monitoring.bicep")
-    rules = {
-        item["table"]: getattr(item["kql"], "text", item["kql"]) for item in monitoring.variable("transformations")
-    }
+    blanking = read(INFRA / "modules/blanking.bicep")
+    rules = {item["table"]: getattr(item["kql"], "text", item["kql"]) for item in blanking.variable("transformations")}
     assert set(rules) == {"AppRequests", "AppDependencies", "AppTraces", "AppExceptions"}
     assert all(re.search(r"\$\{keptProperties\}|Properties = pack\(", rule) for rule in rules.values())
     assert all("${withoutPath}" in rule for rule in rules.values())
     assert 'Url = "", Name = iif(Name contains " /", "", Name),' in rules["AppRequests"]
     assert 'Data = "", Name = iif(isempty(${ownSpan}), DependencyType, ${ownSpan}),' in rules["AppDependencies"]
     assert 'OuterMessage = "", InnermostMessage = "", Details = parse_json("[]"),' in rules["AppExceptions"]
-    assert set(re.findall(r'Properties\["(\w+)"\]', monitoring.variable("keptProperties"))) == {
+    assert set(re.findall(r'Properties\["(\w+)"\]', blanking.variable("keptProperties"))) == {
         "Category",
         "LogLevel",
         "InvocationId",
@@ -77,11 +75,11 @@ def test_names_are_blanked_where_the_platform_writes_them() -> None:
 
 def test_what_the_apps_own_spans_say_is_kept() -> None:
     """All of it, under the names that it is sent under, and by one of them they are told from the host's."""
-    monitoring = read(INFRA / "modules/monitoring.bicep")
-    kept = set(monitoring.variable("ownProperties"))
+    blanking = read(INFRA / "modules/blanking.bicep")
+    kept = set(blanking.variable("ownProperties"))
     assert kept == {*Attributes.__annotations__, "span"}
-    assert f"{NAMESPACE}.${{name}}" in monitoring.text
-    assert f'Properties["{NAMESPACE}.span"]' in monitoring.variable("ownSpan")
+    assert f"{NAMESPACE}.${{name}}" in blanking.text
+    assert f'Properties["{NAMESPACE}.span"]' in blanking.variable("ownSpan")
 
 
 def test_lines_go_one_way() -> None:
