@@ -23,12 +23,12 @@ param dicomServiceId string = ''
 @description('Whether a new DICOM service has partitions. It cannot be changed later, and `sources.toml` must name a partition for every file.')
 param dicomPartitions bool = false
 
-@description('How arrivals are told: `queue`, by Event Grid into the queue `dicom-arrivals`; or `webhook`, by Event Grid calling the blob trigger.')
+@description('How the app learns of new files: `webhook`, Event Grid calls the blob trigger; or `queue`, Event Grid delivers into the queue `dicom-arrivals`. With `PRIVATE_NETWORK` or `SFTP` it is always the queue.')
 @allowed([
-  'queue'
   'webhook'
+  'queue'
 ])
-param arrivals string = 'queue'
+param arrivals string = 'webhook'
 
 @description('Whether files may come by SFTP. The account then has a hierarchical namespace, which cannot be changed later, and no versions of blobs.')
 param sftp bool = false
@@ -121,6 +121,9 @@ var appNames = separateApps
   : [
       'ingest'
     ]
+// Private installations take no calls from outside, and by SFTP files arrive by renames, which the blob trigger does not
+// know: both always have the queue.
+var eventsTo = privateNetwork || sftp ? 'queue' : arrivals
 var everything = {
   functions: union(access.ingest.functions, access.lookups.functions, access.retention.functions)
   dicom: union(access.ingest.dicom, access.lookups.dicom, access.retention.dicom)
@@ -289,7 +292,7 @@ module appAccess 'modules/app-access.bicep' = [
       queues: granted[name].queues
       tables: granted[name].tables
       secrets: granted[name].secrets
-      takesWebhook: arrivals == 'webhook' && contains(granted[name].functions, 'store_on_upload')
+      takesWebhook: eventsTo == 'webhook' && contains(granted[name].functions, 'store_on_upload')
     }
     // As above.
     dependsOn: [
@@ -307,7 +310,7 @@ var serviceSettings = {
 var ingestSettings = {
   BLOB_TRIGGER_SOURCE: 'EventGrid'
   // The blob trigger and the queue would each take up every file. One that is disabled needs no subscription.
-  'AzureWebJobs.store_on_upload.Disabled': arrivals == 'queue' ? 'true' : 'false'
+  'AzureWebJobs.store_on_upload.Disabled': eventsTo == 'queue' ? 'true' : 'false'
   AFTER_STORE: 'archive'
   PROBE_SCHEDULE: '30 */10 * * * *' // not at the moment of a sweep
   SETTLE_AFTER_SECONDS: sftp ? string(settleAfterSeconds) : '0'
@@ -384,8 +387,8 @@ module events 'modules/event-grid.bicep' = {
     name: 'evgt-${token}'
     identityName: 'id-events-${token}'
     dataAccountName: data.outputs.name
-    // With the webhook, renames still come by the queue: the blob trigger does not know them.
-    types: arrivals == 'queue'
+    // With the webhook, renames come by the queue: the blob trigger does not know them.
+    types: eventsTo == 'queue'
       ? [
           'Microsoft.Storage.BlobCreated'
           'Microsoft.Storage.BlobRenamed'
@@ -443,6 +446,7 @@ output LOOKUPS_URL string = '${apps[separateApps ? 1 : 0].outputs.url}/api'
 output DATA_ACCOUNT string = data.outputs.name
 output RECORDS_ACCOUNT string = records.outputs.name
 output KEY_VAULT string = keys.outputs.name
+output EVENTS_TO string = eventsTo
 output EVENT_TOPIC string = events.outputs.topicName
 output LOG_WORKSPACE string = blanking.outputs.customerId
 output SENDER_ROLE string = ownBlobRoles.outputs.roleIds.keep // on dicom-inbox (docs/feeding-the-inbox.md)

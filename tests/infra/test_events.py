@@ -52,7 +52,16 @@ def test_the_webhook_asks_for_the_same_events() -> None:
     blueprint = (ROOT / "store_on_upload/blueprint.py").read_text()
     assert re.search(rf"blob_trigger\([^@]*?async def {function}\(", blueprint, re.DOTALL)
     disabled = app_settings("ingest")[f"AzureWebJobs.{function}.Disabled"]
-    assert disabled == Expression("arrivals == 'queue' ? 'true' : 'false'")
+    assert disabled == Expression("eventsTo == 'queue' ? 'true' : 'false'")
+
+
+def test_files_come_by_the_blob_trigger_unless_it_cannot_serve() -> None:
+    """By default Event Grid calls it; in a private network nothing is called, and by SFTP files are renamed."""
+    assert MAIN.constant(MAIN.declarations["arrivals"].value) == "webhook"
+    assert MAIN.variable("eventsTo") == Expression("privateNetwork || sftp ? 'queue' : arrivals")
+    assert MAIN.constant(MAIN.declarations["output EVENTS_TO"].value) == MAIN.variable("eventsTo")
+    # Whatever else depends on it goes by what is in force, and not by what was asked for.
+    assert len(re.findall(r"(?<!\w)arrivals\b(?!`)", MAIN.text)) == len(["parameter", "variable", "output ARRIVALS"])
 
 
 def test_names_are_blanked_where_the_platform_writes_them() -> None:

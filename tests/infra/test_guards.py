@@ -108,7 +108,7 @@ def test_each_app_has_its_own_rights_and_functions() -> None:
     rights = given_to("appAccess")
     for name in ("dataContainers", "recordsContainers", "queues", "tables", "secrets"):
         assert rights[name] == Expression(f"granted[name].{name}")
-    webhook = "arrivals == 'webhook' && contains(granted[name].functions, 'store_on_upload')"
+    webhook = "eventsTo == 'webhook' && contains(granted[name].functions, 'store_on_upload')"
     assert rights["takesWebhook"] == Expression(webhook)
     assert rights["principalId"] == Expression("identities[index].outputs.principalId")
     assert "roles: granted[name].dicom\n" in given_to("dicomAccess")["grants"].text
@@ -344,6 +344,12 @@ def test_each_secret_is_made_once_and_kept() -> None:
     for parameter in values:
         assert "secure" in parameter.decorators
         assert file.constant(parameter.value) == Expression("'${newGuid()}${newGuid()}'")
+
+
+def test_nobody_deletes_secrets_for_good() -> None:
+    """Not before 90 days are over, whatever role they have: without LEDGER_KEY the ledger and its marks are lost."""
+    kept = {"enableSoftDelete": True, "softDeleteRetentionInDays": 90, "enablePurgeProtection": True}
+    expect({"Microsoft.KeyVault/vaults": kept})
 
 
 def test_each_app_has_a_plan_of_its_own() -> None:
