@@ -23,6 +23,12 @@ param dicomServiceId string = ''
 @description('Whether a new DICOM service has partitions. It cannot be changed later, and `sources.toml` must name a partition for every file.')
 param dicomPartitions bool = false
 
+@description('Resource id of a storage account with a hierarchical namespace in which a new DICOM service keeps its files. Empty: storage of its own. It cannot be changed later.')
+param dicomLakeAccountId string = ''
+
+@description('Container of that account, made before the deployment.')
+param dicomLakeContainer string = 'dicom'
+
 @description('How the app learns of new files: `webhook`, Event Grid calls the blob trigger; or `queue`, Event Grid delivers into the queue `dicom-arrivals`. With `PRIVATE_NETWORK` or `SFTP` it is always the queue.')
 @allowed([
   'webhook'
@@ -146,6 +152,12 @@ var dicomGroup = dicomIsNew ? group.name : split(dicomServiceId, '/')[4]
 var dicomWorkspaceName = dicomIsNew ? 'dicom${token}' : split(dicomServiceId, '/')[8]
 var dicomServiceName = dicomIsNew ? 'dropbox' : split(dicomServiceId, '/')[10]
 
+// Where its files are, if it has data-lake storage: /subscriptions/2/resourceGroups/4/providers/6/storageAccounts/8.
+var dicomHasLake = dicomIsNew && !empty(dicomLakeAccountId)
+var lakeSubscription = dicomHasLake ? split(dicomLakeAccountId, '/')[2] : subscription().subscriptionId
+var lakeGroup = dicomHasLake ? split(dicomLakeAccountId, '/')[4] : group.name
+var lakeName = dicomHasLake ? split(dicomLakeAccountId, '/')[8] : 'none'
+
 resource group 'Microsoft.Resources/resourceGroups@2024-11-01' = {
   name: 'rg-${environmentName}'
   location: location
@@ -230,6 +242,22 @@ module keys 'modules/keys.bicep' = {
   }
 }
 
+module dicomIdentity 'modules/identity.bicep' = if (dicomHasLake) {
+  scope: group
+  params: {
+    location: location
+    name: 'id-dicom-${token}'
+  }
+}
+
+module lakeAccess 'modules/lake-access.bicep' = if (dicomHasLake) {
+  scope: resourceGroup(lakeSubscription, lakeGroup)
+  params: {
+    principalId: dicomIdentity!.outputs.principalId
+    accountName: lakeName
+  }
+}
+
 module dicom 'modules/dicom.bicep' = if (dicomIsNew) {
   scope: group
   params: {
@@ -237,9 +265,15 @@ module dicom 'modules/dicom.bicep' = if (dicomIsNew) {
     workspaceName: dicomWorkspaceName
     serviceName: dicomServiceName
     partitions: dicomPartitions
+    lakeAccountId: dicomLakeAccountId
+    lakeContainer: dicomLakeContainer
+    identityId: dicomHasLake ? dicomIdentity!.outputs.id : ''
     isClosed: privateNetwork
     isLocked: deletionLocks
   }
+  dependsOn: [
+    lakeAccess
+  ]
 }
 
 module identities 'modules/identity.bicep' = [
@@ -458,6 +492,8 @@ output AZURE_LOCATION string = location
 output SEPARATE_APPS bool = separateApps
 output DICOM_SERVICE_ID string = dicomServiceId
 output DICOM_PARTITIONS bool = dicomPartitions
+output DICOM_LAKE_ACCOUNT_ID string = dicomLakeAccountId
+output DICOM_LAKE_CONTAINER string = dicomLakeContainer
 output ARRIVALS string = arrivals
 output SFTP bool = sftp
 output SETTLE_AFTER_SECONDS int = settleAfterSeconds

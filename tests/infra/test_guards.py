@@ -32,6 +32,7 @@ GIVEN = {
         "onTheHostsQueue": "builtInRoles.storageQueueDataContributor",
     },
     "dicom-access": {"assignment": "roleIds[pair.role]"},
+    "lake-access": {"onAccount": "builtInRoles.storageBlobDataContributor"},
     "event-grid": {
         "maySend": "builtInRoles.storageQueueDataMessageSender",
         "mayBury": "builtInRoles.storageBlobDataContributor",
@@ -146,7 +147,9 @@ def test_a_site_is_changed_by_one_resource_at_a_time() -> None:
 def waits_for(module: str) -> set[str]:
     """Return the modules of main.bicep that are made before another one."""
     body = (MAIN.object(MAIN.declarations[module]).text or b"").decode()
-    named = {one.name for one in MAIN.of_kind("module") if re.search(rf"\b{one.name}\b(?!')", uncommented(body))}
+    named = {
+        one.name for one in MAIN.of_kind("module") if re.search(rf"(?<![\w'-]){one.name}\b(?!')", uncommented(body))
+    }
     named -= {module}
     return named.union(*map(waits_for, named))
 
@@ -200,6 +203,29 @@ def test_what_holds_data_cannot_be_deleted_by_accident() -> None:
     for module in ("data", "records", "dicom"):
         assert given_to(module)["isLocked"] == Expression("deletionLocks"), module
     assert MAIN.constant(MAIN.declarations["deletionLocks"].value) is True
+
+
+def test_a_new_dicom_service_may_keep_its_files_in_a_data_lake() -> None:
+    """Named by its account and container, under an identity that has its role there before the service is made."""
+    file = read(INFRA / "modules/dicom.bicep")
+    body = file.constant(file.object(file.declarations["service"]))
+    lake = "{ storageResourceId: lakeAccountId, fileSystemName: lakeContainer }"
+    assert body["properties"]["storageConfiguration"] == Expression(f"hasLake ? {lake} : null")
+    identity = "{ type: 'UserAssigned', userAssignedIdentities: { '${identityId}': {} } }"
+    assert body["identity"] == Expression(f"hasLake ? {identity} : null")
+    assert file.variable("hasLake") == Expression("!empty(lakeAccountId)")
+    given = given_to("dicom")
+    assert (given["lakeAccountId"], given["lakeContainer"]) == (
+        Expression("dicomLakeAccountId"),
+        Expression("dicomLakeContainer"),
+    )
+    assert waits_for("dicom") == {"dicomIdentity", "lakeAccess"}
+    for module in ("dicomIdentity", "lakeAccess"):
+        value = MAIN.declarations[module].value
+        assert value is not None
+        assert (value.text or b"").startswith(b"if (dicomHasLake) {")
+    assert MAIN.variable("dicomHasLake") == Expression("dicomIsNew && !empty(dicomLakeAccountId)")
+    assert MAIN.constant(MAIN.declarations["dicomLakeAccountId"].value) == ""
 
 
 def test_roles_of_our_own_have_names_of_their_own() -> None:
