@@ -30,6 +30,17 @@ var blobRoles = {
       'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/add/action'
     ]
   }
+  // For copies: it makes new blobs and reads them back, and replaces or deletes none. It may append to an append blob.
+  add: {
+    title: 'read blobs and add new ones'
+    actions: [
+      'Microsoft.Storage/storageAccounts/blobServices/containers/read'
+    ]
+    dataActions: [
+      'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/read'
+      'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/add/action'
+    ]
+  }
   // Makes new blobs and appends to them; it reads none, not even what it has written, and replaces none.
   append: {
     title: 'append to blobs'
@@ -48,6 +59,7 @@ var blobRoles = {
 var dicomRoles = {
   store: {
     title: 'read and store, not delete'
+    actions: []
     dataActions: [
       'Microsoft.HealthcareApis/workspaces/dicomservices/resources/read'
       'Microsoft.HealthcareApis/workspaces/dicomservices/resources/write'
@@ -55,6 +67,7 @@ var dicomRoles = {
   }
   purge: {
     title: 'read and delete, not store'
+    actions: []
     dataActions: [
       'Microsoft.HealthcareApis/workspaces/dicomservices/resources/read'
       'Microsoft.HealthcareApis/workspaces/dicomservices/resources/delete'
@@ -145,7 +158,7 @@ var access = {
     ]
     dataContainers: [
       { name: 'retention-policy', role: 'read' }
-      { name: 'dicom-vault', role: 'keep' }
+      { name: 'dicom-vault', role: 'add' }
       { name: 'retention-state', role: 'change' } // intents go, and what kept out a study that is put back
     ]
     recordsContainers: [

@@ -2,7 +2,7 @@
 // access.bicep, who may do what.
 targetScope = 'subscription'
 
-import { access } from 'access.bicep'
+import { access, blobRoles, builtInRoles, dicomRoles } from 'access.bicep'
 
 @minLength(1)
 @maxLength(64)
@@ -23,12 +23,18 @@ param dicomServiceId string = ''
 @description('Whether a new DICOM service has partitions. It cannot be changed later, and `sources.toml` must name a partition for every file.')
 param dicomPartitions bool = false
 
-@description('How arrivals are told: `queue`, by Event Grid into the queue `dicom-arrivals`; or `webhook`, by Event Grid calling the blob trigger.')
+@description('Resource id of a storage account with a hierarchical namespace in which a new DICOM service keeps its files. Empty: storage of its own. It cannot be changed later.')
+param dicomLakeAccountId string = ''
+
+@description('Container of that account, made before the deployment.')
+param dicomLakeContainer string = 'dicom'
+
+@description('How the app learns of new files: `webhook`, Event Grid calls the blob trigger; or `queue`, Event Grid delivers into the queue `dicom-arrivals`. With `PRIVATE_NETWORK` or `SFTP` it is always the queue.')
 @allowed([
-  'queue'
   'webhook'
+  'queue'
 ])
-param arrivals string = 'queue'
+param arrivals string = 'webhook'
 
 @description('Whether files may come by SFTP. The account then has a hierarchical namespace, which cannot be changed later, and no versions of blobs.')
 param sftp bool = false
@@ -121,6 +127,9 @@ var appNames = separateApps
   : [
       'ingest'
     ]
+// Private installations take no calls from outside, and by SFTP files arrive by renames, which the blob trigger does not
+// know: both always have the queue.
+var eventsTo = privateNetwork || sftp ? 'queue' : arrivals
 var everything = {
   functions: union(access.ingest.functions, access.lookups.functions, access.retention.functions)
   dicom: union(access.ingest.dicom, access.lookups.dicom, access.retention.dicom)
@@ -143,10 +152,39 @@ var dicomGroup = dicomIsNew ? group.name : split(dicomServiceId, '/')[4]
 var dicomWorkspaceName = dicomIsNew ? 'dicom${token}' : split(dicomServiceId, '/')[8]
 var dicomServiceName = dicomIsNew ? 'dropbox' : split(dicomServiceId, '/')[10]
 
+// Where its files are, if it has data-lake storage: /subscriptions/2/resourceGroups/4/providers/6/storageAccounts/8.
+var dicomHasLake = dicomIsNew && !empty(dicomLakeAccountId)
+var lakeSubscription = dicomHasLake ? split(dicomLakeAccountId, '/')[2] : subscription().subscriptionId
+var lakeGroup = dicomHasLake ? split(dicomLakeAccountId, '/')[4] : group.name
+var lakeName = dicomHasLake ? split(dicomLakeAccountId, '/')[8] : 'none'
+
 resource group 'Microsoft.Resources/resourceGroups@2024-11-01' = {
   name: 'rg-${environmentName}'
   location: location
   tags: tags
+}
+
+// Custom roles come first, and are assigned only after what takes Azure minutes (`dependsOn`, below): a new role is not
+// known everywhere at once, and Azure refuses to assign a role that it does not know.
+module ownBlobRoles 'modules/custom-roles.bicep' = {
+  scope: group
+  params: {
+    environmentName: environmentName
+    kind: 'blobs'
+    roles: blobRoles
+    readerId: builtInRoles.storageBlobDataReader
+  }
+}
+
+// In the DICOM service's group and not in the app's, since a role can be assigned only within its own scopes.
+module ownDicomRoles 'modules/custom-roles.bicep' = {
+  scope: resourceGroup(dicomSubscription, dicomGroup)
+  params: {
+    environmentName: environmentName
+    kind: 'dicom'
+    roles: dicomRoles
+    readerId: builtInRoles.dicomDataReader
+  }
 }
 
 module network 'modules/network.bicep' = if (privateNetwork) {
@@ -163,7 +201,6 @@ module monitoring 'modules/monitoring.bicep' = {
   params: {
     location: location
     token: token
-    logDays: logDays
     alertEmail: alertEmail
   }
 }
@@ -205,6 +242,22 @@ module keys 'modules/keys.bicep' = {
   }
 }
 
+module dicomIdentity 'modules/identity.bicep' = if (dicomHasLake) {
+  scope: group
+  params: {
+    location: location
+    name: 'id-dicom-${token}'
+  }
+}
+
+module lakeAccess 'modules/lake-access.bicep' = if (dicomHasLake) {
+  scope: resourceGroup(lakeSubscription, lakeGroup)
+  params: {
+    principalId: dicomIdentity!.outputs.principalId
+    accountName: lakeName
+  }
+}
+
 module dicom 'modules/dicom.bicep' = if (dicomIsNew) {
   scope: group
   params: {
@@ -212,9 +265,15 @@ module dicom 'modules/dicom.bicep' = if (dicomIsNew) {
     workspaceName: dicomWorkspaceName
     serviceName: dicomServiceName
     partitions: dicomPartitions
+    lakeAccountId: dicomLakeAccountId
+    lakeContainer: dicomLakeContainer
+    identityId: dicomHasLake ? dicomIdentity!.outputs.id : ''
     isClosed: privateNetwork
     isLocked: deletionLocks
   }
+  dependsOn: [
+    lakeAccess
+  ]
 }
 
 module identities 'modules/identity.bicep' = [
@@ -231,9 +290,9 @@ module identities 'modules/identity.bicep' = [
 module dicomAccess 'modules/dicom-access.bicep' = {
   scope: resourceGroup(dicomSubscription, dicomGroup)
   params: {
-    environmentName: environmentName
     workspaceName: dicomWorkspaceName
     serviceName: dicomServiceName
+    roleIds: ownDicomRoles.outputs.roleIds
     grants: [
       for (name, index) in appNames: {
         principalId: identities[index].outputs.principalId
@@ -241,16 +300,14 @@ module dicomAccess 'modules/dicom-access.bicep' = {
       }
     ]
   }
+  // What takes Azure minutes, so that the new roles are known by then.
   dependsOn: [
+    monitoring
+    data
+    records
+    keys
     dicom
   ]
-}
-
-module customRoles 'modules/custom-roles.bicep' = {
-  scope: group
-  params: {
-    environmentName: environmentName
-  }
 }
 
 // Before the apps: a reference to a secret is looked up when an app starts, and not again for a day.
@@ -263,14 +320,19 @@ module appAccess 'modules/app-access.bicep' = [
       dataAccountName: data.outputs.name
       recordsAccountName: records.outputs.name
       vaultName: keys.outputs.name
-      blobRoleIds: customRoles.outputs.blobRoleIds
+      blobRoleIds: ownBlobRoles.outputs.roleIds
       dataContainers: granted[name].dataContainers
       recordsContainers: granted[name].recordsContainers
       queues: granted[name].queues
       tables: granted[name].tables
       secrets: granted[name].secrets
-      takesWebhook: arrivals == 'webhook' && contains(granted[name].functions, 'store_on_upload')
+      takesWebhook: eventsTo == 'webhook' && contains(granted[name].functions, 'store_on_upload')
     }
+    // As above.
+    dependsOn: [
+      monitoring
+      dicom
+    ]
   }
 ]
 
@@ -282,7 +344,7 @@ var serviceSettings = {
 var ingestSettings = {
   BLOB_TRIGGER_SOURCE: 'EventGrid'
   // The blob trigger and the queue would each take up every file. One that is disabled needs no subscription.
-  'AzureWebJobs.store_on_upload.Disabled': arrivals == 'queue' ? 'true' : 'false'
+  'AzureWebJobs.store_on_upload.Disabled': eventsTo == 'queue' ? 'true' : 'false'
   AFTER_STORE: 'archive'
   PROBE_SCHEDULE: '30 */10 * * * *' // not at the moment of a sweep
   SETTLE_AFTER_SECONDS: sftp ? string(settleAfterSeconds) : '0'
@@ -337,6 +399,21 @@ module apps 'modules/app.bicep' = [
   }
 ]
 
+// After the apps: a workspace that is seconds old may not have its tables yet. The apps have no code at that moment, so
+// that the log keeps no name.
+module blanking 'modules/blanking.bicep' = {
+  scope: group
+  params: {
+    location: location
+    token: token
+    workspaceName: monitoring.outputs.workspaceName
+    logDays: logDays
+  }
+  dependsOn: [
+    apps
+  ]
+}
+
 module events 'modules/event-grid.bicep' = {
   scope: group
   params: {
@@ -344,8 +421,8 @@ module events 'modules/event-grid.bicep' = {
     name: 'evgt-${token}'
     identityName: 'id-events-${token}'
     dataAccountName: data.outputs.name
-    // With the webhook, renames still come by the queue: the blob trigger does not know them.
-    types: arrivals == 'queue'
+    // With the webhook, renames come by the queue: the blob trigger does not know them.
+    types: eventsTo == 'queue'
       ? [
           'Microsoft.Storage.BlobCreated'
           'Microsoft.Storage.BlobRenamed'
@@ -403,9 +480,10 @@ output LOOKUPS_URL string = '${apps[separateApps ? 1 : 0].outputs.url}/api'
 output DATA_ACCOUNT string = data.outputs.name
 output RECORDS_ACCOUNT string = records.outputs.name
 output KEY_VAULT string = keys.outputs.name
+output EVENTS_TO string = eventsTo
 output EVENT_TOPIC string = events.outputs.topicName
-output LOG_WORKSPACE string = monitoring.outputs.customerId
-output SENDER_ROLE string = customRoles.outputs.blobRoleIds.keep // on dicom-inbox (docs/feeding-the-inbox.md)
+output LOG_WORKSPACE string = blanking.outputs.customerId
+output SENDER_ROLE string = ownBlobRoles.outputs.roleIds.keep // on dicom-inbox (docs/feeding-the-inbox.md)
 output DICOM_SERVICE_URL string = '${dicomAccess.outputs.serviceUrl}/v2'
 
 // The parameters, by their variables: `azd env refresh` has outputs back on another machine, and nothing else. Without
@@ -414,6 +492,8 @@ output AZURE_LOCATION string = location
 output SEPARATE_APPS bool = separateApps
 output DICOM_SERVICE_ID string = dicomServiceId
 output DICOM_PARTITIONS bool = dicomPartitions
+output DICOM_LAKE_ACCOUNT_ID string = dicomLakeAccountId
+output DICOM_LAKE_CONTAINER string = dicomLakeContainer
 output ARRIVALS string = arrivals
 output SFTP bool = sftp
 output SETTLE_AFTER_SECONDS int = settleAfterSeconds

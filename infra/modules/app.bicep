@@ -187,7 +187,9 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
   ]
 }
 
-// Publishing passwords open the app to whoever has read them once.
+// Publishing passwords open the app to whoever has read them once. One after the other, and the settings after them:
+// Azure answers 409 to a change of an app while another one is under way.
+@batchSize(1)
 resource noPassword 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2024-04-01' = [
   for door in ['ftp', 'scm']: {
     parent: app
@@ -236,6 +238,9 @@ resource appSettings 'Microsoft.Web/sites/config@2024-04-01' = {
   parent: app
   name: 'appsettings'
   properties: union(platform, telemetry, connection, settings)
+  dependsOn: [
+    noPassword
+  ]
 }
 
 output name string = app.name

@@ -1,15 +1,24 @@
-// Our own roles on containers (access.bicep).
-import { blobRoles, builtInRoles } from '../access.bicep'
-
+// Custom roles (access.bicep). main.bicep makes them first and gives them last: Azure may take minutes until it knows a
+// new role everywhere, and refuses to assign one that it does not know yet.
 param environmentName string
+
+@description('What the roles are about, `blobs` or `dicom`: part of their ids.')
+param kind string
+
+@description('Roles by their names, as in access.bicep.')
+param roles object
+
+@description('Id of the built-in role that is called `read` beside them.')
+param readerId string
 
 var groupId = resourceGroup().id
 
 resource role 'Microsoft.Authorization/roleDefinitions@2022-04-01' = [
-  for item in items(blobRoles): {
-    name: guid(groupId, environmentName, 'blobs', item.key)
+  for item in items(roles): {
+    name: guid(groupId, environmentName, kind, item.key)
     properties: {
-      // Role names are unique in a tenant, where several subscriptions may have a group of this name.
+      // Role names are unique in a tenant: two environments may share one DICOM service, and several subscriptions may
+      // have a group of this name.
       roleName: 'dicom-dropbox ${environmentName}: ${item.value.title} (${resourceGroup().name}, ${uniqueString(groupId)})'
       description: 'For an app of the azd environment ${environmentName}.'
       type: 'CustomRole'
@@ -25,9 +34,9 @@ resource role 'Microsoft.Authorization/roleDefinitions@2022-04-01' = [
 ]
 
 var ownRoleIds = toObject(
-  items(blobRoles),
+  items(roles),
   item => item.key,
-  item => guid(groupId, environmentName, 'blobs', item.key)
+  item => guid(groupId, environmentName, kind, item.key)
 )
 
-output blobRoleIds object = union(ownRoleIds, { read: builtInRoles.storageBlobDataReader })
+output roleIds object = union(ownRoleIds, { read: readerId })

@@ -46,6 +46,9 @@ var rules = [
   {
     name: 'empty-archive'
     days: archiveDays
+    types: [
+      'blockBlob'
+    ]
     containers: [
       'dicom-archive/'
     ]
@@ -53,6 +56,10 @@ var rules = [
   {
     name: 'empty-vault'
     days: vaultDays // as VAULT_DAYS, by which the app says until when a study can be put back
+    types: [
+      'blockBlob'
+      'appendBlob' // large copies
+    ]
     containers: [
       'dicom-vault/'
     ]
@@ -169,9 +176,7 @@ resource lifecycle 'Microsoft.Storage/storageAccounts/managementPolicies@2024-01
         type: 'Lifecycle'
         definition: {
           filters: {
-            blobTypes: [
-              'blockBlob'
-            ]
+            blobTypes: rule.types
             prefixMatch: rule.containers
           }
           // With a hierarchical namespace there are no versions, and a rule about them would be refused.

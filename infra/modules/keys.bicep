@@ -26,6 +26,8 @@ resource vault 'Microsoft.KeyVault/vaults@2024-11-01' = {
     enableRbacAuthorization: true
     enableSoftDelete: true
     softDeleteRetentionInDays: 90
+    // Nobody deletes LEDGER_KEY for good before that, whatever role they have. It cannot be turned off again.
+    enablePurgeProtection: true
     // Flex Consumption cannot read references to a vault that is closed to the network. What is in it is guarded by
     // roles: one secret for each app that needs it.
     publicNetworkAccess: 'Enabled'

@@ -21,5 +21,4 @@ resource workspace 'Microsoft.OperationalInsights/workspaces@2025-07-01' = {
   }
 }
 
-output id string = workspace.id
 output customerId string = workspace.properties.customerId // by which queries name it

@@ -4,17 +4,22 @@ What is copied is what every reader is given: where a bulk update has changed an
 restore shall bring back what was there. The version before the update goes with the deletion.
 
 Each attempt has a folder of its own. What a failed one leaves is harmless: nothing here deletes from the vault, its
-lifecycle rule does.
+lifecycle rule does. Nor is a blob overwritten: retention's identity may only add blobs to the vault.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import count
+from typing import Final, TypeVar
 
+from azure.core import MatchConditions
+from azure.core.exceptions import HttpResponseError, ResourceExistsError
 from azure.storage.blob import ContentSettings
 from azure.storage.blob.aio import BlobClient
 
@@ -29,8 +34,10 @@ from shared.small_blobs import in_json
 from .contents import Contents, Place
 from .reasons import Changed, FailedByItself
 
+T = TypeVar("T")
 _ATTEMPTS = 3  # where a connection is lost in the middle of an instance
 _MAGIC = slice(128, 132)  # of a Part 10 file (PS3.10 §7.1)
+_PIECE_BYTES: Final = 1024 * 1024  # aiohttp sends so much at once; a blob takes 50,000 pieces, of up to 4 MiB each
 
 
 @dataclass(frozen=True)
@@ -74,8 +81,9 @@ async def copy_to_vault(
         OutOfTime: the time is over before all are copied.
         DICOMwebError, AzureError: the service or the storage failed.
     """
-    instances = await _copy_all(run, key, contents, deletion_id)
-    await _count(run, key, deletion_id, instances)
+    abandoned: set[str] = set()
+    instances = await _copy_all(run, key, contents, deletion_id, abandoned)
+    await _count(run, key, deletion_id, instances, abandoned)
     manifest = Manifest(
         study_instance_uid=key.uid, partition=key.partition, deletion_id=deletion_id, instances=tuple(instances)
     )
@@ -86,26 +94,32 @@ async def copy_to_vault(
     return Vaulted(deletion_folder(key, deletion_id), hashlib.sha256(content).hexdigest(), total)
 
 
-async def _copy_all(run: Run, key: StudyKey, contents: Contents, deletion_id: str) -> list[VaultedInstance]:
+async def _copy_all(
+    run: Run, key: StudyKey, contents: Contents, deletion_id: str, abandoned: set[str]
+) -> list[VaultedInstance]:
     try:
         async with asyncio.TaskGroup() as group:
             # As many at once as the pace allows.
-            copies = [group.create_task(_copy(run, key, place, deletion_id)) for place in contents.places]
+            copies = [group.create_task(_copy(run, key, place, deletion_id, abandoned)) for place in contents.places]
     except ExceptionGroup as failures:
         raise failures.exceptions[0] from None
     return [copy.result() for copy in copies]
 
 
-async def _copy(run: Run, key: StudyKey, place: Place, deletion_id: str) -> VaultedInstance:
-    name = instance_name(key, deletion_id, place.series, place.instance)
+async def _copy(run: Run, key: StudyKey, place: Place, deletion_id: str, abandoned: set[str]) -> VaultedInstance:
+    attempts = count(1)
 
-    async def copy() -> _Digest:
+    async def copy() -> tuple[str, _Digest]:
         run.check_time()
+        # What an attempt has begun, no other can change.
+        name = instance_name(key, deletion_id, place.series, place.instance, next(attempts))
+        abandoned.add(name)
         digest = await _retrieve_into(run, key, place, _blob(run, name))
         await _read_back(_blob(run, name), digest)
-        return digest
+        abandoned.remove(name)
+        return name, digest
 
-    digest = await run.pace.ask(copy)
+    name, digest = await run.pace.ask(lambda: _again_if_lost(copy))
     return VaultedInstance(
         series_instance_uid=place.series,
         sop_instance_uid=place.instance,
@@ -115,17 +129,17 @@ async def _copy(run: Run, key: StudyKey, place: Place, deletion_id: str) -> Vaul
     )
 
 
-async def _retrieve_into(run: Run, key: StudyKey, place: Place, blob: BlobClient) -> _Digest:
+async def _again_if_lost(copy: Callable[[], Awaitable[T]]) -> T:
     for attempt in range(1, _ATTEMPTS + 1):
         try:
-            return await _retrieve_once(run, key, place, blob)
+            return await copy()
         except ResponseLost:
             if attempt == _ATTEMPTS:
                 raise
     raise AssertionError("unreachable")
 
 
-async def _retrieve_once(run: Run, key: StudyKey, place: Place, blob: BlobClient) -> _Digest:
+async def _retrieve_into(run: Run, key: StudyKey, place: Place, blob: BlobClient) -> _Digest:
     digest = _Digest()
     # Multipart, since half of an instance would be taken for all of it.
     retrieval = run.dicom_of(key).retrieve_instance(
@@ -136,7 +150,7 @@ async def _retrieve_once(run: Run, key: StudyKey, place: Place, blob: BlobClient
     )
     try:
         async with retrieval as part:
-            await blob.upload_blob(_passing(digest, part.chunks()), overwrite=True, content_settings=_DICOM)
+            await _add(blob, _passing(digest, part.chunks()), "application/dicom")
     except NotFound:
         raise Changed("contents") from None
     if digest.head[_MAGIC] != b"DICM":
@@ -144,13 +158,56 @@ async def _retrieve_once(run: Run, key: StudyKey, place: Place, blob: BlobClient
     return digest
 
 
-_DICOM = ContentSettings(content_type="application/dicom")
-
-
 async def _passing(digest: _Digest, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     async for chunk in chunks:
         digest.update(chunk)
         yield chunk
+
+
+async def _add(blob: BlobClient, chunks: AsyncIterator[bytes], content_type: str) -> None:
+    """Write a new blob by adding alone, without a permission to change one that exists.
+
+    That permission covers Put Blob of a new blob, and Append Block. It does not cover the blocks of a block blob, in
+    which the SDK writes content of unknown size. So content is put if it fits into one piece, and else appended.
+
+    The SDK repeats a request whose answer was lost, and storage refuses it if the first one was carried out. That is
+    not an error here: the caller reads the blob back.
+    """
+    settings = ContentSettings(content_type=content_type)
+    async with aclosing(_pieces(chunks)) as pieces:
+        piece = await anext(pieces, b"")
+        if len(piece) < _PIECE_BYTES:
+            with suppress(ResourceExistsError):
+                await blob.upload_blob(piece, overwrite=False, content_settings=settings)
+            return
+        with suppress(ResourceExistsError):
+            await blob.create_append_blob(content_settings=settings, match_condition=MatchConditions.IfMissing)
+        position = 0
+        while piece:
+            await _append(blob, piece, position)
+            position += len(piece)
+            piece = await anext(pieces, b"")
+
+
+async def _append(blob: BlobClient, piece: bytes, position: int) -> None:
+    try:
+        await blob.append_block(piece, appendpos_condition=position)
+    except HttpResponseError as error:
+        is_there = error.status_code == 412 and (await blob.get_blob_properties()).size == position + len(piece)
+        if not is_there:
+            raise
+
+
+async def _pieces(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+    """Yield what goes by in pieces of one size, the last one smaller or none."""
+    held = bytearray()
+    async for chunk in chunks:
+        held += chunk
+        while len(held) >= _PIECE_BYTES:
+            yield bytes(held[:_PIECE_BYTES])
+            del held[:_PIECE_BYTES]
+    if held:
+        yield bytes(held)
 
 
 async def _read_back(blob: BlobClient, sent: _Digest) -> None:
@@ -162,10 +219,12 @@ async def _read_back(blob: BlobClient, sent: _Digest) -> None:
         raise FailedByItself("copy_differs")
 
 
-async def _count(run: Run, key: StudyKey, deletion_id: str, instances: list[VaultedInstance]) -> None:
-    """See that the vault's folder holds each instance, and nothing else."""
+async def _count(
+    run: Run, key: StudyKey, deletion_id: str, instances: list[VaultedInstance], abandoned: set[str]
+) -> None:
+    """See that the vault's folder holds each instance, and nothing else but what attempts have begun in vain."""
     files = files_under(run.clients.container(VAULT), deletion_folder(key, deletion_id))
-    found = {file.name: file.size async for file in files}
+    found = {file.name: file.size async for file in files if file.name not in abandoned}
     if found != {instance.name: instance.bytes for instance in instances}:
         raise FailedByItself("copies_missing")
     # Instances have their UIDs in them: where two are the same, one is not what was asked for.
@@ -174,9 +233,13 @@ async def _count(run: Run, key: StudyKey, deletion_id: str, instances: list[Vaul
 
 
 async def _write_manifest(blob: BlobClient, content: bytes) -> None:
-    await blob.upload_blob(content, overwrite=True, content_settings=ContentSettings(content_type="application/json"))
+    await _add(blob, _once(content), "application/json")
     if await (await blob.download_blob()).readall() != content:
         raise FailedByItself("copy_differs")
+
+
+async def _once(content: bytes) -> AsyncIterator[bytes]:
+    yield content
 
 
 def _blob(run: Run, name: str) -> BlobClient:

@@ -1,7 +1,8 @@
 """A study in the vault: where its instances lie, and the manifest by which they are counted (pure).
 
-`<partition>/<study>/<deletion id>/<series>/<instance>.dcm`, and `manifest.json` beside the series, written last. A
-tombstone tells by its `deletion_id` which folder it belongs to.
+`<partition>/<study>/<deletion id>/<series>/<instance>.dcm`, and `manifest.json` beside the series, written last. The
+second attempt to copy an instance writes `<instance>~2.dcm`, and so on; the manifest names the complete copy. A
+tombstone names its folder by its `deletion_id`.
 """
 
 from __future__ import annotations
@@ -66,6 +67,9 @@ def manifest_name(key: StudyKey, deletion_id: str) -> str:
     return deletion_folder(key, deletion_id) + MANIFEST
 
 
-def instance_name(key: StudyKey, deletion_id: str, series_instance_uid: str, sop_instance_uid: str) -> str:
-    """Return the name of an instance's blob."""
-    return f"{deletion_folder(key, deletion_id)}{series_instance_uid}/{sop_instance_uid}.dcm"
+def instance_name(
+    key: StudyKey, deletion_id: str, series_instance_uid: str, sop_instance_uid: str, attempt: int = 1
+) -> str:
+    """Return the name of an instance's blob, a fresh one for each attempt to write it."""
+    suffix = "" if attempt == 1 else f"~{attempt}"
+    return f"{deletion_folder(key, deletion_id)}{series_instance_uid}/{sop_instance_uid}{suffix}.dcm"

@@ -36,9 +36,9 @@ class Identity:
         self._settings = settings
         self.rights = rights
 
-    def blob(self, container: str, account: str = "DICOM_STORAGE") -> BlobClient:
+    def blob(self, container: str, account: str = "DICOM_STORAGE", name: str = NAME) -> BlobClient:
         """Return a blob of one of its accounts."""
-        return BlobServiceClient.from_connection_string(self._settings[account]).get_blob_client(container, NAME)
+        return BlobServiceClient.from_connection_string(self._settings[account]).get_blob_client(container, name)
 
     def record(self, container: str) -> BlobClient:
         """Return one of the account of the records."""
@@ -72,8 +72,9 @@ def app(request: pytest.FixtureRequest, azurite: str) -> Iterator[Identity]:
         with granted(request.param, azurite) as (settings, rights):
             yield Identity(settings, rights)
         for name in CONTAINERS:  # as other tests are to find them
-            with suppress(HttpResponseError):
-                storage.get_blob_client(name, NAME).delete_blob()
+            for blob_name in (NAME, f"{NAME} anew"):
+                with suppress(HttpResponseError):
+                    storage.get_blob_client(name, blob_name).delete_blob()
         for name in (ARRIVALS, PARKED):
             with QueueClient.from_connection_string(azurite, name) as queue:
                 queue.delete_queue()
@@ -101,7 +102,9 @@ MAY: list[tuple[str, Act]] = [
     ("ingest", lambda app: app.queue(ARRIVALS).receive_message()),
     ("ingest", lambda app: app.queue(PARKED).send_message("{}")),
     ("lookups", lambda app: app.record(ACCESS_AUDIT).append_block(b"line")),
-    ("retention", lambda app: app.blob(VAULT).acquire_lease(15).release()),
+    ("retention", lambda app: app.record(RETENTION_RECORDS).acquire_lease(15).release()),
+    ("retention", lambda app: app.blob(VAULT, name=f"{NAME} anew").upload_blob(b"a copy")),
+    ("retention", lambda app: app.blob(VAULT).download_blob().readall()),
     ("retention", lambda app: app.queue(ARRIVALS).send_message("{}")),
     ("retention", kept_in_a_table),
 ]
@@ -117,6 +120,9 @@ MAY_NOT: list[tuple[str, Act, str]] = [
     ("lookups", lambda app: app.record(ACCESS_AUDIT).download_blob(), "GET blob of access-audit"),
     ("lookups", lambda app: app.record(ACCESS_AUDIT).create_append_blob(), "PUT blob of access-audit"),
     ("retention", lambda app: app.record(RETENTION_RECORDS).delete_blob(), "DELETE blob of retention-records"),
+    ("retention", lambda app: app.blob(VAULT).delete_blob(), "DELETE blob of dicom-vault"),
+    ("retention", lambda app: app.blob(VAULT).upload_blob(b"other", overwrite=True), "PUT blob of dicom-vault"),
+    ("retention", lambda app: app.blob(VAULT).stage_block("AAAA", b"other"), "PUT blob block of dicom-vault"),
     ("retention", lambda app: app.queue(ARRIVALS).receive_message(), "GET messages of dicom-arrivals"),
     ("retention", lambda app: app.queue(ARRIVALS).get_queue_properties(), "GET queue metadata of dicom-arrivals"),
     # a copy takes a right at each end

@@ -58,7 +58,6 @@ SPARE = {
     ("ingest", ARCHIVE, _WRITE): _MAY_MAKE_ANEW,
     ("ingest", QUARANTINE, _WRITE): _MAY_MAKE_ANEW,
     ("ingest", QUARANTINE_REASONS, _ADD): _MAY_WRITE,
-    ("retention", VAULT, _ADD): _MAY_WRITE,
 }
 DICOM_ROLES: dict[str, Role] = {"store": "ingest", "read": "reader", "purge": "retention"}
 OWN_SETTINGS = {
@@ -244,6 +243,7 @@ def a_life_of_a_study(site: Arrivals) -> None:
     nights.write("policy.toml", RULES)
     nights.write("holds/litigation.csv", HOLDS)
     study = nights.store(StudyDate="20200102")
+    large = nights.store(StudyDate="20200102", Rows=2048, Columns=1024, PixelData=bytes(2048 * 1024))
     nights.store(StudyDate="20200102", PatientID=HELD)
     nights.set_time(FIRST_DUE)
     assert nights.night().event["reason"] == "first_run"
@@ -252,14 +252,15 @@ def a_life_of_a_study(site: Arrivals) -> None:
     for path in ("plans", f"plans/{plan}", f"plans/{plan}.jsonl", f"studies/{study.study}"):
         assert site.box.get(f"/retention/{path}").status_code == 200, path
     assert approve(nights, night).status_code == 200
-    assert nights.night().event["deleted"] == 1
-    assert set(nights.tombstones()) == {study.study}
-    assert nights.vaulted(study.study) == [study.content]
+    assert nights.night().event["deleted"] == 2
+    assert set(nights.tombstones()) == {study.study, large.study}
+    for copied in (study, large):
+        assert nights.vaulted(copied.study) == [copied.content]
     assert site.box.get(f"/retention/studies/{study.study}").status_code == 200
     assert put_back(site, study.study).json()["sent"] == 1
     with QueueClient.from_connection_string(site.box.stack.connection_string, ARRIVALS) as queue:
         assert len(queue.peek_messages(32)) == 1
-    assert nights.pointers() == []
+    assert nights.pointers() == [pointer_name("Microsoft.Default", large.study)]
     assert nights.next_night().event["event"] == "retention_night"
 
 

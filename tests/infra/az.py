@@ -18,6 +18,8 @@ ROOT = Path(__file__).parents[2]
 UNKNOWN = "\0"
 # Commands of the shell that run what they are given in one word.
 _RUN_SCRIPTS = ("bash", "eval", "sh", "trap")
+# Those of it and of PowerShell that only ask whether a command is there.
+_LOOK_FOR = ("command", "Get-Command")
 _BLANK = re.compile(r"(?:[ \t]|\\\n)+|(?<![^\s;])#[^\n]*")
 _HERE_DOCUMENT = re.compile(r"<<-?[ \t]*(['\"]?)(\w+)\1")
 # The head of a function as well, for what follows it is a command.
@@ -70,7 +72,7 @@ def written() -> list[Command]:
     found: list[Command] = []
     for path in sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]):
         found += [Command(str(path.relative_to(ROOT)), *one) for one in of_a_page(path.read_text())]
-    for path in sorted(ROOT.glob("infra/hooks/*.sh")):
+    for path in sorted(ROOT.glob("infra/hooks/*")):  # PowerShell's are written so that a shell's grammar fits them
         found += [Command(str(path.relative_to(ROOT)), words, True) for words in of_a_script(path.read_text())]
     return found
 
@@ -94,7 +96,7 @@ def of_a_script(text: str) -> Iterator[tuple[str, ...]]:
         ValueError: if a quote or a bracket is open.
     """
     for words in simple_commands(text):
-        if "az" in words:
+        if "az" in words and not set(words) & set(_LOOK_FOR):
             yield tuple(words[words.index("az") + 1 :])
         for script in words[1:] if words[0] in _RUN_SCRIPTS else []:
             yield from of_a_script(script)

@@ -112,7 +112,7 @@ def test_a_line_is_what_the_queries_take_for_one(caplog: pytest.LogCaptureFixtur
     [message] = caplog.messages
     assert 'where Message startswith "{"' in LINES
     assert re.findall(r"(\w+) = tostring\(line\.\1\)", LINES) == list(json.loads(message))
-    transformations = read(INFRA / "modules/monitoring.bicep").variable("transformations")
+    transformations = read(INFRA / "modules/blanking.bicep").variable("transformations")
     [blanking] = [item["kql"].text for item in transformations if item["table"] == "AppTraces"]
     starts = re.findall(r'Message startswith "([^"]+)"', blanking)
     assert starts

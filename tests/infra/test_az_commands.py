@@ -17,10 +17,12 @@ from store_on_upload.doors.arrivals import _BLOB_EVENTS, _DIRECTORY_RENAMED
 
 from .az import UNKNOWN, Command, of_a_page, of_a_script, written
 from .bicep import INFRA, read
+from .test_bicep import VERSIONS
 
 CLI: dict[str, Any] = json.loads(Path(__file__).with_name("az_commands.json").read_text())
 COMMANDS: dict[str, dict[str, Any]] = CLI["commands"]
 WRITTEN = written()
+EVENT_GRID = VERSIONS["Microsoft.EventGrid/systemTopics/eventSubscriptions"]
 
 
 def is_group(name: str) -> bool:
@@ -184,8 +186,11 @@ steps:
 
 def test_the_subscription_that_is_made_by_hand_is_that_of_bicep() -> None:
     """With the same events, for the same queue, for ever."""
-    [made] = [one for one in WRITTEN if one.page == "docs/ingest.md" and one.name == "resource create"]
-    by_hand = json.loads(dict(made.options)["--properties"][0], strict=False)
+    [made] = [one for one in WRITTEN if one.page == "docs/ingest.md" and one.name == "rest"]
+    body = json.loads(dict(made.options)["--body"][0], strict=False)
+    assert set(body) == {"properties"}  # no location: Event Grid refuses one
+    assert dict(made.options)["--url"][0].endswith(f"/dicom-arrivals?api-version={EVENT_GRID}")
+    by_hand = body["properties"]
     file = read(INFRA / "modules/event-grid.bicep")
     expected = file.constant(file.object(file.declarations["arrivals"]))["properties"]
     assert by_hand["eventDeliverySchema"] == expected["eventDeliverySchema"]

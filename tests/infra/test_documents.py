@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+
+import pytest
 
 from .alerts import ALERTS
 from .apps import ACCESS, MAIN, ROOT
@@ -41,10 +44,29 @@ def test_the_apps_are_documented() -> None:
 
 
 def test_the_first_checks_ask_for_outputs_that_there_are() -> None:
-    """Variables of the shell come from azd, or from the command before."""
+    """Variables of the shell come from azd, or from the command before; one azd has without being told."""
     used = set(re.findall(r"\$([A-Z_]{2,})", TEXT))
     assert used
-    assert used <= {one.name for one in MAIN.of_kind("output")}
+    assert used <= {one.name for one in MAIN.of_kind("output")} | {"AZURE_ENV_NAME"}
+
+
+@pytest.mark.parametrize(
+    ("events_to", "there", "told"),
+    [
+        ("webhook", "store-on-upload", "Succeeded"),
+        ("webhook", "dicom-arrivals", "no subscription"),
+        ("queue", "dicom-arrivals", "Succeeded"),
+        ("queue", "", "no subscription"),
+    ],
+)
+def test_the_first_check_tells_of_a_missing_subscription(events_to: str, there: str, told: str) -> None:
+    """The one that new files come by; the other one does not stand in for it."""
+    [block] = re.findall(r"```bash\n((?:(?!```).)*no subscription[^`]*)```", TEXT, re.DOTALL)
+    azure = f'az() {{ case "$*" in *"name==\'{there}\'"*) echo Succeeded;; esac; }}\n'
+    done = subprocess.run(
+        ["bash", "-c", azure + block], env={"EVENTS_TO": events_to}, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == told
 
 
 def test_the_settings_that_differ_are_named() -> None:
@@ -79,7 +101,7 @@ def test_what_was_made_for_two_apps_is_found_by_its_names() -> None:
 def test_senders_get_a_role_that_deletes_nothing() -> None:
     """Which the deployment tells of, and the page about senders gives."""
     given = MAIN.constant(MAIN.declarations["output SENDER_ROLE"].value).text
-    role = read(INFRA / "access.bicep").variable("blobRoles")[given.removeprefix("customRoles.outputs.blobRoleIds.")]
+    role = read(INFRA / "access.bicep").variable("blobRoles")[given.removeprefix("ownBlobRoles.outputs.roleIds.")]
     assert not any("delete" in action for action in role["actions"] + role["dataActions"])
     feeding = (ROOT / "docs/feeding-the-inbox.md").read_text()
     assert "az role assignment create --role $SENDER_ROLE --assignee" in feeding

@@ -52,22 +52,29 @@ def test_the_webhook_asks_for_the_same_events() -> None:
     blueprint = (ROOT / "store_on_upload/blueprint.py").read_text()
     assert re.search(rf"blob_trigger\([^@]*?async def {function}\(", blueprint, re.DOTALL)
     disabled = app_settings("ingest")[f"AzureWebJobs.{function}.Disabled"]
-    assert disabled == Expression("arrivals == 'queue' ? 'true' : 'false'")
+    assert disabled == Expression("eventsTo == 'queue' ? 'true' : 'false'")
+
+
+def test_files_come_by_the_blob_trigger_unless_it_cannot_serve() -> None:
+    """By default Event Grid calls it; in a private network nothing is called, and by SFTP files are renamed."""
+    assert MAIN.constant(MAIN.declarations["arrivals"].value) == "webhook"
+    assert MAIN.variable("eventsTo") == Expression("privateNetwork || sftp ? 'queue' : arrivals")
+    assert MAIN.constant(MAIN.declarations["output EVENTS_TO"].value) == MAIN.variable("eventsTo")
+    # Whatever else depends on it goes by what is in force, and not by what was asked for.
+    assert len(re.findall(r"(?<!\w)arrivals\b(?!`)", MAIN.text)) == len(["parameter", "variable", "output ARRIVALS"])
 
 
 def test_names_are_blanked_where_the_platform_writes_them() -> None:
     """Of each table of Application Insights that a host fills: what it says of addresses, and what is not listed."""
-    monitoring = read(INFRA / "modules/monitoring.bicep")
-    rules = {
-        item["table"]: getattr(item["kql"], "text", item["kql"]) for item in monitoring.variable("transformations")
-    }
+    blanking = read(INFRA / "modules/blanking.bicep")
+    rules = {item["table"]: getattr(item["kql"], "text", item["kql"]) for item in blanking.variable("transformations")}
     assert set(rules) == {"AppRequests", "AppDependencies", "AppTraces", "AppExceptions"}
     assert all(re.search(r"\$\{keptProperties\}|Properties = pack\(", rule) for rule in rules.values())
     assert all("${withoutPath}" in rule for rule in rules.values())
     assert 'Url = "", Name = iif(Name contains " /", "", Name),' in rules["AppRequests"]
     assert 'Data = "", Name = iif(isempty(${ownSpan}), DependencyType, ${ownSpan}),' in rules["AppDependencies"]
     assert 'OuterMessage = "", InnermostMessage = "", Details = parse_json("[]"),' in rules["AppExceptions"]
-    assert set(re.findall(r'Properties\["(\w+)"\]', monitoring.variable("keptProperties"))) == {
+    assert set(re.findall(r'Properties\["(\w+)"\]', blanking.variable("keptProperties"))) == {
         "Category",
         "LogLevel",
         "InvocationId",
@@ -77,11 +84,11 @@ def test_names_are_blanked_where_the_platform_writes_them() -> None:
 
 def test_what_the_apps_own_spans_say_is_kept() -> None:
     """All of it, under the names that it is sent under, and by one of them they are told from the host's."""
-    monitoring = read(INFRA / "modules/monitoring.bicep")
-    kept = set(monitoring.variable("ownProperties"))
+    blanking = read(INFRA / "modules/blanking.bicep")
+    kept = set(blanking.variable("ownProperties"))
     assert kept == {*Attributes.__annotations__, "span"}
-    assert f"{NAMESPACE}.${{name}}" in monitoring.text
-    assert f'Properties["{NAMESPACE}.span"]' in monitoring.variable("ownSpan")
+    assert f"{NAMESPACE}.${{name}}" in blanking.text
+    assert f'Properties["{NAMESPACE}.span"]' in blanking.variable("ownSpan")
 
 
 def test_lines_go_one_way() -> None:

@@ -48,17 +48,25 @@ DEEDS: dict[str, dict[str, set[str]]] = {
     "purge_study/records/writing.py": {"write": {RETENTION_RECORDS}},
     "purge_study/records/pointers.py": {"write": {RETENTION_STATE}, "delete": {RETENTION_STATE}},
     "purge_study/executing/intents.py": {"write": {RETENTION_STATE}, "delete": {RETENTION_STATE}},
-    "purge_study/executing/vault.py": {"write": {VAULT}},
+    "purge_study/executing/vault.py": {"append": {VAULT}},
 }
+ADDS = r"piece, overwrite=False\b"  # as the vault is written to, where nothing is overwritten
 VERBS = {
     "write": re.compile(
-        r"\.(?:upload_blob\w*|start_copy_from_url|stage_block\w*|commit_block_list)\("
+        rf"\.upload_blob\((?!{ADDS})|\.(?:upload_blob_\w+|start_copy_from_url|stage_block\w*|commit_block_list)\("
         r"|\.set_(?:blob_metadata|blob_tags|http_headers)\(|\bupload_json\(|\bheld\("
     ),
-    "append": re.compile(r"\.(?:append_block\w*|create_append_blob)\("),
+    "append": re.compile(r"\.(?:append_block\w*|create_append_blob)\(|\.upload_blob\(" + ADDS),
     "delete": re.compile(r"\.delete_blobs?\("),
 }
-MAY = {"read": set[str](), "append": {"append"}, "keep": {"append", "write"}, "change": {"append", "write", "delete"}}
+READS = re.compile(r"\.download_blob\(")
+MAY = {
+    "read": {"read"},
+    "append": {"append"},
+    "add": {"read", "append"},
+    "keep": {"read", "append", "write"},
+    "change": {"read", "append", "write", "delete"},
+}
 # What the folders' modules do it with; by themselves they do nothing.
 TOOLS = {"shared/leases.py", "shared/small_blobs.py"}
 # It asks to delete at the DICOM service, which the role of ingest does not allow: what a store left that died, with
@@ -79,7 +87,7 @@ def test_all_containers_are_made() -> None:
     assert set(records) == {RETENTION_RECORDS, ACCESS_AUDIT}
     assert names_of("containers") == {DEFAULT_INBOX, *OWN_CONTAINERS} - set(records)
     # Only what is appended to may be.
-    appended = {container for deeds in DEEDS.values() for container in deeds.get("append", ())}
+    appended = {container for deeds in DEEDS.values() for container in deeds.get("append", ())} & set(records)
     assert {name for name, appends in records.items() if appends} == appended
 
 
@@ -128,7 +136,7 @@ def test_an_app_may_do_to_blobs_what_its_code_does(app: str) -> None:
         if module.startswith(folder_of(app)):
             for verb, containers in deeds.items():
                 for container in containers:
-                    done[container].add(verb)
+                    done[container] |= {verb} | ({"read"} if READS.search(modules(folder_of(app))[module]) else set())
     roles = {
         name: min((role for role in MAY if MAY[role] >= verbs), key=lambda role: len(MAY[role]))
         for name, verbs in done.items()
@@ -183,8 +191,7 @@ def test_roles_of_our_own_have_the_actions_that_they_are_named_for() -> None:
         "delete": f"{blobs}/delete",
     }
     for name, role in access.variable("blobRoles").items():
-        wanted = MAY[name] | (set() if name == "append" else {"read"})
-        assert set(role["dataActions"]) == {of_blobs[verb] for verb in wanted}
+        assert set(role["dataActions"]) == {of_blobs[verb] for verb in MAY[name]}
         assert role["actions"] == ["Microsoft.Storage/storageAccounts/blobServices/containers/read"]
     dicom = "Microsoft.HealthcareApis/workspaces/dicomservices/resources"
     actions = {name: set(role["dataActions"]) for name, role in access.variable("dicomRoles").items()}
@@ -200,6 +207,8 @@ def test_the_vault_and_the_archive_are_emptied() -> None:
     assert rules["empty-archive"]["containers"] == [f"{ARCHIVE}/"]
     assert rules["empty-vault"]["containers"] == [f"{VAULT}/"]
     assert rules["empty-vault"]["days"] == Expression("vaultDays")
+    assert rules["empty-vault"]["types"] == ["blockBlob", "appendBlob"]  # both kinds, as copies are written
+    assert "blobTypes: rule.types\n" in DATA.text
     assert set(rules) == {"empty-archive", "empty-vault"}
     assert set(re.findall(r"\benabled: (\w+)", DATA.text)) == {"true"}
     versions = DATA.variable("dropVersions")["definition"]

@@ -17,6 +17,7 @@ TEXT = DOCUMENTS["docs/security.md"]
 WORDS = {
     "read": "read",
     "append": "append",
+    "add": "read, append",
     "keep": "read, write",
     "change": "read, write, delete",
     "take": "take, send",

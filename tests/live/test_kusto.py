@@ -42,12 +42,12 @@ def of_documents() -> Iterator[str]:
 
 def of_the_workspace() -> Iterator[str]:
     """Yield what is done to each table's rows before they are kept."""
-    monitoring = read(INFRA / "modules/monitoring.bicep")
-    own = (f'"{name}", Properties["dicom_dropbox.{name}"]' for name in monitoring.variable("ownProperties"))
+    blanking = read(INFRA / "modules/blanking.bicep")
+    own = (f'"{name}", Properties["dicom_dropbox.{name}"]' for name in blanking.variable("ownProperties"))
     filled_in = {"ofOwnSpan": ", ".join(own)}
-    for item in monitoring.variable("transformations"):
+    for item in blanking.variable("transformations"):
         rule = getattr(item["kql"], "text", item["kql"]).strip("'")
-        rule = re.sub(r"\$\{(\w+)\}", lambda found: filled_in.get(found[1]) or monitoring.variable(found[1]), rule)
+        rule = re.sub(r"\$\{(\w+)\}", lambda found: filled_in.get(found[1]) or blanking.variable(found[1]), rule)
         yield re.sub(r"^source\b", item["table"], rule)
 
 

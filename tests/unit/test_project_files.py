@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 import tomllib
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 from local.lock import FILES
@@ -40,6 +42,18 @@ def test_azure_installs_no_local_tool() -> None:
     needed_by_the_app_too = {"pyjwt"}  # azure-identity's msal
     assert names("requirements.txt") & tools <= needed_by_the_app_too
     assert names("requirements.txt") <= names("requirements-dev.txt")
+
+
+def test_azure_runs_the_worker_library_that_the_tests_run() -> None:
+    """From Python 3.13 on the deployed lock pins it, or Azure would take a default of its own."""
+    pins = [
+        re.findall(r"^azure-functions-runtime==(\S+) ; python_full_version >= '3.13'", (ROOT / lock).read_text(), re.M)
+        for lock in ("requirements.txt", "requirements-dev.txt")
+    ]
+    assert len(pins[0]) == 1
+    assert pins[0] == pins[1]
+    if sys.version_info >= (3, 13):
+        assert version("azure-functions-runtime") == pins[0][0]
 
 
 def test_every_locked_package_has_hashes() -> None:

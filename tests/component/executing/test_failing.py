@@ -14,9 +14,19 @@ from purge_study.executing.execute import Outcome
 from purge_study.executing.reasons import Halt
 from shared.leases import LeaseTaken
 from shared.settings import RETENTION_RECORDS, RETENTION_STATE
-from tests.component.executing.deletions import ALL, HERE, POLICY, SERVICE, Deletions, Victim, bring_to_an_end
+from tests.component.executing.deletions import (
+    ALL,
+    HERE,
+    LARGE_BYTES,
+    POLICY,
+    SERVICE,
+    Deletions,
+    Victim,
+    bring_to_an_end,
+    large,
+)
 from tests.dicom_samples import Sample
-from tests.gateway import Fault, Moment
+from tests.gateway import Fault, Moment, Step
 
 pytestmark = pytest.mark.anyio
 
@@ -176,6 +186,36 @@ async def test_recorded_and_not_told(deletions: Deletions, container: str) -> No
     assert await deletions.run(victim, warrant=warrant, fault=Fault(number, Moment.AFTER)) == [Outcome.DELETED]
     await victim.check_deleted()
     assert deletions.policy.refused == ["PUT retention-records"] * (container == RETENTION_RECORDS)
+
+
+async def test_a_copy_is_added_although_an_answer_is_lost(deletions: Deletions) -> None:
+    """A blob or a piece that storage has taken is taken once, also if it is sent again for want of an answer."""
+    warrant = await deletions.warrant()
+    assert await deletions.run(await deletions.due(large(), warrant=warrant), warrant=warrant) == [Outcome.DELETED]
+    additions = [step for step in deletions.gateway.steps if step.method == "PUT" and "/dicom-vault/" in step.path]
+    assert [step.path.partition("?")[2] for step in additions] == ["", *["comp=appendblock"] * 3, ""]
+    for number in [step.number for step in additions]:
+        victim = await deletions.due(large(), warrant=warrant)
+        lost = Fault(number, Moment.AFTER)
+        assert await deletions.run(victim, warrant=warrant, fault=lost) == [Outcome.DELETED]
+        await victim.check_deleted()
+
+
+async def test_a_copy_begun_in_vain_is_begun_anew(deletions: Deletions, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under another name, for what is in the vault cannot be changed; what is left of the first is no part of it."""
+    victim = await deletions.due(large())
+    answers: list[int] = []
+
+    def cut(step: Step, answer: bytes) -> bytes:
+        if step.target == SERVICE and "/instances/" in step.path and len(answer) > LARGE_BYTES:
+            answers.append(len(answer))
+            return answer[:LARGE_BYTES] if len(answers) == 1 else answer
+        return answer
+
+    monkeypatch.setattr(deletions.gateway, "_rewritten", cut)
+    assert await deletions.run(victim) == [Outcome.DELETED]
+    assert len(answers) == 2
+    await victim.check_deleted(left=1)
 
 
 @pytest.mark.parametrize(("status", "times"), [(401, ALL), (403, ALL), (403, 1)])
