@@ -25,6 +25,7 @@ FIELDS: Final = frozenset(
         "at",  # from `place`
         "attempts",
         "attributes",  # tags, never values
+        "awaiting_approval",
         "bytes",
         "complete",
         "datasets",
@@ -37,7 +38,6 @@ FIELDS: Final = frozenset(
         "examined",
         "messages",
         "mode",
-        "not_approved",
         "oldest_pending_seconds",
         "plan",  # its id
         "queued",

@@ -85,8 +85,8 @@ OBSTACLES: Final = {
     ),
     "memory_unreadable": (
         "What the app remembers of earlier nights or of lists, or the last plan that counts, is not as it was written.",
-        "Find out who changed memory/ or plans/ in retention-records. With memory/nights.json deleted, or the memory "
-        "of lists, the next run is a report, as the first one ever.",
+        "Find out who changed memory/ in retention-state or plans/ in retention-records. If you delete the changed blob "
+        "of memory/, the next run is a report, like the first one.",
     ),
 }
 
@@ -142,7 +142,7 @@ WAITS: Final = {
         "Held by a hold list: {count} of the studies that are due.",
         "They stay until the hold is released in its list.",
     ),
-    "not_approved": (
+    "awaiting_approval": (
         "Not in an approved plan, or changed since: {count} of the studies that are due.",
         "Approve this plan by its hash and its count.",
     ),
