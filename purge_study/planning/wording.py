@@ -85,8 +85,8 @@ OBSTACLES: Final = {
     ),
     "memory_unreadable": (
         "What the app remembers of earlier nights or of lists, or the last plan that counts, is not as it was written.",
-        "Find out who changed memory/ in retention-state or plans/ in retention-records. If you delete the changed blob "
-        "of memory/, the next run is a report, like the first one.",
+        "Find out who changed memory/ in retention-state or plans/ in retention-records. If you delete the changed "
+        "blob of memory/, the next run is a report, like the first one.",
     ),
 }
 
