@@ -109,6 +109,22 @@ REASONS: dict[str, str] = {
     "poisoned": "The app could not finish with the file five times in a row. It is tried again, three times in all.",
 }
 
+# WarningReason of a store → what a person should know and do.
+WARNINGS: dict[int, str] = {
+    StoreReason.ATTRIBUTES_DROPPED.value: "The DICOM service has stored the file, but some attributes are invalid: "
+    "`attributes` has their tags. The "
+    "service omits them from `/metadata` and from searches; the stored file still has them. A viewer that needs one of "
+    "them, such as OHIF, may fail to open the study. Correct the attributes at the source.",
+    StoreReason.IMPLICIT_VR.value: "The DICOM service has stored the file in implicit VR, and warns of that encoding. "
+    "If `attributes` names tags, "
+    "these attributes are invalid: the service omits them from `/metadata` and from searches, and a viewer may fail to "
+    "open the study. Correct them at the source. Otherwise nothing is to be done.",
+}
+OTHER_WARNING = (
+    "The DICOM service has stored the file with a warning that this app does not know. Look up `service_code` in the "
+    "documentation of the service."
+)
+
 
 @dataclass(frozen=True)
 class Replaced:
@@ -165,6 +181,21 @@ def conflict(reason: str) -> Decision:
 def ignored(reason: str) -> Decision:
     """Return the verdict on a blob that is none of ours."""
     return Decision(Verdict.IGNORED, reason)
+
+
+def advice_on(verdict: Verdict | None, reason: str | None, service_code: int | None) -> str | None:
+    """Return what a person should know and do about a verdict; None if there is nothing to do.
+
+    Args:
+        verdict: None until there is one.
+        reason: a key of `REASONS`.
+        service_code: WarningReason or FailureReason of the DICOM service.
+    """
+    if reason:
+        return REASONS[reason]
+    if verdict is Verdict.STORED_WITH_WARNINGS:
+        return OTHER_WARNING if service_code is None else WARNINGS.get(service_code, OTHER_WARNING)
+    return None
 
 
 def judge(outcome: InstanceOutcome, study_instance_uid: str | None = None) -> Decision:
