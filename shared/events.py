@@ -36,6 +36,9 @@ FIELDS: Final = frozenset(
         "due",
         "error",  # from `describe`
         "examined",
+        "held",
+        "in_doubt",
+        "kept",
         "messages",
         "mode",
         "oldest_pending_seconds",

@@ -139,7 +139,7 @@ BRAKES: Final = {
 # Why some studies that are due stay for tonight; the others go.
 WAITS: Final = {
     "held": (
-        "Held by a hold list: {count} of the studies that are due.",
+        "Held by a hold list: {count} of the studies whose last day has passed.",
         "They stay until the hold is released in its list.",
     ),
     "awaiting_approval": (
@@ -154,6 +154,14 @@ WAITS: Final = {
         "Could not be deleted in several runs in a row: {count} studies.",
         "They are tried again after the others. The app's log has the reasons, as purge_failed.",
     ),
+}
+
+# The groups of a plan, of which each study is in exactly one, as `Plan.groups` has them.
+GROUPS: Final = {
+    "to_delete": "Due for deletion",
+    "held": "Kept by a hold list",
+    "in_doubt": "Kept because something is unknown",
+    "kept": "Kept by the policy",
 }
 
 # Why a study is kept that may have no last day, by the doubt's code.
