@@ -30,6 +30,14 @@ YEARS_LATER = timedelta(days=11 * 366)
 RULES = Path(__file__).parent / "retention"
 _JSON = {"Accept": "application/dicom+json"}
 
+# The groups of a plan, which add up to all studies.
+_GROUPS = {
+    "to_delete": "due for deletion",
+    "held": "kept by a hold list",
+    "in_doubt": "kept because something is unknown",
+    "kept": "kept by the policy",
+}
+
 
 @dataclass(frozen=True)
 class Drop:
@@ -238,7 +246,7 @@ class Demo:
         for study in self._json_lines(f"{plan}.listed.jsonl")[1:]:
             words = " ".join(doubt["words"] for doubt in study["doubts"])
             self._console.print(f"…{study['study'][-20:]:20}  [bold]kept[/]: {words}")
-        counts = f"{head['to_delete']} would go, {head['held']} held, {sum(head['listed'].values())} kept in doubt"
+        counts = ", ".join(f"{head[group]} {words}" for group, words in _GROUPS.items())
         self._console.print(f"Of {head['studies']} studies: {counts}.")
 
     def _json_lines(self, name: str) -> list[dict[str, Any]]:

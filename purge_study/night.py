@@ -147,7 +147,10 @@ def _end(run: Run, decision: Decision, plan_id: str, deleted: int, started: floa
         "plan": plan_id,
         "examined": plan.studies,
         "due": plan.count,
-        "not_approved": decision.waits.get("not_approved"),
+        "held": plan.groups["held"],
+        "in_doubt": plan.groups["in_doubt"],
+        "kept": plan.groups["kept"],
+        "awaiting_approval": decision.waits.get("awaiting_approval"),
     }
     _say_end(run, reason=stops[0] if stops else None, deleted=deleted, started=started, **figures)
 

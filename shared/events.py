@@ -25,6 +25,7 @@ FIELDS: Final = frozenset(
         "at",  # from `place`
         "attempts",
         "attributes",  # tags, never values
+        "awaiting_approval",
         "bytes",
         "complete",
         "datasets",
@@ -35,9 +36,11 @@ FIELDS: Final = frozenset(
         "due",
         "error",  # from `describe`
         "examined",
+        "held",
+        "in_doubt",
+        "kept",
         "messages",
         "mode",
-        "not_approved",
         "oldest_pending_seconds",
         "plan",  # its id
         "queued",

@@ -61,15 +61,16 @@ REASONS: dict[str, str] = {
     "and have the file exported again.",
     "purged": "Retention has deleted this study. If it is to come back, restore it from the vault, or delete its "
     "pointer in `retention-state`, then replay the file.",
-    "study_unknown": "Of which study this is cannot be read from the file for certain, and retention has deleted some: "
-    "so it was not sent. Have it exported again. If it may come in whatever its study is, stop the senders, set "
-    "ON_PURGED to `store`, replay this file alone and set it back.",
+    "study_unknown": "The app cannot read from the file for certain which study it belongs to. Retention has deleted "
+    "studies, and this may be one of them, so the app has not sent the file. Have the sender export it again. To "
+    "store it even so: stop the senders, set ON_PURGED to `store`, replay this file alone, then restore the setting.",
     "reserved": "The Study Instance UID begins as those of the app's own probe do, which lookups hide. Give the study "
     "another one at its source.",
     "other_bytes": "An instance with the same UIDs and other content is stored already, and was left as it is. "
     "Compare the two, then delete the stored one or give this one UIDs of its own.",
-    "other_patient": "An instance with the same UIDs is stored already, and has another patient's id or birth date, or "
-    "it cannot be told for certain. It is never replaced: find out whose it is.",
+    "other_patient": "An instance with the same UIDs is stored already, and belongs to another patient: the PatientID "
+    "or the birth date differs, or cannot be compared. The app never replaces such an instance. Find out whose "
+    "instance it is.",
     "stored_since": "An instance with the same UIDs and other content was stored after this file had come, or at the "
     "same moment, and was left as it is. If this one is to replace it, drop it again.",
     "no_replacement": "An instance with the same UIDs and other content is stored already, and the DICOM service "
@@ -106,6 +107,21 @@ REASONS: dict[str, str] = {
     "app_failed": "The app failed: its log has the event blob_failed. It is tried again.",
     "poisoned": "The app could not finish with the file five times in a row. It is tried again, three times in all.",
 }
+
+# WarningReason of a store → what a person should know and do.
+WARNINGS: dict[int, str] = {
+    StoreReason.ATTRIBUTES_DROPPED.value: "The DICOM service has stored the file, but some attributes are invalid: "
+    "`attributes` has their tags. The service omits them from `/metadata` and from searches; the stored file still "
+    "has them. A viewer that needs one of them, such as OHIF, may fail to open the study. Correct the attributes at "
+    "the source.",
+    StoreReason.IMPLICIT_VR.value: "The DICOM service has stored the file in implicit VR, and warns of that encoding. "
+    "If `attributes` names tags, these attributes are invalid: the service omits them from `/metadata` and from "
+    "searches, and a viewer may fail to open the study. Correct them at the source. Otherwise nothing is to be done.",
+}
+OTHER_WARNING = (
+    "The DICOM service has stored the file with a warning that this app does not know. Look up `service_code` in the "
+    "documentation of the service."
+)
 
 
 @dataclass(frozen=True)
@@ -163,6 +179,21 @@ def conflict(reason: str) -> Decision:
 def ignored(reason: str) -> Decision:
     """Return the verdict on a blob that is none of ours."""
     return Decision(Verdict.IGNORED, reason)
+
+
+def advice_on(verdict: Verdict | None, reason: str | None, service_code: int | None) -> str | None:
+    """Return what a person should know and do about a verdict; None if there is nothing to do.
+
+    Args:
+        verdict: None until there is one.
+        reason: a key of `REASONS`.
+        service_code: WarningReason or FailureReason of the DICOM service.
+    """
+    if reason:
+        return REASONS[reason]
+    if verdict is Verdict.STORED_WITH_WARNINGS:
+        return OTHER_WARNING if service_code is None else WARNINGS.get(service_code, OTHER_WARNING)
+    return None
 
 
 def judge(outcome: InstanceOutcome, study_instance_uid: str | None = None) -> Decision:

@@ -59,7 +59,7 @@ def jsonl(of: Plan) -> bytes:
 def read_back(content: bytes) -> Plan:
     """Return the plan that a file has."""
     head, items = read_lines(content)
-    del head["to_delete"], head["held"]
+    del head["to_delete"], head["held"], head["kept"]
     lines = {name: tuple(head[name]) for name in ("unmatched_holds", "unmatched_dates")}
     return Plan(**{**head, **lines, "day": date.fromisoformat(head["day"]), "items": tuple(items)})
 

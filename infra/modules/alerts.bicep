@@ -200,7 +200,7 @@ var alerts = [
     over: 'PT6H'
     above: 0
     from: lines
-    query: 'where event == "retention_night" and toint(line.not_approved) > 0'
+    query: 'where event == "retention_night" and toint(line.awaiting_approval) > 0'
   }
   {
     // What a night says, for six hours: then it is over, and the next night can say it anew.

@@ -145,8 +145,8 @@ class Decision:
     def waits(self) -> Mapping[str, int]:
         """How many studies of the plan do not go tonight, or would not, by the code of what they wait for."""
         found = {
-            "held": len(self.plan.items) - self.plan.count,
-            "not_approved": self.plan.count - len(self.ready),
+            "held": self.plan.groups["held"],
+            "awaiting_approval": self.plan.count - len(self.ready),
             "per_night": len(self.ready) - len(self.would_go),
             "failing": sum(_is_failing(item) for item in self.ready),
         }

@@ -44,6 +44,7 @@ async def make_plan(
     # One whose last day is another one now may come again under that.
     items = {item.key: item async for item in _due_items(run, rulebook, today)}
     counts = await run.ledger.counts()
+    in_doubt, listed = await _count_listed(run.ledger)
     return Plan(
         day=today,
         policy_hash=rulebook.policy_hash,
@@ -53,8 +54,9 @@ async def make_plan(
         items=in_order(items.values()),
         unmatched_holds=tuple(sorted(unmatched_holds)),
         unmatched_dates=tuple(unmatched_dates),
-        listed=await _count_listed(run.ledger),
+        listed=listed,
         months=_shown(counts.months, today),
+        in_doubt=in_doubt,
     )
 
 
@@ -113,11 +115,14 @@ def modalities_of(row: Row) -> tuple[str, ...]:
     return tuple(sorted(values.found)) if values else ()
 
 
-async def _count_listed(ledger: Ledger) -> dict[str, int]:
+async def _count_listed(ledger: Ledger) -> tuple[int, dict[str, int]]:
+    """Count the studies that are kept because something is unknown: in all, and by code."""
+    studies = 0
     counted: Counter[str] = Counter()
     async for row in ledger.listed():
+        studies += 1
         counted.update(codes_of(row))
-    return dict(counted)
+    return studies, dict(counted)
 
 
 def codes_of(row: Row) -> Iterable[str]:

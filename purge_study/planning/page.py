@@ -110,9 +110,9 @@ def _tonight(page: Page) -> Element:
 def _headline(decision: Decision) -> str:
     if decision.items:
         return f"To be deleted tonight: {_studies_count(len(decision.items))}."
-    if not decision.plan.items:
+    if not decision.plan.count:
         return "Nothing is due: nothing is deleted tonight."
-    return f"Nothing is deleted tonight. Due: {_studies_count(len(decision.plan.items))}."
+    return f"Nothing is deleted tonight. Due: {_studies_count(decision.plan.count)}."
 
 
 def _reasons(reasons: Iterable[Reason]) -> Element:
@@ -149,8 +149,7 @@ def _figures(page: Page) -> Element:
     shown = {
         "Mode": _MODES[decision.met.mode],
         "Studies in all": number(plan.studies),
-        "Due, to be deleted some night": number(plan.count),
-        "Due, but held": number(len(plan.items) - plan.count),
+        **{wording.GROUPS[group]: number(count) for group, count in plan.groups.items()},
         "Newly due since the last plan": f"{number(decision.newly_due)} ({number(limits.newly_due)} allowed)",
         "To go in this night": f"{number(len(decision.would_go))} ({number(limits.per_night)} allowed)",
         "Usual in a night": "not known yet" if limits.usual is None else number(limits.usual),
@@ -191,9 +190,7 @@ def _held(page: Page) -> Element:
     shown = held[:_MOST_HELD]
     rows = ([*_study_row(item)[:4], ", ".join(item.held_by)] for item in shown)
     note = _of_all(page, len(shown), len(held))
-    return tag(
-        "section", tag("h2", "Due, but held: these stay"), note, _table((*_COLUMNS[:4], "Held by"), rows, "held")
-    )
+    return tag("section", tag("h2", "Kept by a hold list"), note, _table((*_COLUMNS[:4], "Held by"), rows, "held"))
 
 
 def _of_all(page: Page, shown: int, of: int) -> Element:

@@ -80,6 +80,7 @@ class Plan:
         unmatched_dates: lines of date lists whose patient has no study, the first of each list, and how many more.
         listed: how many studies are kept because something is unknown, by the doubt's code; a study with several
             counts for each.
+        in_doubt: how many studies these are; each counts once.
         months: how many studies have their last day when: twelve months from that of `day`, as `2026-03`, and what
             is before them as `earlier` → modality → how many; holds left out of account.
     """
@@ -94,6 +95,7 @@ class Plan:
     unmatched_dates: tuple[str, ...] = ()
     listed: Mapping[str, int] = field(default_factory=dict)
     months: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    in_doubt: int = 0
 
     @cached_property
     def to_delete(self) -> tuple[Item, ...]:
@@ -104,6 +106,17 @@ class Plan:
     def count(self) -> int:
         """How many studies an approval is for."""
         return len(self.to_delete)
+
+    @property
+    def groups(self) -> dict[str, int]:
+        """How many studies are in each group; each study is in exactly one.
+
+        `to_delete` is due; `held` would be, but for a hold; `in_doubt` is kept because something is unknown; `kept` is
+        kept by the policy.
+        """
+        held = len(self.items) - self.count
+        kept = self.studies - len(self.items) - self.in_doubt
+        return {"to_delete": self.count, "held": held, "in_doubt": self.in_doubt, "kept": kept}
 
     @cached_property
     def hash(self) -> str:
@@ -123,8 +136,7 @@ class Plan:
         return {
             "before_delete": self.before_delete,
             "day": self.day.isoformat(),
-            "to_delete": self.count,
-            "held": len(self.items) - self.count,
+            **self.groups,
             "studies": self.studies,
             "policy_hash": self.policy_hash,
             "hashes": dict(self.hashes),  # the policy first

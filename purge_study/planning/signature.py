@@ -43,7 +43,7 @@ def _head(plan: Plan, plan_id: str) -> Iterable[tuple[object, ...]]:
         ("Retention plan", plan_id),
         ("Day", plan.day.isoformat()),
         ("Studies to be deleted", plan.count),
-        ("Studies that are due, but held: they stay", len(plan.items) - plan.count),
+        ("Studies that a hold list keeps", plan.groups["held"]),
         ("Studies in all", plan.studies),
         ("Policy (SHA-256)", plan.policy_hash),
         ("Plan (SHA-256)", plan.hash),

@@ -85,8 +85,8 @@ OBSTACLES: Final = {
     ),
     "memory_unreadable": (
         "What the app remembers of earlier nights or of lists, or the last plan that counts, is not as it was written.",
-        "Find out who changed memory/ or plans/ in retention-records. With memory/nights.json deleted, or the memory "
-        "of lists, the next run is a report, as the first one ever.",
+        "Find out who changed memory/ in retention-state or plans/ in retention-records. If you delete the changed "
+        "blob of memory/, the next run is a report, like the first one.",
     ),
 }
 
@@ -139,10 +139,10 @@ BRAKES: Final = {
 # Why some studies that are due stay for tonight; the others go.
 WAITS: Final = {
     "held": (
-        "Held by a hold list: {count} of the studies that are due.",
+        "Held by a hold list: {count} of the studies whose last day has passed.",
         "They stay until the hold is released in its list.",
     ),
-    "not_approved": (
+    "awaiting_approval": (
         "Not in an approved plan, or changed since: {count} of the studies that are due.",
         "Approve this plan by its hash and its count.",
     ),
@@ -154,6 +154,14 @@ WAITS: Final = {
         "Could not be deleted in several runs in a row: {count} studies.",
         "They are tried again after the others. The app's log has the reasons, as purge_failed.",
     ),
+}
+
+# The groups of a plan, of which each study is in exactly one, as `Plan.groups` has them.
+GROUPS: Final = {
+    "to_delete": "Due for deletion",
+    "held": "Kept by a hold list",
+    "in_doubt": "Kept because something is unknown",
+    "kept": "Kept by the policy",
 }
 
 # Why a study is kept that may have no last day, by the doubt's code.

@@ -25,7 +25,7 @@ REFUSALS: Final[Mapping[str, tuple[int, str]]] = {
     "plan-too-old": (409, "The plan is too old to be approved; approve a newer one."),
     "already-approved": (409, "The plan has been approved already."),
     "invalid-body": (400, "The body is not the JSON object that this route takes."),
-    "not-approved": (403, "The header x-approval-key does not hold the key that the app asks for."),
+    "wrong-approval-key": (403, "The header x-approval-key does not hold the key that the app asks for."),
     "not-an-approver": (403, "Whoever asks this is not among those who may approve a plan."),
     "not-all-partitions": (403, "Plans are about all partitions, and whoever asks this may not see them all."),
     "no-such-study": (404, "Retention knows of no such study, as far as whoever asks this may see."),

@@ -29,7 +29,7 @@ async def approve_plan(http: HttpRequest) -> Response:
     """
     clients = get_clients()
     if not is_approved(http, APPROVAL_HEADER, clients.settings.approval_key):
-        raise refused("not-approved")
+        raise refused("wrong-approval-key")
     check_sees_all(http, clients)
     read_query(http)
     wanted = read(ApprovalRequest, await read_body(http))

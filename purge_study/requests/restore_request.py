@@ -30,7 +30,7 @@ async def restore_study(http: HttpRequest) -> Response:
     """
     clients = get_clients()
     if not is_approved(http, APPROVAL_HEADER, clients.settings.approval_key):
-        raise refused("not-approved")
+        raise refused("wrong-approval-key")
     key = _key(http)
     visible = visible_partitions(http, clients.settings)
     wanted = read(RestoreRequest, await read_body(http))

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from shared.settings import AfterStore
 from shared.sources import Policy
-from store_on_upload.verdict import REASONS, Decision, Replaced, Verdict
+from store_on_upload.verdict import Decision, Replaced, Verdict, advice_on
 
 SCHEMA = 1
 MAX_SUPERSEDED = 20
@@ -170,7 +170,8 @@ class Receipt:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as `docs/receipts.md` has it."""
-        advice = {"advice": REASONS[self.reason]} if self.reason else {}
+        text = advice_on(self.verdict, self.reason, self.service_code)
+        advice = {"advice": text} if text else {}
         replaced = asdict(self.replaced) if self.replaced else None
         return {"schema": SCHEMA, **vars(self), "replaced": replaced, **advice}
 

@@ -38,8 +38,9 @@ MEANINGS: dict[Difference, str] = {
     Difference.OVERDUE: "a receipt without a verdict whose next attempt should have been: the sweep sends it on; if "
     "its blob is gone as well, delete the receipt",
     Difference.RECEIPT_INVALID: "a receipt that cannot be read, or is about another blob: delete it",
-    Difference.NOT_IN_SERVICE: "the receipt says stored, and the DICOM service does not have it: deleted by somebody?",
-    Difference.NOT_IN_QUARANTINE: "a refused file that is not in quarantine: deleted by somebody?",
+    Difference.NOT_IN_SERVICE: "the receipt says that the instance is stored, but the DICOM service does not have it: "
+    "has a client deleted it?",
+    Difference.NOT_IN_QUARANTINE: "a refused file that is not in quarantine: has an operator deleted it?",
     Difference.NOT_IN_REPLACED: "the receipt names a copy that is not in dicom-replaced: has an operator deleted it?",
     Difference.NOT_IN_ARCHIVE: "a file that should have been moved to the archive, and is not there",
     Difference.NOT_DISPOSED: "a file that has its verdict and should have left the inbox: is it leased?",

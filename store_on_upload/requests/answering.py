@@ -18,7 +18,7 @@ REFUSALS: dict[str, tuple[int, str]] = {
         'The body must be {"name": "..."} or {"all": true}; "dry_run" may stand beside it, with "all" "continuation".',
     ),
     "no-replay-key": (403, "Nobody may replay: REPLAY_KEY is not set. APPROVAL_KEY is for retention alone."),
-    "not-approved": (403, "The header x-replay-key does not hold the key that the app asks for."),
+    "wrong-replay-key": (403, "The header x-replay-key does not hold the key that the app asks for."),
     "no-receipt": (404, "There is no receipt of this name, or none of this version."),
     "not-in-quarantine": (404, "There is no file of this name in quarantine that can be replayed."),
     "unreadable-receipt": (

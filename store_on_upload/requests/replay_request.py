@@ -55,7 +55,7 @@ async def replay_quarantine(http: HttpRequest) -> Response:
     if key is None:
         raise refused("no-replay-key")
     if not is_approved(http, REPLAY_HEADER, key):
-        raise refused("not-approved")
+        raise refused("wrong-replay-key")
     wanted = read_request(await read_body(http))
     if wanted.name is None:
         done = await replay_all(ingest, dry_run=wanted.dry_run, continuation=wanted.continuation)

@@ -23,7 +23,7 @@ from purge_study.planning.documents import write_documents
 from purge_study.planning.making import make_plan
 from purge_study.planning.night_memory import Memory
 from purge_study.planning.plan import Plan
-from purge_study.policy.policy import State
+from purge_study.policy.policy import Doubt, Judgement, State
 from purge_study.rulebook.rulebook import Rulebook
 from purge_study.run import OutOfTime, Run
 from shared.clients import Clients
@@ -115,6 +115,17 @@ async def test_a_study_that_is_held(run: Run) -> None:
     plan = await plan_of(run, of_nobody_else(1), of_nobody_else(2), by=rulebook(restored=frozenset({study("1.2.1")})))
     assert [item.held_by for item in plan.items] == [("restored",), ()]
     assert plan.count == 1
+
+
+async def test_every_study_is_in_one_group(run: Run) -> None:
+    """The groups add up to all studies, even if a study is kept for several reasons."""
+    doubts = Judgement(State.UNKNOWN, doubts=(Doubt("undated"), Doubt("no_rule")))
+    rows = [*map(of_nobody_else, range(1, 4)), replace(of_nobody_else(4), judgement=doubts)]
+    rows += [replace(of_nobody_else(number), judgement=Judgement(State.KEPT)) for number in range(5, 9)]
+    plan = await plan_of(run, *rows, by=rulebook(restored=frozenset({study("1.2.1")})))
+    assert plan.groups == {"to_delete": 2, "held": 1, "in_doubt": 1, "kept": 4}
+    assert sum(plan.groups.values()) == plan.studies == 8
+    assert plan.listed == {"no_rule": 1, "undated": 1}
 
 
 async def test_studies_of_two_partitions(run: Run) -> None:

@@ -269,7 +269,7 @@ async def test_an_outage_is_waited_for(asked: Asked, ingest: Ingest) -> None:
 async def test_nobody_restores_without_the_key(asked: Asked, approval: dict[str, str]) -> None:
     """Neither without one nor with another one; nothing is looked at before."""
     path = f"retention/vault/{Sample().study}/restore"
-    assert refusal(await asked.http.post(path, headers=approval, content=b"{")) == (403, "not-approved")
+    assert refusal(await asked.http.post(path, headers=approval, content=b"{")) == (403, "wrong-approval-key")
 
 
 @pytest.mark.parametrize(

@@ -417,7 +417,7 @@ async def test_nobody_approves_without_the_key(start: Start, key: str | None) ->
         await put_plan(asked, one, lines)
         headers = {} if key is None else {"x-approval-key": key}
         response = await asked.http.post(f"retention/plans/{one}/approve", json=body(lines), headers=headers)
-        assert refusal(response) == (403, "not-approved")
+        assert refusal(response) == (403, "wrong-approval-key")
         assert await find_approval(asked.clients, one) is None
 
 
@@ -427,7 +427,10 @@ async def test_where_no_key_is_set_nobody_approves(start: Start) -> None:
         one, lines = made(4)
         await put_plan(asked, one, lines)
         for key in ("", *APPROVED.values()):
-            assert refusal(await approve(asked, one, body(lines), **{"x-approval-key": key})) == (403, "not-approved")
+            assert refusal(await approve(asked, one, body(lines), **{"x-approval-key": key})) == (
+                403,
+                "wrong-approval-key",
+            )
 
 
 @pytest.mark.parametrize(

@@ -80,11 +80,12 @@ def test_stored(box: DropBox) -> None:
 
 
 def test_stored_with_warnings(box: DropBox) -> None:
-    """With the tag that the service warned of."""
+    """With the tag that the service warned of, and advice."""
     content = make_instance(StudyDate="20200102").content.replace(b"20200102", b"notadate")
     receipt = box.settle("warned.dcm", content)
     assert outcome(receipt) == ("stored_with_warnings", None)
     assert receipt["attributes"] == ["00080020"]
+    assert "/metadata" in receipt["advice"]
 
 
 def test_duplicate_and_conflict(box: DropBox) -> None:

@@ -150,7 +150,7 @@ def test_a_replay_of_all(box: DropBox) -> None:
 def test_a_replay_without_approval(box: DropBox, approval: str | bytes | None) -> None:
     """403, whatever the body is; and 401 without the function key, whatever the approval."""
     for body in ({"all": True, "dry_run": False}, b"no JSON"):
-        assert code(replay(box, body, approval)) == (403, "not-approved")
+        assert code(replay(box, body, approval)) == (403, "wrong-replay-key")
     assert replay(box, {"all": True}, key="wrong").status_code == 401
 
 
@@ -192,6 +192,6 @@ def test_each_request_is_a_line_of_the_log(box: DropBox) -> None:
     last = wait_for(lambda: box.events("request")[-2:] or None, "no line")
     assert [(line["transaction"], line["status"], line["error"]) for line in last] == [
         ("look up receipt", 404, "Refused: no-receipt"),
-        ("replay quarantine", 403, "Refused: not-approved"),
+        ("replay quarantine", 403, "Refused: wrong-replay-key"),
     ]
     assert "CANARY" not in box.log()

@@ -179,7 +179,7 @@ def a_plan_that_nobody_has_approved(site: Site) -> Iterator[None]:
     """Where nothing goes without."""
     study = site.nights.fall_due()
     site.log.restart(PURGE_MODE="approve")
-    assert site.nights.in_vain().event["not_approved"] == 1
+    assert site.nights.in_vain().event["awaiting_approval"] == 1
     yield
     site.log.restart(PURGE_MODE="delete")
     site.nights.goes(study)

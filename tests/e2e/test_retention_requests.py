@@ -117,9 +117,9 @@ def test_a_plan_is_read_and_approved(box: DropBox) -> None:
     page = box.get(f"/retention/plans/{one}", headers={"accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
     assert page.headers["content-type"].startswith("text/html")
     body = {"approver": CANARY, "hash": made.hash, "count": made.count}
-    assert code(post(box, f"plans/{one}/approve", body, approval=None)) == (403, "not-approved")
+    assert code(post(box, f"plans/{one}/approve", body, approval=None)) == (403, "wrong-approval-key")
     for other in ("wrong", REPLAY_KEY):
-        assert code(post(box, f"plans/{one}/approve", body, approval=other)) == (403, "not-approved")
+        assert code(post(box, f"plans/{one}/approve", body, approval=other)) == (403, "wrong-approval-key")
     assert post(box, f"plans/{one}/approve", body, key="wrong").status_code == 401
     approved = post(box, f"plans/{one}/approve", body)
     assert (approved.status_code, approved.json()["approver"]) == (200, CANARY)

@@ -16,7 +16,7 @@ from shared.probe_uids import ROOT
 from store_on_upload.receipts import document as document_module
 from store_on_upload.receipts.document import MAX_EARLIER_PROBES, Document, merge
 from store_on_upload.receipts.receipt import MAX_SUPERSEDED, Receipt, State, timestamp
-from store_on_upload.verdict import REASONS, Decision, Replaced, Verdict
+from store_on_upload.verdict import Decision, Replaced, Verdict, advice_on
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 VERSIONS = st.integers(0, 4)
@@ -168,7 +168,8 @@ def test_it_is_read_as_it_was_written(writes: list[tuple[Receipt, bool, bool]]) 
     document = document_of(*writes)
     written = json.loads(json.dumps(document.to_json()))
     assert Document.from_json(written) == document
-    assert written.get("advice") == (REASONS[document.newest.reason] if document.newest.reason else None)
+    newest = document.newest
+    assert written.get("advice") == advice_on(newest.verdict, newest.reason, newest.service_code)
 
 
 ANYTHING: st.SearchStrategy[Any] = st.recursive(

@@ -202,14 +202,14 @@ def test_a_report_is_not_compared_with_the_usual() -> None:
 def test_nothing_goes_that_nobody_approved() -> None:
     """With PURGE_MODE=approve a plan waits for its approval."""
     made = decision(plan(3), PurgeMode.APPROVE)
-    assert (made.items, made.stops, made.waits, made.ended) == ((), (), {"not_approved": 3}, "accepted")
+    assert (made.items, made.stops, made.waits, made.ended) == ((), (), {"awaiting_approval": 3}, "accepted")
 
 
 def test_what_is_approved_goes() -> None:
     """What has fallen due since waits for an approval of its own; each study knows by which one it goes."""
     approved = approval_of(plan(2))
     made = decision(plan(3), PurgeMode.APPROVE, approved=[approved])
-    assert (numbers(made.items), made.waits) == ([0, 1], {"not_approved": 1})
+    assert (numbers(made.items), made.waits) == ([0, 1], {"awaiting_approval": 1})
     assert {made.approvals[one.key] for one in made.items} == {approved.approval}
 
 

@@ -28,7 +28,7 @@ from store_on_upload.receipts.receipt import Receipt, State
 from store_on_upload.reconcile.report import MEANINGS
 from store_on_upload.requests.answering import REFUSALS
 from store_on_upload.requests.replay_request import ReplayRequest
-from store_on_upload.verdict import REASONS, Replaced, Verdict
+from store_on_upload.verdict import OTHER_WARNING, REASONS, WARNINGS, Replaced, Verdict
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
@@ -75,6 +75,12 @@ def test_every_verdict_is_in_the_readme() -> None:
 def test_every_reason_is_documented_in_its_own_words() -> None:
     """The advice in a receipt is the advice in the document."""
     assert {code: cells[0] for code, cells in rows("docs/ingest.md", "Reasons").items()} == REASONS
+
+
+def test_every_warning_is_documented_in_its_own_words() -> None:
+    """The advice in a receipt is the advice in the document."""
+    documented = {code: cells[0] for code, cells in rows("docs/ingest.md", "Warnings").items()}
+    assert documented == {str(code): text for code, text in WARNINGS.items()} | {"other": OTHER_WARNING}
 
 
 def block(document: str, language: str) -> str:

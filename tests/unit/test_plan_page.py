@@ -11,12 +11,14 @@ import pytest
 from purge_study.planning import chart
 from purge_study.planning.approvals import Approval, Approved
 from purge_study.planning.decision import Decision
+from purge_study.planning.documents import summary
 from purge_study.planning.markup import tag
 from purge_study.planning.page import Page, to_html
-from purge_study.planning.plan import Plan, plan_id
+from purge_study.planning.plan import Plan, plan_id, read_lines
+from purge_study.planning.wording import GROUPS
 from purge_study.policy.policy import Doubt
 from shared.settings import PurgeMode
-from tests.retention_plans import MADE_AT, decision, doubtful_row, item, memory, plan
+from tests.retention_plans import MADE_AT, decision, doubtful_row, item, jsonl, memory, plan
 
 HOSTILE = "<script>alert('1')</script>\"&<b>"
 VOID = {"meta"}
@@ -71,6 +73,25 @@ def test_nothing_in_it_is_code() -> None:
     assert "url(" not in html
     assert "@import" not in html
     assert seen.text.count(HOSTILE) >= 11
+
+
+def test_the_figures_add_up() -> None:
+    """Each study is in one group of the page, of the summary and of the plan's first line."""
+    made = decision(plan([item(1), item(2), item(3, held_by=("a",))], studies=11, in_doubt=3, listed={"undated": 4}))
+    groups = {"to_delete": 2, "held": 1, "in_doubt": 3, "kept": 5}
+    head, _ = read_lines(jsonl(made.plan))
+    for told in (made.plan.groups, summary(made, "one", MADE_AT), head):
+        assert {name: told[name] for name in groups} == groups
+    figures = dict(re.findall("<dt>([^<]*)</dt><dd>([^<]*)</dd>", html_of(made)))
+    shown = [int(figures[name]) for name in GROUPS.values()]
+    assert (shown, sum(shown), figures["Studies in all"]) == ([2, 1, 3, 5], 11, "11")
+
+
+@pytest.mark.parametrize("held", [0, 1])
+def test_due_means_not_held(held: int) -> None:
+    """The page counts as due only studies that no hold list holds."""
+    text = Seen(html_of(decision(plan([item(1), item(2, held_by=("a",) * held)])))).text
+    assert f"Due: {2 - held} stud" in text
 
 
 @pytest.mark.parametrize(

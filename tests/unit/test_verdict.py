@@ -10,7 +10,7 @@ import pytest
 from shared.dicomweb import InstanceOutcome, StoreReason, StoreResult, StoreStatus
 from store_on_upload import verdict as verdict_module
 from store_on_upload.setback import NotYet
-from store_on_upload.verdict import REASONS, AlreadyStored, Decision, Verdict, judge
+from store_on_upload.verdict import REASONS, AlreadyStored, Decision, Verdict, advice_on, judge
 
 OURS, OTHER = "1.2.3", "1.2.4"
 TAGS = ("00080020",)
@@ -137,3 +137,18 @@ def test_reasons() -> None:
 def test_what_leaves_the_inbox(verdict: Verdict) -> None:
     """What the service does not have goes to the quarantine; what is not ours stays."""
     assert verdict.quarantines + verdict.is_in_service + (verdict is Verdict.IGNORED) == 1
+
+
+@pytest.mark.parametrize(
+    ("service_code", "words"),
+    [(1, "/metadata"), (45063, "implicit VR"), (4711, "service_code"), (None, "service_code")],
+)
+def test_a_store_with_warnings_has_advice(service_code: int | None, words: str) -> None:
+    """The receipt says what the DICOM service warned of, and what to do."""
+    assert words in (advice_on(Verdict.STORED_WITH_WARNINGS, None, service_code) or "")
+
+
+def test_a_reason_has_its_own_advice() -> None:
+    """A verdict without a reason or a warning needs none."""
+    assert advice_on(Verdict.REJECTED, "empty", None) == REASONS["empty"]
+    assert advice_on(Verdict.STORED, None, None) is None
