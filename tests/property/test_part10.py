@@ -285,8 +285,13 @@ async def test_driver_fetches_what_is_needed() -> None:
 @pytest.mark.parametrize(
     "content",
     [
-        *(pack(IDENTIFIED) for pack in (bz2.compress, gzip.compress, lzma.compress)),
-        *(magic + bytes(200) for magic in (b"PK\x03\x04", b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07", b"\x28\xb5\x2f\xfd")),
+        pytest.param(bz2.compress(IDENTIFIED), id="bzip2"),
+        pytest.param(gzip.compress(IDENTIFIED), id="gzip"),
+        pytest.param(lzma.compress(IDENTIFIED), id="xz"),
+        pytest.param(b"PK\x03\x04" + bytes(200), id="zip"),
+        pytest.param(b"7z\xbc\xaf\x27\x1c" + bytes(200), id="7z"),
+        pytest.param(b"Rar!\x1a\x07" + bytes(200), id="rar"),
+        pytest.param(b"\x28\xb5\x2f\xfd" + bytes(200), id="zstd"),
     ],
 )
 def test_archives(content: bytes) -> None:
