@@ -380,7 +380,7 @@ async def test_the_service_gets_of_the_query_what_it_knows(start: Start) -> None
         (f"{SERIES}/thumbnail?quality=", {}, "invalid-parameter"),
         (f"{SERIES}/thumbnail?limit=1", {}, "invalid-parameter"),
         (f"{INSTANCE}/rendered?window=1,2,linear", {"Prefer": "handling=strict"}, "not-adapted"),
-        (f"/studies/{SECRET}/thumbnail", {}, "invalid-parameter"),
+        (f"/studies/{SECRET}_/thumbnail", {}, "invalid-parameter"),
     ],
 )
 async def test_what_is_not_valid_is_refused_before_anything_is_asked(

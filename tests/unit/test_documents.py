@@ -59,6 +59,7 @@ def test_the_configuration_table_is_the_settings() -> None:
     expected = {}
     for name, field in Settings.model_fields.items():
         value = " ".join(field.default) if isinstance(field.default, tuple) else field.default
+        value = str(value).lower() if isinstance(value, bool) else value
         default = "required" if field.is_required() else "not set" if value is None or value == {} else f"`{value}`"
         expected[setting_name(name)] = [default, field.description]
     table = rows("README.md", "Configuration")
