@@ -374,7 +374,7 @@ def test_each_secret_is_made_once_and_kept() -> None:
 
 def test_nobody_deletes_secrets_for_good() -> None:
     """Not before 90 days are over, whatever role they have: without LEDGER_KEY the ledger and its marks are lost."""
-    kept = {"enableSoftDelete": True, "softDeleteRetentionInDays": 90, "enablePurgeProtection": True}
+    kept: dict[str, object] = {"enableSoftDelete": True, "softDeleteRetentionInDays": 90, "enablePurgeProtection": True}
     expect({"Microsoft.KeyVault/vaults": kept})
 
 
