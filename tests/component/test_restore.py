@@ -281,7 +281,7 @@ async def test_other_bodies_are_refused(asked: Asked, body: bytes) -> None:
     assert refusal(await asked.http.post(path, headers=APPROVED, content=body)) == (400, "invalid-body")
 
 
-@pytest.mark.parametrize("path", ["retention/vault/canary/restore", "retention/vault/1.2.3/restore?partition=a/b"])
+@pytest.mark.parametrize("path", ["retention/vault/canary_/restore", "retention/vault/1.2.3/restore?partition=a/b"])
 async def test_what_names_no_study_is_refused(asked: Asked, path: str) -> None:
     """No blob's name is made of it."""
     response = await asked.http.post(path, headers=APPROVED, json={"requested_by": "A. Reader"})

@@ -258,7 +258,7 @@ async def test_rules_that_cannot_be_used(start: Start, policy: str | None, fault
 async def test_odd_questions_are_refused(start: Start) -> None:
     """What is no UID, no partition, or no parameter; nothing of it is in the answer."""
     async with start() as asked:
-        for path in ("canary", f"{new_uid()}?partition=a%2Fcanary", f"{new_uid()}?canary=1"):
+        for path in ("canary_", f"{new_uid()}?partition=a%2Fcanary", f"{new_uid()}?canary=1"):
             response = await asked.http.get(f"retention/studies/{path}")
             assert refusal(response) == (400, "invalid-parameter")
             assert "canary" not in response.text
