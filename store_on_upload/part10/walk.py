@@ -128,13 +128,18 @@ class Walk:
             while self._around:
                 self._step_inside()
         except (NotFollowed, Unfit):
-            if self._around[-1].limit == _NO_LIMIT:
+            if self._limit == _NO_LIMIT:
                 raise
             self._leave()
         except Beyond as beyond:
-            if self._around[-1].limit == _NO_LIMIT or self._window.may_step_inside(self.at, beyond.end):
+            if self._limit == _NO_LIMIT or self._window.may_step_inside(self.at, beyond.end):
                 raise
             self._leave()
+
+    @property
+    def _limit(self) -> int:
+        """Where the innermost one of defined length ends."""
+        return self._around[-1].limit if self._around else _NO_LIMIT
 
     def _leave(self) -> None:
         """Go on behind the outermost one of defined length, as if it had not been stepped into."""
@@ -181,7 +186,7 @@ class Walk:
 
     def _pass_misplaced(self, element: Element) -> None:
         """Pass an item or a delimiter that stands among elements: other software may end a sequence here."""
-        if self._around[-1].limit != _NO_LIMIT:
+        if self._limit != _NO_LIMIT:
             raise NotFollowed
         self.may_miss_elements = True
         self._pass(element)
@@ -197,12 +202,10 @@ class Walk:
             self.may_miss_elements = True
             self.at = element.end
             return
-        encoding, limit = (
-            (self._around[-1].encoding, self._around[-1].limit) if self._around else (self.encoding, _NO_LIMIT)
-        )
+        encoding = self._around[-1].encoding if self._around else self.encoding
         # UN holds items in implicit VR, whatever surrounds it (PS3.5 §6.2.2).
         encoding = IMPLICIT if element.vr == b"UN" else encoding
-        limit = element.end if is_defined else limit
+        limit = element.end if is_defined else self._limit
         has_fragments = element.vr not in _WITH_ITEMS
         self._around.append(_Around(False, encoding, is_defined, limit, has_fragments))
         self.at = element.value_at

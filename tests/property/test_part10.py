@@ -476,7 +476,7 @@ def random_dataset(chance: random.Random, depth: int, *, implicit: bool) -> Data
     return dataset
 
 
-@settings(max_examples=300)
+@settings(max_examples=200)
 @given(seed=st.integers(0, 1 << 32), transfer_syntax_uid=st.sampled_from(NATIVE))
 def test_random_nesting(seed: int, transfer_syntax_uid: str) -> None:
     """However pydicom nests what it writes, the UIDs and the patient are the ones that it reads."""
