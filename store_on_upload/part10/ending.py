@@ -21,7 +21,7 @@ def pass_pixel_data(window: Window, walk: Walk, pixel_data: Element) -> Generato
 
     If the file ends within the range at hand, each fragment is passed. The fragments of a longer one may be many
     thousands: its end is looked at first, and they are passed, as far as a few ranges go, if that did not tell. Of what
-    the end tells, more elements may lie unseen between the pixels and it: `Walk.skips_elements` says so.
+    the end tells, more elements may lie unseen between the pixels and it: `Walk.may_miss_elements` says so.
 
     Raises:
         Unfit: there is no delimiter.
@@ -36,7 +36,7 @@ def pass_pixel_data(window: Window, walk: Walk, pixel_data: Element) -> Generato
         tail = yield from at_hand(window, partial(window.take, start, window.size - start), partial(int, start))
         if _ends_whole(tail, walk):
             walk.at = window.size
-            walk.skips_elements = True
+            walk.may_miss_elements = True
             return
     if is_near:
         raise Unfit("unfinished")

@@ -58,8 +58,9 @@ class Header:
         pixel_data_at: the byte where the element begins that holds the pixels, if it was reached in a file that is not
             deflated.
         is_dicomdir: whether it is a directory of a medium (PS3.10 §8.6), which has no UIDs of its own.
-        patient: None where it cannot be told: if any element was not seen, an identifying one is repeated or out of
-            order, or a value is longer than any that is valid.
+        patient: None where it cannot be told: if any element was not seen, sequences are badly nested, so that other
+            software may see other elements, an identifying one is repeated or out of order, or a value is longer than
+            any that is valid.
     """
 
     form: Form
@@ -101,7 +102,8 @@ async def read_header(
 class HeaderReader:
     """Reads the header of a file of `size` bytes: ranges in, header out. The first one begins at byte 0.
 
-    It reads to the pixels and behind them, values skipped by their length, in as many ranges as `Window` allows. Where
+    It reads to the pixels and behind them, values skipped by their length, in as many ranges as `Window` allows. It
+    steps into sequences, whatever their length, for as long as half of these ranges are left. Where
     the dataset cannot be followed, what is not known by then is None: other software may understand it.
     """
 
@@ -141,9 +143,9 @@ class HeaderReader:
         walk = Walk(window, at, encoding_of(opening.transfer_syntax_uid))
         try:
             yield from self._walk(window, walk, opening)
-            walk.skips_elements |= window.has_unknown_vrs
+            walk.may_miss_elements |= window.has_unknown_vrs
         except NotFollowed:
-            walk.skips_elements = True
+            walk.may_miss_elements = True
             return _header(opening, walk, is_near=False)
         return _header(opening, walk, is_near=window.size <= PREFIX_BYTES)
 
@@ -181,6 +183,6 @@ def _header(opening: Opening, walk: Walk, *, is_near: bool) -> Header:
 
 def _patient(walk: Walk) -> Patient | None:
     values = [walk.patient.get(tag, b"") for tag in _OF_PATIENT]
-    if None in values or walk.skips_elements or walk.doubtful & PATIENT:
+    if None in values or walk.may_miss_elements or walk.doubtful & PATIENT:
         return None
     return Patient(*(value or b"" for value in values))

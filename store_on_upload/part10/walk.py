@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from typing import NamedTuple
+
 from shared.dicomweb.checks import is_uid
 
 from .elements import (
@@ -9,13 +12,15 @@ from .elements import (
     IMPLICIT,
     ITEM,
     ITEM_END,
+    ITEM_GROUP,
     SEQUENCE_END,
     UNDEFINED,
     Element,
     Encoding,
     NotFollowed,
+    is_sequence,
 )
-from .window import PREFIX_BYTES, Window
+from .window import PREFIX_BYTES, Beyond, Unfit, Window
 
 SOP_CLASS_UID = 0x00080016
 SOP_INSTANCE_UID = 0x00080018
@@ -32,6 +37,18 @@ _PIXEL_DATA = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
 _MAX_UID_BYTES = 128  # some pad a UID; nobody this much
 _MAX_PATIENT_BYTES = 1024  # 64 characters of four bytes at most, and escape sequences between them
 _MAX_DEPTH = 32
+_NO_LIMIT = sys.maxsize
+_WITH_ITEMS = (b"SQ", b"UN", b"")  # of undefined length; others have fragments
+
+
+class _Around(NamedTuple):
+    """A sequence or an item that the walk has stepped into."""
+
+    is_item: bool
+    encoding: Encoding
+    is_defined: bool  # whether its own length is
+    limit: int  # where the innermost one of defined length ends
+    has_fragments: bool = False  # these hold no elements
 
 
 class Walk:
@@ -47,12 +64,12 @@ class Walk:
         # Identifying tags that are repeated or out of order: other software may read another of their values.
         self.doubtful: set[int] = set()
         self.pixel_data_at: int | None = None
-        self.skips_elements = False  # whether elements were skipped unseen
+        # Whether elements were skipped unseen, or sequences are so badly nested that other software may see others.
+        self.may_miss_elements = False
         self.highest_tag = 0  # of the dataset itself
         self.encoding = encoding
         self._window = window
-        # The sequences and items of undefined length around `at`: whether it is an item, and its encoding.
-        self._around: list[tuple[bool, Encoding]] = []
+        self._around: list[_Around] = []  # from the outermost to the innermost
 
     def run(self) -> Element | None:
         """Go on to encapsulated Pixel Data, and return it, or else to the end of the dataset.
@@ -64,7 +81,7 @@ class Walk:
         """
         while True:
             if self._around:
-                self._step_inside()
+                self._step_out()
             elif self._is_over():
                 return None
             elif element := self._step():
@@ -96,6 +113,8 @@ class Walk:
             self._note_patient(element)
         elif element.tag in _PIXEL_DATA:
             self.pixel_data_at = self.at
+        elif element.tag >> 16 == ITEM_GROUP:  # other software may end here
+            self.may_miss_elements = True
         if element.tag > self.highest_tag:
             self.highest_tag = element.tag
         if element.tag in _PIXEL_DATA and element.length == UNDEFINED:
@@ -103,31 +122,92 @@ class Walk:
         self._pass(element)
         return None
 
+    def _step_out(self) -> None:
+        """Step to where the outermost sequence ends, or out of what cannot be followed inside of a defined length."""
+        try:
+            while self._around:
+                self._step_inside()
+        except (NotFollowed, Unfit):
+            if self._limit == _NO_LIMIT:
+                raise
+            self._leave()
+        except Beyond as beyond:
+            if self._limit == _NO_LIMIT or self._window.may_step_inside(self.at, beyond.end):
+                raise
+            self._leave()
+
+    @property
+    def _limit(self) -> int:
+        """Where the innermost one of defined length ends."""
+        return self._around[-1].limit if self._around else _NO_LIMIT
+
+    def _leave(self) -> None:
+        """Go on behind the outermost one of defined length, as if it had not been stepped into."""
+        outermost = next(index for index, around in enumerate(self._around) if around.is_defined)
+        self.at = self._around[outermost].limit
+        del self._around[outermost:]
+        self.may_miss_elements = True
+
     def _step_inside(self) -> None:
-        is_item, encoding = self._around[-1]
-        element = self._window.element(self.at, encoding)
-        if element.tag == (ITEM_END if is_item else SEQUENCE_END):
+        around = self._around[-1]
+        if around.is_item:
+            self.at = self._window.pass_values(self.at, around.limit, around.encoding)
+        if around.is_defined and self.at == around.limit:
+            self._around.pop()
+            return
+        if around.limit - self.at < HEAD_BYTES:
+            raise NotFollowed
+        element = self._window.element(self.at, around.encoding)
+        if (element.value_at if element.length == UNDEFINED else element.end) > around.limit:
+            raise NotFollowed
+        if element.tag >> 16 != ITEM_GROUP:
+            if not around.is_item:
+                raise NotFollowed
+            self._pass(element)
+        elif element.tag == (ITEM_END if around.is_item else SEQUENCE_END) and not around.is_defined:
             self._around.pop()
             self.at = element.value_at
-        elif is_item:
-            self._pass(element)
+        elif around.is_item:
+            self._pass_misplaced(element)
         elif element.tag != ITEM:
             raise NotFollowed
-        elif element.length == UNDEFINED:
-            self._around.append((True, encoding))
-            self.at = element.value_at
         else:
-            self.at = element.end
+            self._step_into_item(element)
+
+    def _step_into_item(self, item: Element) -> None:
+        around = self._around[-1]
+        is_defined = item.length != UNDEFINED
+        if around.has_fragments and is_defined:
+            self.at = item.end
+            return
+        self.may_miss_elements |= around.has_fragments
+        self._around.append(_Around(True, around.encoding, is_defined, item.end if is_defined else around.limit))
+        self.at = item.value_at
+
+    def _pass_misplaced(self, element: Element) -> None:
+        """Pass an item or a delimiter that stands among elements: other software may end a sequence here."""
+        if self._limit != _NO_LIMIT:
+            raise NotFollowed
+        self.may_miss_elements = True
+        self._pass(element)
 
     def _pass(self, element: Element) -> None:
-        if element.length != UNDEFINED:
+        is_defined = element.length != UNDEFINED
+        if is_defined and not is_sequence(element):
             self.at = element.end
             return
-        encoding = self._around[-1][1] if self._around else self.encoding
         if len(self._around) > 2 * _MAX_DEPTH:
-            raise NotFollowed
-        # UN of undefined length holds items in implicit VR, whatever surrounds it (PS3.5 §6.2.2).
-        self._around.append((False, IMPLICIT if element.vr == b"UN" else encoding))
+            if not is_defined:
+                raise NotFollowed
+            self.may_miss_elements = True
+            self.at = element.end
+            return
+        encoding = self._around[-1].encoding if self._around else self.encoding
+        # UN holds items in implicit VR, whatever surrounds it (PS3.5 §6.2.2).
+        encoding = IMPLICIT if element.vr == b"UN" else encoding
+        limit = element.end if is_defined else self._limit
+        has_fragments = element.vr not in _WITH_ITEMS
+        self._around.append(_Around(False, encoding, is_defined, limit, has_fragments))
         self.at = element.value_at
 
     def _note_uid(self, element: Element) -> None:

@@ -7,7 +7,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
-from .elements import HEAD_BYTES, ITEM_GROUP, UNDEFINED, VRS, Element, Encoding, NotFollowed, is_long, is_vr
+from .elements import (
+    HEAD_BYTES,
+    ITEM_GROUP,
+    SEQUENCES,
+    SHORT_VRS,
+    UNDEFINED,
+    VRS,
+    Element,
+    Encoding,
+    NotFollowed,
+    is_long,
+    is_vr,
+)
 
 # Elements before the UIDs rarely take more than a few KiB.
 PREFIX_BYTES = 1024 * 1024
@@ -49,7 +61,7 @@ class Window:
 
     Where a range ends depends on what the file holds, and never on the pieces that it comes in. After the first range
     of `PREFIX_BYTES`, at most 4,096 ranges are read, and at most 64 MiB: the bytes in these ranges. Values that are
-    skipped by their length do not count.
+    skipped by their length do not count. Of these ranges and bytes, half are kept for what lies outside of sequences.
     """
 
     def __init__(self, size: int) -> None:
@@ -84,6 +96,11 @@ class Window:
             yield
         finally:
             self._ranges_left += withheld
+
+    def may_step_inside(self, at: int, end: int) -> bool:
+        """Say whether the bytes from `at` to `end` may be asked for to see what a sequence holds."""
+        is_in_range = self._range_at <= at and end <= self.limit
+        return is_in_range or (self._ranges_left > _MAX_RANGES // 2 and self._bytes_left > _MAX_BYTES // 2)
 
     def ask(self, at: int, end: int) -> Need:
         """Return what to read next, so that the bytes from `at` to `end` will be at hand; earlier ones are dropped.
@@ -147,6 +164,30 @@ class Window:
         if element.length != UNDEFINED and element.end > self.size:
             raise Unfit("unfinished")
         return element
+
+    def pass_values(self, at: int, limit: int, encoding: Encoding) -> int:
+        """Return where the first element at hand begins that is no plain value, or does not end by `limit`.
+
+        This is `element` in a hurry, for sequences of many thousand values: what it passes, `element` would find valid.
+        """
+        data, offset = self._data, at - self._start
+        if offset < 0:
+            return at
+        limit = min(limit, self.size) - self._start
+        last = min(limit, len(data)) - HEAD_BYTES
+        head = encoding.head if encoding.implicit else encoding.short_head
+        while offset <= last:
+            if encoding.implicit:
+                group, number, length = head.unpack_from(data, offset)
+                is_plain = (group << 16 | number) not in SEQUENCES
+            else:
+                group, number, vr, length = head.unpack_from(data, offset)
+                is_plain = vr in SHORT_VRS
+            end = offset + HEAD_BYTES + length
+            if not is_plain or not group or group == ITEM_GROUP or end > limit or length == UNDEFINED:
+                break
+            offset = end
+        return self._start + offset
 
     def _explicit(self, tag: int, at: int, encoding: Encoding) -> Element:
         offset = at - self._start

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import inspect
 import json
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import asdict, replace
 from typing import Any
@@ -27,7 +28,17 @@ from store_on_upload.storing import claim, keeping, replacement, store
 from store_on_upload.upload import handle
 from tests.component.dicom_service.support import running
 from tests.component.runs import REPLACE, Place, an_hour_ago, copies_of, other, place_at, uids
-from tests.dicom_samples import IMPLICIT, LIKE_THE_END, Sample, compressed, encoded, new_uid, pixels
+from tests.dicom_samples import (
+    IMPLICIT,
+    LIKE_THE_END,
+    SECONDARY_CAPTURE,
+    Sample,
+    compressed,
+    encoded,
+    new_uid,
+    part10,
+    pixels,
+)
 
 
 @pytest.fixture
@@ -168,6 +179,34 @@ async def test_elements_behind_compressed_pixels_are_seen(
     receipt = await place.settled(name)
     assert outcome(receipt) == expected
     assert await place.stored(sample) == (content if expected[0] == "replaced" else sample.content)
+
+
+async def test_an_element_longer_than_its_item(place: Place, long_ago: LongAgo) -> None:
+    """The service reads on behind it, and sees another patient than the app: the file replaces nothing."""
+    sample = Sample()
+    await long_ago(sample)
+    await place.drop("two patients.dcm", with_two_patients(sample, seen_by_the_service=b"ID2"))
+    assert outcome(await place.settled("two patients.dcm")) == ("conflict", "other_patient")
+    assert await place.stored(sample) == sample.content
+
+
+def with_two_patients(sample: Sample, seen_by_the_service: bytes) -> bytes:
+    """Return a file with another patient for who passes an item by its length than for who passes the element in it.
+
+    That element claims all that the former sees behind the item, the last of which is a comment with the rest as value.
+    """
+
+    def behind(patient_id: bytes) -> bytes:
+        others = {0x0020000D: ("UI", sample.study.encode()), 0x0020000E: ("UI", sample.series.encode())}
+        return b"\xfe\xff\xdd\xe0\0\0\0\0" + encoded({0x00100020: ("LO", patient_id), **others})
+
+    hidden = behind(seen_by_the_service)
+    shown = behind(b"ID1") + struct.pack("<HH2sH", 0x0020, 0x4000, b"LT", len(hidden))
+    element = struct.pack("<HH2sH", 0x0008, 0x2111, b"ST", len(shown))
+    item = struct.pack("<HHL", 0xFFFE, 0xE000, len(element)) + element
+    sequence = struct.pack("<HH2sxxL", 0x0008, 0x2112, b"SQ", 0xFFFFFFFF) + item
+    own = {0x00080016: ("UI", SECONDARY_CAPTURE.encode()), 0x00080018: ("UI", sample.sop.encode())}
+    return part10(encoded({**own, 0x00080060: ("CS", b"OT")}) + sequence + shown + hidden)
 
 
 async def test_a_second_series_of_another_patients_instance(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

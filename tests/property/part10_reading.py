@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import io
+import struct
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -159,6 +160,17 @@ def element(tag: int, vr: str, value: bytes | int) -> bytes:
     is_long = vr in ("OB", "OW", "SQ", "UN")
     head += b"\0\0" + length.to_bytes(4, "little") if is_long else length.to_bytes(2, "little")
     return head if isinstance(value, int) else head + value
+
+
+def element_in(transfer_syntax_uid: str, tag: int, vr: str, value: bytes, length: int | None = None) -> bytes:
+    """Encode an element, an item or a delimiter in a native transfer syntax; it may say another length than it has."""
+    order = ">" if transfer_syntax_uid == uid.ExplicitVRBigEndian else "<"
+    length = len(value) if length is None else length
+    head = struct.pack(f"{order}HH", tag >> 16, tag & 0xFFFF)
+    if transfer_syntax_uid == uid.ImplicitVRLittleEndian or tag >> 16 == 0xFFFE:
+        return head + struct.pack(f"{order}L", length) + value
+    is_long = vr in ("OB", "OW", "SQ", "UN")
+    return head + vr.encode() + struct.pack(f"{order}xxL" if is_long else f"{order}H", length) + value
 
 
 def file_of(transfer_syntax_uid: str, dataset: bytes) -> bytes:

@@ -6,16 +6,20 @@ import bz2
 import gzip
 import io
 import lzma
+import random
 import struct
 import warnings
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydicom import Dataset, dcmwrite, uid
+from pydicom import DataElement, Dataset, config, dcmread, dcmwrite, uid
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import FileMetaDataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_sequence
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 
@@ -31,12 +35,14 @@ from tests.property.part10_reading import (
     ITEM_END,
     NATIVE,
     NOT_AS_ANNOUNCED,
+    SEQUENCE,
     SEQUENCE_END,
     UID_KEYWORDS,
     UNDEFINED,
     WHOLE,
     Sparse,
     element,
+    element_in,
     element_starts,
     file_of,
     fragment,
@@ -216,6 +222,19 @@ KNOWN, UNKNOWN = ("1.3", "1.4", "1.2"), (None, None, None)
         # What other software may pass in another way.
         (EXPLICIT, (IDENTIFIED, element(0x00291001, "ZZ", b"")), KNOWN, False),
         (EXPLICIT, (IDENTIFIED, b"no element at all"), KNOWN, False),
+        # Delimiters and items where none belong: other software may end there, or leave a sequence.
+        (EXPLICIT, (IDENTIFIED, SEQUENCE_END), KNOWN, False),
+        (EXPLICIT, (IDENTIFIED, ITEM_END), KNOWN, False),
+        (EXPLICIT, (IDENTIFIED, ITEM[:4], bytes(4)), KNOWN, False),
+        (EXPLICIT, (BEFORE, SEQUENCE, ITEM, SEQUENCE_END, ITEM_END, SEQUENCE_END, AFTER), KNOWN, False),
+        (EXPLICIT, (BEFORE, SEQUENCE, ITEM, ITEM[:4], bytes(4), ITEM_END, SEQUENCE_END, AFTER), KNOWN, False),
+        # Pixels inside of a sequence are in fragments, which are no items with elements.
+        (
+            EXPLICIT,
+            (BEFORE, SEQUENCE, ITEM, ENCAPSULATED, fragment(b"abcd"), SEQUENCE_END, ITEM_END, SEQUENCE_END, AFTER),
+            KNOWN,
+            True,
+        ),
         # Behind compressed pixels: by the walk if they are near, at the end of the file, or else not at all.
         (JPEG, (IDENTIFIED, ENCAPSULATED, fragment(b"abcd"), SEQUENCE_END, STUDY), UNKNOWN, False),
         (JPEG, (IDENTIFIED, *COMPRESSED, STUDY), UNKNOWN, False),
@@ -235,6 +254,98 @@ def test_an_identifying_element_twice_or_out_of_order(
     assert isinstance(found, Header)
     assert (found.sop_class_uid is not None) is (uids == KNOWN)
     assert (found.patient is not None) is is_patient_known
+
+
+Encode = Callable[..., bytes]  # a tag, its VR, a value, and the length that it says it has
+# The transfer syntax, that of a sequence's items, and the sequence's VR.
+ENCODINGS = {
+    "explicit": (EXPLICIT, EXPLICIT, "SQ"),
+    "big endian": (uid.ExplicitVRBigEndian, uid.ExplicitVRBigEndian, "SQ"),
+    "implicit": (uid.ImplicitVRLittleEndian, uid.ImplicitVRLittleEndian, "SQ"),
+    "UN": (EXPLICIT, uid.ImplicitVRLittleEndian, "UN"),
+}
+_ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+_INNER = 0x00409096  # Real World Value Mapping Sequence
+
+
+def value_in(encode: Encode, length: int | None = None) -> bytes:
+    return encode(0x00081155, "UI", b"9.9\0", length)
+
+
+def deep(encode: Encode, depth: int) -> bytes:
+    """Return an item, with sequences of defined length inside of each other."""
+    item = encode(_ITEM, "", value_in(encode))
+    for _ in range(depth):
+        item = encode(_ITEM, "", encode(_INNER, "SQ", item))
+    return item
+
+
+WELL_NESTED: dict[str, Callable[[Encode], bytes]] = {
+    "nothing": lambda encode: b"",
+    "an empty item": lambda encode: encode(_ITEM, "", b""),
+    "two items": lambda encode: encode(_ITEM, "", value_in(encode)) * 2,
+    "many sequences inside": lambda encode: deep(encode, 30),
+    "an empty sequence inside": lambda encode: encode(_ITEM, "", encode(_INNER, "SQ", b"") + value_in(encode)),
+    "undefined lengths inside": lambda encode: encode(
+        _ITEM,
+        "",
+        encode(_INNER, "SQ", b"", UNDEFINED)
+        + encode(_ITEM, "", value_in(encode), UNDEFINED)
+        + encode(_ITEM_END, "", b"")
+        + encode(_SEQUENCE_END, "", b""),
+    ),
+    "an item of undefined length": lambda encode: (
+        encode(_ITEM, "", value_in(encode), UNDEFINED) + encode(_ITEM_END, "", b"")
+    ),
+    "an unknown value inside": lambda encode: encode(_ITEM, "", encode(0x00091001, "UN", b"\xfe\xff\xdd\xe0")),
+}
+BADLY_NESTED: dict[str, Callable[[Encode], bytes]] = {
+    "a value longer than its item": lambda encode: encode(_ITEM, "", value_in(encode, 6)),
+    "a value longer than the file": lambda encode: encode(_ITEM, "", value_in(encode, 0xFFF0)),
+    "a long value longer than its item": lambda encode: encode(_ITEM, "", encode(0x00091001, "OB", b"", 2)),
+    "a long value longer than the file": lambda encode: encode(_ITEM, "", encode(0x00091001, "OB", b"", 0xFFFFFFF0)),
+    "an item longer than its sequence": lambda encode: encode(_ITEM, "", value_in(encode), 32),
+    "a sequence longer than its item": lambda encode: encode(_ITEM, "", encode(_INNER, "SQ", b"", 8)) + deep(encode, 0),
+    "a sequence longer than the file": lambda encode: encode(_ITEM, "", encode(_INNER, "SQ", b"", 0xFFFFFFF0)),
+    "bytes left in an item": lambda encode: encode(_ITEM, "", value_in(encode) + bytes(4)),
+    "bytes left in a sequence": lambda encode: deep(encode, 1) + bytes(4),
+    "an item's delimiter in an item": lambda encode: encode(
+        _ITEM, "", value_in(encode) + encode(_ITEM_END, "", b"") + value_in(encode)
+    ),
+    "a sequence's delimiter in an item": lambda encode: encode(_ITEM, "", encode(_SEQUENCE_END, "", b"")),
+    "a sequence's delimiter in a sequence": lambda encode: deep(encode, 0) + encode(_SEQUENCE_END, "", b""),
+    "an item's delimiter in a sequence": lambda encode: deep(encode, 0) + encode(_ITEM_END, "", b""),
+    "an item in an item": lambda encode: encode(_ITEM, "", deep(encode, 0)),
+    "no delimiter of a sequence": lambda encode: encode(_ITEM, "", encode(_INNER, "SQ", b"", UNDEFINED)),
+    "no delimiter of an item": lambda encode: encode(_ITEM, "", value_in(encode), UNDEFINED),
+    "a value between items": lambda encode: deep(encode, 0) + value_in(encode),
+    "zeros in an item": lambda encode: encode(_ITEM, "", bytes(8)),
+    "too many sequences inside": lambda encode: deep(encode, 40),
+}
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("outer_length", ["defined", "undefined"])
+@pytest.mark.parametrize("kind", [*WELL_NESTED, *BADLY_NESTED])
+def test_nesting(kind: str, outer_length: str, encoding: str) -> None:
+    """A sequence of which other software may see the end elsewhere leaves it unknown whose the file is, and no more."""
+    transfer_syntax_uid, of_items, vr = ENCODINGS[encoding]
+    encode, inside = partial(element_in, transfer_syntax_uid), partial(element_in, of_items)
+    content = (WELL_NESTED | BADLY_NESTED)[kind](inside)
+    if outer_length == "defined":
+        sequence = encode(0x00082112, vr, content)
+    else:
+        content = inside(_ITEM, "", inside(_INNER, "SQ", content))
+        sequence = encode(0x00082112, vr, content, UNDEFINED) + inside(_SEQUENCE_END, "", b"")
+    tags = (0x00080016, 0x00080018, 0x0020000D, 0x0020000E)
+    uids = [encode(tag, "UI", f"1.{number}\0".encode()) for number, tag in enumerate(tags, 1)]
+    content = file_of(transfer_syntax_uid, b"".join((*uids[:2], sequence, *uids[2:])))
+    found = outcome(content)
+    assert uids_in(found) == KNOWN
+    assert isinstance(found, Header)
+    assert found.sop_class_uid == "1.1"
+    assert (found.patient is not None) is (kind in WELL_NESTED)
+    assert outcome(content, piece=50) == found
 
 
 @pytest.mark.parametrize(
@@ -383,6 +494,62 @@ def test_files_that_we_make(
     assert uids_in(found) == uids
     assert outcome(content, piece=50) == found
     assert outcome(content[:-3]) == "unfinished"
+
+
+VALUES = (
+    ("SOPInstanceUID", "9.9"),
+    ("StudyInstanceUID", "9.8"),
+    ("PatientID", "Somebody else"),
+    ("ImageComments", "x" * 300),
+    ("Rows", 512),
+    ("EncapsulatedDocument", b"\xfe\xff\xdd\xe0" * 20),
+)
+SEQUENCES = ("SourceImageSequence", "ReferencedSeriesSequence", "SharedFunctionalGroupsSequence")
+
+
+def random_dataset(chance: random.Random, depth: int, *, implicit: bool) -> Dataset:
+    """Return a dataset with sequences in each other, of either length, and in UN, which holds implicit VR."""
+    dataset = Dataset()
+    dataset.is_undefined_length_sequence_item = chance.random() < 0.5
+    for keyword, value in chance.sample(VALUES, chance.randrange(4)):
+        setattr(dataset, keyword, value)
+    if chance.random() < 0.3:
+        dataset.add_new(0x00091001, "UN", chance.randbytes(2 * chance.randrange(20)))
+    for keyword in chance.sample(SEQUENCES, chance.randrange(3)) if depth else ():
+        in_un = not implicit and chance.random() < 0.3
+        items = [random_dataset(chance, depth - 1, implicit=implicit or in_un) for _ in range(chance.randrange(4))]
+        setattr(dataset, keyword, Sequence(items))
+        sequence = dataset[keyword]
+        if in_un:
+            buffer = DicomBytesIO()
+            buffer.is_implicit_VR = buffer.is_little_endian = True
+            write_sequence(buffer, sequence, ["ascii"])
+            dataset[keyword] = DataElement(sequence.tag, "UN", buffer.getvalue())
+        else:
+            sequence.is_undefined_length = chance.random() < 0.5
+    return dataset
+
+
+@settings(max_examples=200)
+@given(seed=st.integers(0, 1 << 32), transfer_syntax_uid=st.sampled_from(NATIVE))
+def test_random_nesting(seed: int, transfer_syntax_uid: str) -> None:
+    """However pydicom nests what it writes, the UIDs and the patient are the ones that it reads."""
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        patch.setattr(config, "replace_un_with_known_vr", False)
+        implicit = transfer_syntax_uid == uid.ImplicitVRLittleEndian
+        dataset = random_dataset(random.Random(seed), 3, implicit=implicit)
+        for keyword, value in zip(UID_KEYWORDS, KNOWN, strict=True):
+            setattr(dataset, keyword, value)
+        dataset.PatientID = "P1"
+        dataset.file_meta = FileMetaDataset()
+        dataset.file_meta.TransferSyntaxUID = uid.UID(transfer_syntax_uid)
+        buffer = io.BytesIO()
+        dcmwrite(buffer, dataset)
+    found = outcome(buffer.getvalue())
+    assert isinstance(found, Header)
+    assert uids_in(found) == uids_by_pydicom(dcmread(buffer, force=True))
+    assert found.patient == Patient(b"P1", b"")
 
 
 PIXELS: dict[str, tuple[str, Callable[[bytes], bytes]]] = {

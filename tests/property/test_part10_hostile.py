@@ -145,6 +145,36 @@ def test_many_small_values(mebibytes: int, is_known: bool) -> None:
     assert reading.most_bytes_kept <= MOST_BYTES_KEPT
 
 
+def sequence_of(values: bytes) -> bytes:
+    """Return a sequence of defined length, with one item."""
+    return element(0x00082112, "SQ", fragment(values))
+
+
+@pytest.mark.parametrize(("mebibytes", "is_seen"), [(2, True), (31, True), (34, False), (80, False)])
+def test_many_small_values_in_a_sequence(mebibytes: int, is_seen: bool) -> None:
+    """Half of what may be read is read for them; the rest of the sequence is passed, and what follows it is known."""
+    small = element(0x00091001, "OB", bytes(8180))
+    content = file_of(NATIVE[1], OF_SOP) + sequence_of(small * (mebibytes << 7)) + OF_STUDY
+    reading = read(content, piece=PREFIX_BYTES, kept=True)
+    assert isinstance(reading.outcome, Header)
+    assert reading.outcome.study_instance_uid == "1.3"
+    assert (reading.outcome.patient is not None) is is_seen
+    assert sum(need.length for need in reading.needs) <= MOST_BYTES_OF_RANGES / 2 + 2 * PREFIX_BYTES
+    assert reading.most_bytes_kept <= MOST_BYTES_KEPT
+
+
+@pytest.mark.parametrize(("values", "is_seen"), [(2000, True), (2500, False)])
+def test_many_large_values_in_a_sequence(values: int, is_seen: bool) -> None:
+    """The same where each of them takes a range of its own, and others follow."""
+    large = element(0x00091001, "OB", bytes(20_000))
+    content = file_of(NATIVE[1], OF_SOP) + sequence_of(large * values) + large * 1500 + OF_STUDY
+    reading = read(content, piece=PREFIX_BYTES)
+    assert isinstance(reading.outcome, Header)
+    assert reading.outcome.study_instance_uid == "1.3"
+    assert (reading.outcome.patient is not None) is is_seen
+    assert len(reading.needs) <= MOST_RANGES
+
+
 def is_whole_only_between_elements(name: str, length: int) -> None:
     """See that a file that was cut counts as whole only where the cut cannot be told from an end."""
     content, dataset = FILES[name][:length], read_by_pydicom(name)
