@@ -15,6 +15,7 @@ from .requests.approval_request import approve_plan
 from .requests.plans import get_plan, list_plans
 from .requests.restore_request import restore_study
 from .requests.study_lookup import look_up_study
+from .requests.withdrawal_request import withdraw_plan
 
 blueprint = func.Blueprint()
 
@@ -53,6 +54,12 @@ async def retention_plan(req: Request) -> Response:
 async def retention_plan_approve(req: Request) -> Response:
     """Record that a plan is approved."""
     return await answer("approve plan", lambda: approve_plan(req))
+
+
+@blueprint.route("retention/plans/{plan}/withdraw", methods=["POST"])
+async def retention_plan_withdraw(req: Request) -> Response:
+    """Record that a plan is withdrawn."""
+    return await answer("withdraw plan", lambda: withdraw_plan(req))
 
 
 @blueprint.route("retention/vault/{study}/restore", methods=["POST"])

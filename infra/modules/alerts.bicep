@@ -242,7 +242,7 @@ var alerts = [
     over: 'PT6H'
     above: 0
     from: lines
-    query: 'where event == "retention_failed" or (event == "retention_halted" and reason !in ("rules_changed", "out_of_time"))'
+    query: 'where event == "retention_failed" or (event == "retention_halted" and reason !in ("rules_changed", "plan_withdrawn", "out_of_time"))'
   }
   {
     name: 'study-failing'

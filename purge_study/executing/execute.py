@@ -18,6 +18,7 @@ from azure.core.exceptions import AzureError
 
 from purge_study.ledger.row import StudyKey
 from purge_study.planning.plan import Item
+from purge_study.planning.withdrawals import is_withdrawn
 from purge_study.records.writing import OtherRecord, new_id
 from purge_study.rulebook.reading import is_unchanged
 from purge_study.run import OutOfTime, Run
@@ -118,6 +119,7 @@ async def _delete(run: Run, item: Item, warrant: Warrant) -> None:
     started = time.monotonic()
     await run.check_lease()
     await _check_rules(run, warrant)
+    await _check_not_withdrawn(run, warrant)
     seen = await look_again(run, item, warrant.rulebook)
     deletion_id = new_id(seen.at)
     vaulted = await _vaulted(run, item.key, warrant, seen, deletion_id)
@@ -170,6 +172,7 @@ async def _look_last(run: Run, item: Item, warrant: Warrant, seen: Seen) -> None
     await evaluate_again(run, item, warrant.rulebook, seen)
     began = time.monotonic()
     await run.check_lease()
+    await _check_not_withdrawn(run, warrant)
     await check_not_put_back(run, warrant.rulebook, item.key)
     await check_unchanged(run, item.key, seen.contents)
     await _check_rules(run, warrant)
@@ -215,6 +218,11 @@ async def _search_afterwards(run: Run, warrant: Warrant, seen: Seen, deletion_id
 async def _check_rules(run: Run, warrant: Warrant) -> None:
     if not await is_unchanged(run.clients, warrant.rulebook):
         raise Halt("rules_changed")
+
+
+async def _check_not_withdrawn(run: Run, warrant: Warrant) -> None:
+    if await is_withdrawn(run.clients, warrant.plan_id):
+        raise Halt("plan_withdrawn")
 
 
 async def _take_back(run: Run, intent: Record) -> None:

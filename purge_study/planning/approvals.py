@@ -19,6 +19,7 @@ from shared.settings import RETENTION_RECORDS
 from shared.small_blobs import in_json, read_whole
 
 from .plan import PLANS, Version, made_at, read_lines
+from .withdrawals import Withdrawal, is_withdrawn, write_withdrawal
 
 APPROVALS: Final = "approvals/"
 # Of two of the app's instances: the one that was asked to approve, and the one that purges.
@@ -29,7 +30,8 @@ class NotApprovable(Exception):
     """A plan cannot be approved, or not like this.
 
     Args:
-        code: why: `no-such-plan`, `hash-differs`, `count-differs`, `plan-too-old`, `already-approved`.
+        code: why: `no-such-plan`, `hash-differs`, `count-differs`, `plan-too-old`, `already-approved`,
+            `plan-withdrawn`.
         first: the approval that there is already, if it can be read.
     """
 
@@ -87,10 +89,13 @@ async def approve(clients: Clients, plan_id: str, plan_hash: str, count: int, ap
         now: when.
 
     Raises:
-        NotApprovable: what was typed is not the plan's, or it is older than APPROVAL_VALID_DAYS, or approved already.
+        NotApprovable: what was typed is not the plan's, or it is older than APPROVAL_VALID_DAYS, approved already, or
+            withdrawn.
         AzureError: storage failed.
     """
     _check_typed(await _read_plan(clients, plan_id), plan_hash, count)
+    if await is_withdrawn(clients, plan_id):
+        raise NotApprovable("plan-withdrawn")
     if _is_past(clients, made_at(plan_id), now):
         raise NotApprovable("plan-too-old")
     approval = Approval(plan_id, plan_hash, count, approver, now)
@@ -98,8 +103,29 @@ async def approve(clients: Clients, plan_id: str, plan_hash: str, count: int, ap
     return approval
 
 
+async def withdraw(clients: Clients, plan_id: str, withdrawn_by: str, now: datetime) -> Withdrawal:
+    """Withdraw a plan for good, whether or not it is approved; harmless when repeated.
+
+    Args:
+        clients: of the process.
+        plan_id: of the plan.
+        withdrawn_by: who withdraws it.
+        now: when.
+
+    Returns:
+        The first withdrawal of the plan.
+
+    Raises:
+        NotApprovable: there is no such plan.
+        UnreadableRecord: the plan is withdrawn, but its record cannot be read.
+        AzureError: storage failed.
+    """
+    await _read_plan(clients, plan_id)
+    return await write_withdrawal(clients, Withdrawal(plan_id, withdrawn_by, now))
+
+
 async def find_approved(clients: Clients, now: datetime) -> list[Approved]:
-    """Return the approvals that are valid still, by APPROVAL_VALID_DAYS, the oldest first.
+    """Return the approvals that are valid still, by APPROVAL_VALID_DAYS, and not withdrawn, the oldest first.
 
     One that cannot be read, or whose plan is not as it was approved, is left out, and the event `approval_ignored` says
     so: nothing is deleted by it.
@@ -170,7 +196,7 @@ async def _plans_with_approvals(clients: Clients, now: datetime) -> AsyncIterato
 async def _find(clients: Clients, plan_id: str, now: datetime) -> Approved | None:
     try:
         approval = await find_approval(clients, plan_id)
-        if approval is None or _is_past(clients, approval.approved_at, now):
+        if approval is None or _is_past(clients, approval.approved_at, now) or await is_withdrawn(clients, plan_id):
             return None
         return _approved(approval, await _read_plan(clients, approval.plan_id))
     except (ValueError, NotApprovable) as error:

@@ -24,9 +24,10 @@ REFUSALS: Final[Mapping[str, tuple[int, str]]] = {
     "count-differs": (409, "The count is not that of the studies that the plan would have deleted."),
     "plan-too-old": (409, "The plan is too old to be approved; approve a newer one."),
     "already-approved": (409, "The plan has been approved already."),
+    "plan-withdrawn": (409, "The plan was withdrawn, and cannot be approved any more."),
     "invalid-body": (400, "The body is not the JSON object that this route takes."),
     "wrong-approval-key": (403, "The header x-approval-key does not hold the key that the app asks for."),
-    "not-an-approver": (403, "Whoever asks this is not among those who may approve a plan."),
+    "not-an-approver": (403, "The caller is not among the principals that APPROVERS names."),
     "not-all-partitions": (403, "Plans are about all partitions, and whoever asks this may not see them all."),
     "no-such-study": (404, "Retention knows of no such study, as far as whoever asks this may see."),
     "not-in-vault": (404, "Retention has deleted no such study, or has kept no copy of it."),
@@ -71,6 +72,19 @@ def _in_our_words(failure: Exception) -> Exception:
 async def answer(transaction: str, respond: Callable[[], Awaitable[Response]]) -> Response:
     """Answer a request; see `shared.answering`."""
     return await answering.answer(transaction, respond, _in_our_words)
+
+
+def who_may_approve(http: HttpRequest, settings: Settings, named: str) -> str:
+    """Return who approves, withdraws or restores: the authenticated principal, or else the name in the body.
+
+    Raises:
+        Refused: APPROVERS is set, and does not name the caller.
+    """
+    caller = caller_of(http, settings)
+    principal = caller.id if caller.kind == "principal" else None
+    if settings.approvers is not None and principal not in settings.approvers:
+        raise refused("not-an-approver")
+    return principal or named
 
 
 def visible_partitions(http: HttpRequest, settings: Settings) -> frozenset[str] | None:

@@ -9,11 +9,9 @@ from purge_study.planning.approvals import approve
 from shared import clock
 from shared.answering import read_query
 from shared.approval import APPROVAL_HEADER, is_approved, read_body
-from shared.callers import caller_of
 from shared.clients import get_clients
-from shared.settings import Settings
 
-from .answering import refused
+from .answering import refused, who_may_approve
 from .bodies import ApprovalRequest, read
 from .plans import check_sees_all, plan_in
 
@@ -33,7 +31,7 @@ async def approve_plan(http: HttpRequest) -> Response:
     check_sees_all(http, clients)
     read_query(http)
     wanted = read(ApprovalRequest, await read_body(http))
-    approver = _approver(http, clients.settings, wanted.approver)
+    approver = who_may_approve(http, clients.settings, wanted.approver)
     approval = await approve(clients, plan_in(http), wanted.hash, wanted.count, approver, clock.now())
     told = {
         "plan": approval.plan_id,
@@ -43,16 +41,3 @@ async def approve_plan(http: HttpRequest) -> Response:
         "approved_at": approval.approved_at.isoformat(),
     }
     return JSONResponse(told)
-
-
-def _approver(http: HttpRequest, settings: Settings, named: str) -> str:
-    """Return who approves: the principal that the platform vouches for, before any name.
-
-    Raises:
-        Refused: only some may, and this is none of them.
-    """
-    caller = caller_of(http, settings)
-    principal = caller.id if caller.kind == "principal" else None
-    if settings.approvers is not None and principal not in settings.approvers:
-        raise refused("not-an-approver")
-    return principal or named

@@ -24,6 +24,12 @@ class ApprovalRequest(_Body):
     count: int = Field(ge=0)
 
 
+class WithdrawalRequest(_Body):
+    """Who withdraws a plan."""
+
+    withdrawn_by: Who
+
+
 class RestoreRequest(_Body):
     """Who asks for a study to be put back."""
 

@@ -22,6 +22,7 @@ from purge_study.requests.approval_request import approve_plan
 from purge_study.requests.plans import get_plan, list_plans
 from purge_study.requests.restore_request import restore_study
 from purge_study.requests.study_lookup import look_up_study
+from purge_study.requests.withdrawal_request import withdraw_plan
 from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient
 from shared.settings import OWN_CONTAINERS, load
@@ -35,6 +36,7 @@ _WORK = {
     "/retention/plans": list_plans,
     "/retention/plans/{plan}": get_plan,
     "/retention/plans/{plan}/approve": approve_plan,
+    "/retention/plans/{plan}/withdraw": withdraw_plan,
     "/retention/vault/{study}/restore": restore_study,
 }
 APPROVED = {"x-approval-key": APPROVAL_KEY}

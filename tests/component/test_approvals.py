@@ -8,8 +8,18 @@ from typing import Any
 
 import pytest
 
-from purge_study.planning.approvals import APPROVALS, Approval, NotApprovable, approve, find_approval, find_approved
+from purge_study.planning.approvals import (
+    APPROVALS,
+    Approval,
+    NotApprovable,
+    approve,
+    find_approval,
+    find_approved,
+    withdraw,
+)
 from purge_study.planning.plan import PLANS, plan_id
+from purge_study.planning.withdrawals import WITHDRAWALS, Withdrawal
+from purge_study.records.restored import UnreadableRecord
 from shared.clients import Clients
 from shared.settings import RETENTION_RECORDS
 from tests.component.runs import clear
@@ -23,7 +33,7 @@ NAME = plan_id(OF, MADE_AT)
 @pytest.fixture(autouse=True)
 async def written(clients: Clients) -> None:
     """One plan, which nobody has approved, stands in storage."""
-    for folder in (PLANS, APPROVALS):
+    for folder in (PLANS, APPROVALS, WITHDRAWALS):
         await clear(clients.container(RETENTION_RECORDS), folder)
     await write(clients, f"{PLANS}{NAME}.jsonl", jsonl(OF))
 
@@ -77,6 +87,45 @@ async def test_a_second_approval(clients: Clients) -> None:
         await approved(clients, approver="Somebody Else", now=NOW + timedelta(hours=1))
     assert (refused.value.code, refused.value.first) == ("already-approved", first)
     assert await find_approval(clients, NAME) == first
+
+
+async def test_a_withdrawal(clients: Clients, caplog: pytest.LogCaptureFixture) -> None:
+    """A withdrawn plan is not found any more and cannot be approved, and a second withdrawal returns the first one."""
+    await approved(clients)
+    first = await withdraw(clients, NAME, "C. Archivist", NOW)
+    assert first == Withdrawal(NAME, "C. Archivist", NOW)
+    assert await withdraw(clients, NAME, "Somebody Else", NOW + timedelta(hours=1)) == first
+    caplog.clear()
+    assert await find_approved(clients, NOW) == []
+    assert caplog.messages == []
+    with pytest.raises(NotApprovable) as refused:
+        await approved(clients)
+    assert refused.value.code == "plan-withdrawn"
+
+
+async def test_withdrawn_before_it_is_approved(clients: Clients) -> None:
+    """A plan that nobody has approved can be withdrawn, and is not approved afterwards."""
+    await withdraw(clients, NAME, "C. Archivist", NOW)
+    with pytest.raises(NotApprovable) as refused:
+        await approved(clients)
+    assert refused.value.code == "plan-withdrawn"
+    assert await find_approval(clients, NAME) is None
+
+
+async def test_a_withdrawal_that_cannot_be_read(clients: Clients) -> None:
+    """Whatever stands under the name of a withdrawal withdraws the plan."""
+    await approved(clients)
+    await write(clients, f"{WITHDRAWALS}{NAME}.json", b"")
+    assert await find_approved(clients, NOW) == []
+    with pytest.raises(UnreadableRecord):
+        await withdraw(clients, NAME, "C. Archivist", NOW)
+
+
+async def test_a_withdrawal_of_no_plan(clients: Clients) -> None:
+    """Nothing is recorded for a plan that does not exist."""
+    with pytest.raises(NotApprovable) as refused:
+        await withdraw(clients, "20260305T030002Z-00000000", "C. Archivist", NOW)
+    assert refused.value.code == "no-such-plan"
 
 
 @pytest.mark.parametrize(

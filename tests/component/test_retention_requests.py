@@ -469,6 +469,40 @@ async def test_with_entra_the_principal_counts(start: Start) -> None:
         assert (response.status_code, response.json()["approver"]) == (200, ENTRA["APPROVERS"])
 
 
+async def withdraw(asked: Asked, plan: str, who: str = "C. Archivist", **headers: str) -> httpx.Response:
+    path, body = f"retention/plans/{plan}/withdraw", {"withdrawn_by": who}
+    return await asked.http.post(path, json=body, headers=APPROVED | headers)
+
+
+async def test_an_approval_is_withdrawn(start: Start) -> None:
+    """The answer is what was recorded first, the log has the plan's id, and the plan is not approved again."""
+    async with start() as asked:
+        one, lines = made(2.5)
+        await put_plan(asked, one, lines)
+        await approve(asked, one, body(lines))
+        for who in ("C. Archivist", "D. Other"):
+            response = await withdraw(asked, one, who)
+            assert response.status_code == 200
+            assert response.json() == {"plan": one, "withdrawn_by": "C. Archivist", "withdrawn_at": NOW.isoformat()}
+        assert refusal(await approve(asked, one, body(lines))) == (409, "plan-withdrawn")
+        events = [json.loads(message) for message in asked.log.messages if "plan_withdrawn" in message]
+        assert events == [{"event": "plan_withdrawn", "plan": one}] * 2
+
+
+async def test_who_may_withdraw(start: Start) -> None:
+    """Whoever may not approve a plan may not withdraw one either, and the principal is recorded."""
+    async with start(**ENTRA) as asked:
+        one, lines = made(6.7)
+        await put_plan(asked, one, lines)
+        assert refusal(await withdraw(asked, one, **{"x-approval-key": "another"})) == (403, "wrong-approval-key")
+        assert refusal(await withdraw(asked, one)) == (403, "not-an-approver")
+        approver = {"x-ms-client-principal": principal(("oid", ENTRA["APPROVERS"]))}
+        assert refusal(await withdraw(asked, "20260301T030000Z-00000000", **approver)) == (404, "no-such-plan")
+        assert refusal(await withdraw(asked, one, " ", **approver)) == (400, "invalid-body")
+        response = await withdraw(asked, one, **approver)
+        assert (response.status_code, response.json()["withdrawn_by"]) == (200, ENTRA["APPROVERS"])
+
+
 async def test_a_principal_that_nobody_vouches_for_counts_for_nothing(start: Start) -> None:
     """Without App Service authentication anybody can send the header."""
     async with start(APPROVERS=ENTRA["APPROVERS"]) as asked:
@@ -489,11 +523,12 @@ async def test_plans_are_for_those_who_see_all_partitions(start: Start) -> None:
                 await asked.http.get("retention/plans", headers=headers),
                 await asked.http.get(f"retention/plans/{one}", headers=headers),
                 await asked.http.post(f"retention/plans/{one}/approve", headers=headers, json=body(lines)),
+                await withdraw(asked, one, **headers),
             ]
             if is_allowed:
-                assert [answer.status_code for answer in answers] == [200, 200, 200]
+                assert [answer.status_code for answer in answers] == [200] * 4
             else:
-                assert [refusal(answer) for answer in answers] == [(403, "not-all-partitions")] * 3
+                assert [refusal(answer) for answer in answers] == [(403, "not-all-partitions")] * 4
 
 
 async def test_nothing_of_a_request_is_in_the_log(start: Start) -> None:

@@ -62,6 +62,7 @@ list = "litigation.csv"
 [brakes]
 min_age_days = 0
 """
+PLAN = "20260101T030000Z-00000000"
 NOBODY = "study_instance_uid,patient_id,released,released_by\n1.2.3,,,\n"
 
 
@@ -130,6 +131,8 @@ class Deletions:
             state.delete_blob(name)
         with suppress(ResourceNotFoundError):
             self.storage.get_blob_client(RETENTION_POLICY, "STOP").delete_blob()
+        with suppress(ResourceNotFoundError):
+            self.storage.get_blob_client(RETENTION_RECORDS, f"withdrawals/{PLAN}.json").delete_blob()
         self.write("policy.toml", POLICY)
         self.write("litigation.csv", NOBODY)
         self.let_lease_end()
@@ -189,7 +192,7 @@ class Deletions:
     async def warrant(self) -> Warrant:
         """Return one by the rules as they stand now."""
         assert self.own is not None
-        return Warrant(await read_rulebook(self.own.clients, self.own.hasher), "2026-01-01", "0" * 64)
+        return Warrant(await read_rulebook(self.own.clients, self.own.hasher), PLAN, "0" * 64)
 
     async def run(self, *victims: Victim, warrant: Warrant | None = None, fault: Fault | None = None) -> list[Outcome]:
         """Have a run delete studies, over the gateway."""

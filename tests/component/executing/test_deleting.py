@@ -22,7 +22,7 @@ from purge_study.records.restored import Restored, write_restored
 from purge_study.run import OutOfTime, Run
 from shared.dicomweb.partitions import DEFAULT_PARTITION
 from shared.purged import pointer_name
-from shared.settings import RETENTION_STATE, VAULT
+from shared.settings import RETENTION_RECORDS, RETENTION_STATE, VAULT
 from tests.component.executing.deleting_process import PARTITIONS, leased
 from tests.component.executing.deletions import (
     ALL,
@@ -489,6 +489,20 @@ async def test_approved(deletions: Deletions) -> None:
     async with leased({**deletions.direct, "PURGE_MODE": "approve"}) as run:
         assert await delete_study(run, victim.item, warrant) is Outcome.DELETED
     await victim.check_deleted()
+
+
+async def test_a_withdrawn_plan(deletions: Deletions) -> None:
+    """Nobody deletes by a plan that was withdrawn, even if a run has found its approval before."""
+    victim = await deletions.due()
+    warrant = replace(await deletions.warrant(), approved_by="somebody")
+    name = f"withdrawals/{warrant.plan_id}.json"
+    deletions.storage.get_blob_client(RETENTION_RECORDS, name).upload_blob(b"{}")
+    for mode in ("approve", "delete"):
+        async with leased({**deletions.direct, "PURGE_MODE": mode}) as run:
+            with pytest.raises(Halt, match="plan_withdrawn"):
+                await delete_study(run, victim.item, warrant)
+    victim.check_untouched()
+    assert victim.vaulted() == {}
 
 
 async def test_without_a_lease(deletions: Deletions) -> None:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from itertools import chain, count
 
 import pytest
-from azure.core.exceptions import AzureError
+from azure.core.exceptions import AzureError, ResourceExistsError
 
 from purge_study.executing.execute import Outcome
 from purge_study.executing.reasons import Halt
@@ -18,6 +18,7 @@ from tests.component.executing.deletions import (
     ALL,
     HERE,
     LARGE_BYTES,
+    PLAN,
     POLICY,
     SERVICE,
     Deletions,
@@ -31,7 +32,7 @@ from tests.gateway import Fault, Moment, Step
 pytestmark = pytest.mark.anyio
 
 # So many requests before the deletion the intent is written; before that there is nothing to bring to an end.
-EARLY = 12
+EARLY = 13
 
 FAULTS: dict[str, Callable[[int], Fault]] = {
     "never arrives": lambda at: Fault(at, Moment.BEFORE),
@@ -85,6 +86,12 @@ def _instance(victim: Victim) -> None:
     victim.deletions.store(first.sibling(elements=first.elements), partition=HERE)
 
 
+def _withdraw(victim: Victim) -> None:
+    name = f"withdrawals/{PLAN}.json"  # one that cannot be read withdraws as well
+    with suppress(ResourceExistsError):
+        victim.deletions.storage.get_blob_client(RETENTION_RECORDS, name).upload_blob(b"")
+
+
 def _patient(victim: Victim) -> None:
     of_patient = {**victim.samples[0].elements, 0x00080020: ("DA", b"20240101")}
     victim.deletions.store(Sample(elements=of_patient), partition=HERE)
@@ -102,7 +109,8 @@ EVENTS: dict[str, tuple[Callable[[Victim], None], int, set[str]]] = {
     "a hold is added": (_hold, 1, {"rules_changed"}),
     "an instance comes": (_instance, 2, {"changed"}),
     "it is put back": (_put_back, 3, {"changed"}),
-    "the patient comes back": (_patient, 8, {"changed"}),  # before the search of the second of three partitions
+    "its plan is withdrawn": (_withdraw, 4, {"plan_withdrawn"}),
+    "the patient comes back": (_patient, 9, {"changed"}),  # before the search of the second of three partitions
 }
 
 
