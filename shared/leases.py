@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 
 from azure.core import MatchConditions
@@ -23,8 +23,12 @@ class LeaseTaken(Exception):
 
 
 @asynccontextmanager
-async def held(blob: BlobClient) -> AsyncGenerator[BlobLeaseClient]:
+async def held(blob: BlobClient, may_release: Callable[[], bool] = lambda: True) -> AsyncGenerator[BlobLeaseClient]:
     """Hold a blob's lease for as long as it takes; the blob is made if there is none.
+
+    Args:
+        blob: whose lease it is.
+        may_release: asked at the end; if not, the lease is left to end by itself.
 
     Raises:
         LeaseTaken: another run has it, or it was lost.
@@ -41,8 +45,9 @@ async def held(blob: BlobClient) -> AsyncGenerator[BlobLeaseClient]:
             raise LeaseTaken from None
         raise
     finally:
-        with suppress(AzureError):  # it ends by itself
-            await lease.release()
+        if may_release():
+            with suppress(AzureError):  # it ends by itself
+                await lease.release()
 
 
 async def verify(lease: BlobLeaseClient) -> None:

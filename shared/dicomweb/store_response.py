@@ -106,7 +106,7 @@ def parse_store_response(transaction: str, status_code: int, dataset: Any) -> St
         InvalidResponse: it is none.
     """
     with reading_answer(transaction):
-        return StoreResult(status_code, (*_referenced(dataset), *_failed(dataset)))
+        return StoreResult(status_code, (*_failed(dataset), *_referenced(dataset)))
 
 
 def _referenced(dataset: Mapping[str, Any]) -> Iterator[InstanceOutcome]:

@@ -18,7 +18,7 @@ from urllib.parse import unquote
 from shared.arrivals import OURS, TRACE, VERSION, Arrival, Door, Renamed
 from shared.dicomweb import InvalidParameter
 from shared.dicomweb.partitions import partition_path
-from shared.settings import VAULT, rules
+from shared.settings import QUARANTINE, VAULT, rules
 from store_on_upload.files.naming import is_name
 
 _STORAGE_EVENTS = "Microsoft.Storage."
@@ -110,7 +110,7 @@ def _is_sound(item: Arrival | Renamed) -> bool:
     return (
         bool(item.names)
         and all(isinstance(name, str) for name in item.names)  # which of them a blob can have, the handler asks
-        and (item.container is None or _is_container(item.container))
+        and item.container == {Door.REPLAY: QUARANTINE, Door.RESTORE: VAULT}.get(item.door)
         and isinstance(item.tries, int)
         and _may_have_partition(item)
     )

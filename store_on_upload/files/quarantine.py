@@ -16,7 +16,7 @@ from shared.small_blobs import read_whole, upload_json
 from store_on_upload.receipts.container import Unreadable
 from store_on_upload.receipts.receipt import Receipt, parse_timestamp
 
-from .moving import copy_verified
+from .moving import SOURCE_ETAG, copy_verified
 from .naming import is_name, with_suffix
 from .source import SourceGone, Version, version_of
 
@@ -53,7 +53,7 @@ async def original_of(clients: Clients, version: Version) -> Version:
         AzureError: storage failed.
     """
     reason = await read_reason(clients, version.blob.blob_name)
-    if reason is None or not is_name(reason.blob):
+    if reason is None or not is_name(reason.blob) or version.metadata.get(SOURCE_ETAG) != reason.etag:
         raise SourceGone
     return replace(version, name=reason.blob, etag=reason.etag, last_modified=parse_timestamp(reason.uploaded_at))
 

@@ -56,12 +56,20 @@ class Replacement:
         return self.came_at > timestamp(version.last_modified)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Claim:
-    """A claim that is held."""
+    """A claim that is held.
+
+    Args:
+        blob: whose lease it is.
+        lease: the lease.
+        awaits_answer: whether the service may still carry out what it was asked for: then the claim is not given up
+            at the end, but ends by itself within a minute.
+    """
 
     blob: BlobClient
     lease: BlobLeaseClient
+    awaits_answer: bool = False
 
     async def latest(self) -> Replacement | None:
         """Return the latest replacement that is written down; None if there is none.
@@ -104,9 +112,11 @@ async def claimed(clients: Clients, partition: str | None, uids: Uids) -> AsyncG
         AzureError: storage failed.
     """
     blob = _blob(clients, partition, uids)
+    claim: Claim | None = None
     try:
-        async with held(blob) as lease:
-            yield Claim(blob, lease)
+        async with held(blob, lambda: claim is None or not claim.awaits_answer) as lease:
+            claim = Claim(blob, lease)
+            yield claim
     except LeaseTaken:
         raise NotYet("being_replaced", is_outage=True) from None
 

@@ -10,9 +10,11 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from shared.dicomweb import ChangeAction, Query, StatusError
+from shared.dicomweb import ChangeAction, InvalidResponse, Query, RequestNotSent, StatusError
 from shared.dicomweb.partitions import DEFAULT_PARTITION
 from store_on_upload.files.source import HashedBody, Version
+from store_on_upload.part10 import Header
+from store_on_upload.setback import NotYet
 from store_on_upload.verdict import AlreadyStored, Decision, Replaced, Verdict, conflict, judge, rejected
 
 from .claim import Claim, Replacement, claimed, read_replacement
@@ -20,11 +22,12 @@ from .duplicate import is_same_as_stored
 from .job import Job
 from .keeping import discard, find_copy, keep_stored
 from .patient import is_same_patient
-from .uids import Uids, checked_outcome
+from .uids import Uids, checked_outcome, uids_of
 
 # Two clocks are compared: the storage's, which tells when the file came, to the second, and the DICOM service's.
 _CLOCKS_MAY_DIFFER = timedelta(seconds=2)
 _NO_SUCH_METHOD = (405, 501)
+_PERHAPS_CARRIED_OUT = (502, 504)  # what stands before the service has no answer of it
 
 
 @dataclass(frozen=True)
@@ -90,19 +93,25 @@ async def _overtaken(successor: Successor, kept: Replaced | None = None) -> Deci
 async def _replace(successor: Successor, claim: Claim) -> Decision:
     version = successor.job.source.version
     kept = await keep_stored(successor.job, successor.uids)
-    is_safe = kept.header is not None and is_same_patient(kept.header.patient, await successor.job.patient())
-    if not is_safe or not await _is_only_one(successor):
+    if not await _may_give_way(successor, kept.header) or not await _is_only_one(successor):
         await discard(kept)
         return conflict("other_patient")
     if await _is_stored_since(successor):  # by another client's PUT, while it was copied
         return await _overtaken(successor, kept.replaced)
     before = await claim.latest()
     await claim.note(Replacement.by(version, kept.replaced))
-    decision = await _put(successor, kept.replaced)
+    decision = await _put(successor, claim, kept.replaced)
     if decision.verdict is not Verdict.REPLACED:
         await claim.note(before)
         await discard(kept)
     return decision
+
+
+async def _may_give_way(successor: Successor, stored: Header | None) -> bool:
+    """Say whether what was copied is the instance that is to be replaced, and of the same patient."""
+    if stored is None or uids_of(stored) != successor.uids:
+        return False
+    return is_same_patient(stored.patient, await successor.job.patient())
 
 
 async def _is_only_one(successor: Successor) -> bool:
@@ -141,13 +150,19 @@ async def put(successor: Successor, expire_after: timedelta | None = None) -> De
         return None
 
 
-async def _put(successor: Successor, replaced: Replaced) -> Decision:
+async def _put(successor: Successor, claim: Claim, replaced: Replaced) -> Decision:
+    claim.awaits_answer = True
     try:
         decision = await put(successor)
+    except (InvalidResponse, RequestNotSent, NotYet):
+        claim.awaits_answer = False
+        raise
     except StatusError as error:
+        claim.awaits_answer = error.status_code in _PERHAPS_CARRIED_OUT
         if error.status_code != 413:
             raise
         return rejected("too_large")
+    claim.awaits_answer = False
     if decision is None:
         return conflict("no_replacement")
     if decision.verdict.is_in_service:

@@ -18,7 +18,7 @@ from azure.storage.blob.aio import BlobClient, BlobLeaseClient
 from shared import leases
 from shared.arrivals import Arrival, Door
 from shared.clients import Clients
-from shared.dicomweb import DICOMwebClient
+from shared.dicomweb import DICOMwebClient, ResponseLost
 from shared.settings import REPLACED, AfterStore
 from store_on_upload import upload
 from store_on_upload.files.source import Source
@@ -713,6 +713,54 @@ async def test_a_blob_under_the_name_of_a_copy_is_not_overwritten(
     assert await place.copies(sample) == {taken: b"of another run"}
 
 
+async def test_a_put_whose_answer_is_lost_is_waited_for(
+    place: Place, long_ago: LongAgo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The service may carry it out late: no other file replaces the instance until the claim has ended by itself."""
+    sample = Sample()
+    await long_ago(sample)
+    await place.drop("lost.dcm", other(sample))
+    store_instance = DICOMwebClient.store_instance
+
+    async def lose_answer(client: DICOMwebClient, body: Any, **options: Any) -> Any:
+        if options.get("replace"):
+            raise ResponseLost("store")
+        return await store_instance(client, body, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DICOMwebClient, "store_instance", lose_answer)
+        await handle(place.process(), Arrival(("lost.dcm",), Door.BLOB))
+    await place.drop("next.dcm", other(sample, b"next"))
+    await handle(place.process(), Arrival(("next.dcm",), Door.BLOB))
+    assert outcome(await place.receipt("next.dcm")) == (None, "being_replaced")
+    await place.put(sample, other(sample))
+    await let_claim_end(place, sample)
+    assert outcome(await place.settled("next.dcm")) == ("conflict", "stored_since")
+    assert await place.quarantined("next.dcm") == {"next.dcm": other(sample, b"next")}
+    assert outcome(await place.settled("lost.dcm")) == ("replaced", None)
+
+
+async def test_another_instance_is_no_copy_of_what_is_stored(
+    place: Place, long_ago: LongAgo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The service returns a sibling of the same patient: nothing is replaced."""
+    sample = Sample()
+    await long_ago(sample)
+    sibling = sample.sibling()
+    await long_ago(sibling)
+    retrieve = DICOMwebClient.retrieve_instance
+
+    def retrieve_sibling(client: DICOMwebClient, *args: Any, **options: Any) -> Any:
+        return retrieve(client, *args, **options | asdict(uids(sibling)))
+
+    await place.drop("sibling.dcm", other(sample))
+    with monkeypatch.context() as patch:
+        patch.setattr(DICOMwebClient, "retrieve_instance", retrieve_sibling)
+        assert outcome(await place.settled("sibling.dcm")) == ("conflict", "other_patient")
+    assert await place.copies(sample) == {}
+    assert await place.quarantined("sibling.dcm") == {"sibling.dcm": other(sample)}
+
+
 async def test_one_of_two_instances_with_the_same_uid_is_not_replaced(place: Place, long_ago: LongAgo) -> None:
     """The service may read the other series in the file, and replace what was neither compared nor copied."""
     sample = Sample()
@@ -741,10 +789,11 @@ async def test_of_several_copies_the_one_that_was_noted_counts(
             await handle(place.process(), Arrival((name,), Door.BLOB))
     [noted] = await place.copies(sample)
     later, container = f"{noted.partition('-')[0]}-0.dcm", place.clients.container(REPLACED)
-    about = {**(await place.about_copy(noted) or {}), "blob": later}
+    about = {**(await place.about_copy(noted) or {}), "kept_as": later}
     await container.upload_blob(later, sample.content)
     await container.upload_blob(later.replace(".dcm", ".json"), json.dumps(about))
     await place.put(sample, other(sample, b"another client's"))
+    await let_claim_end(place, sample)
     receipt = await place.settled(name)
     assert outcome(receipt) == ("conflict", "stored_since")
     assert receipt.replaced is not None
