@@ -84,9 +84,10 @@ class StoreResult:
         """
         if sop_instance_uid is not None:
             sop_instance_uid = sop_instance_uid.rstrip(" \0")
-            for outcome in self.outcomes:
-                if outcome.sop_instance_uid == sop_instance_uid:
-                    return outcome
+            named = [outcome for outcome in self.outcomes if outcome.sop_instance_uid == sop_instance_uid]
+            # What is called both stored and failed is not known to be stored.
+            if found := next((outcome for outcome in named if not outcome.is_stored), next(iter(named), None)):
+                return found
         if len(self.outcomes) == 1 and _may_be(self.outcomes[0], sop_instance_uid):
             return self.outcomes[0]
         status = StoreStatus.NOT_RECEIVED if self.status_code == 204 else StoreStatus.NOT_NAMED
@@ -106,7 +107,7 @@ def parse_store_response(transaction: str, status_code: int, dataset: Any) -> St
         InvalidResponse: it is none.
     """
     with reading_answer(transaction):
-        return StoreResult(status_code, (*_failed(dataset), *_referenced(dataset)))
+        return StoreResult(status_code, (*_referenced(dataset), *_failed(dataset)))
 
 
 def _referenced(dataset: Mapping[str, Any]) -> Iterator[InstanceOutcome]:

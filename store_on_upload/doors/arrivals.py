@@ -18,9 +18,11 @@ from urllib.parse import unquote
 from shared.arrivals import OURS, TRACE, VERSION, Arrival, Door, Renamed
 from shared.dicomweb import InvalidParameter
 from shared.dicomweb.partitions import partition_path
-from shared.settings import QUARANTINE, VAULT, rules
+from shared.settings import QUARANTINE, VAULT
 from store_on_upload.files.naming import is_name
 
+# Where a message may send the app but to the inbox: it deletes what it has dealt with.
+_CONTAINERS = {Door.REPLAY: QUARANTINE, Door.RESTORE: VAULT}
 _STORAGE_EVENTS = "Microsoft.Storage."
 _EVENT_GRID_EVENTS = "Microsoft.EventGrid."  # about the subscription itself, such as its validation
 _BLOB_EVENTS = ("Microsoft.Storage.BlobCreated", "Microsoft.Storage.BlobRenamed")
@@ -110,7 +112,7 @@ def _is_sound(item: Arrival | Renamed) -> bool:
     return (
         bool(item.names)
         and all(isinstance(name, str) for name in item.names)  # which of them a blob can have, the handler asks
-        and item.container == {Door.REPLAY: QUARANTINE, Door.RESTORE: VAULT}.get(item.door)
+        and item.container == _CONTAINERS.get(item.door)
         and isinstance(item.tries, int)
         and _may_have_partition(item)
     )
@@ -170,17 +172,8 @@ def _unquoted(text: str) -> str:
         return ""
 
 
-def _is_container(value: object) -> bool:
-    try:
-        return isinstance(value, str) and bool(rules.container(value))
-    except ValueError:
-        return False
-
-
 def _may_have_partition(item: Arrival) -> bool:
     """Say whether a partition is one, and named only where no blob's name decides: of what comes from the vault."""
-    if (item.door is Door.RESTORE) != (item.container == VAULT):
-        return False
     try:
         return item.partition is None or (item.door is Door.RESTORE and bool(partition_path(item.partition)))
     except (InvalidParameter, TypeError):

@@ -326,6 +326,18 @@ async def test_the_reason_of_another_version_in_its_place_stays(ingest: Ingest) 
     assert await read_reason(ingest.clients, "l.dcm") is None
 
 
+async def test_a_file_beside_the_reason_of_another_version_is_left_alone(ingest: Ingest) -> None:
+    """A run has died before it wrote the file's own reason, or a person has put it there."""
+    stored, _, _ = await a_conflict(ingest, "m.dcm")
+    await delete(ingest, stored)
+    other = Sample()
+    await ingest.clients.container(QUARANTINE).upload_blob("m.dcm", other.content, overwrite=True)
+    await handle(ingest, Arrival(("m.dcm",), Door.REPLAY, container=QUARANTINE))
+    assert await blob(ingest, QUARANTINE, "m.dcm") == other.content
+    assert await count(ingest, other) == 0
+    assert outcomes((await document_of(ingest, "m.dcm")).newest) == [CONFLICT]
+
+
 async def test_all_by_portions(ingest: Ingest, monkeypatch: pytest.MonkeyPatch) -> None:
     """The oldest first, each once, whatever leaves meanwhile; where it goes on says no name."""
     monkeypatch.setattr(replay, "MOST_AT_ONCE", 2)

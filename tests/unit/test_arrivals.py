@@ -303,12 +303,16 @@ def test_a_restore_names_its_partition(partition: str | None) -> None:
         Arrival(("a.dcm",), Door.RESTORE),
         Arrival(("a.dcm",), Door.RESTORE, container="dicom-quarantine"),
         Arrival(("a.dcm",), Door.REPLAY, container=VAULT),
+        Arrival(("a.dcm",), Door.REPLAY),
+        Arrival(("a.dcm",), Door.REPLAY, container="dicom-archive"),
+        Arrival(("a.dcm",), Door.DEFERRAL, container="dicom-replaced"),
+        Arrival(("a.dcm",), Door.SWEEP, container="dicom-archive"),
         Arrival(("a.dcm",), Door.REPLAY, container="dicom-quarantine", partition="site-a"),
         Arrival(("a.dcm",), Door.RESTORE, container=VAULT, partition="../site-a"),
     ],
 )
-def test_no_other_message_leads_to_the_vault(arrival: Arrival) -> None:
-    """Or from the vault by another door, or into a partition by its name."""
+def test_no_message_leads_elsewhere(arrival: Arrival) -> None:
+    """Each door has its container: a replay the quarantine, a restore the vault, any other the inbox."""
     with pytest.raises(UnreadableMessage):
         read_message(write_message(arrival).encode(), INBOX)
 

@@ -81,6 +81,16 @@ def test_outcome_of_what_was_sent(result: StoreResult, uid: str | None, status: 
     assert result.outcome_of(uid).status is status
 
 
+def test_stored_and_failed_is_failed() -> None:
+    """An answer that contradicts itself does not make a file stored."""
+    failed_too = {
+        "00081199": element("SQ", item("1.2")),
+        "00081198": element("SQ", item("1.2", x00081197=element("US", 272))),
+    }
+    result = parse_store_response("store instance", 409, failed_too)
+    assert result.outcome_of("1.2").status is StoreStatus.FAILED
+
+
 def test_is_stored() -> None:
     """With a warning or without, and in no other case."""
     stored = [status for status in StoreStatus if InstanceOutcome(status).is_stored]
