@@ -19,6 +19,7 @@ from .texts import folded
 _NAMES_OF_PARTITIONS: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _MODALITIES: Final = re.compile(r"[a-z0-9_ ]{1,16}")
 _DAYS: Final = re.compile(r"[0-9]{8}|[0-9]{4}\.[0-9]{2}\.[0-9]{2}")  # the second is that of ACR-NEMA
+_UIDS: Final = re.compile(r"[0-9.]{1,64}")
 # PS3.5 section 6.2: their values have no sign that a person could mean as a wildcard.
 _VRS_WITHOUT_WILDCARDS: Final = ("AS", "CS", "DA", "DS", "DT", "IS", "TM", "UI")
 _VRS_WITH_BACKSLASHES: Final = ("LT", "ST", "UR", "UT")
@@ -44,6 +45,7 @@ def impossible(condition: object) -> Iterator[str]:
         if problem := _of_partition(name):
             yield f", partition {number}: {problem}"
     yield from _of_ranges(condition)
+    yield from _of_opposites(condition)
     yield from (f", not{reason}" for reason in impossible(condition.get("not")))
     for key in ("all", "any"):
         for number, part in _numbered(condition.get(key)):
@@ -72,6 +74,8 @@ def _of_value(keyword: str, value: str) -> str | None:
         return "no study has this modality: write each modality as a text of its own, as DICOM has it, such as RTDOSE"
     if vr == "DA" and value and not _DAYS.fullmatch(value):
         return 'no study has this value, because DICOM writes days without dashes: write "yyyymmdd"'
+    if vr == "UI" and value and not _UIDS.fullmatch(value):
+        return "no study has this value, because it is no UID: write the UID itself, with digits and dots, not its name"
     return None
 
 
@@ -96,6 +100,19 @@ def _of_ranges(condition: dict[str, Any]) -> Iterator[str]:
     age = _bound(condition.get("age_at_study_from"))
     if isinstance(age, int) and age > OLDEST_YEARS:
         yield f", age_at_study_from: no patient is that old: write {OLDEST_YEARS} or less"
+
+
+def _of_opposites(condition: dict[str, Any]) -> Iterator[str]:
+    opposite = condition.get("not")
+    if not isinstance(opposite, dict) or set(opposite) != {"modality"}:
+        return
+    wanted, unwanted = _modalities(condition), _modalities(opposite)
+    if wanted and wanted <= unwanted:
+        yield ", not: no study meets this: every modality that the condition asks for is excluded again: remove one"
+
+
+def _modalities(condition: dict[str, Any]) -> set[str]:
+    return {folded(value) for _, value in _numbered(condition.get("modality")) if isinstance(value, str)}
 
 
 def _bound(value: object) -> int | date | None:

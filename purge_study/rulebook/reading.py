@@ -44,7 +44,7 @@ async def read_rulebook(clients: Clients, hasher: Hasher) -> Rulebook:
     """
     whole = await _read_policy_blob(clients)
     try:
-        policy = read_policy(whole.content)
+        policy = await asyncio.to_thread(read_policy, whole.content)  # ingest goes on meanwhile
     except PolicyError as error:
         raise RulebookFault("policy_invalid", error.problems) from None
     today = local_day(policy, clock.now())
