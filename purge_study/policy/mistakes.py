@@ -14,14 +14,16 @@ from typing import Any, Final, get_args
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from .dates import add_days
+from .dates import add_days, add_years
 from .entries import PATTERNS
 from .impossible import impossible
-from .model import ANCHORS, PERIODS, Policy
+from .model import ANCHORS, PERIODS, Condition, Policy
 
 # What judgements call dates; a list of the same name could be taken for them.
 RESERVED = frozenset({*ANCHORS, "birth_date", "minimum_age"})
 _KINDS = ("rule", "hold", "anchor")
+# A rule may be written ahead for a law to come; a day beyond these years is a typing error.
+_YEARS_AHEAD: Final = 10
 
 
 Location = tuple[int | str, ...]
@@ -122,15 +124,33 @@ def _place(location: Location) -> str:
     return place
 
 
-def mistakes_on(policy: Policy, today: date) -> list[str]:
-    """Return what is wrong with a policy on a day of its time zone."""
+def future_days(policy: Policy, today: date) -> list[str]:
+    """Return the mistakes that depend on the day: the policy names days that lie too far in the future."""
     first, tomorrow = policy.policy.received_counts_from, add_days(today, 1) or date.max
-    if first is None or first <= tomorrow:
-        return []
-    return [
-        "policy, received_counts_from: it lies in the future, and until then no reception would count: write the day "
-        "on which the migration ended"
-    ]
+    found = []
+    if first and first > tomorrow:
+        found.append(
+            "policy, received_counts_from: it lies in the future, and until then no reception would count: write the "
+            "day on which the migration ended"
+        )
+    latest = add_years(today, _YEARS_AHEAD) or date.max
+    for number, rule in enumerate(policy.rule, start=1):
+        found += _too_far_ahead(f"rule {number}, when", rule.when, latest)
+    return found
+
+
+def _too_far_ahead(place: str, condition: Condition | None, latest: date) -> Iterator[str]:
+    if condition is None:
+        return
+    if condition.study_date_from and condition.study_date_from > latest:
+        yield (
+            f"{place}, study_date_from: it is more than {_YEARS_AHEAD} years ahead, so no study meets this: "
+            "write an earlier day"
+        )
+    for key, parts in (("all", condition.all_), ("any", condition.any_)):
+        for number, part in enumerate(parts or (), start=1):
+            yield from _too_far_ahead(f"{place}, {key} {number}", part, latest)
+    yield from _too_far_ahead(f"{place}, not", condition.not_, latest)
 
 
 def mistakes(content: dict[str, Any]) -> Iterator[str]:

@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 
 from purge_study.policy.entries import IDENTIFIERS
-from purge_study.policy.mistakes import mistakes_on
+from purge_study.policy.mistakes import future_days
 from purge_study.policy.model import Policy
 from purge_study.policy.policy import needed_keywords
 from purge_study.policy.reading import PolicyError, read_policy
@@ -425,6 +425,7 @@ IMPOSSIBLE = [
     ("attribute = { BodyPartExamined = ['KNEE', 'HAND*'] }", "attribute, BodyPartExamined 2: no study has this value"),
     ("attribute = { SOPClassUID = ['1.2.840.*'] }", "attribute, SOPClassUID 1: no study has this value"),
     ("attribute = { AcquisitionDate = ['2019-06-01'] }", "attribute, AcquisitionDate 1: no study has this value"),
+    ("attribute = { PatientAge = ['018Y', '18Y'] }", "attribute, PatientAge 2: no study has this value, because DICOM"),
     ("attribute = { SOPClassUID = ['CT Image Storage'] }", "attribute, SOPClassUID 1: no study has this value"),
     ("modality = ['CT'], not = { modality = ['MR', 'ct'] }", "not: no study meets this: every modality that"),
     ("partition = ['microsoft.default']", "partition 1: no study is in this partition: write Microsoft.Default"),
@@ -434,6 +435,18 @@ IMPOSSIBLE = [
     ("age_at_study_from = 18, age_at_last_study_below = 18", "age_at_study_from: no study is in this range"),
     ("age_at_study_from = 131", "age_at_study_from: no patient is that old: write 130 or less"),
     ("study_date_from = 2020-01-01, study_date_before = '20200101'", "study_date_from: no study is in this range"),
+    (
+        "all = [{ study_date_before = 2020-01-01 }, { modality = ['CT'] }, { study_date_from = 2020-01-01 }]",
+        "all 3, study_date_from: no study is in this range: study_date_from must be less than study_date_before in all",
+    ),
+    (
+        "study_date_before = 2020-01-01, all = [{ all = [{ study_date_from = '20200101' }] }]",
+        "all 1, all 1, study_date_from: no study is in this range: study_date_from must be less than study_date_before",
+    ),
+    (
+        "all = [{ age_at_study_from = 18 }, { age_at_last_study_below = 18 }]",
+        "all 1, age_at_study_from: no study is in this range",
+    ),
     ("study_date_before = 1895-11-08", "study_date_before: no study is that old: write a day after 1895-11-08"),
     ("not = { modality = ['RT*'] }", "not, modality 1: no study has this "),
     (
@@ -457,10 +470,15 @@ def test_a_condition_that_no_study_can_meet(when: str, said: str) -> None:
         "attribute = { AcquisitionDate = ['20190601', '2019.06.01'], ImageComments = ['A\\B'] }",
         "attribute = { BodyPartExamined = ['C-SPINE', 'knee/leg'], SliceThickness = ['thin'] }",
         "attribute = { SOPClassUID = ['1.2.840.10008.5.1.4.1.1.2'] }",
+        "attribute = { PatientAge = ['018Y', '003m', '010W', '001D'] }",
+        "all = [{ study_date_from = 2020-01-01 }, { study_date_before = 2020-01-02 }]",
+        "study_date_from = 2020-01-01, any = [{ study_date_before = 2020-01-01 }, { modality = ['CT'] }]",
+        "study_date_from = 2020-01-01, not = { study_date_before = 2020-01-01 }",
         "modality = ['CT', 'MG'], not = { modality = ['CT'] }",
         "modality = ['CT'], not = { modality = ['CT'], partition = ['a'] }",
         "age_at_study_from = 17, age_at_study_below = 18",
         "age_at_last_study_from = 18, age_at_study_below = 18",
+        "age_at_last_study_from = 131",  # a birth date is believed by the age at this study, not at the last one
         "study_date_from = 2020-01-01, study_date_before = 2020-01-02",
         "partition = ['Microsoft.Default', 'site-a_1.x']",
     ],
@@ -474,7 +492,23 @@ def test_a_condition_that_a_study_can_meet(when: str) -> None:
 def test_receptions_count_from_a_day_that_has_come(day: str, is_refused: bool) -> None:
     """Somewhere it is tomorrow already; from a later day on no reception would count, and rules would end early."""
     policy = read_policy(f"{HEAD}received_counts_from = {day}".encode())
-    assert bool(mistakes_on(policy, date(2026, 3, 5))) is is_refused
+    assert bool(future_days(policy, date(2026, 3, 5))) is is_refused
+
+
+@pytest.mark.parametrize(
+    ("when", "place"),
+    [
+        ("study_date_from = 2036-03-05", None),
+        ("study_date_from = 2036-03-06", "study_date_from"),
+        ("any = [{ modality = ['CT'] }, { study_date_from = 9999-12-31 }]", "any 2, study_date_from"),
+        ("all = [{ not = { study_date_from = 2206-01-01 } }]", "all 1, not, study_date_from"),
+    ],
+)
+def test_a_condition_that_no_study_meets_for_years(when: str, place: str | None) -> None:
+    """A rule may be written for a law to come; one for studies of more than ten years ahead is a typing error."""
+    policy = read_policy(rule_of(f"when = {{ {when} }}").encode())
+    said = [f"rule 1, when, {place}: it is more than 10 years ahead, so no study meets this: write an earlier day"]
+    assert future_days(policy, date(2026, 3, 5)) == (said if place else [])
 
 
 def test_a_policy_of_mistakes() -> None:
