@@ -342,6 +342,12 @@ def read_list(content: bytes, columns: Sequence[str]) -> list[Line]:
         end = table.pop()
         if end[1:2] != [str(len(table))]:
             raise ValueError("#end does not count its lines")
+    stray = {"patient_id", "accession_number"} if separator != "," else set()
+    for row in rows:
+        if any(
+            name in stray and "," in plain for name, (_, plain) in zip(header, raw_cells(row, separator), strict=False)
+        ):
+            raise ValueError("a comma in an id")
     lines: list[Line] = [dict.fromkeys(columns, "") | dict(zip(header, cells, strict=False)) for cells in table]
     for line in lines:
         if any(JUNK.match(cell) or set(cell) & set(";\t") for cell in line.values()):
@@ -363,5 +369,9 @@ def is_name(text: str) -> bool:
 
 def cells_of(row: str, separator: str) -> list[str]:
     """Return the cells of a line, those in quotation marks without them."""
-    found = re.findall(rf'(?:^|{separator}) *(?:"((?:[^"]|"")*)" *|([^{separator}]*))(?={separator}|$)', row)
-    return [(quoted.replace('""', '"') or plain).strip() for quoted, plain in found]
+    return [(quoted.replace('""', '"') or plain).strip() for quoted, plain in raw_cells(row, separator)]
+
+
+def raw_cells(row: str, separator: str) -> list[tuple[str, str]]:
+    """Return what each cell of a line has in quotation marks, and what it has without them."""
+    return re.findall(rf'(?:^|{separator}) *(?:"((?:[^"]|"")*)" *|([^{separator}]*))(?={separator}|$)', row)

@@ -14,7 +14,7 @@ from purge_study.ledger.hashing import Hasher
 from purge_study.ledger.row import Patient
 from purge_study.policy.dates import UNCLEAR, ZERO_DAYS, may_be
 
-from .cells import identifier_problem, read_date
+from .cells import STRAY_COMMA, identifier_problem, read_date
 from .sheet import INVALID, Line, ListFault, Sheet
 
 _REQUIRED = ("patient_id", "date")
@@ -114,5 +114,7 @@ def _problems(line: Line) -> Iterator[str]:
     for column in ("patient_id", "issuer"):
         if problem := identifier_problem(line.cell(column)):
             yield f"its {column} {problem}"
+        elif column == "patient_id" and column in line.with_commas:
+            yield f"its {column} {STRAY_COMMA}"
     if read_date(line.cell("date")) is None:
         yield "it has no date, such as 2026-03-05"

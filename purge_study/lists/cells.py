@@ -51,6 +51,9 @@ _NO_NAMES: Final = frozenset(
         "yes",
     )
 )
+STRAY_COMMA: Final = (
+    "has a comma, which does not separate the cells here: remove it, or put the cell in quotation marks"
+)
 _EXPORT_AGAIN: Final = "format the column as text and export the list again"
 
 
