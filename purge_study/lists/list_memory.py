@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 
 from purge_study.ledger import keys
-from purge_study.policy.dates import may_be
+from purge_study.ledger.row import Patient
+from purge_study.policy.dates import UNCLEAR, may_be
 from purge_study.rulebook.rulebook import Rulebook, RulebookFault
 
 from .anchors import Anchors
@@ -62,6 +63,8 @@ class ListMemory:
         holds: the lines of lists of holds: all that were there last time, and those that vanished.
         dates: of lists of dates.
         with_end: lists that had a line `#end`.
+        alike: patients of the ledger whose ids differ only by leading zeros, case or issuer, and whom a list of dates
+            may name: by their group, if it has several.
         is_first: whether there is none yet: before the first run, and with another LEDGER_KEY, whose hashes are others.
         is_readable: False where it cannot be understood: nothing is deleted then, and it is left for people to see.
     """
@@ -69,6 +72,7 @@ class ListMemory:
     holds: Mapping[LineKey, Lines] = field(default_factory=dict)
     dates: Mapping[DateKey, date] = field(default_factory=dict)
     with_end: frozenset[str] = frozenset()
+    alike: Mapping[str, frozenset[Patient]] = field(default_factory=dict)
     is_first: bool = False
     is_readable: bool = True
 
@@ -95,15 +99,18 @@ class ListChanges:
 
 @dataclass(frozen=True)
 class Matching:
-    """Which lines of holds match no study; released ones left out of account.
+    """Which lines of lists match studies as they did; released ones left out of account.
 
     Args:
         obstacles: codes of what keeps anything from being deleted: `hold_matches_nothing`.
+        reports: codes of what makes tonight a report: `list_changed`, if a list of dates was unclear about a patient
+            and is not any more, because another patient has left the ledger.
         unmatched: the lines, as `<list>, line <n>`; they stand in every plan.
         no_longer: those among them that matched one before.
     """
 
     obstacles: tuple[str, ...] = ()
+    reports: tuple[str, ...] = ()
     unmatched: tuple[str, ...] = ()
     no_longer: tuple[str, ...] = ()
 
@@ -128,21 +135,40 @@ def compare(memory: ListMemory, rulebook: Rulebook) -> ListChanges:
     )
 
 
-def matching(memory: ListMemory, rulebook: Rulebook, matches: Collection[LineKey]) -> Matching:
-    """Say which lines of holds match no study.
+def matching(
+    memory: ListMemory, rulebook: Rulebook, matches: Collection[LineKey], alike: Mapping[str, frozenset[Patient]]
+) -> Matching:
+    """Say which lines of holds match no study, and whether a date counts for a patient since another one is gone.
 
     Args:
         memory: of earlier nights.
         rulebook: of tonight.
         matches: the lines that match one, purged ones too (`find_matches`).
+        alike: the patients of tonight (`find_patients_of_dates`), also of the groups that are remembered.
     """
     unmatched = [(key, line.number) for key, line in holding_lines(rulebook) if key not in matches]
     no_longer = [_place(key, number) for key, number in unmatched if _has_matched(memory, key)]
     places = tuple(_place(key, number) for key, number in unmatched)
-    return Matching(_if(bool(no_longer), "hold_matches_nothing"), places, tuple(no_longer))
+    obstacles = _if(bool(no_longer), "hold_matches_nothing")
+    return Matching(obstacles, _if(_is_settled(memory, rulebook, alike), "list_changed"), places, tuple(no_longer))
 
 
-def to_remember(memory: ListMemory, rulebook: Rulebook, matches: Collection[LineKey]) -> ListMemory:
+def _is_settled(memory: ListMemory, rulebook: Rulebook, alike: Mapping[str, frozenset[Patient]]) -> bool:
+    """Say whether tonight's lists have a date for a patient, and were unclear with the patients of the last time."""
+    return any(
+        anchors.date_of(patient, then) == UNCLEAR != anchors.date_of(patient, alike[group])
+        for anchors in rulebook.anchors.values()
+        for group, then in memory.alike.items()
+        for patient in alike.get(group, ())
+    )
+
+
+def to_remember(
+    memory: ListMemory,
+    rulebook: Rulebook,
+    matches: Collection[LineKey],
+    alike: Mapping[str, frozenset[Patient]],
+) -> ListMemory:
     """Return what is to be remembered of a night; lines that vanished are, until they are seen released.
 
     One that could not be read stays as it is. Args: as for `matching`.
@@ -154,7 +180,8 @@ def to_remember(memory: ListMemory, rulebook: Rulebook, matches: Collection[Line
         for key, lines in _holds_in(rulebook).items()
     }
     lost = {key: was for key, was in memory.holds.items() if was.have_lost(holds.get(key, _NO_LINES))}
-    return ListMemory(holds | lost, _dates_in(rulebook), memory.with_end | _with_end(rulebook))
+    several = {group: patients for group, patients in alike.items() if len(patients) > 1}
+    return ListMemory(holds | lost, _dates_in(rulebook), memory.with_end | _with_end(rulebook), several)
 
 
 def holding_lines(rulebook: Rulebook) -> Iterator[tuple[LineKey, HoldLine]]:
