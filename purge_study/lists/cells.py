@@ -74,7 +74,7 @@ def uid_problem(text: str) -> str | None:
     """Say what is wrong with a UID; None for a good one."""
     if problem := identifier_problem(text):
         return problem
-    return None if len(text) <= _LONGEST_UID and _UID.fullmatch(text) else "is no UID"
+    return None if len(text) <= _LONGEST_UID and _UID.fullmatch(text) else "is not a UID"
 
 
 def release_problem(text: str) -> str | None:

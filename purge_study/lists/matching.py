@@ -31,7 +31,7 @@ _LINES_AT_ONCE = 50_000
 # Lines that a plan names of one list of dates: such a list may well name all patients of a hospital.
 _MOST_TOLD: Final = 20
 
-Lines: TypeAlias = Sequence[tuple[LineKey, HoldLine]]
+KeyedLines: TypeAlias = Sequence[tuple[LineKey, HoldLine]]
 
 
 async def find_matches(run: Run, rulebook: Rulebook) -> frozenset[LineKey]:
@@ -129,7 +129,7 @@ class _Search:
         self._run = run
         self._studies = studies
 
-    async def look_up(self, index: str, lines: Lines) -> None:
+    async def look_up(self, index: str, lines: KeyedLines) -> None:
         """Find the lines that have a match in an index."""
         # In a thread: there may be a million lines, and ingest goes on meanwhile.
         by_identifier = await asyncio.to_thread(_by_identifier, index, lines)
@@ -142,14 +142,14 @@ class _Search:
                 worker.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
 
-    async def _work(self, index: str, stretches: Iterator[list[str]], by_identifier: Mapping[str, Lines]) -> None:
+    async def _work(self, index: str, stretches: Iterator[list[str]], by_identifier: Mapping[str, KeyedLines]) -> None:
         for stretch in stretches:
             self._run.check_time()
             async for row in self._run.ledger.between(index, stretch[0], stretch[-1]):
                 self._run.check_time()  # where neighbours are far from each other there are many rows
                 self._take(row, by_identifier)
 
-    def _take(self, row: Row, by_identifier: Mapping[str, Lines]) -> None:
+    def _take(self, row: Row, by_identifier: Mapping[str, KeyedLines]) -> None:
         candidates = (one for identifier in _identifiers_of(row) for one in by_identifier.get(identifier, ()))
         self.found.update(key for key, line in candidates if line.matches(row))
 
@@ -161,14 +161,14 @@ class _SearchOfPatients(_Search):
         super().__init__(run, studies)
         self.patients: dict[str, set[Patient]] = defaultdict(set)
 
-    def _take(self, row: Row, by_identifier: Mapping[str, Lines]) -> None:
+    def _take(self, row: Row, by_identifier: Mapping[str, KeyedLines]) -> None:
         super()._take(row, by_identifier)
         for patient in row.reading.all_patients if row.reading else ():
             if patient.group in by_identifier:
                 self.patients[patient.group].add(patient)
 
 
-def _by_identifier(index: str, lines: Lines) -> Mapping[str, Lines]:
+def _by_identifier(index: str, lines: KeyedLines) -> Mapping[str, KeyedLines]:
     found: dict[str, list[tuple[LineKey, HoldLine]]] = defaultdict(list)
     for key, line in lines:
         if identifier := _identifier(index, line):

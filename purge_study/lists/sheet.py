@@ -23,7 +23,7 @@ _END = re.compile(r"#end[,;\t](\d{1,9})[,;\t]*", re.IGNORECASE | re.ASCII)
 
 
 class ListFault(Exception):
-    """A list is no good.
+    """A list has mistakes.
 
     Args:
         code: `list_invalid`, or `list_unfinished`: it is not all there.
@@ -148,7 +148,7 @@ def _text(content: bytes) -> str:
     except UnicodeDecodeError:
         text = "\0"
     if "\0" in text:
-        raise ListFault(INVALID, ["it is no text in UTF-8, or in UTF-16 with a byte order mark"])
+        raise ListFault(INVALID, ["it is not text in UTF-8, or in UTF-16 with a byte order mark"])
     return text
 
 

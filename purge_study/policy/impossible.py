@@ -90,7 +90,7 @@ def _of_value(keyword: str, value: str) -> str | None:
     if vr == "AS" and value and not _AGES.fullmatch(value):
         return "no study has this value, because DICOM writes ages as three digits and D, W, M or Y: write such as 018Y"
     if vr == "UI" and value and not _UIDS.fullmatch(value):
-        return "no study has this value, because it is no UID: write the UID itself, with digits and dots, not its name"
+        return "no study has this value, because it is not a UID: write the UID, with digits and dots, not its name"
     return None
 
 

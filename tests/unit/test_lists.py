@@ -25,7 +25,7 @@ HASHER = Hasher("the key of these tests")
 TODAY = date(2026, 3, 5)
 ALL = "study_instance_uid,accession_number,patient_id,issuer,released,released_by\n"
 KNOWN = "there may be " + ALL.strip().replace(",", ", ")
-NO_TEXT = "it is no text in UTF-8, or in UTF-16 with a byte order mark"
+NO_TEXT = "it is not text in UTF-8, or in UTF-16 with a byte order mark"
 NO_PAIRS = "its quotation marks do not pair, or a cell is too long"
 NOBODY = "line {}: it names no study and no patient"
 OTHER = "line 2: the header is separated by {}, this line by {}: save the file with one separator"
@@ -154,7 +154,7 @@ def test_without_an_end() -> None:
         (
             "study_instance_uid\n1..2\n1.a\n",
             "list_invalid",
-            [f"line {n}: its study_instance_uid is no UID" for n in (2, 3)],
+            [f"line {n}: its study_instance_uid is not a UID" for n in (2, 3)],
         ),
         ("patient_id,issuer\nP1,#N/A\n", "list_invalid", [f"line 2: its issuer {DAMAGED}"]),
         ("patient_id,issuer\n'0012,\n", "list_invalid", [f"line 2: its patient_id {DAMAGED}"]),
@@ -177,7 +177,7 @@ def test_without_an_end() -> None:
         ("study_instance_uid\n4711.0\n", "list_invalid", [f"line 2: its study_instance_uid {NUMBER}"]),
         ("patient_id\n4711.0\n0815.00\n", "list_invalid", [f"line {n}: its patient_id {NUMBER}" for n in (2, 3)]),
         ("accession_number,issuer\n4711.0,\n", "list_invalid", [f"line 2: its accession_number {NUMBER}"]),
-        (f"study_instance_uid\n{'1.' * 32}1\n", "list_invalid", ["line 2: its study_instance_uid is no UID"]),
+        (f"study_instance_uid\n{'1.' * 32}1\n", "list_invalid", ["line 2: its study_instance_uid is not a UID"]),
         (
             'patient_id,accession_number\n1.23E+10,1\n1,"1,2e+5"\n#####,\n,"=""007"""\n#REF!,1\n',
             "list_invalid",

@@ -21,12 +21,12 @@ ROOT = Path(__file__).parents[2]
 WHOLE = "it must be a whole number: write it in digits alone, without quotation marks"
 TWICE = "perhaps once in single and once in double brackets, is written twice: keep one of them"
 LOOK = "see whether a quotation mark, a bracket or an equals sign is missing there, or is too much"
-NO_TEXT = "it is UTF-16, or no text: save the file as UTF-8"
+NO_TEXT = "it is UTF-16, or not text: save the file as UTF-8"
 NO_END = "a text does not end on its line, or has a character that cannot be seen"
-NO_VALUE = "this is no value of TOML: write texts in straight quotation marks, days as 2026-01-31"
-NO_DAY = "this is no day of the calendar"
+NO_VALUE = "this is not a value of TOML: write texts in straight quotation marks, days as 2026-01-31"
+NO_DAY = "this is not a day of the calendar"
 NO_HEAD = "policy: it is missing: write it as a table [policy], with these brackets"
-NO_NAME = "this is no name: write some letters, without line breaks and without blanks at the ends"
+NO_NAME = "this is not a name: write some letters, without line breaks and without blanks at the ends"
 TOO_DEEP = "its tables are nested too deeply: write conditions with fewer levels"
 HEAD = '[policy]\ntime_zone = "Europe/Paris"\n'
 FULL = """
@@ -148,7 +148,7 @@ def test_every_mistake_is_told_at_once_with_its_place() -> None:
         per_night = 0
     """)
     assert told == [
-        "policy, time_zone: this is no time zone of the IANA database: write one such as Europe/Paris",
+        "policy, time_zone: this is not a time zone of the IANA database: write one such as Europe/Paris",
         "policy, colour: there is no such entry; there may be time_zone, placeholder_birth_dates, received_counts_from",
         "rule 1, keep_years: it must be 1 or more",
         "rule 2, when, modality: it is empty: write one value or more, or leave modality out",
@@ -206,23 +206,24 @@ def test_every_mistake_is_told_at_once_with_its_place() -> None:
         ),
         (
             "keep_years = 1\nwhen = { study_date_from = 20000101 }",
-            ', when, study_date_from: this is no day: write yyyy-mm-dd, or "yyyymmdd"',
+            ', when, study_date_from: this is not a day: write yyyy-mm-dd, or "yyyymmdd"',
         ),
         (
             "keep_years = 1\nwhen = { study_date_from = 2000-01-01T00:00:00 }",
-            ', when, study_date_from: this is no day: write yyyy-mm-dd, or "yyyymmdd"',
+            ', when, study_date_from: this is not a day: write yyyy-mm-dd, or "yyyymmdd"',
         ),
         (
             'keep_years = 1\nwhen = { study_date_from = "20010229" }',
-            ', when, study_date_from: this is no day: write yyyy-mm-dd, or "yyyymmdd"',
+            ', when, study_date_from: this is not a day: write yyyy-mm-dd, or "yyyymmdd"',
         ),
         (
             'keep_years = 1\nwhen = { attribute = { Colour = ["a"] } }',
-            ", when, attribute, Colour: this is no keyword of DICOM's dictionary: write one such as BodyPartExamined",
+            ", when, attribute, Colour: this is not a keyword of DICOM's dictionary: "
+            "write one such as BodyPartExamined",
         ),
         (
             'keep_years = 1\nwhen = { attribute = { "CANARY^JANE" = ["a"] } }',
-            ", when, attribute, …: this is no keyword of DICOM's dictionary: write one such as BodyPartExamined",
+            ", when, attribute, …: this is not a keyword of DICOM's dictionary: write one such as BodyPartExamined",
         ),
         (
             'name = "zero"',
@@ -294,24 +295,24 @@ def test_names_can_be_printed(name: str) -> None:
         (HEAD.encode("utf-16-le"), NO_TEXT),
         (HEAD.encode("utf-16-be"), NO_TEXT),
         (HEAD.replace("Europe", "CANARYÄ").encode("latin-1"), "it is not UTF-8: save the file as UTF-8"),
-        (b"[policy", f"it is no TOML (at end of document): {LOOK}"),
-        (b'[policy]\ntime_zone = "CANARY\n', f"it is no TOML (at line 2, column 20): {NO_END}"),
-        (b"[policy]\ntime_zone = CANARY\n", f"it is no TOML (at line 2, column 13): {NO_VALUE}"),
-        (b"[policy]\nreceived_counts_from = 2026-02-30\n", f"it is no TOML (at line 2, column 24): {NO_DAY}"),
+        (b"[policy", f"it is not TOML (at end of document): {LOOK}"),
+        (b'[policy]\ntime_zone = "CANARY\n', f"it is not TOML (at line 2, column 20): {NO_END}"),
+        (b"[policy]\ntime_zone = CANARY\n", f"it is not TOML (at line 2, column 13): {NO_VALUE}"),
+        (b"[policy]\nreceived_counts_from = 2026-02-30\n", f"it is not TOML (at line 2, column 24): {NO_DAY}"),
         (
             b'[policy]\ntime_zone = "UTC"\n[policy]\n',
-            f"it is no TOML (at line 3, column 8): the table policy, {TWICE}",
+            f"it is not TOML (at line 3, column 8): the table policy, {TWICE}",
         ),
         (
             b'[rule]\nname = "CANARY"\n[[rule]]\n',
-            f"it is no TOML (at line 3, column 7): the table rule, {TWICE}",
+            f"it is not TOML (at line 3, column 7): the table rule, {TWICE}",
         ),
-        (b'time zone = "CANARY"\n', f"it is no TOML (at line 1, column 6): {LOOK}"),
+        (b'time zone = "CANARY"\n', f"it is not TOML (at line 1, column 6): {LOOK}"),
         (
             b'[policy]\ntime_zone = "UTC"\ntime_zone = "CANARY"\n',
-            "it is no TOML (at line 3, column 21): the key time_zone is written twice: keep one of them",
+            "it is not TOML (at line 3, column 21): the key time_zone is written twice: keep one of them",
         ),
-        (b"a = " + b"9" * 5000, f"it is no TOML: {LOOK}"),
+        (b"a = " + b"9" * 5000, f"it is not TOML: {LOOK}"),
         (b"a = " + b"[" * 5000, TOO_DEEP),
         (b"a = " + b"[" * 17 + b"]" * 17, TOO_DEEP),
         (b"[" + b"a." * 5000 + b"a]", TOO_DEEP),
@@ -344,9 +345,12 @@ BROKEN = [
     (f"{HEAD}timezone = 'CANARY'", "policy, timezone: there is no such entry; did you mean time_zone?"),
     (f"{HEAD}min_age_days = 9", "policy, min_age_days: there is no such entry here; it belongs in [brakes]"),
     (f"{HEAD}placeholder_birth_dates = 'CANARY'", "policy, placeholder_birth_dates: it must be an array: write"),
-    (f"{HEAD}placeholder_birth_dates = ['CANARY']", "policy, placeholder_birth_dates 1: this is no day: write"),
-    (f"{HEAD}received_counts_from = 2020", "policy, received_counts_from: this is no day: write yyyy-mm-dd"),
-    (f"{HEAD}received_counts_from = '-2020-01-01'", "policy, received_counts_from: this is no day: write yyyy-mm-dd"),
+    (f"{HEAD}placeholder_birth_dates = ['CANARY']", "policy, placeholder_birth_dates 1: this is not a day: write"),
+    (f"{HEAD}received_counts_from = 2020", "policy, received_counts_from: this is not a day: write yyyy-mm-dd"),
+    (
+        f"{HEAD}received_counts_from = '-2020-01-01'",
+        "policy, received_counts_from: this is not a day: write yyyy-mm-dd",
+    ),
     (f"{HEAD}[rule]\nname = 'CANARY'", "rule: write it as a table [[rule]], with these brackets"),
     (f"{HEAD}[hold]\nname = 'CANARY'", "hold: write it as a table [[hold]], with these brackets"),
     (f"{HEAD}[anchor]\nname = 'CANARY'", "anchor: write it as a table [[anchor]], with these brackets"),
@@ -354,7 +358,10 @@ BROKEN = [
     (f"rule = ['CANARY']\n{HEAD}", "rule 1: it must be a table: write [[rule]]"),
     (f"{HEAD}[[rule]]\nkeep_years = 1", "rule 1, name: it is missing: write name = …"),
     (f"{HEAD}[[hold]]\nname = 'a'", "hold 1, list: it is missing: write list = …"),
-    (f"{HEAD}[[hold]]\nname = 'a'\nlist = ''", "hold 1, list: this is no name of a blob: write it as it is called"),
+    (
+        f"{HEAD}[[hold]]\nname = 'a'\nlist = ''",
+        "hold 1, list: this is not the name of a blob: write it as it is called",
+    ),
     (f"{HEAD}[[hold]]\nname = 'a'\nlist = ['CANARY']", "hold 1, list: it must be a text: write it in quotation marks"),
     (f"{HEAD}[[anchor]]\nname = 'a'\nlist = 'b'", "anchor 1, max_age_days: it is missing: write max_age_days = …"),
     (f"{HEAD}[[anchor]]\nname = 'a'\nlist = 'b'\nmax_age_days = 0", "anchor 1, max_age_days: it must be 1 or more"),
