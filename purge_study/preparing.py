@@ -11,8 +11,8 @@ from shared.telemetry.recording import span
 
 from .ledger.folding import fold, mark_latest
 from .ledger.refreshing import judge_all_anew, judge_patients, refresh
-from .lists.list_memory import ListChanges, ListMemory, compare, matching, to_remember
-from .lists.matching import find_matches, find_unmatched_dates
+from .lists.list_memory import ListChanges, ListMemory, Matching, compare, matching, to_remember
+from .lists.matching import find_matches, find_patients_of_dates
 from .lists.remembering import recall_lists
 from .planning.approvals import find_approved
 from .planning.decision import Circumstances, Decision
@@ -42,11 +42,11 @@ async def prepare(run: Run, rulebook: Rulebook) -> tuple[Decision, ListMemory]:
     with span("update ledger"):
         await _bring_up_to_date(run, rulebook, changes.groups)
     matches = await find_matches(run, rulebook)
-    found = await asyncio.to_thread(matching, remembered, rulebook, matches)
-    dates = await find_unmatched_dates(run, rulebook)
-    plan = await make_plan(run, rulebook, local_day(rulebook.policy, clock.now()), found.unmatched, dates)
-    met = await _circumstances(run, rulebook, changes, found.obstacles)
-    return Decision(plan, met), await asyncio.to_thread(to_remember, remembered, rulebook, matches)
+    patients = await find_patients_of_dates(run, rulebook, remembered.alike)
+    found = await asyncio.to_thread(matching, remembered, rulebook, matches, patients.alike)
+    plan = await make_plan(run, rulebook, local_day(rulebook.policy, clock.now()), found.unmatched, patients.unmatched)
+    met = await _circumstances(run, rulebook, changes, found)
+    return Decision(plan, met), await asyncio.to_thread(to_remember, remembered, rulebook, matches, patients.alike)
 
 
 async def _bring_up_to_date(run: Run, rulebook: Rulebook, groups: Iterable[str]) -> None:
@@ -57,7 +57,7 @@ async def _bring_up_to_date(run: Run, rulebook: Rulebook, groups: Iterable[str])
     await mark_latest(run)
 
 
-async def _circumstances(run: Run, rulebook: Rulebook, changes: ListChanges, obstacles: Iterable[str]) -> Circumstances:
+async def _circumstances(run: Run, rulebook: Rulebook, changes: ListChanges, found: Matching) -> Circumstances:
     memory = await recall_nights(run.clients)
     # Of studies that were purged, a new ledger has no dates, and they count for their patients' others.
     is_new = memory.accepted is not None and not (await run.ledger.progress()).has_plan
@@ -65,8 +65,8 @@ async def _circumstances(run: Run, rulebook: Rulebook, changes: ListChanges, obs
         mode=run.clients.settings.purge_mode,
         brakes=rulebook.policy.brakes,
         memory=memory,
-        obstacles=(*await _obstacles(run, rulebook), *changes.obstacles, *obstacles),
-        reports=(*changes.reports, *(["ledger_new"] if is_new else [])),
+        obstacles=(*await _obstacles(run, rulebook), *changes.obstacles, *found.obstacles),
+        reports=(*dict.fromkeys((*changes.reports, *found.reports)), *(["ledger_new"] if is_new else [])),
         approved=await find_approved(run.clients, clock.now()),
     )
 

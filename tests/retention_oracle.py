@@ -29,9 +29,9 @@ NOBODY = {"null", "none", "n/a", "na", "nil", "unknown"}
 FIRST_RELEASE = date(1993, 1, 1)
 ZERO_DAYS = {"1899-12-30", "1899-12-31", "1901-01-01", "1904-01-01", "1969-12-31", "1970-01-01"}  # of a blank cell
 
-# A date, or in words why it is not known; likewise whether a condition holds, or in words why nobody can tell.
-Known = date | str
-Told = bool | str
+# A date, or why it is not known; whether a condition holds, or why that is not known.
+DayOrReason = date | str
+AnswerOrReason = bool | str
 Line = Mapping[str, str]  # a line of a list: its cells by column, without blanks at their ends
 
 
@@ -78,7 +78,7 @@ def texts(study: Study, keyword: str) -> Iterator[tuple[str, ...]]:
         yield tuple(value.strip() for value in values if value.strip())
 
 
-def only_day(study: Study, keyword: str) -> Known:
+def only_day(study: Study, keyword: str) -> DayOrReason:
     """Return the one day that all instances have."""
     of_each = list(texts(study, keyword))
     values = {value for values in of_each for value in values}
@@ -132,7 +132,7 @@ class Oracle:
                 reasons.append("not over")
         return reasons
 
-    def last_day(self, rule: Mapping[str, Any], study: Study) -> Known:
+    def last_day(self, rule: Mapping[str, Any], study: Study) -> DayOrReason:
         """Return the last day on which a rule that is for a study keeps it."""
         if rule.get("keep_forever"):
             return "forever"
@@ -147,9 +147,9 @@ class Oracle:
             return "forever"
         return date(end.year, 12, 31) if rule.get("round_to") == "year_end" else end
 
-    def latest(self, rule: Mapping[str, Any], study: Study) -> Known:
+    def latest(self, rule: Mapping[str, Any], study: Study) -> DayOrReason:
         """Return the latest of the dates from which a rule counts; each one must be known."""
-        found: list[Known | None] = []
+        found: list[DayOrReason | None] = []
         for name in rule.get("from", ["study_date", "received", "patient_last_study"]):
             if name == "study_date":
                 found.append(self.study_date(study))
@@ -176,7 +176,7 @@ class Oracle:
         """Say whether something can have happened on a day: no placeholder, no day to come, an X-ray existed."""
         return FIRST_X_RAY <= day <= self.today + timedelta(days=1) and day not in PLACEHOLDERS
 
-    def study_date(self, study: Study) -> Known:
+    def study_date(self, study: Study) -> DayOrReason:
         day = only_day(study, "StudyDate")
         return day if isinstance(day, str) or self.is_possible(day) else "StudyDate: cannot be"
 
@@ -188,14 +188,14 @@ class Oracle:
             if other is study or any(a[0] == b[0] != "" and agree(a[1], b[1]) for a in mine for b in theirs):
                 yield other
 
-    def last_study(self, study: Study) -> Known:
+    def last_study(self, study: Study) -> DayOrReason:
         if not patients_of(study)[0][0]:
             return "patient_last_study: no patient"
         days = [self.study_date(other) for other in self.others_of(study)]
         unknown = [day for day in days if isinstance(day, str)]
         return "patient_last_study: " + unknown[0] if unknown else max(day for day in days if isinstance(day, date))
 
-    def birth_date(self, study: Study) -> Known:
+    def birth_date(self, study: Study) -> DayOrReason:
         born, made = only_day(study, "PatientBirthDate"), self.study_date(study)
         if isinstance(born, str) or isinstance(made, str):
             return f"birth date: {born if isinstance(born, str) else made}"
@@ -212,11 +212,11 @@ class Oracle:
             return "birth date: contradicts another study's"
         return born
 
-    def holds_for(self, when: Mapping[str, Any], study: Study) -> Told:
+    def holds_for(self, when: Mapping[str, Any], study: Study) -> AnswerOrReason:
         """Say whether all keys of a condition hold."""
         return every(self.holds_one(key, value, study) for key, value in when.items())
 
-    def holds_one(self, key: str, value: Any, study: Study) -> Told:
+    def holds_one(self, key: str, value: Any, study: Study) -> AnswerOrReason:
         match key:
             case "all":
                 return every(self.holds_for(when, study) for when in value)
@@ -254,7 +254,7 @@ class Oracle:
             or (line["patient_id"] != "" and folded(line["patient_id"]) in map(folded, named))
         )
 
-    def listed_date(self, name: str, study: Study) -> Known | None:
+    def listed_date(self, name: str, study: Study) -> DayOrReason | None:
         """Return the date that a list has for the patient of a study; None if it has none."""
         mine, issuer = patients_of(study)[0]  # a study of several is kept in any case
         if not mine:
@@ -282,17 +282,17 @@ class Oracle:
         return max(days) if are_possible else "list: a date that cannot be"
 
 
-def every(answers: Iterable[Told]) -> Told:
+def every(answers: Iterable[AnswerOrReason]) -> AnswerOrReason:
     """Say whether all hold: one that does not decides, and otherwise one of which nobody can tell."""
     found = list(answers)
     return False if False in found else next((answer for answer in found if answer is not True), True)
 
 
-def opposite(answer: Told) -> Told:
+def opposite(answer: AnswerOrReason) -> AnswerOrReason:
     return answer if isinstance(answer, str) else not answer
 
 
-def any_value(study: Study, keyword: str, is_meant: Any) -> Told:
+def any_value(study: Study, keyword: str, is_meant: Any) -> AnswerOrReason:
     """Say whether any instance has a value that is meant; an instance without a value might have it."""
     of_each = list(texts(study, keyword))
     if any(is_meant(value) for values in of_each for value in values):
@@ -300,7 +300,7 @@ def any_value(study: Study, keyword: str, is_meant: Any) -> Told:
     return False if of_each and all(of_each) else f"{keyword} is missing"
 
 
-def has_value(study: Study, keyword: str, named: Sequence[str]) -> Told:
+def has_value(study: Study, keyword: str, named: Sequence[str]) -> AnswerOrReason:
     """Say whether any instance has one of these values, compared as numbers or as whole texts in any case."""
     form: Any = Decimal if keyword in NUMBERS else lambda text: text.strip().casefold()
     return any_value(study, keyword, lambda text: form(text) in map(form, named))
@@ -342,6 +342,12 @@ def read_list(content: bytes, columns: Sequence[str]) -> list[Line]:
         end = table.pop()
         if end[1:2] != [str(len(table))]:
             raise ValueError("#end does not count its lines")
+    stray = {"patient_id", "accession_number"} if separator != "," else set()
+    for row in rows:
+        if any(
+            name in stray and "," in plain for name, (_, plain) in zip(header, raw_cells(row, separator), strict=False)
+        ):
+            raise ValueError("a comma in an id")
     lines: list[Line] = [dict.fromkeys(columns, "") | dict(zip(header, cells, strict=False)) for cells in table]
     for line in lines:
         if any(JUNK.match(cell) or set(cell) & set(";\t") for cell in line.values()):
@@ -363,5 +369,9 @@ def is_name(text: str) -> bool:
 
 def cells_of(row: str, separator: str) -> list[str]:
     """Return the cells of a line, those in quotation marks without them."""
-    found = re.findall(rf'(?:^|{separator}) *(?:"((?:[^"]|"")*)" *|([^{separator}]*))(?={separator}|$)', row)
-    return [(quoted.replace('""', '"') or plain).strip() for quoted, plain in found]
+    return [(quoted.replace('""', '"') or plain).strip() for quoted, plain in raw_cells(row, separator)]
+
+
+def raw_cells(row: str, separator: str) -> list[tuple[str, str]]:
+    """Return what each cell of a line has in quotation marks, and what it has without them."""
+    return re.findall(rf'(?:^|{separator}) *(?:"((?:[^"]|"")*)" *|([^{separator}]*))(?={separator}|$)', row)

@@ -94,6 +94,18 @@ def number_of(value: int | str) -> int:
     return int(str(value).replace("-", ""))
 
 
+def bounds(condition: Table, key: str) -> list[int]:
+    """Return the values of a key in a condition and in the conditions of its `all`."""
+    own = [number_of(condition[key])] if key in condition else []
+    return own + [value for part in condition.get("all", []) for value in bounds(part, key)]
+
+
+def is_empty_range(condition: Table) -> bool:
+    """Say whether no study can be in all ranges of a condition and of its `all`."""
+    ranges = ((bounds(condition, first), bounds(condition, end)) for first, end in EMPTY_RANGES)
+    return any(firsts and ends and max(firsts) >= min(ends) for firsts, ends in ranges)
+
+
 def toml(value: Any) -> str:
     """Return a value as TOML, a table inline."""
     if isinstance(value, dict):
@@ -276,7 +288,12 @@ class Maker:
             choices["not"] = lambda: self._when(depth - 1)
         names = [*choices, "description_words", "age_at_study_below"]
         found = {key: choices[key]() for key in self._some(names, 2)}
-        for first, end in EMPTY_RANGES:  # a policy with one is refused
+        # A policy with an empty range is refused.
+        if is_empty_range({"all": found.get("all", [])}):
+            found["all"] = found["all"][:1]
+        if is_empty_range(found) and len(found) > 1 and "all" in found:
+            del found["all"]
+        for first, end in EMPTY_RANGES:
             if first in found and end in found and number_of(found[first]) >= number_of(found[end]):
                 del found[first]
         return found

@@ -256,13 +256,23 @@ var alerts = [
   }
   {
     name: 'instance-purged-late'
-    says: 'An instance was deleted without a copy, or a study although its patient had returned.'
-    severity: 2 // while its sender still has it, or the vault
+    says: 'An instance arrived while its study was deleted. It was deleted without a copy.'
+    severity: 2 // while its sender still has it
     every: 'PT1H'
     over: 'PT6H'
     above: 0
     from: lines
-    query: 'where event in ("purged_late_instance", "purged_too_soon")'
+    query: 'where event == "purged_late_instance"'
+  }
+  {
+    name: 'purged-too-soon'
+    says: 'A study was deleted although a newer study of its patient had just arrived.'
+    severity: 2 // while the vault has its copy
+    every: 'PT1H'
+    over: 'PT6H'
+    above: 0
+    from: lines
+    query: 'where event == "purged_too_soon"'
   }
 ]
 

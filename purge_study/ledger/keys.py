@@ -1,16 +1,16 @@
-"""Under which RowKeys a study stands in the ledger's table: its own, and one in each index (pure).
+"""The RowKeys of a study in the ledger's table: its own key, and one for each index (pure).
 
     s:<uid>:<partition>                 every study
-    d:<last day kept>:<uid>:…           those that fall due, by day
-    w:<day>:<uid>:…                     those that are kept for a date in the future, by the last day on which it is
-    p:<patient group>:<uid>:…           every study that was read, by its patient; those of nobody in the group `NOBODY`
+    d:<last day kept>:<uid>:…           studies that fall due, by day
+    w:<day>:<uid>:…                     studies that wait for a date in the future, by the last day on which they wait
+    p:<patient group>:<uid>:…           every study that was read, by its patient; `NO_PATIENT` if it has none
     a:<accession>:<uid>:…               by accession number
-    l:<uid>:…                           those that are kept because something is unknown
-    m:<uid>:…                           marks: to be read again
+    l:<uid>:…                           studies that are kept because something is unknown
+    m:<uid>:…                           studies that are to be read again
     c:studies, c:<month>:<modality>     counts
     progress
 
-UIDs, names of partitions and hashes hold none of the characters that a key must not have.
+UIDs, partition names and hashes have no character that Azure forbids in a key.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ STUDIES: Final = "s:"
 DUE: Final = "d:"
 WAITING: Final = "w:"
 PATIENTS: Final = "p:"
-NOBODY: Final = ""  # the group of studies that name no patient
+NO_PATIENT: Final = ""  # the group of studies that name no patient
 ACCESSIONS: Final = "a:"
 LISTED: Final = "l:"
 MARKS: Final = "m:"
@@ -49,17 +49,17 @@ def mark_row(key: StudyKey) -> str:
 
 
 def after(prefix: str) -> str:
-    """Return what follows all keys with a prefix."""
+    """Return the first key after all keys with a prefix."""
     return prefix[:-1] + chr(ord(prefix[-1]) + 1)
 
 
 def order(identifier: str) -> str:
-    """Return by what identifiers are sorted as indexes order them: the colon behind each comes after a dot."""
+    """Return the sort key by which identifiers have the order of an index: the colon behind each comes after a dot."""
     return f"{identifier}:"
 
 
 def study_of_mark(row_key: str) -> StudyKey:
-    """Return whose mark it is."""
+    """Return the study that a mark is for."""
     uid, partition = row_key.removeprefix(MARKS).split(":")
     return StudyKey(partition, uid)
 
@@ -70,9 +70,9 @@ def group_of(row_key: str) -> str:
 
 
 def last_day(row: Row) -> date | None:
-    """Return the last day of a study that falls due after it; None of one that does not.
+    """Return the last day on which a study is kept; None if the study does not fall due.
 
-    None of what is not known in full may come up as due, whatever it was judged to be.
+    A study that is not known in full never falls due, whatever its judgement says.
     """
     if row.purged_at or row.reading is None or not row.reading.is_whole or row.judgement is None:
         return None
@@ -80,12 +80,12 @@ def last_day(row: Row) -> date | None:
 
 
 def rows_of(row: Row) -> frozenset[str]:
-    """Return all keys under which a row stands."""
+    """Return all keys of a row."""
     return frozenset({study_row(row.key), *_indexes(row)})
 
 
 def counts_of(row: Row) -> frozenset[str]:
-    """Return the counts in which a study counts: none if it is not there, or has not been read."""
+    """Return the counts that include a study: none if it was purged, or has not been read."""
     if row.purged_at or row.reading is None:
         return frozenset()
     day = last_day(row)
@@ -93,7 +93,7 @@ def counts_of(row: Row) -> frozenset[str]:
 
 
 def month_and_modality(row_key: str) -> tuple[str, str]:
-    """Return what a count other than that of all studies counts."""
+    """Return the month and the modality of a count; not for the count of all studies."""
     _, month, modality = row_key.split(":")
     return month, unquote(modality)
 
@@ -111,7 +111,7 @@ def _indexes(row: Row) -> Iterator[str]:
     if day := _unknown_until(row):
         yield f"{WAITING}{day.isoformat()}:{study}"
     if row.reading:
-        groups = {patient.group for patient in row.reading.all_patients} or {NOBODY}
+        groups = {patient.group for patient in row.reading.all_patients} or {NO_PATIENT}
         yield from (f"{PATIENTS}{group}:{study}" for group in groups)
         yield from (f"{ACCESSIONS}{accession}:{study}" for accession in row.reading.accessions)
     if row.judgement and row.judgement.state is State.UNKNOWN and not row.purged_at:
@@ -119,7 +119,7 @@ def _indexes(row: Row) -> Iterator[str]:
 
 
 def _unknown_until(row: Row) -> date | None:
-    """Return until when a study is kept for a date in the future; None of one that is not."""
+    """Return until when a study is kept because of a date in the future; None if it has no such date."""
     return row.judgement.unknown_until if row.judgement and row.reading and not row.purged_at else None
 
 

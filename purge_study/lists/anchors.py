@@ -14,7 +14,7 @@ from purge_study.ledger.hashing import Hasher
 from purge_study.ledger.row import Patient
 from purge_study.policy.dates import UNCLEAR, ZERO_DAYS, may_be
 
-from .cells import identifier_problem, read_date
+from .cells import STRAY_COMMA, identifier_problem, read_date
 from .sheet import INVALID, Line, ListFault, Sheet
 
 _REQUIRED = ("patient_id", "date")
@@ -27,27 +27,31 @@ class Anchors:
 
     Args:
         blob: its name in `retention-policy`.
-        dates: the latest of each patient, as the list writes the id; UNCLEAR if a line has an impossible date.
-        has_end: whether a line `#end` says how many there are.
-        numbers: of the first line of each patient, in the order of `dates`.
+        dates: each patient's latest date, by the id as the list writes it; UNCLEAR if a line has an impossible date.
+        has_end: whether the list has a line `#end`.
+        numbers: the number of each patient's first line, in the order of `dates`.
     """
 
     blob: str
     dates: Mapping[Patient, date]
     has_end: bool
-    numbers: Sequence[int] = ()
+    numbers: Sequence[int]
 
     def date_of(self, patient: Patient | None, others: Collection[Patient] = ()) -> date | None:
         """Return a patient's latest date, one in the future too; None if no line can be about the patient.
 
-        UNCLEAR if a line has an impossible date, or if no line is certain to be about this patient. A line is certain
-        if it has the patient's id as it is written, or the only spelling that the list and the ledger have besides;
-        and the patient's issuer, unless the list and the ledger have no more than one for ids that are almost the same.
-        Other lines that may be about the patient then count as well: they only keep studies longer.
+        UNCLEAR if a line has an impossible date, or if no line is certainly about this patient. A line is certainly
+        about the patient if both its id and its issuer fit:
+
+        - It has the id exactly as the patient has it. Or the list has one spelling of the id, and so has the ledger.
+        - It has the patient's issuer. Or list and ledger name at most one issuer for all spellings of the id.
+
+        If there is such a line, other lines that may be about the patient count as well: a later date keeps studies
+        longer.
 
         Args:
-            patient: whose study it is; None if it has no PatientID, or several: every line may be about it.
-            others: whose studies the ledger has besides.
+            patient: the patient of the study; None if it has no PatientID or several: any line may be about it.
+            others: the patients of the other studies in the ledger.
         """
         if patient is None:
             return UNCLEAR if self.dates else None
@@ -78,15 +82,15 @@ class Anchors:
 
 
 def read_anchors(blob: str, content: bytes, hasher: Hasher) -> Anchors:
-    """Read a list of dates; of several lines for a patient the latest counts, and an impossible one outranks all.
+    """Read a list of dates: the latest date of a patient counts, and an impossible date outranks all others.
 
     Args:
         blob: the list's name.
-        content: all of it.
-        hasher: of the ledger.
+        content: the whole list.
+        hasher: the ledger's.
 
     Raises:
-        ListFault: something in it is wrong: all that is.
+        ListFault: the list has mistakes; the fault names all of them.
     """
     sheet = Sheet(content, COLUMNS)
     if missing := [column for column in _REQUIRED if column not in sheet.columns]:
@@ -114,5 +118,7 @@ def _problems(line: Line) -> Iterator[str]:
     for column in ("patient_id", "issuer"):
         if problem := identifier_problem(line.cell(column)):
             yield f"its {column} {problem}"
+        elif column == "patient_id" and column in line.with_commas:
+            yield f"its {column} {STRAY_COMMA}"
     if read_date(line.cell("date")) is None:
         yield "it has no date, such as 2026-03-05"

@@ -51,6 +51,9 @@ _NO_NAMES: Final = frozenset(
         "yes",
     )
 )
+STRAY_COMMA: Final = (
+    "has a comma, which does not separate the cells here: remove it, or put the cell in quotation marks"
+)
 _EXPORT_AGAIN: Final = "format the column as text and export the list again"
 
 
@@ -71,7 +74,7 @@ def uid_problem(text: str) -> str | None:
     """Say what is wrong with a UID; None for a good one."""
     if problem := identifier_problem(text):
         return problem
-    return None if len(text) <= _LONGEST_UID and _UID.fullmatch(text) else "is no UID"
+    return None if len(text) <= _LONGEST_UID and _UID.fullmatch(text) else "is not a UID"
 
 
 def release_problem(text: str) -> str | None:

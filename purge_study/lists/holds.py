@@ -13,7 +13,7 @@ from typing import Final
 from purge_study.ledger.hashing import Hasher
 from purge_study.ledger.row import Patient, Row
 
-from .cells import identifier_problem, name_problem, read_date, release_problem, uid_problem
+from .cells import STRAY_COMMA, identifier_problem, name_problem, read_date, release_problem, uid_problem
 from .sheet import INVALID, Line, ListFault, Sheet
 
 _IDENTIFIERS = ("study_instance_uid", "accession_number", "patient_id")
@@ -134,6 +134,8 @@ def _problems(line: Line) -> Iterator[str]:
     for column, problem_of in _CHECKS.items():
         if (text := line.cell(column)) and (problem := problem_of(text)):
             yield f"its {column} {problem}"
+        elif column in _IDENTIFIERS and column in line.with_commas:
+            yield f"its {column} {STRAY_COMMA}"
 
 
 def _hold(line: Line, hasher: Hasher, today: date) -> HoldLine:

@@ -1,8 +1,8 @@
-"""What is remembered of lists between nights, and what has become of them since (pure).
+"""The lists as they were in the last night, and what has changed since (pure).
 
-Identifiers stand in it as keyed hashes alone. A line of a list of holds is known again by its identifiers
-(`HoldLine.key`), in the blob in which it stood: it may move up and down, but not be edited. A patient's date is known
-again by the patient. Up to a million lines are compared: callers do so in a thread.
+The memory has identifiers as keyed hashes only. It finds a line of a list of holds by the list's blob and the line's
+identifiers (`HoldLine.key`): the line may move up and down, but must not be edited. It finds a date by the patient.
+Lists have up to a million lines: compare them in a thread.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 
 from purge_study.ledger import keys
-from purge_study.policy.dates import may_be
+from purge_study.ledger.row import Patient
+from purge_study.policy.dates import UNCLEAR, may_be
 from purge_study.rulebook.rulebook import Rulebook, RulebookFault
 
 from .anchors import Anchors
@@ -28,13 +29,13 @@ DateKey = tuple[str, str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """The lines of a list that have the same identifiers; mostly one.
+    """The lines of a list that have the same identifiers; in most cases one line.
 
     Args:
-        number: of the first, in the file.
-        holding: how many are not released.
-        released: how many are.
-        has_matched: whether one that is not released ever matched a study.
+        number: the first line's number in the file.
+        holding: how many lines are not released.
+        released: how many lines are released.
+        has_matched: whether a line that is not released ever matched a study.
     """
 
     number: int
@@ -43,11 +44,11 @@ class Lines:
     has_matched: bool = False
 
     def have_changed(self, now: Lines) -> bool:
-        """Say whether one of them is gone, was released, or holds again; one more is no change."""
+        """Say whether a line is gone, was released, or holds again; another line is not a change."""
         return now.holding < self.holding or now.released < self.released
 
     def have_lost(self, now: Lines) -> bool:
-        """Say whether one that held is gone, and was not released either."""
+        """Say whether a line that held is gone and was not released."""
         return now.holding < self.holding and now.holding + now.released < self.holding + self.released
 
 
@@ -56,35 +57,37 @@ _NO_LINES = Lines(0, 0, 0)
 
 @dataclass(frozen=True)
 class ListMemory:
-    """What is remembered of all lists.
+    """All lists as they were.
 
     Args:
-        holds: the lines of lists of holds: all that were there last time, and those that vanished.
-        dates: of lists of dates.
-        with_end: lists that had a line `#end`.
-        is_first: whether there is none yet: before the first run, and with another LEDGER_KEY, whose hashes are others.
-        is_readable: False where it cannot be understood: nothing is deleted then, and it is left for people to see.
+        holds: the lines of lists of holds: all lines of the last night, and those that vanished before.
+        dates: the dates of lists of dates.
+        with_end: the lists that had a line `#end`.
+        alike: patients of the ledger whose ids differ only by leading zeros, case or issuer, and whom a list of dates
+            may name: by their group, if it has several.
+        is_first: whether nothing is remembered yet: before the first run, and with a new LEDGER_KEY.
+        is_readable: False if the blob cannot be read: then nothing is deleted, and the blob stays for people to see.
     """
 
     holds: Mapping[LineKey, Lines] = field(default_factory=dict)
     dates: Mapping[DateKey, date] = field(default_factory=dict)
     with_end: frozenset[str] = frozenset()
+    alike: Mapping[str, frozenset[Patient]] = field(default_factory=dict)
     is_first: bool = False
     is_readable: bool = True
 
 
 @dataclass(frozen=True)
 class ListChanges:
-    """What has become of lists since they were remembered.
+    """What has changed in lists since the last night.
 
     Args:
         obstacles: codes of what keeps anything from being deleted: `hold_vanished`, `memory_unreadable`.
-        reports: codes of what makes tonight a report: `list_changed`, where a list lost or changed a line, or has one
-            more that may settle what was unclear, or nothing is remembered of any. A date that moves on is as good as
-            a line added: it only keeps studies longer.
-        vanished: the lines of holds that are gone and were not released, as `<list>, line <n>` of the last time.
-        groups: patient groups whose dates are not what they were (`Ledger.of_patient`): their studies are to be
-            judged anew, unless all are.
+        reports: codes of what makes tonight a report: `list_changed`, if a list lost or changed a line, has a new line
+            that may settle what was unclear, or nothing is remembered yet. A later date is not a change, because it
+            only keeps studies longer.
+        vanished: the lines of holds that are gone and were not released, as `<list>, line <n>` of the last night.
+        groups: patient groups whose dates have changed (`Ledger.of_patient`): their studies must be judged again.
     """
 
     obstacles: tuple[str, ...] = ()
@@ -95,21 +98,24 @@ class ListChanges:
 
 @dataclass(frozen=True)
 class Matching:
-    """Which lines of holds match no study; released ones left out of account.
+    """Which lines of lists match studies as they did; released ones left out of account.
 
     Args:
         obstacles: codes of what keeps anything from being deleted: `hold_matches_nothing`.
-        unmatched: the lines, as `<list>, line <n>`; they stand in every plan.
-        no_longer: those among them that matched one before.
+        reports: codes of what makes tonight a report: `list_changed`, if a list of dates was unclear about a patient
+            and is not any more, because another patient has left the ledger.
+        unmatched: the lines, as `<list>, line <n>`, for the plan.
+        no_longer: those lines among them that matched a study before.
     """
 
     obstacles: tuple[str, ...] = ()
+    reports: tuple[str, ...] = ()
     unmatched: tuple[str, ...] = ()
     no_longer: tuple[str, ...] = ()
 
 
 def compare(memory: ListMemory, rulebook: Rulebook) -> ListChanges:
-    """Say what has become of lists since they were remembered.
+    """Say what has changed in lists since the last night.
 
     Raises:
         RulebookFault: `list_unfinished`: a list that had a line `#end` has none now.
@@ -124,28 +130,47 @@ def compare(memory: ListMemory, rulebook: Rulebook) -> ListChanges:
         (*_if(bool(vanished), "hold_vanished"), *_if(not memory.is_readable, "memory_unreadable")),
         _if(bool(changed) or may_end_sooner or memory.is_first, "list_changed"),
         tuple(vanished),
-        frozenset(group for _, group, *_ in _different(memory.dates, dates)) | _of_nobody(memory, dates),
+        frozenset(group for _, group, *_ in _different(memory.dates, dates)) | _without_patient(memory, dates),
     )
 
 
-def matching(memory: ListMemory, rulebook: Rulebook, matches: Collection[LineKey]) -> Matching:
-    """Say which lines of holds match no study.
+def matching(
+    memory: ListMemory, rulebook: Rulebook, matches: Collection[LineKey], alike: Mapping[str, frozenset[Patient]]
+) -> Matching:
+    """Say which lines of holds match no study, and whether a date counts for a patient since another one is gone.
 
     Args:
         memory: of earlier nights.
         rulebook: of tonight.
         matches: the lines that match one, purged ones too (`find_matches`).
+        alike: the patients of tonight (`find_patients_of_dates`), also of the groups that are remembered.
     """
     unmatched = [(key, line.number) for key, line in holding_lines(rulebook) if key not in matches]
     no_longer = [_place(key, number) for key, number in unmatched if _has_matched(memory, key)]
     places = tuple(_place(key, number) for key, number in unmatched)
-    return Matching(_if(bool(no_longer), "hold_matches_nothing"), places, tuple(no_longer))
+    obstacles = _if(bool(no_longer), "hold_matches_nothing")
+    return Matching(obstacles, _if(_is_settled(memory, rulebook, alike), "list_changed"), places, tuple(no_longer))
 
 
-def to_remember(memory: ListMemory, rulebook: Rulebook, matches: Collection[LineKey]) -> ListMemory:
-    """Return what is to be remembered of a night; lines that vanished are, until they are seen released.
+def _is_settled(memory: ListMemory, rulebook: Rulebook, alike: Mapping[str, frozenset[Patient]]) -> bool:
+    """Say whether tonight's lists have a date for a patient, and were unclear with the patients of the last time."""
+    return any(
+        anchors.date_of(patient, then) == UNCLEAR != anchors.date_of(patient, alike[group])
+        for anchors in rulebook.anchors.values()
+        for group, then in memory.alike.items()
+        for patient in alike.get(group, ())
+    )
 
-    One that could not be read stays as it is. Args: as for `matching`.
+
+def to_remember(
+    memory: ListMemory,
+    rulebook: Rulebook,
+    matches: Collection[LineKey],
+    alike: Mapping[str, frozenset[Patient]],
+) -> ListMemory:
+    """Return what to remember of a night: also lines that vanished, until they are there as released.
+
+    A memory that could not be read stays as it is. Args: as for `matching`.
     """
     if not memory.is_readable:
         return memory
@@ -154,7 +179,8 @@ def to_remember(memory: ListMemory, rulebook: Rulebook, matches: Collection[Line
         for key, lines in _holds_in(rulebook).items()
     }
     lost = {key: was for key, was in memory.holds.items() if was.have_lost(holds.get(key, _NO_LINES))}
-    return ListMemory(holds | lost, _dates_in(rulebook), memory.with_end | _with_end(rulebook))
+    several = {group: patients for group, patients in alike.items() if len(patients) > 1}
+    return ListMemory(holds | lost, _dates_in(rulebook), memory.with_end | _with_end(rulebook), several)
 
 
 def holding_lines(rulebook: Rulebook) -> Iterator[tuple[LineKey, HoldLine]]:
@@ -202,14 +228,14 @@ def _different(one: Mapping[DateKey, date], other: Mapping[DateKey, date]) -> se
 
 
 def _may_end_sooner(was: date, now: date) -> bool:
-    """Say whether a study may go sooner for another date; one that cannot be is not known, and keeps it."""
+    """Say whether another date may end a study's time sooner; an impossible date keeps the study."""
     return may_be(now) and (now < was or not may_be(was))
 
 
 def _may_settle(before: Mapping[DateKey, date], now: Mapping[DateKey, date]) -> bool:
-    """Say whether a line is new that may settle whose another one is.
+    """Say whether there is a new line that may settle whose patient another line is about.
 
-    It has the same id, written differently perhaps, and an issuer with which the other one's goes.
+    Such a line has almost the same id as the other line, and an issuer that does not contradict the other line's.
     """
     new = now.keys() - before.keys()
     places = {(blob, group) for blob, group, *_ in new}
@@ -224,10 +250,10 @@ def _go_together(issuer: str, others: Collection[str]) -> bool:
     return bool(others) and (not issuer or "" in others or issuer in others)
 
 
-def _of_nobody(memory: ListMemory, dates: Mapping[DateKey, date]) -> frozenset[str]:
-    """Return the group of studies without a patient, if a list has its first line or lost its last one."""
+def _without_patient(memory: ListMemory, dates: Mapping[DateKey, date]) -> frozenset[str]:
+    """Return the group of studies without a patient, if a list got its first line or lost its last one."""
     is_changed = {blob for blob, *_ in memory.dates} != {blob for blob, *_ in dates}
-    return frozenset({keys.NOBODY}) if is_changed and not memory.is_first else frozenset()
+    return frozenset({keys.NO_PATIENT}) if is_changed and not memory.is_first else frozenset()
 
 
 def _has_matched(memory: ListMemory, key: LineKey) -> bool:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import Final, TypeAlias
 
@@ -30,7 +31,7 @@ _LINES_AT_ONCE = 50_000
 # Lines that a plan names of one list of dates: such a list may well name all patients of a hospital.
 _MOST_TOLD: Final = 20
 
-Lines: TypeAlias = Sequence[tuple[LineKey, HoldLine]]
+KeyedLines: TypeAlias = Sequence[tuple[LineKey, HoldLine]]
 
 
 async def find_matches(run: Run, rulebook: Rulebook) -> frozenset[LineKey]:
@@ -47,10 +48,28 @@ async def find_matches(run: Run, rulebook: Rulebook) -> frozenset[LineKey]:
     return frozenset(search.found)
 
 
-async def find_unmatched_dates(run: Run, rulebook: Rulebook) -> tuple[str, ...]:
-    """Return the lines of lists of dates whose patient has no study, purged ones counted.
+@dataclass(frozen=True)
+class PatientsOfDates:
+    """What the ledger has of the patients that lists of dates name, purged studies counted.
 
-    They come as `<list>, line <n>`: the first of each list, and how many more there are.
+    Args:
+        unmatched: the lines whose patient has no study, as `<list>, line <n>`: the first of each list, and how many
+            more there are.
+        alike: by patient group, the patients of those groups that have several (`ListMemory.alike`), and of those
+            that were asked for.
+    """
+
+    unmatched: tuple[str, ...]
+    alike: Mapping[str, frozenset[Patient]]
+
+
+async def find_patients_of_dates(run: Run, rulebook: Rulebook, groups: Collection[str]) -> PatientsOfDates:
+    """Look up the patients of lists of dates in the ledger.
+
+    Args:
+        run: of this night.
+        rulebook: the policy with its lists.
+        groups: patient groups that are to be among `alike`, however many patients they have.
 
     Raises:
         OutOfTime: the run's time is over.
@@ -58,18 +77,26 @@ async def find_unmatched_dates(run: Run, rulebook: Rulebook) -> tuple[str, ...]:
     """
     lists = {anchors.blob: anchors for anchors in rulebook.anchors.values()}  # each once, however often it is named
     studies = (await run.ledger.counts()).studies
-    return tuple([told for one in lists.values() for told in _told(one.blob, await _unmatched_in(run, one, studies))])
+    unmatched: list[str] = []
+    alike: dict[str, frozenset[Patient]] = {}
+    for anchors in lists.values():
+        unmatched += _told(anchors.blob, await _unmatched_in(run, anchors, studies, groups, alike))
+    return PatientsOfDates(tuple(unmatched), alike)
 
 
-async def _unmatched_in(run: Run, anchors: Anchors, studies: int) -> list[int]:
-    """Return the numbers of the lines whose patient has no study, a part of the index at a time."""
+async def _unmatched_in(
+    run: Run, anchors: Anchors, studies: int, groups: Collection[str], alike: dict[str, frozenset[Patient]]
+) -> list[int]:
+    """Return the numbers of the lines whose patient has no study, a part of the index at a time; add to `alike`."""
     unmatched: list[int] = []
     ordered = await asyncio.to_thread(sorted, zip(anchors.dates, anchors.numbers, strict=True), key=_group)
     rest = iter(ordered)
     while lines := await asyncio.to_thread(lambda: list(map(_as_line, islice(rest, _LINES_AT_ONCE)))):
-        search = _Search(run, studies * len(lines) // len(ordered))
+        search = _SearchOfPatients(run, studies * len(lines) // len(ordered))
         await search.look_up(keys.PATIENTS, lines)
         unmatched += (line.number for key, line in lines if key not in search.found)
+        several = {group: found for group, found in search.patients.items() if len(found) > 1 or group in groups}
+        alike.update((group, frozenset(found)) for group, found in several.items())
     return sorted(unmatched)
 
 
@@ -102,7 +129,7 @@ class _Search:
         self._run = run
         self._studies = studies
 
-    async def look_up(self, index: str, lines: Lines) -> None:
+    async def look_up(self, index: str, lines: KeyedLines) -> None:
         """Find the lines that have a match in an index."""
         # In a thread: there may be a million lines, and ingest goes on meanwhile.
         by_identifier = await asyncio.to_thread(_by_identifier, index, lines)
@@ -115,16 +142,33 @@ class _Search:
                 worker.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
 
-    async def _work(self, index: str, stretches: Iterator[list[str]], by_identifier: Mapping[str, Lines]) -> None:
+    async def _work(self, index: str, stretches: Iterator[list[str]], by_identifier: Mapping[str, KeyedLines]) -> None:
         for stretch in stretches:
             self._run.check_time()
             async for row in self._run.ledger.between(index, stretch[0], stretch[-1]):
                 self._run.check_time()  # where neighbours are far from each other there are many rows
-                candidates = (one for identifier in _identifiers_of(row) for one in by_identifier.get(identifier, ()))
-                self.found.update(key for key, line in candidates if line.matches(row))
+                self._take(row, by_identifier)
+
+    def _take(self, row: Row, by_identifier: Mapping[str, KeyedLines]) -> None:
+        candidates = (one for identifier in _identifiers_of(row) for one in by_identifier.get(identifier, ()))
+        self.found.update(key for key, line in candidates if line.matches(row))
 
 
-def _by_identifier(index: str, lines: Lines) -> Mapping[str, Lines]:
+class _SearchOfPatients(_Search):
+    """Gathers the patients, by group, of the rows that it reads."""
+
+    def __init__(self, run: Run, studies: int) -> None:
+        super().__init__(run, studies)
+        self.patients: dict[str, set[Patient]] = defaultdict(set)
+
+    def _take(self, row: Row, by_identifier: Mapping[str, KeyedLines]) -> None:
+        super()._take(row, by_identifier)
+        for patient in row.reading.all_patients if row.reading else ():
+            if patient.group in by_identifier:
+                self.patients[patient.group].add(patient)
+
+
+def _by_identifier(index: str, lines: KeyedLines) -> Mapping[str, KeyedLines]:
     found: dict[str, list[tuple[LineKey, HoldLine]]] = defaultdict(list)
     for key, line in lines:
         if identifier := _identifier(index, line):

@@ -11,6 +11,7 @@ from azure.storage.blob import ContentSettings
 from azure.storage.blob.aio import BlobClient
 
 from purge_study.ledger.hashing import Hasher
+from purge_study.ledger.row import Patient
 from shared.clients import Clients
 from shared.settings import RETENTION_STATE
 from shared.small_blobs import read_whole
@@ -55,6 +56,9 @@ def _written(memory: ListMemory) -> bytes:
         document["holds"].setdefault(blob, {})[key] = columns
     for (blob, *patient), day in memory.dates.items():
         document["dates"].setdefault(blob, {})[" ".join(patient)] = day.isoformat()
+    document["alike"] = {
+        group: sorted([one.exact, one.issuer or ""] for one in patients) for group, patients in memory.alike.items()
+    }
     return json.dumps(document, separators=(",", ":")).encode()
 
 
@@ -73,6 +77,10 @@ def _read(content: bytes) -> ListMemory:
                 for key, day in dates.items()
             },
             frozenset(document["with_end"]),
+            {
+                group: frozenset(Patient(exact, group, issuer or None) for exact, issuer in patients)
+                for group, patients in document.get("alike", {}).items()  # earlier versions did not write it
+            },
         )
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return ListMemory(is_readable=False)

@@ -23,7 +23,7 @@ _END = re.compile(r"#end[,;\t](\d{1,9})[,;\t]*", re.IGNORECASE | re.ASCII)
 
 
 class ListFault(Exception):
-    """A list is no good.
+    """A list has mistakes.
 
     Args:
         code: `list_invalid`, or `list_unfinished`: it is not all there.
@@ -43,10 +43,12 @@ class Line:
     Args:
         number: in the file, from 1 on.
         cells: by column, without blanks at their ends; a cell that is not there is missing.
+        with_commas: the columns whose cells have a comma that is not in quotation marks and separates nothing.
     """
 
     number: int
     cells: Mapping[str, str]
+    with_commas: frozenset[str] = frozenset()
 
     def cell(self, column: str) -> str:
         """Return a cell; blank where there is none."""
@@ -127,7 +129,14 @@ class Sheet:
         elif any(cells[len(self.columns) :]):
             self.find(number, "it has more cells than there are columns")
         else:
-            yield Line(number, dict(zip(self.columns, cells, strict=False)))
+            yield Line(number, dict(zip(self.columns, cells, strict=False)), self._with_commas(text))
+
+    def _with_commas(self, text: str) -> frozenset[str]:
+        if self._delimiter == "," or "," not in text:
+            return frozenset()
+        quoted = rf'(?:^|{self._delimiter}) *"(?:[^"]|"")*"'
+        cells = _cells(re.sub(quoted, lambda found: found[0].replace(",", ""), text), self._delimiter) or ()
+        return frozenset(column for column, cell in zip(self.columns, cells, strict=False) if "," in cell)
 
 
 def _text(content: bytes) -> str:
@@ -139,7 +148,7 @@ def _text(content: bytes) -> str:
     except UnicodeDecodeError:
         text = "\0"
     if "\0" in text:
-        raise ListFault(INVALID, ["it is no text in UTF-8, or in UTF-16 with a byte order mark"])
+        raise ListFault(INVALID, ["it is not text in UTF-8, or in UTF-16 with a byte order mark"])
     return text
 
 

@@ -103,7 +103,8 @@ REPORTS: Final = {
     ),
     "list_changed": (
         "A list has lost or changed a line since the last run, or has a new line with almost the patient_id and issuer "
-        "of another one. Or nobody knows whether one has: nothing is remembered of lists yet, as after a new "
+        "of another one. Or a line counts for a patient because the archive no longer has another patient with almost "
+        "the same id. Or nobody knows whether a list has changed: nothing is remembered of lists yet, as after a new "
         "LEDGER_KEY.",
         "See that this was meant. From the next run on, studies go as PURGE_MODE says.",
     ),

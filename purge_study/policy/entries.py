@@ -61,7 +61,7 @@ def day_of(value: object) -> date:
     # Editors that check the file by its schema see a day of TOML as such a text.
     day = parse_da(re.sub("^([0-9]{4})-([0-9]{2})-([0-9]{2})$", r"\1\2\3", value)) if isinstance(value, str) else None
     if day is None:
-        raise ValueError('this is no day: write yyyy-mm-dd, or "yyyymmdd"')
+        raise ValueError('this is not a day: write yyyy-mm-dd, or "yyyymmdd"')
     return day
 
 
@@ -72,14 +72,14 @@ def _zones() -> frozenset[str]:
 
 def _zone(value: str) -> str:
     if value not in _zones():
-        raise ValueError("this is no time zone of the IANA database: write one such as Europe/Paris")
+        raise ValueError("this is not a time zone of the IANA database: write one such as Europe/Paris")
     return value
 
 
 def _keyword(value: str) -> str:
     tag = tag_for_keyword(value)
     if tag is None:
-        raise ValueError("this is no keyword of DICOM's dictionary: write one such as BodyPartExamined")
+        raise ValueError("this is not a keyword of DICOM's dictionary: write one such as BodyPartExamined")
     if value in IDENTIFIERS:
         raise ValueError("no rule can ask for this, because it identifies patients and the ledger does not keep it")
     if tag >> 16 < 0x0008 or dictionary_VR(tag).startswith(_VRS_WITHOUT_VALUES) or _ONLY_IN_RESULTS.fullmatch(value):
@@ -104,8 +104,8 @@ _BLOB_NAME = r"^[^\x00-\x1f\x7f]+$"
 _NOT_BLANK = r"\S"
 # What is said of a text that does not match.
 PATTERNS = {
-    _NAME: "this is no name: write some letters, without line breaks and without blanks at the ends",
-    _BLOB_NAME: "this is no name of a blob: write it as it is called in the container, without line breaks",
+    _NAME: "this is not a name: write some letters, without line breaks and without blanks at the ends",
+    _BLOB_NAME: "this is not the name of a blob: write it as it is called in the container, without line breaks",
     _NOT_BLANK: "it is blank: write the value that you mean, or leave it out",
 }
 

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from .mistakes import in_words, mistakes
+from .error_words import in_words
+from .mistakes import mistakes
 from .model import Policy
 
 MOST_BYTES: Final = 64 * 1024
@@ -39,8 +40,8 @@ _TOML_IN_WORDS: Final = {
     "Cannot declare": _TWICE,
     "Cannot mutate": _TWICE,
     "Duplicate inline table key": _TWICE,
-    "Invalid date or datetime": "this is no day of the calendar",
-    "Invalid value": "this is no value of TOML: write texts in straight quotation marks, days as 2026-01-31",
+    "Invalid date or datetime": "this is not a day of the calendar",
+    "Invalid value": "this is not a value of TOML: write texts in straight quotation marks, days as 2026-01-31",
     "Unterminated string": "a text does not end: close its quotation marks",
     "Illegal character": "a text does not end on its line, or has a character that cannot be seen",
 }
@@ -48,7 +49,7 @@ _NO_TOML: Final = "see whether a quotation mark, a bracket or an equals sign is 
 
 
 class PolicyError(Exception):
-    """The policy is no good: each mistake with its place, such as `rule 2, keep_years: …`; never a value.
+    """The policy has mistakes: each mistake with its place, such as `rule 2, keep_years: …`; never a value.
 
     Of very many mistakes the first are told, and how many more there are.
     """
@@ -97,7 +98,7 @@ def _read_toml(content: bytes) -> dict[str, Any]:
 
 def _text(content: bytes) -> str:
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in content:
-        raise PolicyError(["it is UTF-16, or no text: save the file as UTF-8"])
+        raise PolicyError(["it is UTF-16, or not text: save the file as UTF-8"])
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -119,12 +120,12 @@ def _check_dots(text: str) -> None:
 
 
 def _of_toml(text: str, message: str) -> str:
-    """Say why a text is no TOML, and where."""
+    """Say why a text is not TOML, and where."""
     found = re.search(r"\(at (?:line (\d+), column \d+|end of document)\)$", message)
     lines = text.splitlines() or [""]
     line = lines[int(found[1]) - 1 : int(found[1])] if found and found[1] else lines[-1:]
     why = next((why for beginning, why in _TOML_IN_WORDS.items() if message.startswith(beginning)), _NO_TOML)
-    return f"it is no TOML{f' {found[0]}' if found else ''}: {why.format(what=_written_in(''.join(line)))}"
+    return f"it is not TOML{f' {found[0]}' if found else ''}: {why.format(what=_written_in(''.join(line)))}"
 
 
 def _written_in(line: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import unicodedata
 from functools import lru_cache
 from itertools import zip_longest
@@ -21,6 +22,13 @@ _UNBROKEN: Final = (
     "\u3105-\u312f\u31a0-\u31bf"  # Bopomofo
     "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003fffd"  # ideographs
 )
+# Characters that nobody sees, or that only stretch a word: format characters (category Cf), variation selectors, the
+# grapheme joiner and tatweel.
+_UNSEEN: Final = re.compile(
+    "["
+    + "".join(re.escape(sign) for sign in map(chr, range(sys.maxunicode + 1)) if unicodedata.category(sign) == "Cf")
+    + "\u034f\u0640\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]"
+)
 _WORD: Final = re.compile(rf"(?:[^\W_]|[{_UNBROKEN}])+")
 # A letter or digit of another script: a word neither begins nor ends beside it.
 _NOT_AFTER_LETTER: Final = rf"(?<![^\W_{_UNBROKEN}])"
@@ -29,9 +37,13 @@ _BREAK: Final = rf"(?:(?![{_UNBROKEN}])[\W_])"
 
 
 def folded(text: str) -> str:
-    """Return a text in the form in which it is compared: small letters, full width as half (NFKC), single blanks."""
-    small = unicodedata.normalize("NFKC", text).casefold()
-    return " ".join(unicodedata.normalize("NFKC", small).split())
+    """Return a text in the form in which it is compared: small letters, full width as half (NFKC), single blanks.
+
+    Characters that nobody sees are left out, and the two Turkish letters that differ from i by their dot alone are i.
+    """
+    small = unicodedata.normalize("NFKC", _UNSEEN.sub("", text)).casefold()
+    plain = small.replace("i\u0307", "i").replace("\u0131", "i")
+    return " ".join(unicodedata.normalize("NFKC", _UNSEEN.sub("", plain)).split())
 
 
 def words_of(text: str) -> list[str]:

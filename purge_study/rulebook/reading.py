@@ -15,7 +15,7 @@ from purge_study.ledger.row import StudyKey
 from purge_study.lists.anchors import Anchors, read_anchors
 from purge_study.lists.holds import Holds, read_holds
 from purge_study.lists.sheet import INVALID, MOST_BYTES, UNFINISHED, ListFault
-from purge_study.policy.mistakes import mistakes_on
+from purge_study.policy.mistakes import future_days
 from purge_study.policy.model import AnchorList, HoldList
 from purge_study.policy.policy import local_day
 from purge_study.policy.reading import MOST_BYTES as MOST_POLICY_BYTES
@@ -44,11 +44,11 @@ async def read_rulebook(clients: Clients, hasher: Hasher) -> Rulebook:
     """
     whole = await _read_policy_blob(clients)
     try:
-        policy = read_policy(whole.content)
+        policy = await asyncio.to_thread(read_policy, whole.content)  # ingest goes on meanwhile
     except PolicyError as error:
         raise RulebookFault("policy_invalid", error.problems) from None
     today = local_day(policy, clock.now())
-    if problems := mistakes_on(policy, today):
+    if problems := future_days(policy, today):
         raise RulebookFault("policy_invalid", problems)
     reader = _Reader(clients, hasher, today)
     reader.note(clients.settings.retention_policy, whole)

@@ -13,12 +13,12 @@ import pytest
 
 from purge_study.ledger.hashing import Hasher
 from purge_study.ledger.ledger import Ledger
-from purge_study.ledger.row import Reading, Row, StudyKey
+from purge_study.ledger.row import Patient, Reading, Row, StudyKey
 from purge_study.lists import matching as lists_matching
 from purge_study.lists.anchors import read_anchors
 from purge_study.lists.holds import COLUMNS, read_holds
 from purge_study.lists.list_memory import ListMemory, holding_lines, matching, to_remember
-from purge_study.lists.matching import find_matches, find_unmatched_dates
+from purge_study.lists.matching import find_matches, find_patients_of_dates
 from purge_study.lists.remembering import recall_lists, remember_lists
 from purge_study.rulebook.rulebook import Rulebook
 from purge_study.run import OutOfTime, Run
@@ -59,7 +59,12 @@ async def test_what_is_remembered_comes_back(run: Run) -> None:
     """All of it, in a blob without an identifier; with another key it means nothing, and is as if there were none."""
     book = rulebook(run.hasher, "1.2,CANARY1,CANARY2,CANARY3,,", ",,CANARY4,,2026-03-05,CANARY5")
     assert await recall_lists(run.clients, run.hasher) == ListMemory(is_first=True)
-    memory = to_remember(ListMemory(), book, frozenset(key for key, _ in holding_lines(book)))
+    alike = {
+        "several": frozenset({Patient("one", "several"), Patient("two", "several", "issuer")}),
+        "one": frozenset({Patient("one", "one")}),
+    }
+    memory = to_remember(ListMemory(), book, frozenset(key for key, _ in holding_lines(book)), alike)
+    assert memory.alike == {"several": alike["several"]}
     await remember_lists(run.clients, run.hasher, memory)
     assert await recall_lists(run.clients, run.hasher) == memory
     assert await recall_lists(run.clients, Hasher(token_hex())) == ListMemory(is_first=True)
@@ -78,8 +83,15 @@ async def test_a_memory_that_is_none(run: Run, content: bytes) -> None:
     await blob.upload_blob(content)
     memory = await recall_lists(run.clients, run.hasher)
     assert not memory.is_readable
-    await remember_lists(run.clients, run.hasher, to_remember(memory, rulebook(run.hasher), frozenset()))
+    await remember_lists(run.clients, run.hasher, to_remember(memory, rulebook(run.hasher), frozenset(), {}))
     assert await (await blob.download_blob()).readall() == content
+
+
+async def test_a_memory_of_an_earlier_version(run: Run) -> None:
+    """It lacks the patients with ids that are almost the same, and is read all the same."""
+    blob = run.clients.container(RETENTION_STATE).get_blob_client(f"memory/lists-{run.hasher.key_id}.json")
+    await blob.upload_blob(b'{"holds":{},"dates":{},"with_end":["a"]}')
+    assert await recall_lists(run.clients, run.hasher) == ListMemory(with_end=frozenset(["a"]))
 
 
 @pytest.mark.parametrize("rows_at_once", [1, 2, 1000])
@@ -97,7 +109,7 @@ async def test_which_lines_match(run: Run, rows_at_once: int, monkeypatch: pytes
     matching_lines = ["1.1,,,,,", "9.9,0a2,,,,", ",,13,,,", "9.9,A9,13,X,,", "1.4,,,,,", "1.4,,,,,"]
     others = ["9.9,,,,,", ",A9,,,,", ",,13,y,,", ",,1,,,", ",,9,,2026-03-05,C. Counsel"]
     book = rulebook(run.hasher, *matching_lines, *others)
-    found = matching(ListMemory(), book, await find_matches(run, book))
+    found = matching(ListMemory(), book, await find_matches(run, book), {})
     assert found.unmatched == tuple(f"holds.csv, line {number}" for number in (8, 9, 10, 11))
 
 
@@ -108,7 +120,7 @@ async def test_neighbours_in_an_index(run: Run, monkeypatch: pytest.MonkeyPatch)
     await run.ledger.write([study(run.hasher, uid) for uid in uids[:-1]])
     await run.ledger.mark({StudyKey("P", uids[-1]): None})
     book = rulebook(run.hasher, *(f"{uid},,,,," for uid in uids), "1.2.5,,,,,")
-    found = matching(ListMemory(), book, await find_matches(run, book))
+    found = matching(ListMemory(), book, await find_matches(run, book), {})
     assert found.unmatched == ("holds.csv, line 8",)
 
 
@@ -130,17 +142,31 @@ async def test_which_dates_match(run: Run, lines_at_once: int, monkeypatch: pyte
         "death": read_anchors("deaths.csv", b"patient_id,date\n11,2020-01-01\nP9,2020-01-01\n", run.hasher),
     }
     book = Rulebook(policy(""), {}, {}, {}, anchors)
-    found = await find_unmatched_dates(run, book)
-    assert found == ("seen.csv, line 2", "seen.csv, line 5", "seen.csv, line 6", "deaths.csv, line 3")
+    found = await find_patients_of_dates(run, book, ())
+    assert found.unmatched == ("seen.csv, line 2", "seen.csv, line 5", "seen.csv, line 6", "deaths.csv, line 3")
+
+
+@pytest.mark.parametrize("lines_at_once", [1, 50_000])
+async def test_patients_with_almost_the_same_id(run: Run, lines_at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of a list are found, purged ones too; of a patient alone only if it is asked for."""
+    monkeypatch.setattr(lists_matching, "_LINES_AT_ONCE", lines_at_once)
+    alike = [("11", "x"), ("0011", "x"), ("0011", ""), ("12", ""), ("13", ""), ("14", ""), ("014", "")]
+    rows = [study(run.hasher, f"1.{n}", "", *patient) for n, patient in enumerate(alike)]
+    await run.ledger.write([replace(rows[0], purged_at=datetime(2026, 3, 4, tzinfo=UTC)), *rows[1:]])
+    content = "patient_id,date\n" + "".join(f"{one},2020-01-01\n" for one in ("12", "00011", "13", "11"))
+    book = Rulebook(policy(""), {}, {}, {}, {"death": read_anchors("deaths.csv", content.encode(), run.hasher)})
+    patients = [row.reading.patient for row in rows if row.reading and row.reading.patient]
+    found = await find_patients_of_dates(run, book, [patients[3].group])
+    assert found.alike == {patients[0].group: frozenset(patients[:3]), patients[3].group: frozenset(patients[3:4])}
 
 
 async def test_many_dates_that_match_nobody(run: Run) -> None:
     """A plan names the first twenty lines of a list, and how many more there are."""
     content = "patient_id,date\n" + "".join(f"P{number},2020-01-01\n" for number in range(1234))
     anchors = {"death": read_anchors("deaths.csv", content.encode(), run.hasher)}
-    found = await find_unmatched_dates(run, Rulebook(policy(""), {}, {}, {}, anchors))
-    assert found[:20] == tuple(f"deaths.csv, line {number}" for number in range(2, 22))
-    assert found[20:] == ("deaths.csv: and 1,214 more lines",)
+    found = await find_patients_of_dates(run, Rulebook(policy(""), {}, {}, {}, anchors), ())
+    assert found.unmatched[:20] == tuple(f"deaths.csv, line {number}" for number in range(2, 22))
+    assert found.unmatched[20:] == ("deaths.csv: and 1,214 more lines",)
 
 
 async def test_looking_up_ends_with_the_run(run: Run) -> None:

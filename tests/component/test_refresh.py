@@ -12,7 +12,7 @@ import pytest
 
 from purge_study.ledger import refreshing
 from purge_study.ledger.folding import fold
-from purge_study.ledger.keys import NOBODY
+from purge_study.ledger.keys import NO_PATIENT
 from purge_study.ledger.ledger import Counts
 from purge_study.ledger.reading import read_study
 from purge_study.ledger.refreshing import judge_all_anew, judge_patients, refresh
@@ -271,7 +271,7 @@ async def test_patients_of_a_list(archive: Archive) -> None:
         await bring_up(archive, run, rulebook())
         patient = run.hasher.patient("1")
         assert patient is not None
-        await judge_patients(run, rulebook(HEADS_FOR_EVER), [patient.group, NOBODY])
+        await judge_patients(run, rulebook(HEADS_FOR_EVER), [patient.group, NO_PATIENT])
         rows = [await run.ledger.find(key) for key in keys]
         assert [row.judged_by for row in rows if row] == [
             rules.policy_hash for rules in (rulebook(HEADS_FOR_EVER), rulebook(HEADS_FOR_EVER), rulebook())

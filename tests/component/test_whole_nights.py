@@ -323,3 +323,35 @@ async def test_the_table_is_deleted(nights: Nights) -> None:
     assert sum(map(nights.has, keys)) == 1
     await nights.night()
     assert not any(map(nights.has, keys))
+
+
+@pytest.mark.parametrize(
+    ("spellings", "issuers", "line"),
+    [
+        pytest.param(("4711", "0004711"), ("", ""), "4711,", id="the line has the id of the patient who is gone"),
+        pytest.param(("4711", "0004711"), ("", ""), "04711,", id="the line has the id of neither patient"),
+        pytest.param(("4711", "4711"), ("a", "b"), "4711,", id="the two patients differ by the issuer"),
+    ],
+)
+async def test_a_line_that_is_clear_because_a_patient_is_gone(
+    nights: Nights, spellings: tuple[str, str], issuers: tuple[str, str], line: str
+) -> None:
+    """The first night in which it counts for the patient who is left is a report; so a night is left to look."""
+    nights.write(
+        "policy.toml",
+        POLICY.replace("keep_years = 5", 'keep_years = 5\nfrom = ["deaths"]')
+        + '[[anchor]]\nname = "deaths"\nlist = "deaths.csv"\nmax_age_days = 36500\n',
+    )
+    nights.write("deaths.csv", f"patient_id,issuer,date\n{line},2010-04-01\n")
+    gone, left = (
+        sample_of(patient, "20100305", x00100021=("LO", issuer))
+        for patient, issuer in zip(spellings, issuers, strict=True)
+    )
+    key = [nights.archive.store(one) for one in (gone, left)][1]
+    await nights.night()
+    nights.archive.wait(days=6 * 365)
+    nights.archive.delete(gone.study_path)
+    await nights.night()
+    assert nights.has(key)
+    await nights.night()
+    assert not nights.has(key)

@@ -155,9 +155,10 @@ def a_patient_who_returns_too_late(site: Site) -> Iterator[None]:
     study = nights.fall_due()
     newer = {"PatientID": nights.patient_of(study), "StudyDate": "20371231"}
     nights.meanwhile(*DELETING, lambda: nights.store(**newer))
-    assert not site.log.fires("instance-purged-late")
+    assert not site.log.fires("purged-too-soon")
     assert nights.night().told == (("study_purged", "deleted"), ("purged_too_soon", "vault"))
     assert study in nights.tombstones()
+    assert not site.log.fires("instance-purged-late")
     yield
 
 
@@ -194,7 +195,7 @@ CASES: tuple[tuple[str, Callable[[Site], Iterator[None]]], ...] = (
     ("retention-halted", a_service_that_is_down),
     ("study-failing", a_study_that_cannot_be_deleted),
     ("instance-purged-late", an_instance_that_comes_too_late),
-    ("instance-purged-late", a_patient_who_returns_too_late),
+    ("purged-too-soon", a_patient_who_returns_too_late),
     ("plan-to-approve", a_plan_that_nobody_has_approved),
     ("brake-tripped", more_due_than_the_share),
 )

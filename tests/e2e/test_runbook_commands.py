@@ -72,6 +72,7 @@ SEEN = {
     "retention-refused": ['"code": ?"no-such-study"'],
     "putting-an-instance-back": ['"verdict": ?"conflict"'],
     "plan-to-approve": [r'"plans": ?\['],
+    "purged-too-soon": ['"code": ?"not-in-vault"'],
     "rotating-keys": [ANSWERED],
     "study-failing": [r'"plans": ?\['],
     "upgrading": [ADDS_UP, "To be deleted", ADDS_UP],
@@ -99,7 +100,7 @@ END
 esac
 """
 # All answers of those pages of which some are meant to be others than 2xx; of what a store has left, nothing is here.
-STATUSES = {"retention-refused": ("404",), "file-given-up": ("404", "404", "200", "200")}
+STATUSES = {"retention-refused": ("404",), "purged-too-soon": ("404",), "file-given-up": ("404", "404", "200", "200")}
 # What a page has run by hand, by the event that tells of it.
 RUN_BY_HAND = {"no-plan": "retention_night", "no-probe": "probe"}
 

@@ -146,7 +146,7 @@ def test_a_date_more_brings_no_end_forward(
     after = {name: anchors([*lines[:place], line, *lines[place:]]) for name in LISTS}
     rows = [study_of(number, patient) for number, patient in enumerate(patients)]
     assume(all(name in said(before, rows) for name in demanded(entries)))
-    memory = to_remember(ListMemory(), Rulebook(POLICY, {}, {}, anchors=before), frozenset())
+    memory = to_remember(ListMemory(), Rulebook(POLICY, {}, {}, anchors=before), frozenset(), {})
     changes = compare(memory, Rulebook(POLICY, {}, {}, anchors=after))
     one, other = judged(entries, before, rows), judged(entries, after, rows)
     assert life(other) >= life(one) or changes.reports == ("list_changed",)
@@ -171,7 +171,7 @@ def test_a_date_less_or_another_one_brings_no_end_forward_unnoticed(
     after = {name: anchors([*lines[:place], *([line] if line else []), *lines[place + 1 :]]) for name in LISTS}
     rows = [study_of(number, patient) for number, patient in enumerate(patients)]
     assume(all(name in said(before, rows) for name in demanded(entries)))
-    memory = to_remember(ListMemory(), Rulebook(POLICY, {}, {}, anchors=before), frozenset())
+    memory = to_remember(ListMemory(), Rulebook(POLICY, {}, {}, anchors=before), frozenset(), {})
     changes = compare(memory, Rulebook(POLICY, {}, {}, anchors=after))
     one, other = judged(entries, before, rows), judged(entries, after, rows)
     assert life(other) >= life(one) or changes.reports == ("list_changed",)
@@ -201,9 +201,9 @@ def may_settle(lines: list[Cells], line: Cells) -> bool:
 def test_lines_more_act_at_once(held: list[Cells], dates: list[Cells], hold: Cells, day: Cells) -> None:
     """They are no obstacle, and a report only if one may settle whose date another is; without them they are."""
     before, after = rulebook(held, dates), rulebook([*held, hold], [*dates, day])
-    changes = compare(to_remember(ListMemory(), before, frozenset()), after)
+    changes = compare(to_remember(ListMemory(), before, frozenset(), {}), after)
     assert (changes.obstacles, changes.reports) == ((), ("list_changed",) if may_settle(dates, day) else ())
-    assert compare(to_remember(ListMemory(), after, frozenset()), after) == ListChanges()
-    back = compare(to_remember(ListMemory(), after, frozenset()), before)
+    assert compare(to_remember(ListMemory(), after, frozenset(), {}), after) == ListChanges()
+    back = compare(to_remember(ListMemory(), after, frozenset(), {}), before)
     assert back.reports == ("list_changed",)
     assert bool(back.obstacles) is not holds([hold]).lines[0].is_released

@@ -46,7 +46,7 @@ def group(patient_id: str) -> str:
 
 
 def remembered(before: Rulebook, matches: frozenset[LineKey] = frozenset()) -> ListMemory:
-    return to_remember(NOTHING, before, matches)
+    return to_remember(NOTHING, before, matches, {})
 
 
 def all_lines(book: Rulebook) -> frozenset[LineKey]:
@@ -107,11 +107,11 @@ def test_a_vanished_line_is_remembered() -> None:
     memory, without = remembered(rulebook("1.2,,,,,", "1.3,,,,,")), rulebook("1.2,,,,,")
     for _ in range(3):
         assert compare(memory, without).obstacles == ("hold_vanished",)
-        memory = to_remember(memory, without, frozenset())
+        memory = to_remember(memory, without, frozenset(), {})
     assert compare(memory, rulebook("1.3,,,,,", "1.2,,,,,")) == ListChanges()
     released = rulebook("1.2,,,,,", f"1.3,,,,{RELEASED}")
     assert compare(memory, released) == ListChanges((), ("list_changed",))
-    assert compare(to_remember(memory, released, frozenset()), released) == ListChanges()
+    assert compare(to_remember(memory, released, frozenset(), {}), released) == ListChanges()
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_a_memory_that_cannot_be_read() -> None:
     """Nothing is deleted, and it stays as it is for people to see."""
     memory = ListMemory(is_readable=False)
     assert compare(memory, rulebook("1.2,,,,,")).obstacles == ("memory_unreadable",)
-    assert to_remember(memory, rulebook("1.2,,,,,"), frozenset()) == memory
+    assert to_remember(memory, rulebook("1.2,,,,,"), frozenset(), {}) == memory
 
 
 def test_an_end_that_is_there_no_longer() -> None:
@@ -193,7 +193,7 @@ def test_lines_that_match_nothing() -> None:
     """Each stands in the plan by its number; released ones do not."""
     book = rulebook("1.2,,,,,", f"1.3,,,,{RELEASED}", ",,P1,,,", ",A1,,,,")
     [_, patients, _] = [key for key, _ in holding_lines(book)]
-    found = matching(NOTHING, book, frozenset([patients]))
+    found = matching(NOTHING, book, frozenset([patients]), {})
     assert found.unmatched == ("main.csv, line 2", "main.csv, line 5")
     assert (found.no_longer, found.obstacles) == ((), ())
 
@@ -203,15 +203,15 @@ def test_a_line_that_matches_nothing_any_more() -> None:
     book = rulebook("1.2,,,,,", ",,P1,,,")
     memory = remembered(book, all_lines(book))
     for _ in range(3):
-        found = matching(memory, book, frozenset())
+        found = matching(memory, book, frozenset(), {})
         assert found.no_longer == ("main.csv, line 2", "main.csv, line 3")
         assert found.obstacles == ("hold_matches_nothing",)
-        memory = to_remember(memory, book, frozenset())
-    assert matching(memory, book, all_lines(book)).obstacles == ()
+        memory = to_remember(memory, book, frozenset(), {})
+    assert matching(memory, book, all_lines(book), {}).obstacles == ()
     released = rulebook(f"1.2,,,,{RELEASED}", f",,P1,,{RELEASED}")
-    assert matching(memory, released, frozenset()).obstacles == ()
-    again = to_remember(memory, released, frozenset())
-    assert matching(again, book, frozenset()).obstacles == ()
+    assert matching(memory, released, frozenset(), {}).obstacles == ()
+    again = to_remember(memory, released, frozenset(), {})
+    assert matching(again, book, frozenset(), {}).obstacles == ()
 
 
 def test_nothing_of_a_patients_is_remembered() -> None:

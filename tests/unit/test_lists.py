@@ -25,7 +25,7 @@ HASHER = Hasher("the key of these tests")
 TODAY = date(2026, 3, 5)
 ALL = "study_instance_uid,accession_number,patient_id,issuer,released,released_by\n"
 KNOWN = "there may be " + ALL.strip().replace(",", ", ")
-NO_TEXT = "it is no text in UTF-8, or in UTF-16 with a byte order mark"
+NO_TEXT = "it is not text in UTF-8, or in UTF-16 with a byte order mark"
 NO_PAIRS = "its quotation marks do not pair, or a cell is too long"
 NOBODY = "line {}: it names no study and no patient"
 OTHER = "line 2: the header is separated by {}, this line by {}: save the file with one separator"
@@ -33,6 +33,7 @@ EXPORT_AGAIN = "format the column as text and export the list again"
 DAMAGED = f"was damaged by a spreadsheet: {EXPORT_AGAIN}"
 NUMBER = f"is a number that a spreadsheet wrote with decimals: {EXPORT_AGAIN}"
 SIGN = "begins with # or *: a list has no comments and no wildcards; write the whole value, one line for each"
+COMMA = "has a comma, which does not separate the cells here: remove it, or put the cell in quotation marks"
 SEPARATOR = "has another separator in it than the first line: save the file with one separator"
 NO_DAY = "is not a date after 1992: write a day such as 2026-02-11, or leave the cell blank"
 NO_NAME = "names no person: write who released the hold, or leave the cell blank"
@@ -96,10 +97,10 @@ def test_how_a_list_may_be_written(content: bytes) -> None:
 
 @pytest.mark.parametrize("delimiter", [";", "\t"])
 def test_other_delimiters(delimiter: str) -> None:
-    """What separates the header's cells separates all, and commas are letters like others."""
-    content = f"patient_id{delimiter}issuer\nP1{delimiter}a,b\n#end{delimiter}1{delimiter}\n"
+    """What separates the header's cells separates all; an issuer may have a comma, and an id in quotation marks."""
+    content = f'patient_id{delimiter}issuer\n "P,1"{delimiter}a,b\n#end{delimiter}1{delimiter}\n'
     [line] = holds(content).lines
-    assert line.patient == patient("P1", "a,b")
+    assert line.patient == patient("P,1", "a,b")
     assert holds(content).has_end
 
 
@@ -153,12 +154,15 @@ def test_without_an_end() -> None:
         (
             "study_instance_uid\n1..2\n1.a\n",
             "list_invalid",
-            [f"line {n}: its study_instance_uid is no UID" for n in (2, 3)],
+            [f"line {n}: its study_instance_uid is not a UID" for n in (2, 3)],
         ),
         ("patient_id,issuer\nP1,#N/A\n", "list_invalid", [f"line 2: its issuer {DAMAGED}"]),
         ("patient_id,issuer\n'0012,\n", "list_invalid", [f"line 2: its patient_id {DAMAGED}"]),
         ("patient_id,issuer\nP1;St. Mary\n", "list_invalid", [OTHER.format("commas", "semicolons")]),
         ("patient_id;issuer\nP1,St. Mary\n", "list_invalid", [OTHER.format("semicolons", "commas")]),
+        ("patient_id;issuer\nP1,;St. Mary\n", "list_invalid", [f"line 2: its patient_id {COMMA}"]),
+        ('issuer\taccession_number\na,b\tA,1"\n', "list_invalid", [f"line 2: its accession_number {COMMA}"]),
+        ("patient_id;issuer\n4711,0;a\n", "list_invalid", [f"line 2: its patient_id {NUMBER}"]),
         ("patient_id,issuer\nP1\tSt. Mary\n", "list_invalid", [OTHER.format("commas", "tabs")]),
         ("patient_id\tissuer\nP1;St. Mary\n", "list_invalid", [OTHER.format("tabs", "semicolons")]),
         (
@@ -173,7 +177,7 @@ def test_without_an_end() -> None:
         ("study_instance_uid\n4711.0\n", "list_invalid", [f"line 2: its study_instance_uid {NUMBER}"]),
         ("patient_id\n4711.0\n0815.00\n", "list_invalid", [f"line {n}: its patient_id {NUMBER}" for n in (2, 3)]),
         ("accession_number,issuer\n4711.0,\n", "list_invalid", [f"line 2: its accession_number {NUMBER}"]),
-        (f"study_instance_uid\n{'1.' * 32}1\n", "list_invalid", ["line 2: its study_instance_uid is no UID"]),
+        (f"study_instance_uid\n{'1.' * 32}1\n", "list_invalid", ["line 2: its study_instance_uid is not a UID"]),
         (
             'patient_id,accession_number\n1.23E+10,1\n1,"1,2e+5"\n#####,\n,"=""007"""\n#REF!,1\n',
             "list_invalid",
@@ -422,6 +426,10 @@ def test_a_patients_date(lines: str, whose: Patient, expected: date) -> None:
         (DATES + "1.23E+10,,2020-01-01\n", [f"line 2: its patient_id {DAMAGED}"]),
         (DATES + "#NV,,2020-01-01\n*,,2020-01-01\n", [f"line {n}: its patient_id {SIGN}" for n in (2, 3)]),
         (DATES + "4711.0,1.0,2020-01-01\n", [f"line 2: its {name} {NUMBER}" for name in ("patient_id", "issuer")]),
+        (
+            "patient_id;date\nCANARY,;2020-01-01\nP1,H;2020-01-01\n",
+            [f"line {n}: its patient_id {COMMA}" for n in (2, 3)],
+        ),
         (DATES + "P1;x;2020-01-01\n", [OTHER.format("commas", "semicolons")]),
         (DATES + "#REF!,=A1,2020-01-01\n", [f"line 2: its {name} {DAMAGED}" for name in ("patient_id", "issuer")]),
     ],

@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 
 from purge_study.policy.entries import IDENTIFIERS
-from purge_study.policy.mistakes import mistakes_on
+from purge_study.policy.mistakes import future_days
 from purge_study.policy.model import Policy
 from purge_study.policy.policy import needed_keywords
 from purge_study.policy.reading import PolicyError, read_policy
@@ -21,12 +21,12 @@ ROOT = Path(__file__).parents[2]
 WHOLE = "it must be a whole number: write it in digits alone, without quotation marks"
 TWICE = "perhaps once in single and once in double brackets, is written twice: keep one of them"
 LOOK = "see whether a quotation mark, a bracket or an equals sign is missing there, or is too much"
-NO_TEXT = "it is UTF-16, or no text: save the file as UTF-8"
+NO_TEXT = "it is UTF-16, or not text: save the file as UTF-8"
 NO_END = "a text does not end on its line, or has a character that cannot be seen"
-NO_VALUE = "this is no value of TOML: write texts in straight quotation marks, days as 2026-01-31"
-NO_DAY = "this is no day of the calendar"
+NO_VALUE = "this is not a value of TOML: write texts in straight quotation marks, days as 2026-01-31"
+NO_DAY = "this is not a day of the calendar"
 NO_HEAD = "policy: it is missing: write it as a table [policy], with these brackets"
-NO_NAME = "this is no name: write some letters, without line breaks and without blanks at the ends"
+NO_NAME = "this is not a name: write some letters, without line breaks and without blanks at the ends"
 DOTS = "a key has more than 16 dots: write its tables with heads of their own, such as [rule.when]"
 TOO_LARGE = "it has more than 64 KiB: shorten it, for example by taking out comments"
 TOO_DEEP = "its tables are nested too deeply: write conditions with fewer levels"
@@ -150,7 +150,7 @@ def test_every_mistake_is_told_at_once_with_its_place() -> None:
         per_night = 0
     """)
     assert told == [
-        "policy, time_zone: this is no time zone of the IANA database: write one such as Europe/Paris",
+        "policy, time_zone: this is not a time zone of the IANA database: write one such as Europe/Paris",
         "policy, colour: there is no such entry; there may be time_zone, placeholder_birth_dates, received_counts_from",
         "rule 1, keep_years: it must be 1 or more",
         "rule 2, when, modality: it is empty: write one value or more, or leave modality out",
@@ -208,23 +208,24 @@ def test_every_mistake_is_told_at_once_with_its_place() -> None:
         ),
         (
             "keep_years = 1\nwhen = { study_date_from = 20000101 }",
-            ', when, study_date_from: this is no day: write yyyy-mm-dd, or "yyyymmdd"',
+            ', when, study_date_from: this is not a day: write yyyy-mm-dd, or "yyyymmdd"',
         ),
         (
             "keep_years = 1\nwhen = { study_date_from = 2000-01-01T00:00:00 }",
-            ', when, study_date_from: this is no day: write yyyy-mm-dd, or "yyyymmdd"',
+            ', when, study_date_from: this is not a day: write yyyy-mm-dd, or "yyyymmdd"',
         ),
         (
             'keep_years = 1\nwhen = { study_date_from = "20010229" }',
-            ', when, study_date_from: this is no day: write yyyy-mm-dd, or "yyyymmdd"',
+            ', when, study_date_from: this is not a day: write yyyy-mm-dd, or "yyyymmdd"',
         ),
         (
             'keep_years = 1\nwhen = { attribute = { Colour = ["a"] } }',
-            ", when, attribute, Colour: this is no keyword of DICOM's dictionary: write one such as BodyPartExamined",
+            ", when, attribute, Colour: this is not a keyword of DICOM's dictionary: "
+            "write one such as BodyPartExamined",
         ),
         (
             'keep_years = 1\nwhen = { attribute = { "CANARY^JANE" = ["a"] } }',
-            ", when, attribute, …: this is no keyword of DICOM's dictionary: write one such as BodyPartExamined",
+            ", when, attribute, …: this is not a keyword of DICOM's dictionary: write one such as BodyPartExamined",
         ),
         (
             'name = "zero"',
@@ -263,7 +264,7 @@ def test_no_rule_can_ask_for_what_no_instance_tells(keyword: str) -> None:
 )
 def test_a_time_zone_is_one(zone: str) -> None:
     """By its name in the IANA database, whatever files there are."""
-    assert "no time zone" in problem(f"[policy]\ntime_zone = {json.dumps(zone)}")
+    assert "not a time zone" in problem(f"[policy]\ntime_zone = {json.dumps(zone)}")
 
 
 @pytest.mark.parametrize("name", ["study_date", "received", "patient_last_study", "birth_date", "minimum_age"])
@@ -296,24 +297,24 @@ def test_names_can_be_printed(name: str) -> None:
         (HEAD.encode("utf-16-le"), NO_TEXT),
         (HEAD.encode("utf-16-be"), NO_TEXT),
         (HEAD.replace("Europe", "CANARYÄ").encode("latin-1"), "it is not UTF-8: save the file as UTF-8"),
-        (b"[policy", f"it is no TOML (at end of document): {LOOK}"),
-        (b'[policy]\ntime_zone = "CANARY\n', f"it is no TOML (at line 2, column 20): {NO_END}"),
-        (b"[policy]\ntime_zone = CANARY\n", f"it is no TOML (at line 2, column 13): {NO_VALUE}"),
-        (b"[policy]\nreceived_counts_from = 2026-02-30\n", f"it is no TOML (at line 2, column 24): {NO_DAY}"),
+        (b"[policy", f"it is not TOML (at end of document): {LOOK}"),
+        (b'[policy]\ntime_zone = "CANARY\n', f"it is not TOML (at line 2, column 20): {NO_END}"),
+        (b"[policy]\ntime_zone = CANARY\n", f"it is not TOML (at line 2, column 13): {NO_VALUE}"),
+        (b"[policy]\nreceived_counts_from = 2026-02-30\n", f"it is not TOML (at line 2, column 24): {NO_DAY}"),
         (
             b'[policy]\ntime_zone = "UTC"\n[policy]\n',
-            f"it is no TOML (at line 3, column 8): the table policy, {TWICE}",
+            f"it is not TOML (at line 3, column 8): the table policy, {TWICE}",
         ),
         (
             b'[rule]\nname = "CANARY"\n[[rule]]\n',
-            f"it is no TOML (at line 3, column 7): the table rule, {TWICE}",
+            f"it is not TOML (at line 3, column 7): the table rule, {TWICE}",
         ),
-        (b'time zone = "CANARY"\n', f"it is no TOML (at line 1, column 6): {LOOK}"),
+        (b'time zone = "CANARY"\n', f"it is not TOML (at line 1, column 6): {LOOK}"),
         (
             b'[policy]\ntime_zone = "UTC"\ntime_zone = "CANARY"\n',
-            "it is no TOML (at line 3, column 21): the key time_zone is written twice: keep one of them",
+            "it is not TOML (at line 3, column 21): the key time_zone is written twice: keep one of them",
         ),
-        (b"a = " + b"9" * 5000, f"it is no TOML: {LOOK}"),
+        (b"a = " + b"9" * 5000, f"it is not TOML: {LOOK}"),
         (b"a = " + b"[" * 5000, TOO_DEEP),
         (b"a = " + b"[" * 17 + b"]" * 17, TOO_DEEP),
         (b"[" + b"a." * 5000 + b"a]", f"line 1: {DOTS}"),
@@ -400,9 +401,12 @@ BROKEN = [
     (f"{HEAD}timezone = 'CANARY'", "policy, timezone: there is no such entry; did you mean time_zone?"),
     (f"{HEAD}min_age_days = 9", "policy, min_age_days: there is no such entry here; it belongs in [brakes]"),
     (f"{HEAD}placeholder_birth_dates = 'CANARY'", "policy, placeholder_birth_dates: it must be an array: write"),
-    (f"{HEAD}placeholder_birth_dates = ['CANARY']", "policy, placeholder_birth_dates 1: this is no day: write"),
-    (f"{HEAD}received_counts_from = 2020", "policy, received_counts_from: this is no day: write yyyy-mm-dd"),
-    (f"{HEAD}received_counts_from = '-2020-01-01'", "policy, received_counts_from: this is no day: write yyyy-mm-dd"),
+    (f"{HEAD}placeholder_birth_dates = ['CANARY']", "policy, placeholder_birth_dates 1: this is not a day: write"),
+    (f"{HEAD}received_counts_from = 2020", "policy, received_counts_from: this is not a day: write yyyy-mm-dd"),
+    (
+        f"{HEAD}received_counts_from = '-2020-01-01'",
+        "policy, received_counts_from: this is not a day: write yyyy-mm-dd",
+    ),
     (f"{HEAD}[rule]\nname = 'CANARY'", "rule: write it as a table [[rule]], with these brackets"),
     (f"{HEAD}[hold]\nname = 'CANARY'", "hold: write it as a table [[hold]], with these brackets"),
     (f"{HEAD}[anchor]\nname = 'CANARY'", "anchor: write it as a table [[anchor]], with these brackets"),
@@ -410,7 +414,10 @@ BROKEN = [
     (f"rule = ['CANARY']\n{HEAD}", "rule 1: it must be a table: write [[rule]]"),
     (f"{HEAD}[[rule]]\nkeep_years = 1", "rule 1, name: it is missing: write name = …"),
     (f"{HEAD}[[hold]]\nname = 'a'", "hold 1, list: it is missing: write list = …"),
-    (f"{HEAD}[[hold]]\nname = 'a'\nlist = ''", "hold 1, list: this is no name of a blob: write it as it is called"),
+    (
+        f"{HEAD}[[hold]]\nname = 'a'\nlist = ''",
+        "hold 1, list: this is not the name of a blob: write it as it is called",
+    ),
     (f"{HEAD}[[hold]]\nname = 'a'\nlist = ['CANARY']", "hold 1, list: it must be a text: write it in quotation marks"),
     (f"{HEAD}[[anchor]]\nname = 'a'\nlist = 'b'", "anchor 1, max_age_days: it is missing: write max_age_days = …"),
     (f"{HEAD}[[anchor]]\nname = 'a'\nlist = 'b'\nmax_age_days = 0", "anchor 1, max_age_days: it must be 1 or more"),
@@ -481,6 +488,9 @@ IMPOSSIBLE = [
     ("attribute = { BodyPartExamined = ['KNEE', 'HAND*'] }", "attribute, BodyPartExamined 2: no study has this value"),
     ("attribute = { SOPClassUID = ['1.2.840.*'] }", "attribute, SOPClassUID 1: no study has this value"),
     ("attribute = { AcquisitionDate = ['2019-06-01'] }", "attribute, AcquisitionDate 1: no study has this value"),
+    ("attribute = { PatientAge = ['018Y', '18Y'] }", "attribute, PatientAge 2: no study has this value, because DICOM"),
+    ("attribute = { SOPClassUID = ['CT Image Storage'] }", "attribute, SOPClassUID 1: no study has this value"),
+    ("modality = ['CT'], not = { modality = ['MR', 'ct'] }", "not: no study meets this: every modality that"),
     ("partition = ['microsoft.default']", "partition 1: no study is in this partition: write Microsoft.Default"),
     ("partition = ['site a']", "partition 1: no partition has such a name"),
     ("age_at_study_from = 18, age_at_study_below = 18", "age_at_study_from: no study is in this range"),
@@ -488,6 +498,18 @@ IMPOSSIBLE = [
     ("age_at_study_from = 18, age_at_last_study_below = 18", "age_at_study_from: no study is in this range"),
     ("age_at_study_from = 131", "age_at_study_from: no patient is that old: write 130 or less"),
     ("study_date_from = 2020-01-01, study_date_before = '20200101'", "study_date_from: no study is in this range"),
+    (
+        "all = [{ study_date_before = 2020-01-01 }, { modality = ['CT'] }, { study_date_from = 2020-01-01 }]",
+        "all 3, study_date_from: no study is in this range: study_date_from must be less than study_date_before in all",
+    ),
+    (
+        "study_date_before = 2020-01-01, all = [{ all = [{ study_date_from = '20200101' }] }]",
+        "all 1, all 1, study_date_from: no study is in this range: study_date_from must be less than study_date_before",
+    ),
+    (
+        "all = [{ age_at_study_from = 18 }, { age_at_last_study_below = 18 }]",
+        "all 1, age_at_study_from: no study is in this range",
+    ),
     ("study_date_before = 1895-11-08", "study_date_before: no study is that old: write a day after 1895-11-08"),
     ("not = { modality = ['RT*'] }", "not, modality 1: no study has this "),
     (
@@ -510,8 +532,16 @@ def test_a_condition_that_no_study_can_meet(when: str, said: str) -> None:
         "institution = ['Praxis * Dr. Who?']",
         "attribute = { AcquisitionDate = ['20190601', '2019.06.01'], ImageComments = ['A\\B'] }",
         "attribute = { BodyPartExamined = ['C-SPINE', 'knee/leg'], SliceThickness = ['thin'] }",
+        "attribute = { SOPClassUID = ['1.2.840.10008.5.1.4.1.1.2'] }",
+        "attribute = { PatientAge = ['018Y', '003m', '010W', '001D'] }",
+        "all = [{ study_date_from = 2020-01-01 }, { study_date_before = 2020-01-02 }]",
+        "study_date_from = 2020-01-01, any = [{ study_date_before = 2020-01-01 }, { modality = ['CT'] }]",
+        "study_date_from = 2020-01-01, not = { study_date_before = 2020-01-01 }",
+        "modality = ['CT', 'MG'], not = { modality = ['CT'] }",
+        "modality = ['CT'], not = { modality = ['CT'], partition = ['a'] }",
         "age_at_study_from = 17, age_at_study_below = 18",
         "age_at_last_study_from = 18, age_at_study_below = 18",
+        "age_at_last_study_from = 131",  # a birth date is believed by the age at this study, not at the last one
         "study_date_from = 2020-01-01, study_date_before = 2020-01-02",
         "partition = ['Microsoft.Default', 'site-a_1.x']",
     ],
@@ -525,7 +555,23 @@ def test_a_condition_that_a_study_can_meet(when: str) -> None:
 def test_receptions_count_from_a_day_that_has_come(day: str, is_refused: bool) -> None:
     """Somewhere it is tomorrow already; from a later day on no reception would count, and rules would end early."""
     policy = read_policy(f"{HEAD}received_counts_from = {day}".encode())
-    assert bool(mistakes_on(policy, date(2026, 3, 5))) is is_refused
+    assert bool(future_days(policy, date(2026, 3, 5))) is is_refused
+
+
+@pytest.mark.parametrize(
+    ("when", "place"),
+    [
+        ("study_date_from = 2036-03-05", None),
+        ("study_date_from = 2036-03-06", "study_date_from"),
+        ("any = [{ modality = ['CT'] }, { study_date_from = 9999-12-31 }]", "any 2, study_date_from"),
+        ("all = [{ not = { study_date_from = 2206-01-01 } }]", "all 1, not, study_date_from"),
+    ],
+)
+def test_a_condition_that_no_study_meets_for_years(when: str, place: str | None) -> None:
+    """A rule may be written for a law to come; one for studies of more than ten years ahead is a typing error."""
+    policy = read_policy(rule_of(f"when = {{ {when} }}").encode())
+    said = [f"rule 1, when, {place}: it is more than 10 years ahead, so no study meets this: write an earlier day"]
+    assert future_days(policy, date(2026, 3, 5)) == (said if place else [])
 
 
 def test_a_policy_of_mistakes() -> None:

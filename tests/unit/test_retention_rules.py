@@ -577,3 +577,22 @@ def test_words_have_nothing_of_the_patients_but_dates() -> None:
     rules = policy('[[rule]]\nname = "it"\nkeep_years = 1\nwhen = { attribute = { StationName = ["A"] } }')
     facts = study(attributes={"StationName": values("CANARY", None)})
     assert "CANARY" not in in_words(rules, judge(rules, facts, TODAY))
+
+
+@pytest.mark.parametrize(
+    ("stored", "written"),
+    [
+        ("KL\u0130N\u0130K", "klinik"),
+        ("KLINIK", "kl\u0131n\u0131k"),
+        ("TEACH\u00adING", "teaching"),
+        ("\u200bteach\u200ding\ufeff", "teaching"),
+        ("teaching\ufe0f", "teaching"),
+        ("e\u200d\u0301tude", "\u00e9tude"),
+        ("\u0645\u0640\u0640\u062f", "\u0645\u062f"),
+    ],
+)
+def test_texts_that_look_the_same_are_equal(stored: str, written: str) -> None:
+    """Signs that nobody sees and the dots of Turkish letters make no difference, on either side."""
+    for value, wanted in ((stored, written), (written, stored)):
+        assert told(f'institution = ["{wanted}"]', having(InstitutionName=(value,))) is YES
+        assert told(f'description_words = ["{wanted}"]', having(StudyDescription=(f"MR {value} left",))) is YES
