@@ -170,9 +170,9 @@ async def _look_last(run: Run, item: Item, warrant: Warrant, seen: Seen) -> None
     """
     searched = time.monotonic()
     await evaluate_again(run, item, warrant.rulebook, seen)
+    await _check_not_withdrawn(run, warrant)
     began = time.monotonic()
     await run.check_lease()
-    await _check_not_withdrawn(run, warrant)
     await check_not_put_back(run, warrant.rulebook, item.key)
     await check_unchanged(run, item.key, seen.contents)
     await _check_rules(run, warrant)
