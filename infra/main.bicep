@@ -97,6 +97,9 @@ param networkRange string = '10.80.0.0/22'
 @description('Where alerts are mailed to. Empty: nowhere; the action group is there all the same.')
 param alertEmail string = ''
 
+@description('Address of the folder `docs/runbooks` in your repository, such as `https://github.com/example/imaging/blob/main/docs/runbooks`. The mail of each alert then links to its page. Empty: the mail names the file in the repository.')
+param runbooksUrl string = ''
+
 @minValue(1)
 @description('How many files of a day may be ignored, and how many refused, before an alert says so.')
 param strayFilesPerDay int = 100
@@ -450,6 +453,7 @@ module alerts 'modules/alerts.bicep' = {
     location: location
     workspaceId: monitoring.outputs.workspaceId
     actionGroupId: monitoring.outputs.actionGroupId
+    runbooksUrl: runbooksUrl
     strayFilesPerDay: strayFilesPerDay
     isProbed: !empty(settings.ingest.PROBE_SCHEDULE)
   }
@@ -508,6 +512,7 @@ output MAXIMUM_INSTANCES int = maximumInstances
 output PRIVATE_NETWORK bool = privateNetwork
 output NETWORK_RANGE string = networkRange
 output ALERT_EMAIL string = alertEmail
+output RUNBOOKS_URL string = runbooksUrl
 output STRAY_FILES_PER_DAY int = strayFilesPerDay
 output LOG_DAYS int = logDays
 output OPEN_TELEMETRY bool = openTelemetry

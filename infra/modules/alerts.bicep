@@ -7,6 +7,9 @@ param location string
 param workspaceId string
 param actionGroupId string
 
+@description('Address of the folder docs/runbooks; empty if it has none.')
+param runbooksUrl string
+
 @description('How many files of a day may be ignored, and how many refused.')
 param strayFilesPerDay int
 
@@ -276,6 +279,9 @@ var alerts = [
   }
 ]
 
+// The folder of the pages, with a slash at its end.
+var runbooks = endsWith(runbooksUrl, '/') ? runbooksUrl : '${runbooksUrl}/'
+
 // Turned off and not left out: a deployment takes nothing away that an earlier one has made.
 var aboutProbes = [
   'probe-failed'
@@ -289,7 +295,7 @@ resource alert 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
     kind: 'LogAlert'
     properties: {
       displayName: item.name
-      description: '${item.says} What to do: docs/runbooks/${item.name}.md'
+      description: '${item.says} What to do: ${empty(runbooksUrl) ? 'docs/runbooks/${item.name}.md in this app\'s repository' : '${runbooks}${item.name}.md'}'
       severity: item.severity
       enabled: isProbed || !contains(aboutProbes, item.name)
       scopes: [

@@ -19,6 +19,7 @@ from local.ports import free_ports
 from local.stack import Stack
 from local.tokens import Bearer
 from purge_study.planning.plan import Plan
+from purge_study.planning.wording import GROUPS
 from tests.e2e.drop_box import Instance, make_instance
 from tests.retention_plans import read_back
 
@@ -133,18 +134,20 @@ def plan_of(archive: Archive) -> Plan:
 
 
 def test_what_would_go_and_nothing_goes(archive: Archive) -> None:
-    """The due studies by rule and modality, what is held and what is listed; and not one request to delete."""
+    """The groups, which add up, with rules, lists and reasons below them; and not one request to delete."""
     archive.service("DELETE", "/admin/requests")
     done = archive.preview()
     assert done.returncode == 0, done.stderr
     assert "6 studies" in done.stdout
-    assert "To be deleted: 2, 33.3% of all." in done.stdout
+    groups = {name: re.findall(rf"^{name}: (\d+)", done.stdout, re.MULTILINE) for name in GROUPS.values()}
+    assert list(groups.values()) == [["2"], ["1"], ["1"], ["2"]]
+    assert "Due for deletion: 2, 33.3% of all." in done.stdout
     assert " 2  everything else, CT" in done.stdout
-    assert "held by litigation: 1" in done.stdout
-    assert "kept: 1. A date that a rule counts from is not known." in done.stdout
-    assert "a hold that holds nothing: holds/litigation.csv, line 3" in done.stdout
-    assert "a date that matches no study: anchors/deaths.csv, line 2" in done.stdout
-    assert "rule a typing error matches no study" in done.stdout
+    assert " 1  litigation" in done.stdout
+    assert " 1  A date that a rule counts from is not known" in done.stdout
+    assert "A hold that holds nothing: holds/litigation.csv, line 3" in done.stdout
+    assert "A date that matches no study: anchors/deaths.csv, line 2" in done.stdout
+    assert "Rule a typing error matches no study." in done.stdout
     assert done.stdout.count("matches no study") == 2
     assert "first_run: " in done.stdout
     counts = archive.service("GET", "/admin/requests").json()
@@ -164,7 +167,7 @@ def test_another_policy(archive: Archive) -> None:
     archive.preview()
     archive.service("DELETE", "/admin/requests")
     done = archive.preview(years=30)
-    assert "To be deleted: 0" in done.stdout, done.stderr
+    assert "Due for deletion: 0" in done.stdout, done.stderr
     assert archive.service("GET", "/admin/requests").json()["metadata"]["requests"] == 0
 
 

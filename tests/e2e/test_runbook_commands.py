@@ -75,7 +75,7 @@ SEEN = {
     "purged-too-soon": ['"code": ?"not-in-vault"'],
     "rotating-keys": [ANSWERED],
     "study-failing": [r'"plans": ?\['],
-    "upgrading": [ADDS_UP, "To be deleted", ADDS_UP],
+    "upgrading": [ADDS_UP, "Due for deletion", ADDS_UP],
     "feeding-the-inbox": ['"verdict": ?"conflict"'],
 }
 # Whose files replace what is stored, as the page about putting an instance back asks for.
@@ -242,7 +242,7 @@ def test_retention_is_previewed_and_asked_and_a_study_put_back(installation: Ins
     others = {"plan": name, "hash": made.hash, "count": str(made.count), "study": study}
     ran = run(installation, tmp_path, BEFORE_ANYTHING_ELSE, *commands, is_up=True, **others)
     assert (ran.code, ran.statuses, ran.unknown) == (0, ("200", "200", "202"), ()), f"{ran.output}\n{ran.errors}"
-    for said, times in (("To be deleted", 2), ('"state":"purged"', 1), ('"sent":2', 1)):
+    for said, times in (("Due for deletion", 2), ('"state":"purged"', 1), ('"sent":2', 1)):
         assert ran.output.replace(" ", "").count(said.replace(" ", "")) == times, f"{said}: {ran.output}"
 
 

@@ -6,7 +6,7 @@ There is no compiler here: what is read is the syntax tree. Four constructs its 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
@@ -20,6 +20,7 @@ INFRA = Path(__file__).parents[2] / "infra"
 _PARSER = Parser(Language(tree_sitter_bicep.language()))
 # Functions whose result has the form of their arguments.
 _SEEN_THROUGH = ("concat", "union", "flatten")
+_FUNCTIONS: dict[str, Callable[..., Any]] = {"empty": lambda value: not value, "endsWith": str.endswith, "string": str}
 
 
 @dataclass(frozen=True)
@@ -199,6 +200,42 @@ class File:
     def _decorator(self, node: Node) -> tuple[str, list[Any]]:
         call = node.named_children[0]
         return _text(_field(call, "function")), [self.constant(one) for one in children(_field(call, "arguments"))]
+
+
+def evaluate(value: Any, known: Mapping[str, Any]) -> Any:
+    """Return what a value comes to, once parameters and other names have these values.
+
+    Raises:
+        LookupError: it depends on another name, or on a construct that only Azure evaluates.
+    """
+    if not isinstance(value, Expression):
+        return value
+    [declaration] = _PARSER.parse(f"var value = {value.text}\n".encode()).root_node.named_children
+    return _evaluated(declaration.named_children[-1], known)
+
+
+def _evaluated(node: Node, known: Mapping[str, Any]) -> Any:
+    match node.type:
+        case "string":
+            return "".join(str(_evaluated(one, known)) for one in node.named_children)
+        case "string_content":
+            return _text(node)
+        case "escape_sequence":
+            return _text(node)[1:]
+        case "interpolation":
+            return _evaluated(node.named_children[0], known)
+        case "identifier":
+            return known[_text(node)]
+        case "member_expression":
+            return _evaluated(_field(node, "object"), known)[_text(node.named_children[-1])]
+        case "ternary_expression":
+            chosen = "consequence" if _evaluated(_field(node, "condition"), known) else "alternative"
+            return _evaluated(_field(node, chosen), known)
+        case "call_expression":
+            arguments = (_evaluated(one, known) for one in children(_field(node, "arguments")))
+            return _FUNCTIONS[_text(_field(node, "function"))](*arguments)
+        case _:
+            raise LookupError(node.type)
 
 
 def resources(file: File) -> Iterator[tuple[Declaration, str]]:

@@ -56,7 +56,7 @@ KNOWN_BESIDE = {"withoutNames.kind = WorkspaceTransforms"}
 BICEP_FUNCTIONS = {
     *("subscription", "resourceGroup", "environment", "uniqueString", "guid", "newGuid", "resourceId"),
     *("subscriptionResourceId", "union", "concat", "map", "flatten", "items", "toObject", "empty", "contains", "split"),
-    *("join", "replace", "string", "cidrSubnet", "loadJsonContent"),
+    *("join", "replace", "endsWith", "string", "cidrSubnet", "loadJsonContent"),
 }
 MAIN = read(INFRA / "main.bicep")
 

@@ -14,8 +14,9 @@ from shared.settings import FUNCTION_FOLDERS, Settings, setting_name
 from store_on_upload.verdict import Verdict
 
 from .alerts import ALERTS, LINES
+from .alerts import FILE as ALERT_FILE
 from .apps import ACCESS, MAIN, ROOT, granted
-from .bicep import INFRA, read
+from .bicep import INFRA, evaluate, read
 from .test_alerts import WRITTEN, comparisons
 from .test_guards import ROLE_IDS
 
@@ -84,10 +85,23 @@ def test_a_page_has_what_whoever_is_on_call_looks_for(name: str) -> None:
     assert re.findall(r"^## (.+)", PAGES[name], re.MULTILINE) == HEADINGS
 
 
-def test_an_alert_names_its_page() -> None:
-    """In the description, which the mail has."""
-    source = (INFRA / "modules/alerts.bicep").read_text()
-    assert "What to do: docs/runbooks/${item.name}.md'" in source
+@pytest.mark.parametrize(
+    ("runbooks_url", "page"),
+    [
+        ("", "docs/runbooks/{name}.md in this app's repository"),
+        ("https://example.org/docs/runbooks", "https://example.org/docs/runbooks/{name}.md"),
+        ("https://example.org/docs/runbooks/", "https://example.org/docs/runbooks/{name}.md"),
+    ],
+    ids=["none", "without slash", "with slash"],
+)
+def test_an_alert_names_its_page(runbooks_url: str, page: str) -> None:
+    """The description, which the mail has, ends with the page's address or the file in the repository."""
+    parameters = {"runbooksUrl": runbooks_url}
+    folder = evaluate(ALERT_FILE.variable("runbooks"), parameters)
+    description = ALERT_FILE.constant(ALERT_FILE.object(ALERT_FILE.declarations["alert"]))["properties"]["description"]
+    for name, alert in ALERTS.items():
+        said = evaluate(description, {**parameters, "runbooks": folder, "item": alert})
+        assert said == f"{alert['says']} What to do: {page.format(name=name)}"
 
 
 @in_each_text

@@ -55,7 +55,7 @@ def table_in(text: str) -> dict[str, list[str]]:
 
 
 def test_the_configuration_table_is_the_settings() -> None:
-    """Names, defaults and meanings, in the same order."""
+    """Names, defaults and meanings, in the same order; `tests/infra` holds what azd sets instead of a default."""
     expected = {}
     for name, field in Settings.model_fields.items():
         value = " ".join(field.default) if isinstance(field.default, tuple) else field.default
@@ -63,7 +63,7 @@ def test_the_configuration_table_is_the_settings() -> None:
         default = "required" if field.is_required() else "not set" if value is None or value == {} else f"`{value}`"
         expected[setting_name(name)] = [default, field.description]
     table = rows("README.md", "Configuration")
-    assert table == expected
+    assert {name: [default.partition(" (azd")[0], meaning] for name, (default, meaning) in table.items()} == expected
     assert list(table) == list(expected)
 
 

@@ -17,6 +17,7 @@ from purge_study.planning.page import Page, to_html
 from purge_study.planning.plan import Plan, plan_id, read_lines
 from purge_study.planning.wording import GROUPS
 from purge_study.policy.policy import Doubt
+from purge_study.preview.summary import lines_of
 from shared.settings import PurgeMode
 from tests.retention_plans import MADE_AT, decision, doubtful_row, item, jsonl, memory, plan
 
@@ -76,8 +77,10 @@ def test_nothing_in_it_is_code() -> None:
 
 
 def test_the_figures_add_up() -> None:
-    """Each study is in one group of the page, of the summary and of the plan's first line."""
-    made = decision(plan([item(1), item(2), item(3, held_by=("a",))], studies=11, in_doubt=3, listed={"undated": 4}))
+    """Each study is in one group of the page, of the summary, of the plan's first line and of a preview."""
+    listed = {"undated": 3, "unclear": 1}  # one of the three has both reasons
+    items = [item(1), item(2), item(3, held_by=("a", "b"))]
+    made = decision(plan(items, studies=11, in_doubt=3, listed=listed))
     groups = {"to_delete": 2, "held": 1, "in_doubt": 3, "kept": 5}
     head, _ = read_lines(jsonl(made.plan))
     for told in (made.plan.groups, summary(made, "one", MADE_AT), head):
@@ -85,6 +88,27 @@ def test_the_figures_add_up() -> None:
     figures = dict(re.findall("<dt>([^<]*)</dt><dd>([^<]*)</dd>", html_of(made)))
     shown = [int(figures[name]) for name in GROUPS.values()]
     assert (shown, sum(shown), figures["Studies in all"]) == ([2, 1, 3, 5], 11, "11")
+    preview = re.findall(r"^(\w[\w ]*): (\d+)", "\n".join(lines_of(made, "Europe/Paris", ())), re.MULTILINE)
+    assert preview == [(name, figures[name]) for name in GROUPS.values()]
+
+
+def test_a_preview_breaks_its_groups_down() -> None:
+    """Rules, hold lists and reasons stand below their group; a study may count for several of them."""
+    items = [item(1, rule="CTs", modalities=("CT",)), item(2, held_by=("a", "b"))]
+    made = decision(plan(items, studies=11, in_doubt=3, listed={"undated": 3, "unclear": 1}))
+    lines = list(lines_of(made, "Europe/Paris", ["MGs"]))
+    assert lines[1:11] == [
+        "Due for deletion: 1, 9.1% of all. Of these, by rule and modality:",
+        "          1  CTs, CT",
+        "Kept by a hold list: 1. Of these, by list (a study can be on several):",
+        "          1  a",
+        "          1  b",
+        "Kept because something is unknown: 3. Of these, by reason (a study can have several):",
+        "          3  A date that a rule counts from is not known",
+        "          1  A list of dates is unclear about the patient",
+        "Kept by the policy: 6.",
+        "Rule MGs matches no study.",
+    ]
 
 
 @pytest.mark.parametrize("held", [0, 1])
