@@ -109,7 +109,7 @@ EVENTS: dict[str, tuple[Callable[[Victim], None], int, set[str]]] = {
     "a hold is added": (_hold, 1, {"rules_changed"}),
     "an instance comes": (_instance, 2, {"changed"}),
     "it is put back": (_put_back, 3, {"changed"}),
-    "its plan is withdrawn": (_withdraw, 4, {"plan_withdrawn"}),
+    "its plan is withdrawn": (_withdraw, 5, {"plan_withdrawn"}),
     "the patient comes back": (_patient, 9, {"changed"}),  # before the search of the second of three partitions
 }
 
