@@ -16,7 +16,8 @@ from enum import StrEnum
 
 from azure.core.exceptions import AzureError
 
-from purge_study.ledger.row import StudyKey
+from purge_study.ledger.leaving import DeletionOpen, after_leaving
+from purge_study.ledger.row import Row, StudyKey
 from purge_study.planning.plan import Item
 from purge_study.planning.withdrawals import is_withdrawn
 from purge_study.records.writing import OtherRecord, new_id
@@ -54,7 +55,7 @@ class Outcome(StrEnum):
     """What became of a study that was to be deleted."""
 
     DELETED = "deleted"
-    ALREADY_GONE = "already_gone"  # somebody else has deleted it
+    ALREADY_GONE = "already_gone"  # somebody else has deleted it, or an earlier run
     CHANGED = "changed"  # it is not as it was planned: it is judged anew, and may come up another night
     FAILED = "failed"  # it stays, for the next run
 
@@ -232,8 +233,15 @@ async def _take_back(run: Run, intent: Record) -> None:
 
 
 async def _already_gone(run: Run, key: StudyKey) -> Outcome:
-    """Forget the study: we have deleted nothing, and there is nothing to record."""
-    await run.ledger.remove(key)
+    """Forget the study, unless retention has deleted it before: this time there is nothing to record."""
+    try:
+        row = await after_leaving(run, await run.ledger.find(key) or Row(key))
+    except DeletionOpen:
+        return await _failed(run, key, FailedByItself("intent_open"))
+    if row is None:
+        await run.ledger.remove(key)
+    else:
+        await run.ledger.write([row], read=[key])
     event("purge_dropped", reason="already_gone")
     return Outcome.ALREADY_GONE
 

@@ -11,6 +11,7 @@ from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from azure.storage.blob.aio import BlobClient
 
 from purge_study.ledger.row import StudyKey
+from purge_study.records.begun import INTENTS, intent_name
 from shared.clients import Clients
 from shared.folders import files_under
 from shared.settings import RETENTION_STATE
@@ -19,17 +20,11 @@ from shared.small_blobs import read_whole, upload_json
 from .reasons import FailedByItself
 from .record import Record, intended_at, key_of
 
-_INTENTS: Final = "intents/"
 _NEEDED: Final = {"deletion_id", "partition", "study_instance_uid", "instances", "series", "etag", "intended_at"}
 
 
 class UnreadableIntent(Exception):
     """An intent is there, and cannot be read: what was about to be deleted is not known."""
-
-
-def intent_name(key: StudyKey) -> str:
-    """Return the name of a study's intent, whichever deletion it is of."""
-    return f"{_INTENTS}{key.partition}/{key.uid}.json"
 
 
 async def write_intent(clients: Clients, intent: Record) -> None:
@@ -68,7 +63,7 @@ async def open_intents(clients: Clients) -> AsyncIterator[Record]:
         AzureError: storage failed.
     """
     container = clients.container(RETENTION_STATE)
-    async for blob in files_under(container, _INTENTS):
+    async for blob in files_under(container, INTENTS):
         whole = await read_whole(container.get_blob_client(blob.name))
         if whole is not None:
             yield _read(whole.content)

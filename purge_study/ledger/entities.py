@@ -52,6 +52,7 @@ def entity_of(row: Row, row_key: str) -> Entity:
         "judgement": row.judgement and _json(_judgement(row.judgement)),
         "judged_by": row.judged_by,
         "purged_at": _time(row.purged_at),
+        "told_until": _time(row.told_until),
     }
     return {
         "PartitionKey": PARTITION_KEY,
@@ -76,6 +77,7 @@ def row_of(entity: Mapping[str, Any]) -> Row:
         purged_at=time_in(entity, "purged_at"),
         failures=entity["failures"],
         has_late_instance=entity["has_late_instance"],
+        told_until=time_in(entity, "told_until"),
     )
 
 

@@ -228,5 +228,8 @@ class Ledger:
 
 
 def _marked(row: Row, mark: Entity | None) -> Row:
-    """Return a row with what the feed has told since it was read."""
-    return replace(row, received=later(row.received, time_in(mark, "received"))) if mark else row
+    """Return a row with what the feed has told since it was read; what it tells again is no news."""
+    told = time_in(mark, "received") if mark else None
+    if told is None or (row.told_until is not None and told <= row.told_until):
+        return row
+    return replace(row, received=later(row.received, told))

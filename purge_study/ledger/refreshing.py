@@ -6,9 +6,10 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from datetime import date
+from math import inf
 
 from purge_study.policy.policy import local_day, needed_keywords
 from purge_study.rulebook.judging import judge_row
@@ -19,6 +20,8 @@ from shared.dicomweb import DICOMwebError
 from shared.events import describe, event
 
 from .chunks import in_chunks
+from .entities import later
+from .leaving import DeletionOpen, after_leaving
 from .reading import read_or_miss
 from .row import Reading, Row, StudyKey
 
@@ -126,24 +129,54 @@ async def _read_all(run: Run, some: Collection[StudyKey], keywords: frozenset[st
 
 
 async def _take_in(run: Run, rulebook: Rulebook, readings: Mapping[StudyKey, Reading | None]) -> None:
-    """Write what was read, with all that changes by it; it stays marked until that is done."""
+    """Write what was read, with all that changes by it; it stays marked until that is done.
+
+    Two kinds stay marked after that: those that are gone while a deletion is open, and those that were purged and have
+    come back without a `Create` since, for that may be an old answer.
+    """
     known = await asyncio.gather(*map(run.ledger.find, readings))
     before = [row or Row(key) for key, row in zip(readings, known, strict=True)]
-    read = {row.key: _after_reading(row, readings[row.key]) for row in before}
+    read: dict[StudyKey, Row | None] = {}
+    for one in before:
+        reading = readings[one.key]
+        with suppress(DeletionOpen):
+            read[one.key] = _after_reading(one, reading) if reading else await after_leaving(run, one)
     stored = await asyncio.gather(*map(run.ledger.of_patient, _groups_of([*before, *read.values()])))
     rows = await _judge(rulebook, [row for group in stored for row in group], read)
-    await run.ledger.write(rows, read=[key for key, row in read.items() if row is not None])
+    doubtful = {row.key for row in before if row.purged_at and _is_untold(read.get(row.key))}
+    await run.ledger.write(rows, read=[key for key, row in read.items() if row is not None and key not in doubtful])
     for key, row in read.items():
         if row is None:
             await run.ledger.remove(key)
 
 
-def _after_reading(row: Row, reading: Reading | None) -> Row | None:
-    """Return a row after its study was read: one that was purged and is there has come back."""
-    if reading is None:
-        return row if row.purged_at else None
-    failures = row.failures if reading == row.reading else 0
-    return replace(row, reading=reading, purged_at=None, failures=failures, has_late_instance=False)
+def _after_reading(row: Row, reading: Reading) -> Row:
+    """Return a row after its study was read: one that was purged and is there has come back.
+
+    Where it has more instances than before, and the feed tells of none since, nobody knows when these were received:
+    the feed may show their `Create` once it is folded in beyond that.
+    """
+    is_told = row.received is None or row.told_until is None or row.received > row.told_until
+    return replace(
+        row,
+        received=row.received if is_told or reading.instances <= _instances(row) else None,
+        told_until=later(row.told_until, row.received),
+        reading=reading,
+        purged_at=None,
+        failures=row.failures if reading == row.reading else 0,
+        has_late_instance=False,
+    )
+
+
+def _instances(row: Row) -> float:
+    """Return how many instances a study had; before it has been read, as many as it may have."""
+    if row.reading is None:
+        return inf
+    return 0 if row.purged_at else row.reading.instances
+
+
+def _is_untold(row: Row | None) -> bool:
+    return row is not None and row.purged_at is None and row.received is None
 
 
 def _groups_of(rows: Iterable[Row | None]) -> set[str]:

@@ -85,13 +85,15 @@ class Row:
 
     Args:
         key: which study.
-        received: when its newest instance was created, by the change feed; None if that told of none.
+        received: when its newest instance was created, by the change feed; None if that told of none, or if there are
+            instances of which it did not tell.
         reading: None until it has been read.
         judgement: by the policy of `judged_by`; None until it has been judged.
         judged_by: hash of that policy. Lists are not in it: they change daily, and concern few studies each time.
         purged_at: when retention deleted it; its dates count for the patient's other studies ever after.
         failures: how many runs in a row could not delete it, while what was read of it stayed the same.
         has_late_instance: whether an instance came between the last look at it and its deletion, which was told.
+        told_until: the newest `Create` of which the feed had told when it was read last.
     """
 
     key: StudyKey
@@ -102,3 +104,4 @@ class Row:
     purged_at: datetime | None = None
     failures: int = 0
     has_late_instance: bool = False
+    told_until: datetime | None = None

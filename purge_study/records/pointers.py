@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from datetime import datetime
 from typing import Any
 
 from azure.core import MatchConditions
@@ -15,6 +16,7 @@ from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.blob.aio import BlobClient
 
 from purge_study.ledger.row import StudyKey
+from shared import clock
 from shared.clients import Clients
 from shared.purged import PURGED, pointer_name
 from shared.settings import RETENTION_STATE
@@ -41,6 +43,16 @@ async def read_pointer(clients: Clients, key: StudyKey) -> str | None:
     """
     found = await read_whole(_blob(clients, key))
     return None if found is None else _deletion_id(found.content)
+
+
+async def read_time_of_deletion(clients: Clients, key: StudyKey) -> datetime | None:
+    """Return when the deletion that stands of a study was known; None if none does, now if the pointer does not tell.
+
+    Raises:
+        AzureError: storage failed.
+    """
+    found = await read_whole(_blob(clients, key))
+    return None if found is None else _deleted_at(found.content)
 
 
 async def remove_pointer(clients: Clients, key: StudyKey, deletion_id: str) -> bool:
@@ -81,6 +93,13 @@ def _deletion_id(content: bytes) -> str:
     if not isinstance(deletion_id, str):
         raise UnreadableRecord
     return deletion_id
+
+
+def _deleted_at(content: bytes) -> datetime:
+    try:
+        return datetime.fromisoformat(json.loads(content)["deleted_at"])
+    except (LookupError, TypeError, ValueError):  # written by hand
+        return clock.now()
 
 
 def _blob(clients: Clients, key: StudyKey) -> BlobClient:

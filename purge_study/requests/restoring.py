@@ -15,8 +15,8 @@ from datetime import date, datetime
 
 from pydantic import ValidationError
 
-from purge_study.executing.intents import intent_name
 from purge_study.ledger.row import StudyKey
+from purge_study.records.begun import has_begun
 from purge_study.records.pointers import read_pointer, remove_pointer
 from purge_study.records.restored import Restored, UnreadableRecord, read_restored, write_restored
 from purge_study.records.tombstones import read_tombstone_of
@@ -27,7 +27,7 @@ from shared.arrivals import Arrival, Door
 from shared.clients import Clients
 from shared.folders import files_under
 from shared.queues import Queues
-from shared.settings import RETENTION_STATE, VAULT
+from shared.settings import VAULT
 from shared.small_blobs import read_whole
 
 from .answering import refused
@@ -95,7 +95,7 @@ async def _deletion_to_take_back(clients: Clients, key: StudyKey) -> tuple[str, 
 
 
 async def _check_no_intent(clients: Clients, key: StudyKey) -> None:
-    if await clients.container(RETENTION_STATE).get_blob_client(intent_name(key)).exists():
+    if await has_begun(clients, key):
         raise refused("deletion-unfinished")
 
 

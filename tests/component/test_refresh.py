@@ -19,8 +19,11 @@ from purge_study.ledger.refreshing import judge_all_anew, judge_patients, refres
 from purge_study.ledger.row import StudyKey
 from purge_study.policy.facts import Values
 from purge_study.policy.policy import State
+from purge_study.records.begun import intent_name
+from purge_study.records.pointers import write_pointer
 from purge_study.rulebook.rulebook import Rulebook
 from purge_study.run import OutOfTime, Run
+from shared.settings import RETENTION_STATE
 from tests.component.archive import (
     A,
     Archive,
@@ -188,6 +191,82 @@ async def test_a_purged_study(archive: Archive) -> None:
         assert row.purged_at is None
         assert row.received == archive.created(late)
         assert await run.ledger.counts() == Counts(2, {"2030-01": {"CT": 2}})
+
+
+async def test_a_purged_study_that_one_answer_brings_back(archive: Archive) -> None:
+    """Without a Create since, nobody knows when it was received; once it is gone again, its date counts as before."""
+    early, late = sample_of("1"), sample_of("1", "20200101")
+    kept, purged = archive.store(early), archive.store(late)
+    deleted_at = datetime(2026, 1, 1, tzinfo=UTC)
+    async with archive.run() as run:
+        await bring_up(archive, run, rulebook())
+        row = await run.ledger.find(purged)
+        assert row is not None
+        await write_pointer(run.clients, purged, "an id", deleted_at.isoformat())
+        await run.ledger.write([replace(row, purged_at=deleted_at)])
+        await run.ledger.mark({purged: None})
+        await refresh(run, rulebook())
+        row = await run.ledger.find(purged)
+        assert row is not None
+        assert row.judgement is not None
+        assert (row.purged_at, row.received, row.judgement.state) == (None, None, State.UNKNOWN)
+        assert [key async for key in run.ledger.marked()] == [purged]
+        archive.delete(late.study_path)
+        await bring_up(archive, run, rulebook())
+        row = await run.ledger.find(purged)
+        assert row is not None
+        assert row.purged_at == deleted_at
+        assert await last_days(run, kept) == [date(2030, 1, 1)]
+        assert not [key async for key in run.ledger.marked()]
+
+
+async def test_gone_while_its_deletion_is_open(archive: Archive) -> None:
+    """Until it is known what became of it, its row stays, and stays marked: its date keeps its patient's others."""
+    early, late = sample_of("1"), sample_of("1", "20200101")
+    kept, gone = archive.store(early), archive.store(late)
+    async with archive.run() as run:
+        await bring_up(archive, run, rulebook())
+        row = await run.ledger.find(gone)
+        intent = run.clients.container(RETENTION_STATE).get_blob_client(intent_name(gone))
+        await intent.upload_blob(b"{}")
+        archive.delete(late.study_path)
+        await bring_up(archive, run, rulebook())
+        assert await last_days(run, kept) == [date(2030, 1, 1)]
+        assert await run.ledger.find(gone) == row
+        assert [key async for key in run.ledger.marked()] == [gone]
+        await intent.delete_blob()
+        await bring_up(archive, run, rulebook())
+        assert await run.ledger.find(gone) is None
+        assert await last_days(run, kept) == [date(2026, 3, 5)]
+
+
+async def test_an_instance_that_the_feed_does_not_tell_of(archive: Archive) -> None:
+    """Nobody knows when it was received, whatever earlier instance the feed tells of again, until it tells of it."""
+    one = sample_of("1")
+    other = one.sibling(elements=one.elements)
+    key = archive.store(one)
+    async with archive.run() as run:
+        archive.wait(minutes=7)
+        await fold(run)
+        await refresh(run, rulebook())
+        archive.wait(minutes=1)
+        archive.store(other)
+        await fold(run)
+        assert [key async for key in run.ledger.marked()] == [key]
+        await refresh(run, rulebook())
+        row = await run.ledger.find(key)
+        assert row is not None
+        assert row.judgement is not None
+        assert (row.received, row.judgement.state) == (None, State.UNKNOWN)
+        await run.ledger.mark({key: archive.created(one)})
+        row = await run.ledger.find(key)
+        assert row is not None
+        assert row.received is None
+        await bring_up(archive, run, rulebook())
+        row = await run.ledger.find(key)
+        assert row is not None
+        assert row.received == archive.created(other)
+        assert await last_days(run, key) == [date(2026, 3, 5)]
 
 
 async def test_what_comes_again_counts_once(archive: Archive) -> None:

@@ -15,11 +15,11 @@ from azure.core.exceptions import ResourceExistsError
 from azure.storage.blob import BlobServiceClient
 
 from purge_study.executing import execute
-from purge_study.executing.intents import intent_name
 from purge_study.executing.vault import copy_to_vault
 from purge_study.ledger.hashing import Hasher
 from purge_study.ledger.row import StudyKey
 from purge_study.night import run_night
+from purge_study.records.begun import intent_name
 from purge_study.run import Run
 from shared import clock
 from shared.clients import Clients
@@ -306,6 +306,76 @@ async def test_one_whose_deletion_nobody_can_tell(nights: Nights, monkeypatch: p
     await nights.night()
     assert not nights.has(other)
     assert nights.blobs.get_blob_client(RETENTION_STATE, intent_name(key)).exists()
+
+
+TWO_RULES = """
+[policy]
+time_zone = "UTC"
+
+[[rule]]
+name = "all"
+keep_years = 5
+from = ["study_date"]
+
+[[rule]]
+name = "mammography"
+when = { modality = ["MG"] }
+keep_years = 10
+from = ["study_date", "patient_last_study"]
+
+[brakes]
+max_share = 1.0
+min_age_days = 0
+"""
+
+
+async def test_a_date_counts_while_nobody_can_tell(nights: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A study that is gone, and whose deletion could not be resolved for a moment, keeps its patient's others."""
+    nights.write("policy.toml", TWO_RULES)
+    kept = nights.archive.store(sample_of("1", "20100305", x00080060=("CS", "MG")))
+    recent = (clock.now() - timedelta(days=6 * 365)).strftime("%Y%m%d")
+    key = nights.archive.store(sample_of("1", recent))
+    await nights.night()
+    delete, failing = DICOMwebClient.delete_study, {"kind": "metadata", "fault": "status", "status": 500, "requests": 3}
+
+    async def answer_late(client: DICOMwebClient, **what: Any) -> None:
+        await delete(client, **what)
+        nights.archive.inject(failing)
+        raise Busy("", 504)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DICOMwebClient, "delete_study", answer_late)
+        await nights.night()
+    assert not nights.has(key)
+    for is_failing in (True, False, False):
+        if is_failing:
+            nights.archive.inject(failing)
+        nights.archive.wait(days=1)
+        await nights.night()
+        assert nights.blobs.get_blob_client(RETENTION_STATE, intent_name(key)).exists() == is_failing
+        assert nights.has(kept)
+    async with nights.archive.run(key=nights.settings["LEDGER_KEY"]) as run:
+        row = await run.ledger.find(key)
+        assert row is not None
+        assert row.purged_at is not None
+
+
+async def test_an_instance_that_the_feed_tells_of_too_late(nights: Nights) -> None:
+    """A study is kept that has an instance which the feed showed once it was folded in beyond its time."""
+    archive = nights.archive
+    one = sample_of("1", "20100305")
+    key, other = archive.store(one), archive.store(sample_of("2", "20100305"))
+    await nights.night()
+    archive.wait(days=5 * 365)
+    await nights.night()
+    archive.wait(minutes=-20)
+    archive.store(one.sibling(elements=one.elements))
+    archive.wait(minutes=20, days=10)
+    for _ in range(3):
+        await nights.night()
+        archive.wait(days=1)
+    assert not nights.has(other)
+    assert nights.has(key)
 
 
 async def test_the_table_is_deleted(nights: Nights) -> None:

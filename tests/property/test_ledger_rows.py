@@ -64,6 +64,7 @@ ROWS = st.builds(
     st.none() | TIMES,
     st.integers(0, 99),
     st.booleans(),
+    st.none() | TIMES,
 )
 
 

@@ -159,6 +159,33 @@ async def test_already_gone(deletions: Deletions, caplog: pytest.LogCaptureFixtu
     assert [told["reason"] for told in events(caplog, "purge_dropped")] == ["already_gone"]
 
 
+async def test_already_gone_by_a_deletion_that_stands(deletions: Deletions) -> None:
+    """A study that retention deleted before, and that the ledger took for a living one, keeps its row as purged."""
+    victim = await deletions.due()
+    await deletions.run(victim)
+    deleted_at = (await victim.check_deleted())["deleted_at"]
+    row = await deletions.row(victim.key)
+    assert row is not None
+    await (await deletions.look()).ledger.write([replace(row, purged_at=None)])
+    assert await deletions.run(victim) == [Outcome.ALREADY_GONE]
+    row = await deletions.row(victim.key)
+    assert row is not None
+    assert row.purged_at == datetime.fromisoformat(deleted_at)
+
+
+async def test_gone_while_its_deletion_is_open(deletions: Deletions, caplog: pytest.LogCaptureFixture) -> None:
+    """A study whose earlier deletion is not recorded keeps its row and its intent: another run resolves it."""
+    warrant = await deletions.warrant()
+    deletion = await deletions.number_of_deletion(warrant)
+    victim = await deletions.due(warrant=warrant)
+    await deletions.die(victim, warrant, deletion, Moment.AFTER)
+    assert await deletions.run(victim, warrant=warrant) == [Outcome.FAILED]
+    assert [told["reason"] for told in events(caplog, "purge_failed")] == ["intent_open"]
+    assert victim.intent is not None
+    await deletions.resolve()
+    await victim.check_deleted()
+
+
 Change = Callable[[Victim], Coroutine[Any, Any, None]]
 
 
