@@ -20,7 +20,8 @@ PLACEHOLDERS = {date(1, 1, 1), date(1800, 1, 1), date(1900, 1, 1), date(9999, 12
 KEYWORDS = {"modality": "Modality", "institution": "InstitutionName", "referring_physician": "ReferringPhysicianName"}
 NUMBERS = {"KVP", "SeriesNumber"}  # of the attributes that the studies of the test have
 NO_WORD_BREAKS = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005\u3040-\u30ff\u3400-\u9fff]")
-AGE = re.compile(r"([0-9]{3})([DWMY])")
+AGE = re.compile(r"0*([0-9]{1,3}) ?([DWMYdwmy])")
+MUST_BE_TEXTS = ("PatientID", "IssuerOfPatientID", "AccessionNumber", "PatientBirthDate", "PatientAge")
 # A cell that a spreadsheet or a person left in a form that says nothing: it makes the whole list invalid.
 JUNK = re.compile(r"[#*=']|[0-9]+\.0+$|[0-9]+([.,][0-9]+)?[eE]\+?[0-9]+$")
 HOLD_COLUMNS = ("study_instance_uid", "accession_number", "patient_id", "issuer", "released", "released_by")
@@ -114,6 +115,10 @@ class Oracle:
         reasons = []
         if len(patients_of(study)) > 1 or len({n for of in texts(study, "AccessionNumber") for n in of}) > 30:
             reasons.append("not whole")
+        if any(
+            not isinstance(v, str) or "\\" in v for of in study.instances for k in MUST_BE_TEXTS for v in of.get(k, ())
+        ):
+            reasons.append("not whole: not text")
         received = self.day_received(study)
         if received is None:
             reasons.append("undated: received")
@@ -205,8 +210,8 @@ class Oracle:
             return "birth date: cannot be"
         for value in (value for values in texts(study, "PatientAge") for value in values):
             told = AGE.fullmatch(value)
-            if told and abs(int(told[1]) - age(born, made, told[2])) > 1:
-                return "birth date: contradicts PatientAge"
+            if not told or abs(int(told[1]) - age(born, made, told[2].upper())) > 1:
+                return "birth date: contradicts PatientAge, or that cannot be read"
         all_of = {as_day(v) for other in self.others_of(study) for of in texts(other, "PatientBirthDate") for v in of}
         if all_of - self.no_births - {born}:
             return "birth date: contradicts another study's"

@@ -221,6 +221,13 @@ class Maker:
             ]
         if self._wrong():
             found["PatientAge"] = [self._pick(["000Y", "012Y", "030Y", "006M", "010W", "003D", "12", "soon"])]
+            if self._chance(0.5):
+                found["PatientAge"] = [self._pick(["0Y", "12Y", "012y", "12 Y", "0012Y", "30Y", "030y", "6M", "012Y5"])]
+        if self._chance(self._flaw / 3):
+            keyword = self._pick(
+                ["PatientID", "IssuerOfPatientID", "AccessionNumber", "PatientBirthDate", "PatientAge"]
+            )
+            found[keyword] = [self._pick([4711, 77.0, 20110230, "4711\\P1", {"Alphabetic": "4711"}, 12])]
         if self._chance(self._flaw / 3):
             found["PatientID"] = [self._pick(self._pick(self._families))]
         if self._chance(self._flaw / 3):

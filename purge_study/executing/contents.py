@@ -10,6 +10,7 @@ from typing import Any
 
 from pydicom.datadict import tag_for_keyword
 
+from purge_study.ledger.summing import without_blanks
 from purge_study.lists.cells import uid_problem
 from shared.dicomweb import InvalidParameter, check_uid
 
@@ -125,5 +126,5 @@ def _texts(instance: Mapping[str, Any], tag: str) -> Iterator[str]:
     values = element.get("Value") if isinstance(element, Mapping) else None
     for value in values if isinstance(values, list) else ():
         text = value.get("Alphabetic") if isinstance(value, Mapping) else value
-        if isinstance(text, str | int | float) and (stripped := str(text).strip(" \t\r\n\0")):
+        if isinstance(text, str | int | float) and (stripped := without_blanks(str(text))):
             yield stripped

@@ -9,9 +9,10 @@ from typing import Any
 
 from pydicom import Dataset
 
+from purge_study.ledger.hashing import Hasher
 from purge_study.ledger.reading import is_found, read_instances
 from purge_study.ledger.row import Reading, Row, StudyKey
-from purge_study.ledger.summing import Summing
+from purge_study.ledger.summing import Summing, is_one_text, without_blanks
 from purge_study.planning.plan import Item
 from purge_study.policy.facts import Values
 from purge_study.policy.policy import Judgement, State, local_day, needed_keywords
@@ -28,6 +29,7 @@ from .contents import Contents, Survey
 from .reasons import Changed, FailedByItself, Gone
 
 _WANTED = ("IssuerOfPatientID", "PatientBirthDate")
+_DATES = ("StudyDate", "PatientBirthDate")
 
 
 @dataclass(frozen=True)
@@ -254,21 +256,33 @@ async def _search(run: Run, partition: str, patient_id: str) -> list[Row]:
         async with aclosing(run.dicom(partition).iter_studies(query)) as studies:
             return [study async for study in studies]
 
-    return [_row(run, partition, study) for study in await run.pace.ask(all_pages)]
+    return [row_of_result(run.hasher, partition, study) for study in await run.pace.ask(all_pages)]
 
 
-def _row(run: Run, partition: str, study: Dataset) -> Row:
-    """Return what a search tells of a study, as if the ledger had it.
+def row_of_result(hasher: Hasher, partition: str, study: Dataset) -> Row:
+    """Return what a search tells of a study, as if the ledger had it (pure).
 
     Results need not name the issuer, and none counts with every one: the study is kept longer for it, never shorter.
     A birth date that a result has must be that of the patient's other studies.
+
+    Raises:
+        FailedByItself: it does not say in one text whose study it is.
     """
-    patient = run.hasher.patient(str(study.get("PatientID") or ""), str(study.get("IssuerOfPatientID") or ""))
-    attributes = {keyword: _value(study, keyword) for keyword in ("StudyDate", "PatientBirthDate")}
-    reading = Reading(attributes, patient, frozenset(), instances=0, etag=None)
+    patient = hasher.patient(_text(study, "PatientID"), _text(study, "IssuerOfPatientID"))
+    if patient is None:
+        raise FailedByItself("patient_not_found")
+    attributes = {keyword: _value(study, keyword) for keyword in _DATES}
+    is_whole = all(study.get(keyword) is None or is_one_text(study.get(keyword)) for keyword in _DATES)
+    reading = Reading(attributes, patient, frozenset(), instances=0, etag=None, is_whole=is_whole)
     return Row(StudyKey(partition, str(study.get("StudyInstanceUID") or "")), reading=reading)
 
 
 def _value(study: Dataset, keyword: str) -> Values:
-    value = str(study.get(keyword) or "").strip()
+    value = _text(study, keyword)
     return Values(frozenset({value}), is_complete=True) if value else Values()
+
+
+def _text(study: Dataset, keyword: str) -> str:
+    """Return the one text that an element holds, as the ledger reads it; blank if it holds anything else."""
+    value = study.get(keyword)
+    return without_blanks(value) if is_one_text(value) else ""

@@ -61,8 +61,8 @@ class Reading:
         instances: how many there are.
         etag: of the study's metadata; it changes whenever an instance does. None where the service gives none.
         further_patients: whom the instances name, where they do not agree: the study counts for each of them.
-        is_whole: False where the instances do not agree whose study it is, or have more values than the ledger can
-            hold: it is kept, whatever the rest says.
+        is_whole: False where the instances do not agree whose study it is, have an identifier, birth date or age that
+            is not written as text, or have more values than the ledger can hold: it is kept, whatever the rest says.
     """
 
     attributes: Mapping[str, Values]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from pydicom.datadict import tag_for_keyword
 
@@ -17,6 +17,15 @@ from .row import Patient, Reading
 _PATIENT_ID = "00100020"
 _ISSUER = "00100021"
 _ACCESSION = "00080050"
+# By these holds, lists of dates and a patient's other studies are found, or they speak against a deletion: a study in
+# which one of them cannot be read is kept.
+_MUST_BE_TEXTS = (
+    _PATIENT_ID,
+    _ISSUER,
+    _ACCESSION,
+    "00100030",  # PatientBirthDate
+    "00101010",  # PatientAge
+)
 _BLANKS = " \t\r\n\0"
 
 Instance = Mapping[str, Any]
@@ -39,6 +48,7 @@ class Summing:
         self._patients: set[Patient | None] = set()
         self._accessions: set[str | None] = set()
         self._instances = 0
+        self._is_readable = True
 
     def add(self, instance: Instance) -> None:
         """Take in what an instance has.
@@ -54,6 +64,7 @@ class Summing:
                 self._lacking.add(keyword)
         self._patients |= set(self._patients_of(instance))
         self._accessions |= {self._hasher.accession(number) for number in _texts(instance, _ACCESSION)}
+        self._is_readable &= all(_has_texts(instance[tag]) for tag in _MUST_BE_TEXTS if tag in instance)
 
     def reading(self, etag: str | None) -> Reading:
         """Return what they tell together."""
@@ -66,7 +77,7 @@ class Summing:
             instances=self._instances,
             etag=etag,
             further_patients=frozenset() if is_agreed else patients,
-            is_whole=is_agreed,
+            is_whole=is_agreed and self._is_readable,
         )
         return fitted(reading)
 
@@ -84,11 +95,29 @@ def _tag(keyword: str) -> str | None:
     return None if tag is None else f"{tag:08X}"
 
 
+def without_blanks(text: str) -> str:
+    """Return a value without what pads it: blanks, and the NULs of some writers."""
+    return text.strip(_BLANKS)
+
+
+def is_one_text(value: object) -> TypeGuard[str]:
+    """Say whether a value is a text; a number, or a text of several values, may have been written otherwise."""
+    return isinstance(value, str) and "\\" not in value
+
+
+def _has_texts(element: object) -> bool:
+    """Say whether an element has texts as its values, or none at all; nulls are blank ones (PS3.18 Annex F.2.5)."""
+    if not isinstance(element, Mapping) or element.get("vr") == "SQ" or not element.keys() <= {"vr", "Value"}:
+        return False
+    values = element.get("Value", [])
+    return isinstance(values, list) and all(value is None or is_one_text(value) for value in values)
+
+
 def _texts(instance: Instance, tag: str | None) -> Iterator[str]:
     """Yield the values of an element as text, without blanks at their ends; blank ones are none."""
     for value in _values_of(instance.get(tag) if tag else None):
         for text in _texts_of(value):
-            if stripped := text.strip(_BLANKS):
+            if stripped := without_blanks(text):
                 yield stripped
 
 

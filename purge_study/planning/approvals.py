@@ -16,7 +16,7 @@ from purge_study.records.writing import OtherRecord, write_record
 from shared.clients import Clients
 from shared.events import event
 from shared.settings import RETENTION_RECORDS
-from shared.small_blobs import in_json, read_whole
+from shared.small_blobs import Whole, in_json, read_whole
 
 from .plan import PLANS, Version, made_at, read_lines
 from .withdrawals import Withdrawal, is_withdrawn, write_withdrawal
@@ -24,6 +24,8 @@ from .withdrawals import Withdrawal, is_withdrawn, write_withdrawal
 APPROVALS: Final = "approvals/"
 # Of two of the app's instances: the one that was asked to approve, and the one that purges.
 _CLOCKS_DIFFER = timedelta(minutes=5)
+# An approval is written when it is given. Further apart, its time was changed, or it was copied.
+_WRITTEN_WITHIN = timedelta(days=1)
 
 
 class NotApprovable(Exception):
@@ -31,7 +33,8 @@ class NotApprovable(Exception):
 
     Args:
         code: why: `no-such-plan`, `hash-differs`, `count-differs`, `plan-too-old`, `already-approved`,
-            `plan-withdrawn`.
+            `plan-withdrawn`; of an approval that is there also `plan-differs` (it names another plan) and
+            `time-differs` (storage has it as written at another time).
         first: the approval that there is already, if it can be read.
     """
 
@@ -93,7 +96,7 @@ async def approve(clients: Clients, plan_id: str, plan_hash: str, count: int, ap
             withdrawn.
         AzureError: storage failed.
     """
-    _check_typed(await _read_plan(clients, plan_id), plan_hash, count)
+    _check_typed((await _read_plan(clients, plan_id)).content, plan_hash, count)
     if await is_withdrawn(clients, plan_id):
         raise NotApprovable("plan-withdrawn")
     if _is_past(clients, made_at(plan_id), now):
@@ -127,8 +130,9 @@ async def withdraw(clients: Clients, plan_id: str, withdrawn_by: str, now: datet
 async def find_approved(clients: Clients, now: datetime) -> list[Approved]:
     """Return the approvals that are valid still, by APPROVAL_VALID_DAYS, and not withdrawn, the oldest first.
 
-    One that cannot be read, or whose plan is not as it was approved, is left out, and the event `approval_ignored` says
-    so: nothing is deleted by it.
+    One that cannot be read, is for another plan than its name says, or was written at another time than it says, or
+    whose plan is not as it was approved, is left out, and the event `approval_ignored` says so: nothing is deleted by
+    it.
 
     Raises:
         AzureError: storage failed.
@@ -155,11 +159,11 @@ def _check_typed(plan: bytes, plan_hash: str, count: int) -> None:
         raise NotApprovable("count-differs")
 
 
-async def _read_plan(clients: Clients, plan_id: str) -> bytes:
+async def _read_plan(clients: Clients, plan_id: str) -> Whole:
     plan = await read_whole(_blob(clients, PLANS, f"{plan_id}.jsonl")) if made_at(plan_id) else None
     if plan is None:
         raise NotApprovable("no-such-plan")
-    return plan.content
+    return plan
 
 
 def _is_past(clients: Clients, when: datetime | None, now: datetime) -> bool:
@@ -195,14 +199,35 @@ async def _plans_with_approvals(clients: Clients, now: datetime) -> AsyncIterato
 
 async def _find(clients: Clients, plan_id: str, now: datetime) -> Approved | None:
     try:
-        approval = await find_approval(clients, plan_id)
-        if approval is None or _is_past(clients, approval.approved_at, now) or await is_withdrawn(clients, plan_id):
+        written = await read_whole(_blob(clients, APPROVALS, f"{plan_id}.json"))
+        if written is None:
             return None
-        return _approved(approval, await _read_plan(clients, approval.plan_id))
+        approval = _from_json(written.content)
+        if approval.plan_id != plan_id:
+            raise NotApprovable("plan-differs")
+        if _is_past(clients, approval.approved_at, now) or await is_withdrawn(clients, plan_id):
+            return None
+        plan = await _read_plan(clients, plan_id)
+        if _is_past(clients, _written_at(approval, written, plan), now):
+            return None
+        return _approved(approval, plan.content)
     except (ValueError, NotApprovable) as error:
         reason = error.code if isinstance(error, NotApprovable) else "invalid"
         event("approval_ignored", level=logging.WARNING, reason=reason)
         return None
+
+
+def _written_at(approval: Approval, written: Whole, plan: Whole) -> datetime | None:
+    """Return when an approval was written, by storage: as long after its plan as storage has it, in the app's time.
+
+    Raises:
+        NotApprovable: that is another time than the approval says.
+    """
+    made = made_at(approval.plan_id)
+    at = made and made + (written.last_modified - plan.last_modified)
+    if at is None or abs(approval.approved_at - at) > _WRITTEN_WITHIN:
+        raise NotApprovable("time-differs")
+    return at
 
 
 def _approved(approval: Approval, plan: bytes) -> Approved:

@@ -17,6 +17,7 @@ ZERO_DAYS = frozenset(
 FIRST_STUDY = date(1895, 11, 8)
 # Nobody has lived that long; an older birth date is some system's day zero.
 OLDEST_YEARS = 130
+_AGE = re.compile("0*([0-9]{1,3}) ?([DWMY])", re.IGNORECASE)
 _UNIT_DAYS = {"D": 1.0, "W": 7.0, "M": 30.44, "Y": 365.25}
 
 
@@ -66,11 +67,13 @@ def age_on(birth: date, day: date) -> int:
 def fits_age(patient_age: str, birth: date, day: date) -> bool:
     """Say whether an AS value such as `034Y` (PS3.5 section 6.2) may be told of somebody born then, on that day.
 
-    One unit more or less is rounding, or the day on which somebody wrote it. What is no AS value tells nothing.
+    One unit more or less is rounding, or the day on which somebody wrote it. Leading zeros, a blank before the unit and
+    a small letter are read too. A value that is not an age fits nobody: it may be a child's.
     """
-    if not re.fullmatch("[0-9]{3}[DWMY]", patient_age):
-        return True
-    units, days = int(patient_age[:3]), _UNIT_DAYS[patient_age[3]]
+    age = _AGE.fullmatch(patient_age)
+    if age is None:
+        return False
+    units, days = int(age[1]), _UNIT_DAYS[age[2].upper()]
     return (units - 1) * days <= (day - birth).days < (units + 2) * days
 
 

@@ -141,8 +141,15 @@ async def test_a_withdrawal_of_no_plan(clients: Clients) -> None:
 )
 async def test_how_long_it_is_valid(clients: Clients, after: timedelta, is_valid: bool) -> None:
     """It is for APPROVAL_VALID_DAYS, whatever the clock of the storage account says; one of the future is none."""
-    await approved(clients)
-    assert len(await find_approved(clients, NOW + after)) == is_valid
+    await approved(clients, now=MADE_AT)
+    assert len(await find_approved(clients, MADE_AT + after)) == is_valid
+
+
+async def test_an_approval_whose_time_was_put_off(clients: Clients) -> None:
+    """The time at which storage has it as written counts as well: a few hours later in it do not lengthen it."""
+    await approved(clients, now=MADE_AT + timedelta(hours=20))
+    assert len(await find_approved(clients, MADE_AT + timedelta(days=6, hours=23))) == 1
+    assert await find_approved(clients, MADE_AT + timedelta(days=7, minutes=5)) == []
 
 
 @pytest.mark.parametrize(
@@ -167,7 +174,10 @@ async def test_a_plan_that_was_changed(clients: Clients, content: bytes, caplog:
         (None, "invalid"),
         ({"count": 1}, "count-differs"),
         ({"plan_hash": "00" * 32}, "hash-differs"),
-        ({"plan_id": "20260305T030002Z-00000000"}, "no-such-plan"),
+        ({"plan_id": "20260305T030002Z-00000000"}, "plan-differs"),
+        ({"plan_id": f"{NAME} "}, "plan-differs"),
+        ({"approved_at": (MADE_AT + timedelta(days=1, minutes=1)).isoformat()}, "time-differs"),
+        ({"approved_at": (MADE_AT - timedelta(days=1, minutes=1)).isoformat()}, "time-differs"),
         ({"approved_at": "yesterday"}, "invalid"),
         ({"approved_at": 5}, "invalid"),
         ({"more": "than expected"}, "invalid"),
@@ -181,8 +191,23 @@ async def test_an_approval_that_was_changed(
     document = {**vars(await approved_of(clients)), "approved_at": NOW.isoformat(), **(changes or {})}
     await write(clients, f"{APPROVALS}{NAME}.json", json.dumps(document).encode() if changes else b"[]")
     caplog.clear()
-    assert await find_approved(clients, NOW) == []
+    assert await find_approved(clients, MADE_AT + timedelta(days=1, minutes=1)) == []
     assert [json.loads(message)["reason"] for message in caplog.messages] == [reason]
+
+
+@pytest.mark.parametrize("age", [timedelta(0), timedelta(days=100)], ids=["new", "old"])
+async def test_an_approval_under_the_name_of_another_plan(
+    clients: Clients, age: timedelta, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A copy of an approval approves nothing, neither its own plan nor that of its name, and an event says so."""
+    await approved(clients)
+    now = NOW + age
+    document = {**vars(await approved_of(clients)), "approved_at": now.isoformat()}
+    await clear(clients.container(RETENTION_RECORDS), APPROVALS)
+    await write(clients, f"{APPROVALS}{plan_id(plan(2), now)}.json", json.dumps(document).encode())
+    caplog.clear()
+    assert await find_approved(clients, now) == []
+    assert [json.loads(message)["reason"] for message in caplog.messages] == ["plan-differs"]
 
 
 async def test_other_blobs_are_no_approvals(clients: Clients) -> None:

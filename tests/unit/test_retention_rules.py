@@ -189,9 +189,24 @@ def test_numbers_are_compared_as_numbers_whatever_their_vr(keyword: str) -> None
         ("550M", True),
         ("003W", False),
         ("003D", False),
-        ("45", True),  # no AS value tells nothing
-        ("012", True),
-        ("\u0660\u0660\u0661Y", True),
+        ("45Y", True),
+        ("045y", True),
+        ("45 Y", True),
+        ("0045Y", True),
+        ("000045 y", True),
+        ("12Y", False),
+        ("012y", False),
+        ("12 Y", False),
+        ("0012Y", False),
+        ("45", False),  # what cannot be read may be a child's age
+        ("012", False),
+        ("Y", False),
+        ("45A", False),
+        ("045Y5", False),
+        ("045  Y", False),
+        ("1045Y", False),
+        ("unknown", False),
+        ("\u0660\u0664\u0665Y", False),
     ],
 )
 def test_an_age_that_contradicts_the_birth_date_makes_it_unknown(age: str, is_believed: bool) -> None:

@@ -93,3 +93,41 @@ def test_accession_numbers_and_instances() -> None:
     reading = summed(*({"00080050": element("SH", number)} for number in ("A1", "0a1", "B2", " ")))
     assert reading.accessions == {HASHER.accession("A1"), HASHER.accession("b2")}
     assert (reading.instances, reading.etag) == (4, "etag")
+
+
+@pytest.mark.parametrize("tag", ["00080050", "00100020", "00100021", "00100030", "00101010"])
+@pytest.mark.parametrize(
+    "odd",
+    [
+        element("DS", 4711.0),
+        element("SL", 4711),
+        element("SH", True),
+        element("SH", "4711", 4712),
+        element("UT", "4711\\4712"),
+        element("PN", {"Alphabetic": "4711"}),
+        {"vr": "SH", "Value": "4711"},
+        {"vr": "SH", "Value": {"0": "4711"}},
+        {"vr": "SH", "Value": None},
+        element("SH", ["4711"]),
+        {"vr": "OB", "InlineBinary": "NDcxMQ=="},
+        {"vr": "UN", "BulkDataURI": "https://example.org/1"},
+        {"vr": "SH", "value": ["4711"]},
+        element("SQ", "4711"),
+        element("SQ", {}),
+        ["4711"],
+        "4711",
+        None,
+    ],
+    ids=str,
+)
+def test_an_attribute_that_holds_something_other_than_texts(tag: str, odd: object) -> None:
+    """A hold, a date list or another study may miss the study then, so it is not known in full."""
+    told = of_patient("1") | {"00080050": element("SH", "A")}
+    assert summed(told).is_whole
+    assert not summed(told, {**told, tag: odd}).is_whole
+
+
+def test_empty_identifiers_are_texts() -> None:
+    """Elements without values, and nulls among values, hide nothing."""
+    empty = {"00080050": {"vr": "SH"}, "00100021": element("LO"), "00100030": element("DA", None, "")}
+    assert summed({**of_patient("1"), **empty, "00101010": {"vr": "AS", "Value": []}}).is_whole
