@@ -18,6 +18,7 @@ from shared.telemetry.recording import FETCH_TOKEN, span
 
 _RENEW_BEFORE_EXPIRY_SECONDS = 300
 _REST_AFTER_FAILURE_SECONDS = 30
+_REST_AFTER_REPLACEMENT_SECONDS = 60
 
 
 class EntraAuth(httpx.Auth):
@@ -25,8 +26,9 @@ class EntraAuth(httpx.Auth):
 
     The token in use is kept here: some credentials keep theirs too (managed identities), others do not (`az login`
     starts a process for each). One that keeps its tokens would give a refused one again: so a 401 makes a new
-    credential, once, and repeats the request if that gives another token. The token goes to https and to this
-    machine, nowhere else.
+    credential, once, and repeats the request if that gives another token. If the service refuses that token too, the
+    app fetches no other one for a minute: a lasting refusal must not cost a token for each request. The token goes to
+    https and to this machine, nowhere else.
 
     Args:
         new_credential: makes a credential; called at once, and after a token was refused.
@@ -41,6 +43,7 @@ class EntraAuth(httpx.Auth):
         self._token: AccessToken | None = None
         self._failures = 0
         self._failed_at = -math.inf
+        self._replaced_at = -math.inf
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Sign the request, and once more if its token was refused.
@@ -63,7 +66,8 @@ class EntraAuth(httpx.Auth):
     async def token(self, refused: str | None = None) -> str:
         """Return a token that is good for some minutes if one can be had, and is not the `refused` one.
 
-        Where the credential fails, a token that is still valid serves on.
+        Where the credential fails, a token that is still valid serves on. Shortly after a refused token was replaced,
+        the `refused` one is returned.
 
         Raises:
             RequestNotSent: none was obtained.
@@ -71,7 +75,7 @@ class EntraAuth(httpx.Auth):
         failures_before = self._failures
         async with self._lock:
             kept = self._token
-            if kept is not None and kept.token == refused:
+            if kept is not None and kept.token == refused and self._may_replace():
                 await self._replace_credential()
                 kept = None
             if kept is not None and not self._should_renew(kept):
@@ -84,6 +88,9 @@ class EntraAuth(httpx.Auth):
         rested = time.monotonic() - self._failed_at > _REST_AFTER_FAILURE_SECONDS
         left = _seconds_left(kept)
         return left <= 0 or (left < _RENEW_BEFORE_EXPIRY_SECONDS and rested)
+
+    def _may_replace(self) -> bool:
+        return time.monotonic() - self._replaced_at > _REST_AFTER_REPLACEMENT_SECONDS
 
     async def _fetch(self, kept: AccessToken | None) -> str:
         try:
@@ -107,6 +114,7 @@ class EntraAuth(httpx.Auth):
 
     async def _replace_credential(self) -> None:
         self._token = None
+        self._replaced_at = time.monotonic()
         # The new one stands before anything is awaited: a closed one would fail for ever.
         old, self._credential = self._credential, self._new_credential()
         await old.close()

@@ -13,6 +13,7 @@ from azure.core.credentials import AccessToken
 from azure.core.exceptions import ClientAuthenticationError
 from azure.identity.aio import ManagedIdentityCredential
 
+from shared import entra_auth
 from shared.dicomweb import AccessDenied, Body, RequestNotSent, StatusError
 from shared.dicomweb.transport import AiohttpTransport
 from shared.entra_auth import EntraAuth
@@ -121,6 +122,31 @@ async def test_refused_for_ever(fixed: bool, requests: int) -> None:
             await client.search_for_studies()
     assert len(server.requests) == requests
     assert_tells_nothing(raised.value)
+
+
+@pytest.mark.parametrize(("fixed", "requests"), [(True, 5), (False, 6)], ids=["same_token", "new_token"])
+async def test_a_lasting_refusal_costs_one_new_token(fixed: bool, requests: int) -> None:
+    """While the service refuses every token, later searches send the token that the app has and fetch no other."""
+    credential = Credential(fixed=fixed)
+    async with serve(takes()) as server, client_of(server.url, auth=auth_of(credential)) as client:
+        for _ in range(5):
+            with pytest.raises(AccessDenied):
+                await client.search_for_studies()
+    assert len(credential.scopes) == 2
+    assert len(server.requests) == requests
+
+
+async def test_after_a_pause_another_token_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new token that the service refused too is replaced once the pause is over."""
+    auth = auth_of(Credential())
+    async with serve(takes("token-3")) as server, client_of(server.url, auth=auth) as client:
+        for _ in range(2):
+            with pytest.raises(AccessDenied):
+                await client.search_for_studies()
+        monkeypatch.setattr(entra_auth, "_REST_AFTER_REPLACEMENT_SECONDS", 0)
+        assert await client.search_for_studies() == []
+    shown = [request.headers["authorization"] for request in server.requests]
+    assert shown == [f"Bearer token-{number}" for number in (1, 2, 2, 2, 3)]
 
 
 async def test_token_that_ends_soon_is_renewed() -> None:
