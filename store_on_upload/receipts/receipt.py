@@ -184,7 +184,11 @@ class Receipt:
         """
         if document["schema"] != SCHEMA:
             raise ValueError("a receipt of another schema")
-        return _RECEIPT.validate_python(document)
+        receipt = _RECEIPT.validate_python(document)
+        times = (receipt.uploaded_at, receipt.due_at, receipt.failed_at, receipt.stuck_since, receipt.decided_at)
+        if any(parse_timestamp(time).tzinfo is None for time in times if time is not None):
+            raise ValueError("a time without its zone")
+        return receipt
 
 
 _RECEIPT = TypeAdapter(Receipt)

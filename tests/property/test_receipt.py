@@ -193,6 +193,14 @@ def test_a_receipt_of_another_form_is_refused(changed: dict[str, Any], removed: 
     assert Document.from_json(json.loads(json.dumps(document.to_json() | {"advice": None}))) == document
 
 
+@pytest.mark.parametrize("field", ["uploaded_at", "due_at", "failed_at", "stuck_since", "decided_at"])
+@pytest.mark.parametrize("time", ["soon", "2026-01-01T00:00:00", ""])
+def test_a_receipt_whose_time_is_not_one_is_refused(field: str, time: str) -> None:
+    """A sweep that counted with it would end, and find no other file."""
+    with pytest.raises(ValueError, match="isoformat|zone"):
+        Document.from_json(Document(receipt_of(0)).to_json() | {field: time})
+
+
 @given(written=ANYTHING)
 def test_what_is_no_receipt_is_refused(written: Any) -> None:
     """JSON of any other kind."""
