@@ -197,7 +197,7 @@ def test_a_receipt_of_another_form_is_refused(changed: dict[str, Any], removed: 
 @pytest.mark.parametrize("time", ["soon", "2026-01-01T00:00:00", ""])
 def test_a_receipt_whose_time_is_not_one_is_refused(field: str, time: str) -> None:
     """A sweep that counted with it would end, and find no other file."""
-    with pytest.raises(ValueError, match="isoformat|zone"):
+    with pytest.raises(ValueError, match=r"isoformat|zone"):
         Document.from_json(Document(receipt_of(0)).to_json() | {field: time})
 
 
