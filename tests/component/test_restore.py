@@ -425,6 +425,24 @@ async def test_a_partition_that_may_not_be_seen(
         assert response.status_code == 202
 
 
+async def test_with_entra_an_approver_restores(
+    azurite: str, service: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Only a principal of APPROVERS may restore, and the record has its object id instead of the name in the body."""
+    approver = "11111111-2222-3333-4444-555555555555"
+    settings = {"WEBSITE_AUTH_ENABLED": "true", "APPROVERS": approver}
+    async with asking(azurite, service, monkeypatch, caplog, **settings) as asked:
+        purged = await purge(asked, Ingest.over(asked.clients), 1)
+        other = principal(("oid", "99999999-2222-3333-4444-555555555555"))
+        for headers in ({}, {"x-ms-client-principal": other}):
+            assert refusal(await asked.restore(purged, **headers)) == (403, "not-an-approver")
+        assert await asked.has(RETENTION_STATE, purged.pointer_name)
+        response = await asked.restore(purged, **{"x-ms-client-principal": principal(("oid", approver))})
+        assert response.status_code == 202
+        restored = await read_restored(asked.clients, purged.key)
+        assert restored is not None and restored.requested_by == approver
+
+
 async def test_a_partition_of_a_service_that_has_some(
     azurite: str,
     tmp_path_factory: pytest.TempPathFactory,
