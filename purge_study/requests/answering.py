@@ -40,6 +40,7 @@ REFUSALS: Final[Mapping[str, tuple[int, str]]] = {
     ),
     "record-unreadable": (500, "A record of this study cannot be read; somebody else has written to it."),
     "rules-unusable": (503, "The policy or one of its lists cannot be used; fault and problems say why."),
+    "too-many-requests": (503, "The app already answers as many requests about studies as it can; try again later."),
     "storage-failed": (503, "The storage account did not answer as it should; try again later."),
 }
 _RETRY_AFTER_SECONDS = 30

@@ -55,7 +55,8 @@ async def restore(clients: Clients, key: StudyKey, requested_by: str) -> Restore
     """Put a study back; harmless when repeated.
 
     Raises:
-        Refused: it is not in the vault, or not all of it, or its copies expire soon, or a deletion of it is not finished.
+        Refused: it is not in the vault, or not all of it, or its copies expire soon, or a deletion of it is not
+            finished.
         UnreadableRecord: a record of it is something else.
         DICOMwebError: the service does not tell whether it has partitions, or the time.
         AzureError: storage failed; a second call goes on.

@@ -463,7 +463,8 @@ async def test_with_entra_an_approver_restores(
         response = await asked.restore(purged, **{"x-ms-client-principal": principal(("oid", approver))})
         assert response.status_code == 202
         restored = await read_restored(asked.clients, purged.key)
-        assert restored is not None and restored.requested_by == approver
+        assert restored is not None
+        assert restored.requested_by == approver
 
 
 async def test_a_partition_of_a_service_that_has_some(
