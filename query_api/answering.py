@@ -17,6 +17,7 @@ from shared.clients import get_clients
 from shared.dicomweb import NotFound
 from shared.dicomweb.partitions import DEFAULT_PARTITION
 from shared.events import describe, event, place
+from shared.places import Places
 from shared.probe_uids import is_of_probe
 from shared.problems import problem
 from shared.telemetry.recording import span
@@ -25,7 +26,6 @@ from .auditing.auditor import get_auditor
 from .connection import while_connected
 from .delivery import Delivery, Outcome, close
 from .lookup import METHODS, Lookup, Route
-from .places import Places
 from .refusals import refused
 from .retrieving.opening import transaction_of
 

@@ -14,7 +14,7 @@ from shared.clients import get_clients
 from shared.dicomweb import check_uid
 from shared.dicomweb.partitions import DEFAULT_PARTITION, partition_path
 
-from .answering import refused, visible_partitions
+from .answering import refused, visible_partitions, who_may_approve
 from .bodies import RestoreRequest, read
 from .restoring import restore
 
@@ -25,7 +25,7 @@ async def restore_study(http: HttpRequest) -> Response:
     Raises:
         InvalidParameter: that is no UID, or no partition's name.
         ConfigurationError: the app is not configured.
-        Refused: the request is not approved or not understood, or there is nothing to put back.
+        Refused: the caller may not restore, the request is not understood, or there is nothing to put back.
         UnreadableRecord, DICOMwebError, AzureError: not possible now; a second call goes on.
     """
     clients = get_clients()
@@ -34,9 +34,10 @@ async def restore_study(http: HttpRequest) -> Response:
     key = _key(http)
     visible = visible_partitions(http, clients.settings)
     wanted = read(RestoreRequest, await read_body(http))
+    requested_by = who_may_approve(http, clients.settings, wanted.requested_by)
     if visible is not None and key.partition not in visible:
         raise refused("not-in-vault")
-    begun = await restore(clients, key, wanted.requested_by)
+    begun = await restore(clients, key, requested_by)
     told = {
         "study_instance_uid": key.uid,
         "partition": key.partition,

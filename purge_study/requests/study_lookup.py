@@ -24,10 +24,14 @@ from shared.answering import read_query
 from shared.clients import Clients, get_clients
 from shared.dicomweb import check_uid
 from shared.dicomweb.partitions import partition_path
+from shared.places import Places
 from shared.settings import ConfigurationError
 
 from .answering import refused, visible_partitions
 from .telling import tell_living, tell_purged, tell_unread
+
+_MOST_AT_ONCE = 4  # each may read the policy and all lists, which have up to a million lines
+_places = Places()
 
 
 async def look_up_study(http: HttpRequest) -> Response:
@@ -36,7 +40,7 @@ async def look_up_study(http: HttpRequest) -> Response:
     Raises:
         InvalidParameter: that is no UID, or no partition's name.
         ConfigurationError: the app is not configured.
-        Refused: nothing is known of it.
+        Refused: nothing is known of it, or the app answers as many such requests as it can.
         RulebookFault: the rules cannot be used.
         UnreadableRecord, AzureError: it cannot be told.
     """
@@ -44,7 +48,12 @@ async def look_up_study(http: HttpRequest) -> Response:
     uid = http.path_params["study"]
     check_uid("study_instance_uid", uid)
     wanted = _wanted(http, clients)
-    told = await _tell_all(clients, uid, wanted)
+    if not _places.take(_MOST_AT_ONCE):
+        raise refused("too-many-requests")
+    try:
+        told = await _tell_all(clients, uid, wanted)
+    finally:
+        _places.give_back()
     if not told:
         raise refused("no-such-study")
     return JSONResponse({"study_instance_uid": uid, "studies": told})

@@ -62,8 +62,8 @@ class RetentionSettings(SomeSettings):
         default=None,
         repr=False,
         min_length=16,
-        description="What the header `x-approval-key` must hold for a restore, and to approve a plan of retention. Not "
-        "set: none is allowed.",
+        description="What the header `x-approval-key` must hold to approve or withdraw a plan of retention, and to "
+        "restore a study. Not set: none is allowed.",
     )
     approval_valid_days: int = Field(
         default=7,
@@ -73,8 +73,8 @@ class RetentionSettings(SomeSettings):
     )
     approvers: Approvers | None = Field(
         default=None,
-        description="Object ids of the principals that may approve a plan, separated by spaces. Not set: whoever has "
-        "the approval key.",
+        description="Object ids of the principals that may approve or withdraw a plan, or restore a study, separated "
+        "by spaces. Not set: whoever has the approval key.",
     )
     tombstone_attributes: Keywords | None = Field(
         default=None,

@@ -25,12 +25,12 @@ from query_api.answering import look_up
 from query_api.auditing import auditor
 from query_api.auditing.auditor import Auditor
 from query_api.lookup import Route
-from query_api.places import Places
 from query_api.routes import ROUTES
 from query_api.searching import search
 from query_api.searching.extended import ExtendedAttributes
 from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient, RetryPolicy
+from shared.places import Places
 from shared.settings import load
 from tests.component.scripted_server import Received, Script, ScriptedServer, serve
 

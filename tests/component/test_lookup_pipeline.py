@@ -12,8 +12,8 @@ from starlette.requests import Request
 from starlette.types import Message, Scope
 
 from query_api.answering import MAX_TARGET_BYTES, look_up
-from query_api.places import Places
 from query_api.routes import ROUTES
+from shared.places import Places
 from tests.component.lookups import Lookups, Start, until
 from tests.component.scripted_server import LAST_CHUNK, End, Read, Script, answer, chunked, head, script
 from tests.e2e.drop_box import make_instance

@@ -21,8 +21,10 @@ from purge_study.planning.approvals import find_approval
 from purge_study.planning.documents import write_documents
 from purge_study.planning.plan import plan_id
 from purge_study.records.restored import Restored, write_restored
+from purge_study.requests import study_lookup
 from purge_study.requests.plans import FORMATS
 from shared import clock
+from shared.places import Places
 from shared.settings import RETENTION_POLICY, RETENTION_RECORDS
 from tests.component.retention_requests import APPROVED, Asked, asking, refusal
 from tests.dicom_samples import Sample, new_uid
@@ -253,6 +255,22 @@ async def test_rules_that_cannot_be_used(start: Start, policy: str | None, fault
         assert refusal(response) == (503, "rules-unusable")
         assert response.json()["fault"] == fault
         assert response.json()["problems"]
+
+
+async def test_more_questions_than_are_answered_at_a_time(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four studies are looked up at a time, the next caller is told to come back, and each answer frees a place."""
+    monkeypatch.setattr(study_lookup, "_places", places := Places())
+    async with start() as asked:
+        await known(asked, one := row(study(new_uid())))
+        path = f"retention/studies/{one.key.uid}"
+        for _ in range(4):
+            assert places.take(4)
+        response = await asked.http.get(path)
+        assert refusal(response) == (503, "too-many-requests")
+        assert int(response.headers["retry-after"]) > 0
+        places.give_back()
+        for uid in (new_uid(), one.key.uid, one.key.uid):
+            assert (await asked.http.get(f"retention/studies/{uid}")).status_code == (200 if uid in path else 404)
 
 
 async def test_odd_questions_are_refused(start: Start) -> None:

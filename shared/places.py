@@ -1,4 +1,4 @@
-"""How many lookups are in flight in this process: bounded, so that ingest is not starved."""
+"""How many requests of a kind are in flight in this process: bounded, so that ingest is not starved."""
 
 from __future__ import annotations
 
