@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
 from pydantic import ValidationError
 
@@ -33,7 +33,6 @@ from shared.small_blobs import read_whole
 from .answering import refused
 
 _AT_ONCE = 32
-_LONGEST_MARGIN = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -55,19 +54,16 @@ async def restore(clients: Clients, key: StudyKey, requested_by: str) -> Restore
     """Put a study back; harmless when repeated.
 
     Raises:
-        Refused: it is not in the vault, or not all of it, or its copies expire soon, or a deletion of it is not
-            finished.
+        Refused: it is not in the vault, or not all of it, or a deletion of it is not finished.
         UnreadableRecord: a record of it is something else.
         DICOMwebError: the service does not tell whether it has partitions, or the time.
         AzureError: storage failed; a second call goes on.
     """
     deletion_id, manifest_sha256 = await _deletion_to_take_back(clients, key)
     manifest = await _read_manifest(clients, key, deletion_id, manifest_sha256)
-    written = await _check_is_complete(clients, key, manifest)
-    now = await _latest_now(clients)
-    _check_lasts(written, now, clients.settings.vault_days)
+    await _check_is_complete(clients, key, manifest)
     partition = key.partition if await partitions_of(clients.dicom) else None
-    restored = Restored.at(now, deletion_id, requested_by)
+    restored = Restored.at(await _latest_now(clients), deletion_id, requested_by)
     await write_restored(clients, key, restored)
     await _check_no_intent(clients, key)
     if not await remove_pointer(clients, key, deletion_id):
@@ -118,25 +114,13 @@ async def _read_manifest(clients: Clients, key: StudyKey, deletion_id: str, sha2
     return manifest
 
 
-async def _check_is_complete(clients: Clients, key: StudyKey, manifest: Manifest) -> datetime:
-    """Check that each instance of the manifest is there, with its size; return when the oldest copy was written.
-
-    Its receipt tells whether an instance has the hash of the manifest.
-    """
-    listed = files_under(clients.container(VAULT), deletion_folder(key, manifest.deletion_id))
-    files = {file.name: file async for file in listed}
-    there = {name: file.size for name, file in files.items()}
+async def _check_is_complete(clients: Clients, key: StudyKey, manifest: Manifest) -> None:
+    """See that each instance of the manifest is there, with its size; its hash, its receipt will tell."""
+    files = files_under(clients.container(VAULT), deletion_folder(key, manifest.deletion_id))
+    there = {file.name: file.size async for file in files}
     expected = {instance.name: instance.bytes for instance in manifest.instances}
     if len(expected) < len(manifest.instances) or not expected.items() <= there.items():
         raise refused("vault-incomplete")
-    return min(files[name].last_modified for name in expected)
-
-
-def _check_lasts(written: datetime, now: datetime, vault_days: int) -> None:
-    """Check that ingest has time to read the copies before the vault's lifecycle rule deletes them."""
-    kept = timedelta(days=vault_days)
-    if written + kept - now < min(_LONGEST_MARGIN, kept / 10):
-        raise refused("vault-expiring", copies_expire_at=(written + kept).isoformat())
 
 
 async def _send(clients: Clients, manifest: Manifest, partition: str | None) -> None:

@@ -342,29 +342,6 @@ async def test_an_instance_that_is_missing(asked: Asked, ingest: Ingest, content
     assert await asked.has(RETENTION_STATE, purged.pointer_name)
 
 
-async def test_copies_that_expire_soon(
-    azurite: str, service: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """In the last tenth of VAULT_DAYS, or the last day, a restore is refused with the copies' expiry."""
-    async with asking(azurite, service, monkeypatch, caplog, VAULT_DAYS="1") as asked:
-        purged = await purge(asked, Ingest.over(asked.clients))
-        copies = [asked.clients.container(VAULT).get_blob_client(purged.name_of(one)) for one in purged.instances]
-        expiry = min([(await copy.get_blob_properties()).last_modified for copy in copies]) + timedelta(days=1)
-        monkeypatch.setattr(clock, "now", lambda: expiry - timedelta(hours=2))
-        response = await asked.restore(purged)
-        assert refusal(response) == (409, "vault-expiring")
-        assert datetime.fromisoformat(response.json()["copies_expire_at"]) == expiry
-        assert await asked.has(RETENTION_STATE, purged.pointer_name)
-        assert await holds_of_restore(asked.clients, purged.key, expiry.date()) == ()
-        monkeypatch.setattr(clock, "now", lambda: expiry - timedelta(hours=3))
-        assert (await asked.restore(purged)).status_code == 202
-    async with asking(azurite, service, monkeypatch, caplog, VAULT_DAYS="90") as asked:
-        for hours, status in ((23, 409), (25, 202)):
-            now = expiry + timedelta(days=89, hours=-hours)
-            monkeypatch.setattr(clock, "now", lambda now=now: now)
-            assert (await asked.restore(purged)).status_code == status
-
-
 async def test_a_deletion_that_is_not_finished(asked: Asked, ingest: Ingest) -> None:
     """Its run has an intent open, and would delete, or write a tombstone: it is waited for, and the study held."""
     purged = await purge(asked, ingest)

@@ -337,7 +337,7 @@ async def test_a_result_that_is_none_is_the_services_failure(start: Start) -> No
 async def test_what_was_stored_oddly_is_given_all_the_same(start: Start) -> None:
     """A UID with padding is linked without it, one that is none has no link; what no JSON can hold is replaced."""
     odd = [
-        {STUDY: {"vr": "UI", "Value": [uid]}, "00100020": {"vr": "LO", "Value": ["\ud800"]}} for uid in ("1.2 ", "x")
+        {STUDY: {"vr": "UI", "Value": [uid]}, "00100020": {"vr": "LO", "Value": ["\ud800"]}} for uid in ("1.2 ", "x_")
     ]
     async with start(over(odd)) as running:
         first, second = (await running.http.get("/studies")).json()

@@ -20,7 +20,7 @@ from tests.e2e.service import Service
 
 PARTITION = "every-status"
 NOWHERE = {"study": "1.2.3", "series": "1.2.3.4", "instance": "1.2.3.4.5"}
-NO_UIDS = {"study": "x", "series": "x", "instance": "x"}
+NO_UIDS = {"study": "x_", "series": "x_", "instance": "x_"}
 
 # Which lookups there are, by what they have in common.
 SEARCHES = [route for route in ROUTES if route.transaction == "search"]
