@@ -72,7 +72,7 @@ def test_what_is_read(shown: Page) -> None:
     told = [
         "Retention plan for 5 March 2026",
         "NONE. Nothing is copied",
-        "Nothing is deleted tonight. Due: 60 studies.",
+        "Nothing is deleted tonight. Due: 53 studies.",
         "A line of a hold list is gone",
         "Put it back",
         "The policy allows 20: its max_share is 0.02.",
