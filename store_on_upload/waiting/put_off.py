@@ -95,7 +95,7 @@ async def _wait(run: Run, later: Receipt, delay: float) -> None:
         AzureError: the message could not be sent.
     """
     ingest = run.ingest
-    again = Arrival((run.version.blob.blob_name,), Door.DEFERRAL, run.arrival.container)
+    again = Arrival((run.version.blob.blob_name,), Door.DEFERRAL)
     try:
         with span("write receipt"):
             written = await write_receipt(ingest.clients, later, run.standing)

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.arrivals import Arrival, Door, Renamed, write_message
-from shared.settings import VAULT
+from shared.settings import QUARANTINE, VAULT
 from store_on_upload.doors.arrivals import UnreadableMessage, read_message
 
 INBOX = "dicom-inbox"
@@ -48,7 +48,7 @@ def test_arbitrary_objects_are_read_or_unreadable(message: dict[str, Any]) -> No
 
 NAMES = st.text(min_size=1, max_size=80).filter(lambda name: "." not in name)
 SOME_NAMES = st.lists(NAMES, min_size=1, max_size=4).map(tuple)
-DOORS = st.sampled_from([door for door in Door if door is not Door.RESTORE])
+DOORS = st.sampled_from([door for door in Door if not door.is_asked_for])
 RESTORED = st.builds(
     Arrival,
     SOME_NAMES,
@@ -56,12 +56,13 @@ RESTORED = st.builds(
     container=st.just(VAULT),
     partition=st.sampled_from([None, "site-a"]),
 )
-ARRIVALS = RESTORED | st.builds(Arrival, SOME_NAMES, DOORS, st.sampled_from([None, "dicom-quarantine"]))
+REPLAYED = st.builds(Arrival, SOME_NAMES, st.just(Door.REPLAY), container=st.just(QUARANTINE))
+ARRIVALS = RESTORED | REPLAYED | st.builds(Arrival, SOME_NAMES, DOORS)
 
 
 @given(ARRIVALS | st.builds(Renamed, NAMES, st.none() | st.text()))
 @example(Arrival(("a#b %41 \ufffd 🫀.dcm",), Door.DEFERRAL))
-@example(Arrival(tuple(sign * 512 for sign in "🫀🫁🧠🦴"), Door.EVENT, "dicom-quarantine"))
+@example(Arrival(tuple(sign * 512 for sign in "🫀🫁🧠🦴"), Door.REPLAY, QUARANTINE))
 def test_our_own_messages_say_what_was_written(item: Arrival | Renamed) -> None:
     """In ASCII, and within what a queue's message holds."""
     text = write_message(item)
