@@ -11,11 +11,10 @@ from shared.settings import trigger_settings
 
 from .night import run_night
 from .requests.answering import answer
-from .requests.approval_request import approve_plan
+from .requests.approval_request import approve_plan, withdraw_plan
 from .requests.plans import get_plan, list_plans
 from .requests.restore_request import restore_study
 from .requests.study_lookup import look_up_study
-from .requests.withdrawal_request import withdraw_plan
 
 blueprint = func.Blueprint()
 

@@ -116,7 +116,7 @@ WARNINGS: dict[int, str] = {
     "the source.",
     StoreReason.IMPLICIT_VR.value: "The DICOM service has stored the file in implicit VR, and warns of that encoding. "
     "If `attributes` names tags, these attributes are invalid: the service omits them from `/metadata` and from "
-    "searches, and a viewer may fail to open the study. Correct them at the source. Otherwise nothing is to be done.",
+    "searches, and a viewer may fail to open the study. Correct them at the source. Otherwise you need do nothing.",
 }
 OTHER_WARNING = (
     "The DICOM service has stored the file with a warning that this app does not know. Look up `service_code` in the "

@@ -55,7 +55,7 @@ class Outcome(StrEnum):
     """What became of a study that was to be deleted."""
 
     DELETED = "deleted"
-    ALREADY_GONE = "already_gone"  # somebody else has deleted it, or an earlier run
+    ALREADY_GONE = "already_gone"  # another client has deleted it, or an earlier run
     CHANGED = "changed"  # it is not as it was planned: it is judged anew, and may come up another night
     FAILED = "failed"  # it stays, for the next run
 

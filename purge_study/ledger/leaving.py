@@ -1,4 +1,4 @@
-"""What the ledger keeps of a study that is gone from the service."""
+"""Rows of studies that are gone from the service: which of them the ledger keeps."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from .row import Row
 
 
 class DeletionOpen(Exception):
-    """Retention may have deleted the study itself: its row stays as it is until that is resolved."""
+    """Retention may have deleted the study: its row must not change until that is resolved."""
 
 
 async def after_leaving(run: Run, row: Row) -> Row | None:
-    """Return the row of a study that is gone; None if somebody else has deleted it, and the ledger forgets it.
+    """Return the row of a study that is gone; None if another client has deleted it, and the ledger forgets it.
 
-    One that retention has deleted keeps its row, and its date counts for the patient's other studies.
+    If retention has deleted the study, its row stays, and its date counts for the patient's other studies.
 
     Raises:
-        DeletionOpen: a deletion of it has begun, and nobody knows yet what became of it.
+        DeletionOpen: retention has begun to delete it, and the outcome is not known yet.
         AzureError: storage failed.
     """
     if row.purged_at is not None:

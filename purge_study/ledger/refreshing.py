@@ -153,8 +153,8 @@ async def _take_in(run: Run, rulebook: Rulebook, readings: Mapping[StudyKey, Rea
 def _after_reading(row: Row, reading: Reading) -> Row:
     """Return a row after its study was read: one that was purged and is there has come back.
 
-    Where it has more instances than before, and the feed tells of none since, nobody knows when these were received:
-    the feed may show their `Create` once it is folded in beyond that.
+    If it has more instances than before, and the feed has shown no later `Create`, it is not known when they were
+    received: the feed may show a `Create` only after the ledger has passed its time.
     """
     is_told = row.received is None or row.told_until is None or row.received > row.told_until
     return replace(

@@ -85,8 +85,8 @@ class Row:
 
     Args:
         key: which study.
-        received: when its newest instance was created, by the change feed; None if that told of none, or if there are
-            instances of which it did not tell.
+        received: when its newest instance was created, by the change feed; None if that shows none, or if there are
+            instances that it does not show.
         reading: None until it has been read.
         judgement: by the policy of `judged_by`; None until it has been judged.
         judged_by: hash of that policy. Lists are not in it: they change daily, and concern few studies each time.

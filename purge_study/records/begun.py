@@ -1,4 +1,4 @@
-"""Which deletions have begun and are not recorded as done: for each study its intent, in `retention-state`."""
+"""Open deletions: each study's intent, in `retention-state`, until its deletion is recorded."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def intent_name(key: StudyKey) -> str:
 
 
 async def has_begun(clients: Clients, key: StudyKey) -> bool:
-    """Say whether a deletion of a study has begun, and nobody knows yet what became of it.
+    """Say whether a deletion of a study has begun whose outcome is not known yet.
 
     Raises:
         AzureError: storage failed.

@@ -46,7 +46,7 @@ async def read_pointer(clients: Clients, key: StudyKey) -> str | None:
 
 
 async def read_time_of_deletion(clients: Clients, key: StudyKey) -> datetime | None:
-    """Return when the deletion that stands of a study was known; None if none does, now if the pointer does not tell.
+    """Return when a study was deleted, by its pointer: None if it has none, the current time if it names no time.
 
     Raises:
         AzureError: storage failed.

@@ -13,6 +13,7 @@ from purge_study.planning.approvals import Approval, NotApprovable
 from purge_study.records.restored import UnreadableRecord
 from purge_study.rulebook.rulebook import RulebookFault
 from shared import answering
+from shared.approval import APPROVAL_HEADER, is_approved
 from shared.callers import caller_of, partitions_of
 from shared.problems import Refused
 from shared.settings import Settings
@@ -73,6 +74,16 @@ def _in_our_words(failure: Exception) -> Exception:
 async def answer(transaction: str, respond: Callable[[], Awaitable[Response]]) -> Response:
     """Answer a request; see `shared.answering`."""
     return await answering.answer(transaction, respond, _in_our_words)
+
+
+def check_approval_key(http: HttpRequest, settings: Settings) -> None:
+    """Check that the caller has the approval key.
+
+    Raises:
+        Refused: the caller does not have it, or APPROVAL_KEY is not set.
+    """
+    if not is_approved(http, APPROVAL_HEADER, settings.approval_key):
+        raise refused("wrong-approval-key")
 
 
 def who_may_approve(http: HttpRequest, settings: Settings, named: str) -> str:

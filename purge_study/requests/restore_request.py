@@ -8,13 +8,13 @@ from starlette.responses import JSONResponse, Response
 from purge_study.ledger.row import StudyKey
 from purge_study.records.vaulted import deletion_folder
 from shared.answering import read_query
-from shared.approval import APPROVAL_HEADER, is_approved, read_body
+from shared.approval import read_body
 from shared.arrivals import name_of_restored
 from shared.clients import get_clients
 from shared.dicomweb import check_uid
 from shared.dicomweb.partitions import DEFAULT_PARTITION, partition_path
 
-from .answering import refused, visible_partitions, who_may_approve
+from .answering import check_approval_key, refused, visible_partitions, who_may_approve
 from .bodies import RestoreRequest, read
 from .restoring import restore
 
@@ -29,8 +29,7 @@ async def restore_study(http: HttpRequest) -> Response:
         UnreadableRecord, DICOMwebError, AzureError: not possible now; a second call goes on.
     """
     clients = get_clients()
-    if not is_approved(http, APPROVAL_HEADER, clients.settings.approval_key):
-        raise refused("wrong-approval-key")
+    check_approval_key(http, clients.settings)
     key = _key(http)
     visible = visible_partitions(http, clients.settings)
     wanted = read(RestoreRequest, await read_body(http))

@@ -85,9 +85,8 @@ class StoreResult:
         if sop_instance_uid is not None:
             sop_instance_uid = sop_instance_uid.rstrip(" \0")
             named = [outcome for outcome in self.outcomes if outcome.sop_instance_uid == sop_instance_uid]
-            # What is called both stored and failed is not known to be stored.
-            if found := next((outcome for outcome in named if not outcome.is_stored), next(iter(named), None)):
-                return found
+            if named:  # an instance that is called both stored and failed is not known to be stored
+                return min(named, key=lambda outcome: outcome.is_stored)
         if len(self.outcomes) == 1 and _may_be(self.outcomes[0], sop_instance_uid):
             return self.outcomes[0]
         status = StoreStatus.NOT_RECEIVED if self.status_code == 204 else StoreStatus.NOT_NAMED

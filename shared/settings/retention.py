@@ -74,7 +74,7 @@ class RetentionSettings(SomeSettings):
     approvers: Approvers | None = Field(
         default=None,
         description="Object ids of the principals that may approve or withdraw a plan, or restore a study, separated "
-        "by spaces. Not set: whoever has the approval key.",
+        "by spaces. Not set: any caller with the approval key.",
     )
     tombstone_attributes: Keywords | None = Field(
         default=None,

@@ -18,11 +18,10 @@ from starlette.routing import Route
 
 import shared.clients
 from purge_study.requests.answering import answer
-from purge_study.requests.approval_request import approve_plan
+from purge_study.requests.approval_request import approve_plan, withdraw_plan
 from purge_study.requests.plans import get_plan, list_plans
 from purge_study.requests.restore_request import restore_study
 from purge_study.requests.study_lookup import look_up_study
-from purge_study.requests.withdrawal_request import withdraw_plan
 from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient
 from shared.settings import OWN_CONTAINERS, load

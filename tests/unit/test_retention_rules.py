@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import unicodedata
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -10,6 +12,7 @@ import pytest
 from purge_study.policy.dates import fits_age
 from purge_study.policy.facts import StudyFacts
 from purge_study.policy.policy import Doubt, Judgement, State, judge
+from purge_study.policy.texts import folded
 from purge_study.policy.words import in_words
 from tests.retention import policy, study, values
 
@@ -611,3 +614,9 @@ def test_texts_that_look_the_same_are_equal(stored: str, written: str) -> None:
     for value, wanted in ((stored, written), (written, stored)):
         assert told(f'institution = ["{wanted}"]', having(InstitutionName=(value,))) is YES
         assert told(f'description_words = ["{wanted}"]', having(StudyDescription=(f"MR {value} left",))) is YES
+
+
+def test_format_characters_make_no_difference() -> None:
+    """All that this Python's Unicode has."""
+    format_characters = "".join(one for one in map(chr, range(sys.maxunicode + 1)) if unicodedata.category(one) == "Cf")
+    assert folded(f"teach{format_characters}ing") == "teaching"
