@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -16,6 +17,7 @@ from hypothesis import settings
 from pydicom.uid import PYDICOM_ROOT_UID
 
 from local.azurite import Azurite
+from local.functions_host.workers import loop_factory
 from local.ports import free_ports
 from local.stack import Stack
 
@@ -31,9 +33,9 @@ ALLOWED_SKIPS = Path(__file__).with_name("allowed_skips.txt")
 
 
 @pytest.fixture(scope="session")
-def anyio_backend() -> str:
-    """The app runs on asyncio."""
-    return "asyncio"
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    """The app runs on asyncio, and the tests on the event loop that Azure's worker has on this Python."""
+    return "asyncio", {"loop_factory": loop_factory()}
 
 
 @pytest.fixture(scope="session", autouse=True)

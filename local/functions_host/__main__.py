@@ -54,7 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     set_up_logging()
     if drawn:
         say(f"KEYS function={keys.function} master={keys.master}")
-    return asyncio.run(_serve(settings, worker, keys, listening))
+    with asyncio.Runner(loop_factory=workers.loop_factory()) as runner:
+        return runner.run(_serve(settings, worker, keys, listening))
 
 
 def _read_options(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -6,9 +6,11 @@ on; `sdk` is the `azure.functions` package alone, for older Pythons.
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import importlib.util
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, cast
 
 from aiohttp import web
@@ -66,3 +68,10 @@ def choose(wanted: str) -> Worker:
     # Imported late: the official runtime must not be touched when the other worker was asked for.
     module = importlib.import_module(f"local.functions_host.workers.{name}")
     return cast(Worker, module.create())
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return what makes event loops as Azure's worker does: from Python 3.13 on uvloop, if it is installed."""
+    if sys.version_info >= (3, 13) and importlib.util.find_spec("uvloop"):
+        return cast(Callable[[], asyncio.AbstractEventLoop], importlib.import_module("uvloop").new_event_loop)
+    return None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -99,6 +101,18 @@ def test_headers_are_those_that_the_real_proxy_sends_on(app: Streaming) -> None:
     assert "x-forwarded-prefix" not in headers
     assert headers["host"] != headers["x-forwarded-host"]
     assert "forged" not in str(headers)
+
+
+def test_functions_run_on_the_event_loop_of_azure(app: Streaming) -> None:
+    """Azure's worker runs on uvloop from Python 3.13 on, and on the loop of asyncio before."""
+    is_uvloop = sys.version_info >= (3, 13)
+    assert app.client.get("/api/loop").text == ("uvloop" if is_uvloop else "asyncio.unix_events")
+
+
+async def test_tests_run_on_the_event_loop_of_azure() -> None:
+    """The tests of the app's parts have the loop that the functions host has."""
+    is_uvloop = sys.version_info >= (3, 13)
+    assert type(asyncio.get_running_loop()).__module__ == ("uvloop" if is_uvloop else "asyncio.unix_events")
 
 
 def test_the_first_function_by_name_wins(app: Streaming) -> None:

@@ -35,6 +35,11 @@ async def echo(req: Request) -> JSONResponse:
     )
 
 
+@app.route(route="loop", methods=["GET"])
+async def loop(req: Request) -> Response:
+    return Response(type(asyncio.get_running_loop()).__module__)
+
+
 @app.route(route="chunks/{count:int}", methods=["GET"])
 async def chunks(req: Request) -> StreamingResponse:
     async def body() -> AsyncIterator[bytes]:
