@@ -422,7 +422,6 @@ module events 'modules/event-grid.bicep' = {
   params: {
     location: location
     name: 'evgt-${token}'
-    identityName: 'id-events-${token}'
     dataAccountName: data.outputs.name
     // With the webhook, renames come by the queue: the blob trigger does not know them.
     types: eventsTo == 'queue'

@@ -40,9 +40,9 @@ foreach ($attempt in 1..6) {
 }
 if (-not $key) { Stop-Hook "The app $app has no key of the blob trigger yet: it has not started, or its code was not deployed." }
 
-$found = az eventgrid system-topic show --subscription "$subscription" -g "$group" -n "$name" --query "[[id, source, keys(identity.userAssignedIdentities)[0]]]" -o tsv
+$found = az eventgrid system-topic show --subscription "$subscription" -g "$group" -n "$name" --query "[[id, source]]" -o tsv
 if ($LASTEXITCODE -ne 0) { Stop-Hook "The Event Grid topic $name cannot be read." }
-$topic, $account, $identity = $found -split '\t'
+$topic, $account = $found -split '\t'
 $made = "$topic/eventSubscriptions/store-on-upload"
 
 $body = @"
@@ -61,7 +61,7 @@ $body = @"
       }
     },
     "deadLetterWithResourceIdentity": {
-      "identity": {"type": "UserAssigned", "userAssignedIdentity": "$identity"},
+      "identity": {"type": "SystemAssigned"},
       "deadLetterDestination": {
         "endpointType": "StorageBlob",
         "properties": {"resourceId": "$account", "blobContainerName": "event-grid-dead-letters"}

@@ -15,7 +15,9 @@ explain() {
 }
 trap 'explain $?' EXIT
 
-if [ "$(value EVENTS_TO)" != webhook ]; then
+# Apart, for a command that fails within another one's words does not end the script.
+events_to=$(value EVENTS_TO)
+if [ "$events_to" != webhook ]; then
     exit 0
 fi
 
@@ -29,6 +31,7 @@ subscription=$(value AZURE_SUBSCRIPTION_ID)
 group=$(value RESOURCE_GROUP)
 app=$(value INGEST_APP)
 url=$(value INGEST_URL)
+name=$(value EVENT_TOPIC)
 
 if ! az account show --subscription "$subscription" -o none; then
     echo "The Azure CLI is not logged in to the subscription $subscription: run az login." >&2
@@ -48,10 +51,9 @@ if [ -z "$key" ]; then
     exit 1
 fi
 
-# The topic, the account that it tells of, and the identity by which it writes dead letters.
-found=$(az eventgrid system-topic show --subscription "$subscription" -g "$group" -n "$(value EVENT_TOPIC)" \
-    --query "[[id, source, keys(identity.userAssignedIdentities)[0]]]" -o tsv)
-read -r topic account identity <<END
+# The topic, and the account that it tells of.
+found=$(az eventgrid system-topic show --subscription "$subscription" -g "$group" -n "$name" --query "[[id, source]]" -o tsv)
+read -r topic account <<END
 $found
 END
 made="$topic/eventSubscriptions/store-on-upload"
@@ -75,7 +77,7 @@ az rest --method put --url "$made?api-version=2025-02-15" -o none --body @- <<EN
       }
     },
     "deadLetterWithResourceIdentity": {
-      "identity": {"type": "UserAssigned", "userAssignedIdentity": "$identity"},
+      "identity": {"type": "SystemAssigned"},
       "deadLetterDestination": {
         "endpointType": "StorageBlob",
         "properties": {"resourceId": "$account", "blobContainerName": "event-grid-dead-letters"}

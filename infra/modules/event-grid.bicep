@@ -1,10 +1,7 @@
 // Events of the inbox into the queue dicom-arrivals: they come with private endpoints and behind the storage's
 // firewall, and they wait while the app is down.
-import { builtInRoles } from '../access.bicep'
-
 param location string
 param name string
-param identityName string
 param dataAccountName string
 
 @description('Types of events that go into the queue.')
@@ -14,51 +11,23 @@ resource account 'Microsoft.Storage/storageAccounts@2024-01-01' existing = {
   name: dataAccountName
 }
 
-resource queue 'Microsoft.Storage/storageAccounts/queueServices/queues@2024-01-01' existing = {
-  name: '${dataAccountName}/default/dicom-arrivals'
-}
-
-resource deadLetters 'Microsoft.Storage/storageAccounts/blobServices/containers@2024-01-01' existing = {
-  name: '${dataAccountName}/default/event-grid-dead-letters'
-}
-
-resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' = {
-  name: identityName
-  location: location
-}
-
-resource maySend 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  name: guid(queue.id, identity.id, builtInRoles.storageQueueDataMessageSender)
-  scope: queue
-  properties: {
-    principalId: identity.properties.principalId
-    principalType: 'ServicePrincipal'
-    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', builtInRoles.storageQueueDataMessageSender)
-  }
-}
-
-resource mayBury 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  name: guid(deadLetters.id, identity.id, builtInRoles.storageBlobDataContributor)
-  scope: deadLetters
-  properties: {
-    principalId: identity.properties.principalId
-    principalType: 'ServicePrincipal'
-    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', builtInRoles.storageBlobDataContributor)
-  }
-}
-
 resource topic 'Microsoft.EventGrid/systemTopics@2025-02-15' = {
   name: name
   location: location
+  // The topic's own: behind the storage's firewall Event Grid delivers under no user-assigned one.
   identity: {
-    type: 'UserAssigned'
-    userAssignedIdentities: {
-      '${identity.id}': {}
-    }
+    type: 'SystemAssigned'
   }
   properties: {
     source: account.id
     topicType: 'Microsoft.Storage.StorageAccounts'
+  }
+}
+
+module access 'event-grid-access.bicep' = {
+  params: {
+    principalId: topic.identity.principalId
+    dataAccountName: dataAccountName
   }
 }
 
@@ -86,8 +55,7 @@ resource arrivals 'Microsoft.EventGrid/systemTopics/eventSubscriptions@2025-02-1
     }
     deliveryWithResourceIdentity: {
       identity: {
-        type: 'UserAssigned'
-        userAssignedIdentity: identity.id
+        type: 'SystemAssigned'
       }
       destination: {
         endpointType: 'StorageQueue'
@@ -102,8 +70,7 @@ resource arrivals 'Microsoft.EventGrid/systemTopics/eventSubscriptions@2025-02-1
     // What cannot be delivered for a day. The sweep finds the files all the same.
     deadLetterWithResourceIdentity: {
       identity: {
-        type: 'UserAssigned'
-        userAssignedIdentity: identity.id
+        type: 'SystemAssigned'
       }
       deadLetterDestination: {
         endpointType: 'StorageBlob'
@@ -119,8 +86,7 @@ resource arrivals 'Microsoft.EventGrid/systemTopics/eventSubscriptions@2025-02-1
     }
   }
   dependsOn: [
-    maySend
-    mayBury
+    access
   ]
 }
 

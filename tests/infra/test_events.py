@@ -37,9 +37,23 @@ def test_the_events_are_those_that_the_code_reads() -> None:
     assert target["queueName"] == queues.ARRIVALS
     buried = subscription["deadLetterWithResourceIdentity"]["deadLetterDestination"]["properties"]["blobContainerName"]
     assert buried == DEAD_LETTERS
-    assert f"/default/{buried}'" in EVENTS.text
+    for name in (queues.ARRIVALS, DEAD_LETTERS):
+        assert f"/default/{name}'" in read(INFRA / "modules/event-grid-access.bicep").text
     assert "queueMessageTimeToLiveInSeconds: -1\n" in EVENTS.text
     assert queues._FOR_EVER == -1
+
+
+def test_events_pass_the_firewall_of_the_storage() -> None:
+    """Event Grid does so under the topic's own identity alone, which the topic and its subscription therefore use."""
+    own = {"type": "SystemAssigned"}
+    topic = EVENTS.constant(EVENTS.object(EVENTS.declarations["topic"]))
+    subscription = EVENTS.constant(EVENTS.object(EVENTS.declarations["arrivals"]))["properties"]
+    assert topic["identity"] == own
+    assert subscription["deliveryWithResourceIdentity"]["identity"] == own
+    assert subscription["deadLetterWithResourceIdentity"]["identity"] == own
+    storage = read(INFRA / "modules/data-storage.bicep")
+    rules = storage.constant(storage.object(storage.declarations["account"]))["properties"]["networkAcls"]
+    assert rules["bypass"] == "AzureServices"
 
 
 def test_the_webhook_asks_for_the_same_events() -> None:

@@ -33,7 +33,7 @@ GIVEN = {
     },
     "dicom-access": {"assignment": "roleIds[pair.role]"},
     "lake-access": {"onAccount": "builtInRoles.storageBlobDataContributor"},
-    "event-grid": {
+    "event-grid-access": {
         "maySend": "builtInRoles.storageQueueDataMessageSender",
         "mayBury": "builtInRoles.storageBlobDataContributor",
     },
