@@ -385,6 +385,7 @@ module apps 'modules/app.bicep' = [
       name: name
       token: token
       identityName: identities[index].outputs.name
+      principalId: identities[index].outputs.principalId
       functions: join(granted[name].functions, ' ')
       // The lookups know no inbox, so they get no address of it.
       dataAccountName: empty(granted[name].dataContainers) ? '' : data.outputs.name

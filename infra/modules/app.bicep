@@ -12,6 +12,7 @@ param name string
 
 param token string
 param identityName string
+param principalId string
 
 @description('ENABLED_FUNCTIONS: the folders whose functions the app has.')
 param functions string
@@ -102,10 +103,10 @@ resource package 'Microsoft.Storage/storageAccounts/blobServices/containers@2024
 
 resource onHostAccount 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
   for role in hostRoles: {
-    name: guid(hostAccount.id, identity.id, role)
+    name: guid(hostAccount.id, principalId, role)
     scope: hostAccount
     properties: {
-      principalId: identity.properties.principalId
+      principalId: principalId
       principalType: 'ServicePrincipal'
       roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', role)
     }
@@ -113,10 +114,10 @@ resource onHostAccount 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
 ]
 
 resource onInsights 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  name: guid(insights.id, identity.id, builtInRoles.monitoringMetricsPublisher)
+  name: guid(insights.id, principalId, builtInRoles.monitoringMetricsPublisher)
   scope: insights
   properties: {
-    principalId: identity.properties.principalId
+    principalId: principalId
     principalType: 'ServicePrincipal'
     roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', builtInRoles.monitoringMetricsPublisher)
   }
