@@ -38,7 +38,7 @@ foreach ($attempt in 1..6) {
     if ($key) { break }
     Start-Sleep -Seconds 10
 }
-if (-not $key) { Stop-Hook "The app $app has no key of the blob trigger yet: it has not started, or its code was not deployed." }
+if (-not $key) { Stop-Hook "The app $app has no key of the blob trigger yet: it has not started, or it has no functions. See 'If a deployment fails' in docs/deploying.md." }
 
 $found = az eventgrid system-topic show --subscription "$subscription" -g "$group" -n "$name" --query "[[id, source]]" -o tsv
 if ($LASTEXITCODE -ne 0) { Stop-Hook "The Event Grid topic $name cannot be read." }

@@ -47,7 +47,7 @@ for _ in 1 2 3 4 5 6; do
     sleep 10
 done
 if [ -z "$key" ]; then
-    echo "The app $app has no key of the blob trigger yet: it has not started, or its code was not deployed." >&2
+    echo "The app $app has no key of the blob trigger yet: it has not started, or it has no functions. See 'If a deployment fails' in docs/deploying.md." >&2
     exit 1
 fi
 

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
+from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+import yaml
 
 from .alerts import ALERTS
-from .apps import ACCESS, MAIN, ROOT
-from .bicep import INFRA, files, read
+from .apps import ACCESS, APP, MAIN, ROOT
+from .bicep import INFRA, files, made, read
 
 TEXT = (ROOT / "docs/deploying.md").read_text()
 
@@ -20,6 +25,38 @@ def table(heading: str) -> list[list[str]]:
     lines = TEXT.partition(f"## {heading}\n")[2].partition("\n## ")[0].splitlines()
     rows = [line for line in lines if line.startswith("| ")]
     return [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows[1:]]
+
+
+def test_azds_own_tools_are_named() -> None:
+    """azd stops where the tool of a service's language is missing, although Azure builds the packages."""
+    languages = {
+        service["language"] for service in yaml.safe_load((ROOT / "azure.yaml").read_text())["services"].values()
+    }
+    assert languages == {"python"}
+    assert "[Python](https://www.python.org/downloads/)" in TEXT.partition("```bash")[0]
+
+
+def test_packages_built_by_hand_are_those_of_the_app() -> None:
+    """For its Python and its system, from the lock with its hashes; and .funcignore lets them through."""
+    section = TEXT.partition("\n### Packages for another Python\n")[2].partition("\n## ")[0]
+    [(_, body)] = made("Microsoft.Web/sites")
+    runtime = APP.constant(APP.property(body, "properties"))["functionAppConfig"]["runtime"]
+    words = shlex.split(re.findall(r"```bash\n(.*?)```", section, re.DOTALL)[0].replace("\\\n", " "))
+    options = dict(pairwise(words))
+    assert options["--python-version"] == runtime["version"]
+    assert options["--python-platform"] == "x86_64-manylinux_2_28"
+    assert options["--target"] == ".python_packages/lib/site-packages"
+    assert options["-r"] == "requirements.txt"
+    assert "--require-hashes" in words
+    [line] = re.findall(r"`(!\.[\w.]+)`", section)
+    ignored = (ROOT / ".funcignore").read_text()
+    with TemporaryDirectory() as folder:
+        subprocess.run(["git", "init", "-q", folder], check=True)
+        for rules, is_ignored in ((ignored, True), (f"{ignored}{line}\n", False)):
+            Path(folder, ".gitignore").write_text(rules)
+            named = f"{options['--target']}/pydantic_core/__init__.py"
+            asked = subprocess.run(["git", "check-ignore", "-q", named], cwd=folder, check=False)
+            assert (asked.returncode == 0) == is_ignored
 
 
 def test_the_parameters_are_documented() -> None:
