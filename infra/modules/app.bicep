@@ -195,6 +195,7 @@ resource noPassword 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2024
   for door in ['ftp', 'scm']: {
     parent: app
     name: door
+    location: location // versions of this API have refused a policy without one
     properties: {
       allow: false
     }

@@ -398,6 +398,12 @@ def test_each_app_has_a_plan_of_its_own() -> None:
     assert plan == {"name": "FC1", "tier": "FlexConsumption"}
 
 
+def test_policies_of_publishing_have_a_location() -> None:
+    """Versions of the API have refused a policy without one."""
+    [(file, body)] = made("Microsoft.Web/sites/basicPublishingCredentialsPolicies")
+    assert file.constant(body)["location"] == Expression("location")
+
+
 def test_flex_consumption_is_told_nothing_that_it_refuses() -> None:
     """No property of the site's configuration that other plans have."""
     [(file, body)] = made("Microsoft.Web/sites")
