@@ -34,7 +34,7 @@ if ($LASTEXITCODE -ne 0) { Stop-Hook "The Azure CLI is not logged in to the subs
 
 foreach ($attempt in 1..6) {
     $key = az functionapp keys list --subscription "$subscription" -g "$group" -n "$app" --query systemKeys.blobs_extension -o tsv
-    if ($LASTEXITCODE -ne 0) { Stop-Hook "The keys of the app $app cannot be read." }
+    if ($LASTEXITCODE -ne 0) { $key = $null }
     if ($key) { break }
     Start-Sleep -Seconds 10
 }

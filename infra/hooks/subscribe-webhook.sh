@@ -38,9 +38,9 @@ if ! az account show --subscription "$subscription" -o none; then
     exit 1
 fi
 
-# The key is there once the app has started with its code.
+# The key is there once the app has started with its code. Until then Azure answers with an error, or without the key.
 for _ in 1 2 3 4 5 6; do
-    key=$(az functionapp keys list --subscription "$subscription" -g "$group" -n "$app" --query systemKeys.blobs_extension -o tsv)
+    key=$(az functionapp keys list --subscription "$subscription" -g "$group" -n "$app" --query systemKeys.blobs_extension -o tsv) || key=
     if [ -n "$key" ]; then
         break
     fi

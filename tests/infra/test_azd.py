@@ -6,6 +6,7 @@ import json
 import os
 import re
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -121,6 +122,20 @@ def test_the_hook_fails_loudly(az: str, told: str) -> None:
     assert "Only the sweep finds new files" in done.stderr
     assert done.stderr.rstrip().endswith("azd hooks run postdeploy")
     assert told.endswith("yet") == ("slept 10" in done.stdout)
+
+
+def test_the_hook_waits_for_a_host_that_starts(tmp_path: Path) -> None:
+    """Azure answers the question for its keys with an error meanwhile, and then with none."""
+    asked = tmp_path / "asked"
+    done = run_hook(
+        f"{WEBHOOK}\nsleep() {{ :; }}\n"
+        f'az() {{ case "$1" in functionapp) echo >> {asked}; '
+        f'case "$(wc -l < {asked})" in 1) echo ServiceUnavailable >&2; return 1;; 2) ;; *) echo secret-key;; esac;; '
+        "eventgrid) printf 'the-topic\\tthe-account\\n';; rest) cat;; esac; }"
+    )
+    assert done.returncode == 0, done.stderr
+    assert asked.read_text() == "\n\n\n"
+    assert "&code=secret-key" in done.stdout
 
 
 def test_the_hook_subscribes_where_the_webhook_is_in_use() -> None:
