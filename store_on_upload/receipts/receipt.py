@@ -56,7 +56,7 @@ class Receipt:
         replaced: what gave way to it; for a `conflict` or `duplicate`, what was about to, when it was overtaken.
         attempts: runs that began with the file.
         deferrals: how often it was put off, whether it was tried before or not.
-        poisonings: how often the platform set its message aside.
+        poisonings: how often the platform set its message aside: once per try that was due, and never in an outage.
         due_at: when the next attempt is due; None where the state is final.
         failing_seconds: how long it has failed by itself.
         failed_at: when it last failed, and if that was by itself (`failed_by_itself`).

@@ -62,6 +62,13 @@ def deferred(receipt: Receipt, setback: Setback, now: datetime, delay: float) ->
     )
 
 
+def is_waiting(receipt: Receipt, now: datetime) -> bool:
+    """Say whether a file's next try is not due yet; what the sweep has sent on is due immediately."""
+    if receipt.due_at is None or receipt.reason == "swept":
+        return False
+    return now < parse_timestamp(receipt.due_at)
+
+
 def should_give_up(receipt: Receipt, give_up_after_days: float) -> bool:
     """Say whether a deferred file has failed by itself for too long."""
     return receipt.failed_by_itself and receipt.failing_seconds >= give_up_after_days * 86_400

@@ -13,7 +13,7 @@ from azure.core.exceptions import AzureError
 
 from shared import clock
 from shared.arrivals import Arrival, Door
-from shared.dicomweb import DICOMwebError, Query
+from shared.dicomweb import DICOMwebError, Query, StatusError
 from shared.events import Failed, event
 from shared.telemetry.recording import span
 from store_on_upload.beginning import Run, begin, find_arrived
@@ -21,14 +21,16 @@ from store_on_upload.finishing import close_gone, finish, report_failure, send_l
 from store_on_upload.ingest import Ingest
 from store_on_upload.receipts.container import write_receipt
 from store_on_upload.receipts.receipt import Receipt
-from store_on_upload.setback import Setback
+from store_on_upload.setback import STOPPED, Setback, outage
 
-from .deferral import deferred, delay_seconds, given_up, should_give_up
+from .deferral import deferred, delay_seconds, given_up, is_waiting, should_give_up
 
 # The platform sets a message aside after five failed runs; so many times that is not the last word.
 MAX_POISONINGS = 3
 # A replay that fails by itself so often, over some ten hours, ends: the file stays in quarantine.
 MAX_REPLAY_TRIES = 9
+# Also the answer of a service that is up: the first store in a partition makes it.
+_NO_SUCH_PARTITION = 400
 # By then the delay is as long as it gets in an outage.
 _TRIES_OF_OUTAGES = 5
 
@@ -81,6 +83,8 @@ async def _service_answers(ingest: Ingest, partition: str | None) -> bool:
     """Say whether the DICOM service is up; in an outage that few files meet, each looks as if it failed by itself."""
     try:
         await ingest.clients.dicom_in(partition).search_for_studies(Query(limit=1))
+    except StatusError as error:
+        return error.status_code == _NO_SUCH_PARTITION
     except DICOMwebError:
         return False
     return True
@@ -125,6 +129,9 @@ async def _replay_later(ingest: Ingest, arrival: Arrival, later: Receipt, delay:
 async def poisoned(ingest: Ingest, arrival: Arrival) -> None:
     """Deal with a blob whose message the platform has set aside: try again, but not for ever.
 
+    Of several messages of one file, the first one counts until the file's next try is due. While the DICOM service is
+    down or ingest is stopped, none counts.
+
     Raises:
         AzureError, Failed: not possible.
     """
@@ -136,8 +143,14 @@ async def poisoned(ingest: Ingest, arrival: Arrival) -> None:
     run = await begin(ingest, arrival, version, time.monotonic())
     if run.receipt.is_final:
         return await send_later(ingest, arrival)
-    receipt = replace(run.receipt, poisonings=run.receipt.poisonings + 1)
-    now, setback = clock.now(), Setback("poisoned", is_outage=False)
+    now = clock.now()
+    if is_waiting(run.receipt, now):
+        return None
+    if await ingest.stop.is_on():
+        return await defer(run, STOPPED)
+    if ingest.circuit.is_open or not await _service_answers(ingest, run.receipt.partition):
+        return await defer(run, outage(is_certain=ingest.circuit.is_certain))
+    receipt, setback = replace(run.receipt, poisonings=run.receipt.poisonings + 1), Setback("poisoned", is_outage=False)
     delay = delay_seconds(receipt.poisonings, setback)
     later = deferred(receipt, setback, now, delay)
     if receipt.poisonings >= MAX_POISONINGS:
