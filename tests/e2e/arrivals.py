@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from azure.storage.queue import QueueClient
@@ -77,6 +78,12 @@ class Arrivals:
             self.tell(ARRIVALS, storage_event(name))
 
         return self.next_event(act, "probe", "probe_failed")
+
+    def is_due(self, name: str) -> bool:
+        """Say whether a file's next try is due: it has no receipt yet, or its time has come by the app's clock."""
+        due_at = json.loads(self.box.blob(RECEIPTS, name) or b"{}").get("due_at")
+        now = datetime.now(UTC) + timedelta(seconds=CLOCK_AHEAD_SECONDS)
+        return due_at is None or datetime.fromisoformat(due_at) < now
 
     def times_set_aside(self, name: str) -> int:
         """Return how often a file's message was set aside."""

@@ -258,13 +258,13 @@ def a_message_that_fails_again(site: Site) -> Iterator[None]:
 
 
 def a_file_that_ends_the_app_over_and_over(site: Site) -> Iterator[None]:
-    """Its message is set aside three times."""
-    site.service.inject(**FAILS_BY_ITSELF)
+    """Its message is set aside three times, each time when the file was due."""
+    site.close(f"/{ARRIVALS}/messages", "GET")
     name = "over and over.dcm"
-    etag = site.drop(name, make_instance().content)
-    site.box.waiting(name)
+    etag = site.box.drop(name, make_instance().content)
     for number in range(1, 4):
         assert not site.log.fires("file-given-up")
+        wait_for(lambda: site.is_due(name) or None, "its next try is not due")
         site.tell(ARRIVALS_POISON, storage_event(name))
         wait_for(lambda number=number: site.times_set_aside(name) == number or None, "it is not counted")  # type: ignore[misc]
     assert site.box.receipt(name, etag)["verdict"] == "gave_up"
