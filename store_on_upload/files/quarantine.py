@@ -17,8 +17,8 @@ from store_on_upload.receipts.container import Unreadable
 from store_on_upload.receipts.receipt import Receipt, parse_timestamp
 
 from .moving import SOURCE_ETAG, copy_verified
-from .naming import is_name, with_suffix
-from .source import SourceGone, Version, version_of
+from .naming import copy_names, is_name, with_suffix
+from .source import SourceGone, Version, find_version, version_of
 
 
 async def copy_to_quarantine(clients: Clients, version: Version, receipt: Receipt, *, is_repeated: bool) -> None:
@@ -31,6 +31,17 @@ async def copy_to_quarantine(clients: Clients, version: Version, receipt: Receip
     """
     name = await copy_verified(clients, version, QUARANTINE, is_repeated=is_repeated)
     await write_reason(clients, name, receipt)
+
+
+async def names_in_quarantine(clients: Clients, version: Version) -> list[str]:
+    """Return the names under which copies of a version of the inbox's blob are in quarantine.
+
+    Raises:
+        AzureError: storage failed.
+    """
+    copies = [clients.container(QUARANTINE).get_blob_client(name) for name in copy_names(version.name, version.etag)]
+    found = [await find_version(copy) for copy in copies]
+    return [copy.name for copy in found if copy and copy.metadata.get(SOURCE_ETAG) == version.etag]
 
 
 def reason_name(quarantine_name: str) -> str:

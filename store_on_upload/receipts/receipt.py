@@ -64,7 +64,8 @@ class Receipt:
         source, partition, after_store, on_conflict: the policy applied.
         restored: whether it is of a blob of the vault, from which a study was put back; that stays where it is.
         decided_at: when the verdict was given.
-        superseded: other verdicts that replays have replaced, the oldest first: `verdict`, `reason`, `decided_at`.
+        superseded: other verdicts, replaced by replays, or a `gave_up` by a run that has stored the file; the oldest
+            first: `verdict`, `reason`, `decided_at`.
     """
 
     blob: str
@@ -115,6 +116,16 @@ class Receipt:
     def is_gone(self) -> bool:
         """Whether it was closed because the version was there no longer, which an undeletion makes untrue."""
         return self.reason == "gone"
+
+    @property
+    def may_be_stored(self) -> bool:
+        """Whether it says nothing of the DICOM service: a slower run of the version may store it nevertheless."""
+        return self.is_gone or self.verdict is Verdict.GAVE_UP
+
+    @property
+    def was_given_up(self) -> bool:
+        """Whether another run had given the file up, and may have put it into quarantine."""
+        return any(one["verdict"] == Verdict.GAVE_UP for one in self.superseded)
 
     @property
     def is_in_service(self) -> bool:

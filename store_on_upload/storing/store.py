@@ -183,7 +183,7 @@ async def _judge_stored(job: Job, sent: _Sent, named_by_service: str | None) -> 
     version = job.source.version
     standing = job.run.standing or await read_receipt(job.clients, version.name)
     earlier = standing.of_version(version.etag) if standing else None
-    if earlier and earlier.is_final and not (earlier.is_gone or job.door.is_asked_for):
+    if earlier and earlier.is_final and not (earlier.may_be_stored or job.door.is_asked_for):
         return earlier  # this version's event came twice
     uids = await find_uids(job.dicom, job.header, named_by_service)
     job = job.of(uids)

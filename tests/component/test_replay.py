@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -15,11 +16,12 @@ from local.azurite import Azurite
 from shared import clock
 from shared.arrivals import Arrival, Door, Renamed
 from shared.clients import Clients
-from shared.dicomweb import DICOMwebClient, ResponseLost
+from shared.dicomweb import Body, DICOMwebClient, ResponseLost
 from shared.purged import pointer_name
 from shared.queues import ARRIVALS
-from shared.settings import ARCHIVE, QUARANTINE, QUARANTINE_REASONS, RETENTION_STATE, OnPurged
+from shared.settings import ARCHIVE, QUARANTINE, QUARANTINE_REASONS, RETENTION_STATE, AfterStore, OnPurged
 from shared.sources import Sources
+from store_on_upload import finishing, upload
 from store_on_upload.files import disposal
 from store_on_upload.files.quarantine import delete_reason, read_reason
 from store_on_upload.ingest import Ingest
@@ -30,7 +32,7 @@ from store_on_upload.reconcile import reconcile
 from store_on_upload.requests import replay
 from store_on_upload.requests.replay import replay_all, replay_one
 from store_on_upload.upload import handle
-from store_on_upload.waiting.put_off import MAX_REPLAY_TRIES, poisoned
+from store_on_upload.waiting.put_off import MAX_POISONINGS, MAX_REPLAY_TRIES, poisoned
 from tests.component.runs import Recorded, clear, run_messages
 from tests.dicom_samples import Sample, new_uid
 
@@ -126,6 +128,85 @@ async def test_what_stood_in_the_way_is_gone(ingest: Ingest) -> None:
     assert outcomes(document.newest) == [CONFLICT, ("stored", None)]
     assert Document.from_json(document.to_json()).newest == document.newest
     assert await count(ingest, stored) == 1
+
+
+@pytest.mark.parametrize("after_store", AfterStore)
+@pytest.mark.parametrize(("is_there", "verdict"), [(False, "stored"), (True, "duplicate")])
+@pytest.mark.parametrize("is_moved", [True, False], ids=["quarantined before", "quarantined after"])
+async def test_a_slower_run_has_stored_what_was_given_up(
+    ingest: Ingest,
+    monkeypatch: pytest.MonkeyPatch,
+    after_store: AfterStore,
+    is_there: bool,
+    verdict: str,
+    is_moved: bool,
+) -> None:
+    """Its verdict counts, and the file leaves quarantine as by a replay, whichever of the two runs ends first."""
+    sample, name = Sample(), f"{new_uid()}.dcm"
+    settings = ingest.clients.settings.model_copy(update={"after_store": after_store})
+    ingest = Ingest.over(replace(ingest.clients, settings=settings, sources=Sources(settings)))
+    if is_there:
+        await ingest.clients.dicom.store_instance(Body.from_bytes(sample.content))
+    await ingest.clients.inbox.upload_blob(name, sample.content)
+    slow = Ingest.over(ingest.clients)
+    if is_moved:
+        meanwhile(monkeypatch, upload, "store", lambda: give_up(ingest, name))
+        await handle_as_new(slow, name)
+    else:
+        meanwhile(monkeypatch, finishing, "dispose", lambda: handle_as_new(slow, name))
+        await give_up(ingest, name)
+    await run_messages(ingest)
+    receipt = (await document_of(ingest, name)).newest
+    assert outcomes(receipt) == [("gave_up", "crashed"), (verdict, None)]
+    assert await quarantined(ingest) == []
+    assert await blob(ingest, "dicom-inbox", name) is None
+    assert await blob(ingest, ARCHIVE, name) == (None if after_store is AfterStore.DELETE else sample.content)
+    assert await count(ingest, sample) == 1
+    report = await reconcile(ingest.clients, names=True, grace_seconds=0)
+    assert not [one for names in report.names.values() for one in names if one == name]
+
+
+async def handle_as_new(ingest: Ingest, name: str) -> None:
+    """Handle a file that has just come: its run looks for no receipt before the store."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clock, "now", lambda: datetime.now(UTC))
+        await handle(ingest, Arrival((name,), Door.BLOB))
+
+
+async def give_up(ingest: Ingest, name: str) -> None:
+    """Have a file given up: its messages are set aside so often."""
+    with pytest.MonkeyPatch.context() as patch:
+        for hours in range(MAX_POISONINGS):
+            later = datetime.now(UTC) + timedelta(hours=hours)
+            patch.setattr(clock, "now", lambda later=later: later)
+            await poisoned(ingest, Arrival((name,), Door.DEFERRAL))
+
+
+def meanwhile(
+    monkeypatch: pytest.MonkeyPatch, module: ModuleType, step: str, act: Callable[[], Awaitable[None]]
+) -> None:
+    """Do something before a step is taken for the first time."""
+    then = getattr(module, step)
+
+    async def after_act(*args: Any, **options: Any) -> Any:
+        monkeypatch.setattr(module, step, then)
+        await act()
+        return await then(*args, **options)
+
+    monkeypatch.setattr(module, step, after_act)
+
+
+async def test_another_version_in_quarantine_is_left_alone(ingest: Ingest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What lies there under the same name, of an earlier version, is not sent through the handler."""
+    name, sample = f"{new_uid()}.dcm", Sample()
+    await drop(ingest, name, b"no DICOM")
+    await ingest.clients.inbox.upload_blob(name, sample.content)
+    meanwhile(monkeypatch, upload, "store", lambda: give_up(ingest, name))
+    await handle(Ingest.over(ingest.clients), Arrival((name,), Door.BLOB))
+    assert len(await quarantined(ingest)) == 2
+    assert await run_messages(ingest) == 1
+    assert await quarantined(ingest) == [name]
+    assert [one.verdict for one in (await document_of(ingest, name)).versions] == ["rejected", "stored"]
 
 
 async def test_still_in_conflict(ingest: Ingest, monkeypatch: pytest.MonkeyPatch) -> None:
