@@ -101,6 +101,8 @@ REASONS: dict[str, str] = {
     "remains_denied": "Another store of the instance has died midway, and with REPLACE_STUCK what it left should give "
     "way; but the app's role does not let it delete. Have somebody delete that instance at the DICOM service.",
     "being_replaced": "Another file is just taking the place of the stored instance. It is tried again.",
+    "note_damaged": "What the app has written down of the instance's latest replacement cannot be read. Find the "
+    "damaged blob as docs/ingest.md says under Replacing, and delete it. The file is tried again.",
     "not_confirmed": "The DICOM service did not confirm the instance. It is tried again.",
     "unsettled": "The file is empty or unfinished, and may still be written to: see SETTLE_AFTER_SECONDS.",
     "stopped": "A blob named STOP in dicom-control stops ingest. Delete it to go on.",

@@ -10,6 +10,7 @@ from shared.settings import REPLACED
 from shared.small_blobs import read_whole
 from store_on_upload.files.listing import Listing, Row
 from store_on_upload.receipts.container import Unreadable, read_receipt
+from store_on_upload.setback import NotYet
 from store_on_upload.storing.claim import read_replacement
 from store_on_upload.storing.keeping import description_name
 from store_on_upload.storing.uids import Uids
@@ -66,5 +67,8 @@ async def _is_in_note(check: Check, name: str) -> bool:
     partition, *uids, _ = name.split("/")
     if len(uids) != 3:
         return False
-    latest = await read_replacement(check.clients, partition, Uids(*uids))
+    try:
+        latest = await read_replacement(check.clients, partition, Uids(*uids))
+    except NotYet:  # the note is damaged
+        return False
     return latest is not None and latest.replaced.kept_as == name

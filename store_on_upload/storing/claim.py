@@ -7,24 +7,27 @@ by itself a minute after its holder has died; its content tells of the instance'
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import asdict, astuple, dataclass
+from typing import TypeVar
 
 from azure.storage.blob.aio import BlobClient, BlobLeaseClient
+from pydantic import TypeAdapter, ValidationError
 
 from shared.clients import Clients
 from shared.dicomweb.partitions import DEFAULT_PARTITION
 from shared.leases import LeaseTaken, held
 from shared.settings import CONTROL
-from shared.small_blobs import read_whole, upload_json
+from shared.small_blobs import in_json, read_whole, upload_json
 from store_on_upload.files.source import Version
 from store_on_upload.receipts.receipt import timestamp
 from store_on_upload.setback import NotYet
 from store_on_upload.verdict import Replaced
 
 from .uids import Uids
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,9 @@ class Replacement:
         return self.came_at > timestamp(version.last_modified)
 
 
+_REPLACEMENT = TypeAdapter(Replacement)
+
+
 @dataclass
 class Claim:
     """A claim that is held.
@@ -75,6 +81,7 @@ class Claim:
         """Return the latest replacement that is written down; None if there is none.
 
         Raises:
+            NotYet: it cannot be read.
             AzureError: storage failed.
         """
         return await _read(self.blob)
@@ -92,6 +99,7 @@ async def read_replacement(clients: Clients, partition: str | None, uids: Uids) 
     """Return the latest replacement of an instance, made or just about to be; None if there was never one.
 
     Raises:
+        NotYet: it cannot be read.
         AzureError: storage failed.
     """
     return await _read(_blob(clients, partition, uids))
@@ -99,8 +107,19 @@ async def read_replacement(clients: Clients, partition: str | None, uids: Uids) 
 
 async def _read(blob: BlobClient) -> Replacement | None:
     found = await read_whole(blob)
-    document = json.loads(found.content) if found else {}
-    return Replacement(**document | {"replaced": Replaced(**document["replaced"])}) if document else None
+    return None if found is None or found.content == in_json({}) else read_note(_REPLACEMENT, found.content)
+
+
+def read_note(kind: TypeAdapter[T], content: bytes) -> T:
+    """Read what the app has written down of a replacement.
+
+    Raises:
+        NotYet: it is damaged, and only an operator can tell what it was; no file is to blame.
+    """
+    try:
+        return kind.validate_json(content)
+    except ValidationError:
+        raise NotYet("note_damaged", is_outage=True) from None
 
 
 @asynccontextmanager

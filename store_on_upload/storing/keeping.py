@@ -9,7 +9,6 @@ back; a copy without it does not count.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, astuple, dataclass
@@ -19,6 +18,7 @@ from uuid import uuid4
 from azure.core import MatchConditions
 from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
 from azure.storage.blob.aio import BlobClient
+from pydantic import TypeAdapter
 
 from shared import clock
 from shared.dicomweb import NotFound
@@ -32,8 +32,11 @@ from store_on_upload.receipts.receipt import timestamp
 from store_on_upload.setback import NotYet
 from store_on_upload.verdict import Replaced
 
+from .claim import read_note
 from .job import Job
 from .uids import Uids
+
+_REPLACED = TypeAdapter(Replaced)
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ async def keep_stored(job: Job, uids: Uids) -> StoredCopy:
     An earlier run's copy is read back again, and compared with what the service returns now.
 
     Raises:
-        NotYet: the stored instance is gone.
+        NotYet: the stored instance is gone, or the description of an earlier copy cannot be read.
         Failed: the copy is not what was retrieved.
         DICOMwebError, AzureError: the service or the storage failed.
     """
@@ -69,13 +72,13 @@ async def find_copy(job: Job, uids: Uids) -> Replaced | None:
     """Return the latest copy that runs of this version have made and read back; None if there is none.
 
     Raises:
+        NotYet: its description cannot be read.
         AzureError: storage failed.
     """
     blobs: Any = job.clients.container(REPLACED).list_blobs(name_starts_with=_prefix(job, uids))
     found = {str(blob.name): blob.last_modified async for blob in blobs if blob.name.endswith(".json")}
     description = await read_whole(_blob(job, max(found, key=lambda name: found[name]))) if found else None
-    document = json.loads(description.content) if description else None
-    return Replaced(document["size_bytes"], document["sha256"], document["kept_as"]) if document else None
+    return read_note(_REPLACED, description.content) if description else None
 
 
 def description_name(kept_as: str) -> str:

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import inspect
 import json
+import logging
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import asdict, replace
@@ -398,6 +399,48 @@ async def test_one_run_at_a_time(place: Place, long_ago: LongAgo) -> None:
     assert (waiting.reason, waiting.failed_by_itself, ingest.circuit.is_open) == ("being_replaced", False, False)
     assert await place.stored(sample) == sample.content
     assert outcome(await place.settled("claimed.dcm", ingest)) == ("replaced", None)
+
+
+DAMAGED = (
+    b"",
+    b"\xff",
+    b"no JSON",
+    b"null",
+    b"[]",
+    b"[" * 60_000,
+    b'{"blob": "a.dcm"}',
+    b'{"blob": "a.dcm", "etag": "0x1", "came_at": "2026-03-01T00:00:00Z", "replaced": {}}',
+    b'{"blob": 7, "etag": "0x1", "came_at": "2026-03-01T00:00:00Z", '
+    b'"replaced": {"size_bytes": 1, "sha256": "ab", "kept_as": "x"}}',
+)
+
+
+@pytest.mark.parametrize("damaged", DAMAGED, ids=lambda content: content[:30])
+@pytest.mark.parametrize("where", ["note", "description"])
+async def test_what_is_written_of_a_replacement_is_damaged(
+    place: Place, long_ago: LongAgo, caplog: pytest.LogCaptureFixture, where: str, damaged: bytes
+) -> None:
+    """The file waits for an operator, whatever time that takes, and is not given up; the log says why."""
+    caplog.set_level(logging.INFO, "dicom_dropbox")
+    sample, name = Sample(), f"damaged {where} {new_uid()}.dcm"
+    place = place.with_settings(give_up_after_days=0.0, **REPLACE)
+    await long_ago(sample)
+    etag = await place.drop(name, other(sample))
+    if where == "note":
+        blob = claim_of(place, sample)
+    else:
+        hashed = hashlib.sha256(f"{name}\n{etag}".encode()).hexdigest()[:32]
+        blob = place.clients.container(REPLACED).get_blob_client(f"{copies_of(sample)}{hashed}-1.json")
+    await blob.upload_blob(damaged)
+    for _ in range(3):
+        await handle(place.process(), Arrival((name,), Door.DEFERRAL))
+        waiting = await place.receipt(name)
+        assert (waiting.state, waiting.reason, waiting.failed_by_itself) == ("deferred", "note_damaged", False)
+    told = [json.loads(message) for message in caplog.messages]
+    assert [one["reason"] for one in told if one["event"] == "blob_deferred"] == ["note_damaged"] * 3
+    assert await place.stored(sample) == sample.content
+    await blob.delete_blob()
+    assert outcome(await place.settled(name)) == ("replaced", None)
 
 
 async def test_a_claim_is_renewed(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
