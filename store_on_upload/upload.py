@@ -88,8 +88,12 @@ def _is_refusal(error: Exception) -> bool:
 async def _bring_to_an_end(run: Run, source: Source) -> None:
     try:
         async with asyncio.timeout(_LONGEST_ATTEMPT_SECONDS):
-            receipt = await _decide(run, source)
-        await finish(run, receipt)
+            found = await _examine(run, source)
+            if isinstance(found, Header):
+                run = _naming(run, found)
+                async with run.ingest.gate.large(source.version.size):
+                    found = await _store(run, source, found)
+        await finish(run, found)
     except SourceGone:
         await close_gone(run.ingest, run.arrival)
     except Exception as error:  # what was stored already, the next run finds
@@ -126,13 +130,13 @@ def _is_new(arrival: Arrival, version: Version) -> bool:
     return arrival.door in (Door.BLOB, Door.EVENT) and age <= _YOUNG_SECONDS
 
 
-async def _decide(run: Run, source: Source) -> Receipt:
-    """Return the receipt with the verdict: the one that stands, or a new one.
+async def _examine(run: Run, source: Source) -> Receipt | Header:
+    """Return the receipt with the verdict, the one that stands or a new one; the header of a file that is to be stored.
 
     Raises:
-        NotYet: none can be given now.
+        NotYet: no verdict can be given now.
         SourceGone: the version is there no longer.
-        DICOMwebError, AzureError: the service or the storage failed.
+        AzureError: storage failed.
     """
     if run.receipt.is_final:
         return run.receipt
@@ -142,8 +146,18 @@ async def _decide(run: Run, source: Source) -> Receipt:
         found = await examine(source, policy, settings.max_instance_bytes)
     if isinstance(found, Decision):
         return run.receipt.decided(found, clock.now(), sha256=source.sha256_of_prefix())
-    async with run.ingest.gate.large(source.version.size):
-        return await _store(run, source, found)
+    return found
+
+
+def _naming(run: Run, header: Header) -> Run:
+    """Return a run whose receipt has the header's UIDs: of a store without an answer, they tell what to look for."""
+    receipt = replace(
+        run.receipt,
+        study_instance_uid=header.study_instance_uid,
+        series_instance_uid=header.series_instance_uid,
+        sop_instance_uid=header.sop_instance_uid,
+    )
+    return replace(run, receipt=receipt)
 
 
 async def _store(run: Run, source: Source, header: Header) -> Receipt:

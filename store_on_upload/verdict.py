@@ -84,7 +84,8 @@ REASONS: dict[str, str] = {
     "dicomdir": "A DICOMDIR lists the files of a medium, and holds no instance.",
     "no_dicom_content": "A name without a suffix, and no DICOM in it.",
     "gone": "The blob was deleted or overwritten by its producer before it had a verdict. If it is undeleted, the next "
-    "sweep takes it up again.",
+    "sweep takes it up again. If the receipt has UIDs, an attempt may have stored the file: search the DICOM service "
+    "for them.",
     # Then those of what is only put off: `reason` of a receipt that is not final.
     "swept": "The file had been missed: the sweep has sent it on.",
     "service_unreachable": "The DICOM service or its token cannot be had. It is tried again.",

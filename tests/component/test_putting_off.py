@@ -127,6 +127,24 @@ async def test_a_blob_in_the_archive_tier(place: Place, monkeypatch: pytest.Monk
     assert (await place.receipt(name)).verdict == "stored"
 
 
+async def test_a_file_that_is_deleted_when_the_answer_to_its_store_was_lost(place: Place) -> None:
+    """It may be in the service: its receipt has the UIDs to look for, while it waits and when it is gone."""
+    ingest, sent = process(place)
+    sample = Sample()
+    name = await dropped(place, sample)
+    await place.inject(fault="drop_after_commit", kind="store")
+    await handle(ingest, Arrival((name,), Door.BLOB))
+    waiting = await place.receipt(name)
+    await place.clients.inbox.delete_blob(name)
+    await handle(ingest, sent.last())
+    gone = await place.receipt(name)
+    assert (waiting.reason, gone.reason) == ("service_failed", "gone")
+    assert await place.stored(sample) == sample.content
+    for receipt in (waiting, gone):
+        named = (receipt.study_instance_uid, receipt.series_instance_uid, receipt.sop_instance_uid)
+        assert named == (sample.study, sample.series, sample.sop)
+
+
 async def test_what_is_not_sent_tells_nothing_of_the_service(place: Place) -> None:
     """A file of a purged study ends no outage."""
     ingest, _ = process(place)
