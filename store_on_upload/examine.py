@@ -16,7 +16,6 @@ from .verdict import Decision, ignored, rejected
 _BY_NAME: dict[NameSays, Decision] = {
     NameSays.OTHER: ignored("name"),
     NameSays.TEMPORARY: ignored("temporary"),
-    NameSays.FOLDER: ignored("folder"),
     NameSays.ARCHIVE: rejected("archive"),
 }
 # What is not DICOM under a name that may well be something else's, such as README or LICENSE on a CD.
@@ -34,9 +33,9 @@ async def examine(source: Source, policy: Policy, max_instance_bytes: int) -> He
         AzureError: storage failed.
     """
     version = source.version
+    if version.is_folder or (version.size == 0 and version.name.endswith("/")):
+        return ignored("folder")
     said = what_name_says(version.name, policy.suffixes)
-    if version.is_folder:
-        said = NameSays.FOLDER
     if decision := _BY_NAME.get(said):
         return decision
     if version.is_being_copied:

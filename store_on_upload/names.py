@@ -18,16 +18,13 @@ class NameSays(StrEnum):
     CONTENT_DECIDES = "content_decides"  # no suffix: `IM0001`, `1.2.840.3`
     TEMPORARY = "temporary"  # somebody is still writing it, or hides it
     ARCHIVE = "archive"
-    FOLDER = "folder"
     OTHER = "other"
 
 
 def what_name_says(name: str, suffixes: tuple[str, ...]) -> NameSays:
     """Say what kind of blob this is; `suffixes` are ours, each with its dot, in lower case."""
     path = name.lower()
-    base = path.rpartition("/")[2]
-    if not base:
-        return NameSays.FOLDER
+    base = path.rstrip("/").rpartition("/")[2]
     if base.endswith(_UNFINISHED) or any(segment.startswith(".") for segment in path.split("/")):
         return NameSays.TEMPORARY
     if base.endswith(suffixes):

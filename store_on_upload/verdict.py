@@ -80,7 +80,7 @@ REASONS: dict[str, str] = {
     "crashed": "The app ended abnormally each time that it handled this file. Look at its memory, then replay it.",
     "name": "The name is none of ours: see the setting INBOX_SUFFIXES.",
     "temporary": "A temporary name. The file is looked at once it has its final one.",
-    "folder": "A folder's marker, not a file.",
+    "folder": "A folder's marker: an empty blob whose name ends in `/`, or which storage marks as a folder.",
     "dicomdir": "A DICOMDIR lists the files of a medium, and holds no instance.",
     "no_dicom_content": "A name without a suffix, and no DICOM in it.",
     "gone": "The blob was deleted or overwritten by its producer before it had a verdict. If it is undeleted, the next "

@@ -268,7 +268,17 @@ async def test_a_name_that_leads_to_another_blob(
 
 @pytest.mark.parametrize(
     "name",
-    ["a..b.dcm", "v1.2/x.dcm", "/lead.dcm", "a//b.dcm", "%2e%2e/dicom-archive/x.dcm", "..%2fx.dcm", "d./x"],
+    [
+        "a..b.dcm",
+        "v1.2/x.dcm",
+        "/lead.dcm",
+        "a//b.dcm",
+        "%2e%2e/dicom-archive/x.dcm",
+        "..%2fx.dcm",
+        "d./x",
+        "e.dcm/",
+        "e//",
+    ],
 )
 async def test_an_odd_name_that_is_a_blob_of_the_inbox(place: Place, name: str) -> None:
     """It is stored, and archived under its name."""
@@ -279,6 +289,19 @@ async def test_an_odd_name_that_is_a_blob_of_the_inbox(place: Place, name: str) 
     assert (await place.settled(name)).verdict == verdict
     where = place.clients.container("dicom-inbox" if verdict == "ignored" else ARCHIVE)
     assert [found async for found in where.list_blob_names(name_starts_with=name)] == [name]
+
+
+@pytest.mark.parametrize(
+    ("content", "outcome"), [(b"", ("ignored", "folder")), (b"no DICOM" * 40, ("rejected", "not_dicom"))]
+)
+async def test_a_name_that_ends_like_a_folders(place: Place, content: bytes, outcome: tuple[str, str]) -> None:
+    """Only an empty blob of such a name stands for a folder; one with content is a file, and has its verdict."""
+    name = f"{len(content)}.dcm/"
+    await place.drop(name, content)
+    receipt = await place.settled(name)
+    assert (receipt.verdict, receipt.reason) == outcome
+    assert await place.quarantined(name) == ({name: content} if content else {})
+    assert (await place.reason(name) is not None) == bool(content)
 
 
 def between(monkeypatch: pytest.MonkeyPatch, step: Callable[[], Awaitable[object]]) -> None:

@@ -8,7 +8,7 @@ from store_on_upload.names import NameSays, what_name_says
 
 SUFFIXES = (".dcm", ".dicom", ".ima")
 OURS, CONTENT, TEMPORARY = NameSays.OURS, NameSays.CONTENT_DECIDES, NameSays.TEMPORARY
-ARCHIVE, FOLDER, OTHER = NameSays.ARCHIVE, NameSays.FOLDER, NameSays.OTHER
+ARCHIVE, OTHER = NameSays.ARCHIVE, NameSays.OTHER
 
 
 @pytest.mark.parametrize(
@@ -58,11 +58,14 @@ ARCHIVE, FOLDER, OTHER = NameSays.ARCHIVE, NameSays.FOLDER, NameSays.OTHER
         ("a.txz", ARCHIVE),
         ("a.dcm.zst", ARCHIVE),
         ("study.rar", ARCHIVE),
-        # Folder markers
-        ("folder/", FOLDER),
-        ("folder.dcm/", FOLDER),
-        ("/", FOLDER),
-        (".hidden/", FOLDER),
+        # As a folder's marker may be called; a blob with content is a file
+        ("folder/", CONTENT),
+        ("folder.dcm/", OURS),
+        ("a.dcm//", OURS),
+        ("a.zip/", ARCHIVE),
+        ("a.part/", TEMPORARY),
+        ("/", CONTENT),
+        (".hidden/", TEMPORARY),
         # None of ours
         ("a.jpg", OTHER),
         ("a.dcm.txt", OTHER),
@@ -80,7 +83,7 @@ ARCHIVE, FOLDER, OTHER = NameSays.ARCHIVE, NameSays.FOLDER, NameSays.OTHER
     ],
 )
 def test_name(name: str, expected: NameSays) -> None:
-    """A folder's marker comes before all, then what is unfinished or hidden, then our suffixes, then archives."""
+    """What is unfinished or hidden comes before our suffixes, and these before archives; a slash at the end is none."""
     assert what_name_says(name, SUFFIXES) is expected
 
 
