@@ -87,7 +87,10 @@ class Document:
         latest = {one.etag: one for one in earlier if one.etag != newest.etag}.values()
         kept = sorted(latest, key=lambda one: one.uploaded_at)
         listed = _latest(kept)
-        counts = _verdicts(kept) - _verdicts(listed)
+        gone = {one.etag for one in kept} - {one.etag for one in listed}
+        if self.is_cut:  # what is too old to be listed when it comes was listed before, and has been counted
+            gone &= {one.etag for one in self.versions}
+        counts = Counter(str(one.verdict) for one in kept if one.etag in gone)
         dropped = {name: self.dropped.get(name, 0) + counts[name] for name in {*self.dropped, *counts}}
         return replace(self, newest=newest, earlier=tuple(listed), dropped=dropped)
 
@@ -97,10 +100,6 @@ def _latest(kept: list[Receipt]) -> list[Receipt]:
     probes = [one.etag for one in kept if is_of_probe(one.study_instance_uid)]
     too_many = set(probes[:-MAX_EARLIER_PROBES])
     return [one for one in kept if one.etag not in too_many][-MAX_EARLIER:]
-
-
-def _verdicts(receipts: list[Receipt]) -> Counter[str]:
-    return Counter(str(one.verdict) for one in receipts)
 
 
 def merge(

@@ -138,6 +138,20 @@ def test_older_versions_are_counted(verdicts: list[Verdict]) -> None:
     assert counted == {str(verdict): verdicts[:-4].count(verdict) for verdict in verdicts[:-4]}
 
 
+@given(verdicts=st.lists(st.sampled_from(Verdict), min_size=2, max_size=9), replays=st.lists(DECIDED, max_size=4))
+def test_an_older_version_is_counted_once(verdicts: list[Verdict], replays: list[Receipt]) -> None:
+    """However often one is replayed that is no longer listed, the counts stay as they are."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(document_module, "MAX_EARLIER", 1)
+        versions = [receipt_of(number + 5).decided(Decision(verdict), NOW) for number, verdict in enumerate(verdicts)]
+        before = document_of(*((one, True, False) for one in [receipt_of(0, verdict=Verdict.REJECTED), *versions]))
+        after = before
+        for replayed in replays:
+            after = merge(after, replace(replayed, etag="0x0"), is_current=False, now=NOW, is_replay=True)
+    assert sum(before.dropped.values()) == len(verdicts) - 1
+    assert after.dropped == before.dropped
+
+
 def test_of_probes_fewer_are_listed() -> None:
     """They come for ever, every few minutes; what somebody has dropped under their name is listed as long as any."""
     numbers = range(MAX_EARLIER_PROBES + 10)
