@@ -35,7 +35,8 @@ from .waiting.put_off import defer, put_off
 # What the trigger would end from outside, we end ourselves, a little earlier.
 _LONGEST_ATTEMPT_SECONDS = LONGEST_RUN_SECONDS - 180
 # A younger blob's first event finds no receipt, and does not look for one. One that comes twice within this time is
-# known to the process (`handled`), or to the service, which says that it has the instance already.
+# known to the process (`handled`), or to the service, which says that it has the instance already, unless that was
+# deleted in between: to rule this out would take one request more for each file.
 _YOUNG_SECONDS = 300
 # Why a store has no verdict yet, where the service did not do as it should; else it has answered, and we wait for more.
 _NO_GOOD_ANSWER = ("not_confirmed", "service_failed")
@@ -44,7 +45,8 @@ _NO_GOOD_ANSWER = ("not_confirmed", "service_failed")
 async def handle(ingest: Ingest, arrival: Arrival) -> None:
     """Bring one blob to its verdict and deal with the file, or put it off; harmless when repeated.
 
-    A version that has its receipt is not stored again, so an instance deleted on purpose does not come back.
+    A version that has its receipt is not stored again, so an instance deleted on purpose does not come back. Only a
+    young blob's second event, in another process, may bring it back.
 
     Raises:
         AzureError, Failed: not even putting it off was possible; the host tries again, and the sweep finds the blob.
