@@ -10,9 +10,10 @@ from typing import Any
 
 from azure.storage.queue import QueueClient
 
-from shared.queues import ARRIVALS
+from shared.queues import ARRIVALS, ARRIVALS_POISON
 from shared.settings import DEFAULT_INBOX, RECEIPTS
 from store_on_upload.probing.dropped import NAME
+from store_on_upload.waiting.put_off import MAX_POISONINGS
 from tests.e2e.drop_box import DropBox, wait_for
 from tests.e2e.service import Service
 from tests.host_messages import storage_event
@@ -79,13 +80,24 @@ class Arrivals:
 
         return self.next_event(act, "probe", "probe_failed")
 
-    def is_due(self, name: str) -> bool:
+    def set_aside(self, name: str, number: int) -> None:
+        """Have a file's message set aside when the file is due, and see that it counts; the next one is taken away."""
+        wait_for(lambda: self._is_due(name) or None, "its next try is not due")
+        self.tell(ARRIVALS_POISON, storage_event(name))
+        wait_for(lambda: self._times_set_aside(name) == number or None, "it is not counted")
+        if number == MAX_POISONINGS:
+            return
+        with QueueClient.from_connection_string(self.box.stack.connection_string, ARRIVALS) as client:
+            wait_for(lambda: client.get_queue_properties().approximate_message_count or None, "no message of the file")
+            client.clear_messages()
+
+    def _is_due(self, name: str) -> bool:
         """Say whether a file's next try is due: it has no receipt yet, or its time has come by the app's clock."""
         due_at = json.loads(self.box.blob(RECEIPTS, name) or b"{}").get("due_at")
         now = datetime.now(UTC) + timedelta(seconds=CLOCK_AHEAD_SECONDS)
         return due_at is None or datetime.fromisoformat(due_at) < now
 
-    def times_set_aside(self, name: str) -> int:
+    def _times_set_aside(self, name: str) -> int:
         """Return how often a file's message was set aside."""
         receipt = json.loads(self.box.blob(RECEIPTS, name) or b"{}")
         return int(receipt.get("poisonings", 0))

@@ -21,6 +21,7 @@ from local.stack import Stack
 from shared.queues import ARRIVALS, ARRIVALS_POISON, BLOB_POISON, FOREIGN_POISON, PARKED
 from shared.settings import ACCESS_AUDIT, CONTROL, DEAD_LETTERS, DEFAULT_INBOX
 from store_on_upload.probing.dropped import NAME
+from store_on_upload.waiting.put_off import MAX_POISONINGS
 from tests.connection_strings import through
 from tests.e2e.arrivals import CLOCK_AHEAD_SECONDS, FAILS_BY_ITSELF, SETTINGS, Arrivals
 from tests.e2e.drop_box import DropBox, Instance, make_instance, wait_for
@@ -259,17 +260,13 @@ def a_message_that_fails_again(site: Site) -> Iterator[None]:
 
 def a_file_that_ends_the_app_over_and_over(site: Site) -> Iterator[None]:
     """Its message is set aside three times, each time when the file was due."""
-    site.close(f"/{ARRIVALS}/messages", "GET")
     name = "over and over.dcm"
     etag = site.box.drop(name, make_instance().content)
-    for number in range(1, 4):
+    for number in range(1, MAX_POISONINGS + 1):
         assert not site.log.fires("file-given-up")
-        wait_for(lambda: site.is_due(name) or None, "its next try is not due")
-        site.tell(ARRIVALS_POISON, storage_event(name))
-        wait_for(lambda number=number: site.times_set_aside(name) == number or None, "it is not counted")  # type: ignore[misc]
+        site.set_aside(name, number)
     assert site.box.receipt(name, etag)["verdict"] == "gave_up"
     yield
-    site.mend()
 
 
 def more_files_in_conflict_or_rejected_than_usual(site: Site) -> Iterator[None]:

@@ -174,8 +174,9 @@ IGNORED = {
 @pytest.mark.parametrize("name", IGNORED)
 def test_ignored(box: DropBox, name: str) -> None:
     """Left where it is, with a receipt."""
-    assert outcome(box.settle(name, b"something")) == ("ignored", IGNORED[name])
-    assert box.blob("dicom-inbox", name) == b"something"
+    content = b"" if IGNORED[name] == "folder" else b"something"
+    assert outcome(box.settle(name, content)) == ("ignored", IGNORED[name])
+    assert box.blob("dicom-inbox", name) == content
 
 
 def test_gave_up(box: DropBox) -> None:

@@ -23,7 +23,7 @@ from local.tokens import Role
 from query_api.routes import ROUTES
 from shared.arrivals import Arrival, Door, name_of_restored, write_message
 from shared.purged import pointer_name
-from shared.queues import ARRIVALS, ARRIVALS_POISON, BLOB_POISON
+from shared.queues import ARRIVALS, BLOB_POISON
 from shared.settings import (
     ACCESS_AUDIT,
     ARCHIVE,
@@ -33,8 +33,9 @@ from shared.settings import (
     RETENTION_STATE,
     VAULT,
 )
+from store_on_upload.waiting.put_off import MAX_POISONINGS
 from tests.conftest import APPROVAL_KEY, REPLAY_KEY
-from tests.e2e.arrivals import CLOCK_AHEAD_SECONDS, FAILS_BY_ITSELF, SETTINGS, Arrivals
+from tests.e2e.arrivals import CLOCK_AHEAD_SECONDS, SETTINGS, Arrivals
 from tests.e2e.drop_box import DropBox, make_instance, wait_for
 from tests.e2e.life_of_a_study import POLICY
 from tests.e2e.nights import Nights
@@ -44,7 +45,6 @@ from tests.e2e.test_probe import left
 from tests.e2e.test_requests import replay
 from tests.e2e.test_retention_modes import approve
 from tests.granted import Rights, granted
-from tests.host_messages import storage_event
 from tests.infra.apps import ACCESS, MAIN, folder_of
 from tests.infra.bicep import INFRA, read
 from tests.purged import Purged
@@ -199,15 +199,11 @@ def what_is_set_aside(site: Arrivals) -> None:
     site.next_event(lambda: site.tell(ARRIVALS, "no event"), "arrival_parked")
     theirs = {"Type": "BlobTrigger", "FunctionId": "Host.Functions.theirs", "ContainerName": "theirs"}
     site.next_event(lambda: site.tell(BLOB_POISON, theirs), "foreign_poison_moved")
-    site.service.inject(**FAILS_BY_ITSELF)
     name = "ends the app.dcm"
-    etag = site.drop(name, make_instance().content)
-    site.box.waiting(name)
-    for number in range(1, 4):
-        site.tell(ARRIVALS_POISON, storage_event(name))
-        wait_for(lambda number=number: site.times_set_aside(name) == number or None, "it is not counted")  # type: ignore[misc]
+    etag = site.box.drop(name, make_instance().content)
+    for number in range(1, MAX_POISONINGS + 1):
+        site.set_aside(name, number)
     assert site.box.receipt(name, etag)["verdict"] == "gave_up"
-    site.service.mend()
 
 
 def what_retention_tells(site: Arrivals) -> None:
