@@ -13,6 +13,7 @@ from shared import clock
 from shared.clients import Clients
 from shared.events import event
 from shared.leases import LeaseTaken, held
+from shared.partitions import partition_names
 from shared.settings import LONGEST_RUN_SECONDS, RETENTION_STATE
 from shared.telemetry.recording import span
 
@@ -32,7 +33,7 @@ from .planning.wording import REPORTS
 from .preparing import prepare
 from .rulebook.reading import read_rulebook
 from .rulebook.rulebook import Rulebook, RulebookFault
-from .run import OutOfTime, Run, partitions_of
+from .run import OutOfTime, Run
 
 _LEASE = "lease.json"
 
@@ -69,7 +70,7 @@ async def begin(clients: Clients, lease: BlobLeaseClient | None = None) -> Run:
     ledger = await Ledger.open(clients)
     hasher = Hasher(str(clients.settings.ledger_key))
     ends_at = asyncio.get_running_loop().time() + clients.settings.purge_budget_seconds
-    return Run(clients, ledger, hasher, await partitions_of(clients.dicom), ends_at, lease)
+    return Run(clients, ledger, hasher, await partition_names(clients.dicom), ends_at, lease)
 
 
 async def _night(run: Run) -> None:

@@ -10,7 +10,7 @@ from azure.storage.blob.aio import BlobLeaseClient
 
 from shared import clock
 from shared.clients import Clients
-from shared.dicomweb import AccessDenied, DICOMwebClient, DICOMwebError, RequestNotSent, StatusError
+from shared.dicomweb import AccessDenied, DICOMwebClient, DICOMwebError, RequestNotSent
 from shared.dicomweb.partitions import DEFAULT_PARTITION
 from shared.leases import verify
 
@@ -95,17 +95,3 @@ class Run:
         """
         if self.lease is not None:
             await verify(self.lease)
-
-
-async def partitions_of(dicom: DICOMwebClient) -> tuple[str, ...]:
-    """Return the names of the service's partitions; none where it was made without them.
-
-    Raises:
-        DICOMwebError: see `shared.dicomweb.errors`.
-    """
-    try:
-        return tuple(partition.name for partition in await dicom.list_partitions())
-    except StatusError as error:
-        if error.status_code in (400, 404):
-            return ()
-        raise

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 import uuid
+from functools import partial
 from typing import Final
 
 from starlette.requests import ClientDisconnect
@@ -17,6 +18,8 @@ from shared.clients import get_clients
 from shared.dicomweb import NotFound
 from shared.dicomweb.partitions import DEFAULT_PARTITION
 from shared.events import describe, event, place
+from shared.kept import Kept
+from shared.partitions import is_other_spelling, partition_names
 from shared.places import Places
 from shared.probe_uids import is_of_probe
 from shared.problems import problem
@@ -35,9 +38,11 @@ DEFAULT_IDLE_SECONDS: Final = 200.0
 # Of path and query. The DICOM service's web server takes 8,192 for the whole line, as the host's does, which answers
 # longer ones itself; some is left for what is added on the way.
 MAX_TARGET_BYTES: Final = 7168
+_PARTITIONS_KEPT_SECONDS: Final = 60.0
 _NOBODY = 499  # nginx's number for a caller that hung up before there was an answer
 
 _places = Places()
+_partitions: Kept[tuple[str, ...]] = Kept(_PARTITIONS_KEPT_SECONDS)
 
 
 async def look_up(http: HttpRequest, route: Route) -> Response:
@@ -119,6 +124,7 @@ class _Answering:
             raise
 
     async def _begin(self, lookup: Lookup) -> Response:
+        await _check_spelling(lookup)
         _hide_probe(lookup)
         self._begun = await self._route.answer(lookup)
         await get_auditor().begin(lookup, self._begun.status_code)
@@ -160,6 +166,20 @@ class _Answering:
 def _name(route: Route) -> str:
     is_one_word = route.transaction == route.resource
     return route.resource if is_one_word else f"{route.transaction} {route.resource}"
+
+
+async def _check_spelling(lookup: Lookup) -> None:
+    """Refuse another spelling of a partition's name: the service may take it for the name of that partition.
+
+    Raises:
+        Refused: the service lists the partition under another spelling.
+        DICOMwebError: the service does not list its partitions.
+    """
+    if lookup.partition is None or not lookup.is_limited:
+        return
+    names = await _partitions.get(partial(partition_names, lookup.service))
+    if is_other_spelling(lookup.partition, names):
+        raise refused("not-your-partition")
 
 
 def _hide_probe(lookup: Lookup) -> None:

@@ -100,6 +100,11 @@ class Lookup:
         allowed = partitions_of(self.caller, self.settings)
         return allowed is None or partition in allowed
 
+    @property
+    def is_limited(self) -> bool:
+        """Whether there are partitions that the caller may not see."""
+        return partitions_of(self.caller, self.settings) is not None
+
     @cached_property
     def resource(self) -> Resource:
         """The study, series or instance that the path names, or all studies.

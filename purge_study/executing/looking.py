@@ -19,11 +19,12 @@ from purge_study.policy.policy import Judgement, State, local_day, needed_keywor
 from purge_study.records.restored import holds_of_restore
 from purge_study.rulebook.judging import judgement_of
 from purge_study.rulebook.rulebook import Rulebook
-from purge_study.run import Run, partitions_of
+from purge_study.run import Run
 from shared import clock
 from shared.dicomweb import InvalidParameter, NotFound, Query
 from shared.dicomweb.partitions import DEFAULT_PARTITION
 from shared.dicomweb.query import MAX_LIMIT
+from shared.partitions import partition_names
 
 from .contents import Contents, Survey
 from .reasons import Changed, FailedByItself, Gone
@@ -242,7 +243,7 @@ async def _all_partitions(run: Run) -> tuple[str, ...]:
     """Return the names of all partitions: one may have been made since the run began."""
     if not run.partitions:
         return (DEFAULT_PARTITION,)
-    now = await run.pace.ask(lambda: partitions_of(run.clients.dicom))
+    now = await run.pace.ask(lambda: partition_names(run.clients.dicom))
     return tuple(dict.fromkeys((*run.partitions, *now)))
 
 

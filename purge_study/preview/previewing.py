@@ -18,9 +18,10 @@ from purge_study.preparing import prepare
 from purge_study.rulebook.judging import facts_of
 from purge_study.rulebook.reading import read_rulebook
 from purge_study.rulebook.rulebook import Rulebook
-from purge_study.run import Run, partitions_of
+from purge_study.run import Run
 from shared import clock
 from shared.clients import Clients
+from shared.partitions import partition_names
 from shared.progress import Say
 
 _SAY_EVERY_SECONDS = 0.5
@@ -58,7 +59,7 @@ async def preview(clients: Clients, say: Say) -> Preview:
     ledger = await Ledger.open(clients)
     hasher = Hasher(clients.settings.ledger_key or "")
     rulebook = await read_rulebook(clients, hasher)  # its mistakes are told before hours of reading
-    run = Run(clients, ledger, hasher, await partitions_of(clients.dicom), ends_at=math.inf, lease=None)
+    run = Run(clients, ledger, hasher, await partition_names(clients.dicom), ends_at=math.inf, lease=None)
     async with _saying(ledger, say):
         await _forget_judgements(ledger)
         decision, _ = await prepare(run, rulebook)

@@ -21,11 +21,11 @@ from purge_study.records.pointers import read_pointer, remove_pointer
 from purge_study.records.restored import Restored, UnreadableRecord, read_restored, write_restored
 from purge_study.records.tombstones import read_tombstone_of
 from purge_study.records.vaulted import Manifest, deletion_folder, manifest_name
-from purge_study.run import partitions_of
 from shared import clock
 from shared.arrivals import Arrival, Door
 from shared.clients import Clients
 from shared.folders import files_under
+from shared.partitions import partition_names
 from shared.queues import Queues
 from shared.settings import VAULT
 from shared.small_blobs import read_whole
@@ -62,7 +62,7 @@ async def restore(clients: Clients, key: StudyKey, requested_by: str) -> Restore
     deletion_id, manifest_sha256 = await _deletion_to_take_back(clients, key)
     manifest = await _read_manifest(clients, key, deletion_id, manifest_sha256)
     await _check_is_complete(clients, key, manifest)
-    partition = key.partition if await partitions_of(clients.dicom) else None
+    partition = key.partition if await partition_names(clients.dicom) else None
     restored = Restored.at(await _latest_now(clients), deletion_id, requested_by)
     await write_restored(clients, key, restored)
     await _check_no_intent(clients, key)

@@ -30,6 +30,7 @@ from query_api.searching import search
 from query_api.searching.extended import ExtendedAttributes
 from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient, RetryPolicy
+from shared.kept import Kept
 from shared.places import Places
 from shared.settings import load
 from tests.component.scripted_server import Received, Script, ScriptedServer, serve
@@ -104,6 +105,7 @@ async def lookups_at(
     async with aclosing(Clients.over(given, dicom)) as clients:
         monkeypatch.setattr(answering, "get_clients", lambda: clients)
         monkeypatch.setattr(auditor, "_auditor", Auditor(clients))
+        monkeypatch.setattr(answering, "_partitions", Kept(60))
         monkeypatch.setattr(search, "_extended", ExtendedAttributes())
         routes = [HttpRoute(f"/{route.path}", _endpoint(route), methods=METHODS) for route in ROUTES]
         async with served(routes) as url, _client(url) as http:

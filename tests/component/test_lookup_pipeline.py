@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import httpx
 import pytest
@@ -15,8 +16,9 @@ from query_api.answering import MAX_TARGET_BYTES, look_up
 from query_api.routes import ROUTES
 from shared.places import Places
 from tests.component.lookups import Lookups, Start, until
-from tests.component.scripted_server import LAST_CHUNK, End, Read, Script, answer, chunked, head, script
+from tests.component.scripted_server import LAST_CHUNK, End, Read, Received, Script, answer, chunked, head, script
 from tests.e2e.drop_box import make_instance
+from tests.principals import principal
 
 SECRET = "CANARY"
 INSTANCE = "/studies/1.2/series/1.3/instances/1.4"
@@ -70,6 +72,67 @@ async def test_no_route_leads_into_a_partition_that_the_caller_may_not_see(start
             response = await running.http.get(f"/{route.path.format(**parameters)}")
             assert (response.status_code, response.json()["code"]) == (403, "not-your-partition"), route.name
         assert running.service.requests == []
+
+
+LIMITED = {"WEBSITE_AUTH_ENABLED": "true", "CALLER_PARTITIONS": "Radiology=site-a,SITE-A,microsoft.default,new"}
+RADIOLOGY = {
+    "x-ms-client-principal": principal(("oid", "11111111-2222-3333-4444-555555555555"), ("roles", "Radiology"))
+}
+
+
+def with_partitions(listed: Script) -> Callable[[Received], Script]:
+    """Return the scripts of a service that gives the file under any name of a partition, and this as its list."""
+    return lambda request: listed if request.target == "/v2/partitions" else WHOLE
+
+
+def partitions(*names: str) -> Script:
+    """Return the service's list of partitions."""
+    listed = [
+        {"partitionKey": key, "partitionName": name, "createdDate": "2026-01-31T08:15:30Z"}
+        for key, name in enumerate(names, start=1)
+    ]
+    return answer(200, json.dumps(listed).encode(), JSON)
+
+
+async def test_a_partition_has_one_spelling_where_callers_are_limited(start: Start) -> None:
+    """The service's own; a rule for another spelling opens nothing, and the list is requested once."""
+    listed = partitions("Microsoft.Default", "site-a")
+    async with start(with_partitions(listed), **LIMITED) as running:
+        for name, status in {"site-a": 200, "SITE-A": 403, "microsoft.default": 403, "new": 200, "Site-A": 403}.items():
+            response = await running.http.get(f"/partitions/{name}{INSTANCE}", headers=RADIOLOGY)
+            assert response.status_code == status, name
+            assert status == 200 or response.json()["code"] == "not-your-partition"
+        passed_on = [f"/partitions/{name}{INSTANCE}" for name in ("site-a", "new")]
+        assert sorted(running.service.targets) == sorted(["/partitions", *passed_on])
+
+
+@pytest.mark.parametrize(
+    ("listed", "status", "code"),
+    [
+        (answer(503), 503, "service-busy"),
+        (answer(500), 502, "service-failed"),
+        (answer(401), 502, "service-denied-access"),
+    ],
+)
+async def test_partitions_that_are_not_listed_open_to_no_limited_caller(
+    start: Start, listed: Script, status: int, code: str
+) -> None:
+    """The caller gets the problem of an unavailable service; a later request asks for the list again."""
+    scripts = [listed, partitions("site-a"), WHOLE]
+    async with start(*scripts, **LIMITED) as running:
+        refused = await running.http.get(f"/partitions/site-a{INSTANCE}", headers=RADIOLOGY)
+        assert (refused.status_code, refused.json()["code"]) == (status, code)
+        assert running.service.targets == ["/partitions"]
+        allowed = await running.http.get(f"/partitions/site-a{INSTANCE}", headers=RADIOLOGY)
+        assert allowed.content == FILE
+
+
+@pytest.mark.parametrize("status", [400, 404])
+async def test_a_service_without_partitions_lists_none(start: Start, status: int) -> None:
+    """It answers a path with a partition itself."""
+    async with start(with_partitions(answer(status)), **LIMITED) as running:
+        response = await running.http.get(f"/partitions/site-a{INSTANCE}", headers=RADIOLOGY)
+        assert response.content == FILE
 
 
 async def test_head_is_get_without_the_body(start: Start) -> None:
