@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 from azure.data.tables.aio import TableServiceClient
@@ -90,6 +92,21 @@ class Storage:
         for service in (self.inbox, self.records, self.inbox_queues, self.tables):
             if service is not None:
                 await service.close()
+
+
+async def time_of(container: ContainerClient) -> datetime:
+    """Return the time by the clock of the container's storage account.
+
+    Blobs have their times from the same clock, so that their age does not depend on the app's.
+
+    Raises:
+        AzureError: storage failed.
+    """
+    dates: list[str] = []
+    await container.get_container_properties(
+        raw_response_hook=lambda answer: dates.append(answer.http_response.headers["date"])
+    )
+    return parsedate_to_datetime(dates[-1])
 
 
 def _not_set() -> ConfigurationError:

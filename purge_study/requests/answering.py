@@ -35,6 +35,10 @@ REFUSALS: Final[Mapping[str, tuple[int, str]]] = {
     "not-acceptable": (406, "A plan can be had as application/json, application/jsonl, text/csv and text/html."),
     "deletion-unfinished": (409, "A deletion of this study is under way, or its run has died; the next run ends it."),
     "vault-incomplete": (409, "What is in the vault is not all that the deletion has put there."),
+    "vault-expiring": (
+        409,
+        "The vault's copies of this study expire soon. Raise VAULT_DAYS, run `azd provision`, then restore again.",
+    ),
     "record-unreadable": (500, "A record of this study cannot be read; somebody else has written to it."),
     "rules-unusable": (503, "The policy or one of its lists cannot be used; fault and problems say why."),
     "too-many-requests": (503, "The app already answers as many requests about studies as it can; try again later."),

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from pydantic import ValidationError
 
@@ -29,10 +29,12 @@ from shared.partitions import partition_names
 from shared.queues import Queues
 from shared.settings import VAULT
 from shared.small_blobs import read_whole
+from shared.storage import time_of
 
 from .answering import refused
 
 _AT_ONCE = 32
+_LONGEST_MARGIN = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -54,14 +56,15 @@ async def restore(clients: Clients, key: StudyKey, requested_by: str) -> Restore
     """Put a study back; harmless when repeated.
 
     Raises:
-        Refused: it is not in the vault, or not all of it, or a deletion of it is not finished.
+        Refused: it is not in the vault, not all of it is, its copies expire soon, or a deletion of it is not finished.
         UnreadableRecord: a record of it is something else.
         DICOMwebError: the service does not tell whether it has partitions, or the time.
         AzureError: storage failed; a second call goes on.
     """
     deletion_id, manifest_sha256 = await _deletion_to_take_back(clients, key)
     manifest = await _read_manifest(clients, key, deletion_id, manifest_sha256)
-    await _check_is_complete(clients, key, manifest)
+    written = await _check_is_complete(clients, key, manifest)
+    await _check_lasts(clients, written)
     partition = key.partition if await partition_names(clients.dicom) else None
     restored = Restored.at(await _latest_now(clients), deletion_id, requested_by)
     await write_restored(clients, key, restored)
@@ -114,13 +117,26 @@ async def _read_manifest(clients: Clients, key: StudyKey, deletion_id: str, sha2
     return manifest
 
 
-async def _check_is_complete(clients: Clients, key: StudyKey, manifest: Manifest) -> None:
-    """See that each instance of the manifest is there, with its size; its hash, its receipt will tell."""
-    files = files_under(clients.container(VAULT), deletion_folder(key, manifest.deletion_id))
-    there = {file.name: file.size async for file in files}
+async def _check_is_complete(clients: Clients, key: StudyKey, manifest: Manifest) -> datetime:
+    """Check that each instance of the manifest is there, with its size; return when the oldest copy was written.
+
+    The receipt of an instance tells whether it has the hash of the manifest.
+    """
+    listed = files_under(clients.container(VAULT), deletion_folder(key, manifest.deletion_id))
+    files = {file.name: file async for file in listed}
+    there = {name: file.size for name, file in files.items()}
     expected = {instance.name: instance.bytes for instance in manifest.instances}
     if len(expected) < len(manifest.instances) or not expected.items() <= there.items():
         raise refused("vault-incomplete")
+    return min(files[name].last_modified for name in expected)
+
+
+async def _check_lasts(clients: Clients, written: datetime) -> None:
+    """Check that ingest has time to read the copies before the vault's lifecycle rule deletes them."""
+    kept = timedelta(days=clients.settings.vault_days)
+    # Both times are storage's: the app's clock may be set otherwise, and the rule does not go by it.
+    if written + kept - await time_of(clients.container(VAULT)) < min(_LONGEST_MARGIN, kept / 10):
+        raise refused("vault-expiring", copies_expire_at=(written + kept).isoformat())
 
 
 async def _send(clients: Clients, manifest: Manifest, partition: str | None) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime, parsedate_to_datetime
 
 import pytest
 from azure.core.exceptions import HttpResponseError
@@ -52,7 +54,9 @@ from tests.component.dicom_service.support import running
 from tests.component.executing.deletions import LONG_AGO, item_of, of_long_ago
 from tests.component.retention_requests import APPROVED, Asked, asking, refusal
 from tests.component.runs import Recorded, run_messages
+from tests.connection_strings import endpoint, through
 from tests.dicom_samples import Sample, untold
+from tests.gateway import Gateway, Step
 from tests.principals import principal
 from tests.purged import Purged
 
@@ -340,6 +344,57 @@ async def test_an_instance_that_is_missing(asked: Asked, ingest: Ingest, content
         await asked.put(VAULT, name, content)
     assert refusal(await asked.restore(purged)) == (409, "vault-incomplete")
     assert await asked.has(RETENTION_STATE, purged.pointer_name)
+
+
+class StorageAhead:
+    """Moves the clock of a storage account: the header `Date` of its answers.
+
+    Args:
+        by: how far it is ahead of the times at which blobs were written.
+    """
+
+    def __init__(self) -> None:
+        self.by = timedelta()
+
+    def __call__(self, step: Step, answer: bytes) -> bytes:
+        head, end, body = answer.partition(b"\r\n\r\n")
+        return re.sub(rb"(?<=\r\nDate: )[^\r]+", self._later, head) + end + body
+
+    def _later(self, date: re.Match[bytes]) -> bytes:
+        return format_datetime(parsedate_to_datetime(date[0].decode()) + self.by, usegmt=True).encode()
+
+
+@pytest.mark.parametrize(("vault_days", "margin"), [(1, timedelta(hours=2.4)), (90, timedelta(days=1))])
+async def test_copies_that_expire_soon(
+    azurite: str,
+    service: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    vault_days: int,
+    margin: timedelta,
+) -> None:
+    """In the last tenth of VAULT_DAYS, or the last day, a restore is refused with the copies' expiry, by whatever clock
+    the app has.
+    """
+    ahead = StorageAhead()
+    with Gateway(endpoint(azurite, "blob"), rewritten=ahead) as gateway:
+        settings = {"DICOM_STORAGE": through(azurite, blob=gateway.urls[0]), "VAULT_DAYS": str(vault_days)}
+        async with asking(azurite, service, monkeypatch, caplog, **settings) as asked:
+            purged = await purge(asked, Ingest.over(asked.clients))
+            copies = [asked.clients.container(VAULT).get_blob_client(purged.name_of(one)) for one in purged.instances]
+            written = min([(await copy.get_blob_properties()).last_modified for copy in copies])
+            ahead.by = timedelta(days=vault_days, minutes=1) - margin
+            response = await asked.restore(purged)
+            assert refusal(response) == (409, "vault-expiring")
+            expire_at = datetime.fromisoformat(response.json()["copies_expire_at"])
+            assert expire_at == written + timedelta(days=vault_days)
+            assert await asked.has(RETENTION_STATE, purged.pointer_name)
+            assert await read_restored(asked.clients, purged.key) is None
+            ahead.by -= timedelta(minutes=10)
+            for years in (-10, 10):
+                now = datetime.now(UTC) + timedelta(days=365 * years)
+                monkeypatch.setattr(clock, "now", lambda now=now: now)
+                assert (await asked.restore(purged)).status_code == 202
 
 
 async def test_a_deletion_that_is_not_finished(asked: Asked, ingest: Ingest) -> None:
