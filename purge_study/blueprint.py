@@ -10,7 +10,7 @@ from shared.events import failed
 from shared.settings import trigger_settings
 
 from .night import run_night
-from .requests.answering import answer
+from .requests.answering import answer, answer_read
 from .requests.approval_request import approve_plan, withdraw_plan
 from .requests.plans import get_plan, list_plans
 from .requests.restore_request import restore_study
@@ -40,13 +40,13 @@ async def retention_study(req: Request) -> Response:
 @blueprint.route("retention/plans", methods=["GET"])
 async def retention_plans(req: Request) -> Response:
     """Answer with the plans."""
-    return await answer("list plans", lambda: list_plans(req))
+    return await answer_read(req, ("search", "plans"), "list plans", lambda _: list_plans(req))
 
 
 @blueprint.route("retention/plans/{plan}", methods=["GET"])
 async def retention_plan(req: Request) -> Response:
     """Answer with a plan."""
-    return await answer("get plan", lambda: get_plan(req))
+    return await answer_read(req, ("retrieve", "plan"), "get plan", lambda access: get_plan(req, access))
 
 
 @blueprint.route("retention/plans/{plan}/approve", methods=["POST"])

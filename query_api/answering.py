@@ -13,8 +13,12 @@ from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
+from shared.answering import REQUEST_ID
+from shared.auditing.auditor import get_auditor
 from shared.callers import caller_of
 from shared.clients import get_clients
+from shared.connection import while_connected
+from shared.delivery import Delivery, Outcome, close
 from shared.dicomweb import NotFound
 from shared.dicomweb.partitions import DEFAULT_PARTITION
 from shared.events import describe, event, place
@@ -25,14 +29,10 @@ from shared.probe_uids import is_of_probe
 from shared.problems import problem
 from shared.telemetry.recording import span
 
-from .auditing.auditor import get_auditor
-from .connection import while_connected
-from .delivery import Delivery, Outcome, close
+from .accesses import access_of
 from .lookup import METHODS, Lookup, Route
 from .refusals import refused
 from .retrieving.opening import transaction_of
-
-REQUEST_ID: Final = "x-request-id"
 
 DEFAULT_IDLE_SECONDS: Final = 200.0
 # Of path and query. The DICOM service's web server takes 8,192 for the whole line, as the host's does, which answers
@@ -127,7 +127,7 @@ class _Answering:
         await _check_spelling(lookup)
         _hide_probe(lookup)
         self._begun = await self._route.answer(lookup)
-        await get_auditor().begin(lookup, self._begun.status_code)
+        await get_auditor().begin(access_of(lookup), self._begun.status_code)
         return self._begun
 
     async def _end(self, outcome: Outcome) -> None:
@@ -140,7 +140,7 @@ class _Answering:
         error = outcome.error or self._error
         self._span.end(type(error) if error else None)
         if self._lookup is not None:
-            await get_auditor().end(self._lookup, outcome.status, outcome.bytes, outcome.word)
+            await get_auditor().end(access_of(self._lookup), outcome.status, outcome.bytes, outcome.word)
 
     def _log(self, outcome: Outcome) -> None:
         error = outcome.error or self._error

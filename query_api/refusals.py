@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from shared.auditing.auditor import NOT_RECORDED
 from shared.problems import Refused
 
 # Code → status, what it means. What the service answers is in `shared.problems`.
@@ -20,7 +21,7 @@ REFUSALS: Final[Mapping[str, tuple[int, str]]] = {
     "not-acceptable": (406, "It cannot be had in any form that is accepted."),
     "uri-too-long": (414, "The path and the query are longer than can be passed on."),
     "too-many-lookups": (503, "The app answers as many lookups as it can at a time; try again."),
-    "not-recorded": (503, "It could not be recorded that this was handed out, and it must be; try again later."),
+    "not-recorded": NOT_RECORDED,
     "too-slow": (504, "The DICOM service did not answer in time."),
 }
 _RETRY_AFTER_SECONDS = 2

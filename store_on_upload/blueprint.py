@@ -18,7 +18,7 @@ from .doors import poison
 from .doors.messages import handle_message
 from .ingest import Ingest, get_ingest
 from .probing.probe import probe
-from .requests.answering import answer
+from .requests.answering import answer, answer_read
 from .requests.receipt_lookup import look_up_receipt
 from .requests.replay_request import replay_quarantine
 from .sweeping.set_aside import tell_of_what_is_set_aside
@@ -88,7 +88,9 @@ if _triggers.probe_schedule:
 @blueprint.route("receipts", methods=["GET"])
 async def receipts(req: Request) -> Response:
     """Answer with a blob's receipt."""
-    return await answer("look up receipt", lambda: look_up_receipt(req))
+    return await answer_read(
+        req, ("retrieve", "receipt"), "look up receipt", lambda access: look_up_receipt(req, access)
+    )
 
 
 @blueprint.route("quarantine/replay", methods=["POST"])

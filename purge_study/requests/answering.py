@@ -14,6 +14,8 @@ from purge_study.records.restored import UnreadableRecord
 from purge_study.rulebook.rulebook import RulebookFault
 from shared import answering
 from shared.approval import APPROVAL_HEADER, is_approved
+from shared.auditing.auditor import NOT_RECORDED
+from shared.auditing.record import Access
 from shared.callers import caller_of, partitions_of
 from shared.problems import Refused
 from shared.settings import Settings
@@ -42,6 +44,7 @@ REFUSALS: Final[Mapping[str, tuple[int, str]]] = {
     "record-unreadable": (500, "A record of this study cannot be read; somebody else has written to it."),
     "rules-unusable": (503, "The policy or one of its lists cannot be used; fault and problems say why."),
     "too-many-requests": (503, "The app already answers as many requests about studies as it can; try again later."),
+    "not-recorded": NOT_RECORDED,
     "storage-failed": (503, "The storage account did not answer as it should; try again later."),
 }
 _RETRY_AFTER_SECONDS = 30
@@ -78,6 +81,13 @@ def _in_our_words(failure: Exception) -> Exception:
 async def answer(transaction: str, respond: Callable[[], Awaitable[Response]]) -> Response:
     """Answer a request; see `shared.answering`."""
     return await answering.answer(transaction, respond, _in_our_words)
+
+
+async def answer_read(
+    http: HttpRequest, kind: tuple[str, str], transaction: str, respond: Callable[[Access], Awaitable[Response]]
+) -> Response:
+    """Answer a request that reads, and record it as an access; see `shared.answering`."""
+    return await answering.answer_read(http, kind, transaction, respond, _in_our_words)
 
 
 def check_approval_key(http: HttpRequest, settings: Settings) -> None:

@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 from purge_study.planning.plan import PLANS, made_at
 from shared.accept import media_ranges, quality_of
 from shared.answering import read_query
+from shared.auditing.record import Access
 from shared.clients import Clients, get_clients
 from shared.dicomweb import InvalidParameter
 from shared.settings import RETENTION_RECORDS
@@ -49,10 +50,14 @@ async def list_plans(http: HttpRequest) -> Response:
     return JSONResponse({"plans": told, "next": following and f"before={following}&limit={limit}"})
 
 
-async def get_plan(http: HttpRequest) -> Response:
+async def get_plan(http: HttpRequest, access: Access) -> Response:
     """Answer with a plan, as the end of its name, the query's `format` or the header `Accept` asks for it.
 
     Its documents have the names that they have in storage, so that the links from one to another lead there.
+
+    Args:
+        http: what the caller sent.
+        access: gets the plan's id.
 
     Raises:
         InvalidParameter: the query is not what it should be.
@@ -63,6 +68,7 @@ async def get_plan(http: HttpRequest) -> Response:
     clients = get_clients()
     check_sees_all(http, clients)
     plan, wanted = _document(http)
+    access.plan = plan
     found = await read_whole(clients.container(RETENTION_RECORDS).get_blob_client(f"{PLANS}{plan}.{wanted}"))
     if found is None:
         raise refused("no-such-plan")

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from azure.core.exceptions import AzureError, HttpResponseError
+from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 
 from shared import answering
+from shared.auditing.auditor import NOT_RECORDED
+from shared.auditing.record import Access
 from shared.dicomweb import InvalidParameter
 from shared.problems import Refused
 
@@ -25,6 +28,7 @@ REFUSALS: dict[str, tuple[int, str]] = {
         500,
         "The receipt cannot be read. Delete it in the container dicom-receipts, and the file is looked at anew.",
     ),
+    "not-recorded": NOT_RECORDED,
     "storage-failed": (503, "The storage account did not answer as it should; try again later."),
 }
 _RETRY_AFTER_SECONDS = 30
@@ -46,3 +50,10 @@ def _in_our_words(failure: Exception) -> Exception:
 async def answer(transaction: str, respond: Callable[[], Awaitable[Response]]) -> Response:
     """Answer a request; see `shared.answering`."""
     return await answering.answer(transaction, respond, _in_our_words)
+
+
+async def answer_read(
+    http: HttpRequest, kind: tuple[str, str], transaction: str, respond: Callable[[Access], Awaitable[Response]]
+) -> Response:
+    """Answer a request that reads, and record it as an access; see `shared.answering`."""
+    return await answering.answer_read(http, kind, transaction, respond, _in_our_words)

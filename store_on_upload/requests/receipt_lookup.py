@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse, Response
 
 from shared import clock
 from shared.answering import read_query
+from shared.auditing.record import Access
 from shared.clients import Clients, get_clients
 from shared.dicomweb import InvalidParameter
 from store_on_upload.files.naming import bare_etag, is_name
@@ -19,8 +20,12 @@ from store_on_upload.receipts.receipt import Receipt, parse_timestamp
 from .answering import NO_NAME, refused
 
 
-async def look_up_receipt(http: HttpRequest) -> Response:
+async def look_up_receipt(http: HttpRequest, access: Access) -> Response:
     """Answer with a blob's receipt: 200 with its verdict, 202 while there is none yet.
+
+    Args:
+        http: what the caller sent.
+        access: gets the studies and the partition that the receipt names.
 
     Raises:
         InvalidParameter: the query is not what it should be.
@@ -34,6 +39,9 @@ async def look_up_receipt(http: HttpRequest) -> Response:
     if found is None:
         raise refused("no-receipt")
     newest = found.newest if isinstance(found, Document) else found
+    versions = found.versions if isinstance(found, Document) else (found,)
+    access.partition = newest.partition
+    access.studies = tuple(version.study_instance_uid for version in versions if version.study_instance_uid)
     if newest.is_final:
         return JSONResponse(found.to_json())
     return JSONResponse(found.to_json(), 202, {"Retry-After": str(_seconds_to_go(newest))})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,12 +22,12 @@ from starlette.routing import Route as HttpRoute
 from local.dicom_service.web.listener import listen
 from query_api import answering
 from query_api.answering import look_up
-from query_api.auditing import auditor
-from query_api.auditing.auditor import Auditor
 from query_api.lookup import Route
 from query_api.routes import ROUTES
 from query_api.searching import search
 from query_api.searching.extended import ExtendedAttributes
+from shared.auditing import auditor
+from shared.auditing.auditor import Auditor
 from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient, RetryPolicy
 from shared.kept import Kept
@@ -125,6 +125,12 @@ async def served(routes: Iterable[HttpRoute]) -> AsyncIterator[str]:
     finally:
         server.should_exit = True
         await serving
+
+
+def work_of(function: object) -> Callable[[Request], Awaitable[Response]]:
+    """Return what a function of a blueprint does, without the decorators of its trigger."""
+    work: Callable[[Request], Awaitable[Response]] = function._function.get_user_function()  # type: ignore[attr-defined]
+    return work
 
 
 def _client(url: str) -> httpx.AsyncClient:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -12,31 +12,26 @@ from typing import Any
 import httpx
 import pytest
 from azure.storage.blob.aio import BlobServiceClient
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import Route
 
 import shared.clients
-from purge_study.requests.answering import answer
-from purge_study.requests.approval_request import approve_plan, withdraw_plan
-from purge_study.requests.plans import get_plan, list_plans
-from purge_study.requests.restore_request import restore_study
-from purge_study.requests.study_lookup import look_up_study
+from purge_study import blueprint
+from shared.auditing import auditor
 from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient
 from shared.settings import OWN_CONTAINERS, load
-from tests.component.lookups import served
+from tests.component.lookups import served, work_of
 from tests.conftest import APPROVAL_KEY
 from tests.immutability import immutable
 from tests.purged import Purged
 
-_WORK = {
-    "/retention/studies/{study}": look_up_study,
-    "/retention/plans": list_plans,
-    "/retention/plans/{plan}": get_plan,
-    "/retention/plans/{plan}/approve": approve_plan,
-    "/retention/plans/{plan}/withdraw": withdraw_plan,
-    "/retention/vault/{study}/restore": restore_study,
+_FUNCTIONS = {
+    "/retention/studies/{study}": blueprint.retention_study,
+    "/retention/plans": blueprint.retention_plans,
+    "/retention/plans/{plan}": blueprint.retention_plan,
+    "/retention/plans/{plan}/approve": blueprint.retention_plan_approve,
+    "/retention/plans/{plan}/withdraw": blueprint.retention_plan_withdraw,
+    "/retention/vault/{study}/restore": blueprint.retention_restore,
 }
 APPROVED = {"x-approval-key": APPROVAL_KEY}
 
@@ -102,7 +97,8 @@ async def asking(
         ):
             await _create_containers(clients)
             monkeypatch.setattr(shared.clients, "_clients", clients)
-            routes = [Route(path, _endpoint(work), methods=["GET", "POST"]) for path, work in _WORK.items()]
+            monkeypatch.setattr(auditor, "_auditor", None)
+            routes = [Route(path, work_of(one), methods=["GET", "POST"]) for path, one in _FUNCTIONS.items()]
             async with served(routes) as url, httpx.AsyncClient(base_url=url, timeout=20, trust_env=False) as http:
                 yield Asked(clients, storage, http, log)
         assert set(policy.refused) <= {"PUT retention-records"}  # a second approval of a plan
@@ -112,10 +108,3 @@ async def _create_containers(clients: Clients) -> None:
     for name in (clients.settings.dicom_inbox_container, *OWN_CONTAINERS):
         if not await clients.container(name).exists():
             await clients.container(name).create_container()
-
-
-def _endpoint(work: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
-    async def respond(request: Request) -> Response:
-        return await answer("a request", lambda: work(request))
-
-    return respond

@@ -1,21 +1,32 @@
-"""Who saw what: the access record, in a real storage account."""
+"""Who saw what: the access record of lookups, plans and receipts, in a real storage account."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import httpx
 import pytest
 from azure.core.exceptions import HttpResponseError
 from azure.storage.blob.aio import BlobServiceClient, ContainerClient
+from starlette.routing import Route
 
-from query_api.auditing import access_log
-from query_api.auditing.access_log import AccessLog
+import shared.clients
+from purge_study.blueprint import retention_plan, retention_plans
+from shared.auditing import access_log, auditor
+from shared.auditing.access_log import AccessLog
 from shared.callers import fingerprint_of
 from shared.clients import Clients
-from tests.component.lookups import Start, until
+from shared.dicomweb import DICOMwebClient
+from shared.settings import RECEIPTS, RETENTION_RECORDS, load
+from store_on_upload.blueprint import receipts
+from store_on_upload.receipts.document import Document
+from store_on_upload.receipts.receipt import Receipt
+from store_on_upload.verdict import Verdict
+from tests.component.lookups import Start, served, until, work_of
 from tests.component.scripted_server import End, answer, head, script
 from tests.e2e.drop_box import make_instance
 
@@ -28,6 +39,40 @@ INSTANCE = f"/studies/{STUDY}/series/1.3/instances/1.4"
 KEY = "a function key"
 AUDIT_KEY = "0123456789abcdef"
 ON = {"AUDIT": "required", "AUDIT_KEY": AUDIT_KEY, "CALLERS": f"ris={fingerprint_of(KEY, AUDIT_KEY)}"}
+
+
+PLAN = "20260131T081530Z-0123abcd"
+PLAN_PAGE = b"<!doctype html><title>CANARY</title>"
+RECEIPT = "CANARY/ward 7.dcm"
+
+
+@asynccontextmanager
+async def reads(azurite: str, monkeypatch: pytest.MonkeyPatch, **settings: str) -> AsyncIterator[httpx.AsyncClient]:
+    """Serve what ingest and retention answer to reads, with a plan, and the receipt of a file that came twice."""
+    given = load({"DICOM_SERVICE_URL": "http://127.0.0.1:1/v2", "DICOM_STORAGE": azurite, **settings})
+    async with aclosing(Clients.over(given, DICOMwebClient(given.dicom_service_url))) as clients:
+        plans = clients.container(RETENTION_RECORDS)
+        await plans.upload_blob(f"plans/{PLAN}.jsonl", b"CANARY", overwrite=True)
+        await plans.upload_blob(f"plans/{PLAN}.html", PLAN_PAGE, overwrite=True)
+        content = json.dumps(receipt_of_two_versions().to_json())
+        await clients.container(RECEIPTS).upload_blob(RECEIPT, content, overwrite=True)
+        monkeypatch.setattr(shared.clients, "_clients", clients)
+        monkeypatch.setattr(auditor, "_auditor", None)
+        functions = {"receipts": receipts, "retention/plans": retention_plans, "retention/plans/{plan}": retention_plan}
+        routes = [Route(f"/{path}", work_of(function), methods=["GET"]) for path, function in functions.items()]
+        async with (
+            served(routes) as url,
+            httpx.AsyncClient(base_url=url, timeout=20, trust_env=False, params={"code": KEY}) as http,
+        ):
+            yield http
+
+
+def receipt_of_two_versions() -> Document:
+    versions = [
+        Receipt(RECEIPT, etag, 1, "2026-01-31T08:15:30Z", verdict=Verdict.STORED, study_instance_uid=study)
+        for etag, study in (("0x2", "1.2.840.2"), ("0x1", STUDY))
+    ]
+    return Document(versions[0], (versions[1],))
 
 
 async def records(azurite: str, request_id: str) -> list[dict[str, Any]]:
@@ -113,7 +158,7 @@ async def test_where_nothing_can_be_recorded(
     start: Start, azurite: str, monkeypatch: pytest.MonkeyPatch, demand: str, status: int
 ) -> None:
     """Nothing is handed out that must be recorded; the log tells of it either way."""
-    monkeypatch.setattr("query_api.auditing.auditor.ACCESS_AUDIT", "no-such-container")
+    monkeypatch.setattr("shared.auditing.auditor.ACCESS_AUDIT", "no-such-container")
     async with start(answer(200, FILE, DICOM), **{**ON, "AUDIT": demand}) as running:
         response = await running.http.get(INSTANCE)
         assert response.status_code == status
@@ -147,6 +192,96 @@ async def test_a_caller_that_hangs_up_while_it_is_recorded(start: Start, monkeyp
             await request.gone.wait()
         [line] = await running.ended()
         assert (line["status"], line["error"]) == (499, "ClientDisconnect")
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "told"),
+    [
+        ("/receipts", {"name": RECEIPT}, {"resource": "receipt", "study_instance_uid": f"{STUDY}\\1.2.840.2"}),
+        ("/receipts", {"name": RECEIPT, "etag": "0x1"}, {"resource": "receipt", "study_instance_uid": STUDY}),
+        ("/retention/plans", {}, {"resource": "plans"}),
+        (f"/retention/plans/{PLAN}.html", {}, {"resource": "plan", "plan": PLAN}),
+        (f"/retention/plans/{PLAN}", {"format": "html"}, {"resource": "plan", "plan": PLAN}),
+    ],
+)
+async def test_who_read_a_plan_or_a_receipt(
+    azurite: str, monkeypatch: pytest.MonkeyPatch, path: str, query: dict[str, str], told: dict[str, Any]
+) -> None:
+    """Recorded as lookups are: who, what, of which studies or which plan, how much; nothing else of the request."""
+    async with reads(azurite, monkeypatch, **ON) as http:
+        response = await http.get(path, params=query)
+        assert response.status_code == 200
+    begins, ends = await records(azurite, response.headers["x-request-id"])
+    common = {
+        "request_id": response.headers["x-request-id"],
+        "caller": {"kind": "key", "id": fingerprint_of(KEY, AUDIT_KEY), "name": "ris"},
+        "transaction": "search" if told["resource"] == "plans" else "retrieve",
+        "partition": None,
+        "study_instance_uid": None,
+        "status": 200,
+        **told,
+    }
+    assert begins == {"time": begins["time"], "phase": "begins", "outcome": None, "bytes": None, **common}
+    size = len(response.content)
+    assert ends == {"time": ends["time"], "phase": "ends", "outcome": "complete", "bytes": size, **common}
+    assert "CANARY" not in json.dumps([begins, ends])
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "status"),
+    [
+        ("/receipts", {"name": "CANARY.dcm"}, 404),
+        ("/receipts", {"name": RECEIPT, "CANARY": "1"}, 400),
+        ("/retention/plans/CANARY", {}, 404),
+    ],
+)
+async def test_who_was_refused_a_plan_or_a_receipt(
+    azurite: str, monkeypatch: pytest.MonkeyPatch, path: str, query: dict[str, str], status: int
+) -> None:
+    """Whoever asks counts, too; what was asked for is not written down unless it is there."""
+    async with reads(azurite, monkeypatch, **ON) as http:
+        response = await http.get(path, params=query)
+        assert response.status_code == status
+    [ends] = await records(azurite, response.headers["x-request-id"])
+    assert (ends["phase"], ends["status"], ends["study_instance_uid"]) == ("ends", status, None)
+    assert "CANARY" not in json.dumps(ends)
+
+
+@pytest.mark.parametrize(("demand", "status"), [("required", 503), ("best_effort", 200)])
+@pytest.mark.parametrize(
+    ("path", "query"),
+    [("/receipts", {"name": RECEIPT}), (f"/retention/plans/{PLAN}.html", {}), ("/retention/plans", {})],
+)
+async def test_a_plan_or_a_receipt_that_cannot_be_recorded(
+    azurite: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    path: str,
+    query: dict[str, str],
+    demand: str,
+    status: int,
+) -> None:
+    """As with lookups: nothing is handed out that must be recorded; the log tells of it either way."""
+    monkeypatch.setattr("shared.auditing.auditor.ACCESS_AUDIT", "no-such-container")
+    async with reads(azurite, monkeypatch, **{**ON, "AUDIT": demand}) as http:
+        response = await http.get(path, params=query)
+    assert response.status_code == status
+    if status == 503:
+        assert response.json()["code"] == "not-recorded"
+        assert int(response.headers["retry-after"]) > 0
+        assert PLAN not in response.text
+        assert STUDY not in response.text
+    told = [json.loads(record.message) for record in caplog.records if record.name == "dicom_dropbox"]
+    failed = {line["request_id"] for line in told if line["event"] == "access_not_recorded"}
+    assert failed == {response.headers["x-request-id"]}
+
+
+async def test_reads_without_an_access_record(azurite: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With AUDIT off, which is the default, nothing of them is written."""
+    async with reads(azurite, monkeypatch) as http:
+        response = await http.get(f"/retention/plans/{PLAN}.html")
+    assert response.content == PLAN_PAGE
+    assert await records(azurite, response.headers["x-request-id"]) == []
 
 
 async def test_off_writes_nothing(start: Start, azurite: str) -> None:

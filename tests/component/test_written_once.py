@@ -20,7 +20,7 @@ from purge_study.planning.documents import write_documents
 from purge_study.planning.plan import PLANS, plan_id
 from purge_study.records.restored import Restored, UnreadableRecord, holds_of_restore, read_restored, write_restored
 from purge_study.records.writing import OtherRecord, write_long_record, write_record
-from query_api.auditing.access_log import AccessLog
+from shared.auditing.access_log import AccessLog
 from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient
 from shared.settings import ACCESS_AUDIT, OWN_CONTAINERS, RETENTION_RECORDS, load

@@ -41,7 +41,7 @@ DEEDS: dict[str, dict[str, set[str]]] = {
         "delete": {DEFAULT_INBOX, ARCHIVE, QUARANTINE},
     },
     "store_on_upload/sweeping/progress.py": {"write": {CONTROL}},
-    "query_api/auditing/access_log.py": {"append": {ACCESS_AUDIT}},
+    "shared/auditing/access_log.py": {"append": {ACCESS_AUDIT}},
     "purge_study/night.py": {"write": {RETENTION_STATE}},
     "purge_study/planning/night_memory.py": {"write": {RETENTION_STATE}},
     "purge_study/lists/remembering.py": {"write": {RETENTION_STATE}},

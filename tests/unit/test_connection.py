@@ -9,7 +9,7 @@ import pytest
 from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
-from query_api.connection import while_connected
+from shared.connection import while_connected
 
 
 async def stay() -> Message:

@@ -9,7 +9,7 @@ import pytest
 from starlette.responses import StreamingResponse
 from starlette.types import Message
 
-from query_api.delivery import Delivery, Outcome
+from shared.delivery import Delivery, Outcome
 
 
 @pytest.mark.parametrize(
