@@ -115,7 +115,9 @@ var access = {
       { name: 'retention-state', role: 'read' } // what was deleted is not let in again
       { name: 'event-grid-dead-letters', role: 'read' } // so that somebody hears of them
     ]
-    recordsContainers: []
+    recordsContainers: [
+      { name: 'access-audit', role: 'append' } // who read which receipt
+    ]
     queues: [
       { name: 'dicom-arrivals', role: 'take' }
       { name: 'dicom-arrivals-poison', role: 'take' }
@@ -127,6 +129,7 @@ var access = {
     ]
     tables: false
     secrets: [
+      'audit-key'
       'replay-key'
     ]
   }
@@ -163,6 +166,7 @@ var access = {
     ]
     recordsContainers: [
       { name: 'retention-records', role: 'keep' }
+      { name: 'access-audit', role: 'append' } // who read which plan
     ]
     queues: [
       { name: 'dicom-arrivals', role: 'send' } // a study that is put back goes through ingest
@@ -170,6 +174,7 @@ var access = {
     tables: true // the ledger: the app makes it, under a name that comes of LEDGER_KEY
     secrets: [
       'approval-key'
+      'audit-key'
       'ledger-key'
     ]
   }

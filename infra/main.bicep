@@ -352,6 +352,8 @@ var ingestSettings = {
   PROBE_SCHEDULE: '30 */10 * * * *' // not at the moment of a sweep
   SETTLE_AFTER_SECONDS: sftp ? string(settleAfterSeconds) : '0'
   REPLAY_KEY: keys.outputs.replayKey
+  AUDIT: 'required'
+  AUDIT_KEY: keys.outputs.auditKey
 }
 var lookupsSettings = {
   AUDIT: 'required'
@@ -364,6 +366,8 @@ var retentionSettings = {
   VAULT_DAYS: string(vaultDays)
   APPROVAL_KEY: keys.outputs.approvalKey
   LEDGER_KEY: keys.outputs.ledgerKey
+  AUDIT: 'required'
+  AUDIT_KEY: keys.outputs.auditKey
 }
 
 // What an installation sets besides, or otherwise. Here and not in the portal: each deployment sets all settings anew.

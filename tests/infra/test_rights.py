@@ -25,10 +25,13 @@ from shared.settings import (
     VAULT,
 )
 
-from .apps import ACCESS, folder_of, granted, modules, queue_roles
+from .apps import ACCESS, ROOT, folder_of, granted, modules, queue_roles
 from .bicep import INFRA, Expression, read
 
 DATA, RECORDS = read(INFRA / "modules/data-storage.bicep"), read(INFRA / "modules/records-storage.bicep")
+# It acts for each folder that records accesses.
+ACCESS_LOG = "shared/auditing/access_log.py"
+RECORDS_ACCESSES = re.compile(r"\b(?:answering\.answer_read|get_auditor)\(")
 # Each module that changes blobs: what it does to which containers.
 DEEDS: dict[str, dict[str, set[str]]] = {
     "store_on_upload/files/moving.py": {"write": {ARCHIVE, QUARANTINE}, "delete": {ARCHIVE, QUARANTINE, DEFAULT_INBOX}},
@@ -41,7 +44,7 @@ DEEDS: dict[str, dict[str, set[str]]] = {
         "delete": {DEFAULT_INBOX, ARCHIVE, QUARANTINE},
     },
     "store_on_upload/sweeping/progress.py": {"write": {CONTROL}},
-    "shared/auditing/access_log.py": {"append": {ACCESS_AUDIT}},
+    ACCESS_LOG: {"append": {ACCESS_AUDIT}},
     "purge_study/night.py": {"write": {RETENTION_STATE}},
     "purge_study/planning/night_memory.py": {"write": {RETENTION_STATE}},
     "purge_study/lists/remembering.py": {"write": {RETENTION_STATE}},
@@ -74,6 +77,11 @@ TOOLS = {"shared/leases.py", "shared/small_blobs.py"}
 REFUSED_TO_INGEST = {"store_on_upload/storing/stuck.py"}
 
 in_each_app = pytest.mark.parametrize("app", list(ACCESS))
+
+
+def records_accesses(app: str) -> bool:
+    """Return whether an app's code records accesses."""
+    return any(RECORDS_ACCESSES.search(text) for text in modules(folder_of(app)).values())
 
 
 def names_of(kind: str) -> set[str]:
@@ -114,6 +122,8 @@ def test_an_app_may_use_the_containers_that_its_code_names(app: str) -> None:
     }
     if re.search(r"\.inbox\b|dicom_inbox_container", code):
         named.add(DEFAULT_INBOX)
+    if records_accesses(app):
+        named.add(ACCESS_AUDIT)
     assert set(granted(app)) == named
 
 
@@ -133,10 +143,10 @@ def test_an_app_may_do_to_blobs_what_its_code_does(app: str) -> None:
     """And no more: nothing may be deleted where nothing is, nor written where nothing is."""
     done: dict[str, set[str]] = {name: set() for name in granted(app)}
     for module, deeds in DEEDS.items():
-        if module.startswith(folder_of(app)):
+        if module.startswith(folder_of(app)) or (module == ACCESS_LOG and records_accesses(app)):
             for verb, containers in deeds.items():
                 for container in containers:
-                    done[container] |= {verb} | ({"read"} if READS.search(modules(folder_of(app))[module]) else set())
+                    done[container] |= {verb} | ({"read"} if READS.search((ROOT / module).read_text()) else set())
     roles = {
         name: min((role for role in MAY if MAY[role] >= verbs), key=lambda role: len(MAY[role]))
         for name, verbs in done.items()
