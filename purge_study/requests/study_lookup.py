@@ -16,6 +16,7 @@ from purge_study.ledger.row import Row, StudyKey
 from purge_study.policy.policy import local_day
 from purge_study.records.pointers import partitions_with_purged
 from purge_study.records.tombstones import read_tombstone
+from purge_study.rulebook.cache import ParseCache
 from purge_study.rulebook.judging import judgement_of
 from purge_study.rulebook.reading import read_rulebook
 from purge_study.rulebook.rulebook import Rulebook
@@ -32,6 +33,7 @@ from .telling import tell_living, tell_purged, tell_unread
 
 _MOST_AT_ONCE = 4  # each may read the policy and all lists, which have up to a million lines
 _places = Places()
+_parsed = ParseCache()
 
 
 async def look_up_study(http: HttpRequest) -> Response:
@@ -110,7 +112,7 @@ async def _rulebook(clients: Clients) -> Rulebook:
     key = clients.settings.ledger_key
     if key is None:
         raise ConfigurationError(["LEDGER_KEY: must be set"])
-    return await read_rulebook(clients, Hasher(key))
+    return await read_rulebook(clients, Hasher(key), _parsed)
 
 
 async def _tell(clients: Clients, ledger: Ledger, rulebook: Rulebook, row: Row) -> dict[str, Any]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
 from collections.abc import Callable, Mapping
-from datetime import date, timedelta
-from typing import Concatenate, Final, ParamSpec, TypeVar
+from datetime import timedelta
+from functools import partial
+from typing import Final, TypeVar
 
 from azure.core.exceptions import AzureError
+from azure.storage.blob.aio import BlobClient
 
 from purge_study.ledger.hashing import Hasher
 from purge_study.ledger.row import StudyKey
@@ -16,7 +16,7 @@ from purge_study.lists.anchors import Anchors, read_anchors
 from purge_study.lists.holds import Holds, read_holds
 from purge_study.lists.sheet import INVALID, MOST_BYTES, UNFINISHED, ListFault
 from purge_study.policy.mistakes import future_days
-from purge_study.policy.model import AnchorList, HoldList
+from purge_study.policy.model import AnchorList, HoldList, Policy
 from purge_study.policy.policy import local_day
 from purge_study.policy.reading import MOST_BYTES as MOST_POLICY_BYTES
 from purge_study.policy.reading import TOO_LARGE, PolicyError, read_policy
@@ -24,11 +24,11 @@ from purge_study.records.restored import RESTORED, held_by_restore
 from shared import clock
 from shared.clients import Clients
 from shared.settings import RETENTION_POLICY
-from shared.small_blobs import TooLarge, Whole, read_whole
+from shared.small_blobs import TooLarge
 
+from .cache import ParseCache, Parser, Version
 from .rulebook import Rulebook, RulebookFault
 
-P = ParamSpec("P")
 T = TypeVar("T")
 STOP: Final = "STOP"
 _UNREADABLE = "list_unreadable"
@@ -36,22 +36,19 @@ _TOO_OLD = "list_too_old"
 _LIST_CODES = (_UNREADABLE, INVALID, UNFINISHED, _TOO_OLD)
 
 
-async def read_rulebook(clients: Clients, hasher: Hasher) -> Rulebook:
+async def read_rulebook(clients: Clients, hasher: Hasher, cache: ParseCache | None = None) -> Rulebook:
     """Read the policy and its lists; the lists' names are those of blobs in the same container.
+
+    Args:
+        clients: of the process.
+        hasher: of the ledger.
+        cache: what earlier calls have parsed; storage is still asked for each blob's version. None: read all of it.
 
     Raises:
         RulebookFault: they cannot be used; of lists, all that is wrong with any.
     """
-    whole = await _read_policy_blob(clients)
-    try:
-        policy = await asyncio.to_thread(read_policy, whole.content)  # ingest goes on meanwhile
-    except PolicyError as error:
-        raise RulebookFault("policy_invalid", error.problems) from None
-    today = local_day(policy, clock.now())
-    if problems := future_days(policy, today):
-        raise RulebookFault("policy_invalid", problems)
-    reader = _Reader(clients, hasher, today)
-    reader.note(clients.settings.retention_policy, whole)
+    reader = _Reader(clients, hasher, cache or ParseCache())
+    policy = await reader.policy()
     holds = {table.name: await reader.holds(table) for table in policy.hold}
     anchors = {table.name: await reader.anchors(table) for table in policy.anchor}
     restored = await reader.restored()
@@ -80,49 +77,61 @@ async def is_unchanged(clients: Clients, rulebook: Rulebook) -> bool:
     return STOP not in etags and rulebook.etags.items() <= etags.items()
 
 
-async def _read_policy_blob(clients: Clients) -> Whole:
-    blob = clients.container(RETENTION_POLICY).get_blob_client(clients.settings.retention_policy)
-    try:
-        whole = await read_whole(blob, MOST_POLICY_BYTES)
-    except TooLarge:
-        raise RulebookFault("policy_invalid", [TOO_LARGE]) from None
-    except AzureError:
-        raise RulebookFault("policy_unreadable", ["storage does not give it"]) from None
-    if whole is None:
-        raise RulebookFault("no_policy", ["there is no such blob"])
-    return whole
-
-
 class _Reader:
-    """Reads the lists, each as a whole, and gathers what is wrong with any."""
+    """Reads the policy, then the lists, each as a whole, and gathers what is wrong with any list."""
 
-    def __init__(self, clients: Clients, hasher: Hasher, today: date) -> None:
+    def __init__(self, clients: Clients, hasher: Hasher, cache: ParseCache) -> None:
         self.hashes: dict[str, str] = {}
         self.etags: dict[str, str] = {}
         self._clients = clients
         self._hasher = hasher
-        self._today = today
+        self._cache = cache
         self._problems: dict[str, list[str]] = {}
 
-    def note(self, name: str, whole: Whole) -> None:
-        """Note what was read."""
-        if self.etags.setdefault(name, _bare(whole.etag)) != _bare(whole.etag):
-            self._find(_UNREADABLE, f"{name}: it changed while it was read")
-        self.hashes[name] = hashlib.sha256(whole.content).hexdigest()
+    async def policy(self) -> Policy:
+        """Read the policy.
+
+        Raises:
+            RulebookFault: it cannot be used.
+        """
+        name = self._clients.settings.retention_policy
+        parser = Parser("policy", read_policy, MOST_POLICY_BYTES)
+        try:
+            policy = await self._cache.read(self._blob(name), parser, partial(self._note, name))
+        except TooLarge:
+            raise RulebookFault("policy_invalid", [TOO_LARGE]) from None
+        except PolicyError as error:
+            raise RulebookFault("policy_invalid", error.problems) from None
+        except AzureError:
+            raise RulebookFault("policy_unreadable", ["storage does not give it"]) from None
+        if policy is None:
+            raise RulebookFault("no_policy", ["there is no such blob"])
+        self._today = local_day(policy, clock.now())
+        if problems := future_days(policy, self._today):
+            raise RulebookFault("policy_invalid", problems)
+        lists = [*(table.list for table in policy.hold), *(table.list for table in policy.anchor)]
+        self._cache.keep_only([self._blob(one) for one in (name, *lists)])
+        return policy
 
     async def holds(self, table: HoldList) -> Holds | None:
         """Read a list of holds; None where something is wrong with it."""
-        if (whole := await self._fetch(table.list)) is None:
-            return None
-        return await self._parse(table.list, read_holds, whole.content, self._hasher, self._today)
+        parse = partial(read_holds, table.list, hasher=self._hasher, today=self._today)
+        depends_on = (self._hasher.key_id, self._today)
+        parser = Parser("holds", parse, MOST_BYTES, depends_on, lambda holds: len(holds.lines))
+        return await self._read(table.list, parser, partial(self._note, table.list))
 
     async def anchors(self, table: AnchorList) -> Anchors | None:
         """Read a list of dates; None where something is wrong with it."""
-        if (whole := await self._fetch(table.list)) is None:
-            return None
-        if whole.last_modified < clock.now() - timedelta(days=table.max_age_days):
-            self._find(_TOO_OLD, f"{table.list}: it was written more than {table.max_age_days} days ago")
-        return await self._parse(table.list, read_anchors, whole.content, self._hasher)
+
+        def seen(version: Version) -> None:
+            self._note(table.list, version)
+            if version.last_modified < clock.now() - timedelta(days=table.max_age_days):
+                self._find(_TOO_OLD, f"{table.list}: it was written more than {table.max_age_days} days ago")
+
+        parse = partial(read_anchors, table.list, hasher=self._hasher)
+        depends_on = (self._hasher.key_id,)
+        parser = Parser("anchors", parse, MOST_BYTES, depends_on, lambda anchors: len(anchors.dates))
+        return await self._read(table.list, parser, seen)
 
     async def restored(self) -> frozenset[StudyKey]:
         """Read which studies were restored lately."""
@@ -138,31 +147,29 @@ class _Reader:
         if problems:
             raise RulebookFault(next(code for code in _LIST_CODES if code in self._problems), problems)
 
-    async def _fetch(self, name: str) -> Whole | None:
-        whole = None
+    async def _read(self, name: str, parser: Parser[T], seen: Callable[[Version], None]) -> T | None:
         try:
-            whole = await read_whole(self._clients.container(RETENTION_POLICY).get_blob_client(name), MOST_BYTES)
+            found = await self._cache.read(self._blob(name), parser, seen)
+            if found is None:
+                self._find(_UNREADABLE, f"{name}: there is no such blob")
+            return found
         except TooLarge:
             self._find(INVALID, f"{name}: it has more than {MOST_BYTES // 1024**2} MiB")
         except AzureError:
             self._find(_UNREADABLE, f"{name}: storage does not give it")
-        else:
-            if whole is None:
-                self._find(_UNREADABLE, f"{name}: there is no such blob")
-            else:
-                self.note(name, whole)
-        return whole
-
-    async def _parse(
-        self, name: str, read: Callable[Concatenate[str, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T | None:
-        try:
-            # In a thread: there may be a million lines, and ingest goes on meanwhile.
-            return await asyncio.to_thread(read, name, *args, **kwargs)
         except ListFault as fault:
             for problem in fault.problems:
                 self._find(fault.code, f"{name}{', ' if problem.startswith('line ') else ': '}{problem}")
-            return None
+        return None
+
+    def _note(self, name: str, version: Version) -> None:
+        """Note what is read; a blob that changes meanwhile is a fault, since two lists may name it."""
+        if self.etags.setdefault(name, _bare(version.etag)) != _bare(version.etag):
+            self._find(_UNREADABLE, f"{name}: it changed while it was read")
+        self.hashes[name] = version.sha256
+
+    def _blob(self, name: str) -> BlobClient:
+        return self._clients.container(RETENTION_POLICY).get_blob_client(name)
 
     def _find(self, code: str, problem: str) -> None:
         self._problems.setdefault(code, []).append(problem)

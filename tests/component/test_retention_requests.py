@@ -7,9 +7,11 @@ import json
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from secrets import token_hex
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import httpx
 import pytest
@@ -27,7 +29,9 @@ from shared import clock
 from shared.places import Places
 from shared.settings import RETENTION_POLICY, RETENTION_RECORDS
 from tests.component.retention_requests import APPROVED, Asked, asking, refusal
+from tests.connection_strings import endpoint, through
 from tests.dicom_samples import Sample, new_uid
+from tests.gateway import Gateway, Step
 from tests.ledger_rows import patient, reading, row, study
 from tests.principals import principal
 from tests.purged import Purged
@@ -271,6 +275,144 @@ async def test_more_questions_than_are_answered_at_a_time(start: Start, monkeypa
         places.give_back()
         for uid in (new_uid(), one.key.uid, one.key.uid):
             assert (await asked.http.get(f"retention/studies/{uid}")).status_code == (200 if uid in path else 404)
+
+
+@dataclass
+class PolicyReads:
+    """The requests for blobs of `retention-policy`.
+
+    Args:
+        way: the connection string that leads past the counter.
+        answers: each blob that was asked for, with the status and whether content came, since the test last cleared it.
+    """
+
+    way: str = ""
+    answers: list[tuple[str, int, bool]] = field(default_factory=list)
+
+    def note(self, step: Step, answer: bytes) -> bytes:
+        """Note an answer, and return it."""
+        _, _, container, *names = urlsplit(step.path).path.split("/")
+        if container == RETENTION_POLICY and names and step.method in ("GET", "HEAD"):
+            head, _, body = answer.partition(b"\r\n\r\n")
+            self.answers.append((unquote("/".join(names)), int(head.split()[1]), bool(body)))
+        return answer
+
+
+@pytest.fixture
+def reads(azurite: str) -> Iterator[PolicyReads]:
+    """Count the requests for the policy and its lists on a way to the account."""
+    reads = PolicyReads()
+    with Gateway(endpoint(azurite, "blob"), rewritten=reads.note) as gateway:
+        reads.way = through(azurite, blob=gateway.urls[0])
+        yield reads
+
+
+DATES_LIST = """
+[[anchor]]
+name = "last seen"
+list = "{name}-dates.csv"
+max_age_days = 7
+"""
+
+
+async def test_an_unchanged_list_is_downloaded_once(start: Start, reads: PolicyReads) -> None:
+    """The second request asks once for each blob whether it has changed, and receives no content."""
+    async with start(POLICY + DATES_LIST, DICOM_STORAGE=reads.way) as asked:
+        policy = asked.clients.settings.retention_policy
+        name = policy.removesuffix(".toml")
+        await asked.put(RETENTION_POLICY, f"{name}-dates.csv", b"patient_id,date\n7,2020-01-01\n")
+        await known(asked, one := row(study(new_uid()), reading=reading(patient=patient("7"))))
+        blobs = [policy, f"{name}.csv", f"{name}-dates.csv"]
+        first = await told(asked, one.key.uid)
+        assert reads.answers == [(blob, 206, True) for blob in blobs]
+        reads.answers.clear()
+        assert await told(asked, one.key.uid) == first
+        assert reads.answers == [(blob, 304, False) for blob in blobs]
+
+
+async def test_a_changed_list_counts_in_the_next_request(start: Start, reads: PolicyReads) -> None:
+    """A list that is changed, deleted or written again, and a changed policy; only what changed is downloaded."""
+    async with start(DICOM_STORAGE=reads.way) as asked:
+        policy = asked.clients.settings.retention_policy
+        holds = f"{policy.removesuffix('.toml')}.csv"
+        await known(asked, one := row(study(new_uid()), reading=reading(patient=patient("7"))))
+        path = f"retention/studies/{one.key.uid}"
+        assert [found["held_by"] for found in await told(asked, one.key.uid)] == [[]]
+
+        reads.answers.clear()
+        await asked.put(RETENTION_POLICY, holds, f"study_instance_uid\n{one.key.uid}\n".encode())
+        assert [found["held_by"] for found in await told(asked, one.key.uid)] == [["litigation"]]
+        assert reads.answers == [(policy, 304, False), (holds, 206, True)]
+
+        await asked.storage.get_blob_client(RETENTION_POLICY, holds).delete_blob()
+        for _ in range(2):
+            response = await asked.http.get(path)
+            assert refusal(response) == (503, "rules-unusable")
+            assert response.json()["problems"] == [f"{holds}: there is no such blob"]
+        await asked.put(RETENTION_POLICY, holds, b"study_instance_uid\n")
+        assert [found["held_by"] for found in await told(asked, one.key.uid)] == [[]]
+
+        changed = POLICY.replace("keep_years = 10", "keep_years = 20").format(name=holds.removesuffix(".csv"))
+        await asked.put(RETENTION_POLICY, policy, changed.encode())
+        assert [found["keep_until"] for found in await told(asked, one.key.uid)] == ["2036-03-05"]
+        await asked.storage.get_blob_client(RETENTION_POLICY, policy).delete_blob()
+        assert (await asked.http.get(path)).json()["fault"] == "no_policy"
+
+
+async def test_a_list_of_dates_ages_between_requests(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list that was read while it was young enough is too old once its days are over."""
+    async with start(POLICY + DATES_LIST) as asked:
+        name = asked.clients.settings.retention_policy.removesuffix(".toml")
+        await asked.put(RETENTION_POLICY, f"{name}-dates.csv", b"patient_id,date\n")
+        await known(asked, one := row(study(new_uid()), reading=reading(patient=patient("7"))))
+        written = datetime.now(UTC)
+        for hours, status in ((-1, 200), (1, 503)):
+            monkeypatch.setattr(clock, "now", lambda hours=hours: written + timedelta(days=7, hours=hours))
+            response = await asked.http.get(f"retention/studies/{one.key.uid}")
+            assert response.status_code == status
+        assert response.json()["fault"] == "list_too_old"
+
+
+async def test_a_hold_ends_between_requests(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hold that is released from the next day on holds in one request, and not in another one after midnight."""
+    uid = new_uid()
+    async with start(holds=f"{uid},2026-03-07,C. Counsel") as asked:
+        await known(asked, row(study(uid), reading=reading(patient=patient("7"))))
+        assert [found["held_by"] for found in await told(asked, uid)] == [["litigation"]]
+        monkeypatch.setattr(clock, "now", lambda: NOW + timedelta(days=1))
+        assert [found["held_by"] for found in await told(asked, uid)] == [[]]
+
+
+async def test_a_day_of_the_policy_moves_out_of_reach_between_requests(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the policy may say on one day only is checked in each request, though the policy has not changed."""
+    policy = POLICY.replace('"Europe/Paris"', '"Europe/Paris"\nreceived_counts_from = 2026-03-07')
+    async with start(policy) as asked:
+        await known(asked, one := row(study(new_uid())))
+        for days, status in ((0, 200), (-1, 503), (0, 200)):
+            monkeypatch.setattr(clock, "now", lambda days=days: NOW + timedelta(days=days))
+            assert (await asked.http.get(f"retention/studies/{one.key.uid}")).status_code == status
+
+
+async def test_a_damaged_list_is_reported_each_time(start: Start, reads: PolicyReads) -> None:
+    """It is read and told in each request until it is corrected, and the list beside it is not downloaded again."""
+    async with start(POLICY + DATES_LIST, DICOM_STORAGE=reads.way) as asked:
+        name = asked.clients.settings.retention_policy.removesuffix(".toml")
+        await known(asked, one := row(study(new_uid())))
+        path = f"retention/studies/{one.key.uid}"
+        await asked.put(RETENTION_POLICY, f"{name}-dates.csv", b"patient_id,date\nP1,soon\n")
+        for _ in range(3):
+            reads.answers.clear()
+            response = await asked.http.get(path)
+            assert refusal(response) == (503, "rules-unusable")
+            assert response.json()["fault"] == "list_invalid"
+            problem = f"{name}-dates.csv, line 2: it has no date, such as 2026-03-05"
+            assert response.json()["problems"] == [problem]
+        unchanged = [(f"{name}.toml", 304, False), (f"{name}.csv", 304, False)]
+        assert reads.answers == [*unchanged, (f"{name}-dates.csv", 206, True)]
+        await asked.put(RETENTION_POLICY, f"{name}-dates.csv", b"patient_id,date\nP1,2020-01-01\n")
+        assert (await asked.http.get(path)).status_code == 200
 
 
 async def test_odd_questions_are_refused(start: Start) -> None:

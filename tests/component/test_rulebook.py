@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing
 from datetime import UTC, date, datetime, timedelta
+from urllib.parse import unquote, urlsplit
 
 import pytest
 from azure.storage.blob import BlobServiceClient
@@ -15,6 +17,7 @@ from purge_study.ledger.row import Patient, Reading, Row, StudyKey
 from purge_study.policy.dates import UNCLEAR
 from purge_study.policy.reading import TOO_LARGE
 from purge_study.records.restored import Restored, write_restored
+from purge_study.rulebook.cache import ParseCache
 from purge_study.rulebook.reading import is_stopped, is_unchanged, read_rulebook
 from purge_study.rulebook.rulebook import Rulebook, RulebookFault
 from shared import clock
@@ -242,6 +245,97 @@ async def test_one_blob_for_two_lists_replaced_between(clients: Clients, gateway
     with pytest.raises(RulebookFault, match="list_unreadable") as raised:
         await read_rulebook(clients, HASHER)
     assert raised.value.problems == [f"{HOLDS}: it changed while it was read"]
+
+
+def versions_named(gateway: Gateway) -> dict[str, list[bool]]:
+    """Return for each blob of the policy's container whether each request named a version that is known."""
+    found: dict[str, list[bool]] = {}
+    for step in gateway.steps:
+        _, _, container, *names = urlsplit(step.path).path.split("/")
+        if container == RETENTION_POLICY:
+            found.setdefault(unquote("/".join(names)), []).append("if-none-match" in step.headers)
+    return found
+
+
+async def test_a_cache_holds_so_many_lines(clients: Clients, gateway: Gateway, put: Put) -> None:
+    """A list that does not fit is shared while a rulebook has it, and read again afterwards."""
+    cache = ParseCache(most_lines=2)
+    rulebook = await read_rulebook(clients, HASHER, cache)
+    gateway.begin()
+    again = await read_rulebook(clients, HASHER, cache)
+    assert versions_named(gateway) == {"policy.toml": [True], HOLDS: [True], DATES: [True]}
+    assert again.anchors["last seen"] is rulebook.anchors["last seen"]
+    del rulebook, again
+    gateway.begin()
+    await read_rulebook(clients, HASHER, cache)
+    assert versions_named(gateway) == {"policy.toml": [True], HOLDS: [True], DATES: [False]}
+
+
+async def test_a_cache_forgets_what_the_policy_names_no_more(clients: Clients, gateway: Gateway, put: Put) -> None:
+    """The room of a list that is named no more is another list's."""
+    cache = ParseCache(most_lines=2)
+    await read_rulebook(clients, HASHER, cache)
+    put("policy.toml", POLICY.replace("holds/litigation.csv", "holds/new.csv"))
+    put("holds/new.csv", "study_instance_uid\n")
+    for known in (False, True):
+        gateway.begin()
+        await read_rulebook(clients, HASHER, cache)
+        assert versions_named(gateway)["anchors/last_contact.csv"] == [known]
+
+
+async def test_a_cache_tells_keys_apart(clients: Clients, put: Put) -> None:
+    """Lists are hashed by the ledger's key: with another key they are parsed again."""
+    cache, other = ParseCache(), Hasher("another key")
+    await read_rulebook(clients, HASHER, cache)
+    rulebook = await read_rulebook(clients, other, cache)
+    row = Row(StudyKey("site-a", "1.2.4"), reading=Reading({}, other.patient("12"), frozenset(), 1, None))
+    assert rulebook.holds_on(row) == ("litigation",)
+    assert rulebook.anchors_of(other.patient("P1")) == {"last seen": date(2020, 2, 3)}
+
+
+async def test_readings_at_once_parse_each_version_once(clients: Clients, gateway: Gateway, put: Put) -> None:
+    """The first one downloads a list, and the others receive what it has parsed."""
+    cache = ParseCache()
+    rulebooks = await asyncio.gather(*(read_rulebook(clients, HASHER, cache) for _ in range(4)))
+    for requests in versions_named(gateway).values():
+        assert sorted(requests) == [False, True, True, True]
+    assert len({id(rulebook.holds["litigation"]) for rulebook in rulebooks}) == 1
+    assert len({rulebook.hash for rulebook in rulebooks}) == 1
+
+
+async def test_a_cached_list_that_changes_between_two_uses(clients: Clients, gateway: Gateway, put: Put) -> None:
+    """Two tables that name one blob never see two versions of it, though the first one is cached."""
+    put("policy.toml", f'{POLICY}\n[[hold]]\nname = "again"\nlist = "{HOLDS}"\n')
+    cache = ParseCache()
+    await read_rulebook(clients, HASHER, cache)
+    gateway.begin(Fault(FIRST_LIST_READ + 1, Moment.BEFORE, meanwhile=lambda: put(HOLDS, "patient_id\n")))
+    with pytest.raises(RulebookFault, match="list_unreadable") as raised:
+        await read_rulebook(clients, HASHER, cache)
+    assert raised.value.problems == [f"{HOLDS}: it changed while it was read"]
+
+
+async def test_a_large_list_that_changed(clients: Clients, gateway: Gateway, put: Put) -> None:
+    """A changed list of several ranges is read as one version."""
+    cache = ParseCache()
+    await read_rulebook(clients, HASHER, cache)
+    long = GOOD[HOLDS].partition("#end")[0] + "9.9;\n" * 300_000
+    put(HOLDS, long)
+    gateway.begin()
+    rulebook = await read_rulebook(clients, HASHER, cache)
+    assert len(rulebook.holds["litigation"].lines) == 300_002
+    assert versions_named(gateway)[HOLDS] == [True, True]
+
+
+async def test_storage_that_fails_in_between(clients: Clients, gateway: Gateway, put: Put) -> None:
+    """A cached policy and a cached list count only if storage says that they have not changed."""
+    cache = ParseCache()
+    await read_rulebook(clients, HASHER, cache)
+    for at, code in ((POLICY_READ, "policy_unreadable"), (FIRST_LIST_READ, "list_unreadable")):
+        gateway.begin(Fault(at, Moment.BEFORE, 403))
+        with pytest.raises(RulebookFault, match=code):
+            await read_rulebook(clients, HASHER, cache)
+    gateway.begin()
+    await read_rulebook(clients, HASHER, cache)
 
 
 async def test_a_stop(clients: Clients, gateway: Gateway, put: Put) -> None:
