@@ -7,7 +7,7 @@ the hold away.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta, timezone
 from typing import Any, Final
@@ -124,17 +124,21 @@ async def holds_of_restore(clients: Clients, key: StudyKey, today: date) -> tupl
     return ()
 
 
-async def held_by_restore(clients: Clients, today: date) -> frozenset[StudyKey]:
+async def held_by_restore(
+    clients: Clients, today: date, studies: Iterable[StudyKey] | None = None
+) -> frozenset[StudyKey]:
     """Return all studies that are held since they were put back; one whose record cannot be read is.
 
     Args:
         clients: of the process.
         today: the day in the policy's time zone.
+        studies: only these studies, in as many listings. None: all, which reads the record of every restore.
 
     Raises:
         AzureError: they cannot be listed.
     """
-    names = [name async for name in _names(clients, f"{RESTORED}/")]
+    folders = [f"{RESTORED}/"] if studies is None else [_folder(key) for key in studies]
+    names = [name for folder in folders async for name in _names(clients, folder)]
     return frozenset([_key_of(name) for name in names if await _may_hold(clients, name, today)])
 
 

@@ -84,7 +84,7 @@ async def _tell_all(clients: Clients, uid: str, wanted: _Wanted) -> list[dict[st
     rows = [row for row in await ledger.find_study(uid) if wanted.has(row.key.partition)]
     tombstones = await _tombstones(clients, uid, wanted)
     living = [row for row in rows if row.key.partition not in tombstones or _is_back(row, tombstones)]
-    rulebook = await _rulebook(clients) if living else None
+    rulebook = await _rulebook(clients, [row.key for row in living]) if living else None
     told = {row.key.partition: await _tell(clients, ledger, rulebook, row) for row in living if rulebook is not None}
     purged = {partition: tell_purged(partition, tombstone) for partition, tombstone in tombstones.items()}
     return [one for _, one in sorted((purged | told).items())]
@@ -108,11 +108,11 @@ def _is_back(row: Row, tombstones: Mapping[str, Mapping[str, Any]]) -> bool:
         return False
 
 
-async def _rulebook(clients: Clients) -> Rulebook:
+async def _rulebook(clients: Clients, studies: list[StudyKey]) -> Rulebook:
     key = clients.settings.ledger_key
     if key is None:
         raise ConfigurationError(["LEDGER_KEY: must be set"])
-    return await read_rulebook(clients, Hasher(key), _parsed)
+    return await read_rulebook(clients, Hasher(key), _parsed, studies)
 
 
 async def _tell(clients: Clients, ledger: Ledger, rulebook: Rulebook, row: Row) -> dict[str, Any]:

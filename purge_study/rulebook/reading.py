@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
 from functools import partial
 from typing import Final, TypeVar
@@ -36,13 +36,19 @@ _TOO_OLD = "list_too_old"
 _LIST_CODES = (_UNREADABLE, INVALID, UNFINISHED, _TOO_OLD)
 
 
-async def read_rulebook(clients: Clients, hasher: Hasher, cache: ParseCache | None = None) -> Rulebook:
+async def read_rulebook(
+    clients: Clients,
+    hasher: Hasher,
+    cache: ParseCache | None = None,
+    studies: Collection[StudyKey] | None = None,
+) -> Rulebook:
     """Read the policy and its lists; the lists' names are those of blobs in the same container.
 
     Args:
         clients: of the process.
         hasher: of the ledger.
         cache: what earlier calls have parsed; storage is still asked for each blob's version. None: read all of it.
+        studies: the only studies that will be judged; restores of others are not read. None: any study.
 
     Raises:
         RulebookFault: they cannot be used; of lists, all that is wrong with any.
@@ -51,7 +57,7 @@ async def read_rulebook(clients: Clients, hasher: Hasher, cache: ParseCache | No
     policy = await reader.policy()
     holds = {table.name: await reader.holds(table) for table in policy.hold}
     anchors = {table.name: await reader.anchors(table) for table in policy.anchor}
-    restored = await reader.restored()
+    restored = await reader.restored(studies)
     reader.check()
     return Rulebook(policy, reader.hashes, reader.etags, _found(holds), _found(anchors), restored)
 
@@ -133,10 +139,10 @@ class _Reader:
         parser = Parser("anchors", parse, MOST_BYTES, depends_on, lambda anchors: len(anchors.dates))
         return await self._read(table.list, parser, seen)
 
-    async def restored(self) -> frozenset[StudyKey]:
-        """Read which studies were restored lately."""
+    async def restored(self, studies: Collection[StudyKey] | None) -> frozenset[StudyKey]:
+        """Read which studies were restored lately: which of some, or of all."""
         try:
-            return await held_by_restore(self._clients, self._today)
+            return await held_by_restore(self._clients, self._today, studies)
         except AzureError:
             self._find(_UNREADABLE, f"{RESTORED}/: storage does not list it")
             return frozenset()

@@ -167,6 +167,21 @@ async def test_a_restored_study_is_held(start: Start) -> None:
         assert "that it was restored" in found["words"]
 
 
+async def test_restores_of_other_studies_are_not_read(start: Start, reads: Reads) -> None:
+    """Records of restores stay for ever: a request reads those of the studies that it is about, in each partition."""
+    async with start(DICOM_STORAGE=reads.way, RECORDS_STORAGE=reads.way) as asked:
+        uid, others = new_uid(), [study(new_uid(), name) for name in ("site-a", "site-b") for _ in range(3)]
+        rows = [row(study(uid, name), reading=reading(patient=patient("7"))) for name in ("site-a", "site-b")]
+        await known(asked, *rows)
+        for key in (rows[1].key, *others):
+            await write_restored(asked.clients, key, Restored.at(NOW, "an id", "A. Reader"))
+        reads.records.clear()
+        assert [found["held_by"] for found in await told(asked, uid)] == [[], ["restored"]]
+        about = [path for path in reads.records if "restored/" in path]
+        assert len(about) == 3  # two listings, one record
+        assert all(f"restored/site-{site}/{uid}/" in path for path, site in zip(about, "abb", strict=True))
+
+
 async def test_what_is_not_known_is_told(start: Start) -> None:
     """A study without a patient has no last study: it is kept, and the doubt is named."""
     async with start() as asked:
@@ -278,16 +293,19 @@ async def test_more_questions_than_are_answered_at_a_time(start: Start, monkeypa
 
 
 @dataclass
-class PolicyReads:
-    """The requests for blobs of `retention-policy`.
+class Reads:
+    """The requests for blobs of the policy, and those for records.
 
     Args:
         way: the connection string that leads past the counter.
-        answers: each blob that was asked for, with the status and whether content came, since the test last cleared it.
+        answers: each blob beside the policy that was asked for, with the status and whether content came, since the
+            test last cleared it.
+        records: the path and query of each request about records, since the test last cleared it.
     """
 
     way: str = ""
     answers: list[tuple[str, int, bool]] = field(default_factory=list)
+    records: list[str] = field(default_factory=list)
 
     def note(self, step: Step, answer: bytes) -> bytes:
         """Note an answer, and return it."""
@@ -295,13 +313,15 @@ class PolicyReads:
         if container == RETENTION_POLICY and names and step.method in ("GET", "HEAD"):
             head, _, body = answer.partition(b"\r\n\r\n")
             self.answers.append((unquote("/".join(names)), int(head.split()[1]), bool(body)))
+        if container == RETENTION_RECORDS:
+            self.records.append(unquote(step.path))
         return answer
 
 
 @pytest.fixture
-def reads(azurite: str) -> Iterator[PolicyReads]:
-    """Count the requests for the policy and its lists on a way to the account."""
-    reads = PolicyReads()
+def reads(azurite: str) -> Iterator[Reads]:
+    """Count the requests for the policy, its lists and records on a way to the account."""
+    reads = Reads()
     with Gateway(endpoint(azurite, "blob"), rewritten=reads.note) as gateway:
         reads.way = through(azurite, blob=gateway.urls[0])
         yield reads
@@ -315,7 +335,7 @@ max_age_days = 7
 """
 
 
-async def test_an_unchanged_list_is_downloaded_once(start: Start, reads: PolicyReads) -> None:
+async def test_an_unchanged_list_is_downloaded_once(start: Start, reads: Reads) -> None:
     """The second request asks once for each blob whether it has changed, and receives no content."""
     async with start(POLICY + DATES_LIST, DICOM_STORAGE=reads.way) as asked:
         policy = asked.clients.settings.retention_policy
@@ -330,7 +350,7 @@ async def test_an_unchanged_list_is_downloaded_once(start: Start, reads: PolicyR
         assert reads.answers == [(blob, 304, False) for blob in blobs]
 
 
-async def test_a_changed_list_counts_in_the_next_request(start: Start, reads: PolicyReads) -> None:
+async def test_a_changed_list_counts_in_the_next_request(start: Start, reads: Reads) -> None:
     """A list that is changed, deleted or written again, and a changed policy; only what changed is downloaded."""
     async with start(DICOM_STORAGE=reads.way) as asked:
         policy = asked.clients.settings.retention_policy
@@ -395,7 +415,7 @@ async def test_a_day_of_the_policy_moves_out_of_reach_between_requests(
             assert (await asked.http.get(f"retention/studies/{one.key.uid}")).status_code == status
 
 
-async def test_a_damaged_list_is_reported_each_time(start: Start, reads: PolicyReads) -> None:
+async def test_a_damaged_list_is_reported_each_time(start: Start, reads: Reads) -> None:
     """It is read and told in each request until it is corrected, and the list beside it is not downloaded again."""
     async with start(POLICY + DATES_LIST, DICOM_STORAGE=reads.way) as asked:
         name = asked.clients.settings.retention_policy.removesuffix(".toml")
