@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 
+from azure.core.exceptions import AzureError, ResourceNotFoundError
+from azure.storage.blob import BlobProperties
+from azure.storage.blob.aio import StorageStreamDownloader
 from starlette.requests import Request as HttpRequest
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from purge_study.planning.plan import PLANS, made_at
 from shared.accept import media_ranges, quality_of
@@ -14,8 +17,9 @@ from shared.answering import read_query
 from shared.auditing.record import Access
 from shared.clients import Clients, get_clients
 from shared.dicomweb import InvalidParameter
+from shared.events import Failed
 from shared.settings import RETENTION_RECORDS
-from shared.small_blobs import read_whole
+from shared.small_blobs import open_from_start
 
 from .answering import refused, visible_partitions
 
@@ -69,10 +73,23 @@ async def get_plan(http: HttpRequest, access: Access) -> Response:
     check_sees_all(http, clients)
     plan, wanted = _document(http)
     access.plan = plan
-    found = await read_whole(clients.container(RETENTION_RECORDS).get_blob_client(f"{PLANS}{plan}.{wanted}"))
-    if found is None:
-        raise refused("no-such-plan")
-    return Response(found.content, media_type=FORMATS[wanted])
+    try:
+        opened = await open_from_start(clients.container(RETENTION_RECORDS).get_blob_client(f"{PLANS}{plan}.{wanted}"))
+    except ResourceNotFoundError:
+        raise refused("no-such-plan") from None
+    if isinstance(opened, BlobProperties):  # it is empty
+        return Response(media_type=FORMATS[wanted])
+    # A document may list the whole archive. The length shows the caller a document that breaks off.
+    length = {"content-length": str(opened.size)}
+    return StreamingResponse(_chunks(opened), headers=length, media_type=FORMATS[wanted])
+
+
+async def _chunks(opened: StorageStreamDownloader[bytes]) -> AsyncIterator[bytes]:
+    try:
+        async for chunk in opened.chunks():
+            yield chunk
+    except AzureError:
+        raise Failed("storage did not give the rest of the document") from None
 
 
 def check_sees_all(http: HttpRequest, clients: Clients) -> None:

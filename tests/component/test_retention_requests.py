@@ -31,7 +31,7 @@ from shared.settings import RETENTION_POLICY, RETENTION_RECORDS
 from tests.component.retention_requests import APPROVED, Asked, asking, refusal
 from tests.connection_strings import endpoint, through
 from tests.dicom_samples import Sample, new_uid
-from tests.gateway import Gateway, Step
+from tests.gateway import Fault, Gateway, Moment, Step
 from tests.ledger_rows import patient, reading, row, study
 from tests.principals import principal
 from tests.purged import Purged
@@ -301,9 +301,11 @@ class Reads:
         answers: each blob beside the policy that was asked for, with the status and whether content came, since the
             test last cleared it.
         records: the path and query of each request about records, since the test last cleared it.
+        gateway: counts, and can fail; None before it runs.
     """
 
     way: str = ""
+    gateway: Gateway | None = None
     answers: list[tuple[str, int, bool]] = field(default_factory=list)
     records: list[str] = field(default_factory=list)
 
@@ -323,7 +325,7 @@ def reads(azurite: str) -> Iterator[Reads]:
     """Count the requests for the policy, its lists and records on a way to the account."""
     reads = Reads()
     with Gateway(endpoint(azurite, "blob"), rewritten=reads.note) as gateway:
-        reads.way = through(azurite, blob=gateway.urls[0])
+        reads.way, reads.gateway = through(azurite, blob=gateway.urls[0]), gateway
         yield reads
 
 
@@ -509,6 +511,45 @@ async def test_a_plan_in_each_form(start: Start) -> None:
         assert refusal(response) == (406, "not-acceptable")
         response = await asked.http.get(f"retention/plans/{one}", params={"format": "pdf"})
         assert refusal(response) == (400, "invalid-parameter")
+
+
+LONG = b"a line of a plan\n" * (48 * 1024 * 1024 // 17)  # thirteen ranges
+
+
+async def long_plan(asked: Asked) -> str:
+    """Write a plan that has very many studies, and return its path."""
+    one, _ = made(2.5)
+    name = f"{one}.listed.jsonl"
+    await asked.clients.container(RETENTION_RECORDS).upload_blob(f"plans/{name}", LONG, overwrite=True)
+    return f"retention/plans/{name}"
+
+
+async def test_a_long_plan_is_not_in_memory_as_a_whole(start: Start, reads: Reads) -> None:
+    """A document that lists a whole archive is sent while it is read, with its length, and arrives complete."""
+    async with start(RECORDS_STORAGE=reads.way) as asked:
+        path = await long_plan(asked)
+        reads.records.clear()
+        async with asked.http.stream("GET", path) as response:
+            assert response.status_code == 200
+            assert len([one for one in reads.records if ".listed.jsonl" in one]) < 13
+            received = hashlib.sha256()
+            async for part in response.aiter_bytes():
+                received.update(part)
+        assert received.digest() == hashlib.sha256(LONG).digest()
+        assert response.headers["content-length"] == str(len(LONG))
+
+
+async def test_a_long_plan_that_breaks_off(start: Start, reads: Reads) -> None:
+    """If storage fails in the middle, the connection is cut, so that nobody takes the beginning for the plan."""
+    async with start(RECORDS_STORAGE=reads.way) as asked:
+        path = await long_plan(asked)
+        assert reads.gateway is not None
+        reads.gateway.begin(Fault(4, Moment.BEFORE, 403))
+        with pytest.raises(httpx.RemoteProtocolError):
+            await asked.http.get(path)
+        reads.gateway.begin(Fault(1, Moment.BEFORE, 403))
+        assert refusal(await asked.http.get(path)) == (503, "storage-failed")
+        assert "AuthorizationFailure" not in asked.log.text
 
 
 async def test_the_links_of_a_page_lead_somewhere(start: Start) -> None:
