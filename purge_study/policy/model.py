@@ -24,7 +24,9 @@ class _Table(BaseModel):
 class Brakes(_Table):
     """What keeps a night from deleting too much."""
 
-    per_night: Whole = Field(default=500, ge=1, description="How many studies a night may delete; the rest waits.")
+    per_night: Whole = Field(
+        default=500, ge=1, le=1_000_000_000, description="How many studies a night may delete; the rest waits."
+    )
     max_share: float = Field(
         default=0.02,
         gt=0,

@@ -453,6 +453,7 @@ BROKEN = [
     (rule_of("when.description_words = [5]"), "rule 1, when, description_words 1: it must be a text: write it in"),
     (rule_of("when.age_at_study_below = '18'"), "rule 1, when, age_at_study_below: it must be a whole number: write"),
     (f"{HEAD}[brakes]\nper_night = 1.5", "brakes, per_night: it must be a whole number: write"),
+    (f"{HEAD}[brakes]\nper_night = 0x{'F' * 5000}", "brakes, per_night: it must be 1000000000 or less"),
     (f"{HEAD}[brakes]\nmax_share = '2 %'", "brakes, max_share: it must be a number: write it in digits"),
     (f"{HEAD}[brakes]\nmax_share = true", "brakes, max_share: it must be a number: write it in digits"),
     (f"{HEAD}[brakes]\nmax_share = 0", "brakes, max_share: it must be more than 0"),
