@@ -15,7 +15,7 @@ from shared.auditing.auditor import get_auditor
 from shared.auditing.record import Access
 from shared.callers import caller_of
 from shared.clients import get_clients
-from shared.delivery import Delivery, Outcome
+from shared.delivery import Delivery, Outcome, close
 from shared.dicomweb import InvalidParameter
 from shared.events import describe, event, place
 from shared.function_key import is_function_key
@@ -66,7 +66,11 @@ async def answer_read(
         nonlocal access
         access = Access(request_id, caller_of(http, get_clients().settings), *kind)
         response = await respond(access)
-        await get_auditor().begin(access, response.status_code)
+        try:
+            await get_auditor().begin(access, response.status_code)
+        except BaseException:
+            await close(response)
+            raise
         return response
 
     response = await answer(transaction, read, in_our_words, request_id)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Final
 
 from azure.core.exceptions import AzureError
@@ -17,6 +18,7 @@ from shared.approval import APPROVAL_HEADER, is_approved
 from shared.auditing.auditor import NOT_RECORDED
 from shared.auditing.record import Access
 from shared.callers import caller_of, partitions_of
+from shared.places import Places
 from shared.problems import Refused
 from shared.settings import Settings
 
@@ -43,7 +45,7 @@ REFUSALS: Final[Mapping[str, tuple[int, str]]] = {
     ),
     "record-unreadable": (500, "A record of this study cannot be read; somebody else has written to it."),
     "rules-unusable": (503, "The policy or one of its lists cannot be used; fault and problems say why."),
-    "too-many-requests": (503, "The app already answers as many requests about studies as it can; try again later."),
+    "too-many-requests": (503, "The app already answers as many requests of this kind as it can; try again later."),
     "not-recorded": NOT_RECORDED,
     "storage-failed": (503, "The storage account did not answer as it should; try again later."),
 }
@@ -88,6 +90,21 @@ async def answer_read(
 ) -> Response:
     """Answer a request that reads, and record it as an access; see `shared.answering`."""
     return await answering.answer_read(http, kind, transaction, respond, _in_our_words)
+
+
+@contextmanager
+def place_in(places: Places, most: int) -> Iterator[None]:
+    """Take one of the places for requests of a kind, and give it back at the end.
+
+    Raises:
+        Refused: all places are taken.
+    """
+    if not places.take(most):
+        raise refused("too-many-requests")
+    try:
+        yield
+    finally:
+        places.give_back()
 
 
 def check_approval_key(http: HttpRequest, settings: Settings) -> None:

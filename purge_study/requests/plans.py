@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
+from contextlib import ExitStack
 from typing import Any, Final
 
 from azure.core.exceptions import AzureError, ResourceNotFoundError
@@ -18,12 +19,16 @@ from shared.auditing.record import Access
 from shared.clients import Clients, get_clients
 from shared.dicomweb import InvalidParameter
 from shared.events import Failed
+from shared.places import Places
 from shared.settings import RETENTION_RECORDS
 from shared.small_blobs import open_from_start
 
-from .answering import refused, visible_partitions
+from .answering import place_in, refused, visible_partitions
 
 _MOST_AT_ONCE: Final = 100
+# Each holds 10 MiB of a document at most, or the names of all plans.
+_MOST_REQUESTS: Final = 8
+_PIECE_BYTES: Final = 256 * 1024
 _JSON_LINES: Final = ".jsonl"
 # As the query's `format` and the ends of names have them → media type. The first is what is given where nothing else is
 # asked for, and by `Accept` never the last, which is no form of the plan itself.
@@ -34,6 +39,7 @@ FORMATS: Final[Mapping[str, str]] = {
     "html": "text/html",
     "listed.jsonl": "application/jsonl",
 }
+_places = Places()
 
 
 async def list_plans(http: HttpRequest) -> Response:
@@ -48,7 +54,9 @@ async def list_plans(http: HttpRequest) -> Response:
     clients = get_clients()
     check_sees_all(http, clients)
     limit, before = _page(http)
-    plans = sorted((plan for plan in await _ids(clients) if before is None or plan < before), reverse=True)
+    with place_in(_places, _MOST_REQUESTS):
+        ids = await _ids(clients)
+    plans = sorted((plan for plan in ids if before is None or plan < before), reverse=True)
     following = plans[limit - 1] if len(plans) > limit else None
     told = [{"id": plan, "made_at": _timestamp(plan)} for plan in plans[:limit]]
     return JSONResponse({"plans": told, "next": following and f"before={following}&limit={limit}"})
@@ -73,21 +81,43 @@ async def get_plan(http: HttpRequest, access: Access) -> Response:
     check_sees_all(http, clients)
     plan, wanted = _document(http)
     access.plan = plan
-    try:
-        opened = await open_from_start(clients.container(RETENTION_RECORDS).get_blob_client(f"{PLANS}{plan}.{wanted}"))
-    except ResourceNotFoundError:
-        raise refused("no-such-plan") from None
-    if isinstance(opened, BlobProperties):  # it is empty
-        return Response(media_type=FORMATS[wanted])
-    # A document may list the whole archive. The length shows the caller a document that breaks off.
-    length = {"content-length": str(opened.size)}
-    return StreamingResponse(_chunks(opened), headers=length, media_type=FORMATS[wanted])
+    blob = clients.container(RETENTION_RECORDS).get_blob_client(f"{PLANS}{plan}.{wanted}")
+    with ExitStack() as held:
+        held.enter_context(place_in(_places, _MOST_REQUESTS))
+        try:
+            opened = await open_from_start(blob)
+        except ResourceNotFoundError:
+            raise refused("no-such-plan") from None
+        if isinstance(opened, BlobProperties):  # it is empty
+            return Response(media_type=FORMATS[wanted])
+        return _Document(opened, FORMATS[wanted], held.pop_all())
 
 
-async def _chunks(opened: StorageStreamDownloader[bytes]) -> AsyncIterator[bytes]:
+class _Document(StreamingResponse):
+    """Send a document while it is read: it may list the whole archive.
+
+    Its length shows the caller a document that breaks off.
+
+    Args:
+        opened: reads it.
+        media_type: of the document.
+        held: is closed when all is over.
+    """
+
+    def __init__(self, opened: StorageStreamDownloader[bytes], media_type: str, held: ExitStack) -> None:
+        super().__init__(_pieces(opened), headers={"content-length": str(opened.size)}, media_type=media_type)
+        self._held = held
+
+    async def aclose(self) -> None:
+        """Close what is held; `Delivery` calls it, however the answer ends."""
+        self._held.close()
+
+
+async def _pieces(opened: StorageStreamDownloader[bytes]) -> AsyncIterator[bytes]:
     try:
         async for chunk in opened.chunks():
-            yield chunk
+            for start in range(0, len(chunk), _PIECE_BYTES):
+                yield chunk[start : start + _PIECE_BYTES]
     except AzureError:
         raise Failed("storage did not give the rest of the document") from None
 

@@ -28,7 +28,7 @@ from shared.dicomweb.partitions import partition_path
 from shared.places import Places
 from shared.settings import ConfigurationError
 
-from .answering import refused, visible_partitions
+from .answering import place_in, refused, visible_partitions
 from .telling import tell_living, tell_purged, tell_unread
 
 _MOST_AT_ONCE = 4  # each may read the policy and all lists, which have up to a million lines
@@ -50,12 +50,8 @@ async def look_up_study(http: HttpRequest) -> Response:
     uid = http.path_params["study"]
     check_uid("study_instance_uid", uid)
     wanted = _wanted(http, clients)
-    if not _places.take(_MOST_AT_ONCE):
-        raise refused("too-many-requests")
-    try:
+    with place_in(_places, _MOST_AT_ONCE):
         told = await _tell_all(clients, uid, wanted)
-    finally:
-        _places.give_back()
     if not told:
         raise refused("no-such-study")
     return JSONResponse({"study_instance_uid": uid, "studies": told})

@@ -23,11 +23,12 @@ from purge_study.planning.approvals import find_approval
 from purge_study.planning.documents import write_documents
 from purge_study.planning.plan import plan_id
 from purge_study.records.restored import Restored, write_restored
-from purge_study.requests import study_lookup
+from purge_study.requests import plans, study_lookup
 from purge_study.requests.plans import FORMATS
 from shared import clock
 from shared.places import Places
 from shared.settings import RETENTION_POLICY, RETENTION_RECORDS
+from tests.component.lookups import until
 from tests.component.retention_requests import APPROVED, Asked, asking, refusal
 from tests.connection_strings import endpoint, through
 from tests.dicom_samples import Sample, new_uid
@@ -470,8 +471,8 @@ async def put_plan(asked: Asked, plan: str, lines: bytes) -> None:
 async def test_plans_are_listed_newest_first(start: Start) -> None:
     """Page by page, each once, with when it was made; what is none is not among them."""
     async with start() as asked:
-        plans = [made(days)[0] for days in (400, 401, 402, 403, 404)]
-        for one in reversed(plans):
+        ids = [made(days)[0] for days in (400, 401, 402, 403, 404)]
+        for one in reversed(ids):
             await put_plan(asked, one, b"")
         await asked.put(RETENTION_RECORDS, "plans/notes.jsonl", b"")
         listed, query = [], f"limit=2&before={made(399)[0]}"
@@ -479,7 +480,7 @@ async def test_plans_are_listed_newest_first(start: Start) -> None:
             answer = (await asked.http.get(f"retention/plans?{query}")).json()
             listed += answer["plans"]
             query = answer["next"]
-        assert [one["id"] for one in listed] == plans
+        assert [one["id"] for one in listed] == ids
         assert listed[0]["made_at"] == (NOW - timedelta(days=400)).isoformat()
 
 
@@ -550,6 +551,47 @@ async def test_a_long_plan_that_breaks_off(start: Start, reads: Reads) -> None:
         reads.gateway.begin(Fault(1, Moment.BEFORE, 403))
         assert refusal(await asked.http.get(path)) == (503, "storage-failed")
         assert "AuthorizationFailure" not in asked.log.text
+
+
+async def test_more_requests_for_plans_than_are_answered_at_a_time(
+    start: Start, reads: Reads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next caller is told to come back, and each answer frees its slot: complete, refused, failed or cut."""
+    monkeypatch.setattr(plans, "_places", places := Places())
+    async with start(RECORDS_STORAGE=reads.way) as asked:
+        path = await long_plan(asked)
+        for _ in range(8):
+            assert places.take(8)
+        for one in ("retention/plans", path):
+            response = await asked.http.get(one)
+            assert refusal(response) == (503, "too-many-requests")
+            assert int(response.headers["retry-after"]) > 0
+        places.give_back()
+        absent = "retention/plans/20260305T030002Z-00000000"
+        for one, status in (("retention/plans", 200), (absent, 404), (path, 200), (path, 200)):
+            assert (await asked.http.get(one)).status_code == status
+        assert reads.gateway is not None
+        reads.gateway.begin(Fault(1, Moment.BEFORE, 403, times=2))
+        for one in ("retention/plans", path):
+            assert (await asked.http.get(one)).status_code == 503
+        reads.gateway.begin(Fault(4, Moment.BEFORE, 403))
+        with pytest.raises(httpx.RemoteProtocolError):
+            await asked.http.get(path)
+        reads.gateway.begin()
+        async with asked.http.stream("GET", path):
+            pass  # and hangs up
+        await until(lambda: places.take(8))
+
+
+async def test_a_caller_who_stops_reading_a_plan(start: Start, reads: Reads, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The app cuts a connection on which nothing moves, so that nobody keeps a slot."""
+    monkeypatch.setattr(plans, "_places", places := Places())
+    async with start(RECORDS_STORAGE=reads.way, LOOKUP_TIMEOUT_SECONDS="0.2") as asked:
+        path = await long_plan(asked)
+        async with asked.http.stream("GET", path) as response:
+            await until(lambda: places.take(1))
+            with pytest.raises(httpx.RemoteProtocolError):
+                await response.aread()
 
 
 async def test_the_links_of_a_page_lead_somewhere(start: Start) -> None:
