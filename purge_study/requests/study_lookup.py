@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -80,8 +81,7 @@ async def _tell_all(clients: Clients, uid: str, wanted: _Wanted) -> list[dict[st
     rows = [row for row in await ledger.find_study(uid) if wanted.has(row.key.partition)]
     tombstones = await _tombstones(clients, uid, wanted)
     living = [row for row in rows if row.key.partition not in tombstones or _is_back(row, tombstones)]
-    rulebook = await _rulebook(clients, [row.key for row in living]) if living else None
-    told = {row.key.partition: await _tell(clients, ledger, rulebook, row) for row in living if rulebook is not None}
+    told = await _tell_living(clients, ledger, living) if living else {}
     purged = {partition: tell_purged(partition, tombstone) for partition, tombstone in tombstones.items()}
     return [one for _, one in sorted((purged | told).items())]
 
@@ -111,11 +111,20 @@ async def _rulebook(clients: Clients, studies: list[StudyKey]) -> Rulebook:
     return await read_rulebook(clients, Hasher(key), _parsed, studies)
 
 
-async def _tell(clients: Clients, ledger: Ledger, rulebook: Rulebook, row: Row) -> dict[str, Any]:
-    if row.reading is None or row.purged_at is not None:
-        return tell_unread(row)
-    today = local_day(rulebook.policy, clock.now())
-    patient = row.reading.patient
-    group = await ledger.of_patient(patient.group) if patient else []
-    judgement = judgement_of(rulebook, row, group, today)
-    return tell_living(row, judgement, rulebook.holds_on(row), rulebook.policy, clients.settings.purge_mode)
+async def _tell_living(clients: Clients, ledger: Ledger, rows: list[Row]) -> dict[str, dict[str, Any]]:
+    """Return what is told of studies that are there, by partition."""
+    rulebook = await _rulebook(clients, [row.key for row in rows])
+    read = [row for row in rows if row.reading is not None and row.purged_at is None]
+    patients = {row.reading.patient.group for row in read if row.reading and row.reading.patient}
+    groups = {patient: await ledger.of_patient(patient) for patient in patients}
+    today, mode = local_day(rulebook.policy, clock.now()), clients.settings.purge_mode
+
+    def tell(row: Row) -> dict[str, Any]:
+        patient = row.reading.patient if row.reading else None
+        judgement = judgement_of(rulebook, row, groups[patient.group] if patient else [], today)
+        return tell_living(row, judgement, rulebook.holds_on(row), rulebook.policy, mode)
+
+    told = {row.key.partition: tell_unread(row) for row in rows}
+    for row in read:
+        told[row.key.partition] = await asyncio.to_thread(tell, row)  # a patient may have very many studies
+    return told

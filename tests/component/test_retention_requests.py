@@ -247,6 +247,19 @@ async def test_a_study_of_several_partitions(start: Start) -> None:
         assert refusal(response) == (404, "no-such-study")
 
 
+async def test_a_patient_is_read_once(azurite: str, start: Start) -> None:
+    """However many partitions have the study: a patient may have very many studies."""
+    with Gateway(endpoint(azurite, "table")) as gateway:
+        async with start(DICOM_STORAGE=through(azurite, table=gateway.urls[0])) as asked:
+            uid, whose = new_uid(), patient("7")
+            assert whose is not None
+            rows = [row(study(uid, name), reading=reading(patient=whose)) for name in ("site-a", "site-b", "site-c")]
+            await known(asked, *rows)
+            gateway.begin()
+            assert len(await told(asked, uid)) == 3
+            assert len([step for step in gateway.steps if whose.group in step.path]) == 1
+
+
 async def test_partitions_that_may_not_be_seen(start: Start) -> None:
     """A study there is answered as one that is not there, byte for byte, purged or not, with broken rules or not."""
     rules = {"CALLER_PARTITIONS": "Radiology=site-a Admin=*", "WEBSITE_AUTH_ENABLED": "true"}
