@@ -68,7 +68,9 @@ class Sheet:
 
     def __init__(self, content: bytes, known: Sequence[str]) -> None:
         self._lines = enumerate(io.StringIO(_text(content), newline=None), 1)
+        # The first ones of each code: a list may have a million mistakes.
         self._problems: dict[str, list[str]] = {INVALID: [], UNFINISHED: []}
+        self._found = 0
         self._delimiter, self.columns = _header(self._lines, known)
         self._told: int | None = None
         self._count = 0
@@ -95,7 +97,7 @@ class Sheet:
 
     def find(self, number: int, problem: str, code: str = INVALID) -> None:
         """Note something that is wrong with a line."""
-        self._problems[code].append(f"line {number}: {problem}")
+        self._note(code, f"line {number}: {problem}")
 
     def close(self) -> None:
         """Say whether all was well, once its lines have been gone through.
@@ -104,11 +106,16 @@ class Sheet:
             ListFault: it was not.
         """
         if self._told is not None and self._told != self._count:
-            self._problems[UNFINISHED].append(f"#end says {self._told:,} lines, but there are {self._count:,}")
+            self._note(UNFINISHED, f"#end says {self._told:,} lines, but there are {self._count:,}")
         problems = [problem for found in self._problems.values() for problem in found]
         if problems:
-            more = [f"and {len(problems) - _MOST_PROBLEMS:,} more"] if len(problems) > _MOST_PROBLEMS else []
+            more = [f"and {self._found - _MOST_PROBLEMS:,} more"] if self._found > _MOST_PROBLEMS else []
             raise ListFault(INVALID if self._problems[INVALID] else UNFINISHED, problems[:_MOST_PROBLEMS] + more)
+
+    def _note(self, code: str, problem: str) -> None:
+        self._found += 1
+        if len(self._problems[code]) < _MOST_PROBLEMS:
+            self._problems[code].append(problem)
 
     def _end(self, number: int, bare: str) -> None:
         if found := _END.fullmatch(bare):

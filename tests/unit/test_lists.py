@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tracemalloc
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -212,6 +213,27 @@ def test_mistakes(content: str | bytes, code: str, problems: list[str]) -> None:
         holds(content)
     assert (raised.value.code, list(raised.value.problems)) == (code, problems)
     assert "CANARY" not in "".join(raised.value.problems)
+
+
+def peak_bytes(read: Callable[[], object]) -> int:
+    """Return how much memory it takes at most."""
+    tracemalloc.start()
+    try:
+        read()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_mistakes_that_are_not_told_take_no_memory() -> None:
+    """A list with a mistake in each line takes no more memory than one without mistakes."""
+
+    def damaged() -> None:
+        with pytest.raises(ListFault, match="list_invalid"):
+            anchors("patient_id,date\n" + "P1,2020-13-01\n" * 20_000)
+
+    sound = peak_bytes(lambda: anchors("patient_id,date\n" + "P1,2020-12-01\n" * 20_000))
+    assert peak_bytes(damaged) < sound + 500_000
 
 
 @pytest.mark.parametrize(("mistakes", "last"), [(20, NOBODY.format(21)), (21, "and 1 more"), (1030, "and 1,010 more")])
