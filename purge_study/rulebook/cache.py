@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable, Collection, Hashable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Generic, TypeVar
@@ -40,7 +41,7 @@ class Parser(Generic[T]):
 
     Args:
         kind: tells parsers apart.
-        parse: returns the parsed content. It runs in a thread, and the cache never holds what it raises.
+        parse: returns the parsed content. It runs in the cache's thread, and what it raises is never cached.
         most_bytes: how large the blob may be.
         depends_on: what the result depends on besides the content.
         lines_in: returns how many lines a result has.
@@ -89,6 +90,8 @@ class ParseCache:
     def __init__(self, most_lines: int = MOST_LINES) -> None:
         self._most_lines = most_lines
         self._slots: dict[tuple[str, str], _Slot[Any]] = {}
+        # One thread, so that ingest goes on meanwhile: to parse 64 MiB may take 400 MiB.
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="parse")
 
     async def read(self, blob: BlobClient, parser: Parser[T], seen: Callable[[Version], None]) -> T | None:
         """Return the parsed content of a blob's current version; None if there is no such blob.
@@ -128,11 +131,11 @@ class ParseCache:
         self._slots = {key: slot for key, slot in self._slots.items() if key[1] in urls}
 
     async def _parse(self, slot: _Slot[T], whole: Whole, parser: Parser[T], seen: Callable[[Version], None]) -> T:
-        # In threads: there may be 64 MiB or a million lines, and ingest goes on meanwhile.
-        digest = await asyncio.to_thread(hashlib.sha256, whole.content)
+        loop = asyncio.get_running_loop()
+        digest = await loop.run_in_executor(self._thread, hashlib.sha256, whole.content)
         version = Version(whole.etag, whole.last_modified, digest.hexdigest())
         seen(version)
-        value = await asyncio.to_thread(parser.parse, whole.content)
+        value = await loop.run_in_executor(self._thread, parser.parse, whole.content)
         slot.parsed = _Parsed(version, parser.depends_on, ref(value))
         lines = parser.lines_in(value)
         if lines + sum(other.lines for other in self._slots.values()) <= self._most_lines:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from datetime import UTC, date, datetime, timedelta
+from threading import Barrier, BrokenBarrierError
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -17,7 +18,7 @@ from purge_study.ledger.row import Patient, Reading, Row, StudyKey
 from purge_study.policy.dates import UNCLEAR
 from purge_study.policy.reading import TOO_LARGE
 from purge_study.records.restored import Restored, write_restored
-from purge_study.rulebook.cache import ParseCache
+from purge_study.rulebook.cache import ParseCache, Parser
 from purge_study.rulebook.reading import is_stopped, is_unchanged, read_rulebook
 from purge_study.rulebook.rulebook import Rulebook, RulebookFault
 from shared import clock
@@ -301,6 +302,28 @@ async def test_readings_at_once_parse_each_version_once(clients: Clients, gatewa
         assert sorted(requests) == [False, True, True, True]
     assert len({id(rulebook.holds["litigation"]) for rulebook in rulebooks}) == 1
     assert len({rulebook.hash for rulebook in rulebooks}) == 1
+
+
+async def test_two_lists_are_not_parsed_at_once(clients: Clients, put: Put) -> None:
+    """The parsing of one large list takes several times its size, and requests come at any time."""
+    cache, both, together = ParseCache(), Barrier(2), list[bool]()
+
+    def parse(content: bytes) -> Meeting:
+        with suppress(BrokenBarrierError):
+            both.wait(1)
+            together.append(True)
+        return Meeting()
+
+    async def read(name: str) -> None:
+        blob = clients.container(RETENTION_POLICY).get_blob_client(name)
+        assert await cache.read(blob, Parser("meeting", parse, 1000), lambda version: None)
+
+    await asyncio.gather(read(HOLDS), read(DATES))
+    assert not together
+
+
+class Meeting:
+    """What a parser of these tests returns."""
 
 
 async def test_a_cached_list_that_changes_between_two_uses(clients: Clients, gateway: Gateway, put: Put) -> None:
