@@ -20,9 +20,9 @@ from .row import Patient, Reading, Row, StudyKey
 PARTITION_KEY: Final = "ledger"
 Entity = dict[str, Any]
 # A transaction may have 100 operations and 4 MiB: at worst those for the old and the new numbers and patients of one
-# study, with all that is known of it in each.
+# study, with all that is known of it in each. Of more patients than `keys.MOST_INDEXED`, not each has a row.
 MOST_ACCESSIONS: Final = 30
-MOST_PATIENTS: Final = 10
+MOST_PATIENTS: Final = 50
 _MOST_CHARACTERS = 16_000
 _MOST_CHARACTERS_OF_DOUBTS = 4_000
 
@@ -40,6 +40,7 @@ def fitted(reading: Reading) -> Reading:
         attributes=attributes,
         accessions=frozenset(sorted(reading.accessions)[:MOST_ACCESSIONS]),
         further_patients=frozenset(sorted(reading.further_patients, key=_patient)[:MOST_PATIENTS]),
+        is_of_more=reading.is_of_more or len(reading.further_patients) > MOST_PATIENTS,
     )
     return cut if cut == reading else replace(cut, is_whole=False)
 
@@ -118,6 +119,7 @@ def _reading(reading: Reading) -> dict[str, Any]:
         "instances": reading.instances,
         "etag": reading.etag,
         "is_whole": reading.is_whole,
+        "is_of_more": reading.is_of_more,
     }
 
 
@@ -133,6 +135,7 @@ def _reading_of(document: dict[str, Any]) -> Reading:
         instances=document["instances"],
         etag=document["etag"],
         is_whole=document["is_whole"],
+        is_of_more=document.get("is_of_more", False),
     )
 
 

@@ -4,6 +4,7 @@
     d:<last day kept>:<uid>:…           studies that fall due, by day
     w:<day>:<uid>:…                     studies that wait for a date in the future, by the last day on which they wait
     p:<patient group>:<uid>:…           every study that was read, by its patient; `NO_PATIENT` if it has none
+    x:<uid>:…                           studies of more patients than `MOST_INDEXED`, so that not each has a row
     a:<accession>:<uid>:…               by accession number
     l:<uid>:…                           studies that are kept because something is unknown
     m:<uid>:…                           studies that are to be read again
@@ -29,12 +30,14 @@ DUE: Final = "d:"
 WAITING: Final = "w:"
 PATIENTS: Final = "p:"
 NO_PATIENT: Final = ""  # the group of studies that name no patient
+OF_MANY: Final = "x:"
 ACCESSIONS: Final = "a:"
 LISTED: Final = "l:"
 MARKS: Final = "m:"
 COUNTS: Final = "c:"
 COUNT_OF_STUDIES: Final = "c:studies"
 PROGRESS: Final = "progress"
+MOST_INDEXED: Final = 10
 _LONGEST_MODALITY = 64
 
 
@@ -111,8 +114,10 @@ def _indexes(row: Row) -> Iterator[str]:
     if day := _unknown_until(row):
         yield f"{WAITING}{day.isoformat()}:{study}"
     if row.reading:
-        groups = {patient.group for patient in row.reading.all_patients} or {NO_PATIENT}
-        yield from (f"{PATIENTS}{group}:{study}" for group in groups)
+        groups = sorted({patient.group for patient in row.reading.all_patients}) or [NO_PATIENT]
+        yield from (f"{PATIENTS}{group}:{study}" for group in groups[:MOST_INDEXED])
+        if len(groups) > MOST_INDEXED or row.reading.is_of_more:
+            yield f"{OF_MANY}{study}"
         yield from (f"{ACCESSIONS}{accession}:{study}" for accession in row.reading.accessions)
     if row.judgement and row.judgement.state is State.UNKNOWN and not row.purged_at:
         yield f"{LISTED}{study}"

@@ -66,6 +66,7 @@ class Ledger:
     def __init__(self, table: Table) -> None:
         self._table = table
         self._writing = asyncio.Lock()
+        self._of_many: list[Row] | None = None  # few or none: read once, and again after a change
 
     @classmethod
     async def open(cls, clients: Clients) -> Ledger:
@@ -142,8 +143,16 @@ class Ledger:
             yield Row(keys.study_of_mark(stored["RowKey"])) if index == keys.MARKS else row_of(stored)
 
     async def of_patient(self, group: str) -> list[Row]:
-        """Return all studies of a patient group, purged ones too."""
-        return [row async for row in self._rows(f"{keys.PATIENTS}{group}:")]
+        """Return all studies of a patient group, purged ones too, and those that may be of anybody."""
+        rows = {row.key: row async for row in self._rows(f"{keys.PATIENTS}{group}:")}
+        return [*rows.values(), *(row for row in await self.of_many() if row.key not in rows and _is_of(row, group))]
+
+    async def of_many(self) -> list[Row]:
+        """Return the studies of more patients than the index of patients has rows for, purged ones too."""
+        if (found := self._of_many) is None:
+            async with self._writing:
+                found = self._of_many = [row async for row in self._rows(keys.OF_MANY)]
+        return found
 
     def due(self, today: date) -> AsyncIterator[Row]:
         """Yield the studies whose last day has passed, the longest overdue first.
@@ -214,6 +223,9 @@ class Ledger:
             there = dict(zip(rows, await self._table.get(*map(keys.study_row, rows)), strict=True))
             marks = await self._marks_of(unmarked)
             changes = [replacing(key, there[key], row, marks.pop(key, None)) for key, row in rows.items()]
+            written = (entity["RowKey"] for change in changes for _, entity, *_ in change.operations)
+            if any(key.startswith(keys.OF_MANY) for key in written):
+                self._of_many = None
             for change in packed([*changes, *map(unmarking, marks.values())]):
                 await self._table.carry_out(change)
 
@@ -225,6 +237,11 @@ class Ledger:
     async def _rows(self, prefix: str, *, before: str | None = None) -> AsyncGenerator[Row]:
         async for stored in self._table.range(prefix, before=before):
             yield row_of(stored)
+
+
+def _is_of(row: Row, group: str) -> bool:
+    reading = row.reading
+    return reading is not None and (reading.is_of_more or group in {one.group for one in reading.all_patients})
 
 
 def _marked(row: Row, mark: Entity | None) -> Row:

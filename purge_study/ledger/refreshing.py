@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from datetime import date
@@ -104,14 +104,16 @@ def judged_anew(
     for row in rows:
         for patient in row.reading.all_patients if row.reading else ():
             groups[patient.group].append(row)
-    judged = [_judged(rulebook, row, groups, today) for row in rows]
+    anybodys = [row for row in rows if row.reading and row.reading.is_of_more]
+    judged = [_judged(rulebook, row, groups, anybodys, today) for row in rows]
     return [row for row in judged if row != before.get(row.key) or row.key in read]
 
 
-def _judged(rulebook: Rulebook, row: Row, groups: Mapping[str, list[Row]], today: date) -> Row:
+def _judged(rulebook: Rulebook, row: Row, groups: Mapping[str, list[Row]], anybodys: Sequence[Row], today: date) -> Row:
     if row.reading is None or row.purged_at is not None:
         return row
-    return judge_row(rulebook, row, groups[row.reading.patient.group] if row.reading.patient else (), today)
+    group = [*groups[row.reading.patient.group], *anybodys] if row.reading.patient else ()
+    return judge_row(rulebook, row, group, today)
 
 
 async def _read_all(run: Run, some: Collection[StudyKey], keywords: frozenset[str]) -> dict[StudyKey, Reading | None]:
@@ -184,11 +186,11 @@ def _groups_of(rows: Iterable[Row | None]) -> set[str]:
 
 
 async def _judge_anew(run: Run, rulebook: Rulebook, rows: list[Row]) -> None:
-    """Judge whole patient groups; what lacks an attribute is marked, to be read."""
+    """Judge whole patient groups, with studies of many patients; what lacks an attribute is marked, to be read."""
     needed = needed_keywords(rulebook.policy)
     lacking = [row.key for row in rows if row.reading and not row.purged_at and needed - row.reading.attributes.keys()]
     await run.ledger.mark(dict.fromkeys(lacking))
-    await run.ledger.write(await _judge(rulebook, rows))
+    await run.ledger.write(await _judge(rulebook, [*rows, *await run.ledger.of_many()]))
 
 
 async def _judge(rulebook: Rulebook, rows: list[Row], read: Mapping[StudyKey, Row | None] | None = None) -> list[Row]:

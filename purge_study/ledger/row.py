@@ -63,6 +63,7 @@ class Reading:
         further_patients: whom the instances name, where they do not agree: the study counts for each of them.
         is_whole: False where the instances do not agree whose study it is, have an identifier, birth date or age that
             is not written as text, or have more values than the ledger can hold: it is kept, whatever the rest says.
+        is_of_more: whether they name more patients than `further_patients` has: the study may be anybody's.
     """
 
     attributes: Mapping[str, Values]
@@ -72,6 +73,7 @@ class Reading:
     etag: str | None
     further_patients: frozenset[Patient] = frozenset()
     is_whole: bool = True
+    is_of_more: bool = False
 
     @property
     def all_patients(self) -> frozenset[Patient]:

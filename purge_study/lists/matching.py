@@ -130,7 +130,7 @@ class _Search:
         self._studies = studies
 
     async def look_up(self, index: str, lines: KeyedLines) -> None:
-        """Find the lines that have a match in an index."""
+        """Find the lines that have a match in an index; that of patients lacks some of a study of many patients."""
         # In a thread: there may be a million lines, and ingest goes on meanwhile.
         by_identifier = await asyncio.to_thread(_by_identifier, index, lines)
         stretches = iter(await asyncio.to_thread(lambda: list(_stretches(by_identifier, self._studies))))
@@ -141,6 +141,8 @@ class _Search:
             for worker in workers:
                 worker.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
+        for row in await self._run.ledger.of_many() if index == keys.PATIENTS else ():
+            self._take(row, by_identifier)
 
     async def _work(self, index: str, stretches: Iterator[list[str]], by_identifier: Mapping[str, KeyedLines]) -> None:
         for stretch in stretches:

@@ -57,7 +57,10 @@ def is_same_patient(one: Patient, other: Patient) -> bool:
 
 
 def _is_of(row: Row, patient: Patient) -> bool:
-    return row.reading is not None and any(is_same_patient(one, patient) for one in row.reading.all_patients)
+    reading = row.reading
+    return reading is not None and (
+        reading.is_of_more or any(is_same_patient(one, patient) for one in reading.all_patients)
+    )
 
 
 def _study_date(row: Row) -> Values:

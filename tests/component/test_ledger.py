@@ -11,8 +11,9 @@ from secrets import token_hex
 import pytest
 
 from purge_study.ledger import keys, table
+from purge_study.ledger.entities import fitted
 from purge_study.ledger.ledger import Counts, Ledger, Progress
-from purge_study.ledger.row import Row, StudyKey
+from purge_study.ledger.row import Reading, Row, StudyKey
 from purge_study.policy.policy import Doubt, Judgement, State
 from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient
@@ -213,3 +214,36 @@ async def test_a_study_of_several_patients_is_with_each(ledger: Ledger) -> None:
     await ledger.write([one])
     assert await ledger.of_patient("group7") == await ledger.of_patient("group8") == [one]
     assert await all_of(ledger.due(date.max)) == []
+
+
+async def test_a_study_of_many_patients_is_with_each(ledger: Ledger) -> None:
+    """It is found by each of them, also after another write, and by nobody once it is of one patient."""
+    one = row(study("1.2"), reading=of_patients(14))
+    other = row(study("1.3"), reading=reading(patient=patient("13")))
+    await ledger.write([other])
+    assert [len(await ledger.of_patient(f"group{number}")) for number in range(1, 14)] == [0] * 12 + [1]
+    await ledger.write([one])
+    for number in range(1, 13):
+        assert await ledger.of_patient(f"group{number}") == [one]
+    assert await ledger.of_patient("group13") == [one, other]
+    assert await ledger.of_patient("group99") == []
+    await ledger.write([replace(one, reading=reading(patient=patient("1")))])
+    assert await ledger.of_patient("group12") == []
+    await ledger.write([one])
+    assert await ledger.of_patient("group12") == [one]
+    await ledger.remove(one.key)
+    assert await ledger.of_patient("group12") == []
+
+
+async def test_a_study_of_more_patients_than_a_row_can_hold_is_with_everybody(ledger: Ledger) -> None:
+    """It may be anybody's."""
+    one = row(study("1.2"), reading=of_patients(1000))
+    await ledger.write([one])
+    assert await ledger.of_patient("group99999") == [one]
+    assert await ledger.of_patient("group1") == [one]
+
+
+def of_patients(number: int) -> Reading:
+    """Return what the ledger can hold of a study that names so many patients."""
+    patients = frozenset(patient(f"{one}") for one in range(1, number + 1))
+    return fitted(replace(reading(), further_patients=patients, is_whole=False))

@@ -113,6 +113,22 @@ async def test_which_lines_match(run: Run, rows_at_once: int, monkeypatch: pytes
     assert found.unmatched == tuple(f"holds.csv, line {number}" for number in (8, 9, 10, 11))
 
 
+async def test_a_line_of_any_patient_of_a_study_of_many_matches(run: Run) -> None:
+    """The index of patients has no row for some of them."""
+    names = [f"P{number}" for number in range(14)]
+    patients = frozenset(filter(None, map(run.hasher.patient, names)))
+    one = study(run.hasher, "1.1")
+    assert one.reading
+    await run.ledger.write([replace(one, reading=replace(one.reading, further_patients=patients, is_whole=False))])
+    for name in (*names, "P14"):
+        unmatched = (name not in names) * ("holds.csv, line 2",)
+        book = rulebook(run.hasher, f",,{name},,,")
+        assert matching(ListMemory(), book, await find_matches(run, book), {}).unmatched == unmatched
+        anchors = read_anchors("holds.csv", f"patient_id,date\n{name},2020-01-01\n".encode(), run.hasher)
+        dated = Rulebook(policy(""), {}, {}, {}, {"death": anchors})
+        assert (await find_patients_of_dates(run, dated, ())).unmatched == unmatched
+
+
 async def test_neighbours_in_an_index(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are looked up together in the order of the index, in which a dot comes before the end of a UID."""
     monkeypatch.setattr(lists_matching, "_ROWS_AT_ONCE", 2)

@@ -17,6 +17,7 @@ from purge_study.ledger.ledger import Counts
 from purge_study.ledger.reading import read_study
 from purge_study.ledger.refreshing import judge_all_anew, judge_patients, refresh
 from purge_study.ledger.row import StudyKey
+from purge_study.planning.making import make_plan
 from purge_study.policy.facts import Values
 from purge_study.policy.policy import State
 from purge_study.records.begun import intent_name
@@ -41,15 +42,17 @@ from tests.component.archive import (
 from tests.component.watched_storage import Killed, Watch
 from tests.dicom_samples import Sample
 
-HEADS_FOR_EVER = """
+TWELVE_YEARS = """
 [[rule]]
 name = "all"
 keep_years = 12
 from = ["study_date", "patient_last_study"]
-
+"""
+HEADS_FOR_EVER = f"""
+{TWELVE_YEARS}
 [[rule]]
 name = "head"
-when = { description_words = ["head"] }
+when = {{ description_words = ["head"] }}
 keep_forever = true
 """
 
@@ -123,6 +126,25 @@ async def test_a_later_study_keeps_the_earlier_ones(archive: Archive) -> None:
         assert await last_days(run, kept) == [date(2026, 3, 5)]
         assert await run.ledger.find(later) is None
         assert (await run.ledger.counts()).studies == 2
+
+
+@pytest.mark.parametrize("number", [14, 60])
+async def test_a_study_of_many_patients_keeps_the_studies_of_each(archive: Archive, number: int) -> None:
+    """However many its instances name; with more than a row can hold, it keeps everybody's."""
+    names = [f"p{one:02}" for one in range(number)]
+    early = [archive.store(sample_of(name)) for name in (*names[:14], "stranger")]
+    late = sample_of(names[0], "20200101")
+    archive.store(late)
+    for name in names[1:]:
+        archive.store(late.sibling(elements={**late.elements, 0x00100020: ("LO", name.encode())}))
+    async with archive.run() as run:
+        await bring_up(archive, run, rulebook())
+        plan = await make_plan(run, rulebook(), date(2029, 12, 31), [])
+        assert [item.key for item in plan.items] == (early[14:] if number == 14 else [])
+        assert await last_days(run, *early[:14]) == [date(2030, 1, 1)] * 14
+        await judge_all_anew(run, rulebook(TWELVE_YEARS))
+        assert await last_days(run, *early[:14]) == [date(2032, 1, 1)] * 14
+        check_agrees(await table_of(run))
 
 
 async def test_a_404_alone_forgets_no_study(archive: Archive, caplog: pytest.LogCaptureFixture) -> None:

@@ -39,6 +39,7 @@ READINGS = st.builds(
     st.none() | st.text(max_size=20),
     st.frozensets(PATIENTS, max_size=3),
     st.booleans(),
+    st.booleans(),
 )
 JUDGEMENTS = st.builds(
     Judgement,
@@ -96,7 +97,7 @@ def test_never_due_unless_all_is_known(row: Row) -> None:
     reading=READINGS,
     sizes=st.lists(st.integers(0, 40_000), max_size=3),
     accessions=st.integers(0, 60),
-    patients=st.integers(0, 20),
+    patients=st.integers(0, 120),
 )
 def test_more_than_the_ledger_can_hold(reading: Reading, sizes: list[int], accessions: int, patients: int) -> None:
     """What does not fit is unknown from then on, and said to be; what fits is left as it is."""
@@ -105,11 +106,15 @@ def test_more_than_the_ledger_can_hold(reading: Reading, sizes: list[int], acces
         reading,
         attributes={**reading.attributes, **large},
         accessions=frozenset(map(str, range(accessions))),
-        further_patients=frozenset(Patient(str(number), str(number)) for number in range(patients)),
+        further_patients=frozenset(
+            Patient(f"{number:032}", f"{number:032}", f"{number:032}") for number in range(patients)
+        ),
     )
     cut = fitted(full)
     assert len(str(entity_of(Row(StudyKey("A", "1"), reading=cut), "s:1:A")["reading"])) < 32_000
     assert len(cut.accessions) <= MOST_ACCESSIONS
+    assert len(rows_of(Row(StudyKey("A", "1"), reading=cut))) <= MOST_OPERATIONS // 2 - 5
+    assert cut.is_of_more == (len(cut.further_patients) < len(full.further_patients) or full.is_of_more)
     assert fitted(cut) == cut
     assert cut == full or not cut.is_whole
     for keyword, values in cut.attributes.items():
