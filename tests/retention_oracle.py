@@ -116,7 +116,7 @@ class Oracle:
         if len(patients_of(study)) > 1 or len({n for of in texts(study, "AccessionNumber") for n in of}) > 30:
             reasons.append("not whole")
         if any(
-            not isinstance(v, str) or "\\" in v for of in study.instances for k in MUST_BE_TEXTS for v in of.get(k, ())
+            not is_text(value) for of in study.instances for keyword in MUST_BE_TEXTS for value in of.get(keyword, ())
         ):
             reasons.append("not whole: not text")
         received = self.day_received(study)
@@ -190,7 +190,11 @@ class Oracle:
         mine = patients_of(study)
         for other in self.studies:
             theirs = patients_of(other)
-            if other is study or any(a[0] == b[0] != "" and agree(a[1], b[1]) for a in mine for b in theirs):
+            are_equal = any(a[0] == b[0] != "" and agree(a[1], b[1]) for a in mine for b in theirs)
+            may_be_equal = any(
+                folded(a[0]) == folded(b[0]) and agree(a[1], b[1]) for a in mine for b in alike_in(other)
+            )
+            if other is study or are_equal or may_be_equal or is_anybodys(other):
                 yield other
 
     def last_study(self, study: Study) -> DayOrReason:
@@ -321,9 +325,34 @@ def has_words(text: str, row: str) -> bool:
 
 def patients_of(study: Study) -> list[tuple[str, str]]:
     """Return whom the instances name, as id and issuer; both blank where an instance names nobody."""
-    named = zip(texts(study, "PatientID"), texts(study, "IssuerOfPatientID"), strict=True)
+    named = zip(texts(study, "PatientID"), issuers_of(study), strict=True)
     found = ((name, issuer) for names, issuers in named for name in names or [""] for issuer in issuers or [""])
     return sorted({(name, issuer.casefold() if name else "") for name, issuer in found})
+
+
+def issuers_of(study: Study) -> Iterator[tuple[str, ...]]:
+    """Yield the issuers that each instance names; one that is not text counts as none."""
+    for instance, issuers in zip(study.instances, texts(study, "IssuerOfPatientID"), strict=True):
+        yield issuers if all(map(is_text, instance.get("IssuerOfPatientID", ()))) else ()
+
+
+def alike_in(study: Study) -> Iterator[tuple[str, str]]:
+    """Yield the ids that can be read but are not written as text, as digits or parts, each with its issuer."""
+    for instance, issuers in zip(study.instances, issuers_of(study), strict=True):
+        for value in instance.get("PatientID", ()):
+            if not is_text(value):
+                whole = list(value.values()) if isinstance(value, dict) else [str(value).removesuffix(".0")]
+                yield from ((part, issuer) for one in whole for part in one.split("\\") for issuer in issuers or [""])
+
+
+def is_anybodys(study: Study) -> bool:
+    """Say whether a study counts for every patient: a number with a fraction is no id, and 51 patients are too many."""
+    values = [value for instance in study.instances for value in instance.get("PatientID", ())]
+    return any(isinstance(value, float) and value % 1 for value in values) or len(patients_of(study)) > 50
+
+
+def is_text(value: Any) -> bool:
+    return isinstance(value, str) and "\\" not in value
 
 
 def folded(identifier: str) -> str:

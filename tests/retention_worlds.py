@@ -183,10 +183,12 @@ class Maker:
         if self._chance(0.3):
             years = made.year - born.year - ((made.month, made.day) < (born.month, born.day))
             common["PatientAge"] = [f"{max(years, 0):03d}Y"]
-        count = 31 if self._chance(0.003) else self._pick([1, 1, 2, 3])
+        count = self._pick([14, 31, 60]) if self._chance(0.005) else self._pick([1, 1, 2, 3])
         instances = [self._instance(common, made) for _ in range(count)]
         if count > 30:
             instances = [{**of, "AccessionNumber": [f"N{n}"]} for n, of in enumerate(instances)]
+        if count > 10 and self._chance(0.5):
+            instances = [{**of, "PatientID": [f"N{n}"]} for n, of in enumerate(instances[1:])] + instances[:1]
         at = datetime.combine(made, time(self._pick([0, 5, 12, 23]), 30), UTC)
         received: datetime | None = at + timedelta(days=self._pick([0, 0, 0, 0, 1, 30, 800]))
         partition = self._pick(["Microsoft.Default", "Microsoft.Default", "university"])
@@ -227,9 +229,11 @@ class Maker:
             keyword = self._pick(
                 ["PatientID", "IssuerOfPatientID", "AccessionNumber", "PatientBirthDate", "PatientAge"]
             )
-            found[keyword] = [self._pick([4711, 77.0, 20110230, "4711\\P1", {"Alphabetic": "4711"}, 12])]
+            found[keyword] = [self._pick([4711, 77.0, 20110230, "4711\\P1", {"Alphabetic": "4711"}, 12, 47.5])]
         if self._chance(self._flaw / 3):
             found["PatientID"] = [self._pick(self._pick(self._families))]
+        if "PatientID" in found and self._chance(self._flaw / 3):
+            found["PatientID"] = [self._in_another_form(found["PatientID"][0])]
         if self._chance(self._flaw / 3):
             found["IssuerOfPatientID"] = [self._pick(ISSUERS)]
         if self._wrong():
@@ -237,6 +241,13 @@ class Maker:
         if self._wrong():
             found["StudyDescription"] = [self._pick([*DESCRIPTIONS, ""])]
         return found
+
+    def _in_another_form(self, patient_id: Any) -> Any:
+        """What metadata have of an id that a file has in another VR."""
+        text = str(patient_id).strip()
+        if text.isdigit():
+            return self._pick([int(text), float(text), 47.5])
+        return self._pick([f"{text}\\x", {"Alphabetic": text}, 47.5])
 
     # ---- The policy ----
 

@@ -40,7 +40,7 @@ def fitted(reading: Reading) -> Reading:
         attributes=attributes,
         accessions=frozenset(sorted(reading.accessions)[:MOST_ACCESSIONS]),
         further_patients=frozenset(sorted(reading.further_patients, key=_patient)[:MOST_PATIENTS]),
-        is_of_more=reading.is_of_more or len(reading.further_patients) > MOST_PATIENTS,
+        is_anybodys=reading.is_anybodys or len(reading.further_patients) > MOST_PATIENTS,
     )
     return cut if cut == reading else replace(cut, is_whole=False)
 
@@ -119,7 +119,7 @@ def _reading(reading: Reading) -> dict[str, Any]:
         "instances": reading.instances,
         "etag": reading.etag,
         "is_whole": reading.is_whole,
-        "is_of_more": reading.is_of_more,
+        "is_anybodys": reading.is_anybodys,
     }
 
 
@@ -135,7 +135,7 @@ def _reading_of(document: dict[str, Any]) -> Reading:
         instances=document["instances"],
         etag=document["etag"],
         is_whole=document["is_whole"],
-        is_of_more=document.get("is_of_more", False),
+        is_anybodys=document.get("is_anybodys", False),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import unicodedata
+from dataclasses import replace
 
 from .row import Patient
 
@@ -39,6 +40,11 @@ class Hasher:
             self._hash("group", _without_zeros(exact)),
             self._hash("issuer", named) if named else None,
         )
+
+    def patient_alike(self, patient_id: str, issuer: str = "") -> Patient | None:
+        """Return the hashes of a patient's id that is not known as it was written, such as one without its zeros."""
+        patient = self.patient(patient_id, issuer)
+        return patient and replace(patient, exact="")
 
     def accession(self, number: str) -> str | None:
         """Return the hash of an accession number, leading zeros and case apart; None where it is blank."""

@@ -4,7 +4,7 @@
     d:<last day kept>:<uid>:…           studies that fall due, by day
     w:<day>:<uid>:…                     studies that wait for a date in the future, by the last day on which they wait
     p:<patient group>:<uid>:…           every study that was read, by its patient; `NO_PATIENT` if it has none
-    x:<uid>:…                           studies of more patients than `MOST_INDEXED`, so that not each has a row
+    x:<uid>:…                           studies of more patients than `MOST_INDEXED`, and those that may be anybody's
     a:<accession>:<uid>:…               by accession number
     l:<uid>:…                           studies that are kept because something is unknown
     m:<uid>:…                           studies that are to be read again
@@ -116,7 +116,7 @@ def _indexes(row: Row) -> Iterator[str]:
     if row.reading:
         groups = sorted({patient.group for patient in row.reading.all_patients}) or [NO_PATIENT]
         yield from (f"{PATIENTS}{group}:{study}" for group in groups[:MOST_INDEXED])
-        if len(groups) > MOST_INDEXED or row.reading.is_of_more:
+        if len(groups) > MOST_INDEXED or row.reading.is_anybodys:
             yield f"{OF_MANY}{study}"
         yield from (f"{ACCESSIONS}{accession}:{study}" for accession in row.reading.accessions)
     if row.judgement and row.judgement.state is State.UNKNOWN and not row.purged_at:

@@ -148,7 +148,7 @@ class Ledger:
         return [*rows.values(), *(row for row in await self.of_many() if row.key not in rows and _is_of(row, group))]
 
     async def of_many(self) -> list[Row]:
-        """Return the studies of more patients than the index of patients has rows for, purged ones too."""
+        """Return the studies of more patients than their index has rows for, or of anybody, purged ones too."""
         if (found := self._of_many) is None:
             async with self._writing:
                 found = self._of_many = [row async for row in self._rows(keys.OF_MANY)]
@@ -241,7 +241,7 @@ class Ledger:
 
 def _is_of(row: Row, group: str) -> bool:
     reading = row.reading
-    return reading is not None and (reading.is_of_more or group in {one.group for one in reading.all_patients})
+    return reading is not None and (reading.is_anybodys or group in {one.group for one in reading.all_patients})
 
 
 def _marked(row: Row, mark: Entity | None) -> Row:

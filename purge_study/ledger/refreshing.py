@@ -104,7 +104,7 @@ def judged_anew(
     for row in rows:
         for patient in row.reading.all_patients if row.reading else ():
             groups[patient.group].append(row)
-    anybodys = [row for row in rows if row.reading and row.reading.is_of_more]
+    anybodys = [row for row in rows if row.reading and row.reading.is_anybodys]
     judged = [_judged(rulebook, row, groups, anybodys, today) for row in rows]
     return [row for row in judged if row != before.get(row.key) or row.key in read]
 

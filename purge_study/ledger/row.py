@@ -35,7 +35,8 @@ class Patient:
     """Whose study it is, as keyed hashes.
 
     Args:
-        exact: of the PatientID as it is written, blanks at its ends apart.
+        exact: of the PatientID as it is written, blanks at its ends apart; blank if it can be read, but not as it was
+            written (a number lacks leading zeros): then it is equal to every id of its group.
         group: of the same without leading zeros and in small letters: what a spreadsheet leaves of it. Ids that are
             different patients' may share it.
         issuer: of IssuerOfPatientID; None where the study names none, which then counts with every issuer.
@@ -44,6 +45,12 @@ class Patient:
     exact: str
     group: str
     issuer: str | None = None
+
+    def has_id_of(self, other: Patient) -> bool:
+        """Say whether two ids are the same; one that is not known as it was written equals each of its group."""
+        if self.exact and other.exact:
+            return self.exact == other.exact
+        return self.group == other.group
 
     def has_issuer_of(self, other: Patient) -> bool:
         """Say whether two issuers are the same; one that is not named goes with every other."""
@@ -63,7 +70,8 @@ class Reading:
         further_patients: whom the instances name, where they do not agree: the study counts for each of them.
         is_whole: False where the instances do not agree whose study it is, have an identifier, birth date or age that
             is not written as text, or have more values than the ledger can hold: it is kept, whatever the rest says.
-        is_of_more: whether they name more patients than `further_patients` has: the study may be anybody's.
+        is_anybodys: whether it counts for every patient, because an instance has a PatientID that cannot be read, or
+            they name more patients than `further_patients` has.
     """
 
     attributes: Mapping[str, Values]
@@ -73,7 +81,7 @@ class Reading:
     etag: str | None
     further_patients: frozenset[Patient] = frozenset()
     is_whole: bool = True
-    is_of_more: bool = False
+    is_anybodys: bool = False
 
     @property
     def all_patients(self) -> frozenset[Patient]:

@@ -26,6 +26,11 @@ _MUST_BE_TEXTS = (
     "00100030",  # PatientBirthDate
     "00101010",  # PatientAge
 )
+# In DICOM JSON, values of these are the file's own texts.
+_TEXTS = frozenset({"AE", "AS", "CS", "DA", "DT", "LO", "LT", "SH", "ST", "TM", "UC", "UI", "UR", "UT"})
+# Values of these are texts in the file, and DICOM JSON has them in another form.
+_REWRITTEN = frozenset({"DS", "IS", "PN"})
+_MOST_EXACT = 2**53  # of a float; a larger one may have lost digits
 _BLANKS = " \t\r\n\0"
 
 Instance = Mapping[str, Any]
@@ -46,6 +51,7 @@ class Summing:
         self._found: dict[str, set[str]] = defaultdict(set)
         self._lacking: set[str] = set()
         self._patients: set[Patient | None] = set()
+        self._is_anybodys = False
         self._accessions: set[str | None] = set()
         self._instances = 0
         self._is_readable = True
@@ -63,7 +69,9 @@ class Summing:
             if not values:
                 self._lacking.add(keyword)
         self._patients |= set(self._patients_of(instance))
-        self._accessions |= {self._hasher.accession(number) for number in _texts(instance, _ACCESSION)}
+        self._accessions |= {
+            self._hasher.accession(number) for number in _identifiers(instance.get(_ACCESSION, {})) or ()
+        }
         self._is_readable &= all(_has_texts(instance[tag]) for tag in _MUST_BE_TEXTS if tag in instance)
 
     def reading(self, etag: str | None) -> Reading:
@@ -78,6 +86,7 @@ class Summing:
             etag=etag,
             further_patients=frozenset() if is_agreed else patients,
             is_whole=is_agreed and self._is_readable,
+            is_anybodys=self._is_anybodys,
         )
         return fitted(reading)
 
@@ -85,9 +94,14 @@ class Summing:
         return Values(frozenset(self._found[keyword]), bool(self._instances) and keyword not in self._lacking)
 
     def _patients_of(self, instance: Instance) -> Iterator[Patient | None]:
-        issuers = list(_texts(instance, _ISSUER))
-        for patient_id in list(_texts(instance, _PATIENT_ID)) or [""]:
-            yield from (self._hasher.patient(patient_id, issuer) for issuer in issuers or [""])
+        element = instance.get(_PATIENT_ID, {})
+        patient_ids = _identifiers(element)
+        self._is_anybodys |= patient_ids is None
+        hashed = self._hasher.patient if _has_texts(element) else self._hasher.patient_alike
+        # An issuer that is not text counts as none, which goes with every issuer.
+        issuers = list(_texts(instance, _ISSUER)) if _has_texts(instance.get(_ISSUER, {})) else []
+        for patient_id in patient_ids or [""]:
+            yield from (hashed(patient_id, issuer) for issuer in issuers or [""])
 
 
 def _tag(keyword: str) -> str | None:
@@ -110,7 +124,33 @@ def _has_texts(element: object) -> bool:
     if not isinstance(element, Mapping) or element.get("vr") == "SQ" or not element.keys() <= {"vr", "Value"}:
         return False
     values = element.get("Value", [])
-    return isinstance(values, list) and all(value is None or is_one_text(value) for value in values)
+    if not isinstance(values, list):
+        return False
+    return all(value is None or (is_one_text(value) and element.get("vr") in _TEXTS) for value in values)
+
+
+def _identifiers(element: object) -> list[str] | None:
+    """Return the identifiers that an element holds, in whatever form; None if one of them cannot be read.
+
+    Of a number its digits: the file may have leading zeros before them, and no fraction or exponent is meant.
+    """
+    if not isinstance(element, Mapping) or not element.keys() <= {"vr", "Value"}:
+        return None
+    values = element.get("Value", [])
+    if not isinstance(values, list) or (values and element.get("vr") not in _TEXTS | _REWRITTEN):
+        return None
+    found = [_identifiers_in(value) for value in values if value is not None]
+    return None if None in found else [text for texts in found for text in texts or ()]
+
+
+def _identifiers_in(value: object) -> list[str] | None:
+    if isinstance(value, float) and 0 <= value <= _MOST_EXACT and value.is_integer():
+        value = int(value)
+    if isinstance(value, float | bool) or (isinstance(value, int) and value < 0):
+        return None
+    texts = list(_texts_of(value))
+    parts = (part for text in texts for part in {text, *text.split("\\")})
+    return list(filter(None, map(without_blanks, parts))) if texts else None
 
 
 def _texts(instance: Instance, tag: str | None) -> Iterator[str]:

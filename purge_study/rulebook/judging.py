@@ -53,13 +53,13 @@ def facts_of(rulebook: Rulebook, row: Row, group: Iterable[Row]) -> StudyFacts:
 
 def is_same_patient(one: Patient, other: Patient) -> bool:
     """Say whether two studies are one patient's: the same id, and issuers that do not differ."""
-    return one.exact == other.exact and one.has_issuer_of(other)
+    return one.has_id_of(other) and one.has_issuer_of(other)
 
 
 def _is_of(row: Row, patient: Patient) -> bool:
     reading = row.reading
     return reading is not None and (
-        reading.is_of_more or any(is_same_patient(one, patient) for one in reading.all_patients)
+        reading.is_anybodys or any(is_same_patient(one, patient) for one in reading.all_patients)
     )
 
 

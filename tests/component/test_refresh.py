@@ -147,6 +147,37 @@ async def test_a_study_of_many_patients_keeps_the_studies_of_each(archive: Archi
         check_agrees(await table_of(run))
 
 
+@pytest.mark.parametrize(
+    "value", [("IS", "4711"), ("DS", "0004711"), ("UT", "0004711\\P1"), ("PN", "0004711")], ids=str
+)
+async def test_a_later_study_whose_patient_id_is_not_text(archive: Archive, value: tuple[str, str]) -> None:
+    """It keeps the patient's earlier study if its id can be read, though a number lacks leading zeros."""
+    early, other = archive.store(sample_of("0004711")), archive.store(sample_of("0004712"))
+    late = archive.store(sample_of("", "20200101", x00100020=value))
+    async with archive.run() as run:
+        await bring_up(archive, run, rulebook())
+        assert await last_days(run, early, other) == [date(2030, 1, 1), date(2026, 3, 5)]
+        row = await run.ledger.find(late)
+        assert row
+        assert row.judgement
+        assert row.judgement.state is State.UNKNOWN
+
+
+async def test_a_later_study_whose_patient_id_cannot_be_read(archive: Archive) -> None:
+    """It keeps everybody's studies."""
+    early = [archive.store(sample_of(patient)) for patient in ("0004711", "P1", "P2")]
+    async with archive.run() as run:
+        await bring_up(archive, run, rulebook())
+        late = sample_of("", "20200101", x00100020=("UV", "0004711 "))
+        archive.store(late)
+        await bring_up(archive, run, rulebook())
+        assert (await make_plan(run, rulebook(), date(2029, 12, 31), [])).items == ()
+        assert await last_days(run, *early) == [date(2030, 1, 1)] * 3
+        archive.delete(f"/studies/{late.study}")
+        await bring_up(archive, run, rulebook())
+        assert len((await make_plan(run, rulebook(), date(2030, 1, 2), [])).items) == 3
+
+
 async def test_a_404_alone_forgets_no_study(archive: Archive, caplog: pytest.LogCaptureFixture) -> None:
     """One that a search still finds, or of which no search can tell, stays marked, and that is told."""
     key = archive.store(sample_of("1"))

@@ -114,7 +114,7 @@ def test_more_than_the_ledger_can_hold(reading: Reading, sizes: list[int], acces
     assert len(str(entity_of(Row(StudyKey("A", "1"), reading=cut), "s:1:A")["reading"])) < 32_000
     assert len(cut.accessions) <= MOST_ACCESSIONS
     assert len(rows_of(Row(StudyKey("A", "1"), reading=cut))) <= MOST_OPERATIONS // 2 - 5
-    assert cut.is_of_more == (len(cut.further_patients) < len(full.further_patients) or full.is_of_more)
+    assert cut.is_anybodys == (len(cut.further_patients) < len(full.further_patients) or full.is_anybodys)
     assert fitted(cut) == cut
     assert cut == full or not cut.is_whole
     for keyword, values in cut.attributes.items():

@@ -56,7 +56,8 @@ class App:
         alike = [
             other
             for other in self._rows.values()
-            if other.reading and any(patient.group in groups for patient in other.reading.all_patients)
+            if other.reading
+            and (other.reading.is_anybodys or any(patient.group in groups for patient in other.reading.all_patients))
         ]
         judged = _stored(judge_row(self._rulebook, row, alike, self._today))
         assert judged.judgement
@@ -87,9 +88,17 @@ def _stored(row: Row) -> Row:
 
 def _dicom_json(instance: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        f"{tag_for_keyword(keyword):08X}": {"vr": dictionary_VR(keyword), "Value": values}
+        f"{tag_for_keyword(keyword):08X}": {"vr": _vr(keyword, values), "Value": values}
         for keyword, values in instance.items()
     }
+
+
+def _vr(keyword: str, values: list[Any]) -> str:
+    """Return the VR of the file that such values come from."""
+    [value] = values
+    if isinstance(value, dict):
+        return "PN"
+    return dictionary_VR(keyword) if isinstance(value, str) else "DS" if isinstance(value, float) else "IS"
 
 
 def compared(world: World) -> list[tuple[Study, list[str], str]]:

@@ -100,6 +100,10 @@ def test_accession_numbers_and_instances() -> None:
     "odd",
     [
         element("DS", 4711.0),
+        element("DS", "4711"),
+        element("IS", "4711"),
+        element("AT", "00004711"),
+        {"Value": ["4711"]},
         element("SL", 4711),
         element("SH", True),
         element("SH", "4711", 4712),
@@ -125,6 +129,62 @@ def test_an_attribute_that_holds_something_other_than_texts(tag: str, odd: objec
     told = of_patient("1") | {"00080050": element("SH", "A")}
     assert summed(told).is_whole
     assert not summed(told, {**told, tag: odd}).is_whole
+
+
+@pytest.mark.parametrize(
+    ("odd", "texts"),
+    [
+        (element("DS", 4711.0), ["4711"]),
+        (element("IS", 4711), ["4711"]),
+        (element("IS", "4711"), ["4711"]),
+        (element("DS", 9007199254740993), ["9007199254740993"]),
+        (element("LO", 4711, "P1"), ["4711", "P1"]),
+        (element("UT", "004711\\P1"), ["4711", "P1", "004711\\P1"]),
+        (element("PN", {"Alphabetic": "004711", "Ideographic": "P1"}), ["4711", "P1"]),
+        (element("DS", None, " "), []),
+        ({"vr": "SQ"}, []),
+    ],
+    ids=str,
+)
+def test_identifiers_that_can_be_read_in_another_form(odd: dict[str, Any], texts: list[str]) -> None:
+    """A study counts for every patient whose id differs from the value by leading zeros or case alone."""
+    reading = summed({"00100020": odd, "00100021": element("LO", "H"), "00080050": odd})
+    assert reading.all_patients == {HASHER.patient_alike(text, "H") for text in texts}
+    assert (reading.is_anybodys, reading.is_whole) == (False, False)
+    assert reading.accessions == {HASHER.accession(text) for text in texts}
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        element("DS", 47.5),
+        element("DS", 4711.0, 1e300),
+        element("IS", -4711),
+        element("LO", True),
+        element("AT", "00004711"),
+        element("UV", 4711),
+        element("FD", 4711.0),
+        element("SQ", {}),
+        element("PN", {}),
+        {"vr": "OB", "InlineBinary": "NDcxMQ=="},
+        {"vr": "LO", "BulkDataURI": "https://example.org/1"},
+        {"vr": "LO", "Value": "4711"},
+        {"Value": ["4711"]},
+        None,
+    ],
+    ids=str,
+)
+def test_a_patient_id_that_cannot_be_read(odd: object) -> None:
+    """The study may be anybody's; an instance whose id can be read does not change that."""
+    reading = summed(of_patient("1"), {"00100020": odd})
+    assert (reading.is_anybodys, reading.is_whole) == (True, False)
+    assert HASHER.patient("1") in reading.all_patients
+    assert not summed(of_patient("1"), {"00080050": odd}).is_anybodys
+
+
+def test_an_issuer_that_is_not_text() -> None:
+    """It counts as none, which goes with every issuer."""
+    assert summed({**of_patient("1"), "00100021": element("IS", 4)}).all_patients == {HASHER.patient("1")}
 
 
 def test_empty_identifiers_are_texts() -> None:
