@@ -165,13 +165,19 @@ def _with_warnings(page: P, answer: Answer) -> P:
 async def _all_pages(search: Callable[[Query], Awaitable[Page]], query: Query | None) -> AsyncGenerator[Dataset]:
     query = query or Query()
     limit = query.limit or MAX_LIMIT
-    offset = query.offset
+    offset = begin_of_last = query.offset
     last = Page()
-    # A short page is no proof of the end: the Azure service drops unfinished instances after it has applied the limit.
+    # A short page does not prove the end: the Azure service drops unfinished instances after it has applied the limit.
+    # Nor does it prove that the next one begins `limit` further: a service may give less than it was asked for.
     while page := await search(query.page(offset, limit)):
         if page == last:
-            raise InvalidResponse("search: the service gives the same page again, whatever the offset")
+            if offset >= begin_of_last + limit:
+                raise InvalidResponse("search: the service gives the same page again, whatever the offset")
+            offset = begin_of_last + limit
+            continue
+        told = last if len(last) < limit else ()
         for dataset in page:
-            yield dataset
-        offset += min(len(page), limit) if page.is_capped else limit
-        last = page
+            if dataset not in told:
+                yield dataset
+        begin_of_last, last = offset, page
+        offset += min(len(page), limit)

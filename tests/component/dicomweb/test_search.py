@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from typing import cast
 from urllib.parse import parse_qs, urlsplit
@@ -179,21 +179,27 @@ async def test_values_that_pydicom_does_not_take(value: object) -> None:
 
 
 def pages(*sizes: int) -> Callable[[Received], Script]:
-    """Answer by offset: page n has `sizes[n]` studies, after the last comes 204."""
+    """Answer from rows of ten, of which the first `sizes[n]` are studies, and the others are dropped."""
+    return page_of(
+        [f"{number}-{index}" if index < size else None for number, size in enumerate(sizes) for index in range(10)]
+    )
+
+
+def page_of(rows: Sequence[str | None], most: int = 200) -> Callable[[Received], Script]:
+    """Answer from rows by offset and limit, at most so many at a time; rows without a name are dropped."""
 
     def choose(request: Received) -> Script:
         parameters = parse_qs(urlsplit(request.target).query)
-        number = int(parameters.get("offset", ["0"])[0]) // int(parameters["limit"][0])
-        if number >= len(sizes):
-            return answer(204)
-        return found(*(f"{number}-{index}" for index in range(sizes[number])))
+        offset, limit = int(parameters.get("offset", ["0"])[0]), min(most, int(parameters["limit"][0]))
+        names = list(filter(None, rows[offset : offset + limit]))
+        return found(*names) if names else answer(204)
 
     return choose
 
 
 @pytest.mark.parametrize(
     ("sizes", "requests"),
-    [((), 1), ((10,), 2), ((10, 10, 4), 4), ((10, 3, 10), 4), ((10, 0, 10), 2)],
+    [((), 1), ((10,), 2), ((10, 10, 4), 4), ((10, 3, 10), 6), ((10, 0, 10), 2)],
     ids=["none", "one", "several", "short_page_inside", "empty_page"],
 )
 async def test_all_pages(sizes: tuple[int, ...], requests: int) -> None:
@@ -213,9 +219,9 @@ async def test_pages_of_the_other_levels() -> None:
         assert len([item async for item in client.iter_instances(None, **SERIES_UIDS)]) == 1
     assert server.targets == [
         f"/studies/{STUDY}/series?limit=200&offset=7",
-        f"/studies/{STUDY}/series?limit=200&offset=207",
+        f"/studies/{STUDY}/series?limit=200&offset=8",
         f"/studies/{STUDY}/series/{SERIES}/instances?limit=200",
-        f"/studies/{STUDY}/series/{SERIES}/instances?limit=200&offset=200",
+        f"/studies/{STUDY}/series/{SERIES}/instances?limit=200&offset=1",
     ]
 
 
@@ -362,12 +368,27 @@ async def test_pages_that_are_capped() -> None:
         assert [str(study.PatientName) async for study in client.iter_studies()] == names
 
 
+async def test_pages_that_are_capped_without_a_word() -> None:
+    """A service that gives less at a time than was asked for is read to its end, also if it does not say so."""
+    names = [f"{number:03}" for number in range(25)]
+    async with serve(page_of(names, 10)) as server, client_of(server.url) as client:
+        assert [str(study.PatientName) async for study in client.iter_studies()] == names
+
+
+@pytest.mark.parametrize("dropped", [1, 5, 9])
+async def test_pages_whose_first_results_are_dropped(dropped: int) -> None:
+    """A service that drops the newest results gives the others twice; they are yielded once, and none is missed."""
+    names = [f"{number:03}" for number in range(25)]
+    async with serve(page_of([None] * dropped + names)) as server, client_of(server.url) as client:
+        assert [str(study.PatientName) async for study in client.iter_studies(Query(limit=10))] == names
+
+
 async def test_offset_that_is_ignored() -> None:
     """A service that gives its first page for ever is an error, not an endless search."""
     async with serve(found("A", "B")) as server, client_of(server.url) as client:
         with pytest.raises(InvalidResponse):
             assert [study async for study in client.iter_studies()]
-    assert len(server.requests) == 2
+    assert len(server.requests) == 3
 
 
 async def test_what_a_search_may_have_missed() -> None:
