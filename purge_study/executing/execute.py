@@ -43,7 +43,7 @@ from .looking import (
 from .reasons import Changed, FailedByItself, Gone, Halt
 from .record import Ending, Record, intent_of
 from .tombstone import record_deletion
-from .vault import Vaulted, copy_to_vault
+from .vault import Vaulted, check_copies, copy_to_vault
 from .warrant import Warrant
 
 _LAST_LOOK_SECONDS = 30.0
@@ -125,7 +125,7 @@ async def _delete(run: Run, item: Item, warrant: Warrant) -> None:
     deletion_id = new_id(seen.at)
     vaulted = await _vaulted(run, item.key, warrant, seen, deletion_id)
     intent = intent_of(deletion_id, item, warrant, run.clients.settings, seen, vaulted, clock.now())
-    ending = await _carry_out(run, item, warrant, seen, intent)
+    ending = await _carry_out(run, item, warrant, seen, vaulted, intent)
     await record_deletion(run, intent, ending)
     event(
         "study_purged",
@@ -144,7 +144,9 @@ async def _vaulted(run: Run, key: StudyKey, warrant: Warrant, seen: Seen, deleti
     return await copy_to_vault(run, key, seen.contents, deletion_id, plan_id=warrant.plan_id, at=seen.at)
 
 
-async def _carry_out(run: Run, item: Item, warrant: Warrant, seen: Seen, intent: Record) -> Ending:
+async def _carry_out(
+    run: Run, item: Item, warrant: Warrant, seen: Seen, vaulted: Vaulted | None, intent: Record
+) -> Ending:
     """Delete a study with its intent written down, and see that it is gone.
 
     Raises:
@@ -153,14 +155,14 @@ async def _carry_out(run: Run, item: Item, warrant: Warrant, seen: Seen, intent:
     """
     await write_intent(run.clients, intent)
     try:
-        await _look_last(run, item, warrant, seen)
+        await _look_last(run, item, warrant, seen, vaulted)
     except Exception:
         await _take_back(run, intent)
         raise
     return await _send(run, item.key, intent)
 
 
-async def _look_last(run: Run, item: Item, warrant: Warrant, seen: Seen) -> None:
+async def _look_last(run: Run, item: Item, warrant: Warrant, seen: Seen, vaulted: Vaulted | None) -> None:
     """Check all that may have changed while the study was copied.
 
     The search comes first: it takes longest, and a study that is deleted because the search missed another one can be
@@ -171,6 +173,8 @@ async def _look_last(run: Run, item: Item, warrant: Warrant, seen: Seen) -> None
     """
     searched = time.monotonic()
     await evaluate_again(run, item, warrant.rulebook, seen)
+    if vaulted is not None:
+        await check_copies(run, vaulted)
     await _check_not_withdrawn(run, warrant)
     began = time.monotonic()
     await run.check_lease()

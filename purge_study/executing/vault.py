@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -41,6 +41,19 @@ _PIECE_BYTES: Final = 1024 * 1024  # aiohttp sends so much at once; a blob takes
 
 
 @dataclass(frozen=True)
+class FileVersion:
+    """A file's version and size, as it was read back.
+
+    Args:
+        etag: without quotation marks, as listings have it.
+        bytes: its size.
+    """
+
+    etag: str
+    bytes: int
+
+
+@dataclass(frozen=True)
 class Vaulted:
     """A study's copy.
 
@@ -48,11 +61,13 @@ class Vaulted:
         folder: where it is in the vault.
         manifest_sha256: of the manifest, which names all instances with their own.
         bytes: of all instances.
+        files: the copies and the manifest, by name.
     """
 
     folder: str
     manifest_sha256: str
     bytes: int
+    files: Mapping[str, FileVersion]
 
 
 @dataclass
@@ -82,31 +97,53 @@ async def copy_to_vault(
         DICOMwebError, AzureError: the service or the storage failed.
     """
     abandoned: set[str] = set()
-    instances = await _copy_all(run, key, contents, deletion_id, abandoned)
-    await _count(run, key, deletion_id, instances, abandoned)
+    files: dict[str, FileVersion] = {}
+    instances = await _copy_all(run, key, contents, deletion_id, abandoned, files)
+    await _count(run, key, deletion_id, instances, abandoned, files)
     manifest = Manifest(
         study_instance_uid=key.uid, partition=key.partition, deletion_id=deletion_id, instances=tuple(instances)
     )
     about = {"plan_id": plan_id, "vaulted_at": at.isoformat()}
     content = in_json(manifest.model_dump(mode="json") | about)
-    await _write_manifest(_blob(run, manifest_name(key, deletion_id)), content)
+    name = manifest_name(key, deletion_id)
+    files[name] = await _write_manifest(_blob(run, name), content)
     total = sum(instance.bytes for instance in instances)
-    return Vaulted(deletion_folder(key, deletion_id), hashlib.sha256(content).hexdigest(), total)
+    return Vaulted(deletion_folder(key, deletion_id), hashlib.sha256(content).hexdigest(), total, files)
+
+
+async def check_copies(run: Run, vaulted: Vaulted) -> None:
+    """See that the vault still has all copies and the manifest, in the versions that were read back.
+
+    Raises:
+        FailedByItself: one of them is gone, or is another version.
+        AzureError: the storage failed.
+    """
+    if not vaulted.files.items() <= (await _listed(run, vaulted.folder)).items():
+        raise FailedByItself("copies_missing")
 
 
 async def _copy_all(
-    run: Run, key: StudyKey, contents: Contents, deletion_id: str, abandoned: set[str]
+    run: Run,
+    key: StudyKey,
+    contents: Contents,
+    deletion_id: str,
+    abandoned: set[str],
+    files: dict[str, FileVersion],
 ) -> list[VaultedInstance]:
     try:
         async with asyncio.TaskGroup() as group:
             # As many at once as the pace allows.
-            copies = [group.create_task(_copy(run, key, place, deletion_id, abandoned)) for place in contents.places]
+            copies = [
+                group.create_task(_copy(run, key, place, deletion_id, abandoned, files)) for place in contents.places
+            ]
     except ExceptionGroup as failures:
         raise failures.exceptions[0] from None
     return [copy.result() for copy in copies]
 
 
-async def _copy(run: Run, key: StudyKey, place: Place, deletion_id: str, abandoned: set[str]) -> VaultedInstance:
+async def _copy(
+    run: Run, key: StudyKey, place: Place, deletion_id: str, abandoned: set[str], files: dict[str, FileVersion]
+) -> VaultedInstance:
     attempts = count(1)
 
     async def copy() -> tuple[str, _Digest]:
@@ -115,7 +152,7 @@ async def _copy(run: Run, key: StudyKey, place: Place, deletion_id: str, abandon
         name = instance_name(key, deletion_id, place.series, place.instance, next(attempts))
         abandoned.add(name)
         digest = await _retrieve_into(run, key, place, _blob(run, name))
-        await _read_back(_blob(run, name), digest)
+        files[name] = await _read_back(_blob(run, name), digest)
         abandoned.remove(name)
         return name, digest
 
@@ -210,32 +247,49 @@ async def _pieces(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
         yield bytes(held)
 
 
-async def _read_back(blob: BlobClient, sent: _Digest) -> None:
+async def _read_back(blob: BlobClient, sent: _Digest) -> FileVersion:
     found = _Digest()
     download = await blob.download_blob()
     async for chunk in download.chunks():
         found.update(chunk)
     if (found.size, found.sha256.digest()) != (sent.size, sent.sha256.digest()):
         raise FailedByItself("copy_differs")
+    return FileVersion(_bare(download.properties.etag), found.size)
 
 
 async def _count(
-    run: Run, key: StudyKey, deletion_id: str, instances: list[VaultedInstance], abandoned: set[str]
+    run: Run,
+    key: StudyKey,
+    deletion_id: str,
+    instances: list[VaultedInstance],
+    abandoned: set[str],
+    files: Mapping[str, FileVersion],
 ) -> None:
     """See that the vault's folder holds each instance, and nothing else but what attempts have begun in vain."""
-    files = files_under(run.clients.container(VAULT), deletion_folder(key, deletion_id))
-    found = {file.name: file.size async for file in files if file.name not in abandoned}
-    if found != {instance.name: instance.bytes for instance in instances}:
+    listed = await _listed(run, deletion_folder(key, deletion_id))
+    found = {name: version for name, version in listed.items() if name not in abandoned}
+    if found != {instance.name: files[instance.name] for instance in instances}:
         raise FailedByItself("copies_missing")
     # Instances have their UIDs in them: where two are the same, one is not what was asked for.
     if len({instance.sha256 for instance in instances}) < len(instances):
         raise FailedByItself("copy_differs")
 
 
-async def _write_manifest(blob: BlobClient, content: bytes) -> None:
+async def _write_manifest(blob: BlobClient, content: bytes) -> FileVersion:
     await _add(blob, _once(content), "application/json")
-    if await (await blob.download_blob()).readall() != content:
+    download = await blob.download_blob()
+    if await download.readall() != content:
         raise FailedByItself("copy_differs")
+    return FileVersion(_bare(download.properties.etag), len(content))
+
+
+async def _listed(run: Run, folder: str) -> dict[str, FileVersion]:
+    files = files_under(run.clients.container(VAULT), folder)
+    return {file.name: FileVersion(_bare(file.etag), file.size) async for file in files}
+
+
+def _bare(etag: str) -> str:
+    return etag.strip('"')
 
 
 async def _once(content: bytes) -> AsyncIterator[bytes]:

@@ -37,7 +37,7 @@ def tombstone(**settings: str) -> dict[str, Any]:
     given = load(
         {"DICOM_SERVICE_URL": "http://127.0.0.1/v2", "DICOM_STORAGE": "UseDevelopmentStorage=true", **settings}
     )
-    vaulted = Vaulted("site-a/1.2/an id/", "ef", 5)
+    vaulted = Vaulted("site-a/1.2/an id/", "ef", 5, {})
     intent = intent_of("an id", item, warrant, given, Seen(NOW, Row(KEY), contents), vaulted, NOW)
     return tombstone_of(intent, Ending.DELETED, NOW)
 

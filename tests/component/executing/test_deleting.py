@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from azure.storage.blob import ContainerClient
 
 from purge_study.executing import execute
 from purge_study.executing.execute import Outcome, delete_study
@@ -607,6 +608,49 @@ async def test_copy_lost_before_all_are_counted(deletions: Deletions) -> None:
     row = await deletions.row(victim.key)
     assert row is not None
     assert row.failures == 1
+
+
+def _overwrite(vault: ContainerClient, name: str) -> None:
+    vault.upload_blob(name, vault.download_blob(name).readall()[:-1] + b"X", overwrite=True)
+
+
+def _truncate(vault: ContainerClient, name: str) -> None:
+    vault.upload_blob(name, vault.download_blob(name).readall()[:-1], overwrite=True)
+
+
+@pytest.mark.parametrize("file", [".dcm", "manifest.json"])
+@pytest.mark.parametrize("spoil", [ContainerClient.delete_blob, _overwrite, _truncate])
+async def test_a_copy_that_is_spoilt_before_the_last_look(
+    deletions: Deletions,
+    caplog: pytest.LogCaptureFixture,
+    spoil: Callable[[ContainerClient, str], None],
+    file: str,
+) -> None:
+    """A copy or manifest that is gone, or is not the version that was read back, keeps the study."""
+    victim = await deletions.due(*two_series())
+    vault = deletions.storage.get_container_client(VAULT)
+
+    def late() -> None:
+        if deletions.is_at("PUT", "/intents/"):
+            spoil(vault, next(name for name in victim.vaulted() if name.endswith(file)))
+
+    assert await deletions.run(victim, fault=always(late)) == [Outcome.FAILED]
+    victim.check_untouched()
+    assert victim.intent is None
+    assert [told["reason"] for told in events(caplog, "purge_failed")] == ["copies_missing"]
+
+
+async def test_a_copy_overwritten_before_all_are_counted(deletions: Deletions) -> None:
+    """A copy of the same size as the one that was read back keeps the study as well."""
+    victim = await deletions.due(*two_series())
+    vault = deletions.storage.get_container_client(VAULT)
+
+    def spoil() -> None:
+        if deletions.is_at("GET", "/dicom-vault?"):
+            _overwrite(vault, next(iter(victim.vaulted())))
+
+    assert await deletions.run(victim, fault=always(spoil)) == [Outcome.FAILED]
+    victim.check_untouched()
 
 
 async def test_manifest_overwritten(deletions: Deletions) -> None:
