@@ -379,7 +379,7 @@ async def test_pages_that_are_capped_without_a_word() -> None:
 async def test_pages_whose_first_results_are_dropped(dropped: int) -> None:
     """A service that drops the newest results gives the others twice; they are yielded once, and none is missed."""
     names = [f"{number:03}" for number in range(25)]
-    async with serve(page_of([None] * dropped + names)) as server, client_of(server.url) as client:
+    async with serve(page_of([*[None] * dropped, *names])) as server, client_of(server.url) as client:
         assert [str(study.PatientName) async for study in client.iter_studies(Query(limit=10))] == names
 
 
