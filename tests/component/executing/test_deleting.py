@@ -22,6 +22,7 @@ from purge_study.ledger.row import StudyKey
 from purge_study.records.restored import Restored, write_restored
 from purge_study.run import OutOfTime, Run
 from shared.dicomweb.partitions import DEFAULT_PARTITION
+from shared.dicomweb.query import MAX_LIMIT
 from shared.purged import pointer_name
 from shared.settings import RETENTION_RECORDS, RETENTION_STATE, VAULT
 from tests.component.executing.deleting_process import PARTITIONS, leased
@@ -261,6 +262,18 @@ async def test_changed_since_it_was_planned(deletions: Deletions, caplog: pytest
     assert victim.key in await deletions.marked()
     assert victim.vaulted() == {}
     assert [told["reason"] for told in events(caplog, "purge_dropped")] == [reason]
+
+
+async def test_a_later_study_that_the_search_finds_last(deletions: Deletions, caplog: pytest.LogCaptureFixture) -> None:
+    """A patient with more studies than a page holds keeps the old study, whichever page has the later one."""
+    caplog.set_level(logging.INFO, logger="dicom_dropbox")
+    elements = of_long_ago().elements
+    deletions.store(Sample(elements={**elements, 0x00080020: ("DA", b"20240101")}))
+    deletions.store(*(Sample(elements=elements) for _ in range(MAX_LIMIT)))
+    victim = await deletions.due(Sample(elements=elements))
+    assert await deletions.run(victim) == [Outcome.CHANGED]
+    victim.check_untouched()
+    assert [told["reason"] for told in events(caplog, "purge_dropped")] == ["judgement"]
 
 
 @pytest.mark.parametrize(("before_delete", "step"), [("vault", "/manifest.json"), ("none", "/intents/")])
