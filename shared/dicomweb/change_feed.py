@@ -14,7 +14,7 @@ from pydicom import Dataset
 
 from . import media_types
 from .answers import dataset_of, fields_of, items_of, reading_answer, time_of
-from .errors import InvalidParameter
+from .errors import InvalidParameter, InvalidResponse
 from .messages import Answer, Request
 from .query import MAX_LIMIT, check_page
 from .session import Session
@@ -109,13 +109,17 @@ class ChangeFeed:
 
         Raises:
             InvalidParameter: no window.
+            InvalidResponse: a page came again in the place of the next one.
             DICOMwebError: see `errors`.
         """
-        offset = 0
+        offset, last = 0, list[Change]()
         while page := await self.page(start=start, end=end, offset=offset, include_metadata=include_metadata):
+            # Another page was passed over then, and nobody knows what was in it.
+            if page == last:
+                raise InvalidResponse("change feed: the service gives the same page again, whatever the offset")
             for change in page:
                 yield change
-            offset += len(page)
+            offset, last = offset + len(page), page
 
     async def latest(self, *, include_metadata: bool = False) -> Change | None:
         """Return the latest change; None if there was never one.

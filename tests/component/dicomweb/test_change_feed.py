@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,19 @@ async def test_more_than_a_page() -> None:
     async with serve(ScriptedFeed(*range(205))) as server, client_of(server.url) as client:
         changes = client.change_feed.iter(end=START + timedelta(days=1), window=timedelta(days=1))
         assert [change.sequence async for change in changes] == list(range(205))
+
+
+async def test_a_page_that_comes_again() -> None:
+    """A service that gives a page in the place of the next one is an error: what it passed over would go unseen."""
+    feed = ScriptedFeed(*range(605))
+
+    def page(request: Received) -> Script:
+        return feed(replace(request, head=request.head.replace(b"offset=200", b"offset=0")))
+
+    async with serve(page) as server, client_of(server.url) as client:
+        changes = client.change_feed.iter(end=START + timedelta(days=1), window=timedelta(days=1))
+        with pytest.raises(InvalidResponse):
+            assert [change.sequence async for change in changes]
 
 
 async def test_overlap_finds_what_came_late() -> None:
