@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -12,10 +13,12 @@ from typing import Any
 
 import pytest
 from azure.core.exceptions import ResourceExistsError
+from azure.data.tables import TableServiceClient, UpdateMode
 from azure.storage.blob import BlobServiceClient
 
 from purge_study.executing import execute
 from purge_study.executing.vault import copy_to_vault
+from purge_study.ledger import keys
 from purge_study.ledger.hashing import Hasher
 from purge_study.ledger.row import StudyKey
 from purge_study.night import run_night
@@ -127,6 +130,21 @@ async def test_an_instance_that_the_feed_has_not_told_of(nights: Nights) -> None
     await nights.night()
     assert not nights.has(other)
     assert nights.has(key)
+
+
+@pytest.mark.parametrize("index", [keys.STUDIES, keys.PATIENTS, keys.DUE])
+async def test_a_row_that_was_damaged_by_hand(nights: Nights, index: str) -> None:
+    """The night fails, and deletes nothing."""
+    studies = [nights.archive.store(sample_of(patient, "20100305")) for patient in ("1", "2")]
+    nights.archive.wait(days=6 * 365)
+    await nights.night()
+    with TableServiceClient.from_connection_string(nights.archive.storage) as tables:
+        table = tables.get_table_client(f"RetentionLedger{Hasher(nights.settings['LEDGER_KEY']).key_id}")
+        row = next(dict(row) for row in table.list_entities() if row["RowKey"].startswith(index))
+        table.update_entity({**row, "reading": row["reading"][:-1]}, mode=UpdateMode.REPLACE)
+    with pytest.raises(json.JSONDecodeError):
+        await nights.night()
+    assert all(map(nights.has, studies))
 
 
 async def test_a_night_is_one_trace(nights: Nights) -> None:
