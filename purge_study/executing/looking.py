@@ -244,6 +244,8 @@ async def _all_partitions(run: Run) -> tuple[str, ...]:
     if not run.partitions:
         return (DEFAULT_PARTITION,)
     now = await run.pace.ask(lambda: partition_names(run.clients.dicom))
+    if not now:  # it had some when the run began
+        raise FailedByItself("patient_not_found")
     return tuple(dict.fromkeys((*run.partitions, *now)))
 
 

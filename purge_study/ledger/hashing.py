@@ -7,6 +7,8 @@ import hmac
 import unicodedata
 from dataclasses import replace
 
+from purge_study.policy.texts import UNSEEN
+
 from .row import Patient
 
 _DIGITS = 32
@@ -56,7 +58,7 @@ class Hasher:
 
 
 def _folded(text: str) -> str:
-    return unicodedata.normalize("NFKC", text).strip().casefold()
+    return unicodedata.normalize("NFKC", UNSEEN.sub("", text)).strip().casefold()
 
 
 def _without_zeros(text: str) -> str:

@@ -23,7 +23,7 @@ _UNBROKEN: Final = (
 )
 # Invisible characters, and tatweel, which only stretches a word. First the category Cf (format characters) of Unicode
 # 15.1. They are written out, because a search for them takes a tenth of a second at each start.
-_UNSEEN: Final = re.compile(
+UNSEEN: Final = re.compile(
     "["
     "\u00ad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064"
     "\u2066-\u206f\ufeff\ufff9-\ufffb\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3"
@@ -44,9 +44,9 @@ def folded(text: str) -> str:
 
     Invisible characters are left out, and the two Turkish letters that differ from i by their dot alone are i.
     """
-    small = unicodedata.normalize("NFKC", _UNSEEN.sub("", text)).casefold()
+    small = unicodedata.normalize("NFKC", UNSEEN.sub("", text)).casefold()
     plain = small.replace("i\u0307", "i").replace("\u0131", "i")
-    return " ".join(unicodedata.normalize("NFKC", _UNSEEN.sub("", plain)).split())
+    return " ".join(unicodedata.normalize("NFKC", UNSEEN.sub("", plain)).split())
 
 
 def words_of(text: str) -> list[str]:

@@ -40,6 +40,7 @@ class StoreTransaction(Transactions):
         study_instance_uid: str | None = None,
         replace: bool = False,
         expire_after: timedelta | None = None,
+        once: bool = False,
     ) -> StoreResult:
         """Store one instance, a Part 10 file.
 
@@ -49,6 +50,8 @@ class StoreTransaction(Transactions):
             replace: put it in the place of one with the same UIDs. An extension of the Azure service, as the next one.
             expire_after: have the service delete the whole study so long after this store. The latest store to a
                 study decides: one without it takes an earlier expiry back.
+            once: send one request, and no other if it fails: what a repetition is answered does not tell whether the
+                first request was carried out.
 
         Returns:
             What the service says of the instance: look at `StoreResult.outcome_of`, not at the status.
@@ -69,6 +72,7 @@ class StoreTransaction(Transactions):
             headers={"Content-Type": content_type, **_expiry(expire_after)},
             body=body,
             statuses=_STATUSES,
+            is_sent_once=once,
         )
         return await self._session.fetch(request, _read)
 

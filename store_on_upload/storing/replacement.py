@@ -139,7 +139,11 @@ async def put(successor: Successor, expire_after: timedelta | None = None) -> De
     dicom, uids = successor.job.dicom, successor.uids
     try:
         result = await dicom.store_instance(
-            successor.body, study_instance_uid=uids.study_instance_uid, replace=True, expire_after=expire_after
+            successor.body,
+            study_instance_uid=uids.study_instance_uid,
+            replace=True,
+            expire_after=expire_after,
+            once=True,
         )
         return judge(checked_outcome(result, uids), uids.study_instance_uid)
     except AlreadyStored:

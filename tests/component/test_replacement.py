@@ -20,6 +20,8 @@ from shared import leases
 from shared.arrivals import Arrival, Door
 from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient, ResponseLost
+from shared.dicomweb.errors import status_error
+from shared.dicomweb.session import Session
 from shared.settings import REPLACED, AfterStore
 from store_on_upload import upload
 from store_on_upload.files.source import Source
@@ -781,6 +783,37 @@ async def test_a_put_whose_answer_is_lost_is_waited_for(
     assert outcome(await place.settled("next.dcm")) == ("conflict", "stored_since")
     assert await place.quarantined("next.dcm") == {"next.dcm": other(sample, b"next")}
     assert outcome(await place.settled("lost.dcm")) == ("replaced", None)
+
+
+@pytest.mark.parametrize("status", [405, 413, 503])
+async def test_a_put_is_not_repeated_at_once(
+    place: Place, long_ago: LongAgo, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    """Its answer is lost; what a second one is answered does not say that the first was not carried out."""
+    place = place.with_settings(after_store=AfterStore.DELETE)
+    sample, name = Sample(), f"once {status}.dcm"
+    await long_ago(sample)
+    await place.drop(name, other(sample))
+    exchange, puts = Session._exchange, list[str]()
+
+    async def lose_answer(session: Session, request: Any, headers: Any) -> Any:
+        if request.method != "PUT":
+            return await exchange(session, request, headers)
+        puts.append(request.path)
+        if len(puts) > 1:
+            raise status_error("store instance", status, None)
+        response = await exchange(session, request, headers)
+        await response.aclose()
+        raise ResponseLost("store instance")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Session, "_exchange", lose_answer)
+        await handle(place.process(), Arrival((name,), Door.BLOB))
+    assert len(puts) == 1
+    await let_claim_end(place, sample)
+    assert outcome(await place.settled(name)) == ("replaced", None)
+    assert await place.stored(sample) == other(sample)
+    assert sample.content in (await place.copies(sample)).values()
 
 
 async def test_another_instance_is_no_copy_of_what_is_stored(

@@ -434,8 +434,8 @@ async def test_of_a_deletion_and_a_restore_one_sees_the_other(asked: Asked, inge
     row = Row(key, LONG_AGO, reading)
     item = item_of(judge_row(rules, row, [row], clock.now().date()))
     intent = {"partition": key.partition, "study_instance_uid": key.uid, "deletion_id": "another id"}
+    seen = Seen(clock.now(), row, contents)
     with pytest.raises(Changed, match="hold"):
-        seen = Seen(clock.now(), row, contents)
         await execute._carry_out(run, item, Warrant(rules, "a plan", "5e"), seen, None, intent)
     assert await stored(ingest, sample) == sample.content
     assert not await asked.has(RETENTION_STATE, f"intents/{key.partition}/{key.uid}.json")

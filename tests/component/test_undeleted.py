@@ -108,9 +108,7 @@ async def test_what_is_made_is_what_a_deletion_leaves(place: Place) -> None:
     await handle(place.process(), Arrival((name,), Door.DEFERRAL))
     of_a_deletion = await place.receipt(name)
     alike = await place.receipt(made)
-    assert replace(alike, blob=name, etag="", uploaded_at="", decided_at="", due_at="") == replace(
-        of_a_deletion, etag="", uploaded_at="", decided_at="", due_at="", size_bytes=alike.size_bytes
-    )
+    assert timeless(alike) == replace(timeless(of_a_deletion), blob=made, size_bytes=alike.size_bytes)
     assert alike.etag == str((await place.clients.inbox.get_blob_client(made).get_blob_properties()).etag).strip('"')
 
 
@@ -197,3 +195,8 @@ async def test_until_then_it_does_not_add_up(place: Place, caplog: pytest.LogCap
     assert (await swept(place, caplog))["queued"] == 1
     await run_messages(place.process())
     assert not (await reconcile(place.clients)).differences
+
+
+def timeless(receipt: Receipt) -> Receipt:
+    """Return a receipt without what differs between two versions of a blob."""
+    return replace(receipt, etag="", uploaded_at="", failed_at="", decided_at="", due_at="")

@@ -191,3 +191,14 @@ def test_empty_identifiers_are_texts() -> None:
     """Elements without values, and nulls among values, hide nothing."""
     empty = {"00080050": {"vr": "SH"}, "00100021": element("LO"), "00100030": element("DA", None, "")}
     assert summed({**of_patient("1"), **empty, "00101010": {"vr": "AS", "Value": []}}).is_whole
+
+
+@pytest.mark.parametrize("unseen", ["\u200b", "\ufeff", "\u00ad", "\u2060"])
+def test_invisible_characters_make_no_other_identifier(unseen: str) -> None:
+    """A line of a list cannot have them, and holds what looks the same; whose it is exactly is another question."""
+    plain, odd = HASHER.patient("4711", "Mary"), HASHER.patient(f"{unseen}47{unseen}11", f"Mary{unseen}")
+    assert plain and odd
+    assert (odd.group, odd.issuer) == (plain.group, plain.issuer)
+    assert odd.exact != plain.exact
+    assert HASHER.accession(f"A{unseen}1") == HASHER.accession("A1")
+    assert HASHER.accession(f"{unseen}00{unseen}1") == HASHER.accession("1")

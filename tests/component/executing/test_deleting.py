@@ -297,6 +297,17 @@ async def test_the_patient_returns_before_the_last_look(
     assert [told["reason"] for told in events(caplog, "purge_dropped")] == ["patient_returned"]
 
 
+@pytest.mark.parametrize("status", [400, 404])
+async def test_the_partitions_are_not_listed_at_the_last_look(deletions: Deletions, status: int) -> None:
+    """A service that had partitions when the run began has not lost them: the study is kept."""
+    assert await deletions.run(await deletions.due()) == [Outcome.DELETED]
+    listed = [step.number for step in deletions.gateway.steps if step.path.partition("?")[0].endswith("/partitions")]
+    victim = await deletions.due()
+    failing = Fault(listed[-2], Moment.BEFORE, status=status, target=SERVICE)
+    assert await deletions.run(victim, fault=failing) == [Outcome.FAILED]
+    victim.check_untouched()
+
+
 async def test_the_patient_returns_after_the_last_search(
     deletions: Deletions, caplog: pytest.LogCaptureFixture
 ) -> None:
