@@ -158,8 +158,11 @@ async def _ask(job: Job, sent: _Sent) -> InstanceOutcome:
     if outcome.reason != StoreReason.BEING_STORED or uids is None or not await _may_clear_remains(job):
         return outcome
     # One run alone, and until its own store has ended: that would look like remains to another one.
-    async with claimed(job.clients, job.partition, uids):
-        if not await clear_remains(job.dicom, uids):
+    async with claimed(job.clients, job.partition, uids) as claim:
+        claim.awaits_answer = True  # the service may carry out the deletion late
+        is_cleared = await clear_remains(job.dicom, uids)
+        claim.awaits_answer = False
+        if not is_cleared:
             return outcome
         event("remains_deleted")
         return await _send(job, sent)

@@ -16,7 +16,7 @@ from local.tokens import Bearer
 from shared import clock
 from shared.arrivals import Arrival, Door
 from shared.clients import Clients
-from shared.dicomweb import Body, DICOMwebClient, StoreReason
+from shared.dicomweb import Body, DICOMwebClient, ResponseLost, StoreReason
 from store_on_upload.setback import outage
 from store_on_upload.storing import store
 from store_on_upload.storing.stuck import clear_remains
@@ -204,3 +204,22 @@ async def test_two_files_that_wait_for_the_same_remains(place: Place, ahead: Set
     verdicts = [one.verdict for one in await asyncio.gather(place.settled("one.dcm"), place.settled("two.dcm"))]
     assert sorted(map(str, verdicts)) == ["conflict", "stored"]
     await place.stored(sample)
+
+
+async def test_remains_whose_deletion_is_not_answered(
+    place: Place, ahead: SetClockAhead, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The service may delete them late: no other file is stored under these UIDs until the claim has ended."""
+    sample = Sample()
+    await leave_remains(place, "one.dcm", sample.content)
+    await place.drop("two.dcm", other(sample))
+    assert await reason_after_another_run(place, "two.dcm") == "being_stored"
+    ahead(HOUR)
+
+    async def lose_answer(*args: Any, **options: Any) -> None:
+        raise ResponseLost("delete instance")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DICOMwebClient, "delete_instance", lose_answer)
+        await reason_after_another_run(place, "one.dcm")
+    assert await reason_after_another_run(place, "two.dcm") == "being_replaced"

@@ -197,7 +197,8 @@ def test_empty_identifiers_are_texts() -> None:
 def test_invisible_characters_make_no_other_identifier(unseen: str) -> None:
     """A line of a list cannot have them, and holds what looks the same; whose it is exactly is another question."""
     plain, odd = HASHER.patient("4711", "Mary"), HASHER.patient(f"{unseen}47{unseen}11", f"Mary{unseen}")
-    assert plain and odd
+    assert plain
+    assert odd
     assert (odd.group, odd.issuer) == (plain.group, plain.issuer)
     assert odd.exact != plain.exact
     assert HASHER.accession(f"A{unseen}1") == HASHER.accession("A1")
