@@ -18,6 +18,7 @@ from store_on_upload.probing.instance import EXPIRE_AFTER
 from store_on_upload.receipts.container import read_receipt
 from store_on_upload.receipts.document import Document
 from store_on_upload.receipts.receipt import Disposition, Receipt
+from store_on_upload.setback import NotYet
 from store_on_upload.transcoding.completing import missing_head
 from store_on_upload.transcoding.transcode import may_be_about_implicit_vr, most_bytes_held, to_explicit_vr
 from store_on_upload.verdict import AlreadyStored, Decision, Verdict, conflict, judge, rejected
@@ -160,7 +161,11 @@ async def _ask(job: Job, sent: _Sent) -> InstanceOutcome:
     # One run alone, and until its own store has ended: that would look like remains to another one.
     async with claimed(job.clients, job.partition, uids) as claim:
         claim.awaits_answer = True  # the service may carry out the deletion late
-        is_cleared = await clear_remains(job.dicom, uids)
+        try:
+            is_cleared = await clear_remains(job.dicom, uids)
+        except NotYet:
+            claim.awaits_answer = False
+            raise
         claim.awaits_answer = False
         if not is_cleared:
             return outcome
