@@ -19,8 +19,8 @@ from local.commands import ROOT, no_proxy
 from local.stack import Stack
 from tests.conftest import APPROVAL_KEY, REPLAY_KEY
 
-# Needs Azure: answered with nothing, but for what the pages go on with.
-AZURE = ("az", "azd", "azcopy")
+# Needs Azure or a package index: answered with nothing, but for what the pages go on with.
+AZURE = ("az", "azd", "azcopy", "uv")
 # Real ones. So are curl, git and make; but they are led to this machine's stack, to a clone that nobody needs, and to
 # those of our targets that are for here.
 REAL = (
