@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -97,11 +97,12 @@ async def copy_to_vault(
         DICOMwebError, AzureError: the service or the storage failed.
     """
     abandoned: set[str] = set()
-    files: dict[str, FileVersion] = {}
-    instances = await _copy_all(run, key, contents, deletion_id, abandoned, files)
+    copies = await _copy_all(run, key, contents, deletion_id, abandoned)
+    instances = tuple(instance for instance, _ in copies)
+    files = {instance.name: version for instance, version in copies}
     await _count(run, key, deletion_id, instances, abandoned, files)
     manifest = Manifest(
-        study_instance_uid=key.uid, partition=key.partition, deletion_id=deletion_id, instances=tuple(instances)
+        study_instance_uid=key.uid, partition=key.partition, deletion_id=deletion_id, instances=instances
     )
     about = {"plan_id": plan_id, "vaulted_at": at.isoformat()}
     content = in_json(manifest.model_dump(mode="json") | about)
@@ -123,47 +124,41 @@ async def check_copies(run: Run, vaulted: Vaulted) -> None:
 
 
 async def _copy_all(
-    run: Run,
-    key: StudyKey,
-    contents: Contents,
-    deletion_id: str,
-    abandoned: set[str],
-    files: dict[str, FileVersion],
-) -> list[VaultedInstance]:
+    run: Run, key: StudyKey, contents: Contents, deletion_id: str, abandoned: set[str]
+) -> list[tuple[VaultedInstance, FileVersion]]:
     try:
         async with asyncio.TaskGroup() as group:
             # As many at once as the pace allows.
-            copies = [
-                group.create_task(_copy(run, key, place, deletion_id, abandoned, files)) for place in contents.places
-            ]
+            copies = [group.create_task(_copy(run, key, place, deletion_id, abandoned)) for place in contents.places]
     except ExceptionGroup as failures:
         raise failures.exceptions[0] from None
     return [copy.result() for copy in copies]
 
 
 async def _copy(
-    run: Run, key: StudyKey, place: Place, deletion_id: str, abandoned: set[str], files: dict[str, FileVersion]
-) -> VaultedInstance:
+    run: Run, key: StudyKey, place: Place, deletion_id: str, abandoned: set[str]
+) -> tuple[VaultedInstance, FileVersion]:
     attempts = count(1)
 
-    async def copy() -> tuple[str, _Digest]:
+    async def copy() -> tuple[str, _Digest, FileVersion]:
         run.check_time()
         # What an attempt has begun, no other can change.
         name = instance_name(key, deletion_id, place.series, place.instance, next(attempts))
         abandoned.add(name)
         digest = await _retrieve_into(run, key, place, _blob(run, name))
-        files[name] = await _read_back(_blob(run, name), digest)
+        version = await _read_back(_blob(run, name), digest)
         abandoned.remove(name)
-        return name, digest
+        return name, digest, version
 
-    name, digest = await run.pace.ask(lambda: _again_if_lost(copy))
-    return VaultedInstance(
+    name, digest, version = await run.pace.ask(lambda: _again_if_lost(copy))
+    instance = VaultedInstance(
         series_instance_uid=place.series,
         sop_instance_uid=place.instance,
         name=name,
         bytes=digest.size,
         sha256=digest.sha256.hexdigest(),
     )
+    return instance, version
 
 
 async def _again_if_lost(copy: Callable[[], Awaitable[T]]) -> T:
@@ -261,14 +256,14 @@ async def _count(
     run: Run,
     key: StudyKey,
     deletion_id: str,
-    instances: list[VaultedInstance],
+    instances: Sequence[VaultedInstance],
     abandoned: set[str],
     files: Mapping[str, FileVersion],
 ) -> None:
     """See that the vault's folder holds each instance, and nothing else but what attempts have begun in vain."""
     listed = await _listed(run, deletion_folder(key, deletion_id))
     found = {name: version for name, version in listed.items() if name not in abandoned}
-    if found != {instance.name: files[instance.name] for instance in instances}:
+    if found != files:
         raise FailedByItself("copies_missing")
     # Instances have their UIDs in them: where two are the same, one is not what was asked for.
     if len({instance.sha256 for instance in instances}) < len(instances):

@@ -4,7 +4,7 @@
     d:<last day kept>:<uid>:…           studies that fall due, by day
     w:<day>:<uid>:…                     studies that wait for a date in the future, by the last day on which they wait
     p:<patient group>:<uid>:…           every study that was read, by its patient; `NO_PATIENT` if it has none
-    x:<uid>:…                           studies of more patients than `MOST_INDEXED`, and those that may be anybody's
+    x:<uid>:…                           studies of more patients than `MOST_INDEXED`, and those for every patient
     a:<accession>:<uid>:…               by accession number
     l:<uid>:…                           studies that are kept because something is unknown
     m:<uid>:…                           studies that are to be read again

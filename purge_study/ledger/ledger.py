@@ -143,12 +143,12 @@ class Ledger:
             yield Row(keys.study_of_mark(stored["RowKey"])) if index == keys.MARKS else row_of(stored)
 
     async def of_patient(self, group: str) -> list[Row]:
-        """Return all studies of a patient group, purged ones too, and those that may be of anybody."""
+        """Return all studies of a patient group, purged ones too, and those that count for every patient."""
         rows = {row.key: row async for row in self._rows(f"{keys.PATIENTS}{group}:")}
         return [*rows.values(), *(row for row in await self.of_many() if row.key not in rows and _is_of(row, group))]
 
     async def of_many(self) -> list[Row]:
-        """Return the studies of more patients than their index has rows for, or of anybody, purged ones too."""
+        """Return the studies of more patients than the index has rows for, or of every patient, purged ones too."""
         if (found := self._of_many) is None:
             async with self._writing:
                 found = self._of_many = [row async for row in self._rows(keys.OF_MANY)]

@@ -114,7 +114,7 @@ class ChangeFeed:
         """
         offset, last = 0, list[Change]()
         while page := await self.page(start=start, end=end, offset=offset, include_metadata=include_metadata):
-            # Another page was passed over then, and nobody knows what was in it.
+            # Then another page was skipped, and its changes are not known.
             if page == last:
                 raise InvalidResponse("change feed: the service gives the same page again, whatever the offset")
             for change in page:
