@@ -16,6 +16,8 @@ from .transactions import Change, Operation, counting
 
 _READS_AT_ONCE = 16
 _PAGE = 1000
+# The SDK repeats no POST of itself. A transaction may be: where the first was carried out, its ETags fail the second.
+_REPEATED: Any = {"retry_on_methods": frozenset({"POST"})}
 
 
 class Table:
@@ -50,7 +52,9 @@ class Table:
 
     async def put(self, entities: Iterable[dict[str, Any]]) -> None:
         """Write entities, at most 100 of them, whatever is there, all or none."""
-        await self._client.submit_transaction([("upsert", entity, {"mode": "replace"}) for entity in entities])
+        await self._client.submit_transaction(
+            [("upsert", entity, {"mode": "replace"}) for entity in entities], **_REPEATED
+        )
 
     async def carry_out(self, change: Change) -> None:
         """Carry out a change with its counts, as a whole or not at all."""
@@ -76,7 +80,7 @@ class Table:
     async def _submit(self, operations: list[Operation]) -> list[str | None]:
         """Carry out a transaction and return the ETag that each operation left."""
         try:
-            done = await self._client.submit_transaction(operations)
+            done = await self._client.submit_transaction(operations, **_REPEATED)
         except BaseException:
             self._counts.clear()  # nobody knows whether it was carried out
             raise

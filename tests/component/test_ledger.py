@@ -9,6 +9,7 @@ from datetime import date, datetime, timedelta
 from secrets import token_hex
 
 import pytest
+from azure.core.exceptions import ServiceRequestError
 
 from purge_study.ledger import keys, table
 from purge_study.ledger.entities import fitted
@@ -18,6 +19,7 @@ from purge_study.policy.policy import Doubt, Judgement, State
 from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient
 from shared.settings import ConfigurationError, load
+from tests.component.watched_storage import Watch, watched
 from tests.ledger_rows import LAST_DAY, RECEIVED, kept_until, patient, reading, row, study
 
 TOMORROW = LAST_DAY + timedelta(days=1)
@@ -159,6 +161,25 @@ async def test_many_marks_at_once(ledger: Ledger) -> None:
     await ledger.mark(marks)
     await ledger.mark(dict.fromkeys(marks))
     assert {key async for key in ledger.marked()} == marks.keys()
+
+
+@pytest.mark.parametrize("is_after", [False, True])
+async def test_a_connection_that_breaks(azurite: str, is_after: bool) -> None:
+    """A transaction is sent again, and may already have been carried out."""
+    watch = Watch()
+    async with (
+        aclosing(clients_of(azurite, LEDGER_KEY=token_hex())) as clients,
+        watched(clients, watch, retries=1) as breaking,
+    ):
+        ledger = await Ledger.open(breaking)
+
+        async def break_off() -> None:
+            raise ServiceRequestError("the connection is gone")
+
+        watch.step_in(2, break_off, is_after=is_after)
+        await ledger.mark({study("1.2"): RECEIVED})
+        assert watch.stepped_in
+        assert [key async for key in ledger.marked()] == [study("1.2")]
 
 
 async def test_progress_and_another_key(azurite: str) -> None:

@@ -87,17 +87,19 @@ def _kind_of(request: Any) -> str:
 
 
 @asynccontextmanager
-async def watched(clients: Clients, watch: Watch) -> AsyncIterator[Clients]:
-    """Yield the same clients over storage that is watched, and that tries nothing twice."""
+async def watched(clients: Clients, watch: Watch, *, retries: int = 0) -> AsyncIterator[Clients]:
+    """Yield the same clients over storage that is watched, and that tries nothing twice unless told to."""
     connection = str(clients.settings.dicom_storage)
     options: dict[str, Any] = {
-        "retry_policy": ExponentialRetry(retry_total=0),
+        "retry_policy": ExponentialRetry(retry_total=retries),
         "max_single_get_size": _FIRST_GET_BYTES,
         "max_chunk_get_size": _NEXT_GET_BYTES,
     }
     async with (
         BlobServiceClient.from_connection_string(connection, transport=_Transport(watch), **options) as storage,
         QueueServiceClient.from_connection_string(connection, transport=_Transport(watch), **options) as queues,
-        TableServiceClient.from_connection_string(connection, transport=_Transport(watch), retry_total=0) as tables,
+        TableServiceClient.from_connection_string(
+            connection, transport=_Transport(watch), retry_total=retries
+        ) as tables,
     ):
         yield replace(clients, storage=Storage(storage, None, queues, tables))
