@@ -17,7 +17,7 @@ from store_on_upload.part10 import Header
 from store_on_upload.setback import NotYet
 from store_on_upload.verdict import AlreadyStored, Decision, Replaced, Verdict, conflict, judge, rejected
 
-from .claim import Claim, Replacement, claimed, read_replacement
+from .claim import Claim, Replacement, claimed
 from .duplicate import is_same_as_stored
 from .job import Job
 from .keeping import discard, find_copy, keep_stored
@@ -67,19 +67,20 @@ async def replace_stored(successor: Successor) -> Decision:
         DICOMwebError, AzureError: the service or the storage failed.
     """
     async with claimed(successor.job.clients, successor.job.partition, successor.uids) as claim:
-        if await _is_stored_since(successor):
-            return await _overtaken(successor)
-        return await _replace(successor, claim)
+        latest = await claim.latest()
+        # The change feed may lag: of what the app itself has replaced, its own note tells at once.
+        if (latest and latest.forestalls(successor.job.source.version)) or await _is_stored_since(successor):
+            return await _overtaken(successor, latest)
+        return await _replace(successor, claim, latest)
 
 
-async def _overtaken(successor: Successor, kept: Replaced | None = None) -> Decision:
+async def _overtaken(successor: Successor, latest: Replacement | None, kept: Replaced | None = None) -> Decision:
     """Return the verdict on a file after which something was stored; a copy that this or an earlier run made stays.
 
     It may be that an earlier run has stored the file, and died, and that a newer file has replaced it since: one that
     was uploaded later. Where equal bytes gave way to an older file, they had been stored before this one came.
     """
-    clients, version, uids = successor.job.clients, successor.job.source.version, successor.uids
-    latest = await read_replacement(clients, successor.job.partition, uids)
+    version, uids = successor.job.source.version, successor.uids
     if kept is None:
         kept = latest.replaced if latest and latest.is_by(version) else await find_copy(successor.job, uids)
     if await is_same_as_stored(successor.job.dicom, uids, successor.body):  # since they were compared before the claim
@@ -90,19 +91,18 @@ async def _overtaken(successor: Successor, kept: Replaced | None = None) -> Deci
     return replace(conflict("stored_since"), replaced=kept)
 
 
-async def _replace(successor: Successor, claim: Claim) -> Decision:
+async def _replace(successor: Successor, claim: Claim, latest: Replacement | None) -> Decision:
     version = successor.job.source.version
     kept = await keep_stored(successor.job, successor.uids)
     if not await _may_give_way(successor, kept.header) or not await _is_only_one(successor):
         await discard(kept)
         return conflict("other_patient")
     if await _is_stored_since(successor):  # by another client's PUT, while it was copied
-        return await _overtaken(successor, kept.replaced)
-    before = await claim.latest()
+        return await _overtaken(successor, latest, kept.replaced)
     await claim.note(Replacement.by(version, kept.replaced))
     decision = await _put(successor, claim, kept.replaced)
     if decision.verdict is not Verdict.REPLACED:
-        await claim.note(before)
+        await claim.note(latest)
         await discard(kept)
     return decision
 
