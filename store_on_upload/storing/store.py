@@ -191,7 +191,8 @@ async def _judge_stored(job: Job, sent: _Sent, named_by_service: str | None) -> 
     version = job.source.version
     standing = job.run.standing or await read_receipt(job.clients, version.name)
     earlier = standing.of_version(version.etag) if standing else None
-    if earlier and earlier.is_final and not (earlier.may_be_stored or job.door.is_asked_for):
+    is_decided = earlier is not None and earlier.is_final and not (earlier.is_gone or job.door.is_asked_for)
+    if earlier and is_decided and earlier.is_in_service:
         return earlier  # this version's event came twice
     uids = await find_uids(job.dicom, job.header, named_by_service)
     job = job.of(uids)
@@ -202,6 +203,8 @@ async def _judge_stored(job: Job, sent: _Sent, named_by_service: str | None) -> 
         return _with_hashes(job, sent, renewed or Decision(Verdict.DUPLICATE))
     if decision := await _find_same(job, sent, uids, standing):
         return _with_hashes(job, sent, decision)
+    if earlier and is_decided:
+        return earlier
     if job.run.receipt.on_conflict != OnConflict.REPLACE:
         return _with_hashes(job, sent, conflict("other_bytes"))
     return _with_hashes(job, sent, await replace_stored(Successor(job, uids, sent.body)))
