@@ -341,6 +341,18 @@ async def test_versions_of_one_name(ingest: Ingest, monkeypatch: pytest.MonkeyPa
     assert (await later(ingest, monkeypatch)).differences == {}
 
 
+@pytest.mark.parametrize("name", ["x" * 1024, f"x~{'0' * 64}"], ids=["long", "as if shortened"])
+async def test_a_name_that_cannot_have_a_suffix(ingest: Ingest, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Each version is found in quarantine or in the archive, and its reason beside it."""
+    for content in (Sample().content[:-4], Sample().content[:-6], Sample().content, Sample().content):
+        await land(with_policy(ingest, "archive"), name, content)
+    report = await later(ingest, monkeypatch)
+    assert (report.differences, report.in_quarantine) == ({}, 2)
+    [lost, _] = [one async for one in ingest.clients.container(QUARANTINE).list_blob_names()]
+    await ingest.clients.container(QUARANTINE).delete_blob(lost)
+    assert (await later(ingest, monkeypatch)).differences[Difference.REASON_WITHOUT_FILE] == 1
+
+
 async def test_what_was_overwritten_before_it_could_be_moved_is_no_loss(
     ingest: Ingest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
