@@ -6,12 +6,15 @@ other, and a late run of an older file does not undo a newer one.
 
 from __future__ import annotations
 
-from contextlib import aclosing
+import logging
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from shared.dicomweb import ChangeAction, InvalidResponse, Query, RequestNotSent, StatusError
+from shared import clock
+from shared.dicomweb import Change, ChangeAction, DICOMwebError, InvalidResponse, Query, RequestNotSent, StatusError
 from shared.dicomweb.partitions import DEFAULT_PARTITION
+from shared.events import event
 from store_on_upload.files.source import HashedBody, Version
 from store_on_upload.part10 import Header
 from store_on_upload.setback import NotYet
@@ -97,6 +100,7 @@ async def _replace(successor: Successor, claim: Claim, latest: Replacement | Non
     if not await _may_give_way(successor, kept.header) or not await _is_only_one(successor):
         await discard(kept)
         return conflict("other_patient")
+    looked_at = clock.now()
     if await _is_stored_since(successor):  # by another client's PUT, while it was copied
         return await _overtaken(successor, latest, kept.replaced)
     await claim.note(Replacement.by(version, kept.replaced))
@@ -104,6 +108,8 @@ async def _replace(successor: Successor, claim: Claim, latest: Replacement | Non
     if decision.verdict is not Verdict.REPLACED:
         await claim.note(latest)
         await discard(kept)
+    else:
+        await _report_other_writer(successor, looked_at)
     return decision
 
 
@@ -177,11 +183,27 @@ async def _put(successor: Successor, claim: Claim, replaced: Replaced) -> Decisi
 async def _is_stored_since(successor: Successor) -> bool:
     """Say whether the instance was stored or changed since the file came, or at the same moment."""
     start = successor.job.source.version.last_modified - _CLOCKS_MAY_DIFFER
-    identity = (successor.job.partition or DEFAULT_PARTITION, successor.uids)
     async with aclosing(successor.job.dicom.change_feed.iter(start=start)) as changes:
         async for change in changes:
-            uids = Uids(change.study_instance_uid, change.series_instance_uid, change.sop_instance_uid)
-            changed = (change.partition_name or DEFAULT_PARTITION, uids)
-            if changed == identity and change.action is not ChangeAction.DELETE:
+            if _is_store(change, successor):
                 return True
     return False
+
+
+async def _report_other_writer(successor: Successor, looked_at: datetime) -> None:
+    """Log it if another client, too, has stored the instance since the last look: one of the two has no copy.
+
+    It is one request, and the first 200 changes since then have to do. The file has replaced, whatever they tell.
+    """
+    with suppress(DICOMwebError):
+        changes = await successor.job.dicom.change_feed.page(start=looked_at - _CLOCKS_MAY_DIFFER)
+        if sum(_is_store(change, successor) for change in changes) > 1:
+            event("replaced_by_two", level=logging.WARNING)
+
+
+def _is_store(change: Change, successor: Successor) -> bool:
+    """Say whether a change has stored or changed the successor's instance."""
+    uids = Uids(change.study_instance_uid, change.series_instance_uid, change.sop_instance_uid)
+    changed = (change.partition_name or DEFAULT_PARTITION, uids)
+    identity = (successor.job.partition or DEFAULT_PARTITION, successor.uids)
+    return changed == identity and change.action is not ChangeAction.DELETE

@@ -590,6 +590,35 @@ async def test_what_somebody_else_puts_while_the_copy_is_made_stays(
     assert await place.copies(sample) == {receipt.replaced.kept_as: sample.content}
 
 
+@pytest.mark.parametrize("is_alone", [True, False])
+async def test_another_clients_put_after_the_last_look_is_logged(
+    place: Place,
+    long_ago: LongAgo,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    is_alone: bool,
+) -> None:
+    """The app's PUT overwrites it, and nothing has a copy of it."""
+    sample, name = Sample(), f"two writers {is_alone}.dcm"
+    await long_ago(sample)
+    await place.drop(name, other(sample))
+    note = claim.Claim.note
+
+    async def overtaken(*args: Any) -> None:
+        await note(*args)
+        if is_alone:
+            await place.put(sample.sibling())
+        else:
+            await place.put(sample, other(sample, b"overwritten"))
+
+    monkeypatch.setattr(claim.Claim, "note", overtaken)
+    assert outcome(await place.settled(name)) == ("replaced", None)
+    async with place.clients.dicom.retrieve_instance(**asdict(uids(sample))) as part:
+        assert b"".join([chunk async for chunk in part.chunks()]) == other(sample)
+    told = [json.loads(record.getMessage())["event"] for record in caplog.records if record.name == "dicom_dropbox"]
+    assert told.count("replaced_by_two") == (not is_alone)
+
+
 @pytest.mark.parametrize("moment", ["before the claim", "while the copy is made"])
 async def test_the_same_bytes_from_somebody_else_make_it_a_duplicate(
     place: Place, long_ago: LongAgo, monkeypatch: pytest.MonkeyPatch, moment: str
