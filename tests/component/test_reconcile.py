@@ -19,6 +19,7 @@ from shared.purged import pointer_name
 from shared.queues import ARRIVALS_POISON, BLOB_POISON, PARKED
 from shared.settings import (
     ARCHIVE,
+    DEFAULT_INBOX,
     OWN_CONTAINERS,
     QUARANTINE,
     QUARANTINE_REASONS,
@@ -338,6 +339,14 @@ async def test_versions_of_one_name(ingest: Ingest, monkeypatch: pytest.MonkeyPa
     rewritten = await read_receipt(clients, "f.dcm")
     assert rewritten is not None
     await write_if_unchanged(clients, replace(rewritten, dropped={str(oldest.verdict): 1}))
+    assert (await later(ingest, monkeypatch)).differences == {}
+
+
+async def test_folders_are_no_files(ingest: Ingest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a hierarchical namespace each container lists its folders: none of them is a difference."""
+    for container in (DEFAULT_INBOX, RECEIPTS, QUARANTINE, QUARANTINE_REASONS, ARCHIVE, REPLACED):
+        marker = ingest.clients.container(container).get_blob_client("ward 7")
+        await marker.upload_blob(b"", metadata={"hdi_isfolder": "true"})
     assert (await later(ingest, monkeypatch)).differences == {}
 
 
