@@ -18,7 +18,7 @@ from shared.events import event
 from store_on_upload.files.source import HashedBody, Version
 from store_on_upload.part10 import Header
 from store_on_upload.setback import NotYet
-from store_on_upload.verdict import AlreadyStored, Decision, Replaced, Verdict, conflict, judge, rejected
+from store_on_upload.verdict import AlreadyStored, Decision, Replaced, Verdict, conflict, judge, judge_refusal
 
 from .claim import Claim, Replacement, claimed
 from .duplicate import is_same_as_stored
@@ -169,9 +169,9 @@ async def _put(successor: Successor, claim: Claim, replaced: Replaced) -> Decisi
         raise
     except StatusError as error:
         claim.awaits_answer = error.status_code in _PERHAPS_CARRIED_OUT
-        if error.status_code != 413:
-            raise
-        return rejected("too_large")
+        if refused := judge_refusal(error, successor.uids.study_instance_uid):
+            return refused
+        raise
     claim.awaits_answer = False
     if decision is None:
         return conflict("no_replacement")
