@@ -25,9 +25,8 @@ from .files.quarantine import delete_reason_without_file, names_in_quarantine
 from .files.source import SourceGone, Version, version_of
 from .ingest import Ingest
 from .receipts.container import read_receipt, take_in
-from .receipts.receipt import Receipt, closed
+from .receipts.receipt import Disposition, Receipt, closed
 from .setback import Setback
-from .verdict import Verdict
 from .waiting.deferral import delay_seconds
 
 _TRIES_OF_SWEEP = 5  # some ten minutes
@@ -49,10 +48,10 @@ async def finish(run: Run, receipt: Receipt) -> None:
             report(receipt, arrival.door, time.monotonic() - run.started)
     try:
         with span("dispose of file"):
-            if receipt.was_given_up and arrival.container is None:
+            if receipt.was_quarantined and arrival.container is None:
                 await _send_out_of_quarantine(ingest, version)
             await dispose(ingest.clients, version, receipt, is_repeated=not is_new)
-            if receipt.verdict is Verdict.GAVE_UP and await _is_stored_since(ingest.clients, version):
+            if receipt.disposition is Disposition.QUARANTINE and await _is_stored_since(ingest.clients, version):
                 await _send_out_of_quarantine(ingest, version)
     except SourceGone:
         ingest.handled.add(version.name, version.etag)  # somebody else was first, or a newer version has come
@@ -66,14 +65,14 @@ async def finish(run: Run, receipt: Receipt) -> None:
 
 
 async def _is_stored_since(clients: Clients, version: Version) -> bool:
-    """Say whether another run has stored a version since this one gave it up; that may have looked for no copy yet."""
+    """Say whether another run has stored a version since this one refused it; that run may have found no copy yet."""
     standing = await read_receipt(clients, version.name)
     latest = standing.of_version(version.etag) if standing else None
     return latest is not None and latest.is_in_service
 
 
 async def _send_out_of_quarantine(ingest: Ingest, version: Version) -> None:
-    """Have a stored version's copy taken out of quarantine, as by a replay: another run had given the file up."""
+    """Have a stored version's copy taken out of quarantine, as by a replay: another run had refused the file."""
     for name in await names_in_quarantine(ingest.clients, version):
         await ingest.queues.send(Arrival((name,), Door.REPLAY, container=QUARANTINE))
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from shared.dicomweb import InstanceOutcome, StoreReason, StoreStatus
+from shared.dicomweb import InstanceOutcome, StatusError, StoreReason, StoreStatus
+from shared.dicomweb.checks import is_numeric_uid
 
 from .setback import NotYet
 
@@ -238,3 +239,17 @@ def _judge_failure(outcome: InstanceOutcome, study_instance_uid: str | None) -> 
 
 def _is_about_study(outcome: InstanceOutcome) -> bool:
     return outcome.reason == StoreReason.OTHER_STUDY or _STUDY_INSTANCE_UID in outcome.failed_attributes
+
+
+def judge_refusal(error: StatusError, study_instance_uid: str | None) -> Decision | None:
+    """Read what the status says with which a store was refused as a whole; None if that may pass.
+
+    Args:
+        error: the refusal.
+        study_instance_uid: the study that it was to be stored into; None if the service was to choose.
+    """
+    if error.status_code == 413:
+        return rejected("too_large")
+    if error.status_code == 400 and not is_numeric_uid(study_instance_uid or "0"):
+        return rejected("refused")  # the service takes no such UID in the request's path
+    return None

@@ -7,6 +7,7 @@ import re
 
 LONGEST_NAME = 1024  # as `name_length` counts
 _ETAG = re.compile(r"[!#-~]{1,128}")  # RFC 9110 §8.8.3, without quotation marks; its length is ours
+_SHORTENED = re.compile(r"~[0-9a-f]{64}\Z")
 
 
 def name_length(name: str) -> int:
@@ -38,17 +39,25 @@ def bare_etag(value: object) -> str | None:
 
 
 def with_suffix(name: str, suffix: str) -> str:
-    """Append to a blob's name; where it gets too long, a hash of it takes the place of its end: no two become one."""
-    if name_length(name + suffix) <= LONGEST_NAME:
+    """Append to a blob's name; if it gets too long, a hash of the whole name takes the place of its end.
+
+    No two names become one: a name that looks like a shortened one gets a hash, too, however short it is.
+    """
+    if name_length(name + suffix) <= LONGEST_NAME and not _SHORTENED.search(name):
         return name + suffix
-    ending = f"~{hashlib.sha256(name.encode()).hexdigest()[:16]}{suffix}"
+    ending = f"~{hashlib.sha256(name.encode()).hexdigest()}{suffix}"
     beginning = name.encode("utf-16-le")[: 2 * (LONGEST_NAME - len(ending))]
     return beginning.decode("utf-16-le", "ignore") + ending  # without half of a character
 
 
+def beginning_of(name: str) -> str:
+    """Return what a name begins with from which `with_suffix` may have made this one, before its suffix."""
+    return _SHORTENED.sub("", name)
+
+
 def may_be_shortened(name: str) -> bool:
-    """Say whether `with_suffix` may have given this name to one that was too long."""
-    return name_length(name) >= LONGEST_NAME - 1
+    """Say whether `with_suffix` may have put a hash into another name, and so have made this one, before its suffix."""
+    return _SHORTENED.search(name) is not None
 
 
 def copy_names(name: str, etag: str) -> tuple[str, str]:

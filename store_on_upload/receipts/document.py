@@ -108,8 +108,8 @@ def merge(
     """Return the document with a receipt taken in; the same one where what stands is to stand.
 
     The first verdict on a version counts, but for a `duplicate` of what this very version's other run has stored, for
-    one that was closed as `gone` or given up while it was being stored, for one that is back, and for what did not get
-    into the service and is replayed. Of two versions the newer one's receipt stands.
+    one that says that the service does not have the file while another run has found or stored it there, for one that
+    is back, and for what did not get into the service and is replayed. Of two versions the newer one's receipt stands.
 
     Args:
         standing: what is written.
@@ -124,7 +124,7 @@ def merge(
         is_back = same.is_gone and is_current
         if same.is_that_of(receipt) or not (is_reconsidered or is_back or _overrules(receipt, same)):
             return standing
-        is_listed = is_reconsidered or same.verdict is Verdict.GAVE_UP
+        is_listed = is_reconsidered or not (same.is_in_service or same.is_gone)
         receipt = receipt.superseding(same) if is_listed else replace(receipt, superseded=same.superseded)
     if standing.newest.etag == receipt.etag:
         return replace(standing, newest=receipt)
@@ -138,4 +138,4 @@ def _overrules(receipt: Receipt, standing: Receipt) -> bool:
         return False
     if standing.verdict is Verdict.DUPLICATE:
         return receipt.verdict is not Verdict.DUPLICATE
-    return standing.may_be_stored
+    return not standing.is_in_service

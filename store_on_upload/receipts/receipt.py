@@ -15,6 +15,7 @@ from store_on_upload.verdict import Decision, Replaced, Verdict, advice_on
 
 SCHEMA = 1
 MAX_SUPERSEDED = 20
+_QUARANTINING = [verdict for verdict in Verdict if verdict.quarantines]
 
 
 class State(StrEnum):
@@ -64,8 +65,8 @@ class Receipt:
         source, partition, after_store, on_conflict: the policy applied.
         restored: whether it is of a blob of the vault, from which a study was put back; that stays where it is.
         decided_at: when the verdict was given.
-        superseded: other verdicts, replaced by replays, or a `gave_up` by a run that has stored the file; the oldest
-            first: `verdict`, `reason`, `decided_at`.
+        superseded: other verdicts, replaced by replays, or by a run that found the file in the service after another
+            one had refused it; the oldest first: `verdict`, `reason`, `decided_at`.
     """
 
     blob: str
@@ -118,14 +119,9 @@ class Receipt:
         return self.reason == "gone"
 
     @property
-    def may_be_stored(self) -> bool:
-        """Whether it says nothing of the DICOM service: a slower run of the version may store it nevertheless."""
-        return self.is_gone or self.verdict is Verdict.GAVE_UP
-
-    @property
-    def was_given_up(self) -> bool:
-        """Whether another run had given the file up, and may have put it into quarantine."""
-        return any(one["verdict"] == Verdict.GAVE_UP for one in self.superseded)
+    def was_quarantined(self) -> bool:
+        """Whether it replaces a verdict by which another run may have put the file into quarantine."""
+        return any(one["verdict"] in _QUARANTINING for one in self.superseded)
 
     @property
     def is_in_service(self) -> bool:

@@ -39,7 +39,8 @@ async def _check_file(check: Check, listing: Mapping[str, Known | None], row: Ro
     if (listed and listed.etag == etag) or check.is_recent(row.last_modified):
         return
     # A name that was shortened does not tell that of the receipt.
-    if not may_be_shortened(row.name) and not await _is_known(check, name, etag):
+    is_shortened = row.name != name and may_be_shortened(name)
+    if not is_shortened and not await _is_known(check, name, etag):
         check.report.add(Difference.ARCHIVED_WITHOUT_RECEIPT, row.name)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from shared.settings import QUARANTINE, QUARANTINE_REASONS
 from shared.small_blobs import read_whole
 from store_on_upload.files.listing import Listing, Row
+from store_on_upload.files.naming import beginning_of
 from store_on_upload.files.quarantine import reason_name
 from store_on_upload.receipts.container import Unreadable, read_receipt
 
@@ -43,9 +44,7 @@ async def _check_file(check: Check, row: Row) -> None:
 
 async def _check_reason(check: Check, row: Row) -> None:
     name = row.name.removesuffix(".json")
-    if reason_name(name) != row.name:
-        return check.report.add(Difference.REASON_WITHOUT_FILE, row.name)
-    files: Any = check.clients.container(QUARANTINE).list_blob_names(name_starts_with=name)
+    files: Any = check.clients.container(QUARANTINE).list_blob_names(name_starts_with=beginning_of(name))
     async for file in files:  # a long name is shortened in its reason's
         if reason_name(file) == row.name:
             return None

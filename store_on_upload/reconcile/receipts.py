@@ -33,7 +33,7 @@ async def check_receipts(check: Check) -> None:
     seen = 0
     async for page in Listing(check.clients.container(RECEIPTS)).pages():
         expected: Expected = defaultdict(list)
-        await for_each(page, partial(_check_row, check, expected))
+        await for_each([row for row in page if not row.is_folder], partial(_check_row, check, expected))
         await for_each(list(expected.items()), lambda item: check_instances(check, *item))
         seen += len(page)
         check.report.say(f"receipts: {seen:,}")

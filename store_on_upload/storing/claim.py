@@ -58,6 +58,10 @@ class Replacement:
         """Say whether the version that made it was uploaded after another one: in a later second."""
         return self.came_at > timestamp(version.last_modified)
 
+    def forestalls(self, version: Version) -> bool:
+        """Say whether another version made it that was uploaded later than this one, or in the same second."""
+        return not self.is_by(version) and self.came_at >= timestamp(version.last_modified)
+
 
 _REPLACEMENT = TypeAdapter(Replacement)
 

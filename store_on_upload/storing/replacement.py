@@ -6,18 +6,21 @@ other, and a late run of an older file does not undo a newer one.
 
 from __future__ import annotations
 
-from contextlib import aclosing
+import logging
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from shared.dicomweb import ChangeAction, InvalidResponse, Query, RequestNotSent, StatusError
+from shared import clock
+from shared.dicomweb import Change, ChangeAction, DICOMwebError, InvalidResponse, Query, RequestNotSent, StatusError
 from shared.dicomweb.partitions import DEFAULT_PARTITION
+from shared.events import event
 from store_on_upload.files.source import HashedBody, Version
 from store_on_upload.part10 import Header
 from store_on_upload.setback import NotYet
-from store_on_upload.verdict import AlreadyStored, Decision, Replaced, Verdict, conflict, judge, rejected
+from store_on_upload.verdict import AlreadyStored, Decision, Replaced, Verdict, conflict, judge, judge_refusal
 
-from .claim import Claim, Replacement, claimed, read_replacement
+from .claim import Claim, Replacement, claimed
 from .duplicate import is_same_as_stored
 from .job import Job
 from .keeping import discard, find_copy, keep_stored
@@ -67,19 +70,20 @@ async def replace_stored(successor: Successor) -> Decision:
         DICOMwebError, AzureError: the service or the storage failed.
     """
     async with claimed(successor.job.clients, successor.job.partition, successor.uids) as claim:
-        if await _is_stored_since(successor):
-            return await _overtaken(successor)
-        return await _replace(successor, claim)
+        latest = await claim.latest()
+        # The change feed may lag: of what the app itself has replaced, its own note tells at once.
+        if (latest and latest.forestalls(successor.job.source.version)) or await _is_stored_since(successor):
+            return await _overtaken(successor, latest)
+        return await _replace(successor, claim, latest)
 
 
-async def _overtaken(successor: Successor, kept: Replaced | None = None) -> Decision:
+async def _overtaken(successor: Successor, latest: Replacement | None, kept: Replaced | None = None) -> Decision:
     """Return the verdict on a file after which something was stored; a copy that this or an earlier run made stays.
 
     It may be that an earlier run has stored the file, and died, and that a newer file has replaced it since: one that
     was uploaded later. Where equal bytes gave way to an older file, they had been stored before this one came.
     """
-    clients, version, uids = successor.job.clients, successor.job.source.version, successor.uids
-    latest = await read_replacement(clients, successor.job.partition, uids)
+    version, uids = successor.job.source.version, successor.uids
     if kept is None:
         kept = latest.replaced if latest and latest.is_by(version) else await find_copy(successor.job, uids)
     if await is_same_as_stored(successor.job.dicom, uids, successor.body):  # since they were compared before the claim
@@ -90,20 +94,22 @@ async def _overtaken(successor: Successor, kept: Replaced | None = None) -> Deci
     return replace(conflict("stored_since"), replaced=kept)
 
 
-async def _replace(successor: Successor, claim: Claim) -> Decision:
+async def _replace(successor: Successor, claim: Claim, latest: Replacement | None) -> Decision:
     version = successor.job.source.version
     kept = await keep_stored(successor.job, successor.uids)
     if not await _may_give_way(successor, kept.header) or not await _is_only_one(successor):
         await discard(kept)
         return conflict("other_patient")
+    looked_at = clock.now()
     if await _is_stored_since(successor):  # by another client's PUT, while it was copied
-        return await _overtaken(successor, kept.replaced)
-    before = await claim.latest()
+        return await _overtaken(successor, latest, kept.replaced)
     await claim.note(Replacement.by(version, kept.replaced))
     decision = await _put(successor, claim, kept.replaced)
     if decision.verdict is not Verdict.REPLACED:
-        await claim.note(before)
+        await claim.note(latest)
         await discard(kept)
+    else:
+        await _report_other_writer(successor, looked_at)
     return decision
 
 
@@ -163,9 +169,9 @@ async def _put(successor: Successor, claim: Claim, replaced: Replaced) -> Decisi
         raise
     except StatusError as error:
         claim.awaits_answer = error.status_code in _PERHAPS_CARRIED_OUT
-        if error.status_code != 413:
-            raise
-        return rejected("too_large")
+        if refused := judge_refusal(error, successor.uids.study_instance_uid):
+            return refused
+        raise
     claim.awaits_answer = False
     if decision is None:
         return conflict("no_replacement")
@@ -177,11 +183,27 @@ async def _put(successor: Successor, claim: Claim, replaced: Replaced) -> Decisi
 async def _is_stored_since(successor: Successor) -> bool:
     """Say whether the instance was stored or changed since the file came, or at the same moment."""
     start = successor.job.source.version.last_modified - _CLOCKS_MAY_DIFFER
-    identity = (successor.job.partition or DEFAULT_PARTITION, successor.uids)
     async with aclosing(successor.job.dicom.change_feed.iter(start=start)) as changes:
         async for change in changes:
-            uids = Uids(change.study_instance_uid, change.series_instance_uid, change.sop_instance_uid)
-            changed = (change.partition_name or DEFAULT_PARTITION, uids)
-            if changed == identity and change.action is not ChangeAction.DELETE:
+            if _is_store(change, successor):
                 return True
     return False
+
+
+async def _report_other_writer(successor: Successor, looked_at: datetime) -> None:
+    """Log it if another client, too, has stored the instance since the last look: one of the two has no copy.
+
+    It is one request, and the first 200 changes since then have to do. The file has replaced, whatever they tell.
+    """
+    with suppress(DICOMwebError):
+        changes = await successor.job.dicom.change_feed.page(start=looked_at - _CLOCKS_MAY_DIFFER)
+        if sum(_is_store(change, successor) for change in changes) > 1:
+            event("replaced_by_two", level=logging.WARNING)
+
+
+def _is_store(change: Change, successor: Successor) -> bool:
+    """Say whether a change has stored or changed the successor's instance."""
+    uids = Uids(change.study_instance_uid, change.series_instance_uid, change.sop_instance_uid)
+    changed = (change.partition_name or DEFAULT_PARTITION, uids)
+    identity = (successor.job.partition or DEFAULT_PARTITION, successor.uids)
+    return changed == identity and change.action is not ChangeAction.DELETE

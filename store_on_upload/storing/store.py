@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from shared import clock
 from shared.arrivals import Door
 from shared.dicomweb import InstanceOutcome, StatusError, StoreReason
-from shared.dicomweb.checks import is_numeric_uid
 from shared.events import event
 from shared.settings import QUARANTINE, OnConflict, OnPurged
 from store_on_upload.files.source import HashedBody, body_of
@@ -21,7 +20,7 @@ from store_on_upload.receipts.receipt import Disposition, Receipt
 from store_on_upload.setback import NotYet
 from store_on_upload.transcoding.completing import missing_head
 from store_on_upload.transcoding.transcode import may_be_about_implicit_vr, most_bytes_held, to_explicit_vr
-from store_on_upload.verdict import AlreadyStored, Decision, Verdict, conflict, judge, rejected
+from store_on_upload.verdict import AlreadyStored, Decision, Verdict, conflict, judge, judge_refusal, rejected
 
 from .claim import claimed, read_replacement
 from .duplicate import has_stored_these_bytes, is_same_as_stored
@@ -116,10 +115,8 @@ async def _judged(job: Job, sent: _Sent) -> Receipt:
     except AlreadyStored as stored:
         return await _judge_stored(job, sent, stored.sop_instance_uid)
     except StatusError as error:
-        if error.status_code == 413:
-            return _with_hashes(job, sent, rejected("too_large"))
-        if error.status_code == 400 and not is_numeric_uid(job.header.study_instance_uid or "0"):
-            return _with_hashes(job, sent, rejected("refused"))  # the service takes no such UID in the request's path
+        if decision := judge_refusal(error, job.header.study_instance_uid):
+            return _with_hashes(job, sent, decision)
         raise
 
 
@@ -191,7 +188,8 @@ async def _judge_stored(job: Job, sent: _Sent, named_by_service: str | None) -> 
     version = job.source.version
     standing = job.run.standing or await read_receipt(job.clients, version.name)
     earlier = standing.of_version(version.etag) if standing else None
-    if earlier and earlier.is_final and not (earlier.may_be_stored or job.door.is_asked_for):
+    is_decided = earlier is not None and earlier.is_final and not (earlier.is_gone or job.door.is_asked_for)
+    if earlier and is_decided and earlier.is_in_service:
         return earlier  # this version's event came twice
     uids = await find_uids(job.dicom, job.header, named_by_service)
     job = job.of(uids)
@@ -202,6 +200,8 @@ async def _judge_stored(job: Job, sent: _Sent, named_by_service: str | None) -> 
         return _with_hashes(job, sent, renewed or Decision(Verdict.DUPLICATE))
     if decision := await _find_same(job, sent, uids, standing):
         return _with_hashes(job, sent, decision)
+    if earlier and is_decided:
+        return earlier
     if job.run.receipt.on_conflict != OnConflict.REPLACE:
         return _with_hashes(job, sent, conflict("other_bytes"))
     return _with_hashes(job, sent, await replace_stored(Successor(job, uids, sent.body)))

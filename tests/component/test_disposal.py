@@ -318,3 +318,15 @@ def test_long_names_stay_apart(suffix: str) -> None:
     assert names[0] != names[1]
     assert all(len(name) <= 1024 and name.endswith(suffix) for name in names)
     assert with_suffix("a.dcm", suffix) == f"a.dcm{suffix}"
+
+
+@pytest.mark.parametrize("suffix", [".json", "~0x8DE0B1C2D3E4F50"])
+def test_no_name_leads_to_what_a_long_name_was_shortened_to(suffix: str) -> None:
+    """A sender who knows a file's long name cannot name another file so that it gets the place of the first one's."""
+    victim = "x" * 1024
+    shortened = with_suffix(victim, suffix)
+    made = [shortened.removesuffix(suffix)]
+    for _ in range(3):
+        made.append(with_suffix(made[-1], suffix).removesuffix(suffix))
+    assert len({shortened, *(with_suffix(name, suffix) for name in made)}) == 1 + len(made)
+    assert all(len(with_suffix(name, suffix)) <= 1024 for name in made)

@@ -19,6 +19,7 @@ from shared.purged import pointer_name
 from shared.queues import ARRIVALS_POISON, BLOB_POISON, PARKED
 from shared.settings import (
     ARCHIVE,
+    DEFAULT_INBOX,
     OWN_CONTAINERS,
     QUARANTINE,
     QUARANTINE_REASONS,
@@ -339,6 +340,26 @@ async def test_versions_of_one_name(ingest: Ingest, monkeypatch: pytest.MonkeyPa
     assert rewritten is not None
     await write_if_unchanged(clients, replace(rewritten, dropped={str(oldest.verdict): 1}))
     assert (await later(ingest, monkeypatch)).differences == {}
+
+
+async def test_folders_are_no_files(ingest: Ingest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a hierarchical namespace each container lists its folders: none of them is a difference."""
+    for container in (DEFAULT_INBOX, RECEIPTS, QUARANTINE, QUARANTINE_REASONS, ARCHIVE, REPLACED):
+        marker = ingest.clients.container(container).get_blob_client("ward 7")
+        await marker.upload_blob(b"", metadata={"hdi_isfolder": "true"})
+    assert (await later(ingest, monkeypatch)).differences == {}
+
+
+@pytest.mark.parametrize("name", ["x" * 1024, f"x~{'0' * 64}"], ids=["long", "as if shortened"])
+async def test_a_name_that_cannot_have_a_suffix(ingest: Ingest, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Each version is found in quarantine or in the archive, and its reason beside it."""
+    for content in (Sample().content[:-4], Sample().content[:-6], Sample().content, Sample().content):
+        await land(with_policy(ingest, "archive"), name, content)
+    report = await later(ingest, monkeypatch)
+    assert (report.differences, report.in_quarantine) == ({}, 2)
+    [lost, _] = [one async for one in ingest.clients.container(QUARANTINE).list_blob_names()]
+    await ingest.clients.container(QUARANTINE).delete_blob(lost)
+    assert (await later(ingest, monkeypatch)).differences[Difference.REASON_WITHOUT_FILE] == 1
 
 
 async def test_what_was_overwritten_before_it_could_be_moved_is_no_loss(

@@ -10,6 +10,7 @@ import logging
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import asdict, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -20,6 +21,7 @@ from shared import leases
 from shared.arrivals import Arrival, Door
 from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient, ResponseLost
+from shared.dicomweb.change_feed import Change, ChangeFeed
 from shared.dicomweb.errors import status_error
 from shared.dicomweb.session import Session
 from shared.settings import REPLACED, AfterStore
@@ -109,6 +111,7 @@ async def test_each_version_of_a_file_replaces_the_one_before(
     await long_ago(sample)
     contents = [other(sample, b"one"), other(sample, b"two")]
     for content in contents:
+        await in_a_later_second()
         await place.drop("again.dcm", content)
         with an_hour_ago(monkeypatch):
             assert outcome(await place.settled("again.dcm")) == ("replaced", None)
@@ -123,6 +126,7 @@ async def test_a_receipt_is_no_proof_once_another_file_has_replaced_what_it_stor
     sample = Sample()
     with an_hour_ago(monkeypatch):
         for name, content in (("a.dcm", sample.content), ("b.dcm", other(sample)), ("a.dcm", sample.content)):
+            await in_a_later_second()
             await place.drop(name, content)
             receipt = await place.settled(name)
     assert outcome(receipt) == ("replaced", None)
@@ -137,6 +141,36 @@ async def test_what_was_stored_after_the_file_came_stays(place: Place) -> None:
     assert outcome(await place.settled("late.dcm")) == ("conflict", "stored_since")
     assert await place.stored(sample) == sample.content
     assert await place.quarantined("late.dcm") == {"late.dcm": other(sample)}
+
+
+@pytest.mark.parametrize("seconds", [0, 1.1])
+async def test_an_older_file_does_not_undo_a_newer_one_that_the_change_feed_does_not_show_yet(
+    place: Place, long_ago: LongAgo, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    """The app's own note of the latest replacement says that the newer file came later, or in the same second."""
+    sample, older, newer = Sample(), f"older {seconds}.dcm", f"newer {seconds}.dcm"
+    await long_ago(sample)
+    await in_a_later_second()
+    await place.drop(older, other(sample, b"older"))
+    await asyncio.sleep(seconds)
+    await place.drop(newer, other(sample, b"newer"))
+    assert outcome(await place.settled(newer)) == ("replaced", None)
+
+    async def late_page(feed: ChangeFeed, **options: Any) -> list[Change]:
+        shown = datetime.now(UTC) - timedelta(minutes=1)
+        return [change for change in await page(feed, **options) if change.timestamp < shown]
+
+    page = ChangeFeed.page
+    monkeypatch.setattr(ChangeFeed, "page", late_page)
+    assert outcome(await place.settled(older)) == ("conflict", "stored_since")
+    assert await place.stored(sample) == other(sample, b"newer")
+    assert await place.quarantined(older) == {older: other(sample, b"older")}
+    assert list((await place.copies(sample)).values()) == [sample.content]
+
+
+async def in_a_later_second() -> None:
+    """Wait until the next second has just begun: storage tells only to the second when a file came."""
+    await asyncio.sleep(1.05 - datetime.now(UTC).microsecond / 1e6)
 
 
 @pytest.mark.parametrize(
@@ -556,6 +590,35 @@ async def test_what_somebody_else_puts_while_the_copy_is_made_stays(
     assert await place.copies(sample) == {receipt.replaced.kept_as: sample.content}
 
 
+@pytest.mark.parametrize("is_alone", [True, False])
+async def test_another_clients_put_after_the_last_look_is_logged(
+    place: Place,
+    long_ago: LongAgo,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    is_alone: bool,
+) -> None:
+    """The app's PUT overwrites it, and nothing has a copy of it."""
+    sample, name = Sample(), f"two writers {is_alone}.dcm"
+    await long_ago(sample)
+    await place.drop(name, other(sample))
+    note = claim.Claim.note
+
+    async def overtaken(*args: Any) -> None:
+        await note(*args)
+        if is_alone:
+            await place.put(sample.sibling())
+        else:
+            await place.put(sample, other(sample, b"overwritten"))
+
+    monkeypatch.setattr(claim.Claim, "note", overtaken)
+    assert outcome(await place.settled(name)) == ("replaced", None)
+    async with place.clients.dicom.retrieve_instance(**asdict(uids(sample))) as part:
+        assert b"".join([chunk async for chunk in part.chunks()]) == other(sample)
+    told = [json.loads(record.getMessage())["event"] for record in caplog.records if record.name == "dicom_dropbox"]
+    assert told.count("replaced_by_two") == (not is_alone)
+
+
 @pytest.mark.parametrize("moment", ["before the claim", "while the copy is made"])
 async def test_the_same_bytes_from_somebody_else_make_it_a_duplicate(
     place: Place, long_ago: LongAgo, monkeypatch: pytest.MonkeyPatch, moment: str
@@ -618,7 +681,7 @@ async def test_a_file_whose_run_died_and_that_was_replaced_since_is_no_conflict(
             await place.drop(old, other(sample))
             with pytest.raises(Killed):
                 await handle(place.process(), Arrival((old,), Door.BLOB))
-    await asyncio.sleep(1.1)  # storage tells when a file came to the second
+    await in_a_later_second()
     await place.drop(new, other(sample, b"newer"))
     assert outcome(await place.settled(new)) == ("replaced", None)
     receipt = await place.settled(old)
@@ -924,10 +987,12 @@ async def test_a_refused_put_leaves_the_latest_replacement_as_it_was(
 
     with monkeypatch.context() as patch:
         patch.setattr(store, "replace_stored", refused)
+        await in_a_later_second()
         await place.drop(third, other(sample, b"third"))
         assert outcome(await place.settled(third)) == told
     assert await claim.read_replacement(place.clients, None, uids(sample)) == before
     assert len(await place.copies(sample)) == was_replaced  # none of the third file
+    await in_a_later_second()
     await place.drop(first, sample.content)
     assert outcome(await place.settled(first)) == ("replaced" if was_replaced else "duplicate", None)
     assert await place.stored(sample) == sample.content

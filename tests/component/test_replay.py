@@ -130,40 +130,70 @@ async def test_what_stood_in_the_way_is_gone(ingest: Ingest) -> None:
     assert await count(ingest, stored) == 1
 
 
+REFUSALS = {"gave_up": "crashed", "conflict": "other_bytes", "rejected": "too_large"}
+
+
 @pytest.mark.parametrize("after_store", AfterStore)
 @pytest.mark.parametrize(("is_there", "verdict"), [(False, "stored"), (True, "duplicate")])
 @pytest.mark.parametrize("is_moved", [True, False], ids=["quarantined before", "quarantined after"])
-async def test_a_slower_run_has_stored_what_was_given_up(
+@pytest.mark.parametrize("refusal", REFUSALS)
+async def test_a_slower_run_has_stored_what_was_refused(
     ingest: Ingest,
     monkeypatch: pytest.MonkeyPatch,
     after_store: AfterStore,
     is_there: bool,
     verdict: str,
     is_moved: bool,
+    refusal: str,
 ) -> None:
     """Its verdict counts, and the file leaves quarantine as by a replay, whichever of the two runs ends first."""
     sample, name = Sample(), f"{new_uid()}.dcm"
-    settings = ingest.clients.settings.model_copy(update={"after_store": after_store})
-    ingest = Ingest.over(replace(ingest.clients, settings=settings, sources=Sources(settings)))
-    if is_there:
-        await ingest.clients.dicom.store_instance(Body.from_bytes(sample.content))
+    slow, fast = with_settings(ingest, after_store=after_store), with_settings(ingest, after_store=after_store)
+    if refusal == "rejected":
+        fast = with_settings(fast, max_instance_bytes=1)
+
+    async def refuse() -> None:
+        await (give_up(fast, name) if refusal == "gave_up" else handle_as_new(fast, name))
+
+    async def change_what_is_stored() -> None:
+        if refusal == "conflict":
+            await delete(ingest, sample)
+        if is_there:
+            await ingest.clients.dicom.store_instance(Body.from_bytes(sample.content))
+
+    async def be_overtaken() -> None:
+        await refuse()
+        await change_what_is_stored()
+
+    async def overtake() -> None:
+        await change_what_is_stored()
+        await handle_as_new(slow, name)
+
+    if refusal == "conflict":
+        in_the_way = replace(sample, elements={0x00081030: ("LO", b"other")})
+        await ingest.clients.dicom.store_instance(Body.from_bytes(in_the_way.content))
     await ingest.clients.inbox.upload_blob(name, sample.content)
-    slow = Ingest.over(ingest.clients)
     if is_moved:
-        meanwhile(monkeypatch, upload, "store", lambda: give_up(ingest, name))
+        meanwhile(monkeypatch, upload, "store", be_overtaken)
         await handle_as_new(slow, name)
     else:
-        meanwhile(monkeypatch, finishing, "dispose", lambda: handle_as_new(slow, name))
-        await give_up(ingest, name)
-    await run_messages(ingest)
+        meanwhile(monkeypatch, finishing, "dispose", overtake)
+        await refuse()
+    await run_messages(slow)
     receipt = (await document_of(ingest, name)).newest
-    assert outcomes(receipt) == [("gave_up", "crashed"), (verdict, None)]
+    assert outcomes(receipt) == [(refusal, REFUSALS[refusal]), (verdict, None)]
     assert await quarantined(ingest) == []
     assert await blob(ingest, "dicom-inbox", name) is None
     assert await blob(ingest, ARCHIVE, name) == (None if after_store is AfterStore.DELETE else sample.content)
     assert await count(ingest, sample) == 1
     report = await reconcile(ingest.clients, names=True, grace_seconds=0)
     assert not [one for names in report.names.values() for one in names if one == name]
+
+
+def with_settings(ingest: Ingest, **changes: Any) -> Ingest:
+    """Return what another process works with, under other settings."""
+    settings = ingest.clients.settings.model_copy(update=changes)
+    return Ingest.over(replace(ingest.clients, settings=settings, sources=Sources(settings)))
 
 
 async def handle_as_new(ingest: Ingest, name: str) -> None:

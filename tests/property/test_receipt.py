@@ -69,7 +69,7 @@ def may_follow(before: Receipt, after: Receipt, is_current: bool, is_replay: boo
     if not after.is_final:
         return False
     overruled = before.verdict is Verdict.DUPLICATE and after.verdict in STORED
-    was_stored = (before.is_gone or before.verdict is Verdict.GAVE_UP) and after.verdict in IN_SERVICE
+    was_stored = before.verdict not in IN_SERVICE and after.verdict in IN_SERVICE
     return overruled or was_stored or (is_replay and before.verdict not in IN_SERVICE)
 
 
@@ -113,8 +113,8 @@ def test_the_order_of_versions_does_not_count(receipts: tuple[list[Receipt], lis
 
 @given(waiting=st.lists(WAITING.map(lambda one: replace(one, etag="0x0")), max_size=3), stored=st.sampled_from(STORED))
 def test_the_order_of_runs_of_one_version_does_not_count(waiting: list[Receipt], stored: Verdict) -> None:
-    """Of runs at once one stores, one finds it stored, one gives up, or all are put off: it counts as stored."""
-    verdicts = (stored, Verdict.DUPLICATE, Verdict.GAVE_UP)
+    """Of runs at once one stores, one finds it stored, others refuse it, or all are put off: it counts as stored."""
+    verdicts = (stored, Verdict.DUPLICATE, Verdict.GAVE_UP, Verdict.CONFLICT, Verdict.REJECTED)
     runs = [receipt_of(0).decided(Decision(verdict), NOW) for verdict in verdicts]
     for order in ([*waiting, *runs], [*reversed(runs), *waiting], [runs[0], *waiting, *runs[1:]]):
         document = document_of(*((one, True, False) for one in order))
