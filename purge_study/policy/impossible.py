@@ -24,6 +24,10 @@ _UIDS: Final = re.compile(r"[0-9.]{1,64}")
 # PS3.5 section 6.2: their values have no sign that a person could mean as a wildcard.
 _VRS_WITHOUT_WILDCARDS: Final = ("AS", "CS", "DA", "DS", "DT", "IS", "TM", "UI")
 _VRS_WITH_BACKSLASHES: Final = ("LT", "ST", "UR", "UT")
+_UNDECODED: Final = (
+    "no study has this value, because it has the character U+FFFD, which stands for a letter that an editor did not "
+    "know: write the letter, and save the file as UTF-8"
+)
 _LOWEST_AND_BEYOND: Final = (
     ("study_date_from", "study_date_before"),
     ("age_at_study_from", "age_at_study_below"),
@@ -54,6 +58,9 @@ def impossible(condition: object) -> Iterator[str]:
     attributes = condition.get("attribute")
     for keyword, values in (attributes if isinstance(attributes, dict) else {}).items():
         yield from _of_values(f", attribute, {keyword}", keyword, values)
+    for number, phrase in _numbered(condition.get("description_words")):
+        if isinstance(phrase, str) and "\ufffd" in phrase:
+            yield f", description_words {number}: {_UNDECODED}"
     for number, name in _numbered(condition.get("partition")):
         if problem := _of_partition(name):
             yield f", partition {number}: {problem}"
@@ -79,6 +86,8 @@ def _of_values(place: str, keyword: str, values: object) -> Iterator[str]:
 
 def _of_value(keyword: str, value: str) -> str | None:
     vr = dictionary_VR(keyword)
+    if "\ufffd" in value:
+        return _UNDECODED
     if vr in _VRS_WITHOUT_WILDCARDS and {"*", "?"} & set(value):
         return "no study has this value, because rules know no wildcards: write each value that you mean"
     if "\\" in value and vr not in _VRS_WITH_BACKSLASHES:

@@ -486,6 +486,11 @@ IMPOSSIBLE = [
         for value in ("RT*", "RT.*", "M?", "RTDOSE,RTPLAN", "RTDOSE;RTPLAN", "X-RAY", "RADIOTHERAPY PLAN", r"CT\\MR")
     ),
     ("institution = ['A\\B']", "institution 1: no study has this value, because a backslash separates values"),
+    ("institution = ['H\ufffdpital']", "institution 1: no study has this value, because it has the character U+FFFD"),
+    (
+        "description_words = ['h\ufffdpital']",
+        "description_words 1: no study has this value, because it has the character",
+    ),
     ("attribute = { BodyPartExamined = ['KNEE', 'HAND*'] }", "attribute, BodyPartExamined 2: no study has this value"),
     ("attribute = { SOPClassUID = ['1.2.840.*'] }", "attribute, SOPClassUID 1: no study has this value"),
     ("attribute = { AcquisitionDate = ['2019-06-01'] }", "attribute, AcquisitionDate 1: no study has this value"),

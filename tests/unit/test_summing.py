@@ -13,6 +13,15 @@ from purge_study.policy.facts import Values
 
 HASHER = Hasher("a key of the tests")
 KEYWORDS = ["Modality", "StudyDate", "ReferringPhysicianName", "SeriesNumber", "RequestAttributesSequence", "NoKeyword"]
+KEYWORDS += [
+    "AdditionalPatientHistory",
+    "FrameIncrementPointer",
+    "KVP",
+    "Rows",
+    "SmallestImagePixelValue",
+    "StudyDescription",
+]
+UNDECODED = ["\ufffd", "\x1b", "\ud83d"]
 
 
 def summed(*instances: dict[str, Any]) -> Reading:
@@ -55,6 +64,104 @@ def element(vr: str, *values: object) -> dict[str, object]:
 def test_values_over_all_instances(keyword: str, instances: list[dict[str, Any]], values: Values) -> None:
     """Each value that an instance has, and whether every instance has one; sequences and odd forms are none."""
     assert summed(*instances).attributes[keyword] == values
+
+
+@pytest.mark.parametrize("sign", UNDECODED, ids=ascii)
+@pytest.mark.parametrize(
+    ("keyword", "tag", "vr"),
+    [
+        ("StudyDescription", "00081030", "LO"),
+        ("Modality", "00080060", "CS"),
+        ("AdditionalPatientHistory", "001021B0", "LT"),
+    ],
+)
+def test_a_text_that_the_service_could_not_decode_is_unknown(keyword: str, tag: str, vr: str, sign: str) -> None:
+    """The app cannot tell which value the file has, so an instance with such a text may have any value."""
+    reading = summed({tag: element(vr, "A")}, {tag: element(vr, f"H{sign}pital")})
+    assert reading.attributes[keyword] == Values(frozenset({"A"}), is_complete=False)
+
+
+@pytest.mark.parametrize("sign", UNDECODED, ids=ascii)
+def test_a_name_that_the_service_could_not_decode_is_unknown(sign: str) -> None:
+    """One group is enough: the name that a rule asks for may be in that group."""
+    name = {"Alphabetic": "House^Gregory", "Ideographic": f"{sign}^{sign}"}
+    assert summed({"00080090": element("PN", name)}).attributes["ReferringPhysicianName"] == Values()
+
+
+@pytest.mark.parametrize("sign", UNDECODED, ids=ascii)
+def test_a_patient_id_that_the_service_could_not_decode(sign: str) -> None:
+    """The study may be anybody's, as with each PatientID that cannot be read."""
+    reading = summed(of_patient(f"{sign}4711"))
+    assert (reading.is_anybodys, reading.is_whole) == (True, False)
+
+
+@pytest.mark.parametrize("sign", UNDECODED, ids=ascii)
+@pytest.mark.parametrize(
+    ("tag", "vr"), [("00080050", "SH"), ("00100021", "LO"), ("00100030", "DA"), ("00101010", "AS")]
+)
+def test_an_identifier_that_the_service_could_not_decode(tag: str, vr: str, sign: str) -> None:
+    """A hold or another study may miss the study, so it is kept."""
+    assert not summed(of_patient("1") | {tag: element(vr, f"{sign}1")}).is_whole
+
+
+@pytest.mark.parametrize(
+    ("keyword", "tag", "odd"),
+    [
+        ("Modality", "00080060", element("LT", "CT\\MG")),
+        ("Modality", "00080060", element("UT", "MG")),
+        ("Modality", "00080060", element("CS", "CT\\MG")),
+        ("Modality", "00080060", element("CS", 7)),
+        ("Modality", "00080060", {"Value": ["CT"]}),
+        ("Modality", "00080060", {"vr": "UN", "InlineBinary": "Q1Q="}),
+        ("StudyDescription", "00081030", element("DS", "12E4")),
+        ("StudyDescription", "00081030", element("DS", 120000.0)),
+        ("StudyDescription", "00081030", element("UT", "TEACHING\\FILE")),
+        ("StudyDescription", "00081030", element("LO", True)),
+        ("StudyDescription", "00081030", element("PN", {"Alphabetic": "A"})),
+        ("StudyDescription", "00081030", {"vr": "LO", "Value": ["A"], "BulkDataURI": "https://example.org/1"}),
+        ("StudyDate", "00080020", element("IS", 20160305)),
+        ("StudyDate", "00080020", element("LO", "20160305")),
+        ("AdditionalPatientHistory", "001021B0", element("UT", "A")),
+        ("ReferringPhysicianName", "00080090", element("LO", "House^Gregory")),
+        ("ReferringPhysicianName", "00080090", element("PN", "House^Gregory")),
+        ("ReferringPhysicianName", "00080090", element("PN", {"Alphabetic": "A", "Ideographic": 7})),
+        ("ReferringPhysicianName", "00080090", element("PN", {"Alphabetic": "A\\B"})),
+        ("SeriesNumber", "00200011", element("LO", "7")),
+        ("SeriesNumber", "00200011", element("DS", 7.0)),
+        ("SeriesNumber", "00200011", element("IS", "seven")),
+        ("SeriesNumber", "00200011", element("IS", True)),
+        ("SeriesNumber", "00200011", element("IS", "7\\8")),
+        ("KVP", "00180060", element("DS", float("nan"))),
+        ("KVP", "00180060", element("DS", "NaN")),
+        ("KVP", "00180060", element("DS", float("inf"))),
+        ("Rows", "00280010", element("US", {"0": 512})),
+        ("SmallestImagePixelValue", "00280106", element("SL", 0)),
+    ],
+    ids=str,
+)
+def test_a_value_in_another_form_than_dicom_has_is_unknown(keyword: str, tag: str, odd: dict[str, Any]) -> None:
+    """The app cannot tell which value the file has; what other instances have still counts."""
+    assert summed({tag: odd}).attributes[keyword] == Values()
+
+
+@pytest.mark.parametrize(
+    ("keyword", "tag", "usual", "text"),
+    [
+        ("AdditionalPatientHistory", "001021B0", element("LT", "A\\B"), "A\\B"),
+        ("SeriesNumber", "00200011", element("IS", " 7 "), "7"),
+        ("KVP", "00180060", element("DS", 120), "120"),
+        ("KVP", "00180060", element("DS", 1.2e2), "120.0"),
+        ("KVP", "00180060", element("DS", "+1.2E2"), "+1.2E2"),
+        ("FrameIncrementPointer", "00280009", element("AT", "00181063"), "00181063"),
+        ("Rows", "00280010", element("US", 512), "512"),
+        ("SmallestImagePixelValue", "00280106", element("US", 1), "1"),
+        ("SmallestImagePixelValue", "00280106", element("SS", -1), "-1"),
+    ],
+    ids=str,
+)
+def test_a_value_in_a_form_that_dicom_has(keyword: str, tag: str, usual: dict[str, Any], text: str) -> None:
+    """Numbers may be texts or numbers in DICOM JSON, and some VRs have backslashes in their texts."""
+    assert summed({tag: usual}).attributes[keyword] == Values(frozenset({text}), is_complete=True)
 
 
 def of_patient(patient_id: str, issuer: str | None = None) -> dict[str, Any]:
@@ -118,6 +225,8 @@ def test_accession_numbers_and_instances() -> None:
         {"vr": "SH", "value": ["4711"]},
         element("SQ", "4711"),
         element("SQ", {}),
+        element("UC", "4711"),
+        {"vr": "OB"},
         ["4711"],
         "4711",
         None,
