@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple, TypeGuard
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
 from purge_study.policy.facts import Values
+from purge_study.policy.model import DESCRIPTION
 
 from .entities import fitted
 from .hashing import Hasher
@@ -88,6 +89,8 @@ class Summing:
         for keyword, attribute in self._attributes.items():
             values = _texts(instance, attribute) if attribute else None
             self._found[keyword].update(values or ())
+            if keyword == DESCRIPTION and values:  # its words are looked for beyond the ends of its values, too
+                self._found[keyword].add("\\".join(values))
             if not values:
                 self._lacking.add(keyword)
         self._patients |= set(self._patients_of(instance))

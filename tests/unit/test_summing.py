@@ -9,7 +9,10 @@ import pytest
 from purge_study.ledger.hashing import Hasher
 from purge_study.ledger.row import Reading
 from purge_study.ledger.summing import Summing
-from purge_study.policy.facts import Values
+from purge_study.policy.conditions import evaluate
+from purge_study.policy.facts import StudyFacts, Values
+from purge_study.policy.known import Known
+from purge_study.policy.model import Condition
 
 HASHER = Hasher("a key of the tests")
 KEYWORDS = ["Modality", "StudyDate", "ReferringPhysicianName", "SeriesNumber", "RequestAttributesSequence", "NoKeyword"]
@@ -162,6 +165,14 @@ def test_a_value_in_another_form_than_dicom_has_is_unknown(keyword: str, tag: st
 def test_a_value_in_a_form_that_dicom_has(keyword: str, tag: str, usual: dict[str, Any], text: str) -> None:
     """Numbers may be texts or numbers in DICOM JSON, and some VRs have backslashes in their texts."""
     assert summed({tag: usual}).attributes[keyword] == Values(frozenset({text}), is_complete=True)
+
+
+def test_words_of_a_description_of_several_values() -> None:
+    """A backslash in a description makes values of its parts; words on both sides of it stay in a row."""
+    values = summed({"00081030": element("LO", "TEACHING", None, "FILE 2")}).attributes["StudyDescription"]
+    known = Known(StudyFacts("A", {"StudyDescription": values}), {})
+    for phrase, holds in (("teaching file", True), ("file 2", True), ("2 teaching", False), ("file teaching", False)):
+        assert evaluate(Condition(description_words=(phrase,)), known).holds is holds
 
 
 def of_patient(patient_id: str, issuer: str | None = None) -> dict[str, Any]:
