@@ -12,6 +12,7 @@ from pydicom.datadict import dictionary_VR, tag_for_keyword
 
 from purge_study.policy.facts import Values
 from purge_study.policy.model import DESCRIPTION
+from purge_study.policy.texts import visible
 
 from .entities import fitted
 from .hashing import Hasher
@@ -168,7 +169,7 @@ def _identifiers_in(value: object) -> list[str] | None:
 
 
 def _texts(instance: Instance, attribute: _Attribute) -> list[str] | None:
-    """Return the values of an attribute as texts, without blanks at their ends; blank values are none.
+    """Return the values of an attribute as texts, without blanks at their ends; those that look blank are none.
 
     None if one of them cannot be read: it is not in the form that DICOM has for it (PS3.18 Annex F.2), so that nobody
     can tell what the file has. Nulls are blank values (Annex F.2.5).
@@ -184,7 +185,8 @@ def _texts(instance: Instance, attribute: _Attribute) -> list[str] | None:
     present = [value for value in values if value is not None]
     if not all(_is_readable(vr, value) for value in present):
         return None
-    return list(filter(None, (without_blanks(text) for value in present for text in _texts_of(value))))
+    texts = [without_blanks(text) for value in present for text in _texts_of(value)]
+    return [text for text in texts if visible(text).strip()]
 
 
 def _is_readable(vr: str, value: object) -> bool:

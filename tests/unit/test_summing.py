@@ -313,7 +313,7 @@ def test_empty_identifiers_are_texts() -> None:
     assert summed({**of_patient("1"), **empty, "00101010": {"vr": "AS", "Value": []}}).is_whole
 
 
-@pytest.mark.parametrize("unseen", ["\u200b", "\ufeff", "\u00ad", "\u2060"])
+@pytest.mark.parametrize("unseen", ["\u200b", "\ufeff", "\u00ad", "\u2060", "\u115f", "\u1160", "\u17b4", "\U000e0080"])
 def test_invisible_characters_make_no_other_identifier(unseen: str) -> None:
     """A line of a list cannot have them, and holds what looks the same; whose it is exactly is another question."""
     plain, odd = HASHER.patient("4711", "Mary"), HASHER.patient(f"{unseen}47{unseen}11", f"Mary{unseen}")
@@ -323,3 +323,26 @@ def test_invisible_characters_make_no_other_identifier(unseen: str) -> None:
     assert odd.exact != plain.exact
     assert HASHER.accession(f"A{unseen}1") == HASHER.accession("A1")
     assert HASHER.accession(f"{unseen}00{unseen}1") == HASHER.accession("1")
+
+
+BLANK_LOOKING = ["\u3164", "\uffa0", "\u2800", "\ufffc", "\x7f", "\x01", "\u0085", "\u00a0", "\u3000"]
+
+
+@pytest.mark.parametrize("blank", BLANK_LOOKING, ids=ascii)
+def test_what_looks_blank_is_a_blank_of_an_identifier(blank: str) -> None:
+    """At the ends it makes no other identifier, and inside it looks like a space."""
+    plain, odd = HASHER.patient("47 11", "St. Mary"), HASHER.patient(f"47{blank}11{blank}", f"{blank}St.{blank}Mary")
+    assert plain
+    assert odd
+    assert (odd.group, odd.issuer) == (plain.group, plain.issuer)
+    assert HASHER.accession(f"{blank}A{blank}1") == HASHER.accession("A 1")
+
+
+@pytest.mark.parametrize("blank", ["\u200b", "\ufeff", "\u1160", *BLANK_LOOKING], ids=ascii)
+def test_a_value_of_which_nobody_sees_anything_is_missing(blank: str) -> None:
+    """It tells neither whose the study is nor what it holds."""
+    odd = f"{blank} {blank}"
+    assert HASHER.patient(odd) is None
+    assert HASHER.accession(odd) is None
+    reading = summed(of_patient(odd) | {"00080060": element("CS", odd)})
+    assert (reading.patient, reading.attributes["Modality"]) == (None, Values())
