@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple, TypeGuard
 
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
+from purge_study.policy.conditions import NUMBERS
 from purge_study.policy.facts import Values
 from purge_study.policy.model import DESCRIPTION
 from purge_study.policy.texts import visible
@@ -18,7 +19,6 @@ from .entities import fitted
 from .hashing import Hasher
 from .row import Patient, Reading
 
-_NUMBERS = frozenset({"DS", "FD", "FL", "IS", "SL", "SS", "SV", "UL", "US", "UV"})
 # In DICOM JSON, values of these are the file's own texts.
 _TEXTS = frozenset({"AE", "AS", "CS", "DA", "DT", "LO", "LT", "SH", "ST", "TM", "UC", "UI", "UR", "UT"})
 # Values of these are texts in the file, and DICOM JSON has them in another form.
@@ -193,9 +193,9 @@ def _is_readable(vr: str, value: object) -> bool:
     """Say whether a value is in the form that DICOM JSON has for its VR."""
     if vr == "PN":
         return isinstance(value, Mapping) and all(map(is_one_text, value.values()))
-    if vr in _NUMBERS and not isinstance(value, str):
+    if vr in NUMBERS and not isinstance(value, str):
         return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
-    if vr in _NUMBERS:
+    if vr in NUMBERS:
         return not (number := without_blanks(str(value))) or _NUMBER.fullmatch(number) is not None
     if vr in _OF_ONE_TEXT:
         return isinstance(value, str) and not _UNDECODED.search(value)

@@ -143,8 +143,6 @@ GROWN = study("2018-06-14", birth="2000-06-15", last_study="2020-01-01")
         ('attribute = { SliceThickness = ["5"] }', having(SliceThickness=("5.5",)), NO),
         ('attribute = { SliceThickness = ["5"] }', having(SliceThickness=("1e9999999",)), NO),
         ('attribute = { SliceThickness = ["1e9999999"] }', having(SliceThickness=("1E9999999",)), YES),
-        ('attribute = { SliceThickness = ["thin"] }', having(SliceThickness=("thin",)), YES),
-        ('attribute = { SliceThickness = ["thin"] }', having(SliceThickness=("thick",)), NO),
         ('referring_physician = ["=A"]', having(ReferringPhysicianName=("=B",)), NO),
         ('attribute = { StudyDescription = ["007"] }', having(StudyDescription=("7",)), NO),
         ('attribute = { BodyPartExamined = ["KNEE"], StationName = ["A"] }', having(BodyPartExamined=("HIP",)), NO),
