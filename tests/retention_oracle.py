@@ -376,7 +376,7 @@ def patients_of(study: Study) -> list[tuple[str, str]]:
     """Return whom the instances name, as id and issuer; both blank where an instance names nobody."""
     named = zip(texts(study, "PatientID"), issuers_of(study), strict=True)
     found = ((name, issuer) for names, issuers in named for name in names or [""] for issuer in issuers or [""])
-    return sorted({(name, issuer.casefold() if name else "") for name, issuer in found})
+    return sorted({(name, seen(issuer).casefold() if name else "") for name, issuer in found})
 
 
 def issuers_of(study: Study) -> Iterator[tuple[str, ...]]:
@@ -418,7 +418,7 @@ def folded(identifier: str) -> str:
 
 
 def agree(issuer: str, other: str) -> bool:
-    return not issuer or not other or issuer.casefold() == other.casefold()
+    return not seen(issuer) or not seen(other) or seen(issuer).casefold() == seen(other).casefold()
 
 
 def read_list(content: bytes, columns: Sequence[str]) -> list[Line]:
