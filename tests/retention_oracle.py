@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 import tomllib
+import unicodedata
 from calendar import isleap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -20,6 +21,8 @@ PLACEHOLDERS = {date(1, 1, 1), date(1800, 1, 1), date(1900, 1, 1), date(9999, 12
 KEYWORDS = {"modality": "Modality", "institution": "InstitutionName", "referring_physician": "ReferringPhysicianName"}
 NUMBERS = {"KVP", "SeriesNumber"}  # of the attributes that the studies of the test have
 NO_WORD_BREAKS = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005\u3040-\u30ff\u3400-\u9fff]")
+NAMES = {"ReferringPhysicianName"}
+LOOKS_BLANK = "\u2800\u3164\uffa0\ufffc"
 AGE = re.compile(r"0*([0-9]{1,3}) ?([DWMYdwmy])")
 MUST_BE_TEXTS = ("PatientID", "IssuerOfPatientID", "AccessionNumber", "PatientBirthDate", "PatientAge")
 # A cell that a spreadsheet or a person left in a form that says nothing: it makes the whole list invalid.
@@ -34,6 +37,17 @@ ZERO_DAYS = {"1899-12-30", "1899-12-31", "1901-01-01", "1904-01-01", "1969-12-31
 DayOrReason = date | str
 AnswerOrReason = bool | str
 Line = Mapping[str, str]  # a line of a list: its cells by column, without blanks at their ends
+
+
+@dataclass(frozen=True)
+class Odd:
+    """A value that a file has in another VR than DICOM has for the attribute."""
+
+    vr: str
+    value: Any
+
+    def __str__(self) -> str:
+        return str(self.value)
 
 
 @dataclass(frozen=True)
@@ -76,12 +90,35 @@ def texts(study: Study, keyword: str) -> Iterator[tuple[str, ...]]:
         values: list[str] = []
         for value in instance.get(keyword, ()):
             values += value.values() if isinstance(value, dict) else [str(value)]
-        yield tuple(value.strip() for value in values if value.strip())
+        yield tuple(value.strip() for value in values if seen(value))
+
+
+def seen(text: str) -> str:
+    """Return what a person sees of a text: no format characters, and a blank for what looks like one."""
+    kinds = ((sign, unicodedata.category(sign)) for sign in text)
+    shown = (" " if kind == "Cc" or sign in LOOKS_BLANK else sign for sign, kind in kinds if kind != "Cf")
+    return "".join(shown).strip()
+
+
+def readable(study: Study, keyword: str) -> Iterator[tuple[str, ...]]:
+    """Yield the values of each instance; one that cannot be read counts as missing."""
+    for instance in study.instances:
+        values = tuple(value for value in instance.get(keyword, ()) if is_readable(keyword, value))
+        yield next(texts(replace(study, instances=({keyword: values},)), keyword))
+
+
+def is_readable(keyword: str, value: Any) -> bool:
+    """Say whether a value has the form that DICOM has for the attribute, and could be decoded."""
+    if keyword in NUMBERS:
+        return isinstance(value, int | float)
+    if keyword in NAMES:
+        return isinstance(value, dict) and all(map(is_text, value.values()))
+    return is_text(value)
 
 
 def only_day(study: Study, keyword: str) -> DayOrReason:
     """Return the one day that all instances have."""
-    of_each = list(texts(study, keyword))
+    of_each = list(readable(study, keyword))
     values = {value for values in of_each for value in values}
     if not all(of_each) or len(values) != 1:
         return f"{keyword}: missing or not agreed"
@@ -216,9 +253,13 @@ class Oracle:
             told = AGE.fullmatch(value)
             if not told or abs(int(told[1]) - age(born, made, told[2].upper())) > 1:
                 return "birth date: contradicts PatientAge, or that cannot be read"
-        all_of = {as_day(v) for other in self.others_of(study) for of in texts(other, "PatientBirthDate") for v in of}
-        if all_of - self.no_births - {born}:
-            return "birth date: contradicts another study's"
+        for other in self.others_of(study):
+            for instance in other.instances:
+                for value in instance.get("PatientBirthDate", ()):
+                    text = seen(str(value))
+                    day = as_day(text) if text.isdigit() and is_text(value) else None
+                    if text and (day is None or day not in {*self.no_births, born}):
+                        return "birth date: contradicts another study's, or that cannot be read"
         return born
 
     def holds_for(self, when: Mapping[str, Any], study: Study) -> AnswerOrReason:
@@ -239,7 +280,7 @@ class Oracle:
                 made, limit = self.study_date(study), as_day(value) or date.max
                 return made if isinstance(made, str) else (made < limit) == key.endswith("before")
             case "description_words":
-                return any_value(study, "StudyDescription", lambda text: any(has_words(text, row) for row in value))
+                return description_has(study, value)
             case "attribute":
                 return every(has_value(study, keyword, values) for keyword, values in value.items())
             case _ if key in KEYWORDS:
@@ -301,9 +342,17 @@ def opposite(answer: AnswerOrReason) -> AnswerOrReason:
     return answer if isinstance(answer, str) else not answer
 
 
+def description_has(study: Study, rows: Sequence[str]) -> AnswerOrReason:
+    """Say whether any description has one of some rows of words; they may go on from one value to the next."""
+    joined = [" ".join(values) for values in readable(study, "StudyDescription")]
+    if any(has_words(text, row) for text in joined for row in rows):
+        return True
+    return False if joined and all(joined) else "StudyDescription is missing"
+
+
 def any_value(study: Study, keyword: str, is_meant: Any) -> AnswerOrReason:
     """Say whether any instance has a value that is meant; an instance without a value might have it."""
-    of_each = list(texts(study, keyword))
+    of_each = list(readable(study, keyword))
     if any(is_meant(value) for values in of_each for value in values):
         return True
     return False if of_each and all(of_each) else f"{keyword} is missing"
@@ -311,7 +360,7 @@ def any_value(study: Study, keyword: str, is_meant: Any) -> AnswerOrReason:
 
 def has_value(study: Study, keyword: str, named: Sequence[str]) -> AnswerOrReason:
     """Say whether any instance has one of these values, compared as numbers or as whole texts in any case."""
-    form: Any = Decimal if keyword in NUMBERS else lambda text: text.strip().casefold()
+    form: Any = Decimal if keyword in NUMBERS else lambda text: seen(text).casefold()
     return any_value(study, keyword, lambda text: form(text) in map(form, named))
 
 
@@ -327,7 +376,7 @@ def patients_of(study: Study) -> list[tuple[str, str]]:
     """Return whom the instances name, as id and issuer; both blank where an instance names nobody."""
     named = zip(texts(study, "PatientID"), issuers_of(study), strict=True)
     found = ((name, issuer) for names, issuers in named for name in names or [""] for issuer in issuers or [""])
-    return sorted({(name, issuer.casefold() if name else "") for name, issuer in found})
+    return sorted({(name, seen(issuer).casefold() if name else "") for name, issuer in found})
 
 
 def issuers_of(study: Study) -> Iterator[tuple[str, ...]]:
@@ -346,22 +395,30 @@ def alike_in(study: Study) -> Iterator[tuple[str, str]]:
 
 
 def is_anybodys(study: Study) -> bool:
-    """Say whether a study counts for every patient: a number with a fraction is no id, and 51 patients are too many."""
+    """Say whether a study counts for every patient.
+
+    A number with a fraction is no id, nor is a text that was not decoded, and 51 patients are too many.
+    """
     values = [value for instance in study.instances for value in instance.get("PatientID", ())]
-    return any(isinstance(value, float) and value % 1 for value in values) or len(patients_of(study)) > 50
+    unclear = (not is_decoded(str(value)) or (isinstance(value, float) and value % 1) for value in values)
+    return any(unclear) or len(patients_of(study)) > 50
 
 
 def is_text(value: Any) -> bool:
-    return isinstance(value, str) and "\\" not in value
+    return isinstance(value, str) and "\\" not in value and is_decoded(value)
+
+
+def is_decoded(text: str) -> bool:
+    return not {"\ufffd", "\x1b"} & set(text)
 
 
 def folded(identifier: str) -> str:
     """Return an identifier without leading zeros and in small letters."""
-    return identifier.casefold().lstrip("0") or "0"
+    return seen(identifier).casefold().lstrip("0") or "0"
 
 
 def agree(issuer: str, other: str) -> bool:
-    return not issuer or not other or issuer.casefold() == other.casefold()
+    return not seen(issuer) or not seen(other) or seen(issuer).casefold() == seen(other).casefold()
 
 
 def read_list(content: bytes, columns: Sequence[str]) -> list[Line]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, TypeVar
 
-from tests.retention_oracle import Study, anniversary
+from tests.retention_oracle import Odd, Study, anniversary
 
 T = TypeVar("T")
 Table = dict[str, Any]
@@ -216,11 +216,15 @@ class Maker:
             day = self._today + timedelta(days=self._pick([0, 1, 2, 400]))
             bad = [*PLACEHOLDERS, "19010101", "20110230", "2011", "2011.03.05", "2011-03-05", "", str(day), str(made)]
             found["StudyDate"] = [self._pick(bad).replace("-", "" if self._chance(0.8) else "-")]
+        day = self._pick([self._near(-30), self._near(-12)])
         if self._wrong():
             day = self._pick([self._near(-30), self._near(-12), made + timedelta(days=30), date(1870, 1, 1)])
             found["PatientBirthDate"] = [
                 self._pick([*PLACEHOLDERS, "1901-01-01", "1970-02-30", str(day), str(day)]).replace("-", "")
             ]
+        if self._chance(self._flaw / 3):
+            unread = [f"{day:%Y.%m.%d}", f"{day:%Y%m}00", f"{day:%Y}", "unknown", f"{day:%Y%m}\ufffd", str(day)]
+            found["PatientBirthDate"] = [self._pick([*unread, Odd("LO", f"{day:%Y%m%d}"), Odd("DT", f"{day:%Y%m%d}")])]
         if self._wrong():
             found["PatientAge"] = [self._pick(["000Y", "012Y", "030Y", "006M", "010W", "003D", "12", "soon"])]
             if self._chance(0.5):
@@ -240,7 +244,18 @@ class Maker:
             found["Modality"] = [self._pick(["MG", "", "RTPLAN"])]
         if self._wrong():
             found["StudyDescription"] = [self._pick([*DESCRIPTIONS, ""])]
+            if self._chance(0.3):
+                found["StudyDescription"] = self._pick([["MR left", "knee"], ["knee", "left"], ["teaching", "file"]])
+        for keyword in list(found):
+            if self._chance(self._flaw / 6):
+                found[keyword] = [self._unclear(found[keyword][0])]
         return found
+
+    def _unclear(self, value: Any) -> Any:
+        """What metadata have of a value that was not decoded, has another VR, or has characters that nobody sees."""
+        text = str(value)
+        odd = [f"{text}\ufffd", f"\x1b$B{text}", f"{text}\\x", Odd("UT", text), Odd("UT", f"x\\{text}"), 120, 47.5]
+        return self._pick([*odd, {"Alphabetic": f"{text}\ufffd"}, f"{text}\u3164", f"{text}\u200b", "\u2800", "\u200b"])
 
     def _in_another_form(self, patient_id: Any) -> Any:
         """What metadata have of an id that a file has in another VR."""

@@ -231,7 +231,11 @@ async def _studies_of_patient(run: Run, row: Row, contents: Contents, *, is_ther
     rows = await run.ledger.of_patient(row.reading.patient.group)
     partitions = await _all_partitions(run)
     for patient_id in contents.patient_ids:
-        found = [one for partition in partitions for one in await _search(run, partition, patient_id)]
+        # Ids are equal whatever blanks they have at their ends. A search ignores only spaces and NULs there.
+        spellings = sorted({patient_id, patient_id.strip()})
+        found = [
+            one for partition in partitions for spelling in spellings for one in await _search(run, partition, spelling)
+        ]
         # A search that does not even find the study that it is about may have missed others.
         if is_there and row.key not in {one.key for one in found}:
             raise FailedByItself("patient_not_found")

@@ -7,7 +7,7 @@ import hmac
 import unicodedata
 from dataclasses import replace
 
-from purge_study.policy.texts import UNSEEN
+from purge_study.policy.texts import visible
 
 from .row import Patient
 
@@ -34,7 +34,7 @@ class Hasher:
             issuer: IssuerOfPatientID; blank where none is named.
         """
         exact = patient_id.strip()
-        if not exact:
+        if not _folded(exact):
             return None
         named = _folded(issuer)
         return Patient(
@@ -50,7 +50,7 @@ class Hasher:
 
     def accession(self, number: str) -> str | None:
         """Return the hash of an accession number, leading zeros and case apart; None where it is blank."""
-        return self._hash("accession", _without_zeros(number)) if number.strip() else None
+        return self._hash("accession", _without_zeros(number)) if _folded(number) else None
 
     def _hash(self, kind: str, value: str) -> str:
         digest = hmac.new(self._key, f"{kind}\n{value}".encode("utf-8", "surrogatepass"), hashlib.sha256)
@@ -58,7 +58,7 @@ class Hasher:
 
 
 def _folded(text: str) -> str:
-    return unicodedata.normalize("NFKC", UNSEEN.sub("", text)).strip().casefold()
+    return visible(unicodedata.normalize("NFKC", visible(text))).strip().casefold()
 
 
 def _without_zeros(text: str) -> str:

@@ -65,6 +65,11 @@ def identifier_problem(text: str) -> str | None:
         return f"is a number that a spreadsheet wrote with decimals: {_EXPORT_AGAIN}"
     if text.startswith(("#", "*")):
         return "begins with # or *: a list has no comments and no wildcards; write the whole value, one line for each"
+    if "\ufffd" in text:
+        return (
+            "has the character U+FFFD, which an export writes for a letter that it does not know: "
+            "export the list again in UTF-8"
+        )
     if set(text) & set(";\t"):
         return "has another separator in it than the first line: save the file with one separator"
     return None if text.isprintable() else "has a character that cannot be seen: remove it"

@@ -171,7 +171,7 @@ DOUBTS: Final = {
     "unclear": "A list of dates is unclear about the patient",
     "unknown": "It is not known whether a rule applies",
     "no_rule": "No rule applies",
-    "not_whole": "The instances do not agree whose study it is, hold too much, or have an identifier that is not text",
+    "not_whole": "The instances do not agree whose study it is, hold too much, or have an unreadable identifier",
 }
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, DecimalException
 from functools import lru_cache
+from typing import Final
 
 from pydicom.datadict import dictionary_VR
 
@@ -16,7 +17,8 @@ from .known import Known
 from .model import DESCRIPTION, Condition
 from .texts import folded, has_phrase
 
-_NUMBERS = ("DS", "FD", "FL", "IS", "SL", "SS", "SV", "UL", "US", "UV")
+# VRs whose values are numbers.
+NUMBERS: Final = frozenset({"DS", "FD", "FL", "IS", "SL", "SS", "SV", "UL", "US", "UV"})
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,8 @@ def _not(truth: Truth) -> Truth:
 
 def _has_one(known: Known, keyword: str, wanted: Iterable[str]) -> Truth:
     """Say whether any instance has one of some values: no only if each has another."""
-    folded = {form for value in wanted for form in _forms(keyword, value)}
-    return _any_instance(known, keyword, lambda value: not folded.isdisjoint(_forms(keyword, value)))
+    folded = {form for value in wanted for form in forms(keyword, value)}
+    return _any_instance(known, keyword, lambda value: not folded.isdisjoint(forms(keyword, value)))
 
 
 def _has_words(known: Known, phrases: Iterable[str]) -> Truth:
@@ -83,13 +85,13 @@ def _any_instance(known: Known, keyword: str, is_wanted: Callable[[str], bool]) 
 
 
 @lru_cache(maxsize=4096)
-def _forms(keyword: str, value: str) -> frozenset[str]:
+def forms(keyword: str, value: str) -> frozenset[str]:
     """Return a value in the forms in which it is compared: folded, numbers as such, a name's groups."""
     text = folded(value)
     vr = dictionary_VR(keyword)
     if vr == "PN":
         return frozenset(group.rstrip("^ ") for group in (text, *text.split("="))) - {""}
-    return frozenset({_number(text) if vr in _NUMBERS else text})
+    return frozenset({_number(text) if NUMBERS.issuperset(vr.split(" or ")) else text})
 
 
 def _number(text: str) -> str:

@@ -93,12 +93,15 @@ def _is_placeholder(policy: Policy, birth: date) -> bool:
     return birth in PLACEHOLDERS or birth in policy.policy.placeholder_birth_dates
 
 
-def _other_birth_dates(policy: Policy, facts: StudyFacts) -> set[date] | None:
-    """Return the birth dates that the patient's other studies have; None if that is not known."""
+def _other_birth_dates(policy: Policy, facts: StudyFacts) -> set[date | None] | None:
+    """Return the birth dates that the patient's other studies have, None for one that is no day.
+
+    None if it is not known which they have.
+    """
     if facts.patient_birth_dates is None:
         return None
     days = set(map(parse_da, facts.patient_birth_dates))
-    return {day for day in days if day and not _is_placeholder(policy, day)}
+    return {day for day in days if day is None or not _is_placeholder(policy, day)}
 
 
 def _ages(facts: StudyFacts) -> Iterator[str]:

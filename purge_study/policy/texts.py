@@ -23,15 +23,19 @@ _UNBROKEN: Final = (
 )
 # Invisible characters, and tatweel, which only stretches a word. First the category Cf (format characters) of Unicode
 # 15.1. They are written out, because a search for them takes a tenth of a second at each start.
-UNSEEN: Final = re.compile(
+_UNSEEN: Final = re.compile(
     "["
     "\u00ad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064"
     "\u2066-\u206f\ufeff\ufff9-\ufffb\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3"
-    "\U0001d173-\U0001d17a\U000e0001\U000e0020-\U000e007f"
-    # The grapheme joiner, tatweel, variation selectors
-    "\u034f\u0640\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef"
+    "\U0001d173-\U0001d17a"
+    # Variation selectors, and what else has the property Default_Ignorable_Code_Point
+    "\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\ufe00-\ufe0f\ufff0-\ufff8\U000e0000-\U000e0fff"
+    # Tatweel
+    "\u0640"
     "]"
 )
+# What looks like a blank and is no space: controls, the empty Braille cell, Hangul fillers, the sign of an object.
+_BLANK: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2800\u3164\uffa0\ufffc]")
 _WORD: Final = re.compile(rf"(?:[^\W_]|[{_UNBROKEN}])+")
 # A letter or digit of another script: a word neither begins nor ends beside it.
 _NOT_AFTER_LETTER: Final = rf"(?<![^\W_{_UNBROKEN}])"
@@ -39,14 +43,19 @@ _NOT_BEFORE_LETTER: Final = rf"(?![^\W_{_UNBROKEN}])"
 _BREAK: Final = rf"(?:(?![{_UNBROKEN}])[\W_])"
 
 
+def visible(text: str) -> str:
+    """Return a text without the characters that nobody sees, and with a space for each that looks like one."""
+    return _UNSEEN.sub("", _BLANK.sub(" ", text))
+
+
 def folded(text: str) -> str:
     """Return a text in the form in which it is compared: small letters, full width as half (NFKC), single blanks.
 
     Invisible characters are left out, and the two Turkish letters that differ from i by their dot alone are i.
     """
-    small = unicodedata.normalize("NFKC", UNSEEN.sub("", text)).casefold()
+    small = unicodedata.normalize("NFKC", visible(text)).casefold()
     plain = small.replace("i\u0307", "i").replace("\u0131", "i")
-    return " ".join(unicodedata.normalize("NFKC", UNSEEN.sub("", plain)).split())
+    return " ".join(unicodedata.normalize("NFKC", visible(plain)).split())
 
 
 def words_of(text: str) -> list[str]:

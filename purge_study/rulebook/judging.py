@@ -68,11 +68,11 @@ def _study_date(row: Row) -> Values:
 
 
 def _birth_dates(rows: Iterable[Row]) -> frozenset[str] | None:
-    """Return the birth dates that studies name; None if one of them may name one that was not read or not kept."""
+    """Return the birth dates that studies name; None if a study may name one that was not read, or is not kept here."""
     found: set[str] = set()
     for reading in (row.reading for row in rows if row.reading):
         values = reading.attributes.get("PatientBirthDate")
-        if values is None or not (values.found or reading.is_whole):
+        if values is None or not (values.is_complete or reading.is_whole):
             return None
         found |= values.found
     return frozenset(found)

@@ -75,6 +75,7 @@ TESTS = {
     "purge_study/policy/conditions.py": _POLICY_TESTS,
     "purge_study/policy/dates.py": _POLICY_TESTS,
     "purge_study/policy/impossible.py": ("tests/unit/test_retention_policy.py",),
+    "purge_study/policy/contradictions.py": ("tests/unit/test_retention_policy.py",),
     "purge_study/policy/known.py": (*_POLICY_TESTS, "tests/unit/test_judging.py"),
     "purge_study/policy/texts.py": _POLICY_TESTS,
     "purge_study/executing/execute.py": _EXECUTOR_TESTS,

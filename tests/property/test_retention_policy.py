@@ -10,10 +10,12 @@ from zoneinfo import ZoneInfo
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from purge_study.policy.contradictions import contradiction
 from purge_study.policy.dates import add_years, age_on, local_day, parse_da, year_end
 from purge_study.policy.facts import StudyFacts
+from purge_study.policy.impossible import impossible
 from purge_study.policy.model import Policy
-from purge_study.policy.policy import judge
+from purge_study.policy.policy import judge, matching_rules
 from purge_study.policy.reading import PolicyError, read_policy
 from tests.property.retention_inputs import TODAY, policy_of, rules, studies
 
@@ -132,5 +134,18 @@ def test_what_is_read_can_be_judged_by(entries: list[dict[str, Any]], facts: Stu
     policy = policy_of(*entries)
     tables = policy.model_dump(mode="json", by_alias=True, exclude_unset=True)
     again = read("\n".join(f"{json.dumps(key)} = {toml(value)}" for key, value in tables.items()).encode())
+    if again is None:  # no study meets a condition
+        assert any(reason for entry in entries for reason in impossible(entry.get("when")))
+        return
     assert again == policy
     assert judge(again, facts, TODAY) == judge(policy, facts, TODAY)
+
+
+@given(st.lists(rules.map(lambda rule: rule.get("when", {})), min_size=2, max_size=3), studies())
+def test_no_study_meets_a_condition_that_contradicts_itself(
+    conditions: list[dict[str, Any]], facts: StudyFacts
+) -> None:
+    """Not even a study of which all is known."""
+    when = {"all": [condition for condition in conditions if condition] or [{"modality": ["CT"]}]}
+    if contradiction(when):
+        assert not matching_rules(policy_of({"when": when, "keep_years": 1}), facts, TODAY)

@@ -159,9 +159,14 @@ def other_study(whose: Patient | None, *births: str, **more: object) -> Row:
         (other_study(patient("P1", "x"), "1900-01-01"), True),
         (other_study(patient("P1", "x"), "1901-02-03"), True),
         (other_study(patient("P1", "x"), "1753-01-01"), False),  # no placeholder that the policy names
-        (other_study(patient("P1", "x"), "2000"), True),
+        # A value that is no day may be another birth date.
+        (other_study(patient("P1", "x"), "2000"), False),
+        (other_study(patient("P1", "x"), "1980.06.15"), False),
+        (other_study(patient("P1", "x"), "19800600"), False),
+        (other_study(patient("P1", "x"), "1980-06-15", "unknown"), False),
+        (other_study(patient("P1", "y"), "2000"), True),
     ],
-    ids=range(13),
+    ids=range(17),
 )
 def test_birth_dates_of_a_patients_studies(other: Row, is_believed: bool) -> None:
     """They must agree; a study that names none, or a placeholder, contradicts none."""
@@ -174,7 +179,12 @@ def test_birth_dates_of_a_patients_studies(other: Row, is_believed: bool) -> Non
 def test_birth_dates_that_are_not_read_yet() -> None:
     """Another study that was read for a policy without ages, or has more than a row can hold, may contradict."""
     row = study(1, patient("P1"), PatientBirthDate=values("1980-06-15"))
-    for attributes, is_whole in (({}, True), ({"PatientBirthDate": Values()}, False)):
+    # Of the last one, an instance has a birth date that cannot be read.
+    for attributes, is_whole in (
+        ({}, True),
+        ({"PatientBirthDate": Values()}, False),
+        ({"PatientBirthDate": values("1980-06-15", None)}, False),
+    ):
         other = Row(
             StudyKey("any", "1.2"),
             RECEIVED,

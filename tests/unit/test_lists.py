@@ -195,6 +195,15 @@ def test_without_an_end() -> None:
             "list_invalid",
             ["line 2: its patient_id has a character that cannot be seen: remove it"],
         ),
+        (
+            "patient_id,accession_number,issuer\nP\ufffd1,,\n,P\ufffd,\nP,,St. \ufffd\n",
+            "list_invalid",
+            [
+                f"line {line}: its {column} has the character U+FFFD, which an export writes for a letter that it does "
+                "not know: export the list again in UTF-8"
+                for line, column in ((2, "patient_id"), (3, "accession_number"), (4, "issuer"))
+            ],
+        ),
         ("patient_id\nP1\nP2\n#end,3\n", "list_unfinished", ["#end says 3 lines, but there are 2"]),
         ("patient_id\nP1\nP2\n#end,1\n", "list_unfinished", ["#end says 1 lines, but there are 2"]),
         ("patient_id\nP1\n#end,1\nP2\n", "list_unfinished", ["line 4: it stands after #end"]),

@@ -52,6 +52,7 @@ def test_padding_is_no_part_of_a_value(padding: str) -> None:
         element("LO", 471),
         element("DS", 471.0),
         element("LO", "471", "9"),
+        element("LO", "471\ufffd"),
         element("LO", "\0"),
         element("SQ", {}),
         {"vr": "LO"},
@@ -77,6 +78,9 @@ def test_an_issuer_that_is_no_text_goes_with_every_issuer(issuer: dict[str, obje
 def test_a_date_that_is_no_text_is_not_known(tag: str, keyword: str) -> None:
     """The result is not known in full, so that it is not taken for a study without this date."""
     reading = found(**{f"x{tag}": element("DS", 20240305)}).reading
+    assert reading is not None
+    assert (reading.attributes[keyword], reading.is_whole) == (Values(), False)
+    reading = found(**{f"x{tag}": element("DA", "2024\ufffd305")}).reading
     assert reading is not None
     assert (reading.attributes[keyword], reading.is_whole) == (Values(), False)
     reading = found(**{f"x{tag}": element("DA")}).reading

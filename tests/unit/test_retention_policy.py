@@ -486,6 +486,11 @@ IMPOSSIBLE = [
         for value in ("RT*", "RT.*", "M?", "RTDOSE,RTPLAN", "RTDOSE;RTPLAN", "X-RAY", "RADIOTHERAPY PLAN", r"CT\\MR")
     ),
     ("institution = ['A\\B']", "institution 1: no study has this value, because a backslash separates values"),
+    ("institution = ['H\ufffdpital']", "institution 1: no study has this value, because it has the character U+FFFD"),
+    (
+        "description_words = ['h\ufffdpital']",
+        "description_words 1: no study has this value, because it has the character",
+    ),
     ("attribute = { BodyPartExamined = ['KNEE', 'HAND*'] }", "attribute, BodyPartExamined 2: no study has this value"),
     ("attribute = { SOPClassUID = ['1.2.840.*'] }", "attribute, SOPClassUID 1: no study has this value"),
     ("attribute = { AcquisitionDate = ['2019-06-01'] }", "attribute, AcquisitionDate 1: no study has this value"),
@@ -517,6 +522,86 @@ IMPOSSIBLE = [
         "any = [{ modality = ['MG'] }, { all = [{ modality = ['RT*'] }] }]",
         "any 2, all 1, modality 1: no study has this ",
     ),
+    *(
+        (
+            f"attribute = {{ {keyword} = ['{value}'] }}",
+            f"attribute, {keyword} 1: no study has this value, because {why}",
+        )
+        for keyword, value, why in (
+            ("SliceThickness", "1,5", "it is not a number"),
+            ("SliceThickness", "thin", "it is not a number"),
+            ("SliceThickness", "NaN", "it is not a number"),
+            ("TimeRange", "1_0", "it is not a number"),
+            ("SeriesNumber", "two", "it is not a number"),
+            ("SeriesNumber", "1.5", "it is not a whole number"),
+            ("SeriesNumber", "2147483648", "its VR has no such number"),
+            ("Rows", "512 px", "it is not a number"),
+            ("Rows", "-1", "its VR has no such number"),
+            ("Rows", "1e9999999", "its VR has no such number"),
+            ("SmallestImagePixelValue", "70000", "its VR has no such number"),
+            ("FrameIncrementPointer", "(0018,1063)", "DICOM JSON writes tags as eight digits"),
+            ("StudyTime", "noon", "DICOM writes times without colons"),
+            ("StudyTime", "2500", "DICOM writes times without colons"),
+            ("AcquisitionDateTime", "2020-01-01 12:00", "DICOM writes days with times as digits"),
+            ("AcquisitionDate", "20190230", "it is not a day of the calendar"),
+            ("ReferringPhysicianName", "^^", "it has no letter"),
+        )
+    ),
+    ("institution = ['\u200b']", "institution 1: no study has this value, because nobody sees anything of it"),
+    ("modality = ['\u3164']", "modality 1: no study has this value, because nobody sees anything of it"),
+    (
+        "all = [{ modality = ['MG'] }, { not = { modality = ['MG'] } }]",
+        "all 2, not: no study meets this: every modality",
+    ),
+    ("attribute = { Modality = ['mg'] }, not = { modality = ['MG'] }", "not: no study meets this: every modality"),
+    ("modality = ['MG'], not = { any = [{ modality = ['CT'] }, { modality = ['MG'] }] }", "not, any 2: no study meets"),
+    ("institution = ['A'], not = { institution = ['a', 'B'] }", "not: no study meets this: every value"),
+    (
+        "referring_physician = ['A^B'], not = { referring_physician = ['a^b^'] }",
+        "not: no study meets this: every value",
+    ),
+    ("attribute = { KVP = ['80'] }, not = { attribute = { KVP = ['80.0'] } }", "not: no study meets this: every value"),
+    ("description_words = ['a'], not = { description_words = ['A'] }", "not: no study meets this: every phrase"),
+    (
+        "description_words = ['left knee'], not = { description_words = ['knee'] }",
+        "not: no study meets this: every phrase",
+    ),
+    ("partition = ['u'], not = { partition = ['u', 'v'] }", "not: no study meets this: every partition"),
+    ("partition = ['u'], all = [{ partition = ['v'] }]", "all 1, partition: no study meets this: a study is in one"),
+    (
+        "age_at_study_below = 18, not = { age_at_study_below = 18 }",
+        "not, age_at_study_below: no study is in this range",
+    ),
+    (
+        "age_at_study_below = 18, not = { age_at_study_below = 20 }",
+        "not, age_at_study_below: no study is in this range",
+    ),
+    (
+        "not = { any = [{ age_at_study_below = 18 }, { age_at_study_from = 18 }] }",
+        "not, any 1, age_at_study_below: no ",
+    ),
+    ("not = { age_at_study_below = 131 }", "not, age_at_study_below: no study is in this range"),
+    ("age_at_last_study_below = 18, not = { age_at_study_below = 18 }", "not, age_at_study_below: no study is in this"),
+    ("not = { study_date_from = 1895-11-08 }", "not, study_date_from: no study is in this range"),
+    (
+        "study_date_from = 2020-01-01, not = { study_date_from = 2020-01-01 }",
+        "study_date_from: no study is in this range",
+    ),
+    ("modality = ['CT'], any = [{ not = { modality = ['CT'] } }]", "any 1, not: no study meets this: every modality"),
+    (
+        "study_date_from = 2020-01-01, any = [{ study_date_before = 2019-01-01 }, { study_date_before = 2020-01-01 }]",
+        "any: no study meets this: each of its conditions contradicts the others",
+    ),
+    (
+        "modality = ['CT'], partition = ['a'], not = { any = [{ not = { modality = ['CT'], partition = ['a'] } }, "
+        "{ partition = ['a'] }] }",
+        "not, any 2: no study meets this: every partition",
+    ),
+    (
+        "modality = ['CT'], age_at_study_below = 18, "
+        "not = { all = [{ modality = ['CT'] }, { age_at_study_below = 20 }] }",
+        "not, all: no study meets this: each of its conditions contradicts the others",
+    ),
 ]
 
 
@@ -532,7 +617,26 @@ def test_a_condition_that_no_study_can_meet(when: str, said: str) -> None:
         "modality = ['rtdose', ' CT ', 'RT_DOSE']",
         "institution = ['Praxis * Dr. Who?']",
         "attribute = { AcquisitionDate = ['20190601', '2019.06.01'], ImageComments = ['A\\B'] }",
-        "attribute = { BodyPartExamined = ['C-SPINE', 'knee/leg'], SliceThickness = ['thin'] }",
+        "attribute = { BodyPartExamined = ['C-SPINE', 'knee/leg'] }",
+        "attribute = { SliceThickness = ['5', ' +5.0e0 ', '.5', '1e9999999'] }",
+        "attribute = { Rows = ['512', '5.12e2', '65535'], SmallestImagePixelValue = ['-32768', '65535'] }",
+        "attribute = { StudyTime = ['12', '120000', '120000.123456', '12:00:00'], SeriesNumber = ['-1'] }",
+        "attribute = { AcquisitionDateTime = ['2020', '20200101120000.5+0100'], FrameIncrementPointer = ['0018106A'] }",
+        "attribute = { StudyDescription = ['teaching'] }, not = { description_words = ['knee'] }",
+        "description_words = ['knee'], not = { description_words = ['left knee'] }",
+        "description_words = ['left knee', 'hip'], not = { description_words = ['knee'] }",
+        "description_words = ['knees'], not = { description_words = ['knee'] }",
+        "all = [{ modality = ['CT'] }, { modality = ['MG'] }]",
+        "any = [{ modality = ['CT'] }, { modality = ['MG'] }], not = { modality = ['CT'] }",
+        "modality = ['CT'], not = { all = [{ modality = ['CT'] }, { age_at_study_below = 18 }] }",
+        "modality = ['CT'], not = { not = { modality = ['CT'] } }",
+        "partition = ['u', 'v'], not = { partition = ['u'] }",
+        "partition = ['u', 'v'], all = [{ partition = ['v', 'w'] }]",
+        "age_at_study_below = 18, not = { age_at_study_below = 17 }",
+        "age_at_study_below = 18, not = { age_at_last_study_below = 18 }",
+        "not = { study_date_from = 1895-11-09 }",
+        "not = { age_at_study_below = 130 }",
+        "referring_physician = ['=A']",
         "attribute = { SOPClassUID = ['1.2.840.10008.5.1.4.1.1.2'] }",
         "attribute = { PatientAge = ['018Y', '003m', '010W', '001D'] }",
         "all = [{ study_date_from = 2020-01-01 }, { study_date_before = 2020-01-02 }]",

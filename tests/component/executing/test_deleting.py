@@ -462,6 +462,18 @@ async def test_another_patients_study_does_not_count(deletions: Deletions) -> No
     await victim.check_deleted()
 
 
+@pytest.mark.parametrize("blank", ["\u00a0", "\u3000", "\u2003"], ids=ascii)
+async def test_blanks_at_the_ends_of_a_patient_id(deletions: Deletions, blank: str) -> None:
+    """A later study keeps the old one, even if only the id of the old one has blanks that a search does not ignore."""
+    patient_id = new_uid()[-20:]
+    elements = {**of_long_ago().elements, 0x00080005: ("CS", b"ISO_IR 192")}
+    victim = await deletions.due(Sample(elements={**elements, 0x00100020: ("LO", f"{patient_id}{blank}".encode())}))
+    later = {0x00100020: ("LO", patient_id.encode()), 0x00080020: ("DA", b"20240101")}
+    deletions.store(Sample(elements={**elements, **later}))
+    assert await deletions.run(victim) == [Outcome.CHANGED]
+    victim.check_untouched()
+
+
 @pytest.mark.parametrize("look", [1, 2])
 async def test_an_instance_comes_just_before_a_look(deletions: Deletions, look: int) -> None:
     """An instance that comes before the reading that is judged, or between it and the last look, keeps the study."""
