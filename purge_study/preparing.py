@@ -9,8 +9,8 @@ from datetime import timedelta
 from shared import clock
 from shared.telemetry.recording import span
 
-from .ledger.folding import fold, mark_latest
-from .ledger.refreshing import judge_all_anew, judge_patients, refresh
+from .ledger.folding import fold
+from .ledger.refreshing import judge_all_anew, judge_patients, refresh, refresh_latest
 from .lists.list_memory import ListChanges, ListMemory, Matching, compare, matching, to_remember
 from .lists.matching import find_matches, find_patients_of_dates
 from .lists.remembering import recall_lists
@@ -54,7 +54,7 @@ async def _bring_up_to_date(run: Run, rulebook: Rulebook, groups: Iterable[str])
     await refresh(run, rulebook)
     await judge_all_anew(run, rulebook)
     await judge_patients(run, rulebook, groups)
-    await mark_latest(run)
+    await refresh_latest(run, rulebook)
 
 
 async def _circumstances(run: Run, rulebook: Rulebook, changes: ListChanges, found: Matching) -> Circumstances:

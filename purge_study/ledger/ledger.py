@@ -193,6 +193,11 @@ class Ledger:
         async for mark in self._table.range(keys.MARKS):
             yield keys.study_of_mark(mark["RowKey"])
 
+    async def marks_of(self, studies: Collection[StudyKey]) -> dict[StudyKey, str]:
+        """Return the keys of those marks that some studies have."""
+        found = await self._table.get(*map(keys.mark_row, studies))
+        return {key: keys.mark_row(key) for key, mark in zip(studies, found, strict=True) if mark is not None}
+
     async def mark(self, received: Mapping[StudyKey, datetime | None]) -> None:
         """Mark studies for re-reading, and note when their newest instance was received: the later time stands."""
         studies = iter(sorted(received))
@@ -221,18 +226,13 @@ class Ledger:
     async def _replace(self, rows: Mapping[StudyKey, Row | None], unmarked: Collection[StudyKey]) -> None:
         async with self._writing:
             there = dict(zip(rows, await self._table.get(*map(keys.study_row, rows)), strict=True))
-            marks = await self._marks_of(unmarked)
+            marks = await self.marks_of(unmarked)
             changes = [replacing(key, there[key], row, marks.pop(key, None)) for key, row in rows.items()]
             written = (entity["RowKey"] for change in changes for _, entity, *_ in change.operations)
             if any(key.startswith(keys.OF_MANY) for key in written):
                 self._of_many = None
             for change in packed([*changes, *map(unmarking, marks.values())]):
                 await self._table.carry_out(change)
-
-    async def _marks_of(self, studies: Collection[StudyKey]) -> dict[StudyKey, str]:
-        """Return the keys of the marks that there are."""
-        found = await self._table.get(*map(keys.mark_row, studies))
-        return {key: keys.mark_row(key) for key, mark in zip(studies, found, strict=True) if mark is not None}
 
     async def _rows(self, prefix: str, *, before: str | None = None) -> AsyncGenerator[Row]:
         async for stored in self._table.range(prefix, before=before):

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from math import inf
 
 from purge_study.policy.policy import local_day, needed_keywords
@@ -21,12 +21,14 @@ from shared.events import describe, event
 
 from .chunks import in_chunks
 from .entities import later
+from .folding import mark_latest
 from .leaving import DeletionOpen, after_leaving
 from .reading import read_or_miss
 from .row import Reading, Row, StudyKey
 
 _STUDIES_AT_ONCE = 16
 _ROWS_AT_ONCE = 500
+_KEPT_UP = timedelta(minutes=5)
 
 
 async def refresh(run: Run, rulebook: Rulebook) -> None:
@@ -41,8 +43,35 @@ async def refresh(run: Run, rulebook: Rulebook) -> None:
     """
     async with aclosing(run.ledger.marked()) as marked, aclosing(in_chunks(marked, _STUDIES_AT_ONCE)) as chunks:
         async for some in chunks:
-            run.check_time()
-            await _take_in(run, rulebook, await _read_all(run, some, needed_keywords(rulebook.policy)))
+            await _read_again(run, rulebook, some)
+
+
+async def refresh_latest(run: Run, rulebook: Rulebook) -> None:
+    """Read what the feed has told of beyond what is folded in, and mark it again, with what has come meanwhile.
+
+    A new study counts by it for each patient whom its instances name. A search finds a study by that instance alone
+    which was stored last.
+
+    Raises:
+        OutOfTime: nobody knows how far it came.
+        DICOMwebError, AzureError: as before.
+    """
+    now = await run.earliest_now()
+    latest = sorted(await mark_latest(run, run.latest.read_to))
+    for first in range(0, len(latest), _STUDIES_AT_ONCE):
+        await _read_again(run, rulebook, latest[first : first + _STUDIES_AT_ONCE])
+    await mark_latest(run, run.latest.read_to)
+    run.latest.read_to = now
+
+
+async def keep_up(run: Run, rulebook: Rulebook) -> None:
+    """Do as `refresh_latest` does, if that was done by this run, and some minutes ago.
+
+    Raises:
+        OutOfTime, DICOMwebError, AzureError: as before.
+    """
+    if run.latest.read_to is not None and await run.earliest_now() - run.latest.read_to >= _KEPT_UP:
+        await refresh_latest(run, rulebook)
 
 
 async def judge_patients(run: Run, rulebook: Rulebook, groups: Iterable[str]) -> None:
@@ -114,6 +143,11 @@ def _judged(rulebook: Rulebook, row: Row, groups: Mapping[str, list[Row]], anybo
         return row
     group = [*groups[row.reading.patient.group], *anybodys] if row.reading.patient else ()
     return judge_row(rulebook, row, group, today)
+
+
+async def _read_again(run: Run, rulebook: Rulebook, some: Collection[StudyKey]) -> None:
+    run.check_time()
+    await _take_in(run, rulebook, await _read_all(run, some, needed_keywords(rulebook.policy)))
 
 
 async def _read_all(run: Run, some: Collection[StudyKey], keywords: frozenset[str]) -> dict[StudyKey, Reading | None]:

@@ -46,6 +46,8 @@ keep_years = 5
 max_share = 1.0
 """
 
+LAST_STUDY = POLICY.replace("keep_years = 5", 'keep_years = 5\nfrom = ["study_date", "patient_last_study"]')
+
 
 @dataclass
 class Nights:
@@ -129,6 +131,48 @@ async def test_an_instance_that_the_feed_has_not_told_of(nights: Nights) -> None
     archive.wait(minutes=-8)
     await nights.night()
     assert not nights.has(other)
+    assert nights.has(key)
+
+
+def store_of_two_patients(archive: Archive) -> None:
+    """Store a study of today for patient 1, and then an instance of another patient in the same study."""
+    today = sample_of("1", clock.now().date().isoformat().replace("-", ""))
+    archive.store(today)
+    archive.store(today.sibling(elements={**today.elements, 0x00100020: ("LO", b"2")}))
+
+
+async def test_a_new_study_that_a_search_finds_for_another_patient(nights: Nights) -> None:
+    """A study is kept by a newer one of its patient that came after the last that is folded in."""
+    archive = nights.archive
+    nights.write("policy.toml", LAST_STUDY)
+    key, other = archive.store(sample_of("1", "20100305")), archive.store(sample_of("3", "20100305"))
+    await nights.night()
+    archive.wait(days=40, minutes=8)
+    store_of_two_patients(archive)
+    archive.wait(minutes=-8)
+    await nights.night()
+    assert not nights.has(other)
+    assert nights.has(key)
+
+
+async def test_a_new_study_that_a_search_finds_for_another_patient_comes_while_copies_are_made(
+    nights: Nights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A study is kept by a newer one of its patient that came after the plan was made."""
+    archive = nights.archive
+    nights.write("policy.toml", LAST_STUDY)
+    key = archive.store(sample_of("1", "20100305"))
+    await nights.night()
+    archive.wait(days=40)
+
+    async def copy_for_long(*what: Any, **more: Any) -> Any:
+        archive.wait(minutes=10)
+        store_of_two_patients(archive)
+        archive.wait(minutes=10)
+        return await copy_to_vault(*what, **more)
+
+    monkeypatch.setattr(execute, "copy_to_vault", copy_for_long)
+    await nights.night()
     assert nights.has(key)
 
 
