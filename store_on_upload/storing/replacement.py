@@ -12,8 +12,8 @@ from datetime import timedelta
 
 from shared.dicomweb import ChangeAction, InvalidResponse, Query, RequestNotSent, StatusError
 from shared.dicomweb.partitions import DEFAULT_PARTITION
+from shared.part10 import Header
 from store_on_upload.files.source import HashedBody, Version
-from store_on_upload.part10 import Header
 from store_on_upload.setback import NotYet
 from store_on_upload.verdict import AlreadyStored, Decision, Replaced, Verdict, conflict, judge, rejected
 

@@ -21,6 +21,7 @@ from purge_study.executing.vault import Vaulted, copy_to_vault
 from purge_study.ledger.row import StudyKey
 from purge_study.records.restored import Restored, write_restored
 from purge_study.run import OutOfTime, Run
+from shared.dicomweb import DICOMwebClient
 from shared.dicomweb.partitions import DEFAULT_PARTITION
 from shared.dicomweb.query import MAX_LIMIT
 from shared.purged import pointer_name
@@ -646,6 +647,46 @@ async def test_lease_lost(deletions: Deletions, caplog: pytest.LogCaptureFixture
     victim.check_untouched()
     assert victim.vaulted() == {}
     assert [told["reason"] for told in events(caplog, "retention_halted")] == ["lease_lost"]
+
+
+def _another_study(sample: Sample) -> Sample:
+    return Sample(series=sample.series, sop=sample.sop, elements=sample.elements)
+
+
+def _another_series(sample: Sample) -> Sample:
+    return sample.sibling(series=new_uid(), sop=sample.sop, elements=sample.elements)
+
+
+def _another_instance(sample: Sample) -> Sample:
+    return sample.sibling(elements=sample.elements)
+
+
+@pytest.mark.parametrize("another", [_another_study, _another_series, _another_instance])
+async def test_the_service_gives_another_instance(
+    deletions: Deletions,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    another: Callable[[Sample], Sample],
+) -> None:
+    """A file with other UIDs than those that were asked for is no copy: the study stays, and the event says why."""
+    victim = await deletions.due()
+    other = another(victim.samples[0])
+    deletions.store(other, partition="site-other")
+    retrieve = DICOMwebClient.retrieve_instance
+
+    def retrieve_other(client: DICOMwebClient, *, multipart: bool, **_: str) -> Any:
+        return retrieve(
+            client.partition("site-other"),
+            study_instance_uid=other.study,
+            series_instance_uid=other.series,
+            sop_instance_uid=other.sop,
+            multipart=multipart,
+        )
+
+    monkeypatch.setattr(DICOMwebClient, "retrieve_instance", retrieve_other)
+    assert await deletions.run(victim) == [Outcome.FAILED]
+    victim.check_untouched()
+    assert [told["reason"] for told in events(caplog, "purge_failed")] == ["other_instance"]
 
 
 async def test_copy_overwritten_before_it_is_read_back(deletions: Deletions) -> None:
