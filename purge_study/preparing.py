@@ -10,7 +10,7 @@ from shared import clock
 from shared.telemetry.recording import span
 
 from .ledger.folding import fold
-from .ledger.refreshing import judge_all_anew, judge_patients, refresh, refresh_latest
+from .ledger.refreshing import judge_all_anew, judge_patients, mark_outdated, refresh, refresh_latest
 from .lists.list_memory import ListChanges, ListMemory, Matching, compare, matching, to_remember
 from .lists.matching import find_matches, find_patients_of_dates
 from .lists.remembering import recall_lists
@@ -51,6 +51,7 @@ async def prepare(run: Run, rulebook: Rulebook) -> tuple[Decision, ListMemory]:
 
 async def _bring_up_to_date(run: Run, rulebook: Rulebook, groups: Iterable[str]) -> None:
     await fold(run)
+    await mark_outdated(run)
     await refresh(run, rulebook)
     await judge_all_anew(run, rulebook)
     await judge_patients(run, rulebook, groups)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -240,25 +240,25 @@ async def _studies_of_patient(run: Run, row: Row, contents: Contents, *, is_ther
         if is_there and row.key not in {one.key for one in some}:
             raise FailedByItself("patient_not_found")
         found += some
-    return [*rows, *found, *await _read_unread(run, rows, [one for one in found if one.key != row.key])]
+    others = {one.key: one for one in rows if one.key != row.key}
+    return [*rows, *found, *await _read_unread(run, others, [one for one in found if one.key != row.key])]
 
 
-async def _read_unread(run: Run, rows: Sequence[Row], found: Sequence[Row]) -> list[Row]:
+async def _read_unread(run: Run, known: Mapping[StudyKey, Row], found: Sequence[Row]) -> list[Row]:
     """Return what the metadata tell of those of a patient's studies that the ledger may not know as they are now.
 
     A search tells the values of the instance that was stored last: the others of its study may say something else.
 
     Args:
         run: of this night.
-        rows: the patient's studies, as the ledger has them.
-        found: what a search tells of the patient's studies.
+        known: the patient's other studies, as the ledger has them.
+        found: what a search tells of the patient's other studies.
 
     Raises:
         DICOMwebError, AzureError: it cannot be told.
     """
-    known = {one.key: one for one in rows}
     unread = {one.key for one in found if not _is_known(known.get(one.key), one)}
-    unread |= (await run.ledger.marks_of({*known, *(one.key for one in found)})).keys()
+    unread |= (await run.ledger.marks_of({*known, *(one.key for one in found)} - unread)).keys()
     readings = {key: await read_or_miss(run, key, _DATES) for key in sorted(unread)}
     return [Row(key, reading=reading) for key, reading in readings.items() if reading is not None]
 

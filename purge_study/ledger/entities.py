@@ -78,7 +78,8 @@ def row_of(entity: Mapping[str, Any]) -> Row:
         purged_at=time_in(entity, "purged_at"),
         failures=entity["failures"],
         has_late_instance=entity["has_late_instance"],
-        told_until=time_in(entity, "told_until"),
+        # An earlier version did not write it.
+        told_until=time_in(entity, "told_until") or time_in(entity, "received"),
     )
 
 

@@ -36,6 +36,9 @@ class Progress:
         judging: hash of the policy by which rows are being judged anew, where that is not finished.
         judged_to: the row up to which they are, as the ledger orders them.
         has_plan: whether a plan that counts was made from it: not yet, where it was made anew.
+        read_as: by which version of reading (`READ_AS`) all studies were read, or are marked to be read.
+        marking: the version for which studies are being marked, if that is not finished.
+        marked_to: the row up to which they are, as the ledger orders them.
     """
 
     mark: datetime | None = None
@@ -44,6 +47,9 @@ class Progress:
     judging: str | None = None
     judged_to: str | None = None
     has_plan: bool = False
+    read_as: int | None = None
+    marking: int | None = None
+    marked_to: str | None = None
 
 
 @dataclass(frozen=True)
@@ -91,6 +97,9 @@ class Ledger:
             judging=entity.get("judging"),
             judged_to=entity.get("judged_to"),
             has_plan=entity.get("has_plan", False),
+            read_as=entity.get("read_as"),
+            marking=entity.get("marking"),
+            marked_to=entity.get("marked_to"),
         )
 
     async def note(self, progress: Progress) -> None:
@@ -187,6 +196,15 @@ class Ledger:
             rows.append(row_of(stored))
         if rows:
             yield end, rows
+
+    async def studies(self, *, past: str | None = None) -> AsyncGenerator[Row]:
+        """Yield the rows of all studies, purged ones too.
+
+        Args:
+            past: where to go on: only what comes after this row.
+        """
+        async for stored in self._table.range(keys.STUDIES, past=past):
+            yield row_of(stored)
 
     async def marked(self) -> AsyncGenerator[StudyKey]:
         """Yield the studies that are to be read again, or for the first time."""

@@ -22,8 +22,9 @@ from shared.events import describe, event
 from .chunks import in_chunks
 from .entities import later
 from .folding import mark_latest
+from .keys import study_row
 from .leaving import DeletionOpen, after_leaving
-from .reading import read_or_miss
+from .reading import READ_AS, read_or_miss
 from .row import Reading, Row, StudyKey
 
 _STUDIES_AT_ONCE = 16
@@ -44,6 +45,30 @@ async def refresh(run: Run, rulebook: Rulebook) -> None:
     async with aclosing(run.ledger.marked()) as marked, aclosing(in_chunks(marked, _STUDIES_AT_ONCE)) as chunks:
         async for some in chunks:
             await _read_again(run, rulebook, some)
+
+
+async def mark_outdated(run: Run) -> None:
+    """Mark all studies if another version of the app has read them, for it may have read something else.
+
+    Those that retention has deleted stay as they were read. It goes on where it stopped, and a version that comes in
+    between begins anew.
+
+    Raises:
+        OutOfTime: the rest another time.
+        AzureError: what was marked holds.
+    """
+    progress = await run.ledger.progress()
+    if progress.read_as == READ_AS:
+        return
+    if progress.marking != READ_AS:
+        progress = replace(progress, read_as=None, marking=READ_AS, marked_to=None)
+    studies = run.ledger.studies(past=progress.marked_to)
+    async with aclosing(studies), aclosing(in_chunks(studies, _ROWS_AT_ONCE)) as chunks:
+        async for rows in chunks:
+            await run.ledger.mark({row.key: None for row in rows if row.purged_at is None})
+            await run.ledger.note(replace(progress, marked_to=study_row(rows[-1].key)))
+            run.check_time()
+    await run.ledger.note(replace(progress, read_as=READ_AS, marking=None, marked_to=None))
 
 
 async def refresh_latest(run: Run, rulebook: Rulebook) -> None:

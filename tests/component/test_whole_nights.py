@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from secrets import token_hex
@@ -20,9 +20,11 @@ from purge_study.executing import execute
 from purge_study.executing.vault import copy_to_vault
 from purge_study.ledger import keys
 from purge_study.ledger.hashing import Hasher
+from purge_study.ledger.refreshing import judge_patients
 from purge_study.ledger.row import StudyKey
 from purge_study.night import run_night
 from purge_study.records.begun import intent_name
+from purge_study.rulebook.reading import read_rulebook
 from purge_study.run import Run
 from shared import clock
 from shared.clients import Clients
@@ -173,6 +175,30 @@ async def test_a_new_study_that_a_search_finds_for_another_patient_comes_while_c
 
     monkeypatch.setattr(execute, "copy_to_vault", copy_for_long)
     await nights.night()
+    assert nights.has(key)
+
+
+async def test_a_row_that_an_earlier_version_wrote(nights: Nights) -> None:
+    """A study that the app read otherwise then is read again, and keeps its patient's others, before any is deleted."""
+    archive = nights.archive
+    nights.write("policy.toml", LAST_STUDY)
+    today = clock.now().date().isoformat().replace("-", "")
+    key = archive.store(sample_of("0004711", "20100305"))
+    unsearchable = archive.store(sample_of("", today, x00100020=("IS", "0004711")))
+    other = archive.store(sample_of("2", "20100305"))
+    for _ in range(2):  # after the second one, the feed does not tell of them again
+        await nights.night()
+    async with archive.run(key=nights.settings["LEDGER_KEY"]) as run:
+        row = await run.ledger.find(unsearchable)
+        assert row is not None
+        assert row.reading is not None
+        assert row.reading.patient is not None
+        await run.ledger.write([replace(row, reading=replace(row.reading, patient=None))])
+        await judge_patients(run, await read_rulebook(run.clients, run.hasher), [row.reading.patient.group])
+        await run.ledger.note(replace(await run.ledger.progress(), read_as=None))
+    archive.wait(days=40)
+    await nights.night()
+    assert not nights.has(other)
     assert nights.has(key)
 
 
