@@ -81,8 +81,8 @@ async def _obstacles(run: Run, rulebook: Rulebook) -> list[str]:
         "stopped": await is_stopped(run.clients),
         "clock_off": now is None or abs(clock.now() - now) > CLOCKS_APART,
         "feed_behind": is_behind,
-        # A study that is marked still cannot be read. It keeps no other: each is looked at again, with its patient's
-        # others as the service has them, before it is deleted.
+        # A study that is marked still cannot be read. It keeps its patient's others alone: each study is looked at
+        # again, with those, before it is deleted.
         "ledger_unfinished": not progress.is_folded or progress.judged_by != rulebook.policy_hash,
     }
     return [code for code, is_so in found.items() if is_so]

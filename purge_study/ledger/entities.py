@@ -119,6 +119,7 @@ def _reading(reading: Reading) -> dict[str, Any]:
         "accessions": sorted(reading.accessions),
         "instances": reading.instances,
         "etag": reading.etag,
+        "uids": reading.uids,
         "is_whole": reading.is_whole,
         "is_anybodys": reading.is_anybodys,
     }
@@ -135,6 +136,7 @@ def _reading_of(document: dict[str, Any]) -> Reading:
         accessions=frozenset(document["accessions"]),
         instances=document["instances"],
         etag=document["etag"],
+        uids=document.get("uids"),
         is_whole=document["is_whole"],
         is_anybodys=document.get("is_anybodys", False),
     )

@@ -9,7 +9,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from datetime import date, timedelta
-from math import inf
 
 from purge_study.policy.policy import local_day, needed_keywords
 from purge_study.rulebook.judging import judge_row
@@ -36,7 +35,8 @@ async def refresh(run: Run, rulebook: Rulebook) -> None:
     """Read all marked studies again, judge them, and the other studies of their patients.
 
     A study is marked until it is written. One that alone cannot be read stays marked, and the event `study_unreadable`
-    says so: the others go on, for each is looked at again, with all its patient's studies, before it is deleted.
+    says so: the others go on, for each is looked at again, with all its patient's studies, before it is deleted. Those
+    that are still marked are read then, and nothing of the patient is deleted if that fails.
 
     Raises:
         OutOfTime: the rest another time.
@@ -214,13 +214,13 @@ async def _take_in(run: Run, rulebook: Rulebook, readings: Mapping[StudyKey, Rea
 def _after_reading(row: Row, reading: Reading) -> Row:
     """Return a row after its study was read: one that was purged and is there has come back.
 
-    If it has more instances than before, and the feed has shown no later `Create`, it is not known when they were
-    received: the feed may show a `Create` only after the ledger has passed its time.
+    If it has an instance that it did not have before, and the feed has shown no later `Create`, it is not known when
+    that was received: the feed may show a `Create` only after the ledger has passed its time.
     """
     is_told = row.received is None or row.told_until is None or row.received > row.told_until
     return replace(
         row,
-        received=row.received if is_told or reading.instances <= _instances(row) else None,
+        received=row.received if is_told or not _has_new_instances(row, reading) else None,
         told_until=later(row.told_until, row.received),
         reading=reading,
         purged_at=None,
@@ -229,11 +229,17 @@ def _after_reading(row: Row, reading: Reading) -> Row:
     )
 
 
-def _instances(row: Row) -> float:
-    """Return how many instances a study had; before it has been read, as many as it may have."""
-    if row.reading is None:
-        return inf
-    return 0 if row.purged_at else row.reading.instances
+def _has_new_instances(row: Row, reading: Reading) -> bool:
+    """Say whether a study has an instance that it did not have when it was read before, as far as that can be told.
+
+    Of a study that has fewer instances, it cannot: it is taken for one that has only lost some.
+    """
+    before = row.reading
+    if before is None:
+        return False
+    if row.purged_at is not None or reading.instances > before.instances:
+        return True
+    return before.uids is not None and reading.instances == before.instances and reading.uids != before.uids
 
 
 def _is_untold(row: Row | None) -> bool:

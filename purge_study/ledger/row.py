@@ -67,6 +67,7 @@ class Reading:
         accessions: keyed hashes of each AccessionNumber, as `Hasher.accession` makes them.
         instances: how many there are.
         etag: of the study's metadata; it changes whenever an instance does. None where the service gives none.
+        uids: a hash over the SOPInstanceUIDs of all instances; None where an earlier version has read them.
         further_patients: whom the instances name, where they do not agree: the study counts for each of them.
         is_whole: False where the instances do not agree whose study it is, have an identifier, birth date or age that
             is not written as text, or have more values than the ledger can hold: it is kept, whatever the rest says.
@@ -79,6 +80,7 @@ class Reading:
     accessions: frozenset[str]
     instances: int
     etag: str | None
+    uids: str | None = None
     further_patients: frozenset[Patient] = frozenset()
     is_whole: bool = True
     is_anybodys: bool = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeGuard
@@ -14,6 +15,7 @@ from .entities import fitted
 from .hashing import Hasher
 from .row import Patient, Reading
 
+_SOP_INSTANCE_UID = "00080018"
 _PATIENT_ID = "00100020"
 _ISSUER = "00100021"
 _ACCESSION = "00080050"
@@ -31,6 +33,7 @@ _TEXTS = frozenset({"AE", "AS", "CS", "DA", "DT", "LO", "LT", "SH", "ST", "TM", 
 # Values of these are texts in the file, and DICOM JSON has them in another form.
 _REWRITTEN = frozenset({"DS", "IS", "PN"})
 _MOST_EXACT = 2**53  # of a float; a larger one may have lost digits
+_NUMBERS = 2**128
 _BLANKS = " \t\r\n\0"
 
 Instance = Mapping[str, Any]
@@ -54,6 +57,7 @@ class Summing:
         self._is_anybodys = False
         self._accessions: set[str | None] = set()
         self._instances = 0
+        self._uids = 0
         self._is_readable = True
 
     def add(self, instance: Instance) -> None:
@@ -63,6 +67,7 @@ class Summing:
             instance: its elements by tag (PS3.18 Annex F).
         """
         self._instances += 1
+        self._uids += _number_of("\\".join(_texts(instance, _SOP_INSTANCE_UID)))
         for keyword, tag in self._tags.items():
             values = set(_texts(instance, tag))
             self._found[keyword] |= values
@@ -84,6 +89,7 @@ class Summing:
             accessions=frozenset(number for number in self._accessions if number),
             instances=self._instances,
             etag=etag,
+            uids=f"{self._uids % _NUMBERS:032x}",
             further_patients=frozenset() if is_agreed else patients,
             is_whole=is_agreed and self._is_readable,
             is_anybodys=self._is_anybodys,
@@ -102,6 +108,11 @@ class Summing:
         issuers = list(_texts(instance, _ISSUER)) if _has_texts(instance.get(_ISSUER, {})) else []
         for patient_id in patient_ids or [""]:
             yield from (hashed(patient_id, issuer) for issuer in issuers or [""])
+
+
+def _number_of(uid: str) -> int:
+    """Return a number for an instance: the sum over a study tells its instances from others, in whatever order."""
+    return int.from_bytes(hashlib.sha256(uid.encode("utf-8", "surrogatepass")).digest())
 
 
 def _tag(keyword: str) -> str | None:

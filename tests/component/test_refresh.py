@@ -294,7 +294,8 @@ async def test_gone_while_its_deletion_is_open(archive: Archive) -> None:
         assert await last_days(run, kept) == [date(2026, 3, 5)]
 
 
-async def test_an_instance_that_the_feed_does_not_tell_of(archive: Archive) -> None:
+@pytest.mark.parametrize("is_alone", [False, True], ids=["one more", "one in another's place"])
+async def test_an_instance_that_the_feed_does_not_tell_of(archive: Archive, is_alone: bool) -> None:
     """Nobody knows when it was received, whatever earlier instance the feed tells of again, until it tells of it."""
     one = sample_of("1")
     other = one.sibling(elements=one.elements)
@@ -305,6 +306,8 @@ async def test_an_instance_that_the_feed_does_not_tell_of(archive: Archive) -> N
         await refresh(run, rulebook())
         archive.wait(minutes=1)
         archive.store(other)
+        if is_alone:
+            archive.delete(one.path)
         await fold(run)
         assert [key async for key in run.ledger.marked()] == [key]
         await refresh(run, rulebook())
