@@ -67,12 +67,12 @@ class Reading:
         accessions: keyed hashes of each AccessionNumber, as `Hasher.accession` makes them.
         instances: how many there are.
         etag: of the study's metadata; it changes whenever an instance does. None where the service gives none.
-        uids: a hash over the SOPInstanceUIDs of all instances; None where an earlier version has read them.
         further_patients: whom the instances name, where they do not agree: the study counts for each of them.
         is_whole: False where the instances do not agree whose study it is, have an identifier, birth date or age that
             is not written as text, or have more values than the ledger can hold: it is kept, whatever the rest says.
         is_anybodys: whether it counts for every patient, because an instance has a PatientID that cannot be read, or
             they name more patients than `further_patients` has.
+        uids: a hash over the SOPInstanceUIDs of all instances; None if an earlier version has read them.
     """
 
     attributes: Mapping[str, Values]
@@ -80,10 +80,10 @@ class Reading:
     accessions: frozenset[str]
     instances: int
     etag: str | None
-    uids: str | None = None
     further_patients: frozenset[Patient] = frozenset()
     is_whole: bool = True
     is_anybodys: bool = False
+    uids: str | None = None
 
     @property
     def all_patients(self) -> frozenset[Patient]:

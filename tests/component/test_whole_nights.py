@@ -360,8 +360,28 @@ async def test_one_that_takes_longer_than_a_night(nights: Nights, monkeypatch: p
     assert not nights.has(other)
 
 
-async def test_one_that_is_dropped_night_after_night(nights: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A study that is always found to be kept, by a patient's study that the ledger cannot read, stops no other."""
+async def test_one_that_is_dropped_night_after_night(nights: Nights) -> None:
+    """A study that is always found to be kept, by the date of an instance that a search alone knows, stops no other."""
+    reports = '[[rule]]\nname = "reports"\nwhen = { modality = ["SR"] }\nkeep_forever = true\n'
+    nights.write("policy.toml", LAST_STUDY + "min_age_days = 0\nper_night = 1\n" + reports)
+    key, other = nights.archive.store(sample_of("1", "20100305")), nights.archive.store(sample_of("2", "20110305"))
+    old = sample_of("1", "20100305", x00080060=("CS", "SR"))
+    later = old.sibling(elements=sample_of("1", clock.now().date().isoformat().replace("-", "")).elements)
+    nights.archive.store(old)
+    nights.archive.store(later)
+    nights.archive.delete(later.path)
+    await nights.night()
+    for _ in range(4):
+        nights.archive.wait(days=1)
+        await nights.night()
+    assert nights.has(key)
+    assert not nights.has(other)
+
+
+async def test_one_whose_patient_has_a_study_that_cannot_be_read(
+    nights: Nights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A study is kept while another one of its patient cannot be read, and it stops no other patient's."""
     policy = POLICY.replace("keep_years = 5", 'keep_years = 5\nfrom = ["study_date", "patient_last_study"]')
     nights.write("policy.toml", policy + "min_age_days = 0\nper_night = 1\n")
     key, other = nights.archive.store(sample_of("1", "20100305")), nights.archive.store(sample_of("2", "20110305"))
