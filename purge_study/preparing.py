@@ -9,8 +9,8 @@ from datetime import timedelta
 from shared import clock
 from shared.telemetry.recording import span
 
-from .ledger.folding import fold, mark_latest
-from .ledger.refreshing import judge_all_anew, judge_patients, refresh
+from .ledger.folding import fold
+from .ledger.refreshing import judge_all_anew, judge_patients, mark_outdated, refresh, refresh_latest
 from .lists.list_memory import ListChanges, ListMemory, Matching, compare, matching, to_remember
 from .lists.matching import find_matches, find_patients_of_dates
 from .lists.remembering import recall_lists
@@ -51,10 +51,11 @@ async def prepare(run: Run, rulebook: Rulebook) -> tuple[Decision, ListMemory]:
 
 async def _bring_up_to_date(run: Run, rulebook: Rulebook, groups: Iterable[str]) -> None:
     await fold(run)
+    await mark_outdated(run)
     await refresh(run, rulebook)
     await judge_all_anew(run, rulebook)
     await judge_patients(run, rulebook, groups)
-    await mark_latest(run)
+    await refresh_latest(run, rulebook)
 
 
 async def _circumstances(run: Run, rulebook: Rulebook, changes: ListChanges, found: Matching) -> Circumstances:
@@ -80,8 +81,8 @@ async def _obstacles(run: Run, rulebook: Rulebook) -> list[str]:
         "stopped": await is_stopped(run.clients),
         "clock_off": now is None or abs(clock.now() - now) > CLOCKS_APART,
         "feed_behind": is_behind,
-        # A study that is marked still cannot be read. It keeps no other: each is looked at again, with its patient's
-        # others as the service has them, before it is deleted.
+        # A study that is marked still cannot be read. It keeps its patient's others alone: each study is looked at
+        # again, with those, before it is deleted.
         "ledger_unfinished": not progress.is_folded or progress.judged_by != rulebook.policy_hash,
     }
     return [code for code, is_so in found.items() if is_so]

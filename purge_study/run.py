@@ -27,6 +27,17 @@ class OutOfTime(Exception):
     """The run's time is over: what is left goes on next time."""
 
 
+@dataclass
+class Latest:
+    """How far the feed was read beyond what is folded into the ledger.
+
+    Args:
+        read_to: by the service's clock, or ours if that was earlier; None before the first time.
+    """
+
+    read_to: datetime | None = None
+
+
 @dataclass(frozen=True)
 class Run:
     """One run, alone among all processes while its lease holds.
@@ -39,6 +50,7 @@ class Run:
         ends_at: when it is to end, by the event loop's clock.
         lease: None where nothing is deleted, as in a preview.
         pace: how fast the service is asked.
+        latest: how far the feed was read beyond the ledger.
     """
 
     clients: Clients
@@ -48,6 +60,7 @@ class Run:
     ends_at: float
     lease: BlobLeaseClient | None = None
     pace: Pace = field(default_factory=Pace)
+    latest: Latest = field(default_factory=Latest)
 
     def dicom(self, partition: str) -> DICOMwebClient:
         """Return the client for a partition, by its name in the ledger."""

@@ -18,7 +18,7 @@ _RECORDS = frozenset({RETENTION_RECORDS, ACCESS_AUDIT})
 
 S = TypeVar("S", BlobServiceClient, QueueServiceClient, TableServiceClient)
 
-# Each GET is held in memory as a whole. The first brings what `store_on_upload.part10` reads; less would take two.
+# Each GET is held in memory as a whole. The first brings what `shared.part10` reads; less would take two.
 _FIRST_GET_BYTES = 1024 * 1024
 _NEXT_GET_BYTES = 4 * 1024 * 1024
 # What is uploaded goes in blocks of this size; a larger body would hold up all else while it is sent.

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 from shared import clock
+from shared.part10 import Header, Unfit, read_header
 from shared.sources import Policy
 
 from .files.source import Source
 from .names import NameSays, what_name_says
-from .part10 import Header, Unfit, read_header
 from .setback import NotYet
 from .verdict import Decision, ignored, rejected
 

@@ -16,6 +16,7 @@ from shared import clock
 from shared.arrivals import Arrival, Door
 from shared.dicomweb import Busy, DICOMwebError, StatusError
 from shared.events import event
+from shared.part10 import Header
 from shared.settings import LONGEST_RUN_SECONDS
 from shared.telemetry.recording import span
 
@@ -24,7 +25,6 @@ from .examine import examine
 from .files.source import Source, SourceGone, Version
 from .finishing import close_gone, finish, report_failure, send_later
 from .ingest import Ingest
-from .part10 import Header
 from .receipts.receipt import Receipt
 from .setback import STOPPED, NotYet, outage, setback_of
 from .storing.job import Job

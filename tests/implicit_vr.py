@@ -11,7 +11,7 @@ import pydicom
 from pydicom import Dataset, uid
 
 from shared.dicomweb import Body
-from store_on_upload.part10 import Form, Header
+from shared.part10 import Form, Header
 from store_on_upload.transcoding.transcode import to_explicit_vr
 
 UNDEFINED = 0xFFFFFFFF

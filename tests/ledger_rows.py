@@ -49,5 +49,6 @@ def row(key: StudyKey, **fields: Any) -> Row:
         "reading": reading(),
         "judgement": kept_until(LAST_DAY),
         "judged_by": "policy",
+        "told_until": fields.get("received", RECEIVED),
     }
     return Row(key, **{**defaults, **fields})

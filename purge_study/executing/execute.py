@@ -17,6 +17,7 @@ from enum import StrEnum
 from azure.core.exceptions import AzureError
 
 from purge_study.ledger.leaving import DeletionOpen, after_leaving
+from purge_study.ledger.refreshing import keep_up
 from purge_study.ledger.row import Row, StudyKey
 from purge_study.planning.plan import Item
 from purge_study.planning.withdrawals import is_withdrawn
@@ -165,12 +166,13 @@ async def _carry_out(
 async def _look_last(run: Run, item: Item, warrant: Warrant, seen: Seen, vaulted: Vaulted | None) -> None:
     """Check all that may have changed while the study was copied.
 
-    The search comes first: it takes longest, and a study that is deleted because the search missed another one can be
-    put back. An instance that arrives after the check of the contents has no copy, so that check comes late.
+    The feed and the search come first: they take longest, and a study that is deleted because they missed another one
+    can be put back. An instance that arrives after the check of the contents has no copy, so that check comes late.
 
     Raises:
         Exception: something is different, or it cannot be told.
     """
+    await keep_up(run, warrant.rulebook)
     searched = time.monotonic()
     await evaluate_again(run, item, warrant.rulebook, seen)
     if vaulted is not None:

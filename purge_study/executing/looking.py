@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -10,7 +11,7 @@ from typing import Any
 from pydicom import Dataset
 
 from purge_study.ledger.hashing import Hasher
-from purge_study.ledger.reading import is_found, read_instances
+from purge_study.ledger.reading import is_found, read_instances, read_or_miss
 from purge_study.ledger.row import Reading, Row, StudyKey
 from purge_study.ledger.summing import Summing, is_one_text, without_blanks
 from purge_study.planning.plan import Item
@@ -29,7 +30,8 @@ from shared.partitions import partition_names
 from .contents import Contents, Survey
 from .reasons import Changed, FailedByItself, Gone
 
-_WANTED = ("IssuerOfPatientID", "PatientBirthDate")
+_INSTANCES = "NumberOfStudyRelatedInstances"
+_WANTED = ("IssuerOfPatientID", "PatientBirthDate", _INSTANCES)
 _DATES = ("StudyDate", "PatientBirthDate")
 
 
@@ -224,23 +226,52 @@ async def _evaluate(run: Run, rulebook: Rulebook, row: Row, contents: Contents, 
 async def _studies_of_patient(run: Run, row: Row, contents: Contents, *, is_there: bool) -> list[Row]:
     """Return the patient's studies as the ledger has them, purged ones too, and as the service has them now.
 
-    A study comes twice, then: the later of its dates counts. The study itself is found unless it has been deleted.
+    A study comes up to three times, then: the latest of its dates counts. The study itself is found unless it has been
+    deleted.
     """
     if row.reading is None or row.reading.patient is None:
         return []
     rows = await run.ledger.of_patient(row.reading.patient.group)
     partitions = await _all_partitions(run)
+    found: list[Row] = []
     for patient_id in contents.patient_ids:
         # Ids are equal whatever blanks they have at their ends. A search ignores only spaces and NULs there.
         spellings = sorted({patient_id, patient_id.strip()})
-        found = [
+        some = [
             one for partition in partitions for spelling in spellings for one in await _search(run, partition, spelling)
         ]
         # A search that does not even find the study that it is about may have missed others.
-        if is_there and row.key not in {one.key for one in found}:
+        if is_there and row.key not in {one.key for one in some}:
             raise FailedByItself("patient_not_found")
-        rows += found
-    return rows
+        found += some
+    others = {one.key: one for one in rows if one.key != row.key}
+    return [*rows, *found, *await _read_unread(run, others, [one for one in found if one.key != row.key])]
+
+
+async def _read_unread(run: Run, known: Mapping[StudyKey, Row], found: Sequence[Row]) -> list[Row]:
+    """Return what the metadata tell of those of a patient's studies that the ledger may not know as they are now.
+
+    A search tells the values of the instance that was stored last: the others of its study may say something else.
+
+    Args:
+        run: of this night.
+        known: the patient's other studies, as the ledger has them.
+        found: what a search tells of the patient's other studies.
+
+    Raises:
+        DICOMwebError, AzureError: it cannot be told.
+    """
+    unread = {one.key for one in found if not _is_known(known.get(one.key), one)}
+    unread |= (await run.ledger.marks_of({*known, *(one.key for one in found)} - unread)).keys()
+    readings = {key: await read_or_miss(run, key, _DATES) for key in sorted(unread)}
+    return [Row(key, reading=reading) for key, reading in readings.items() if reading is not None]
+
+
+def _is_known(row: Row | None, found: Row) -> bool:
+    """Say whether the ledger has a study with as many instances as a search tells."""
+    if row is None or row.purged_at is not None or row.reading is None or found.reading is None:
+        return False
+    return row.reading.instances == found.reading.instances
 
 
 async def _all_partitions(run: Run) -> tuple[str, ...]:
@@ -280,7 +311,9 @@ def row_of_result(hasher: Hasher, partition: str, study: Dataset) -> Row:
         raise FailedByItself("patient_not_found")
     attributes = {keyword: _value(study, keyword) for keyword in _DATES}
     is_whole = all(study.get(keyword) is None or is_one_text(study.get(keyword)) for keyword in _DATES)
-    reading = Reading(attributes, patient, frozenset(), instances=0, etag=None, is_whole=is_whole)
+    instances = study.get(_INSTANCES)
+    number = int(instances) if isinstance(instances, int) else 0  # which no study that was read has
+    reading = Reading(attributes, patient, frozenset(), instances=number, etag=None, is_whole=is_whole)
     return Row(StudyKey(partition, str(study.get("StudyInstanceUID") or "")), reading=reading)
 
 

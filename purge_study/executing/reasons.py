@@ -25,8 +25,8 @@ class FailedByItself(_Coded):
     """The study cannot be deleted; others may.
 
     Args:
-        code: why: `metadata_unusable`, `patient_not_found`, `search_too_slow`, `not_dicom`, `copy_differs`,
-            `copies_missing`, `intent_open`, `not_gone`.
+        code: why: `metadata_unusable`, `patient_not_found`, `search_too_slow`, `not_dicom`,
+            `other_instance`, `copy_differs`, `copies_missing`, `intent_open`, `not_gone`.
     """
 
 

@@ -78,7 +78,8 @@ def row_of(entity: Mapping[str, Any]) -> Row:
         purged_at=time_in(entity, "purged_at"),
         failures=entity["failures"],
         has_late_instance=entity["has_late_instance"],
-        told_until=time_in(entity, "told_until"),
+        # An earlier version did not write it.
+        told_until=time_in(entity, "told_until") or time_in(entity, "received"),
     )
 
 
@@ -118,6 +119,7 @@ def _reading(reading: Reading) -> dict[str, Any]:
         "accessions": sorted(reading.accessions),
         "instances": reading.instances,
         "etag": reading.etag,
+        "uids": reading.uids,
         "is_whole": reading.is_whole,
         "is_anybodys": reading.is_anybodys,
     }
@@ -134,6 +136,7 @@ def _reading_of(document: dict[str, Any]) -> Reading:
         accessions=frozenset(document["accessions"]),
         instances=document["instances"],
         etag=document["etag"],
+        uids=document.get("uids"),
         is_whole=document["is_whole"],
         is_anybodys=document.get("is_anybodys", False),
     )

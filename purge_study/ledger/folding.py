@@ -55,26 +55,37 @@ async def _fold(run: Run) -> None:
     await run.ledger.note(replace(progress, mark=later(progress.mark, end), is_folded=True))
 
 
-async def mark_latest(run: Run) -> None:
+async def mark_latest(run: Run, since: datetime | None = None) -> set[StudyKey]:
     """Mark what the feed tells of beyond what is folded in, up to now; how far the ledger has come stays as it was.
 
     To be done once studies have been read: of what was received too late to be folded in, they may hold some already.
     By its mark a study has the time of its newest `Create` (`Ledger.find`), and is not deleted by an earlier one.
 
+    Args:
+        run: of this night.
+        since: up to when this was done before; the feed is read from a little earlier.
+
+    Returns:
+        The studies that are marked by it, whether they were marked before or not.
+
     Raises:
         OutOfTime: the run's time is over.
         DICOMwebError, AzureError: nothing may be deleted then.
     """
-    await run.pace.ask(lambda: _mark_latest(run))
+    start = since or (await run.ledger.progress()).mark
+    return await run.pace.ask(lambda: _mark_latest(run, start and start - _OVERLAP))
 
 
-async def _mark_latest(run: Run) -> None:
-    mark = (await run.ledger.progress()).mark
-    feed = run.clients.dicom.change_feed.iter(start=mark and mark - _OVERLAP, overlap=_OVERLAP)
+async def _mark_latest(run: Run, start: datetime | None) -> set[StudyKey]:
+    feed = run.clients.dicom.change_feed.iter(start=start, overlap=_OVERLAP)
+    marked: set[StudyKey] = set()
     async with aclosing(feed), aclosing(in_chunks(feed, _CHANGES_AT_ONCE)) as chunks:
         async for changes in chunks:
-            await run.ledger.mark(newest_creates(changes))
+            newest = newest_creates(changes)
+            await run.ledger.mark(newest)
+            marked |= newest.keys()
             run.check_time()
+    return marked
 
 
 def newest_creates(changes: Iterable[Change]) -> dict[StudyKey, datetime | None]:

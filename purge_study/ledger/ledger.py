@@ -36,6 +36,9 @@ class Progress:
         judging: hash of the policy by which rows are being judged anew, where that is not finished.
         judged_to: the row up to which they are, as the ledger orders them.
         has_plan: whether a plan that counts was made from it: not yet, where it was made anew.
+        read_as: by which version of reading (`READ_AS`) all studies were read, or are marked to be read.
+        marking: the version for which studies are being marked, if that is not finished.
+        marked_to: the row up to which they are, as the ledger orders them.
     """
 
     mark: datetime | None = None
@@ -44,6 +47,9 @@ class Progress:
     judging: str | None = None
     judged_to: str | None = None
     has_plan: bool = False
+    read_as: int | None = None
+    marking: int | None = None
+    marked_to: str | None = None
 
 
 @dataclass(frozen=True)
@@ -91,6 +97,9 @@ class Ledger:
             judging=entity.get("judging"),
             judged_to=entity.get("judged_to"),
             has_plan=entity.get("has_plan", False),
+            read_as=entity.get("read_as"),
+            marking=entity.get("marking"),
+            marked_to=entity.get("marked_to"),
         )
 
     async def note(self, progress: Progress) -> None:
@@ -188,10 +197,24 @@ class Ledger:
         if rows:
             yield end, rows
 
+    async def studies(self, *, past: str | None = None) -> AsyncGenerator[Row]:
+        """Yield the rows of all studies, purged ones too.
+
+        Args:
+            past: where to go on: only what comes after this row.
+        """
+        async for stored in self._table.range(keys.STUDIES, past=past):
+            yield row_of(stored)
+
     async def marked(self) -> AsyncGenerator[StudyKey]:
         """Yield the studies that are to be read again, or for the first time."""
         async for mark in self._table.range(keys.MARKS):
             yield keys.study_of_mark(mark["RowKey"])
+
+    async def marks_of(self, studies: Collection[StudyKey]) -> dict[StudyKey, str]:
+        """Return the keys of those marks that some studies have."""
+        found = await self._table.get(*map(keys.mark_row, studies))
+        return {key: keys.mark_row(key) for key, mark in zip(studies, found, strict=True) if mark is not None}
 
     async def mark(self, received: Mapping[StudyKey, datetime | None]) -> None:
         """Mark studies for re-reading, and note when their newest instance was received: the later time stands."""
@@ -221,18 +244,13 @@ class Ledger:
     async def _replace(self, rows: Mapping[StudyKey, Row | None], unmarked: Collection[StudyKey]) -> None:
         async with self._writing:
             there = dict(zip(rows, await self._table.get(*map(keys.study_row, rows)), strict=True))
-            marks = await self._marks_of(unmarked)
+            marks = await self.marks_of(unmarked)
             changes = [replacing(key, there[key], row, marks.pop(key, None)) for key, row in rows.items()]
             written = (entity["RowKey"] for change in changes for _, entity, *_ in change.operations)
             if any(key.startswith(keys.OF_MANY) for key in written):
                 self._of_many = None
             for change in packed([*changes, *map(unmarking, marks.values())]):
                 await self._table.carry_out(change)
-
-    async def _marks_of(self, studies: Collection[StudyKey]) -> dict[StudyKey, str]:
-        """Return the keys of the marks that there are."""
-        found = await self._table.get(*map(keys.mark_row, studies))
-        return {key: keys.mark_row(key) for key, mark in zip(studies, found, strict=True) if mark is not None}
 
     async def _rows(self, prefix: str, *, before: str | None = None) -> AsyncGenerator[Row]:
         async for stored in self._table.range(prefix, before=before):

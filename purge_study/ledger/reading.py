@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from purge_study.run import Run
 from shared.dicomweb import InvalidResponse, NotFound, Query
@@ -18,6 +18,9 @@ class _TakesInstances(Protocol):
 
 
 S = TypeVar("S", bound=_TakesInstances)
+# Raise it if the app reads anything else of a study, or understands it otherwise, than it did before: then all studies
+# in a ledger are read again.
+READ_AS: Final = 1
 _YIELD_AFTER_INSTANCES = 20  # of ordinary ones, some milliseconds
 
 

@@ -8,8 +8,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
-from datetime import date
-from math import inf
+from datetime import date, timedelta
 
 from purge_study.policy.policy import local_day, needed_keywords
 from purge_study.rulebook.judging import judge_row
@@ -21,19 +20,23 @@ from shared.events import describe, event
 
 from .chunks import in_chunks
 from .entities import later
+from .folding import mark_latest
+from .keys import study_row
 from .leaving import DeletionOpen, after_leaving
-from .reading import read_or_miss
+from .reading import READ_AS, read_or_miss
 from .row import Reading, Row, StudyKey
 
 _STUDIES_AT_ONCE = 16
 _ROWS_AT_ONCE = 500
+_KEPT_UP = timedelta(minutes=5)
 
 
 async def refresh(run: Run, rulebook: Rulebook) -> None:
     """Read all marked studies again, judge them, and the other studies of their patients.
 
     A study is marked until it is written. One that alone cannot be read stays marked, and the event `study_unreadable`
-    says so: the others go on, for each is looked at again, with all its patient's studies, before it is deleted.
+    says so: the others go on, for each is looked at again, with all its patient's studies, before it is deleted. Those
+    that are still marked are read then, and nothing of the patient is deleted if that fails.
 
     Raises:
         OutOfTime: the rest another time.
@@ -41,8 +44,59 @@ async def refresh(run: Run, rulebook: Rulebook) -> None:
     """
     async with aclosing(run.ledger.marked()) as marked, aclosing(in_chunks(marked, _STUDIES_AT_ONCE)) as chunks:
         async for some in chunks:
+            await _read_again(run, rulebook, some)
+
+
+async def mark_outdated(run: Run) -> None:
+    """Mark all studies if another version of the app has read them, for it may have read something else.
+
+    Those that retention has deleted stay as they were read. It goes on where it stopped, and a version that comes in
+    between begins anew.
+
+    Raises:
+        OutOfTime: the rest another time.
+        AzureError: what was marked holds.
+    """
+    progress = await run.ledger.progress()
+    if progress.read_as == READ_AS:
+        return
+    if progress.marking != READ_AS:
+        progress = replace(progress, read_as=None, marking=READ_AS, marked_to=None)
+    studies = run.ledger.studies(past=progress.marked_to)
+    async with aclosing(studies), aclosing(in_chunks(studies, _ROWS_AT_ONCE)) as chunks:
+        async for rows in chunks:
+            await run.ledger.mark({row.key: None for row in rows if row.purged_at is None})
+            await run.ledger.note(replace(progress, marked_to=study_row(rows[-1].key)))
             run.check_time()
-            await _take_in(run, rulebook, await _read_all(run, some, needed_keywords(rulebook.policy)))
+    await run.ledger.note(replace(progress, read_as=READ_AS, marking=None, marked_to=None))
+
+
+async def refresh_latest(run: Run, rulebook: Rulebook) -> None:
+    """Read what the feed has told of beyond what is folded in, and mark it again, with what has come meanwhile.
+
+    A new study counts by it for each patient whom its instances name. A search finds a study by that instance alone
+    which was stored last.
+
+    Raises:
+        OutOfTime: nobody knows how far it came.
+        DICOMwebError, AzureError: as before.
+    """
+    now = await run.earliest_now()
+    latest = sorted(await mark_latest(run, run.latest.read_to))
+    for first in range(0, len(latest), _STUDIES_AT_ONCE):
+        await _read_again(run, rulebook, latest[first : first + _STUDIES_AT_ONCE])
+    await mark_latest(run, run.latest.read_to)
+    run.latest.read_to = now
+
+
+async def keep_up(run: Run, rulebook: Rulebook) -> None:
+    """Do as `refresh_latest` does, if that was done by this run, and some minutes ago.
+
+    Raises:
+        OutOfTime, DICOMwebError, AzureError: as before.
+    """
+    if run.latest.read_to is not None and await run.earliest_now() - run.latest.read_to >= _KEPT_UP:
+        await refresh_latest(run, rulebook)
 
 
 async def judge_patients(run: Run, rulebook: Rulebook, groups: Iterable[str]) -> None:
@@ -116,6 +170,11 @@ def _judged(rulebook: Rulebook, row: Row, groups: Mapping[str, list[Row]], anybo
     return judge_row(rulebook, row, group, today)
 
 
+async def _read_again(run: Run, rulebook: Rulebook, some: Collection[StudyKey]) -> None:
+    run.check_time()
+    await _take_in(run, rulebook, await _read_all(run, some, needed_keywords(rulebook.policy)))
+
+
 async def _read_all(run: Run, some: Collection[StudyKey], keywords: frozenset[str]) -> dict[StudyKey, Reading | None]:
     """Return what was read of each study, but of those that alone cannot be read."""
     results = await asyncio.gather(*(read_or_miss(run, key, keywords) for key in some), return_exceptions=True)
@@ -155,13 +214,13 @@ async def _take_in(run: Run, rulebook: Rulebook, readings: Mapping[StudyKey, Rea
 def _after_reading(row: Row, reading: Reading) -> Row:
     """Return a row after its study was read: one that was purged and is there has come back.
 
-    If it has more instances than before, and the feed has shown no later `Create`, it is not known when they were
-    received: the feed may show a `Create` only after the ledger has passed its time.
+    If it has an instance that it did not have before, and the feed has shown no later `Create`, it is not known when
+    that was received: the feed may show a `Create` only after the ledger has passed its time.
     """
     is_told = row.received is None or row.told_until is None or row.received > row.told_until
     return replace(
         row,
-        received=row.received if is_told or reading.instances <= _instances(row) else None,
+        received=row.received if is_told or not _has_new_instances(row, reading) else None,
         told_until=later(row.told_until, row.received),
         reading=reading,
         purged_at=None,
@@ -170,11 +229,17 @@ def _after_reading(row: Row, reading: Reading) -> Row:
     )
 
 
-def _instances(row: Row) -> float:
-    """Return how many instances a study had; before it has been read, as many as it may have."""
-    if row.reading is None:
-        return inf
-    return 0 if row.purged_at else row.reading.instances
+def _has_new_instances(row: Row, reading: Reading) -> bool:
+    """Say whether a study has an instance that it did not have when it was read before, as far as that can be told.
+
+    Of a study that has fewer instances, it cannot: it is taken for one that has only lost some.
+    """
+    before = row.reading
+    if before is None:
+        return False
+    if row.purged_at is not None or reading.instances > before.instances:
+        return True
+    return before.uids is not None and reading.instances == before.instances and reading.uids != before.uids
 
 
 def _is_untold(row: Row | None) -> bool:

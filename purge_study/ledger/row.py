@@ -72,6 +72,7 @@ class Reading:
             is not written as text, or have more values than the ledger can hold: it is kept, whatever the rest says.
         is_anybodys: whether it counts for every patient, because an instance has a PatientID that cannot be read, or
             they name more patients than `further_patients` has.
+        uids: a hash over the SOPInstanceUIDs of all instances; None if an earlier version has read them.
     """
 
     attributes: Mapping[str, Values]
@@ -82,6 +83,7 @@ class Reading:
     further_patients: frozenset[Patient] = frozenset()
     is_whole: bool = True
     is_anybodys: bool = False
+    uids: str | None = None
 
     @property
     def all_patients(self) -> frozenset[Patient]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -26,6 +27,7 @@ _REWRITTEN = frozenset({"DS", "IS", "PN"})
 # A backslash separates no values in these.
 _OF_ONE_TEXT = frozenset({"LT", "ST", "UR", "UT"})
 _MOST_EXACT = 2**53  # of a float; a larger one may have lost digits
+_NUMBERS = 2**128
 _BLANKS = " \t\r\n\0"
 # What remains of bytes that the service could not decode: U+FFFD, ESC of an unknown character set, half a pair.
 _UNDECODED = re.compile("[\x1b\ufffd\ud800-\udfff]")
@@ -46,6 +48,7 @@ def _attribute(keyword: str) -> _Attribute | None:
     return None if tag is None else _Attribute(f"{tag:08X}", frozenset(dictionary_VR(tag).split(" or ")))
 
 
+_SOP_INSTANCE_UID: Final = _Attribute("00080018", frozenset({"UI"}))
 _PATIENT_ID: Final = _Attribute("00100020", frozenset({"LO"}))
 _ISSUER: Final = _Attribute("00100021", frozenset({"LO"}))
 _ACCESSION: Final = _Attribute("00080050", frozenset({"SH"}))
@@ -78,6 +81,7 @@ class Summing:
         self._is_anybodys = False
         self._accessions: set[str | None] = set()
         self._instances = 0
+        self._uids = 0
         self._is_readable = True
 
     def add(self, instance: Instance) -> None:
@@ -87,6 +91,7 @@ class Summing:
             instance: its elements by tag (PS3.18 Annex F).
         """
         self._instances += 1
+        self._uids += _number_of("\\".join(_texts(instance, _SOP_INSTANCE_UID) or ()))
         for keyword, attribute in self._attributes.items():
             values = _texts(instance, attribute) if attribute else None
             self._found[keyword].update(values or ())
@@ -110,6 +115,7 @@ class Summing:
             accessions=frozenset(number for number in self._accessions if number),
             instances=self._instances,
             etag=etag,
+            uids=f"{self._uids % _NUMBERS:032x}",
             further_patients=frozenset() if is_agreed else patients,
             is_whole=is_agreed and self._is_readable,
             is_anybodys=self._is_anybodys,
@@ -127,6 +133,11 @@ class Summing:
         issuers = _texts(instance, _ISSUER)
         for patient_id in patient_ids or [""]:
             yield from (hashed(patient_id, issuer) for issuer in issuers or [""])
+
+
+def _number_of(uid: str) -> int:
+    """Return a number for an instance: the sum over a study tells its instances from others, in whatever order."""
+    return int.from_bytes(hashlib.sha256(uid.encode("utf-8", "surrogatepass")).digest())
 
 
 def without_blanks(text: str) -> str:

@@ -15,8 +15,8 @@ from azure.storage.blob.aio import BlobClient
 
 from shared.dicomweb import Body
 from shared.folders import is_folder
+from shared.part10 import PREAMBLE_BYTES, PREFIX_BYTES
 from shared.small_blobs import open_from_start
-from store_on_upload.part10 import PREAMBLE_BYTES, PREFIX_BYTES
 
 # A producer may have declared a Content-Encoding. It is no concern of ours: sizes and ranges are of what is stored.
 _DECOMPRESS = False

@@ -8,10 +8,10 @@ from datetime import timedelta
 from shared.arrivals import Door
 from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient
+from shared.part10 import Header, Patient, Unfit, read_header
 from shared.probe_uids import is_of_probe
 from store_on_upload.beginning import Run
 from store_on_upload.files.source import Source
-from store_on_upload.part10 import Header, Patient, Unfit, read_header
 from store_on_upload.probing.instance import EXPIRE_AFTER, is_probe
 
 from .uids import Uids

@@ -24,10 +24,10 @@ from shared import clock
 from shared.dicomweb import NotFound
 from shared.dicomweb.partitions import DEFAULT_PARTITION
 from shared.events import Failed
+from shared.part10 import Header, Unfit, read_header
 from shared.settings import REPLACED
 from shared.small_blobs import read_whole, upload_json
 from store_on_upload.files.source import Digest, Source, SourceGone
-from store_on_upload.part10 import Header, Unfit, read_header
 from store_on_upload.receipts.receipt import timestamp
 from store_on_upload.setback import NotYet
 from store_on_upload.verdict import Replaced

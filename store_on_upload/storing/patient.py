@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydicom.charset import python_encoding
 
-from store_on_upload.part10 import Patient
+from shared.part10 import Patient
 
 _PADDING = b" \0"
 _ESCAPE = b"\x1b"  # begins a change of the character set (PS3.5 §6.1.2.5)

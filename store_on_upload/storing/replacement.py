@@ -15,8 +15,8 @@ from shared import clock
 from shared.dicomweb import Change, ChangeAction, DICOMwebError, InvalidResponse, Query, RequestNotSent, StatusError
 from shared.dicomweb.partitions import DEFAULT_PARTITION
 from shared.events import event
+from shared.part10 import Header
 from store_on_upload.files.source import HashedBody, Version
-from store_on_upload.part10 import Header
 from store_on_upload.setback import NotYet
 from store_on_upload.verdict import AlreadyStored, Decision, Replaced, Verdict, conflict, judge, judge_refusal
 

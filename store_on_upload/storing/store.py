@@ -10,9 +10,9 @@ from shared import clock
 from shared.arrivals import Door
 from shared.dicomweb import InstanceOutcome, StatusError, StoreReason
 from shared.events import event
+from shared.part10 import Unfit
 from shared.settings import QUARANTINE, OnConflict, OnPurged
 from store_on_upload.files.source import HashedBody, body_of
-from store_on_upload.part10 import Unfit
 from store_on_upload.probing.instance import EXPIRE_AFTER
 from store_on_upload.receipts.container import read_receipt
 from store_on_upload.receipts.document import Document

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Protocol
 
 from shared.dicomweb import DICOMwebClient, InstanceOutcome, NotFound, Query, StoreResult, StoreStatus
-from store_on_upload.part10 import Header
+from shared.part10 import Header
 from store_on_upload.setback import NotYet
 
 

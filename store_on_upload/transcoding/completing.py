@@ -11,9 +11,9 @@ from dataclasses import replace
 
 from pydicom.uid import ExplicitVRLittleEndian
 
-from store_on_upload.part10 import PREAMBLE_BYTES, Form, Header, Unfit
-from store_on_upload.part10.elements import is_long
-from store_on_upload.part10.opening import MAGIC
+from shared.part10 import PREAMBLE_BYTES, Form, Header, Unfit
+from shared.part10.elements import is_long
+from shared.part10.opening import MAGIC
 
 from .explicit_vr import element_head
 

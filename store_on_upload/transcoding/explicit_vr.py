@@ -12,8 +12,8 @@ from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from store_on_upload.part10 import Unfit
-from store_on_upload.part10.elements import (
+from shared.part10 import Unfit
+from shared.part10.elements import (
     HEAD_BYTES,
     IMPLICIT,
     ITEM,

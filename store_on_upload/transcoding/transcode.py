@@ -13,7 +13,7 @@ from contextlib import aclosing
 from pydicom.uid import ImplicitVRLittleEndian
 
 from shared.dicomweb import Body, InstanceOutcome, StoreReason, StoreStatus
-from store_on_upload.part10 import PREFIX_BYTES, Header, Unfit
+from shared.part10 import PREFIX_BYTES, Header, Unfit
 
 from .completing import explicit_vr_head
 from .explicit_vr import MAX_BYTES, ExplicitVR, Range

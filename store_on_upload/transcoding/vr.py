@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from pydicom.datadict import dictionary_VR, private_dictionary_VR
 
-from store_on_upload.part10.elements import UNDEFINED
+from shared.part10.elements import UNDEFINED
 
 US_OR_SS = b"US or SS"  # PixelRepresentation decides
 

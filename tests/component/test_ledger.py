@@ -184,7 +184,7 @@ async def test_a_connection_that_breaks(azurite: str, is_after: bool) -> None:
 
 async def test_progress_and_another_key(azurite: str) -> None:
     """What was noted stands when the ledger is opened again; with another key there is another ledger, empty."""
-    noted = Progress(RECEIVED, is_folded=True, judged_by="a", judging="b", judged_to="p:x")
+    noted = Progress(RECEIVED, is_folded=True, judged_by="a", judging="b", judged_to="p:x", marking=2, marked_to="s:x")
     key = token_hex()
     async with aclosing(clients_of(azurite, LEDGER_KEY=key)) as clients:
         ledger = await Ledger.open(clients)

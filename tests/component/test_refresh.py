@@ -14,8 +14,8 @@ from purge_study.ledger import refreshing
 from purge_study.ledger.folding import fold
 from purge_study.ledger.keys import NO_PATIENT
 from purge_study.ledger.ledger import Counts
-from purge_study.ledger.reading import read_study
-from purge_study.ledger.refreshing import judge_all_anew, judge_patients, refresh
+from purge_study.ledger.reading import READ_AS, read_study
+from purge_study.ledger.refreshing import judge_all_anew, judge_patients, mark_outdated, refresh
 from purge_study.ledger.row import StudyKey
 from purge_study.planning.making import make_plan
 from purge_study.policy.facts import Values
@@ -24,6 +24,7 @@ from purge_study.records.begun import intent_name
 from purge_study.records.pointers import write_pointer
 from purge_study.rulebook.rulebook import Rulebook
 from purge_study.run import OutOfTime, Run
+from shared import clock
 from shared.settings import RETENTION_STATE
 from tests.component.archive import (
     A,
@@ -293,7 +294,8 @@ async def test_gone_while_its_deletion_is_open(archive: Archive) -> None:
         assert await last_days(run, kept) == [date(2026, 3, 5)]
 
 
-async def test_an_instance_that_the_feed_does_not_tell_of(archive: Archive) -> None:
+@pytest.mark.parametrize("is_alone", [False, True], ids=["one more", "one in another's place"])
+async def test_an_instance_that_the_feed_does_not_tell_of(archive: Archive, is_alone: bool) -> None:
     """Nobody knows when it was received, whatever earlier instance the feed tells of again, until it tells of it."""
     one = sample_of("1")
     other = one.sibling(elements=one.elements)
@@ -304,6 +306,8 @@ async def test_an_instance_that_the_feed_does_not_tell_of(archive: Archive) -> N
         await refresh(run, rulebook())
         archive.wait(minutes=1)
         archive.store(other)
+        if is_alone:
+            archive.delete(one.path)
         await fold(run)
         assert [key async for key in run.ledger.marked()] == [key]
         await refresh(run, rulebook())
@@ -394,6 +398,44 @@ async def test_out_of_time(archive: Archive) -> None:
         rows = [row async for _, rows in run.ledger.groups() for row in rows]
         assert {row.judged_by for row in rows} == {rulebook().policy_hash}
         assert len(rows) == 5
+
+
+async def test_studies_that_another_version_has_read(archive: Archive) -> None:
+    """All but purged ones are marked to be read again, once, in as many runs as it takes."""
+    keys = [archive.store(sample_of(str(number))) for number in range(4)]
+    async with archive.run() as run:
+        await bring_up(archive, run, rulebook())
+        purged = await run.ledger.find(keys[0])
+        assert purged is not None
+        await run.ledger.write([replace(purged, purged_at=clock.now())])
+        await run.ledger.note(replace(await run.ledger.progress(), read_as=READ_AS - 1))
+        with pytest.raises(OutOfTime):
+            await mark_outdated(out_of_time(run))
+        marked = {key async for key in run.ledger.marked()}
+        assert 0 < len(marked) < len(keys) - 1
+        assert (await run.ledger.progress()).read_as is None
+        await mark_outdated(run)
+        assert {key async for key in run.ledger.marked()} == set(keys[1:])
+        await refresh(run, rulebook())
+        await mark_outdated(run)
+        assert not [key async for key in run.ledger.marked()]
+
+
+async def test_an_instance_that_the_feed_does_not_tell_of_after_an_upgrade(archive: Archive) -> None:
+    """A row that an earlier version wrote has the time up to which the feed had told, as far as it is known."""
+    one = sample_of("1")
+    key, ledger = archive.store(one), token_hex()
+    async with archive.run(key=ledger) as run:
+        await bring_up(archive, run, rulebook())
+        table = await table_of(run)
+        await put_table(run, {row: {**entity, "told_until": None} for row, entity in table.items()})
+    async with archive.run(key=ledger) as run:
+        archive.store(one.sibling(elements=one.elements))
+        await run.ledger.mark({key: None})
+        await refresh(run, rulebook())
+        row = await run.ledger.find(key)
+        assert row is not None
+        assert row.received is None
 
 
 async def test_patients_of_a_list(archive: Archive) -> None:

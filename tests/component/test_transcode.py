@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from shared.dicomweb import Body, DICOMwebClient, StoreStatus
-from store_on_upload.part10 import Form, Header
+from shared.part10 import Form, Header
 from store_on_upload.transcoding.completing import missing_head
 from store_on_upload.transcoding.transcode import may_be_about_implicit_vr
 from tests.component.dicom_service.support import running

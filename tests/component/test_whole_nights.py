@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from secrets import token_hex
@@ -20,9 +20,11 @@ from purge_study.executing import execute
 from purge_study.executing.vault import copy_to_vault
 from purge_study.ledger import keys
 from purge_study.ledger.hashing import Hasher
+from purge_study.ledger.refreshing import judge_patients
 from purge_study.ledger.row import StudyKey
 from purge_study.night import run_night
 from purge_study.records.begun import intent_name
+from purge_study.rulebook.reading import read_rulebook
 from purge_study.run import Run
 from shared import clock
 from shared.clients import Clients
@@ -45,6 +47,8 @@ keep_years = 5
 [brakes]
 max_share = 1.0
 """
+
+LAST_STUDY = POLICY.replace("keep_years = 5", 'keep_years = 5\nfrom = ["study_date", "patient_last_study"]')
 
 
 @dataclass
@@ -127,6 +131,72 @@ async def test_an_instance_that_the_feed_has_not_told_of(nights: Nights) -> None
     archive.wait(minutes=8)
     archive.store(one.sibling(elements=one.elements))
     archive.wait(minutes=-8)
+    await nights.night()
+    assert not nights.has(other)
+    assert nights.has(key)
+
+
+def store_of_two_patients(archive: Archive) -> None:
+    """Store a study of today for patient 1, and then an instance of another patient in the same study."""
+    today = sample_of("1", clock.now().date().isoformat().replace("-", ""))
+    archive.store(today)
+    archive.store(today.sibling(elements={**today.elements, 0x00100020: ("LO", b"2")}))
+
+
+async def test_a_new_study_that_a_search_finds_for_another_patient(nights: Nights) -> None:
+    """A study is kept by a newer one of its patient that came after the last that is folded in."""
+    archive = nights.archive
+    nights.write("policy.toml", LAST_STUDY)
+    key, other = archive.store(sample_of("1", "20100305")), archive.store(sample_of("3", "20100305"))
+    await nights.night()
+    archive.wait(days=40, minutes=8)
+    store_of_two_patients(archive)
+    archive.wait(minutes=-8)
+    await nights.night()
+    assert not nights.has(other)
+    assert nights.has(key)
+
+
+async def test_a_new_study_that_a_search_finds_for_another_patient_comes_while_copies_are_made(
+    nights: Nights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A study is kept by a newer one of its patient that came after the plan was made."""
+    archive = nights.archive
+    nights.write("policy.toml", LAST_STUDY)
+    key = archive.store(sample_of("1", "20100305"))
+    await nights.night()
+    archive.wait(days=40)
+
+    async def copy_for_long(*what: Any, **more: Any) -> Any:
+        archive.wait(minutes=10)
+        store_of_two_patients(archive)
+        archive.wait(minutes=10)
+        return await copy_to_vault(*what, **more)
+
+    monkeypatch.setattr(execute, "copy_to_vault", copy_for_long)
+    await nights.night()
+    assert nights.has(key)
+
+
+async def test_a_row_that_an_earlier_version_wrote(nights: Nights) -> None:
+    """A study that the app read otherwise then is read again, and keeps its patient's others, before any is deleted."""
+    archive = nights.archive
+    nights.write("policy.toml", LAST_STUDY)
+    today = clock.now().date().isoformat().replace("-", "")
+    key = archive.store(sample_of("0004711", "20100305"))
+    unsearchable = archive.store(sample_of("", today, x00100020=("IS", "0004711")))
+    other = archive.store(sample_of("2", "20100305"))
+    for _ in range(2):  # after the second one, the feed does not tell of them again
+        await nights.night()
+    async with archive.run(key=nights.settings["LEDGER_KEY"]) as run:
+        row = await run.ledger.find(unsearchable)
+        assert row is not None
+        assert row.reading is not None
+        assert row.reading.patient is not None
+        await run.ledger.write([replace(row, reading=replace(row.reading, patient=None))])
+        await judge_patients(run, await read_rulebook(run.clients, run.hasher), [row.reading.patient.group])
+        await run.ledger.note(replace(await run.ledger.progress(), read_as=None))
+    archive.wait(days=40)
     await nights.night()
     assert not nights.has(other)
     assert nights.has(key)
@@ -290,8 +360,28 @@ async def test_one_that_takes_longer_than_a_night(nights: Nights, monkeypatch: p
     assert not nights.has(other)
 
 
-async def test_one_that_is_dropped_night_after_night(nights: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A study that is always found to be kept, by a patient's study that the ledger cannot read, stops no other."""
+async def test_one_that_is_dropped_night_after_night(nights: Nights) -> None:
+    """A study that is always found to be kept, by the date of an instance that a search alone knows, stops no other."""
+    reports = '[[rule]]\nname = "reports"\nwhen = { modality = ["SR"] }\nkeep_forever = true\n'
+    nights.write("policy.toml", LAST_STUDY + "min_age_days = 0\nper_night = 1\n" + reports)
+    key, other = nights.archive.store(sample_of("1", "20100305")), nights.archive.store(sample_of("2", "20110305"))
+    old = sample_of("1", "20100305", x00080060=("CS", "SR"))
+    later = old.sibling(elements=sample_of("1", clock.now().date().isoformat().replace("-", "")).elements)
+    nights.archive.store(old)
+    nights.archive.store(later)
+    nights.archive.delete(later.path)
+    await nights.night()
+    for _ in range(4):
+        nights.archive.wait(days=1)
+        await nights.night()
+    assert nights.has(key)
+    assert not nights.has(other)
+
+
+async def test_one_whose_patient_has_a_study_that_cannot_be_read(
+    nights: Nights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A study is kept while another one of its patient cannot be read, and it stops no other patient's."""
     policy = POLICY.replace("keep_years = 5", 'keep_years = 5\nfrom = ["study_date", "patient_last_study"]')
     nights.write("policy.toml", policy + "min_age_days = 0\nper_night = 1\n")
     key, other = nights.archive.store(sample_of("1", "20100305")), nights.archive.store(sample_of("2", "20110305"))

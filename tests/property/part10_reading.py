@@ -17,7 +17,7 @@ from pydicom import Dataset, FileDataset, uid
 from pydicom.dataelem import RawDataElement
 from pydicom.errors import InvalidDicomError
 
-from store_on_upload.part10 import Header, HeaderReader, Need, Unfit
+from shared.part10 import Header, HeaderReader, Need, Unfit
 from store_on_upload.verdict import REASONS
 
 FOLDER = Path(pydicom.__file__).parent / "data" / "test_files"

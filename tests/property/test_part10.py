@@ -23,7 +23,7 @@ from pydicom.filewriter import write_sequence
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 
-from store_on_upload.part10 import PREFIX_BYTES, Form, Header, Need, Patient, Unfit, read_header
+from shared.part10 import PREFIX_BYTES, Form, Header, Need, Patient, Unfit, read_header
 from tests.dicom_samples import deflated
 from tests.property.part10_reading import (
     CUT_SHORT,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from store_on_upload.part10 import PREFIX_BYTES, Header, HeaderReader, Unfit
+from shared.part10 import PREFIX_BYTES, Header, HeaderReader, Unfit
 from tests.property.part10_reading import (
     ENCAPSULATED,
     FILES,

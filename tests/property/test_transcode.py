@@ -16,7 +16,7 @@ from pydicom import uid
 from pydicom.errors import InvalidDicomError
 
 from shared.dicomweb import InstanceOutcome, StoreReason, StoreStatus
-from store_on_upload.part10 import Form, Header, Unfit
+from shared.part10 import Form, Header, Unfit
 from store_on_upload.transcoding import explicit_vr, transcode
 from store_on_upload.transcoding.explicit_vr import ExplicitVR, element_head
 from store_on_upload.transcoding.transcode import may_be_about_implicit_vr, to_explicit_vr

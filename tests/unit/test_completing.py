@@ -9,7 +9,7 @@ import pydicom
 import pytest
 from pydicom import uid
 
-from store_on_upload.part10 import Form, Header, Unfit
+from shared.part10 import Form, Header, Unfit
 from store_on_upload.transcoding.completing import IMPLEMENTATION_CLASS_UID, missing_head
 from tests.implicit_vr import header
 

@@ -9,8 +9,8 @@ import pytest
 from pydicom import dcmread
 from pydicom.uid import UID
 
+from shared.part10 import PREFIX_BYTES, read_header
 from shared.probe_uids import ROOT, is_of_probe
-from store_on_upload.part10 import PREFIX_BYTES, read_header
 from store_on_upload.probing.instance import CONTENT, SERIES_INSTANCE_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID
 
 ABSENT = ("StudyDate", "StudyTime", "AccessionNumber", "PatientBirthDate")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from store_on_upload.part10 import Patient
+from shared.part10 import Patient
 from store_on_upload.storing.patient import is_same_patient
 
 LATIN, UTF8 = b"ISO_IR 100", b"ISO_IR 192"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from shared import part10
 from shared.dicomweb import InstanceOutcome, StoreReason, StoreResult, StoreStatus
 from store_on_upload import verdict as verdict_module
 from store_on_upload.setback import NotYet
@@ -126,8 +127,8 @@ def test_stored_instance_is_named() -> None:
 
 def test_reasons() -> None:
     """A reason that the code gives is one that people are told about, and every text ends as a sentence."""
-    folder = Path(verdict_module.__file__).parent
-    code = "".join(file.read_text() for file in folder.rglob("*.py"))
+    folders = [Path(module.__file__ or "").parent for module in (verdict_module, part10)]
+    code = "".join(file.read_text() for folder in folders for file in folder.rglob("*.py"))
     given = re.findall(r'(?:Unfit|rejected|ignored|NotYet|Setback|Decision\(Verdict\.[A-Z]+,)\(?\s*"(\w+)"', code)
     assert {"empty", "refused", "name"} <= set(given) <= set(REASONS)
     assert all(text.endswith(".") for text in REASONS.values())

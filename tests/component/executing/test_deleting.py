@@ -21,6 +21,7 @@ from purge_study.executing.vault import Vaulted, copy_to_vault
 from purge_study.ledger.row import StudyKey
 from purge_study.records.restored import Restored, write_restored
 from purge_study.run import OutOfTime, Run
+from shared.dicomweb import DICOMwebClient
 from shared.dicomweb.partitions import DEFAULT_PARTITION
 from shared.dicomweb.query import MAX_LIMIT
 from shared.purged import pointer_name
@@ -222,6 +223,34 @@ async def _undated_study(victim: Victim) -> None:
     victim.deletions.store(Sample(elements={**victim.samples[0].elements, 0x00080020: None}), partition=ELSEWHERE)
 
 
+def _of_two_days(victim: Victim) -> tuple[Sample, Sample]:
+    """Return a study of the patient: an instance of a later day, and one of the victim's."""
+    elements = victim.samples[0].elements
+    later = Sample(elements={**elements, 0x00080020: ("DA", b"20240101")})
+    return later, later.sibling(elements=elements)
+
+
+async def _later_study_stored_last_with_an_old_date(victim: Victim) -> None:
+    victim.deletions.store(*_of_two_days(victim))
+
+
+async def _known_study_with_later_instances(victim: Victim) -> None:
+    later, old = _of_two_days(victim)
+    victim.deletions.store(old)
+    await victim.deletions.read(StudyKey(HERE, old.study))
+    victim.deletions.store(later, old.sibling(elements=old.elements))
+
+
+async def _marked_study_with_a_later_instance(victim: Victim) -> None:
+    later, old = _of_two_days(victim)
+    key = StudyKey(HERE, old.study)
+    victim.deletions.store(later.sibling(sop=later.sop, elements=old.elements), old)
+    await victim.deletions.read(key)
+    for sample in (later, old):
+        victim.deletions.put(sample)
+    await (await victim.deletions.look()).ledger.mark({key: None})
+
+
 async def _restored(victim: Victim) -> None:
     await write_restored(
         (await victim.deletions.look()).clients, victim.key, Restored.at(datetime.now(UTC), "an id", "somebody")
@@ -244,6 +273,9 @@ CHANGES = {
     "a later study in another partition": (_later_study_elsewhere, "judgement"),
     "a later study in a partition that is new": (_later_study_in_a_new_partition, "judgement"),
     "an undated study of the patient": (_undated_study, "judgement"),
+    "a later study whose last instance has an old date": (_later_study_stored_last_with_an_old_date, "judgement"),
+    "a study that has got later instances": (_known_study_with_later_instances, "judgement"),
+    "a study in which an instance was replaced by a later one": (_marked_study_with_a_later_instance, "judgement"),
     "put back from the vault": (_restored, "hold"),
     "received again, by the change feed": (_received, "contents"),
     "not in the ledger": (_forgotten, "ledger"),
@@ -277,7 +309,9 @@ async def test_a_later_study_that_the_search_finds_last(deletions: Deletions, ca
 
 
 @pytest.mark.parametrize(("before_delete", "step"), [("vault", "/manifest.json"), ("none", "/intents/")])
-@pytest.mark.parametrize("change", [_later_study, _later_study_in_a_new_partition, _undated_study])
+@pytest.mark.parametrize(
+    "change", [_later_study, _later_study_in_a_new_partition, _undated_study, _later_study_stored_last_with_an_old_date]
+)
 async def test_the_patient_returns_before_the_last_look(
     deletions: Deletions,
     monkeypatch: pytest.MonkeyPatch,
@@ -428,14 +462,25 @@ async def test_held_now(deletions: Deletions) -> None:
     victim.check_untouched()
 
 
-@pytest.mark.parametrize(("birth", "outcome"), [(b"19700101", Outcome.DELETED), (b"20100101", Outcome.CHANGED)])
-async def test_another_study_contradicts_the_birth_date(deletions: Deletions, birth: bytes, outcome: Outcome) -> None:
+@pytest.mark.parametrize(
+    ("births", "outcome"),
+    [
+        pytest.param([b"19700101"], Outcome.DELETED, id="the same"),
+        pytest.param([b"20100101"], Outcome.CHANGED, id="another one"),
+        pytest.param([b"20100101", b"19700101"], Outcome.CHANGED, id="another one in the first of two instances"),
+    ],
+)
+async def test_another_study_contradicts_the_birth_date(
+    deletions: Deletions, births: list[bytes], outcome: Outcome
+) -> None:
     """A study of the patient that the ledger has not read yet keeps this one if a rule asks for ages."""
     adults = 'when = { age_at_study_from = 18 }\nkeep_years = 5\nfrom = ["study_date"]'
     deletions.write("policy.toml", POLICY.replace("keep_years = 5", adults))
     elements = {**of_long_ago().elements, 0x00100030: ("DA", b"19700101")}
     victim = await deletions.due(Sample(elements=elements))
-    deletions.store(Sample(elements={**elements, 0x00100030: ("DA", birth)}))
+    first, *more = [{**elements, 0x00100030: ("DA", birth)} for birth in births]
+    sample = Sample(elements=first)
+    deletions.store(sample, *(sample.sibling(elements=one) for one in more))
     assert await deletions.run(victim) == [outcome]
     assert victim.is_there == (outcome is Outcome.CHANGED)
 
@@ -614,6 +659,46 @@ async def test_lease_lost(deletions: Deletions, caplog: pytest.LogCaptureFixture
     victim.check_untouched()
     assert victim.vaulted() == {}
     assert [told["reason"] for told in events(caplog, "retention_halted")] == ["lease_lost"]
+
+
+def _another_study(sample: Sample) -> Sample:
+    return Sample(series=sample.series, sop=sample.sop, elements=sample.elements)
+
+
+def _another_series(sample: Sample) -> Sample:
+    return sample.sibling(series=new_uid(), sop=sample.sop, elements=sample.elements)
+
+
+def _another_instance(sample: Sample) -> Sample:
+    return sample.sibling(elements=sample.elements)
+
+
+@pytest.mark.parametrize("another", [_another_study, _another_series, _another_instance])
+async def test_the_service_gives_another_instance(
+    deletions: Deletions,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    another: Callable[[Sample], Sample],
+) -> None:
+    """A file with other UIDs than those that were asked for is no copy: the study stays, and the event says why."""
+    victim = await deletions.due()
+    other = another(victim.samples[0])
+    deletions.store(other, partition="site-other")
+    retrieve = DICOMwebClient.retrieve_instance
+
+    def retrieve_other(client: DICOMwebClient, *, multipart: bool, **_: str) -> Any:
+        return retrieve(
+            client.partition("site-other"),
+            study_instance_uid=other.study,
+            series_instance_uid=other.series,
+            sop_instance_uid=other.sop,
+            multipart=multipart,
+        )
+
+    monkeypatch.setattr(DICOMwebClient, "retrieve_instance", retrieve_other)
+    assert await deletions.run(victim) == [Outcome.FAILED]
+    victim.check_untouched()
+    assert [told["reason"] for told in events(caplog, "purge_failed")] == ["other_instance"]
 
 
 async def test_copy_overwritten_before_it_is_read_back(deletions: Deletions) -> None:

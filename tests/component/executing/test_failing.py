@@ -110,7 +110,7 @@ EVENTS: dict[str, tuple[Callable[[Victim], None], int, set[str]]] = {
     "an instance comes": (_instance, 2, {"changed"}),
     "it is put back": (_put_back, 3, {"changed"}),
     "its plan is withdrawn": (_withdraw, 5, {"plan_withdrawn"}),
-    "the patient comes back": (_patient, 10, {"changed"}),  # before the search of the second of three partitions
+    "the patient comes back": (_patient, 11, {"changed"}),  # before the search of the second of three partitions
 }
 
 

@@ -33,7 +33,7 @@ _T = TypeVar("_T")
 
 
 class Unfit(Exception):
-    """The file cannot be stored as it is; `reason` is a key of `verdict.REASONS`."""
+    """The file cannot be stored as it is; `reason` is a key of ingest's `verdict.REASONS`."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
