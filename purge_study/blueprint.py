@@ -34,7 +34,9 @@ async def purge_study(timer: func.TimerRequest) -> None:
 @blueprint.route("retention/studies/{study}", methods=["GET"])
 async def retention_study(req: Request) -> Response:
     """Answer with what is to become of a study."""
-    return await answer("look up retention", lambda: look_up_study(req))
+    return await answer_read(
+        req, ("retrieve", "retention"), "look up retention", lambda access: look_up_study(req, access)
+    )
 
 
 @blueprint.route("retention/plans", methods=["GET"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from shared.clients import Clients, get_clients
+from shared.partitions import PartitionNames
 from shared.queues import Queues
 
 from .storing.purged import PurgedStudies
@@ -26,6 +27,7 @@ class Ingest:
     memory: Memory
     stop: StopSwitch
     purged: PurgedStudies
+    partitions: PartitionNames
     handled: Handled
 
     @classmethod
@@ -39,6 +41,7 @@ class Ingest:
             memory=Memory(),
             stop=StopSwitch(clients),
             purged=PurgedStudies(clients),
+            partitions=PartitionNames(clients.dicom),
             handled=Handled(),
         )
 

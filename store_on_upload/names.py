@@ -6,7 +6,11 @@ import re
 from enum import StrEnum
 
 _UNFINISHED = (".part", ".partial", ".tmp", ".filepart")
-_ARCHIVES = (".zip", ".7z", ".rar", ".tar", ".gz", ".bz2", ".xz", ".zst", ".tgz", ".tbz2", ".txz")
+# Archives and compressed files, and the volumes of split ones (`.z01`, `.r00`). What is not here is ignored.
+_ARCHIVE = re.compile(
+    r"\.(?:7z|ace|arj|br|bz|bz2|cab|cpio|dmg|gz|iso|lha|lz|lz4|lzh|lzma|lzo|rar|tar|taz|tbz|tbz2|tgz|tlz|txz|tzst"
+    r"|wim|xz|z|zip|zipx|zst|[rz][0-9]{2,})\Z"
+)
 # A letter's position in a name says nothing; a number behind a dot is a counter or the end of a UID.
 _SUFFIX = re.compile(r"\.(?=[^.]*\D)[^.]+\Z")
 
@@ -29,6 +33,6 @@ def what_name_says(name: str, suffixes: tuple[str, ...]) -> NameSays:
         return NameSays.TEMPORARY
     if base.endswith(suffixes):
         return NameSays.OURS
-    if base.endswith(_ARCHIVES):
+    if _ARCHIVE.search(base):
         return NameSays.ARCHIVE
     return NameSays.OTHER if _SUFFIX.search(base) else NameSays.CONTENT_DECIDES

@@ -173,6 +173,7 @@ async def _store(run: Run, source: Source, header: Header) -> Receipt:
     if not ingest.circuit.admits(has_failed=run.receipt.has_failed_by_itself):
         raise NotYet("outage", is_outage=True, is_untried=not ingest.circuit.is_certain)
     try:
+        await _check_spelling(job)
         with span("store file", bytes=source.version.size):
             receipt = await store(job)
     except (DICOMwebError, NotYet) as error:
@@ -183,6 +184,18 @@ async def _store(run: Run, source: Source, header: Header) -> Receipt:
         raise
     _note_success(ingest)
     return receipt
+
+
+async def _check_spelling(job: Job) -> None:
+    """See that the service lists the file's partition under no other spelling: it might take both for one partition, or
+    make a second one. What retention has deleted stands under the service's own spelling.
+
+    Raises:
+        NotYet: it lists another spelling.
+        DICOMwebError: the service does not list its partitions.
+    """
+    if job.partition is not None and await job.run.ingest.partitions.misspells(job.partition):
+        raise NotYet("partition_misspelt", is_outage=True)
 
 
 def _note_failure(run: Run, name: str, error: DICOMwebError | NotYet) -> None:

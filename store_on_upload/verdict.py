@@ -105,6 +105,8 @@ REASONS: dict[str, str] = {
     "being_replaced": "Another file is just taking the place of the stored instance. It is tried again.",
     "note_damaged": "What the app has written down of the instance's latest replacement cannot be read. Find the "
     "damaged blob as docs/ingest.md says under Replacing, and delete it. The file is tried again.",
+    "partition_misspelt": "The DICOM service lists the file's partition in other letter case. Correct the name in "
+    "sources.toml and deploy the app. The file is tried again.",
     "not_confirmed": "The DICOM service did not confirm the instance. It is tried again.",
     "unsettled": "The file is empty or unfinished, and may still be written to: see SETTLE_AFTER_SECONDS.",
     "stopped": "A blob named STOP in dicom-control stops ingest. Delete it to go on.",

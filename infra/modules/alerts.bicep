@@ -295,7 +295,7 @@ resource alert 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
     kind: 'LogAlert'
     properties: {
       displayName: item.name
-      description: '${item.says} What to do: ${empty(runbooksUrl) ? 'docs/runbooks/${item.name}.md in this app\'s repository' : '${runbooks}${item.name}.md'}'
+      description: '${item.says} What to do: ${empty(runbooksUrl) ? 'read the runbook docs/runbooks/${item.name}.md in the repository of the project dicom-dropbox, from which this app was deployed.' : '${runbooks}${item.name}.md'}'
       severity: item.severity
       enabled: isProbed || !contains(aboutProbes, item.name)
       scopes: [

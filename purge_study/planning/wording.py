@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
 
-from shared.settings import BeforeDelete
+from shared.settings import RETENTION_POLICY, RETENTION_RECORDS, RETENTION_STATE, BeforeDelete
 
 from .decision import Decision
-from .plan import Plan
+from .night_memory import NIGHTS
+from .plan import PLANS, Plan
+
+_MEMORY: Final = NIGHTS.rpartition("/")[0] + "/"
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class Reason:
 # Each of these alone: nothing is deleted, and the plan does not count for those to come.
 OBSTACLES: Final = {
     "stopped": (
-        "A blob STOP stands in the container retention-policy.",
+        f"A blob STOP stands in the container {RETENTION_POLICY}.",
         "Remove it once deletions may go on.",
     ),
     "clock_off": (
@@ -39,12 +42,12 @@ OBSTACLES: Final = {
         "The next run looks again. If it finds the same, the app's platform has to be told.",
     ),
     "no_policy": (
-        "There is no policy in the container retention-policy.",
+        f"There is no policy in the container {RETENTION_POLICY}.",
         "Put one there, under the name that the setting RETENTION_POLICY has.",
     ),
     "policy_unreadable": (
         "The policy could not be read from storage.",
-        "See that the app may read the container retention-policy. The next run tries again.",
+        f"See that the app may read the container {RETENTION_POLICY}. The next run tries again.",
     ),
     "policy_invalid": (
         "The policy has mistakes.",
@@ -85,8 +88,8 @@ OBSTACLES: Final = {
     ),
     "memory_unreadable": (
         "What the app remembers of earlier nights or of lists, or the last plan that counts, is not as it was written.",
-        "Find out who changed memory/ in retention-state or plans/ in retention-records. If you delete the changed "
-        "blob of memory/, the next run is a report, like the first one.",
+        f"Find out who changed {_MEMORY} in {RETENTION_STATE} or {PLANS} in {RETENTION_RECORDS}. If you delete the "
+        f"changed blob of {_MEMORY}, the next run is a report, like the first one.",
     ),
 }
 

@@ -23,6 +23,7 @@ from purge_study.rulebook.reading import read_rulebook
 from purge_study.rulebook.rulebook import Rulebook
 from shared import clock
 from shared.answering import read_query
+from shared.auditing.record import Access
 from shared.clients import Clients, get_clients
 from shared.dicomweb import check_uid
 from shared.dicomweb.partitions import partition_path
@@ -37,8 +38,12 @@ _places = Places()
 _parsed = ParseCache()
 
 
-async def look_up_study(http: HttpRequest) -> Response:
+async def look_up_study(http: HttpRequest, access: Access) -> Response:
     """Answer with what is to become of a study, in each partition that has one.
+
+    Args:
+        http: what the caller sent.
+        access: gets the study, and its partition if there is one only.
 
     Raises:
         InvalidParameter: that is no UID, or no partition's name.
@@ -55,6 +60,8 @@ async def look_up_study(http: HttpRequest) -> Response:
         told = await _tell_all(clients, uid, wanted)
     if not told:
         raise refused("no-such-study")
+    access.studies = (uid,)
+    access.partition = told[0]["partition"] if len(told) == 1 else None
     return JSONResponse({"study_instance_uid": uid, "studies": told})
 
 

@@ -20,7 +20,7 @@ class Access:
         request_id: names the request in the log and to the caller.
         caller: who asks.
         transaction: `search`, `retrieve` or `changes`.
-        resource: what is searched for or retrieved: `studies`, `series metadata`, `receipt`, `plan`.
+        resource: what is searched for or retrieved: `studies`, `series metadata`, `receipt`, `plan`, `retention`.
         partition: the DICOM service's, if the access is about one partition.
         studies: the UIDs of the studies that it is about.
         plan: the id of the retention plan that it is about.

@@ -17,10 +17,11 @@ _META_GROUP = 0x0002
 _MEDIA_STORAGE_SOP_CLASS_UID = 0x00020002
 _TRANSFER_SYNTAX_UID = 0x00020010
 
-# Zip (with members, empty, in parts), gzip, bzip2, xz, zstd, 7z, RAR.
+# Zip (with members, empty, in parts), gzip, bzip2, xz, zstd, 7z, RAR, lzip, LZ4, LZMA, compress, ARJ, cabinet.
 _ARCHIVES = (
     *(b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08", b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd"),
-    *(b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07"),
+    *(b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07", b"LZIP", b"\x04\x22\x4d\x18", b"\x5d\0\0", b"\x1f\x9d"),
+    *(b"\x60\xea", b"MSCF"),
 )
 _TAR_AT, _TAR = 257, b"ustar"
 

@@ -24,8 +24,8 @@ class IngestSettings(SomeSettings):
     inbox_suffixes: Suffixes = Field(
         default=(".dcm", ".dicom", ".ima"),
         description="Suffixes of the files to store, separated by spaces, in any case. Names without a suffix, or "
-        "with an all-digit one, are judged by their content. Archives (`.zip`, `.7z`, `.rar`, `.tar`, `.gz`, `.bz2`, "
-        "`.xz`, `.zst`, `.tgz`, `.tbz2`, `.txz`) are rejected; all other names are ignored.",
+        "with an all-digit one, are judged by their content. Archives and compressed files, such as `.zip` or "
+        "`.dcm.gz`, are rejected (`store_on_upload/names.py` has the list); all other names are ignored.",
     )
     after_store: AfterStore = Field(
         default=AfterStore.KEEP,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import socket
 import ssl
 import struct
@@ -64,6 +65,15 @@ def answer(status: int, body: bytes = b"", headers: Mapping[str, str] | None = N
     """Answer at once, in one piece, with the right length."""
     length = {} if status in (204, 304) else {"Content-Length": str(len(body))}
     return script(head(status, {**length, **(headers or {})}) + body)
+
+
+def partitions(*names: str) -> Script:
+    """Answer with the DICOM service's list of partitions."""
+    listed = [
+        {"partitionKey": key, "partitionName": name, "createdDate": "2026-01-31T08:15:30Z"}
+        for key, name in enumerate(names, start=1)
+    ]
+    return answer(200, json.dumps(listed).encode(), {"Content-Type": "application/dicom+json"})
 
 
 def chunked(*chunks: bytes) -> tuple[bytes, ...]:

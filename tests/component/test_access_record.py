@@ -15,7 +15,7 @@ from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 from starlette.routing import Route
 
 import shared.clients
-from purge_study.blueprint import retention_plan, retention_plans
+from purge_study.blueprint import retention_plan, retention_plans, retention_study
 from shared.auditing import access_log, auditor
 from shared.auditing.access_log import AccessLog
 from shared.callers import fingerprint_of
@@ -28,7 +28,9 @@ from store_on_upload.receipts.receipt import Receipt
 from store_on_upload.verdict import Verdict
 from tests.component.lookups import Start, served, until, work_of
 from tests.component.scripted_server import End, answer, head, script
+from tests.dicom_samples import Sample
 from tests.e2e.drop_box import make_instance
+from tests.purged import Purged
 
 pytestmark = pytest.mark.usefixtures("clients")  # whose account has the containers
 
@@ -44,21 +46,34 @@ ON = {"AUDIT": "required", "AUDIT_KEY": AUDIT_KEY, "CALLERS": f"ris={fingerprint
 PLAN = "20260131T081530Z-0123abcd"
 PLAN_PAGE = b"<!doctype html><title>CANARY</title>"
 RECEIPT = "CANARY/ward 7.dcm"
+PURGED = Purged.of([Sample(study="1.2.840.3")], partition="audited")
 
 
 @asynccontextmanager
 async def reads(azurite: str, monkeypatch: pytest.MonkeyPatch, **settings: str) -> AsyncIterator[httpx.AsyncClient]:
-    """Serve what ingest and retention answer to reads, with a plan, and the receipt of a file that came twice."""
-    given = load({"DICOM_SERVICE_URL": "http://127.0.0.1:1/v2", "DICOM_STORAGE": azurite, **settings})
+    """Serve what ingest and retention answer to reads: of a plan, a purged study, and a file that came twice."""
+    service = {
+        "DICOM_SERVICE_URL": "http://127.0.0.1:1/v2",
+        "DICOM_STORAGE": azurite,
+        "LEDGER_KEY": "a key of this test",
+    }
+    given = load({**service, **settings})
     async with aclosing(Clients.over(given, DICOMwebClient(given.dicom_service_url))) as clients:
         plans = clients.container(RETENTION_RECORDS)
         await plans.upload_blob(f"plans/{PLAN}.jsonl", b"CANARY", overwrite=True)
         await plans.upload_blob(f"plans/{PLAN}.html", PLAN_PAGE, overwrite=True)
+        for (container, name), blob in PURGED.blobs().items():
+            await clients.container(container).upload_blob(name, blob, overwrite=True)
         content = json.dumps(receipt_of_two_versions().to_json())
         await clients.container(RECEIPTS).upload_blob(RECEIPT, content, overwrite=True)
         monkeypatch.setattr(shared.clients, "_clients", clients)
         monkeypatch.setattr(auditor, "_auditor", None)
-        functions = {"receipts": receipts, "retention/plans": retention_plans, "retention/plans/{plan}": retention_plan}
+        functions = {
+            "receipts": receipts,
+            "retention/plans": retention_plans,
+            "retention/plans/{plan}": retention_plan,
+            "retention/studies/{study}": retention_study,
+        }
         routes = [Route(f"/{path}", work_of(function), methods=["GET"]) for path, function in functions.items()]
         async with (
             served(routes) as url,
@@ -202,9 +217,14 @@ async def test_a_caller_that_hangs_up_while_it_is_recorded(start: Start, monkeyp
         ("/retention/plans", {}, {"resource": "plans"}),
         (f"/retention/plans/{PLAN}.html", {}, {"resource": "plan", "plan": PLAN}),
         (f"/retention/plans/{PLAN}", {"format": "html"}, {"resource": "plan", "plan": PLAN}),
+        (
+            f"/retention/studies/{PURGED.key.uid}",
+            {},
+            {"resource": "retention", "study_instance_uid": PURGED.key.uid, "partition": PURGED.partition},
+        ),
     ],
 )
-async def test_who_read_a_plan_or_a_receipt(
+async def test_who_read_a_plan_a_receipt_or_the_future_of_a_study(
     azurite: str, monkeypatch: pytest.MonkeyPatch, path: str, query: dict[str, str], told: dict[str, Any]
 ) -> None:
     """Recorded as lookups are: who, what, of which studies or which plan, how much; nothing else of the request."""
@@ -233,9 +253,11 @@ async def test_who_read_a_plan_or_a_receipt(
         ("/receipts", {"name": "CANARY.dcm"}, 404),
         ("/receipts", {"name": RECEIPT, "CANARY": "1"}, 400),
         ("/retention/plans/CANARY", {}, 404),
+        ("/retention/studies/CANARY", {}, 404),
+        ("/retention/studies/1.2.840.3", {"CANARY": "1"}, 400),
     ],
 )
-async def test_who_was_refused_a_plan_or_a_receipt(
+async def test_who_was_refused_a_plan_a_receipt_or_the_future_of_a_study(
     azurite: str, monkeypatch: pytest.MonkeyPatch, path: str, query: dict[str, str], status: int
 ) -> None:
     """Whoever asks counts, too; what was asked for is not written down unless it is there."""
@@ -250,9 +272,14 @@ async def test_who_was_refused_a_plan_or_a_receipt(
 @pytest.mark.parametrize(("demand", "status"), [("required", 503), ("best_effort", 200)])
 @pytest.mark.parametrize(
     ("path", "query"),
-    [("/receipts", {"name": RECEIPT}), (f"/retention/plans/{PLAN}.html", {}), ("/retention/plans", {})],
+    [
+        ("/receipts", {"name": RECEIPT}),
+        (f"/retention/plans/{PLAN}.html", {}),
+        ("/retention/plans", {}),
+        (f"/retention/studies/{PURGED.key.uid}", {}),
+    ],
 )
-async def test_a_plan_or_a_receipt_that_cannot_be_recorded(
+async def test_a_read_that_cannot_be_recorded(
     azurite: str,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -271,6 +298,7 @@ async def test_a_plan_or_a_receipt_that_cannot_be_recorded(
         assert int(response.headers["retry-after"]) > 0
         assert PLAN not in response.text
         assert STUDY not in response.text
+        assert PURGED.key.uid not in response.text
     told = [json.loads(record.message) for record in caplog.records if record.name == "dicom_dropbox"]
     failed = {line["request_id"] for line in told if line["event"] == "access_not_recorded"}
     assert failed == {response.headers["x-request-id"]}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import socket
 from collections.abc import AsyncIterator, Callable
 
@@ -16,7 +15,18 @@ from query_api.answering import MAX_TARGET_BYTES, look_up
 from query_api.routes import ROUTES
 from shared.places import Places
 from tests.component.lookups import Lookups, Start, until
-from tests.component.scripted_server import LAST_CHUNK, End, Read, Received, Script, answer, chunked, head, script
+from tests.component.scripted_server import (
+    LAST_CHUNK,
+    End,
+    Read,
+    Received,
+    Script,
+    answer,
+    chunked,
+    head,
+    partitions,
+    script,
+)
 from tests.e2e.drop_box import make_instance
 from tests.principals import principal
 
@@ -83,15 +93,6 @@ RADIOLOGY = {
 def with_partitions(listed: Script) -> Callable[[Received], Script]:
     """Return the scripts of a service that gives the file under any name of a partition, and this as its list."""
     return lambda request: listed if request.target == "/v2/partitions" else WHOLE
-
-
-def partitions(*names: str) -> Script:
-    """Return the service's list of partitions."""
-    listed = [
-        {"partitionKey": key, "partitionName": name, "createdDate": "2026-01-31T08:15:30Z"}
-        for key, name in enumerate(names, start=1)
-    ]
-    return answer(200, json.dumps(listed).encode(), JSON)
 
 
 async def test_a_partition_has_one_spelling_where_callers_are_limited(start: Start) -> None:

@@ -10,10 +10,12 @@ import pytest
 
 from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient
+from shared.partitions import PartitionNames
 from shared.sources import Sources, read_sources
 from store_on_upload.ingest import Ingest
 from tests.component.dicom_service.support import running
 from tests.component.runs import brought_in
+from tests.component.scripted_server import partitions, serve
 from tests.dicom_samples import Sample, new_uid
 
 FILE = """
@@ -30,6 +32,11 @@ prefix = "B/"
 partition = "site-b"
 on_conflict = "replace"
 settle_after_seconds = 600
+
+[[source]]
+name = "misspelt"
+prefix = "M/"
+partition = "Site-A"
 """
 
 
@@ -90,3 +97,26 @@ async def test_no_source(ingest: Ingest) -> None:
     """A service with partitions refuses what names none, and the file waits; it is never in the wrong one."""
     receipt = await brought_in(ingest, f"C/{new_uid()}.dcm", Sample().content)
     assert (receipt.verdict, receipt.reason, receipt.partition) == (None, "service_failed", None)
+
+
+async def test_another_spelling_of_a_partition(ingest: Ingest) -> None:
+    """A file waits whose source spells a listed partition otherwise: the service might make a second partition."""
+    await brought_in(ingest, f"A/{new_uid()}.img", Sample().content)
+    receipt = await brought_in(ingest, f"M/{new_uid()}.dcm", Sample().content)
+    assert (receipt.verdict, receipt.reason, receipt.failed_by_itself) == (None, "partition_misspelt", False)
+    assert "Site-A" not in {partition.name for partition in await ingest.clients.dicom.list_partitions()}
+
+
+async def test_the_list_of_partitions_is_requested_for_unknown_names_only() -> None:
+    """A name that the service has listed is known for good; one that is new may be listed since the last request."""
+    async with (
+        serve(partitions("site-a"), partitions("site-a", "site-b")) as server,
+        DICOMwebClient(server.url) as dicom,
+    ):
+        names = PartitionNames(dicom)
+        assert not await names.misspells("site-a")
+        assert not await names.misspells("site-a")
+        assert server.targets == ["/partitions"]
+        assert await names.misspells("SITE-B")
+        assert not await names.misspells("site-b")
+        assert server.targets == ["/partitions"] * 2

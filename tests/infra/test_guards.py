@@ -222,6 +222,11 @@ def test_a_new_dicom_service_may_keep_its_files_in_a_data_lake() -> None:
         Expression("dicomLakeAccountId"),
         Expression("dicomLakeContainer"),
     )
+    assert given["identityId"] == Expression("dicomHasLake ? dicomIdentity!.outputs.id : ''")
+    assert given_to("lakeAccess") == {
+        "principalId": Expression("dicomIdentity!.outputs.principalId"),
+        "accountName": MAIN.variable("lakeName"),
+    }
     assert waits_for("dicom") == {"dicomIdentity", "lakeAccess"}
     for module in ("dicomIdentity", "lakeAccess"):
         value = MAIN.declarations[module].value
@@ -229,6 +234,29 @@ def test_a_new_dicom_service_may_keep_its_files_in_a_data_lake() -> None:
         assert (value.text or b"").startswith(b"if (dicomHasLake) {")
     assert MAIN.variable("dicomHasLake") == Expression("dicomIsNew && !empty(dicomLakeAccountId)")
     assert MAIN.constant(MAIN.declarations["dicomLakeAccountId"].value) == ""
+
+
+def test_resources_of_yours_are_found_by_their_ids() -> None:
+    """A DICOM service and a data lake, each in the subscription and the resource group that its id names."""
+    ids = {
+        "dicomServiceId": "/subscriptions/1/resourceGroups/imaging/providers/Microsoft.HealthcareApis"
+        "/workspaces/clinic/dicomservices/archive",
+        "dicomLakeAccountId": "/subscriptions/2/resourceGroups/files/providers/Microsoft.Storage/storageAccounts/lake",
+    }
+    expected = {
+        "dicomSubscription": "1",
+        "dicomGroup": "imaging",
+        "dicomWorkspaceName": "clinic",
+        "dicomServiceName": "archive",
+        "lakeSubscription": "2",
+        "lakeGroup": "files",
+        "lakeName": "lake",
+    }
+    found = {}
+    for name in expected:
+        [(known, part)] = re.findall(r"split\((\w+), '/'\)\[(\d+)\]", MAIN.variable(name).text)
+        found[name] = ids[known].split("/")[int(part)]
+    assert found == expected
 
 
 def test_roles_of_our_own_have_names_of_their_own() -> None:

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from query_api.routes import ROUTES
 from shared.events import FIELDS
@@ -24,6 +25,7 @@ FOLDER = ROOT / "docs/runbooks"
 PAGES = {path.stem: path.read_text() for path in sorted(FOLDER.glob("*.md"))}
 INDEX = PAGES.pop("README")
 HEADINGS = ["What it means", "What to look at", "What to do", "How to know that it is over"]
+PROJECT = yaml.safe_load((ROOT / "azure.yaml").read_text())["name"]
 OUTPUTS = {one.name for one in MAIN.of_kind("output")}
 STORAGE = read(INFRA / "modules/data-storage.bicep"), read(INFRA / "modules/records-storage.bicep")
 CODE = "".join(path.read_text() for folder in ("shared", *FUNCTION_FOLDERS) for path in (ROOT / folder).rglob("*.py"))
@@ -88,14 +90,18 @@ def test_a_page_has_what_whoever_is_on_call_looks_for(name: str) -> None:
 @pytest.mark.parametrize(
     ("runbooks_url", "page"),
     [
-        ("", "docs/runbooks/{name}.md in this app's repository"),
+        (
+            "",
+            f"read the runbook docs/runbooks/{{name}}.md in the repository of the project {PROJECT}, from which this "
+            "app was deployed.",
+        ),
         ("https://example.org/docs/runbooks", "https://example.org/docs/runbooks/{name}.md"),
         ("https://example.org/docs/runbooks/", "https://example.org/docs/runbooks/{name}.md"),
     ],
     ids=["none", "without slash", "with slash"],
 )
 def test_an_alert_names_its_page(runbooks_url: str, page: str) -> None:
-    """The description, which the mail has, ends with the page's address or the file in the repository."""
+    """The description, which the mail has, ends with the page's address, or says in which repository the file is."""
     parameters = {"runbooksUrl": runbooks_url}
     folder = evaluate(ALERT_FILE.variable("runbooks"), parameters)
     description = ALERT_FILE.constant(ALERT_FILE.object(ALERT_FILE.declarations["alert"]))["properties"]["description"]

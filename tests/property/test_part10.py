@@ -403,6 +403,12 @@ async def test_driver_fetches_what_is_needed() -> None:
         pytest.param(b"7z\xbc\xaf\x27\x1c" + bytes(200), id="7z"),
         pytest.param(b"Rar!\x1a\x07" + bytes(200), id="rar"),
         pytest.param(b"\x28\xb5\x2f\xfd" + bytes(200), id="zstd"),
+        pytest.param(lzma.compress(IDENTIFIED, lzma.FORMAT_ALONE), id="lzma"),
+        pytest.param(b"LZIP\x01" + bytes(200), id="lzip"),
+        pytest.param(b"\x04\x22\x4d\x18" + bytes(200), id="lz4"),
+        pytest.param(b"\x1f\x9d\x90" + bytes(200), id="compress"),
+        pytest.param(b"\x60\xea" + bytes(200), id="arj"),
+        pytest.param(b"MSCF" + bytes(200), id="cab"),
     ],
 )
 def test_archives(content: bytes) -> None:

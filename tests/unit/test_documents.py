@@ -242,13 +242,11 @@ def test_every_dependency_has_its_reason() -> None:
     assert documented == {re.split(r"[^a-z0-9-]", name, maxsplit=1)[0] for name in wanted}
 
 
-def slugs(path: Path) -> set[str]:
-    """Return the anchors of a document's headings, as GitHub makes them; of equal ones, the later are numbered."""
-    found: set[str] = set()
-    for heading in re.findall(r"^#+ (.+)", path.read_text(), re.MULTILINE):
-        slug = re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
-        found.add(next(one for one in (slug, *(f"{slug}-{number}" for number in range(1, 9))) if one not in found))
-    return found
+def slugs(path: Path) -> list[str]:
+    """Return the anchors of a document's headings, as GitHub makes them where no two are equal."""
+    text = re.sub(r"^```.*?^```", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.+)", text, re.MULTILINE)
+    return [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=str)
@@ -259,6 +257,13 @@ def test_links_between_documents_lead_somewhere(page: Path) -> None:
         path = document.parent / target if target else document
         assert path.exists(), target
         assert not anchor or anchor in slugs(path), f"{target}#{anchor}"
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "CHANGELOG.md"], ids=str)
+def test_no_document_has_a_heading_twice(page: Path) -> None:
+    """So a link to a heading leads to one part only; a changelog repeats its headings for each version."""
+    found = slugs(ROOT / page)
+    assert [slug for slug in found if found.count(slug) > 1] == []
 
 
 def test_the_map_has_every_module() -> None:

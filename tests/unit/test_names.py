@@ -58,6 +58,8 @@ ARCHIVE, OTHER = NameSays.ARCHIVE, NameSays.OTHER
         ("a.txz", ARCHIVE),
         ("a.dcm.zst", ARCHIVE),
         ("study.rar", ARCHIVE),
+        *((f"study.{suffix}", ARCHIVE) for suffix in ("tbz", "lzma", "lz", "lz4", "Z", "zipx", "arj", "CAB", "iso")),
+        *((f"study.{volume}", ARCHIVE) for volume in ("z01", "Z12", "r00", "z100")),
         # As a folder's marker may be called; a blob with content is a file
         ("folder/", CONTENT),
         ("folder.dcm/", OURS),
@@ -73,6 +75,8 @@ ARCHIVE, OTHER = NameSays.ARCHIVE, NameSays.OTHER
         ("a.dcmx", OTHER),
         ("a.2x", OTHER),
         ("a.x2", OTHER),
+        ("a.z1", OTHER),
+        ("a.gzip", OTHER),
         ("part.", CONTENT),
         ("a.parted", OTHER),
         ("a.1.x", OTHER),

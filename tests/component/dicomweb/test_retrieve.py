@@ -230,6 +230,16 @@ async def test_study_cut_short(cut: int) -> None:
     assert_tells_nothing(raised.value)
 
 
+async def test_study_without_length() -> None:
+    """A message whose length nothing tells is complete if, and only if, it ends with its closing delimiter."""
+    whole, cut = message(*INSTANCES), message(*INSTANCES).removesuffix(closing_delimiter(BOUNDARY))
+    scripts = [script(head(200, MULTIPART), content, End.FIN) for content in (whole, cut)]
+    async with serve(*scripts) as server, client_of(server.url) as client:
+        assert await read_study(client) == INSTANCES
+        with pytest.raises(InvalidResponse):
+            await read_study(client)
+
+
 @pytest.mark.parametrize("media_type", ["text/html", "application/json", "image/png", ""])
 async def test_part_of_another_media_type(media_type: str) -> None:
     """A page that some proxy sends in place of an instance is not taken for one."""
