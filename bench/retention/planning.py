@@ -95,7 +95,7 @@ class CountingTable:
         for key in keys:
             yield self._rows[key]
 
-    async def submit_transaction(self, operations: Iterable[tuple[Any, ...]]) -> list[dict[str, str]]:
+    async def submit_transaction(self, operations: Iterable[tuple[Any, ...]], **_: Any) -> list[dict[str, str]]:
         """Carry out a transaction; conditions are taken to be met."""
         self.asked["transactions"] += 1
         return [self._carry_out(operation, entity) for operation, entity, *_ in operations]

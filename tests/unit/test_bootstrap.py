@@ -56,12 +56,21 @@ def test_no_python(tmp_path: Path) -> None:
     assert "This needs Python 3.11 or newer, and no-such-python is not there: name another with PYTHON=" in missing
 
 
-@pytest.mark.parametrize("module", ["demo", "dicom_service", "down", "print_token", "soak", "up"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        *(f"local.{name}" for name in ("demo", "dicom_service", "down", "print_token", "soak", "up")),
+        "bench.soak",
+        "purge_study.policy.schema",
+        "purge_study.preview",
+        "store_on_upload.reconcile",
+    ],
+)
 def test_python_without_packages(module: str) -> None:
     """A command run by a Python without the project's packages gives one sentence that names the make targets."""
     environment = {name: value for name, value in ENVIRONMENT.items() if name != "PYTHONPATH"}
     done = subprocess.run(
-        [sys.executable, "-S", "-m", f"local.{module}"],
+        [sys.executable, "-S", "-m", module],
         cwd=ROOT,
         env=environment,
         capture_output=True,
