@@ -31,12 +31,12 @@ class Hasher:
 
         Args:
             patient_id: PatientID, or what a list has for it.
-            issuer: IssuerOfPatientID; blank where none is named.
+            issuer: IssuerOfPatientID; blank where none is named. Leading zeros and case are left out of account.
         """
         exact = patient_id.strip()
         if not _folded(exact):
             return None
-        named = _folded(issuer)
+        named = _without_zeros(issuer)
         return Patient(
             self._hash("patient", exact),
             self._hash("group", _without_zeros(exact)),

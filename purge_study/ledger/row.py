@@ -39,7 +39,8 @@ class Patient:
             written (a number lacks leading zeros): then it is equal to every id of its group.
         group: of the same without leading zeros and in small letters: what a spreadsheet leaves of it. Ids that are
             different patients' may share it.
-        issuer: of IssuerOfPatientID; None where the study names none, which then counts with every issuer.
+        issuer: of IssuerOfPatientID without leading zeros and in small letters; None where the study names none, which
+            then counts with every issuer.
     """
 
     exact: str

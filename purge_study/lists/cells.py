@@ -11,7 +11,8 @@ from typing import Final
 
 # What spreadsheets make of long numbers (1.23E+10), of formulas that they do not compute, and of narrow columns.
 _DAMAGED = re.compile(r"[+-]?\d+([.,]\d*)?E[+-]\d+|=.*|#+|#[A-Z0-9/]+[!?]|#N/A|'.*", re.IGNORECASE | re.ASCII)
-_WITH_DECIMALS = re.compile(r"-?[0-9]+[.,]0+")
+# Also with signs between the thousands: 4,711.00
+_WITH_DECIMALS = re.compile(r"-?[0-9]+([., '\u2019][0-9]{3})*[.,]0+")
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 _LONGEST_UID = 64  # PS3.5 §9.1
 _DATE = re.compile(r"\d{4}-\d\d-\d\d|\d{8}", re.ASCII)
@@ -95,7 +96,9 @@ def name_problem(text: str) -> str | None:
     if problem := identifier_problem(text):
         return problem
     words = re.findall(r"[^\W\d_]+", text.casefold())
-    if text.startswith(("+", "-", "@")) or _NO_NAMES.issuperset(words):
+    # Days are written in many ways: 11-Feb-26, February 11 2026.
+    may_be_day = text[:1].isdigit() or len(re.findall(r"\d+", text)) > 1
+    if may_be_day or text.startswith(("+", "-", "@")) or _NO_NAMES.issuperset(words):
         return "names no person: write who released the hold, or leave the cell blank"
     return None
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, DecimalException
 from functools import lru_cache
+from struct import Struct
 from typing import Final
 
 from pydicom.datadict import dictionary_VR
@@ -19,6 +20,7 @@ from .texts import folded, has_phrase
 
 # VRs whose values are numbers.
 NUMBERS: Final = frozenset({"DS", "FD", "FL", "IS", "SL", "SS", "SV", "UL", "US", "UV"})
+_SINGLE: Final = Struct("<f")
 
 
 @dataclass(frozen=True)
@@ -91,13 +93,16 @@ def forms(keyword: str, value: str) -> frozenset[str]:
     vr = dictionary_VR(keyword)
     if vr == "PN":
         return frozenset(group.rstrip("^ ") for group in (text, *text.split("="))) - {""}
-    return frozenset({_number(text) if NUMBERS.issuperset(vr.split(" or ")) else text})
+    return frozenset({_number(text, vr) if NUMBERS.issuperset(vr.split(" or ")) else text})
 
 
-def _number(text: str) -> str:
+def _number(text: str, vr: str) -> str:
     try:
-        return str(Decimal(text).normalize())
-    except DecimalException:  # no number, or one that is too large
+        number = Decimal(text)
+        if vr == "FL":
+            [number] = map(Decimal, _SINGLE.unpack(_SINGLE.pack(number)))
+        return str(number.normalize() + 0)  # minus zero is zero
+    except (DecimalException, OverflowError):  # no number, or one that is too large
         return text
 
 

@@ -17,7 +17,7 @@ from .conditions import forms
 from .dates import FIRST_STUDY, OLDEST_YEARS
 from .entries import day_of
 from .model import KEYWORDS
-from .texts import words_of
+from .texts import unbroken_parts, words_of
 
 _WORDS, _PARTITION = "description_words", "partition"
 # The first must be less than the second. The last study is never earlier than this one.
@@ -34,6 +34,7 @@ _OPPOSITES: Final = {**dict(RANGES[:3]), **{beyond: lowest for lowest, beyond in
 # What holds for each study.
 _ALWAYS: Final[dict[str, Any]] = {"study_date_from": FIRST_STUDY, "age_at_study_below": OLDEST_YEARS + 1}
 _LONGEST_PHRASE: Final = 20  # words; all parts of a phrase are looked at
+_LONGEST_WORD: Final = 64
 
 
 class _Demand(NamedTuple):
@@ -98,12 +99,17 @@ class _Demands:
 
 def contradiction(condition: object) -> str | None:
     """Say which parts of a condition contradict each other, with their place; None if none do."""
-    demands = _Demands(_Part("", condition, True))
-    if found := next(_conflicts(demands.together), None):
+    return _contradiction([], _Part("", condition, True))
+
+
+def _contradiction(others: list[_Demand], part: _Part) -> str | None:
+    """Say what of a part contradicts itself or what is demanded besides."""
+    demands = _Demands(part)
+    together = [*others, *demands.together]
+    if found := next(_conflicts(together), None):
         return found
     for place, parts in demands.alternatives:
-        branches = ([*demands.together, *_Demands(part).together] for part in parts)
-        if all(next(_conflicts(branch), None) for branch in branches):
+        if all(_contradiction(together, one) for one in parts):
             return f"{place}: no study meets this: each of its conditions contradicts the others: remove one"
     return None
 
@@ -185,6 +191,8 @@ def _all(answers: Iterator[bool]) -> bool:
 def _has_part(words: list[str], phrases: set[tuple[str, ...]]) -> bool:
     if len(words) > _LONGEST_PHRASE:
         return tuple(words) in phrases
+    if any((part,) in phrases for word in words for part in unbroken_parts(word[:_LONGEST_WORD])):
+        return True
     starts = range(len(words))
     return any(tuple(words[start:end]) in phrases for start in starts for end in range(start + 1, len(words) + 1))
 

@@ -37,6 +37,7 @@ _WHOLE: Final = {
     **{vr: (0, 2**bits - 1) for vr, bits in (("US", 16), ("UL", 32), ("UV", 64))},
 }
 _VRS_WITH_BACKSLASHES: Final = ("LT", "ST", "UR", "UT")
+_WILDCARDS: Final = "no study has this value, because rules know no wildcards: write each value that you mean"
 _UNDECODED: Final = (
     "no study has this value, because it has the character U+FFFD, which stands for a letter that an editor did not "
     "know: write the letter, and save the file as UTF-8"
@@ -77,8 +78,8 @@ def _of_parts(condition: dict[str, Any]) -> Iterator[str]:
     for keyword, values in (attributes if isinstance(attributes, dict) else {}).items():
         yield from _of_values(f", attribute, {keyword}", keyword, values)
     for number, phrase in numbered(condition.get("description_words")):
-        if isinstance(phrase, str) and "\ufffd" in phrase:
-            yield f", description_words {number}: {_UNDECODED}"
+        if isinstance(phrase, str) and (problem := _of_phrase(phrase)):
+            yield f", description_words {number}: {problem}"
     for number, name in numbered(condition.get("partition")):
         if problem := _of_partition(name):
             yield f", partition {number}: {problem}"
@@ -97,12 +98,18 @@ def _of_values(place: str, keyword: str, values: object) -> Iterator[str]:
             yield f"{place} {number}: {problem}"
 
 
+def _of_phrase(phrase: str) -> str | None:
+    if "\ufffd" in phrase:
+        return _UNDECODED
+    return _WILDCARDS if {"*", "?"} & set(phrase) else None
+
+
 def _of_value(keyword: str, value: str) -> str | None:
     vr = dictionary_VR(keyword)
     if "\ufffd" in value:
         return _UNDECODED
     if vr in _VRS_WITHOUT_WILDCARDS and {"*", "?"} & set(value):
-        return "no study has this value, because rules know no wildcards: write each value that you mean"
+        return _WILDCARDS
     if "\\" in value and vr not in _VRS_WITH_BACKSLASHES:
         return "no study has this value, because a backslash separates values: write each as a text of its own"
     if keyword == "Modality" and value and not _MODALITIES.fullmatch(value):

@@ -35,18 +35,19 @@ def future_days(policy: Policy, today: date) -> list[str]:
     return found
 
 
-def _too_far_ahead(place: str, condition: Condition | None, latest: date) -> Iterator[str]:
+def _too_far_ahead(place: str, condition: Condition | None, latest: date, *, is_wanted: bool = True) -> Iterator[str]:
     if condition is None:
         return
-    if condition.study_date_from and condition.study_date_from > latest:
-        yield (
-            f"{place}, study_date_from: it is more than {_YEARS_AHEAD} years ahead, so no study meets this: "
-            "write an earlier day"
-        )
+    days = {"study_date_from": condition.study_date_from}
+    if not is_wanted:  # under `not`, a day before which a study must be is one from which it must be
+        days["study_date_before"] = condition.study_date_before
+    for key, day in days.items():
+        if day and day > latest:
+            yield f"{place}, {key}: it is more than {_YEARS_AHEAD} years ahead: write an earlier day"
     for key, parts in (("all", condition.all_), ("any", condition.any_)):
         for number, part in enumerate(parts or (), start=1):
-            yield from _too_far_ahead(f"{place}, {key} {number}", part, latest)
-    yield from _too_far_ahead(f"{place}, not", condition.not_, latest)
+            yield from _too_far_ahead(f"{place}, {key} {number}", part, latest, is_wanted=is_wanted)
+    yield from _too_far_ahead(f"{place}, not", condition.not_, latest, is_wanted=not is_wanted)
 
 
 def mistakes(content: dict[str, Any]) -> Iterator[str]:

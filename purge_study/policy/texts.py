@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from functools import lru_cache
 from itertools import zip_longest
 from typing import Final
@@ -61,6 +62,12 @@ def folded(text: str) -> str:
 def words_of(text: str) -> list[str]:
     """Return the words of a text, folded: what stands between blanks and signs."""
     return _WORD.findall(folded(text))
+
+
+def unbroken_parts(word: str) -> Iterator[str]:
+    """Yield the parts of a folded word that `has_phrase` finds in it: they begin and end in an unbroken script."""
+    at = [index for index, letter in enumerate(word) if _is_unbroken(letter)]
+    yield from (word[first : last + 1] for first in at for last in at if first <= last)
 
 
 def has_phrase(text: str, phrase: str) -> bool:

@@ -164,6 +164,10 @@ def test_without_an_end() -> None:
         ("patient_id;issuer\nP1,;St. Mary\n", "list_invalid", [f"line 2: its patient_id {COMMA}"]),
         ('issuer\taccession_number\na,b\tA,1"\n', "list_invalid", [f"line 2: its accession_number {COMMA}"]),
         ("patient_id;issuer\n4711,0;a\n", "list_invalid", [f"line 2: its patient_id {NUMBER}"]),
+        *(
+            (f'patient_id\n"{cell}"\n', "list_invalid", [f"line 2: its patient_id {NUMBER}"])
+            for cell in ("4,711.00", "4.711,0", "1 234 567.00", "4'711.0", "-4,711.00")
+        ),
         ("patient_id,issuer\nP1\tSt. Mary\n", "list_invalid", [OTHER.format("commas", "tabs")]),
         ("patient_id\tissuer\nP1;St. Mary\n", "list_invalid", [OTHER.format("tabs", "semicolons")]),
         (
@@ -284,6 +288,9 @@ HELD = [
     (",,12,x,,", study(patient_id="12"), True),
     (",,12,X,,", study(patient_id="12", issuer="x"), True),
     (",,12,y,,", study(patient_id="12", issuer="x"), False),
+    (",,12,49,,", study(patient_id="12", issuer="0049"), True),
+    (",,12,0049,,", study(patient_id="12", issuer="49"), True),
+    (",,12,49,,", study(patient_id="12", issuer="490"), False),
     (",,12,,,", study(patient_id="123"), False),
     (",,12,,,", Row(StudyKey("any", "1.2.3")), False),
     ("9.9,,12,,,", study("1.2.3", patient_id="12"), True),
@@ -362,6 +369,11 @@ def test_a_day_of_release_that_is_none(cell: str) -> None:
                 "false",
                 "2026-03-05",
                 "2026-02-30",
+                "2026-02-11T00:00:00Z",
+                "11-Feb-26",
+                "11Feb2026",
+                "February 11 2026",
+                "Feb 11 26",
                 "99991231",
                 "4711",
                 "1/1/1900",

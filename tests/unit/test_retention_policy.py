@@ -566,6 +566,17 @@ IMPOSSIBLE = [
         "description_words = ['left knee'], not = { description_words = ['knee'] }",
         "not: no study meets this: every phrase",
     ),
+    ("description_words = ['a', 'mammo*']", "description_words 2: no study has this value, because rules know no"),
+    ("description_words = ['m?mmo']", "description_words 1: no study has this value, because rules know no wildcards"),
+    (
+        "description_words = ['胸部塵肺健診'], not = { description_words = ['塵肺'] }",
+        "not: no study meets this: every phrase",
+    ),
+    (
+        "study_date_from = 2010-01-01, any = [{ any = [{ study_date_before = 2001-01-01 }, "
+        "{ study_date_before = 2002-01-01 }] }, { study_date_before = 2003-01-01 }]",
+        "any: no study meets this: each of its conditions contradicts the others",
+    ),
     ("partition = ['u'], not = { partition = ['u', 'v'] }", "not: no study meets this: every partition"),
     ("partition = ['u'], all = [{ partition = ['v'] }]", "all 1, partition: no study meets this: a study is in one"),
     (
@@ -626,6 +637,8 @@ def test_a_condition_that_no_study_can_meet(when: str, said: str) -> None:
         "description_words = ['knee'], not = { description_words = ['left knee'] }",
         "description_words = ['left knee', 'hip'], not = { description_words = ['knee'] }",
         "description_words = ['knees'], not = { description_words = ['knee'] }",
+        "description_words = ['CT塵肺'], not = { description_words = ['T塵肺'] }",
+        "study_date_from = 2010-01-01, any = [{ any = [{ study_date_before = 2001-01-01 }, { modality = ['CT'] }] }]",
         "all = [{ modality = ['CT'] }, { modality = ['MG'] }]",
         "any = [{ modality = ['CT'] }, { modality = ['MG'] }], not = { modality = ['CT'] }",
         "modality = ['CT'], not = { all = [{ modality = ['CT'] }, { age_at_study_below = 18 }] }",
@@ -670,12 +683,17 @@ def test_receptions_count_from_a_day_that_has_come(day: str, is_refused: bool) -
         ("study_date_from = 2036-03-06", "study_date_from"),
         ("any = [{ modality = ['CT'] }, { study_date_from = 9999-12-31 }]", "any 2, study_date_from"),
         ("all = [{ not = { study_date_from = 2206-01-01 } }]", "all 1, not, study_date_from"),
+        ("not = { study_date_before = 2036-03-05 }", None),
+        ("not = { study_date_before = 2036-03-06 }", "not, study_date_before"),
+        ("any = [{ not = { all = [{ study_date_before = 2126-01-01 }] } }]", "any 1, not, all 1, study_date_before"),
+        ("not = { not = { study_date_before = 2126-01-01 } }", None),
+        ("study_date_before = 2126-01-01", None),
     ],
 )
 def test_a_condition_that_no_study_meets_for_years(when: str, place: str | None) -> None:
     """A rule may be written for a law to come; one for studies of more than ten years ahead is a typing error."""
     policy = read_policy(rule_of(f"when = {{ {when} }}").encode())
-    said = [f"rule 1, when, {place}: it is more than 10 years ahead, so no study meets this: write an earlier day"]
+    said = [f"rule 1, when, {place}: it is more than 10 years ahead: write an earlier day"]
     assert future_days(policy, date(2026, 3, 5)) == (said if place else [])
 
 

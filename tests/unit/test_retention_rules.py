@@ -176,6 +176,16 @@ def test_a_condition_holds_or_does_not_or_cannot_be_told(
 def test_numbers_are_compared_as_numbers_whatever_their_vr(keyword: str) -> None:
     """One number has many texts."""
     assert told(f'attribute = {{ {keyword} = ["1"] }}', having(**{keyword: ("1.0",)})) is YES
+    assert told(f'attribute = {{ {keyword} = ["0"] }}', having(**{keyword: ("-0.0",)})) is YES
+
+
+def test_a_number_of_single_precision() -> None:
+    """What the service gives of 0.1 in an FL is the nearest number of its precision."""
+    assert (
+        told('attribute = { ExaminedBodyThickness = ["0.1"] }', having(ExaminedBodyThickness=("0.10000000149",))) is YES
+    )
+    assert told('attribute = { ExaminedBodyThickness = ["0.1"] }', having(ExaminedBodyThickness=("0.1001",))) is NO
+    assert told('attribute = { TimeRange = ["0.1"] }', having(TimeRange=("0.10000000149",))) is NO
 
 
 @pytest.mark.parametrize(
