@@ -316,7 +316,7 @@ class Oracle:
         in_archive = {who for other in self.studies for who in patients_of(other) if folded(who[0]) == folded(mine)}
         spellings = {who[0] for who in in_archive}
         issuers = {who[1] for who in in_archive if who[0] == mine}
-        issuers |= {line["issuer"].casefold() for line in alike if line["patient_id"] == mine}
+        issuers |= {issuer_of(line["issuer"]) for line in alike if line["patient_id"] == mine}
         if len(issuers - {""}) > 1 and not issuer:
             return "list: owner unclear, the study names no issuer of several"
         own = [line for line in lines if line["patient_id"] == mine]
@@ -376,7 +376,7 @@ def patients_of(study: Study) -> list[tuple[str, str]]:
     """Return whom the instances name, as id and issuer; both blank where an instance names nobody."""
     named = zip(texts(study, "PatientID"), issuers_of(study), strict=True)
     found = ((name, issuer) for names, issuers in named for name in names or [""] for issuer in issuers or [""])
-    return sorted({(name, seen(issuer).casefold() if name else "") for name, issuer in found})
+    return sorted({(name, issuer_of(issuer) if name else "") for name, issuer in found})
 
 
 def issuers_of(study: Study) -> Iterator[tuple[str, ...]]:
@@ -418,7 +418,12 @@ def folded(identifier: str) -> str:
 
 
 def agree(issuer: str, other: str) -> bool:
-    return not seen(issuer) or not seen(other) or seen(issuer).casefold() == seen(other).casefold()
+    return not seen(issuer) or not seen(other) or issuer_of(issuer) == issuer_of(other)
+
+
+def issuer_of(text: str) -> str:
+    folded = seen(text).casefold()
+    return folded.lstrip("0") or folded[:1]
 
 
 def read_list(content: bytes, columns: Sequence[str]) -> list[Line]:

@@ -18,7 +18,7 @@ TODAYS = [date(2026, 3, 6), date(2026, 3, 1), date(2024, 2, 29), date(2025, 12, 
 ZONES = ["UTC", "Europe/Paris", "America/New_York", "Pacific/Auckland"]
 # Each row is one family of ids that a spreadsheet, or a person, makes look alike.
 FAMILIES = [["0004711", "4711", "004711"], ["P1", "p1", "0P1"], ["MRN-a", "mrn-A", "00mrn-a"], ["Ä5", "ä5"]]
-ISSUERS = ["", "", "", "St. Mary", "ST. MARY", "North"]
+ISSUERS = ["", "", "", "", "St. Mary", "ST. MARY", "North", "0049", "49"]
 PLACEHOLDERS = ["0001-01-01", "1800-01-01", "1900-01-01", "9999-12-31", "1895-11-07"]
 DESCRIPTIONS = ["MR_KNEE left", "left-knee", "Knees", "head and neck", "teaching file", "head", "left knee 2"]
 DESCRIPTIONS += [
