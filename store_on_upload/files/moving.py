@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from azure.core import MatchConditions
 from azure.core.exceptions import (
@@ -12,7 +13,7 @@ from azure.core.exceptions import (
     ResourceNotFoundError,
 )
 from azure.storage.blob import BlobProperties
-from azure.storage.blob.aio import BlobClient
+from azure.storage.blob.aio import BlobClient, ContainerClient
 
 from shared.clients import Clients
 from shared.events import Failed
@@ -31,7 +32,7 @@ class Leased(Failed):
 
 
 async def copy_verified(clients: Clients, version: Version, container: str, *, is_repeated: bool = False) -> str:
-    """Copy a version under its name, or `<name>~<etag>` where another version has that; return the copy's name.
+    """Copy a version under the first of its names (`copy_names`) that no other version has; return the copy's name.
 
     May be repeated: a whole copy of this version that is there already is found, and taken.
 
@@ -47,8 +48,8 @@ async def copy_verified(clients: Clients, version: Version, container: str, *, i
         AzureError: storage failed.
     """
     names = copy_names(version.name, version.etag)
-    is_there = is_repeated and await version_of(clients.container(container).get_blob_client(names[1])) is not None
-    for name in names[1:] if is_there else names:
+    first = await _last_in_use(clients.container(container), names) if is_repeated else 0
+    for name in names[first:]:
         copy = clients.container(container).get_blob_client(name)
         try:
             await _start(copy, version)
@@ -59,7 +60,15 @@ async def copy_verified(clients: Clients, version: Version, container: str, *, i
             await _clear_if_failed(copy, properties)
         await _verify(copy, version)
         return name
-    raise Failed("move: both names for the copy are taken by other versions")
+    raise Failed("move: all names for the copy are taken by other versions")
+
+
+async def _last_in_use(container: ContainerClient, names: Sequence[str]) -> int:
+    """Return the index of the last name that a blob has; 0 if none has."""
+    for index in range(len(names) - 1, 0, -1):
+        if await version_of(container.get_blob_client(names[index])) is not None:
+            return index
+    return 0
 
 
 def metadata_of_copy(version: Version) -> dict[str, str]:

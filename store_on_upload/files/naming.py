@@ -60,6 +60,10 @@ def may_be_shortened(name: str) -> bool:
     return _SHORTENED.search(name) is not None
 
 
-def copy_names(name: str, etag: str) -> tuple[str, str]:
-    """Return what a copy of a version is called: its name or, where another version has that, `<name>~<etag>`."""
-    return name, with_suffix(name, f"~{etag}")
+def copy_names(name: str, etag: str) -> tuple[str, str, str]:
+    """Return what a copy of a version is called: the first of these names that no other version has.
+
+    The file's own name; `<name>~<etag>`; and the same with a hash, in case a file of that name was dropped.
+    """
+    digest = hashlib.sha256(f"{name}~{etag}".encode()).hexdigest()[:32]
+    return name, with_suffix(name, f"~{etag}"), with_suffix(name, f"~{etag}~{digest}")

@@ -169,11 +169,12 @@ class Receipt:
         return replace(self, superseded=run.superseded) == run
 
     def superseding(self, earlier: Receipt) -> Receipt:
-        """Return it with the verdict that it replaces in its list, if that was another one."""
+        """Return it with the verdict that it replaces in its list, if that was another one; a copy stays named."""
+        replaced = self.replaced or earlier.replaced
         if (earlier.verdict, earlier.reason) == (self.verdict, self.reason):
-            return replace(self, superseded=earlier.superseded)
+            return replace(self, replaced=replaced, superseded=earlier.superseded)
         verdict = {"verdict": earlier.verdict, "reason": earlier.reason, "decided_at": earlier.decided_at}
-        return replace(self, superseded=(*earlier.superseded, verdict)[-MAX_SUPERSEDED:])
+        return replace(self, replaced=replaced, superseded=(*earlier.superseded, verdict)[-MAX_SUPERSEDED:])
 
     def to_json(self) -> dict[str, Any]:
         """Return it as `docs/receipts.md` has it."""

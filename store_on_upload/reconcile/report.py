@@ -48,7 +48,8 @@ MEANINGS: dict[Difference, str] = {
     Difference.REASON_WITHOUT_FILE: "a reason in quarantine without its file",
     Difference.QUARANTINED_WITHOUT_RECEIPT: "a file in quarantine that no receipt knows of",
     Difference.REPLACED_WITHOUT_RECEIPT: "a copy in dicom-replaced that neither a receipt nor the instance's latest "
-    "replacement names, most often of a run that ended early: compare it with the stored instance, then delete it",
+    "replacement names, most often of a run that ended early: compare it with the stored instance; if they are "
+    "equal, delete it; if they differ, keep it, for it may be the only copy of an instance that was replaced",
     Difference.ARCHIVED_WITHOUT_RECEIPT: "a file in the archive that no receipt knows of: to be looked at anew, it "
     "has to be dropped again",
     Difference.POISONED: "messages that the platform has set aside: do the poison queues' handlers run?",

@@ -169,5 +169,8 @@ def _rest(page: list[Row], after: str | None) -> list[Row]:
 
 
 def _concerns_one_blob(error: Exception) -> bool:
-    """Say whether others may fare better: a receipt that cannot be read, or a name that storage does not take."""
-    return isinstance(error, Failed) or (isinstance(error, HttpResponseError) and error.status_code == 400)
+    """Say whether others may fare better.
+
+    A receipt cannot be read, or is in the archive tier (409), or storage does not take a name (400).
+    """
+    return isinstance(error, Failed) or (isinstance(error, HttpResponseError) and error.status_code in (400, 409))

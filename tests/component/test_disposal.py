@@ -16,7 +16,7 @@ from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient
 from shared.settings import ARCHIVE, QUARANTINE, AfterStore
 from shared.sources import Sources
-from store_on_upload.files.naming import with_suffix
+from store_on_upload.files.naming import copy_names, with_suffix
 from store_on_upload.files.quarantine import read_reason, reason_name
 from store_on_upload.ingest import Ingest
 from store_on_upload.receipts.container import read_receipt
@@ -298,11 +298,27 @@ async def test_the_name_of_the_copy_gets_free(world: World, end: End) -> None:
     assert await at_each_request(dies_at) >= FEWEST_REQUESTS
 
 
-async def test_both_names_of_the_copy_are_taken(world: World) -> None:
+@pytest.mark.parametrize("end", [ENDS["archive"], ENDS["quarantine"]])
+async def test_both_usual_names_of_the_copy_are_taken(world: World, end: End) -> None:
+    """A file was dropped under the name that the copy of another one would have: both have a copy."""
+    assert end.copy_in
+    name, sample = new_name(), Sample()
+    etag = await world.drop(name, content_for(end, sample))
+    *taken, third = copy_names(name, etag)
+    for other in taken:
+        await world.drop(other, b"another file", end.copy_in)
+    for _ in range(2):
+        await handle(world.app(end.after_store), Arrival((name,), Door.BLOB))
+    assert await world.names(end.copy_in, name) == sorted([*taken, third])
+    assert await world.content(end.copy_in, third) == content_for(end, sample)
+    assert await world.names("dicom-inbox", name) == []
+
+
+async def test_all_names_of_the_copy_are_taken(world: World) -> None:
     """The file stays in the inbox, with its verdict, and a message brings it back."""
     name, sample = new_name(), Sample()
     etag = await world.drop(name, sample.content)
-    for taken in (name, f"{name}~{etag}"):
+    for taken in copy_names(name, etag):
         await world.drop(taken, b"somebody else's", ARCHIVE)
     world.watch.leave()
     await handle(world.app("archive"), Arrival((name,), Door.BLOB))

@@ -441,6 +441,19 @@ async def test_one_bad_receipt_does_not_keep_the_others(ingest: Ingest, caplog: 
     assert "bad.dcm" not in failure
 
 
+async def test_a_receipt_in_the_archive_tier_does_not_keep_the_others(
+    ingest: Ingest, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Storage does not give it out (409): the sweep goes on."""
+    [etag] = await drop(ingest, "a.dcm")
+    await write_receipt(ingest.clients, receipt_of("a.dcm", etag, Verdict.STORED))
+    await drop(ingest, "a.dcm", content=b"newer")
+    await ingest.clients.container(RECEIPTS).get_blob_client("a.dcm").set_standard_blob_tier("Archive")
+    await drop(ingest, "b.dcm")
+    names, said = await swept(ingest, caplog)
+    assert (names, said["complete"]) == (["b.dcm"], True)
+
+
 async def test_requests_grow_with_pages_not_with_blobs(
     ingest: Ingest, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -221,3 +221,15 @@ def test_what_is_no_receipt_is_refused(written: Any) -> None:
     """JSON of any other kind."""
     with pytest.raises((KeyError, TypeError, ValueError)):
         Document.from_json(written)
+
+
+def test_a_replay_does_not_lose_the_name_of_a_copy() -> None:
+    """A conflict may name the copy of what a killed run has replaced: the verdict of a replay names it as well."""
+    kept = Replaced(7, "ab", "copy.dcm")
+    refused = receipt_of(1).decided(Decision(Verdict.CONFLICT, "stored_since", replaced=kept), NOW)
+    found = receipt_of(1).decided(Decision(Verdict.DUPLICATE), NOW)
+    replayed = document_of((refused, True, False), (found, True, True)).newest
+    assert (replayed.verdict, replayed.replaced) == (Verdict.DUPLICATE, kept)
+    other = Replaced(7, "cd", "other.dcm")
+    replaced = receipt_of(1).decided(Decision(Verdict.REPLACED, replaced=other), NOW)
+    assert document_of((refused, True, False), (replaced, True, True)).newest.replaced == other
