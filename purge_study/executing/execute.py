@@ -17,7 +17,7 @@ from enum import StrEnum
 from azure.core.exceptions import AzureError
 
 from purge_study.ledger.leaving import DeletionOpen, after_leaving
-from purge_study.ledger.refreshing import keep_up
+from purge_study.ledger.refreshing import keep_up, mark_newest
 from purge_study.ledger.row import Row, StudyKey
 from purge_study.planning.plan import Item
 from purge_study.planning.withdrawals import is_withdrawn
@@ -35,6 +35,7 @@ from .intents import UnreadableIntent, note_sending, take_back, write_intent
 from .looking import (
     Seen,
     check_not_put_back,
+    check_not_received,
     check_unchanged,
     evaluate_again,
     is_gone,
@@ -192,6 +193,9 @@ async def _look_last(
     await evaluate_again(run, item, warrant.rulebook, seen)
     if vaulted is not None:
         await check_copies(run, vaulted)
+    if seen.contents.etag is None:  # the feed alone tells an instance from another one with equal metadata
+        await mark_newest(run)
+    await check_not_received(run, item.key, seen)
     began = time.monotonic()
     sent = await note()
     await _check_not_withdrawn(run, warrant)
@@ -242,6 +246,8 @@ async def _search_afterwards(run: Run, warrant: Warrant, seen: Seen, deletion_id
 async def _check_rules(run: Run, warrant: Warrant) -> None:
     if not await is_unchanged(run.clients, warrant.rulebook):
         raise Halt("rules_changed")
+    if warrant.rulebook.has_expired(clock.now()):
+        raise Halt("list_too_old")
 
 
 async def _check_not_withdrawn(run: Run, warrant: Warrant) -> None:
