@@ -191,11 +191,11 @@ async def _look_last(
     await keep_up(run, warrant.rulebook)
     searched = time.monotonic()
     await evaluate_again(run, item, warrant.rulebook, seen)
-    if vaulted is not None:
-        await check_copies(run, vaulted)
     if seen.contents.etag is None:  # the feed alone tells an instance from another one with equal metadata
         await mark_newest(run)
     await check_not_received(run, item.key, seen)
+    if vaulted is not None:
+        await check_copies(run, vaulted)
     began = time.monotonic()
     sent = await note()
     await _check_not_withdrawn(run, warrant)

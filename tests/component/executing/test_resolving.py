@@ -12,6 +12,7 @@ import pytest
 
 from purge_study.executing import execute, resolving
 from purge_study.executing.execute import Outcome
+from purge_study.executing.looking import evaluate_again, is_gone
 from purge_study.executing.reasons import Halt
 from purge_study.records.restored import Restored, write_restored
 from purge_study.records.tombstones import tombstone_name
@@ -92,7 +93,7 @@ async def test_a_last_look_that_took_minutes(deletions: Deletions, monkeypatch: 
     warrant = await deletions.warrant()
     _, deletion = await deletions.steps(warrant)
     victim = await deletions.due()
-    now, evaluate_again = clock.now, execute.evaluate_again
+    now = clock.now
 
     with monkeypatch.context() as patch:
 
@@ -142,7 +143,7 @@ async def test_the_deletion_arrives_after_the_look(deletions: Deletions, monkeyp
     """A study that was there when the run looked may be gone when the time is over: its intent stays."""
     victim = await left(deletions, Moment.BEFORE)
     intent = victim.intent
-    is_gone, earliest_now = resolving.is_gone, Run.earliest_now
+    earliest_now = Run.earliest_now
     waited = timedelta()
 
     async def now_of_service(run: Run) -> datetime:
