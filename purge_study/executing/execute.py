@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from enum import StrEnum
@@ -17,7 +17,7 @@ from enum import StrEnum
 from azure.core.exceptions import AzureError
 
 from purge_study.ledger.leaving import DeletionOpen, after_leaving
-from purge_study.ledger.refreshing import keep_up
+from purge_study.ledger.refreshing import keep_up, mark_newest
 from purge_study.ledger.row import Row, StudyKey
 from purge_study.planning.plan import Item
 from purge_study.planning.withdrawals import is_withdrawn
@@ -31,10 +31,11 @@ from shared.leases import LeaseTaken
 from shared.settings import BeforeDelete, PurgeMode
 from shared.telemetry.recording import span
 
-from .intents import remove_intent, write_intent
+from .intents import UnreadableIntent, note_sending, take_back, write_intent
 from .looking import (
     Seen,
     check_not_put_back,
+    check_not_received,
     check_unchanged,
     evaluate_again,
     is_gone,
@@ -47,7 +48,7 @@ from .tombstone import record_deletion
 from .vault import Vaulted, check_copies, copy_to_vault
 from .warrant import Warrant
 
-_LAST_LOOK_SECONDS = 30.0
+LAST_LOOK_SECONDS = 30.0
 # The search for the patient's studies that precedes it: twenty-six pages of 5,000 studies at a slow service.
 _LAST_SEARCH_SECONDS = 600.0
 
@@ -126,7 +127,7 @@ async def _delete(run: Run, item: Item, warrant: Warrant) -> None:
     deletion_id = new_id(seen.at)
     vaulted = await _vaulted(run, item.key, warrant, seen, deletion_id)
     intent = intent_of(deletion_id, item, warrant, run.clients.settings, seen, vaulted, clock.now())
-    ending = await _carry_out(run, item, warrant, seen, vaulted, intent)
+    intent, ending = await _carry_out(run, item, warrant, seen, vaulted, intent)
     await record_deletion(run, intent, ending)
     event(
         "study_purged",
@@ -147,27 +148,42 @@ async def _vaulted(run: Run, key: StudyKey, warrant: Warrant, seen: Seen, deleti
 
 async def _carry_out(
     run: Run, item: Item, warrant: Warrant, seen: Seen, vaulted: Vaulted | None, intent: Record
-) -> Ending:
-    """Delete a study with its intent written down, and see that it is gone.
+) -> tuple[Record, Ending]:
+    """Delete a study with its intent written down, and see that it is gone; return the intent as it was sent.
 
     Raises:
         Exception: the study is there still, and the intent is gone, unless it could not be removed; or it cannot be
             told whether the study will stay there, and the intent stays as well.
     """
-    await write_intent(run.clients, intent)
+    etag = await write_intent(run.clients, intent)
+
+    async def note() -> Record:
+        return await note_sending(run.clients, intent, etag, clock.now())
+
     try:
-        await _look_last(run, item, warrant, seen, vaulted)
+        sent = await _look_last(run, item, warrant, seen, vaulted, note)
     except Exception:
         await _take_back(run, intent)
         raise
-    return await _send(run, item.key, intent)
+    return sent, await _send(run, item.key, sent)
 
 
-async def _look_last(run: Run, item: Item, warrant: Warrant, seen: Seen, vaulted: Vaulted | None) -> None:
-    """Check all that may have changed while the study was copied.
+async def _look_last(
+    run: Run, item: Item, warrant: Warrant, seen: Seen, vaulted: Vaulted | None, note: Callable[[], Awaitable[Record]]
+) -> Record:
+    """Check all that may have changed while the study was copied, and return the intent as it is sent.
 
     The feed and the search come first: they take longest, and a study that is deleted because they missed another one
     can be put back. An instance that arrives after the check of the contents has no copy, so that check comes late.
+    The time of sending is noted before the checks that are quick: the deletion is sent half a minute later at most.
+
+    Args:
+        run: of this night.
+        item: the study.
+        warrant: by what it is deleted.
+        seen: what it was before it was copied.
+        vaulted: its copy, if it has one.
+        note: notes that the deletion is about to be sent, and returns its intent.
 
     Raises:
         Exception: something is different, or it cannot be told.
@@ -175,20 +191,25 @@ async def _look_last(run: Run, item: Item, warrant: Warrant, seen: Seen, vaulted
     await keep_up(run, warrant.rulebook)
     searched = time.monotonic()
     await evaluate_again(run, item, warrant.rulebook, seen)
+    if seen.contents.etag is None:  # the feed alone tells an instance from another one with equal metadata
+        await mark_newest(run)
+    await check_not_received(run, item.key, seen)
     if vaulted is not None:
         await check_copies(run, vaulted)
-    await _check_not_withdrawn(run, warrant)
     began = time.monotonic()
+    sent = await note()
+    await _check_not_withdrawn(run, warrant)
     await run.check_lease()
     await check_not_put_back(run, warrant.rulebook, item.key)
     await check_unchanged(run, item.key, seen.contents)
     await _check_rules(run, warrant)
     # Whoever slept, or was frozen, has seen what was, and may have lost the lease.
-    if time.monotonic() - began > _LAST_LOOK_SECONDS:
+    if time.monotonic() - began > LAST_LOOK_SECONDS:
         raise Halt("too_slow")
     # This is about one patient's studies: others may be searched for in less time.
     if time.monotonic() - searched > _LAST_SEARCH_SECONDS:
         raise FailedByItself("search_too_slow")
+    return sent
 
 
 async def _send(run: Run, key: StudyKey, intent: Record) -> Ending:
@@ -225,6 +246,8 @@ async def _search_afterwards(run: Run, warrant: Warrant, seen: Seen, deletion_id
 async def _check_rules(run: Run, warrant: Warrant) -> None:
     if not await is_unchanged(run.clients, warrant.rulebook):
         raise Halt("rules_changed")
+    if warrant.rulebook.has_expired(clock.now()):
+        raise Halt("list_too_old")
 
 
 async def _check_not_withdrawn(run: Run, warrant: Warrant) -> None:
@@ -234,8 +257,8 @@ async def _check_not_withdrawn(run: Run, warrant: Warrant) -> None:
 
 async def _take_back(run: Run, intent: Record) -> None:
     # What is left is resolved by the next run.
-    with suppress(AzureError):
-        await remove_intent(run.clients, intent)
+    with suppress(AzureError, UnreadableIntent):
+        await take_back(run.clients, intent)
 
 
 async def _already_gone(run: Run, key: StudyKey) -> Outcome:

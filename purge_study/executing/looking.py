@@ -90,6 +90,20 @@ async def evaluate_again(run: Run, item: Item, rulebook: Rulebook, seen: Seen) -
         raise Changed("patient_returned")
 
 
+async def check_not_received(run: Run, key: StudyKey, seen: Seen) -> None:
+    """See that the ledger knows of no instance of a study that was received since the first look.
+
+    Raises:
+        Changed: it does, or it does not know the study any more.
+        AzureError: it cannot be told.
+    """
+    row = await run.ledger.find(key)
+    if row is None or row.purged_at is not None:
+        raise Changed("ledger")
+    if row.received != seen.row.received:
+        raise Changed("contents")
+
+
 async def would_be_kept(run: Run, rulebook: Rulebook, seen: Seen) -> bool:
     """Say whether a study that has been deleted would be kept, by its patient's studies as they are by now.
 

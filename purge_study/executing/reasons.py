@@ -34,6 +34,6 @@ class Halt(_Coded):
     """Nothing more may be deleted in this run.
 
     Args:
-        code: why: `rules_changed`, `plan_withdrawn`, `lease_lost`, `service_denies`, `service_busy`, `storage_failed`,
-            `record_differs`, `intent_open`, `not_allowed`, `too_slow`.
+        code: why: `rules_changed`, `list_too_old`, `plan_withdrawn`, `lease_lost`, `service_denies`, `service_busy`,
+            `storage_failed`, `record_differs`, `intent_open`, `not_allowed`, `too_slow`.
     """

@@ -63,8 +63,21 @@ def key_of(record: Record) -> StudyKey:
 
 
 def intended_at(record: Record) -> datetime:
-    """Return when the deletion was about to be sent."""
+    """Return when the intent was written, which is before the last look."""
     return datetime.fromisoformat(record["intended_at"])
+
+
+def with_sent_at(intent: Record, at: datetime) -> Record:
+    """Return an intent with the time at which the app is about to send the deletion."""
+    return {**intent, "sent_at": at.isoformat()}
+
+
+def sent_at(record: Record) -> datetime | None:
+    """Return when the app was about to send the deletion; None if an intent does not say it.
+
+    Such an intent is of a run that was killed during the last look, or of an earlier version of the app.
+    """
+    return datetime.fromisoformat(record["sent_at"]) if "sent_at" in record else None
 
 
 def _by_what_right(item: Item, warrant: Warrant, settings: Settings) -> Record:

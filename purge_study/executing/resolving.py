@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import logging
 from contextlib import aclosing
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from purge_study.records.writing import OtherRecord
 from purge_study.run import CLOCKS_APART, Run
 from shared.dicomweb import ChangeAction, DICOMwebError
 from shared.events import describe, event, place
+from shared.settings import LONGEST_RUN_SECONDS
 
+from .execute import LAST_LOOK_SECONDS
 from .intents import UnreadableIntent, open_intents, remove_intent
 from .looking import is_gone, read_contents
 from .reasons import FailedByItself, Halt
-from .record import Ending, Record, intended_at, key_of
+from .record import Ending, Record, intended_at, key_of, sent_at
 from .tombstone import record_deletion
 
 # A deletion that was sent may be carried out that much later; it is longer than the DICOM client waits for an answer.
@@ -51,12 +53,14 @@ async def _try_to_resolve(run: Run, intent: Record) -> None:
 
 
 async def _resolve(run: Run, intent: Record) -> None:
+    # Asked before the look: by then no deletion may be on its way that is carried out after the look.
+    now = await run.earliest_now()
     gone = await is_gone(run, key_of(intent))
     if gone or await _is_back(run, intent):
         await record_deletion(run, intent, Ending.FOUND_GONE, is_back=not gone)
         event("study_purged", reason=Ending.FOUND_GONE.value, datasets=intent["instances"])
     else:
-        await _take_back(run, intent)
+        await _take_back(run, intent, now)
 
 
 async def _is_back(run: Run, intent: Record) -> bool:
@@ -64,13 +68,24 @@ async def _is_back(run: Run, intent: Record) -> bool:
     return not await _is_untouched(run, intent) and await _was_deleted(run, intent)
 
 
-async def _take_back(run: Run, intent: Record) -> None:
-    """Take back the intent of a study that nobody has deleted."""
-    if await run.earliest_now() < intended_at(intent) + _ON_ITS_WAY:
+async def _take_back(run: Run, intent: Record, now: datetime) -> None:
+    """Take back the intent of a study that nobody has deleted by a certain time.
+
+    The clock of the run that wrote the intent may have been behind that of the service.
+    """
+    if now < _sent_by(run, intent) + CLOCKS_APART + _ON_ITS_WAY:
         raise _told(Halt("intent_open"))
     await run.ledger.mark({key_of(intent): None})
     await remove_intent(run.clients, intent)
     event("purge_dropped", reason="intent_open")
+
+
+def _sent_by(run: Run, intent: Record) -> datetime:
+    """Return by when the deletion has been sent, if it ever was: without a time of sending, by the end of its run."""
+    sent = sent_at(intent)
+    if sent is not None:
+        return sent + timedelta(seconds=LAST_LOOK_SECONDS)
+    return intended_at(intent) + timedelta(seconds=run.clients.settings.purge_budget_seconds + LONGEST_RUN_SECONDS)
 
 
 async def _is_untouched(run: Run, intent: Record) -> bool:

@@ -99,6 +99,16 @@ async def keep_up(run: Run, rulebook: Rulebook) -> None:
         await refresh_latest(run, rulebook)
 
 
+async def mark_newest(run: Run) -> None:
+    """Mark the studies that the feed has named since `refresh_latest`, if this run did that; no study is read.
+
+    Raises:
+        OutOfTime, DICOMwebError, AzureError: as before.
+    """
+    if run.latest.read_to is not None:
+        await mark_latest(run, run.latest.read_to)
+
+
 async def judge_patients(run: Run, rulebook: Rulebook, groups: Iterable[str]) -> None:
     """Judge all studies of some patient groups anew, such as those for which a list has another date.
 

@@ -65,6 +65,7 @@ class ListMemory:
         with_end: the lists that had a line `#end`.
         alike: patients of the ledger whose ids differ only by leading zeros, case or issuer, and whom a list of dates
             may name: by their group, if it has several.
+        knows_alike: whether `alike` was remembered: earlier versions of the app did not write it.
         is_first: whether nothing is remembered yet: before the first run, and with a new LEDGER_KEY.
         is_readable: False if the blob cannot be read: then nothing is deleted, and the blob stays for people to see.
     """
@@ -73,6 +74,7 @@ class ListMemory:
     dates: Mapping[DateKey, date] = field(default_factory=dict)
     with_end: frozenset[str] = frozenset()
     alike: Mapping[str, frozenset[Patient]] = field(default_factory=dict)
+    knows_alike: bool = True
     is_first: bool = False
     is_readable: bool = True
 
@@ -84,8 +86,8 @@ class ListChanges:
     Args:
         obstacles: codes of what keeps anything from being deleted: `hold_vanished`, `memory_unreadable`.
         reports: codes of what makes tonight a report: `list_changed`, if a list lost or changed a line, has a new line
-            that may settle what was unclear, or nothing is remembered yet. A later date is not a change, because it
-            only keeps studies longer.
+            that may settle what was unclear, or nothing is remembered yet, or not which patients have almost the same
+            id. A later date is not a change, because it only keeps studies longer.
         vanished: the lines of holds that are gone and were not released, as `<list>, line <n>` of the last night.
         groups: patient groups whose dates have changed (`Ledger.of_patient`): their studies must be judged again.
     """
@@ -125,7 +127,7 @@ def compare(memory: ListMemory, rulebook: Rulebook) -> ListChanges:
     changed = [(key, was) for key, was in memory.holds.items() if was.have_changed(holds.get(key, _NO_LINES))]
     vanished = [_place(key, was.number) for key, was in changed if was.have_lost(holds.get(key, _NO_LINES))]
     has_less = any(key not in dates or _may_end_sooner(day, dates[key]) for key, day in memory.dates.items())
-    may_end_sooner = has_less or _may_settle(memory.dates, dates)
+    may_end_sooner = has_less or _may_settle(memory.dates, dates) or (bool(dates) and not memory.knows_alike)
     return ListChanges(
         (*_if(bool(vanished), "hold_vanished"), *_if(not memory.is_readable, "memory_unreadable")),
         _if(bool(changed) or may_end_sooner or memory.is_first, "list_changed"),

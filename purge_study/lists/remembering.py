@@ -79,8 +79,9 @@ def _read(content: bytes) -> ListMemory:
             frozenset(document["with_end"]),
             {
                 group: frozenset(Patient(exact, group, issuer or None) for exact, issuer in patients)
-                for group, patients in document.get("alike", {}).items()  # earlier versions did not write it
+                for group, patients in document.get("alike", {}).items()
             },
+            knows_alike="alike" in document,
         )
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return ListMemory(is_readable=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Final, TypeVar
 
@@ -59,7 +59,8 @@ async def read_rulebook(
     anchors = {table.name: await reader.anchors(table) for table in policy.anchor}
     restored = await reader.restored(studies)
     reader.check()
-    return Rulebook(policy, reader.hashes, reader.etags, _found(holds), _found(anchors), restored)
+    expires_at = min(reader.expiries, default=None)
+    return Rulebook(policy, reader.hashes, reader.etags, _found(holds), _found(anchors), restored, expires_at)
 
 
 async def is_stopped(clients: Clients) -> bool:
@@ -89,6 +90,7 @@ class _Reader:
     def __init__(self, clients: Clients, hasher: Hasher, cache: ParseCache) -> None:
         self.hashes: dict[str, str] = {}
         self.etags: dict[str, str] = {}
+        self.expiries: list[datetime] = []
         self._clients = clients
         self._hasher = hasher
         self._cache = cache
@@ -131,7 +133,9 @@ class _Reader:
 
         def seen(version: Version) -> None:
             self._note(table.list, version)
-            if version.last_modified < clock.now() - timedelta(days=table.max_age_days):
+            expires_at = version.last_modified + timedelta(days=table.max_age_days)
+            self.expiries.append(expires_at)
+            if clock.now() > expires_at:
                 self._find(_TOO_OLD, f"{table.list}: it was written more than {table.max_age_days} days ago")
 
         parse = partial(read_anchors, table.list, hasher=self._hasher)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 
 from purge_study.ledger.row import Patient, Row, StudyKey
 from purge_study.lists.anchors import Anchors
@@ -41,6 +41,7 @@ class Rulebook:
         holds: the lists of holds, by the names that the policy gives them.
         anchors: the lists of dates, the same.
         restored: studies that are held since they were brought back from the vault.
+        expires_at: when the first list of dates becomes older than the policy allows; None if there is no such list.
     """
 
     policy: Policy
@@ -49,6 +50,7 @@ class Rulebook:
     holds: Mapping[str, Holds] = field(default_factory=dict)
     anchors: Mapping[str, Anchors] = field(default_factory=dict)
     restored: frozenset[StudyKey] = frozenset()
+    expires_at: datetime | None = None
 
     @property
     def hash(self) -> str:
@@ -60,6 +62,10 @@ class Rulebook:
     def policy_hash(self) -> str:
         """The hash of the policy alone."""
         return next(iter(self.hashes.values()))
+
+    def has_expired(self, now: datetime) -> bool:
+        """Say whether a list of dates is older than the policy allows."""
+        return self.expires_at is not None and now > self.expires_at
 
     def holds_on(self, row: Row) -> tuple[str, ...]:
         """Return the names of the hold lists that hold a study; `restored` for one that came from the vault."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
@@ -17,7 +18,7 @@ from purge_study.ledger.row import Patient, Reading, Row, StudyKey
 from purge_study.lists import matching as lists_matching
 from purge_study.lists.anchors import read_anchors
 from purge_study.lists.holds import COLUMNS, read_holds
-from purge_study.lists.list_memory import ListMemory, holding_lines, matching, to_remember
+from purge_study.lists.list_memory import ListMemory, compare, holding_lines, matching, to_remember
 from purge_study.lists.matching import find_matches, find_patients_of_dates
 from purge_study.lists.remembering import recall_lists, remember_lists
 from purge_study.rulebook.rulebook import Rulebook
@@ -88,10 +89,18 @@ async def test_a_memory_that_is_none(run: Run, content: bytes) -> None:
 
 
 async def test_a_memory_of_an_earlier_version(run: Run) -> None:
-    """It lacks the patients with ids that are almost the same, and is read all the same."""
+    """It lacks the patients with ids that are almost the same: with a list of dates, one night is a report."""
     blob = run.clients.container(RETENTION_STATE).get_blob_client(f"memory/lists-{run.hasher.key_id}.json")
-    await blob.upload_blob(b'{"holds":{},"dates":{},"with_end":["a"]}')
-    assert await recall_lists(run.clients, run.hasher) == ListMemory(with_end=frozenset(["a"]))
+    book = rulebook(run.hasher)
+    await remember_lists(run.clients, run.hasher, to_remember(ListMemory(), book, frozenset(), {}))
+    written = json.loads(await (await blob.download_blob()).readall())
+    del written["alike"]
+    await blob.upload_blob(json.dumps(written), overwrite=True)
+    memory = await recall_lists(run.clients, run.hasher)
+    assert compare(replace(memory, dates={}), replace(book, anchors={})).reports == ()
+    assert compare(memory, book).reports == ("list_changed",)
+    await remember_lists(run.clients, run.hasher, to_remember(memory, book, frozenset(), {}))
+    assert compare(await recall_lists(run.clients, run.hasher), book).reports == ()
 
 
 @pytest.mark.parametrize("rows_at_once", [1, 2, 1000])

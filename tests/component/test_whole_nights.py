@@ -34,6 +34,7 @@ from shared.telemetry.recording import Fact, Span, switch_off, switch_on
 from shared.telemetry.service_calls import ServiceCalls
 from tests.component.archive import Archive, archive_in, out_of_time, sample_of
 from tests.component.executing.deleting_process import without_pauses
+from tests.component.executing.test_deleting import events
 from tests.immutability import immutable
 
 POLICY = """
@@ -176,6 +177,71 @@ async def test_a_new_study_that_a_search_finds_for_another_patient_comes_while_c
     monkeypatch.setattr(execute, "copy_to_vault", copy_for_long)
     await nights.night()
     assert nights.has(key)
+
+
+@pytest.mark.parametrize("minutes", [0, 10])  # the feed is read again if it was read more than five minutes ago
+@pytest.mark.parametrize("step", ["copy_to_vault", "evaluate_again"])
+async def test_an_instance_replaced_by_one_with_equal_metadata(
+    nights: Nights, monkeypatch: pytest.MonkeyPatch, step: str, minutes: int
+) -> None:
+    """A service without ETags shows it by the change feed alone: the new instance, which has no copy, is kept."""
+    archive, read, act = nights.archive, DICOMwebClient.read_study_metadata, getattr(execute, step)
+
+    async def read_without_etag(*what: Any, **more: Any) -> Any:
+        return (await read(*what, **more))[0], None
+
+    monkeypatch.setattr(DICOMwebClient, "read_study_metadata", read_without_etag)
+    one = sample_of("1", "20100305")
+    old, new = (replace(one, elements={**one.elements, 0x7FE00010: ("OW", pixels)}) for pixels in (b"old!", b"new!"))
+    key, other = archive.store(old), archive.store(sample_of("2", "20100305"))
+    await nights.night()
+    archive.wait(days=6 * 365)
+
+    async def act_for_long(run: Run, *what: Any, **more: Any) -> Any:
+        done = await act(run, *what, **more)
+        if key in what or any(getattr(one, "key", None) == key for one in what):
+            archive.wait(minutes=minutes)
+            archive.put(new)
+            archive.wait(minutes=minutes)
+        return done
+
+    monkeypatch.setattr(execute, step, act_for_long)
+    await nights.night()
+    assert not nights.has(other)
+    assert nights.has(key)
+
+
+AGEING = (
+    POLICY.replace("keep_years = 5", 'keep_years = 5\nfrom = ["study_date"]\nfrom_if_known = ["deaths"]')
+    + """min_age_days = 0
+
+[[anchor]]
+name = "deaths"
+list = "deaths.csv"
+max_age_days = 7
+"""
+)
+
+
+async def test_a_list_that_becomes_too_old_while_copies_are_made(
+    nights: Nights, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing is deleted by a list of dates that is older than the policy allows, even if it was read in time."""
+    archive = nights.archive
+    nights.write("policy.toml", AGEING)
+    nights.write("deaths.csv", "patient_id,date\nP9,2020-01-01\n")
+    studies = [archive.store(sample_of(patient, "20100305")) for patient in ("1", "2")]
+    await nights.night()
+    archive.wait(days=6, hours=23)
+
+    async def copy_for_long(*what: Any, **more: Any) -> Any:
+        archive.wait(hours=2)
+        return await copy_to_vault(*what, **more)
+
+    monkeypatch.setattr(execute, "copy_to_vault", copy_for_long)
+    await nights.night()
+    assert all(map(nights.has, studies))
+    assert [told["reason"] for told in events(caplog, "retention_halted")] == ["list_too_old"]
 
 
 async def test_a_row_that_an_earlier_version_wrote(nights: Nights) -> None:

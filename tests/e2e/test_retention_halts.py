@@ -135,7 +135,7 @@ def test_a_deletion_that_may_be_on_its_way(nights: RoughNights, status: int, tol
     assert nights.in_vain().told == (told,)
     waiting = nights.in_vain()
     assert (waiting.told, waiting.event["reason"]) == ((("retention_halted", "intent_open"),), "intent_open")
-    nights.later(timedelta(minutes=10))
+    nights.later(timedelta(minutes=11))
     assert nights.goes(study).told == (("purge_dropped", "intent_open"), ("study_purged", "deleted"))
 
 

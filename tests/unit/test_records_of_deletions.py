@@ -12,7 +12,7 @@ import pytest
 from purge_study.executing.contents import Contents, Place, Survey
 from purge_study.executing.looking import Seen
 from purge_study.executing.reasons import FailedByItself
-from purge_study.executing.record import Ending, intent_of, tombstone_of
+from purge_study.executing.record import Ending, intent_of, tombstone_of, with_sent_at
 from purge_study.executing.vault import Vaulted
 from purge_study.executing.warrant import Warrant
 from purge_study.ledger.row import Row, StudyKey
@@ -39,7 +39,7 @@ def tombstone(**settings: str) -> dict[str, Any]:
     )
     vaulted = Vaulted("site-a/1.2/an id/", "ef", 5, {})
     intent = intent_of("an id", item, warrant, given, Seen(NOW, Row(KEY), contents), vaulted, NOW)
-    return tombstone_of(intent, Ending.DELETED, NOW)
+    return tombstone_of(with_sent_at(intent, NOW), Ending.DELETED, NOW)
 
 
 def test_every_field_of_a_tombstone_is_documented() -> None:

@@ -52,7 +52,7 @@ def without_pauses(patch: pytest.MonkeyPatch) -> None:
 
 def later(patch: pytest.MonkeyPatch) -> None:
     """Have nothing be on its way any more, as after a while."""
-    patch.setattr(resolving, "_ON_ITS_WAY", timedelta(minutes=-1))  # the service tells whole seconds
+    patch.setattr(resolving, "_ON_ITS_WAY", timedelta(days=-2))  # longer than a run may take
 
 
 @asynccontextmanager

@@ -26,6 +26,7 @@ from purge_study.ledger.reading import read_study
 from purge_study.ledger.row import Row, StudyKey
 from purge_study.planning.plan import Item
 from purge_study.policy.policy import local_day, needed_keywords
+from purge_study.records.begun import intent_name
 from purge_study.records.tombstones import TOMBSTONES
 from purge_study.rulebook.judging import judge_row
 from purge_study.rulebook.reading import read_rulebook
@@ -275,6 +276,14 @@ class Deletions:
             return None
         document: dict[str, Any] = json.loads(content)
         return document
+
+    def write_intent(self, key: StudyKey, intent: dict[str, Any] | None) -> None:
+        """Put an intent in the place of a study's intent; None: remove it."""
+        blob = self.storage.get_blob_client(RETENTION_STATE, intent_name(key))
+        if intent is None:
+            blob.delete_blob()
+        else:
+            blob.upload_blob(json.dumps(intent).encode(), overwrite=True)
 
     def blobs(self, container: str, prefix: str) -> dict[str, bytes]:
         """Return the blobs of a container whose names begin so."""

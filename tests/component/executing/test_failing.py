@@ -32,7 +32,7 @@ from tests.gateway import Fault, Moment, Step
 pytestmark = pytest.mark.anyio
 
 # So many requests before the deletion the intent is written; before that there is nothing to bring to an end.
-EARLY = 13
+EARLY = 16
 
 FAULTS: dict[str, Callable[[int], Fault]] = {
     "never arrives": lambda at: Fault(at, Moment.BEFORE),
@@ -110,7 +110,7 @@ EVENTS: dict[str, tuple[Callable[[Victim], None], int, set[str]]] = {
     "an instance comes": (_instance, 2, {"changed"}),
     "it is put back": (_put_back, 3, {"changed"}),
     "its plan is withdrawn": (_withdraw, 5, {"plan_withdrawn"}),
-    "the patient comes back": (_patient, 11, {"changed"}),  # before the search of the second of three partitions
+    "the patient comes back": (_patient, 14, {"changed"}),  # before the search of the second of three partitions
 }
 
 

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from datetime import timedelta
+from contextlib import nullcontext
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
-from purge_study.executing import execute
+from purge_study.executing import execute, resolving
 from purge_study.executing.execute import Outcome
+from purge_study.executing.looking import evaluate_again, is_gone
 from purge_study.executing.reasons import Halt
 from purge_study.records.restored import Restored, write_restored
 from purge_study.records.tombstones import tombstone_name
+from purge_study.run import Run
 from shared import clock
 from shared.dicomweb import DICOMwebClient
 from shared.settings import RETENTION_RECORDS, RETENTION_STATE
 from tests.component.executing.deleting_process import later
-from tests.component.executing.deletions import HERE, Deletions, Victim, of_long_ago, two_series
+from tests.component.executing.deletions import ALL, HERE, Deletions, Victim, of_long_ago, two_series
 from tests.dicom_samples import Sample
 from tests.gateway import Fault, Moment
 
@@ -83,6 +86,97 @@ async def test_a_clock_that_is_ahead(deletions: Deletions, monkeypatch: pytest.M
     assert victim.intent is not None
     later(monkeypatch)
     await deletions.resolve()
+
+
+async def test_a_last_look_that_took_minutes(deletions: Deletions, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A deletion may be on its way for some minutes after it was sent, however long the last look before it took."""
+    warrant = await deletions.warrant()
+    _, deletion = await deletions.steps(warrant)
+    victim = await deletions.due()
+    now = clock.now
+
+    with monkeypatch.context() as patch:
+
+        async def evaluate_slowly(*what: Any) -> None:
+            await evaluate_again(*what)
+            patch.setattr(clock, "now", now)
+
+        patch.setattr(clock, "now", lambda: now() - timedelta(minutes=30))
+        patch.setattr(execute, "evaluate_again", evaluate_slowly)
+        await deletions.die(victim, warrant, deletion, Moment.BEFORE)
+    assert victim.intent
+    with pytest.raises(Halt, match="intent_open"):
+        await deletions.resolve()
+    assert victim.intent
+    victim.check_untouched()
+
+
+A_RUN = timedelta(seconds=10_800 + 900)  # the longest one, by PURGE_BUDGET_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("sent", "intended", "may_be_on_its_way"),
+    [
+        (timedelta(minutes=9, seconds=30), timedelta(hours=1), True),  # by a clock that may be five minutes behind
+        (timedelta(minutes=11), timedelta(minutes=11), False),
+        (None, A_RUN + timedelta(minutes=9, seconds=30), True),
+        (None, A_RUN + timedelta(minutes=11), False),
+    ],
+)
+async def test_how_long_a_deletion_may_be_on_its_way(
+    deletions: Deletions, sent: timedelta | None, intended: timedelta, may_be_on_its_way: bool
+) -> None:
+    """It counts from the time of sending, with what two clocks may differ; without it, from the end of the run."""
+    victim = await left(deletions, Moment.BEFORE)
+    intent = {**(victim.intent or {}), "intended_at": (clock.now() - intended).isoformat()}
+    intent.pop("sent_at", None)
+    if sent is not None:
+        intent["sent_at"] = (clock.now() - sent).isoformat()
+    deletions.write_intent(victim.key, intent)
+    with pytest.raises(Halt, match="intent_open") if may_be_on_its_way else nullcontext():
+        await deletions.resolve()
+    assert (victim.intent is not None) == may_be_on_its_way
+    victim.check_untouched()
+
+
+async def test_the_deletion_arrives_after_the_look(deletions: Deletions, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A study that was there when the run looked may be gone when the time is over: its intent stays."""
+    victim = await left(deletions, Moment.BEFORE)
+    intent = victim.intent
+    earliest_now = Run.earliest_now
+    waited = timedelta()
+
+    async def now_of_service(run: Run) -> datetime:
+        return await earliest_now(run) + waited
+
+    async def look(*what: Any) -> bool:
+        nonlocal waited
+        gone = await is_gone(*what)
+        waited = timedelta(days=1)
+        return gone
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "earliest_now", now_of_service)
+        patch.setattr(resolving, "is_gone", look)
+        with pytest.raises(Halt, match="intent_open"):
+            await deletions.resolve()
+    assert victim.intent == intent
+
+
+async def test_another_run_has_taken_over(deletions: Deletions) -> None:
+    """A run that was frozen before it sent the deletion sends nothing, and leaves the other run's intent."""
+    victim = await left(deletions, Moment.BEFORE)
+    others = {**(victim.intent or {}), "deletion_id": "another"}
+    deletions.write_intent(victim.key, None)
+
+    def take_over() -> None:
+        if victim.intent:
+            deletions.write_intent(victim.key, others)
+
+    listing = Fault(1, Moment.BEFORE, method="GET", path="/dicom-vault?", times=ALL, meanwhile=take_over)
+    assert await deletions.run(victim, fault=listing) == [Outcome.FAILED]
+    victim.check_untouched()
+    assert victim.intent == others
 
 
 async def test_stored_anew_meanwhile(deletions: Deletions, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,9 +251,7 @@ async def test_another_instance_meanwhile(
     intent = victim.intent
     assert intent is not None
     if etag is None:
-        name = f"intents/{victim.key.partition}/{victim.key.uid}.json"
-        content = json.dumps({**intent, "etag": None}).encode()
-        deletions.storage.get_blob_client(RETENTION_STATE, name).upload_blob(content, overwrite=True)
+        deletions.write_intent(victim.key, {**intent, "etag": None})
     deletions.store(victim.samples[0].sibling(elements=victim.samples[0].elements))
     later(monkeypatch)
     await deletions.resolve()
@@ -189,7 +281,7 @@ async def test_a_deletion_is_not_opened_twice(deletions: Deletions) -> None:
 async def test_the_last_look_took_too_long(deletions: Deletions, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was looked at too long ago does not count any more: the lease may be another's by now."""
     victim = await deletions.due()
-    monkeypatch.setattr(execute, "_LAST_LOOK_SECONDS", -1.0)
+    monkeypatch.setattr(execute, "LAST_LOOK_SECONDS", -1.0)
     with pytest.raises(Halt, match="too_slow"):
         await deletions.run(victim)
     victim.check_untouched()
