@@ -69,7 +69,7 @@ async def _is_back(run: Run, intent: Record) -> bool:
 
 
 async def _take_back(run: Run, intent: Record, now: datetime) -> None:
-    """Take back the intent of a study that nobody has deleted by a certain time.
+    """Take back the intent of a study that was not deleted by a certain time.
 
     The clock of the run that wrote the intent may have been behind that of the service.
     """

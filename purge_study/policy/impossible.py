@@ -116,7 +116,7 @@ def _of_value(keyword: str, value: str) -> str | None:
         return "no study has this modality: write each modality as a text of its own, as DICOM has it, such as RTDOSE"
     vrs = vr.split(" or ")
     if not value:
-        why = "nobody sees anything of it: write it anew"
+        why = "it has no visible character: write the value again"
     elif vr == "DA":
         why = _of_day(value)
     elif NUMBERS.issuperset(vrs):

@@ -193,7 +193,7 @@ async def _is_stored_since(successor: Successor) -> bool:
 async def _report_other_writer(successor: Successor, looked_at: datetime) -> None:
     """Log it if another client, too, has stored the instance since the last look: one of the two has no copy.
 
-    It is one request, and the first 200 changes since then have to do. The file has replaced, whatever they tell.
+    It is one request, and the first 200 changes since then have to do. The file has replaced, whatever they say.
     """
     with suppress(DICOMwebError):
         changes = await successor.job.dicom.change_feed.page(start=looked_at - _CLOCKS_MAY_DIFFER)

@@ -547,8 +547,8 @@ IMPOSSIBLE = [
             ("ReferringPhysicianName", "^^", "it has no letter"),
         )
     ),
-    ("institution = ['\u200b']", "institution 1: no study has this value, because nobody sees anything of it"),
-    ("modality = ['\u3164']", "modality 1: no study has this value, because nobody sees anything of it"),
+    ("institution = ['\u200b']", "institution 1: no study has this value, because it has no visible character"),
+    ("modality = ['\u3164']", "modality 1: no study has this value, because it has no visible character"),
     (
         "all = [{ modality = ['MG'] }, { not = { modality = ['MG'] } }]",
         "all 2, not: no study meets this: every modality",
