@@ -1,256 +1,154 @@
 """Mutation tests: is there a test for each thing that the code says? `python -m tests.mutants`, or `make mutants`.
 
-Each mutant is the module with one thing changed: `<` for `<=`, `or` for `and`, a condition that always holds, a call
-left out. The module's tests run over it. A mutant that they let pass is a survivor, and is listed.
+Each mutant is a module with one thing changed: `<` for `<=`, `or` for `and`, a condition that always holds, a call
+left out. The tests that coverage saw at its line run over it, in a copy of the project that has the mutant on disk, so
+that processes which tests start have it too. A mutant that they let pass is a survivor, and is listed.
 
-A mutant lives in a process of its own, forked from this one, and never on disk. Tests that start processes of their
-own see the module as it is.
+Results are appended to a file as they come, and a mutant that stands there is not tried again.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
-import gc
-import importlib
-import importlib.util
-import math
+import json
 import os
+import shutil
 import signal
+import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections import defaultdict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryFile
-from typing import BinaryIO
+from queue import SimpleQueue
+from typing import Literal
 
 import pytest
 
-from tests.mutants.mutations import Mutant, mutants_of
+from tests.mutants.choosing import ROOT, Candidate, Suite, candidates
+from tests.mutants.chosen import CHOSEN, DEADLY
 
-ROOT = Path(__file__).resolve().parents[2]
-HARMLESS = Path(__file__).with_name("harmless.txt")
-_UNTRIED = 64  # how a process ends whose tests could not begin; pytest's own codes are lower
-_LIVES: Mapping[int, str] = {pytest.ExitCode.OK: "", _UNTRIED: ", its tests could not begin"}
-_MOST_BYTES = 1024 * 1024  # of the names of all tests
-TIMES_AS_LONG = 5  # as the tests take of the module as it is, a mutant's may take: one may never end
-# What the tests import and no mutant changes: each process is born with it.
-PRELOADED = (
-    "anyio.pytest_plugin",
-    "hypothesis",
-    "jsonschema",
-    "pydicom",
-    "schemathesis.pytest.plugin",
-    "xdist.plugin",
-    "shared.clients",
-    "local.stack",
-    "tests.component.dicom_service.support",
-)
-_POLICY_TESTS = (
-    "tests/unit/test_retention_cases.py",
-    "tests/unit/test_retention_rules.py",
-    "tests/unit/test_retention_policy.py",
-    "tests/property/test_retention_policy.py",
-    "tests/property/test_retention.py",
-)
-_EXECUTOR_TESTS = (
-    "tests/unit/test_records_of_deletions.py",
-    "tests/component/executing/test_deleting.py",
-    "tests/component/executing/test_resolving.py",
-    "tests/component/executing/test_failing.py",
-)
-_RECORD_TESTS = (
-    "tests/component/test_written_once.py",
-    "tests/component/test_restore.py",
-    "tests/component/executing/test_resolving.py",
-    "tests/component/test_retention_requests.py",
-)
-_RESTORE_TESTS = (*_RECORD_TESTS, "tests/unit/test_restored.py", "tests/component/executing/test_put_back.py")
-_LONGEST = "test_each_request_fails"
-_LIST_TESTS = ("tests/unit/test_lists.py",)
-TESTS = {
-    "purge_study/policy/policy.py": _POLICY_TESTS,
-    "purge_study/policy/conditions.py": _POLICY_TESTS,
-    "purge_study/policy/dates.py": _POLICY_TESTS,
-    "purge_study/policy/impossible.py": ("tests/unit/test_retention_policy.py",),
-    "purge_study/policy/contradictions.py": ("tests/unit/test_retention_policy.py",),
-    "purge_study/policy/known.py": (*_POLICY_TESTS, "tests/unit/test_judging.py"),
-    "purge_study/policy/texts.py": _POLICY_TESTS,
-    "purge_study/executing/execute.py": _EXECUTOR_TESTS,
-    "purge_study/executing/looking.py": _EXECUTOR_TESTS,
-    "purge_study/executing/vault.py": _EXECUTOR_TESTS,
-    "purge_study/executing/contents.py": _EXECUTOR_TESTS,
-    "purge_study/executing/resolving.py": _EXECUTOR_TESTS,
-    "purge_study/records/tombstones.py": _RECORD_TESTS,
-    "purge_study/records/writing.py": (*_RECORD_TESTS, "tests/unit/test_records_of_deletions.py"),
-    "purge_study/records/pointers.py": (*_RECORD_TESTS, "tests/component/test_fold.py"),
-    "purge_study/records/restored.py": (*_RESTORE_TESTS, "tests/component/test_rulebook.py"),
-    "purge_study/lists/sheet.py": _LIST_TESTS,
-    "purge_study/lists/cells.py": _LIST_TESTS,
-    "purge_study/lists/holds.py": (*_LIST_TESTS, "tests/unit/test_list_memory.py"),
-    "purge_study/lists/anchors.py": (*_LIST_TESTS, "tests/unit/test_judging.py"),
-    "purge_study/lists/list_memory.py": ("tests/unit/test_list_memory.py",),
-}
+_LINKED = (".venv", "local/node/node_modules")
+_LEFT_OUT = shutil.ignore_patterns(".git", ".local", ".venv*", "node_modules", "__pycache__", ".*_cache")
+_PYTEST = ("-m", "pytest", "-x", "-q", "-n0", "--assert=plain", "-p", "no:cacheprovider", "-p", "tests.mutants.chosen")
+_TIMES_AS_LONG, _SECONDS_BESIDE = 5, 60  # as its tests take without a mutant: one may never end
+Fate = Literal["killed", "survived", "untested"]
 
 
-class _Tests:
-    """Has pytest begin with the tests that mutants died of before, and end with the one that takes longest.
+class _Laboratory:
+    """Copies of the project, each for one mutant at a time."""
 
-    Args:
-        deaths: a file that is appended to, with those tests, one a line; all processes share it.
+    def __init__(self, folder: Path, suite: Suite, workers: int) -> None:
+        self._suite, self._folder = suite, folder
+        self._copies: SimpleQueue[Path] = SimpleQueue()
+        for number in range(workers):
+            self._copies.put(_copy(folder / str(number)))
 
-    Attributes:
-        could_begin: whether what the tests need was there, such as a storage emulator.
-    """
+    def fate_of(self, candidate: Candidate) -> tuple[Fate, int, float]:
+        """Return what became of a mutant, how many tests were to run, and how long they took."""
+        began = time.monotonic()
+        tests = self._suite.tests_of(candidate)
+        if not tests:
+            return "untested", 0, 0.0
+        copy = self._copies.get()
+        module = copy / candidate.path
+        before = module.read_bytes()
+        try:
+            module.write_text(ast.unparse(candidate.mutant.tree))
+            code = self._run(copy, candidate.path, tests)
+        finally:
+            module.write_bytes(before)
+            self._copies.put(copy)
+        fate: Fate = "survived" if code == pytest.ExitCode.OK else "killed"
+        return fate, len(tests), time.monotonic() - began
 
-    def __init__(self, deaths: BinaryIO) -> None:
-        self.could_begin = True
-        self._deaths = deaths
+    def _run(self, copy: Path, path: str, tests: Sequence[str]) -> int | None:
+        """Return pytest's exit code; None if it had to be ended."""
+        chosen, deadly = copy / ".chosen", self._folder / path.replace("/", ".")
+        chosen.write_text("\n".join(tests))
+        deadly.touch()
+        environment = {**os.environ, CHOSEN: str(chosen), DEADLY: str(deadly), "PYTHONDONTWRITEBYTECODE": "1"}
+        files = dict.fromkeys(test.partition("::")[0] for test in tests)
+        longest = self._suite.seconds(tests) * _TIMES_AS_LONG + _SECONDS_BESIDE
+        command = [sys.executable, *_PYTEST, *files]
+        running = subprocess.Popen(
+            command,
+            cwd=copy,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            return running.wait(longest)
+        except subprocess.TimeoutExpired:
+            return None
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(running.pid, signal.SIGKILL)
+            running.wait()
 
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        deadly = set(os.pread(self._deaths.fileno(), _MOST_BYTES, 0).decode().splitlines())
-        items.sort(key=lambda item: (item.name.startswith(_LONGEST), item.nodeid not in deadly))
 
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if report.failed and report.when == "setup":
-            self.could_begin = False
-        elif report.failed:
-            os.write(self._deaths.fileno(), f"{report.nodeid}\n".encode())
-
-
-@dataclass(frozen=True)
-class Trial:
-    """A mutant whose tests run."""
-
-    mutant: Mutant
-    pid: int
-    ends_at: float
-
-
-Born = Callable[[Mutant], int]  # a process in which a mutant's tests run
+def _copy(folder: Path) -> Path:
+    shutil.copytree(ROOT, folder, ignore=_LEFT_OUT, symlinks=True)
+    for name in _LINKED:
+        if (ROOT / name).exists():
+            (folder / name).symlink_to((ROOT / name).resolve())
+    return folder
 
 
 def main() -> int:
-    """Try all mutants, list the survivors and return 1 if there are any, 2 if the tests fail by themselves."""
+    """Try the mutants, list the survivors, and say how many of each folder they are; return 1 if there are any."""
     options = _options()
-    for name in PRELOADED:
-        importlib.import_module(name)
-    gc.freeze()  # or each process would look through all of this for garbage
-    survivors, harmless = 0, _harmless()
-    for path in options.modules:
-        source = (ROOT / path).read_text()
-        mutants = [each for each in mutants_of(source) if options.lines is None or each.line in options.lines]
-        mutants = [each for each in mutants if _named(path, source, each) not in harmless]
-        mutants.sort(key=lambda each: each.line)
-        with TemporaryFile("a+b") as deaths:
-            born, began = partial(_born, path, deaths), time.monotonic()
-            [(_, code)] = _try(born, [Mutant(0, "as it is", ast.parse(source))], 1, math.inf)
-            if code != pytest.ExitCode.OK:
-                print(f"{path}: its tests fail as it is", file=sys.stderr)
-                return 2
-            longest = TIMES_AS_LONG * (time.monotonic() - began)
-            survivors += _survivors(path, source, _try(born, mutants, options.workers, longest))
-    return 1 if survivors else 0
+    chosen = candidates(options.places, options.sample, options.seed)
+    results: Path = options.results
+    results.parent.mkdir(parents=True, exist_ok=True)
+    known = dict(map(json.loads, results.read_text().splitlines())) if results.exists() else {}
+    waiting = [each for each in chosen if each.name not in known]
+    ends_at = time.monotonic() + 60 * options.minutes
+    with tempfile.TemporaryDirectory() as name, results.open("a") as written:
+        laboratory = _Laboratory(Path(name), Suite(), options.workers)
+
+        def attempt(candidate: Candidate) -> None:
+            if time.monotonic() > ends_at:
+                return
+            fate, tests, seconds = laboratory.fate_of(candidate)
+            known[candidate.name] = fate
+            written.write(json.dumps([candidate.name, fate], ensure_ascii=False) + "\n")
+            written.flush()
+            print(f"{fate} {candidate.name}    # {tests} tests, {seconds:.0f} s", flush=True)
+
+        with ThreadPoolExecutor(options.workers) as pool:
+            list(pool.map(attempt, waiting))
+    return _summary([(each, known.get(each.name)) for each in chosen])
 
 
-def _survivors(path: str, source: str, endings: Iterable[tuple[Mutant, int]]) -> int:
-    """List those that live, and those of which that is not known, and return how many they are."""
-    tried = found = 0
-    for mutant, code in endings:
-        tried += 1
-        if code in _LIVES:
-            found += 1
-            print(f"{_named(path, source, mutant)}    # line {mutant.line}{_LIVES[code]}", flush=True)
-    print(f"{path}: {tried} mutants, {found} survived", flush=True)
-    return found
-
-
-def _named(path: str, source: str, mutant: Mutant) -> str:
-    return f"{path}: {source.splitlines()[mutant.line - 1].strip()}: {mutant.change}"
-
-
-def _harmless() -> set[str]:
-    """Return the mutants that somebody has looked at and found to do no harm."""
-    return {line.strip() for line in HARMLESS.read_text().splitlines() if not line.startswith("#")}
-
-
-def _try(born: Born, mutants: Sequence[Mutant], workers: int, longest: float) -> Iterator[tuple[Mutant, int]]:
-    """Yield how each mutant's tests end, within so many seconds."""
-    waiting, trials = list(reversed(mutants)), list[Trial]()
-    while waiting or trials:
-        while waiting and len(trials) < workers:
-            mutant = waiting.pop()
-            trials.append(Trial(mutant, born(mutant), time.monotonic() + longest))
-        for trial in list(trials):
-            code = _code(trial)
-            if code is not None:
-                trials.remove(trial)
-                yield trial.mutant, code
-        if sys.stderr.isatty():
-            sys.stderr.write(f"\r\x1b[K{len(waiting) + len(trials)} to go\r")
-        time.sleep(0.02)
-
-
-def _born(path: str, deaths: BinaryIO, mutant: Mutant) -> int:
-    pid = os.fork()
-    if pid:
-        return pid
-    os.setsid()  # what it starts ends with it
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for descriptor in (0, 1, 2):
-        os.dup2(nowhere, descriptor)
-    code = 1
-    try:
-        _load(path, mutant)
-        tests = _Tests(deaths)
-        options = ("-x", "-n0", "--assert=plain", "-p", "no:cacheprovider")
-        code = int(pytest.main([*TESTS[path], *options], plugins=[tests]))
-        code = code if tests.could_begin else _UNTRIED
-    finally:
-        os._exit(code)
-
-
-def _load(path: str, mutant: Mutant) -> None:
-    """Import the module as the mutant has it."""
-    name = path.removesuffix(".py").replace("/", ".")
-    assert name not in sys.modules, f"{name} is imported already"
-    package, _, child = name.rpartition(".")
-    parent = importlib.import_module(package)
-    spec = importlib.util.spec_from_file_location(name, ROOT / path)
-    assert spec is not None, path
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    setattr(parent, child, module)
-    exec(compile(mutant.tree, path, "exec"), module.__dict__)
-
-
-def _code(trial: Trial) -> int | None:
-    """Return how a trial ended; None if it has not."""
-    pid, status = os.waitpid(trial.pid, os.WNOHANG)
-    if pid:
-        return os.waitstatus_to_exitcode(status)
-    if time.monotonic() < trial.ends_at:
-        return None
-    os.killpg(trial.pid, signal.SIGKILL)
-    os.waitpid(trial.pid, 0)
-    return -signal.SIGKILL
+def _summary(fates: Sequence[tuple[Candidate, str | None]]) -> int:
+    folders: dict[str, list[str | None]] = defaultdict(list)
+    for candidate, fate in fates:
+        folders[candidate.path.split("/")[0]].append(fate)
+    for folder, found in folders.items():
+        tried = [fate for fate in found if fate]
+        lived = len(tried) - tried.count("killed")
+        print(f"{folder}: {len(tried)} of {len(found)} mutants tried, {lived} lived")
+    return 1 if any(fate != "killed" for _, fate in fates) else 0
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m tests.mutants", description="List the mutants that live.")
-    parser.add_argument("modules", nargs="*", default=list(TESTS), metavar="MODULE", help=", ".join(TESTS))
-    parser.add_argument("--lines", type=_span, metavar="FIRST-LAST", help="only these lines of the module")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.mutants", description="List the mutants that live. Needs what `make coverage` wrote."
+    )
+    parser.add_argument("places", nargs="+", metavar="PLACE", help="modules or folders, such as purge_study/policy")
+    parser.add_argument("--sample", type=int, metavar="N", help="try so many of them, chosen by --seed")
+    parser.add_argument("--seed", type=int, default=1, help="which sample (%(default)s)")
+    parser.add_argument("--minutes", type=float, default=1e6, help="begin no mutant after so long")
+    parser.add_argument("--results", type=Path, default=ROOT / ".local/mutants.jsonl", help="where results are kept")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="how many at once (%(default)s)")
-    options = parser.parse_args()
-    if unknown := set(options.modules) - set(TESTS):
-        parser.error(f"no tests are known for {', '.join(sorted(unknown))}")
-    return options
-
-
-def _span(text: str) -> range:
-    first, _, last = text.partition("-")
-    return range(int(first), int(last or first) + 1)
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ _OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
 }
 _FUNCTIONS = {"min": "max", "max": "min", "any": "all", "all": "any", "sorted": "list", "reversed": "list"}
 _LONGEST = 70
+_WORDS_OF_PROSE = 3  # a text of so many words is for people, and is no mutant
 
 
 @dataclass(frozen=True)
@@ -39,25 +40,37 @@ class Mutant:
 
     Args:
         line: where.
+        statement: the first line of the statement that it is in, by which coverage counts.
         change: in words, from what to what.
-        tree: the module.
+        source: the module as it is.
+        place: of the node that changes, among all of the module's.
+        new: what takes its place.
     """
 
     line: int
+    statement: int
     change: str
-    tree: ast.Module
+    source: ast.Module
+    place: int
+    new: ast.AST
+
+    @property
+    def tree(self) -> ast.Module:
+        """The module as it is with this change."""
+        changed = copy.deepcopy(self.source)
+        _Swap(_at(changed, self.place), copy.deepcopy(self.new)).visit(changed)
+        return ast.fix_missing_locations(changed)
 
 
 def mutants_of(source: str) -> Iterator[Mutant]:
     """Yield every mutant of a module."""
     tree = ast.parse(source)
-    told = _told_to_readers(tree)
+    told, statements = _told_to_readers(tree), _statements(tree)
     for place, node in enumerate(ast.walk(tree)):
         if id(node) not in told:
             for new in _alternatives(node):
-                changed = copy.deepcopy(tree)
-                _Swap(_at(changed, place), new).visit(changed)
-                yield Mutant(_line(node), f"{_text(node)}  →  {_text(new)}", ast.fix_missing_locations(changed))
+                change = f"{_text(node)}  →  {_text(new)}"
+                yield Mutant(_line(node), statements[id(node)], change, tree, place, new)
 
 
 class _Swap(ast.NodeTransformer):
@@ -67,6 +80,20 @@ class _Swap(ast.NodeTransformer):
 
     def visit(self, node: ast.AST) -> ast.AST:
         return ast.copy_location(self._new, node) if node is self._old else super().visit(node)
+
+
+def _statements(tree: ast.Module) -> dict[int, int]:
+    """Return for each node the first line of the innermost statement around it."""
+    lines: dict[int, int] = {}
+
+    def visit(node: ast.AST, line: int) -> None:
+        line = node.lineno if isinstance(node, ast.stmt | ast.ExceptHandler) else line
+        lines[id(node)] = line
+        for child in ast.iter_child_nodes(node):
+            visit(child, line)
+
+    visit(tree, 1)
+    return lines
 
 
 def _at(tree: ast.Module, place: int) -> ast.AST:
@@ -148,7 +175,8 @@ def _constants(value: object) -> tuple[bool | float | str, ...]:
         return (not value,)
     if isinstance(value, int | float):
         return (value + 1, value - 1)
-    return (f"{value}?",) if isinstance(value, str) else ()
+    is_prose = isinstance(value, str) and len(value.split()) >= _WORDS_OF_PROSE
+    return (f"{value}?",) if isinstance(value, str) and not is_prose else ()
 
 
 def _line(node: ast.AST) -> int:
