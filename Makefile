@@ -27,7 +27,8 @@ help:
 	@echo "make bench   measure everything beside its rivals, on a quiet machine; 20 minutes; make bench-quick: three, and rough"
 	@echo "make bench-soak   everything at once, and does the app grow? An hour; ARGS='--minutes 10'"
 	@echo "make bench-plots  draw what was measured last, and write its figures into docs/performance.md and sizing.md"
-	@echo "make mutants  would a test notice? Changes retention's rules and its executor, one thing at a time; hours, or ARGS=a module"
+	@echo "make coverage   run every test, and print how much of each folder they reach; ARGS='--output table.json'"
+	@echo "make mutants ARGS=module   would a test notice? Changes one thing at a time; needs what make coverage wrote"
 	@echo "make contract URL=https://.../v2   hold a DICOM service of yours against what its stand-in does"
 	@echo "make check   lint, format, types, and whether infra/ and the lock files are in step"
 	@echo "make lock    write the lock files anew from pyproject.toml"
@@ -76,6 +77,9 @@ bench-soak: set-up
 bench-plots: set-up
 	@exec $(RUN) -m bench.publishing
 
+coverage: set-up
+	@exec $(RUN) -m tests.mutants.covering $(ARGS)
+
 mutants: set-up
 	@exec $(RUN) -m tests.mutants $(ARGS)
 
@@ -102,5 +106,5 @@ set-up:
 	    "such as make demo PYTHON=python3.13" >&2; exit 1; }
 	@exec $(PYTHON) -I local/bootstrap.py --venv $(VENV)
 
-.PHONY: help demo tutorial up down token reconcile purge-preview soak test bench bench-quick bench-soak bench-plots mutants contract check lock audit set-up
+.PHONY: help demo tutorial up down token reconcile purge-preview soak test bench bench-quick bench-soak bench-plots coverage mutants contract check lock audit set-up
 .NOTPARALLEL:
