@@ -196,6 +196,7 @@ module network 'modules/network.bicep' = if (privateNetwork) {
     location: location
     name: 'vnet-${token}'
     addresses: networkRange
+    dicomIsNew: dicomIsNew
   }
 }
 
@@ -380,6 +381,8 @@ var settings = {
   retention: union(retentionSettings, own.retention)
 }
 
+// One after the other: Azure answers 409 if two apps are made in one subnet at the same time.
+@batchSize(1)
 module apps 'modules/app.bicep' = [
   for (name, index) in appNames: {
     name: 'app-${name}'

@@ -213,7 +213,9 @@ var connection = empty(dataAccountName)
     }
 
 var platform = {
-  // By addresses, service by service: the account's name alone would mean the public cloud.
+  // By addresses, service by service: the account's name alone would mean the public cloud. The name besides, because
+  // some versions of the host fail at their start without it; the addresses count.
+  AzureWebJobsStorage__accountName: hostAccount.name
   AzureWebJobsStorage__blobServiceUri: hostAccount.properties.primaryEndpoints.blob
   AzureWebJobsStorage__queueServiceUri: hostAccount.properties.primaryEndpoints.queue
   AzureWebJobsStorage__tableServiceUri: hostAccount.properties.primaryEndpoints.table

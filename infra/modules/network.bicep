@@ -5,16 +5,21 @@ param name string
 @description('A /22 or larger: a /24 for the apps, whose every instance takes an address, and one for the endpoints.')
 param addresses string
 
+@description('Only a new DICOM service gets private endpoints. Without them, an empty zone would hide the addresses of a service that is there already.')
+param dicomIsNew bool
+
 var storageServices = [
   'blob'
   'dfs'
   'queue'
   'table'
 ]
-var dicomZones = [
-  'privatelink.workspace.azurehealthcareapis.com'
-  'privatelink.dicom.azurehealthcareapis.com'
-]
+var dicomZones = dicomIsNew
+  ? [
+      'privatelink.workspace.azurehealthcareapis.com'
+      'privatelink.dicom.azurehealthcareapis.com'
+    ]
+  : []
 var zoneNames = concat(
   map(storageServices, service => 'privatelink.${service}.${environment().suffixes.storage}'),
   dicomZones

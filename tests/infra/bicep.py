@@ -234,6 +234,8 @@ def _evaluated(node: Node, known: Mapping[str, Any]) -> Any:
         case "call_expression":
             arguments = (_evaluated(one, known) for one in children(_field(node, "arguments")))
             return _FUNCTIONS[_text(_field(node, "function"))](*arguments)
+        case "array":
+            return [_evaluated(one, known) for one in children(node)]
         case _:
             raise LookupError(node.type)
 

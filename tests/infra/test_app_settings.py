@@ -25,7 +25,10 @@ from .bicep import INFRA, Expression, evaluate, read
 KEYS = read(INFRA / "modules/keys.bicep")
 # Settings that the platform and its libraries read.
 OF_THE_PLATFORM = {
-    *(f"AzureWebJobsStorage__{name}" for name in ("blobServiceUri", "queueServiceUri", "tableServiceUri")),
+    *(
+        f"AzureWebJobsStorage__{name}"
+        for name in ("accountName", "blobServiceUri", "queueServiceUri", "tableServiceUri")
+    ),
     *(
         f"{connection}__{name}"
         for connection in ("AzureWebJobsStorage", STORAGE_CONNECTION)

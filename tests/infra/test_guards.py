@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import pytest
+
 from .apps import ACCESS, app_settings
-from .bicep import INFRA, Expression, files, made, read, resources
+from .bicep import INFRA, Expression, evaluate, files, made, read, resources
 
 # As Azure has them, in every tenant.
 ROLE_IDS = {
@@ -301,6 +303,18 @@ def test_an_account_gets_its_private_endpoints_one_by_one() -> None:
     """It refuses one while another is made."""
     endpoints = read(INFRA / "modules/private-endpoints.bicep")
     assert endpoints.declarations["endpoint"].decorators["batchSize"] == [1]
+
+
+def test_the_apps_are_made_one_by_one() -> None:
+    """A subnet refuses one while another is made in it."""
+    assert read(INFRA / "main.bicep").declarations["apps"].decorators["batchSize"] == [1]
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_the_names_of_a_service_of_yours_are_not_hidden(is_new: bool) -> None:
+    """A private zone without an endpoint in it answers that there is no such name."""
+    zones = read(INFRA / "modules/network.bicep").variable("dicomZones")
+    assert bool(evaluate(zones, {"dicomIsNew": is_new})) is is_new
 
 
 def test_nothing_gets_in_by_a_key() -> None:
