@@ -18,6 +18,7 @@ from local.azurite import Azurite
 from purge_study.executing import execute
 from purge_study.executing.looking import Seen, read_contents
 from purge_study.executing.reasons import Changed
+from purge_study.executing.record import intent_of
 from purge_study.executing.warrant import Warrant
 from purge_study.ledger.hashing import Hasher
 from purge_study.ledger.ledger import Ledger
@@ -432,11 +433,12 @@ async def test_of_a_deletion_and_a_restore_one_sees_the_other(asked: Asked, inge
     reading, contents = await read_study(run, key, needed_keywords(rules.policy)), await read_contents(run, key)
     assert contents
     row = Row(key, LONG_AGO, reading)
+    await run.ledger.write([row])
     item = item_of(judge_row(rules, row, [row], clock.now().date()))
-    intent = {"partition": key.partition, "study_instance_uid": key.uid, "deletion_id": "another id"}
-    seen = Seen(clock.now(), row, contents)
+    seen, warrant = Seen(clock.now(), row, contents), Warrant(rules, "a plan", "5e")
+    intent = intent_of("another id", item, warrant, asked.clients.settings, seen, None, clock.now())
     with pytest.raises(Changed, match="hold"):
-        await execute._carry_out(run, item, Warrant(rules, "a plan", "5e"), seen, None, intent)
+        await execute._carry_out(run, item, warrant, seen, None, intent)
     assert await stored(ingest, sample) == sample.content
     assert not await asked.has(RETENTION_STATE, f"intents/{key.partition}/{key.uid}.json")
 
