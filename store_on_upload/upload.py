@@ -187,8 +187,10 @@ async def _store(run: Run, source: Source, header: Header) -> Receipt:
 
 
 async def _check_spelling(job: Job) -> None:
-    """See that the service lists the file's partition under no other spelling: it might take both for one partition, or
-    make a second one. What retention has deleted stands under the service's own spelling.
+    """See that the service lists the file's partition under no other spelling.
+
+    It might take both for one partition, or make a second one. What retention has deleted stands under the service's
+    own spelling.
 
     Raises:
         NotYet: it lists another spelling.

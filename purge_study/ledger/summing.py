@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple, TypeGuard
 
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
-from purge_study.policy.conditions import NUMBERS
+from purge_study.policy.conditions import NUMBER, NUMBERS
 from purge_study.policy.facts import Values
 from purge_study.policy.model import DESCRIPTION
 from purge_study.policy.texts import visible
@@ -27,11 +27,10 @@ _REWRITTEN = frozenset({"DS", "IS", "PN"})
 # A backslash separates no values in these.
 _OF_ONE_TEXT = frozenset({"LT", "ST", "UR", "UT"})
 _MOST_EXACT = 2**53  # of a float; a larger one may have lost digits
-_NUMBERS = 2**128
+_MODULUS = 2**128
 _BLANKS = " \t\r\n\0"
 # What remains of bytes that the service could not decode: U+FFFD, ESC of an unknown character set, half a pair.
 _UNDECODED = re.compile("[\x1b\ufffd\ud800-\udfff]")
-_NUMBER: Final = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 Instance = Mapping[str, Any]
 
@@ -115,7 +114,7 @@ class Summing:
             accessions=frozenset(number for number in self._accessions if number),
             instances=self._instances,
             etag=etag,
-            uids=f"{self._uids % _NUMBERS:032x}",
+            uids=f"{self._uids % _MODULUS:032x}",
             further_patients=frozenset() if is_agreed else patients,
             is_whole=is_agreed and self._is_readable,
             is_anybodys=self._is_anybodys,
@@ -207,7 +206,7 @@ def _is_readable(vr: str, value: object) -> bool:
     if vr in NUMBERS and not isinstance(value, str):
         return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
     if vr in NUMBERS:
-        return not (number := without_blanks(str(value))) or _NUMBER.fullmatch(number) is not None
+        return not (number := without_blanks(str(value))) or NUMBER.fullmatch(number) is not None
     if vr in _OF_ONE_TEXT:
         return isinstance(value, str) and not _UNDECODED.search(value)
     return (vr in _TEXTS or vr == "AT") and is_one_text(value)

@@ -16,7 +16,8 @@ from .transactions import Change, Operation, counting
 
 _READS_AT_ONCE = 16
 _PAGE = 1000
-# The SDK repeats no POST of itself. A transaction may be: where the first was carried out, its ETags fail the second.
+# The SDK repeats no POST by itself. A transaction may be repeated if its answer was lost: if the first was carried out,
+# the second writes the same again, or its ETags make it fail.
 _REPEATED: Any = {"retry_on_methods": frozenset({"POST"})}
 
 

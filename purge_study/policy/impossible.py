@@ -12,7 +12,7 @@ from pydicom.datadict import dictionary_VR, tag_for_keyword
 
 from shared.dicomweb.partitions import DEFAULT_PARTITION
 
-from .conditions import NUMBERS
+from .conditions import NUMBER, NUMBERS
 from .contradictions import KINDS_OF_BOUNDS, RANGES, bound_of, contradiction, numbered
 from .dates import FIRST_STUDY, OLDEST_YEARS, parse_da
 from .model import KEYWORDS
@@ -28,7 +28,6 @@ _TIMES: Final = re.compile(
 _DAYS_WITH_TIMES: Final = re.compile(r"[0-9]{4}([0-9]{2}){0,5}(\.[0-9]{1,6})?([+-][0-9]{4})?")
 _TAGS: Final = re.compile("[0-9a-f]{8}")
 _AGES: Final = re.compile(r"[0-9]{3}[dwmy]")
-_NUMBER: Final = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?")
 _UIDS: Final = re.compile(r"[0-9.]{1,64}")
 # PS3.5 section 6.2: their values have no sign that a person could mean as a wildcard.
 _VRS_WITHOUT_WILDCARDS: Final = ("AS", "CS", "DA", "DS", "DT", "IS", "TM", "UI")
@@ -133,7 +132,7 @@ def _of_day(value: str) -> str:
 
 
 def _of_number(vrs: list[str], value: str) -> str:
-    if not _NUMBER.fullmatch(value):
+    if not NUMBER.fullmatch(value):
         return "it is not a number: write digits, with a dot before decimals, such as 1.5"
     ranges = [_WHOLE[vr] for vr in vrs if vr in _WHOLE]
     number = Decimal(value)

@@ -77,6 +77,13 @@ class Nights:
         async with self.clients(**settings) as clients:
             await run_night(clients)
 
+    async def five_nights(self) -> None:
+        """Run a night, and one on each of the next four days."""
+        await self.night()
+        for _ in range(4):
+            self.archive.wait(days=1)
+            await self.night()
+
     @asynccontextmanager
     async def clients(self, **settings: str) -> AsyncIterator[Clients]:
         """Yield what the app works with."""
@@ -436,10 +443,7 @@ async def test_one_that_is_dropped_night_after_night(nights: Nights) -> None:
     nights.archive.store(old)
     nights.archive.store(later)
     nights.archive.delete(later.path)
-    await nights.night()
-    for _ in range(4):
-        nights.archive.wait(days=1)
-        await nights.night()
+    await nights.five_nights()
     assert nights.has(key)
     assert not nights.has(other)
 
@@ -453,10 +457,7 @@ async def test_one_whose_patient_has_a_study_that_cannot_be_read(
     key, other = nights.archive.store(sample_of("1", "20100305")), nights.archive.store(sample_of("2", "20110305"))
     later = clock.now().date().isoformat().replace("-", "")
     fails(monkeypatch, nights.archive.store(sample_of("1", later)), StatusError("", 500))
-    await nights.night()
-    for _ in range(4):
-        nights.archive.wait(days=1)
-        await nights.night()
+    await nights.five_nights()
     assert nights.has(key)
     assert not nights.has(other)
 
