@@ -11,10 +11,10 @@ from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient
 from shared.purged import pointer_folder
 from shared.settings import OWN_CONTAINERS, RETENTION_STATE, load
-from tests.component.dicom_service.support import running
-from tests.component.drops import World
-from tests.component.lookups import Start, lookups
-from tests.component.runs import clear
+from tests.kit.drops import World
+from tests.kit.lookups import Start, lookups
+from tests.kit.runs import clear
+from tests.kit.service import running
 
 
 @pytest.fixture(scope="module")

@@ -26,11 +26,11 @@ from store_on_upload.blueprint import receipts
 from store_on_upload.receipts.document import Document
 from store_on_upload.receipts.receipt import Receipt
 from store_on_upload.verdict import Verdict
-from tests.component.lookups import Start, served, until, work_of
-from tests.component.scripted_server import End, answer, head, script
-from tests.dicom_samples import Sample
-from tests.e2e.drop_box import make_instance
-from tests.purged import Purged
+from tests.kit.drop_box import make_instance
+from tests.kit.files import Sample
+from tests.kit.lookups import Start, served, until, work_of
+from tests.kit.purged import Purged
+from tests.kit.scripted_server import End, answer, head, script
 
 pytestmark = pytest.mark.usefixtures("clients")  # whose account has the containers
 

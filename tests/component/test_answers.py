@@ -19,9 +19,9 @@ from store_on_upload.ingest import Ingest
 from store_on_upload.receipts.container import read_receipt
 from store_on_upload.receipts.receipt import Receipt, parse_timestamp
 from store_on_upload.upload import handle
-from tests.component.runs import REPLACE, other
-from tests.component.scripted_server import End, Read, Received, Script, answer, head, script, serve
-from tests.dicom_samples import Sample, new_uid, untold
+from tests.kit.files import Sample, new_uid, untold
+from tests.kit.runs import REPLACE, other
+from tests.kit.scripted_server import End, Read, Received, Script, answer, head, script, serve
 
 JSON = {"Content-Type": "application/dicom+json"}
 OURS = Sample()

@@ -13,7 +13,7 @@ from shared.events import event
 from shared.settings import TelemetrySettings
 from shared.telemetry.pipeline import Pipeline
 from shared.telemetry.recording import Fact, span, switch_off, switch_on
-from tests.collector import Collector
+from tests.kit.collector import Collector
 
 KEY = "00000000-0000-0000-0000-000000000001"
 # By which the library is kept from telling its makers how it fares, and from asking them how to go on.

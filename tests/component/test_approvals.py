@@ -22,8 +22,8 @@ from purge_study.planning.withdrawals import WITHDRAWALS, Withdrawal
 from purge_study.records.restored import UnreadableRecord
 from shared.clients import Clients
 from shared.settings import RETENTION_RECORDS
-from tests.component.runs import clear
-from tests.retention_plans import MADE_AT, item, jsonl, plan
+from tests.kit.plans import MADE_AT, item, jsonl, plan
+from tests.kit.runs import clear
 
 NOW = MADE_AT + timedelta(hours=6)
 OF = plan([item(1), item(2, held_by=("litigation",)), item(3)], before_delete="none")

@@ -14,9 +14,9 @@ from local.dicom_service.change_feed import timestamps
 from query_api.changes.reading import OVERLAP
 from shared.dicomweb import Body, DICOMwebClient
 from store_on_upload.probing.instance import CONTENT, STUDY_INSTANCE_UID
-from tests.component.dicom_service.support import Sample, running
-from tests.component.lookups import lookups_at
-from tests.principals import principal
+from tests.kit.lookups import lookups_at
+from tests.kit.principals import principal
+from tests.kit.service import Sample, running
 
 
 @pytest.fixture

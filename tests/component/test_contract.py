@@ -18,11 +18,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from local import tokens
 from local.dicom_service.app import create_app
-from tests.component.dicom_service.support import ServiceClient, running, serving
 from tests.contract import feed
 from tests.contract.service import Made, Service
 from tests.contract.target import OTHER_PARTITION, PARTITION, Unusable, from_environment
-from tests.dicom_samples import Sample
+from tests.kit.files import Sample
+from tests.kit.service import ServiceClient, running, serving
 
 ROOT = Path(__file__).resolve().parents[2]
 OPTIONAL = ("DICOM_READER_TOKEN", "CONTRACT_EXTENDED_QUERY_TAGS", "CONTRACT_EXPIRY")

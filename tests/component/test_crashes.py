@@ -7,9 +7,9 @@ from itertools import count
 
 import pytest
 
-from tests.component.drops import Drop, World
-from tests.component.walks import WALKS, Walk
-from tests.gateway import Fault, Moment, Step
+from tests.kit.drops import Drop, World
+from tests.kit.gateway import Fault, Moment, Step
+from tests.kit.walks import WALKS, Walk
 
 
 @pytest.mark.parametrize("name", WALKS)

@@ -24,9 +24,9 @@ from store_on_upload.receipts.document import Document
 from store_on_upload.receipts.receipt import Receipt
 from store_on_upload.upload import handle
 from store_on_upload.verdict import Verdict
-from tests.component.dicom_service.support import ServiceClient, opened
-from tests.component.watched_storage import Act, Killed, Watch, watched
-from tests.dicom_samples import Sample, new_uid
+from tests.kit.files import Sample, new_uid
+from tests.kit.service import ServiceClient, opened
+from tests.kit.watched_storage import Act, Killed, Watch, watched
 
 FEWEST_REQUESTS = 4  # STOP, the file, its tombstone or its copy, the receipt
 NOT_DICOM = b"This is no DICOM file. " * 20

@@ -20,10 +20,10 @@ from purge_study.run import OutOfTime, Run
 from shared import clock
 from shared.settings import RETENTION_RECORDS
 from store_on_upload.probing.instance import STUDY_INSTANCE_UID
-from tests.component.archive import A, Archive, B, archive_in, kill, out_of_time, sample_of, table_of
-from tests.component.watched_storage import Killed, Watch
-from tests.dicom_samples import Sample
-from tests.ledger_rows import row
+from tests.kit.archive import A, Archive, B, archive_in, kill, out_of_time, sample_of, table_of
+from tests.kit.files import Sample
+from tests.kit.ledger_rows import row
+from tests.kit.watched_storage import Killed, Watch
 
 LAG = timedelta(minutes=5)
 

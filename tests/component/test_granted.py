@@ -23,7 +23,7 @@ from shared.settings import (
     RETENTION_RECORDS,
     VAULT,
 )
-from tests.granted import REFUSAL, TABLES, Rights, granted
+from tests.kit.rights import REFUSAL, TABLES, Rights, granted
 
 CONTAINERS = (DEFAULT_INBOX, QUARANTINE, RECEIPTS, ARCHIVE, VAULT, RETENTION_POLICY, RETENTION_RECORDS, ACCESS_AUDIT)
 NAME = "by rights.txt"

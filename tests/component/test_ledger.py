@@ -19,8 +19,8 @@ from purge_study.policy.policy import Doubt, Judgement, State
 from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient
 from shared.settings import ConfigurationError, load
-from tests.component.watched_storage import Watch, watched
-from tests.ledger_rows import LAST_DAY, RECEIVED, kept_until, patient, reading, row, study
+from tests.kit.ledger_rows import LAST_DAY, RECEIVED, kept_until, patient, reading, row, study
+from tests.kit.watched_storage import Watch, watched
 
 TOMORROW = LAST_DAY + timedelta(days=1)
 

@@ -17,8 +17,8 @@ from shared.events import event
 from shared.settings import TelemetrySettings
 from shared.telemetry.pipeline import Pipeline
 from shared.telemetry.recording import Fact, switch_off, switch_on
-from tests.collector import Collector, Refusal
 from tests.component.functions_host.running import wait_for
+from tests.kit.collector import Collector, Refusal
 
 ROOT = Path(__file__).parents[2]
 Where = Literal["collector", "insights"]

@@ -26,7 +26,7 @@ from purge_study.run import OutOfTime, Run
 from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient
 from shared.settings import RETENTION_STATE, load
-from tests.retention import policy
+from tests.kit.studies import policy
 
 TODAY = date(2026, 3, 5)
 

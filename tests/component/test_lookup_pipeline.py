@@ -14,8 +14,10 @@ from starlette.types import Message, Scope
 from query_api.answering import MAX_TARGET_BYTES, look_up
 from query_api.routes import ROUTES
 from shared.places import Places
-from tests.component.lookups import Lookups, Start, until
-from tests.component.scripted_server import (
+from tests.kit.drop_box import make_instance
+from tests.kit.lookups import Lookups, Start, until
+from tests.kit.principals import principal
+from tests.kit.scripted_server import (
     LAST_CHUNK,
     End,
     Read,
@@ -27,8 +29,6 @@ from tests.component.scripted_server import (
     partitions,
     script,
 )
-from tests.e2e.drop_box import make_instance
-from tests.principals import principal
 
 SECRET = "CANARY"
 INSTANCE = "/studies/1.2/series/1.3/instances/1.4"

@@ -29,9 +29,9 @@ from purge_study.run import OutOfTime, Run
 from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient
 from shared.settings import OWN_CONTAINERS, RETENTION_RECORDS, PurgeMode, load
-from tests.ledger_rows import LAST_DAY, kept_until, patient, reading, row, study
-from tests.retention import policy
-from tests.retention_plans import MADE_AT, jsonl
+from tests.kit.ledger_rows import LAST_DAY, kept_until, patient, reading, row, study
+from tests.kit.plans import MADE_AT, jsonl
+from tests.kit.studies import policy
 
 DATES = ["anchors/a.csv, line 9", "anchors/a.csv: and 7 more lines"]
 TODAY = LAST_DAY + timedelta(days=1)

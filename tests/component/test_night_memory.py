@@ -14,7 +14,7 @@ from purge_study.planning.plan import PLANS, plan_id
 from purge_study.planning.wording import OBSTACLES
 from shared.clients import Clients
 from shared.settings import RETENTION_RECORDS, RETENTION_STATE
-from tests.retention_plans import MADE_AT, decision, item, jsonl, memory, night, plan
+from tests.kit.plans import MADE_AT, decision, item, jsonl, memory, night, plan
 
 OF = plan([item(1), item(2, held_by=("litigation",)), item(3)])
 NAME = plan_id(OF, MADE_AT)

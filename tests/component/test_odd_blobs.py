@@ -26,9 +26,7 @@ from store_on_upload.files.source import Source, SourceGone
 from store_on_upload.ingest import Ingest
 from store_on_upload.receipts.container import read_receipt
 from store_on_upload.upload import handle
-from tests.component.dicom_service.support import running
-from tests.component.runs import Place, other, place_at
-from tests.dicom_samples import (
+from tests.kit.files import (
     DEFLATED,
     LIKE_THE_END,
     Sample,
@@ -39,7 +37,9 @@ from tests.dicom_samples import (
     part10,
     untold,
 )
-from tests.host_messages import blob_trigger_message
+from tests.kit.host_messages import blob_trigger_message
+from tests.kit.runs import Place, other, place_at
+from tests.kit.service import running
 
 
 @pytest.fixture(scope="module")

@@ -31,10 +31,10 @@ from store_on_upload.upload import handle
 from store_on_upload.verdict import Verdict
 from store_on_upload.waiting.put_off import MAX_POISONINGS
 from store_on_upload.waiting.stop_switch import STOP
-from tests.component.dicom_service.support import running
-from tests.component.runs import newest_receipt, place_at
-from tests.dicom_samples import Sample, new_uid
-from tests.host_messages import blob_trigger_message
+from tests.kit.files import Sample, new_uid
+from tests.kit.host_messages import blob_trigger_message
+from tests.kit.runs import newest_receipt, place_at
+from tests.kit.service import running
 
 
 @pytest.fixture

@@ -13,10 +13,10 @@ from shared.dicomweb import DICOMwebClient
 from shared.partitions import PartitionNames
 from shared.sources import Sources, read_sources
 from store_on_upload.ingest import Ingest
-from tests.component.dicom_service.support import running
-from tests.component.runs import brought_in
-from tests.component.scripted_server import partitions, serve
-from tests.dicom_samples import Sample, new_uid
+from tests.kit.files import Sample, new_uid
+from tests.kit.runs import brought_in
+from tests.kit.scripted_server import partitions, serve
+from tests.kit.service import running
 
 FILE = """
 [[source]]

@@ -39,12 +39,12 @@ from store_on_upload.receipts.container import read_receipt
 from store_on_upload.receipts.receipt import Receipt, timestamp
 from store_on_upload.upload import handle
 from store_on_upload.waiting.stop_switch import STOP
-from tests.component.app_process import PROBE
-from tests.component.dicom_service.support import running
-from tests.component.drops import World
-from tests.component.runs import Place, place_at
-from tests.dicom_samples import DEFLATED, Sample, deflated, encoded, new_uid, part10
-from tests.gateway import Fault, Moment
+from tests.kit.app_process import PROBE
+from tests.kit.drops import World
+from tests.kit.files import DEFLATED, Sample, deflated, encoded, new_uid, part10
+from tests.kit.gateway import Fault, Moment
+from tests.kit.runs import Place, place_at
+from tests.kit.service import running
 
 PLACES = (DEFAULT_INBOX, ARCHIVE, QUARANTINE, QUARANTINE_REASONS)
 PROBE_NAME = f"{NAME}.dcm"

@@ -11,9 +11,9 @@ from shared.clients import Clients
 from shared.purged import pointer_name
 from shared.settings import RETENTION_STATE
 from store_on_upload.storing.purged import PurgedStudies
-from tests.connection_strings import through
-from tests.dicom_samples import new_uid
-from tests.gateway import Fault, Gateway, Moment
+from tests.kit.connection_strings import through
+from tests.kit.files import new_uid
+from tests.kit.gateway import Fault, Gateway, Moment
 
 
 @pytest.mark.parametrize("content", [b"", b"a note", b'{"deletion_id": "an id"}'])

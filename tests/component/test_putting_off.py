@@ -18,8 +18,8 @@ from store_on_upload.doors.arrivals import read_message
 from store_on_upload.ingest import Ingest
 from store_on_upload.sweeping.sweep import sweep
 from store_on_upload.upload import handle
-from tests.component.runs import Place, place_at
-from tests.dicom_samples import Sample, new_uid
+from tests.kit.files import Sample, new_uid
+from tests.kit.runs import Place, place_at
 
 
 class Sent(Queues):

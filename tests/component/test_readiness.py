@@ -13,7 +13,7 @@ from shared.health import readiness
 from shared.health.readiness import Readiness
 from shared.settings import ACCESS_AUDIT, REPLACED, RETENTION_RECORDS, RETENTION_STATE, Audit, OnConflict
 from shared.sources import Sources
-from tests.component.dicom_service.support import Sample, running
+from tests.kit.service import Sample, running
 
 
 async def is_ready(clients: Clients, url: str, monkeypatch: pytest.MonkeyPatch) -> bool:

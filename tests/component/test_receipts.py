@@ -16,7 +16,7 @@ from store_on_upload.receipts.container import Unreadable, read_receipt, write_r
 from store_on_upload.receipts.document import Document
 from store_on_upload.receipts.receipt import Receipt, State
 from store_on_upload.verdict import Decision, Verdict
-from tests.dicom_samples import new_uid
+from tests.kit.files import new_uid
 
 WRITERS = 8
 NOW = datetime(2026, 3, 1, tzinfo=UTC)

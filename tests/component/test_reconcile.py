@@ -37,8 +37,8 @@ from store_on_upload.reconcile import Difference, Report, reconcile
 from store_on_upload.reconcile.report import MEANINGS
 from store_on_upload.storing.claim import Replacement, claimed
 from store_on_upload.upload import handle
-from tests.component.runs import REPLACE, an_hour_ago, brought_in, clear, copies_of, other, uids
-from tests.dicom_samples import Sample
+from tests.kit.files import Sample
+from tests.kit.runs import REPLACE, an_hour_ago, brought_in, clear, copies_of, other, uids
 
 QUEUES = (ARRIVALS_POISON, BLOB_POISON, PARKED)
 HOUR = timedelta(hours=1)

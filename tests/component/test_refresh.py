@@ -26,7 +26,7 @@ from purge_study.rulebook.rulebook import Rulebook
 from purge_study.run import OutOfTime, Run
 from shared import clock
 from shared.settings import RETENTION_STATE
-from tests.component.archive import (
+from tests.kit.archive import (
     A,
     Archive,
     B,
@@ -40,8 +40,8 @@ from tests.component.archive import (
     sample_of,
     table_of,
 )
-from tests.component.watched_storage import Killed, Watch
-from tests.dicom_samples import Sample
+from tests.kit.files import Sample
+from tests.kit.watched_storage import Killed, Watch
 
 TWELVE_YEARS = """
 [[rule]]

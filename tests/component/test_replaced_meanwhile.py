@@ -11,10 +11,10 @@ from itertools import count
 import pytest
 
 from shared.settings import ARCHIVE, DEFAULT_INBOX, QUARANTINE, RECEIPTS
-from tests.component.drops import Drop, World
-from tests.component.walks import STORED
-from tests.dicom_samples import IMPLICIT, Sample, pixels
-from tests.gateway import Fault, Moment
+from tests.kit.drops import Drop, World
+from tests.kit.files import IMPLICIT, Sample, pixels
+from tests.kit.gateway import Fault, Moment
+from tests.kit.walks import STORED
 
 _MIB = 1024 * 1024
 # After its verdict, the newer version is in the place that the policy names.

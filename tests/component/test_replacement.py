@@ -31,9 +31,7 @@ from store_on_upload.receipts.receipt import Receipt
 from store_on_upload.setback import NotYet
 from store_on_upload.storing import claim, keeping, replacement, store
 from store_on_upload.upload import handle
-from tests.component.dicom_service.support import running
-from tests.component.runs import REPLACE, Place, an_hour_ago, copies_of, other, place_at, uids
-from tests.dicom_samples import (
+from tests.kit.files import (
     IMPLICIT,
     LIKE_THE_END,
     SECONDARY_CAPTURE,
@@ -44,6 +42,8 @@ from tests.dicom_samples import (
     part10,
     pixels,
 )
+from tests.kit.runs import REPLACE, Place, an_hour_ago, copies_of, other, place_at, uids
+from tests.kit.service import running
 
 
 @pytest.fixture

@@ -33,8 +33,8 @@ from store_on_upload.requests import replay
 from store_on_upload.requests.replay import replay_all, replay_one
 from store_on_upload.upload import handle
 from store_on_upload.waiting.put_off import MAX_POISONINGS, MAX_REPLAY_TRIES, poisoned
-from tests.component.runs import Recorded, clear, run_messages
-from tests.dicom_samples import Sample, new_uid
+from tests.kit.files import Sample, new_uid
+from tests.kit.runs import Recorded, clear, run_messages
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from store_on_upload.ingest import Ingest
 from store_on_upload.receipts.container import read_receipt
 from store_on_upload.receipts.document import Document
 from store_on_upload.upload import handle
-from tests.dicom_samples import Sample
+from tests.kit.files import Sample
 
 # All of the thousand take a minute: RERUN_FILES=1000.
 FILES = int(os.environ.get("RERUN_FILES", "100"))

@@ -50,16 +50,16 @@ from store_on_upload.receipts.container import read_receipt
 from store_on_upload.receipts.receipt import Disposition
 from store_on_upload.reconcile import reconcile
 from store_on_upload.upload import handle
-from tests import retention
-from tests.component.dicom_service.support import running
-from tests.component.executing.deletions import LONG_AGO, item_of, of_long_ago
-from tests.component.retention_requests import APPROVED, Asked, asking, refusal
-from tests.component.runs import Recorded, run_messages
-from tests.connection_strings import endpoint, through
-from tests.dicom_samples import Sample, untold
-from tests.gateway import Gateway, Step
-from tests.principals import principal
-from tests.purged import Purged
+from tests.kit import studies as retention
+from tests.kit.connection_strings import endpoint, through
+from tests.kit.deletions import LONG_AGO, item_of, of_long_ago
+from tests.kit.files import Sample, untold
+from tests.kit.gateway import Gateway, Step
+from tests.kit.principals import principal
+from tests.kit.purged import Purged
+from tests.kit.retention_requests import APPROVED, Asked, asking, refusal
+from tests.kit.runs import Recorded, run_messages
+from tests.kit.service import running
 
 
 @pytest.fixture(scope="module")

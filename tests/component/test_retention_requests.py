@@ -28,15 +28,15 @@ from purge_study.requests.plans import FORMATS
 from shared import clock
 from shared.places import Places
 from shared.settings import RETENTION_POLICY, RETENTION_RECORDS
-from tests.component.lookups import until
-from tests.component.retention_requests import APPROVED, Asked, asking, refusal
-from tests.connection_strings import endpoint, through
-from tests.dicom_samples import Sample, new_uid
-from tests.gateway import Fault, Gateway, Moment, Step
-from tests.ledger_rows import patient, reading, row, study
-from tests.principals import principal
-from tests.purged import Purged
-from tests.retention_plans import decision, jsonl, plan
+from tests.kit.connection_strings import endpoint, through
+from tests.kit.files import Sample, new_uid
+from tests.kit.gateway import Fault, Gateway, Moment, Step
+from tests.kit.ledger_rows import patient, reading, row, study
+from tests.kit.lookups import until
+from tests.kit.plans import decision, jsonl, plan
+from tests.kit.principals import principal
+from tests.kit.purged import Purged
+from tests.kit.retention_requests import APPROVED, Asked, asking, refusal
 
 POLICY = """
 [policy]

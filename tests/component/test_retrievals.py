@@ -14,9 +14,9 @@ import pytest
 
 from query_api.retrieving.thumbnails import MOST_SEARCHES
 from store_on_upload.probing.instance import STUDY_INSTANCE_UID
-from tests.component.lookups import Start
-from tests.component.scripted_server import LAST_CHUNK, End, Received, Script, answer, chunked, head, script
-from tests.dicomweb_messages import multipart_body, parts_of
+from tests.kit.dicomweb_messages import multipart_body, parts_of
+from tests.kit.lookups import Start
+from tests.kit.scripted_server import LAST_CHUNK, End, Received, Script, answer, chunked, head, script
 
 SECRET = "CANARY"
 STUDY = "/studies/1.2"

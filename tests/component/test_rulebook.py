@@ -26,8 +26,8 @@ from shared import clock
 from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient
 from shared.settings import OWN_CONTAINERS, RETENTION_POLICY, RETENTION_RECORDS, load
-from tests.connection_strings import through
-from tests.gateway import Fault, Gateway, Moment
+from tests.kit.connection_strings import through
+from tests.kit.gateway import Fault, Gateway, Moment
 
 Put = Callable[[str, str | bytes | None], None]
 HASHER = Hasher("the key of these tests")

@@ -15,8 +15,8 @@ import pytest
 from shared.clients import Clients
 from shared.settings import OnConflict
 from store_on_upload.receipts.receipt import Receipt
-from tests.component.runs import Place, an_hour_ago, other, place_at
-from tests.dicom_samples import Sample
+from tests.kit.files import Sample
+from tests.kit.runs import Place, an_hour_ago, other, place_at
 
 # More of them take longer: RACE_SEEDS=100.
 SEEDS = range(int(os.environ.get("RACE_SEEDS", "6")))

@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from store_on_upload.probing.instance import STUDY_INSTANCE_UID
-from tests.component.lookups import Lookups, Start, until
-from tests.component.scripted_server import End, Received, Script, answer, script
+from tests.kit.lookups import Lookups, Start, until
+from tests.kit.scripted_server import End, Received, Script, answer, script
 
 Row = dict[str, Any]
 

@@ -25,10 +25,10 @@ from store_on_upload.upload import handle
 from store_on_upload.verdict import Verdict
 from store_on_upload.waiting import stop_switch
 from store_on_upload.waiting.stop_switch import STOP, StopSwitch
-from tests.component.runs import newest_receipt
-from tests.component.scripted_server import Received, Script, answer, serve
-from tests.component.watched_storage import Watch, watched
-from tests.dicom_samples import Sample, new_uid
+from tests.kit.files import Sample, new_uid
+from tests.kit.runs import newest_receipt
+from tests.kit.scripted_server import Received, Script, answer, serve
+from tests.kit.watched_storage import Watch, watched
 
 LOOK = f"HEAD {CONTROL}"
 

@@ -7,9 +7,9 @@ from itertools import count
 
 import pytest
 
-from tests.component.drops import Drop, World
-from tests.component.walks import WALKS, Walk
-from tests.gateway import Fault, Moment
+from tests.kit.drops import Drop, World
+from tests.kit.gateway import Fault, Moment
+from tests.kit.walks import WALKS, Walk
 
 _TRIES = 4  # of the storage's client for one request
 FAULTS = {

@@ -14,8 +14,8 @@ from shared.settings import AfterStore, Settings
 from shared.sources import Sources
 from store_on_upload.ingest import Ingest
 from store_on_upload.upload import handle
-from tests.component.watched_storage import Watch, watched
-from tests.dicom_samples import Sample
+from tests.kit.files import Sample
+from tests.kit.watched_storage import Watch, watched
 
 READ, RECEIPT, DELETE = "GET dicom-inbox", "PUT dicom-receipts", "DELETE dicom-inbox"
 ARCHIVE = ["COPY dicom-archive", "HEAD dicom-archive"]

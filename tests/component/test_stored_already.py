@@ -17,9 +17,9 @@ from shared.clients import Clients
 from shared.settings import QUARANTINE, AfterStore
 from store_on_upload.storing import store
 from store_on_upload.upload import handle
-from tests.component.dicom_service.support import running, serving
-from tests.component.runs import REPLACE, Place, an_hour_ago, other, place_at, uids
-from tests.dicom_samples import Sample, untold
+from tests.kit.files import Sample, untold
+from tests.kit.runs import REPLACE, Place, an_hour_ago, other, place_at, uids
+from tests.kit.service import running, serving
 
 
 @pytest.fixture(scope="module")

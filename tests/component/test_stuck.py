@@ -22,9 +22,9 @@ from store_on_upload.storing import store
 from store_on_upload.storing.stuck import clear_remains
 from store_on_upload.upload import handle
 from store_on_upload.waiting.put_off import put_off
-from tests.component.dicom_service.support import running
-from tests.component.runs import Place, other, place_at, uids
-from tests.dicom_samples import LIKE_THE_END, Sample, compressed, encoded
+from tests.kit.files import LIKE_THE_END, Sample, compressed, encoded
+from tests.kit.runs import Place, other, place_at, uids
+from tests.kit.service import running
 
 SetClockAhead = Callable[[timedelta], None]
 HOUR = timedelta(hours=1)

@@ -41,7 +41,7 @@ from store_on_upload.upload import handle
 from store_on_upload.verdict import Decision, Verdict
 from store_on_upload.waiting.put_off import put_off
 from store_on_upload.waiting.stop_switch import STOP
-from tests.dicom_samples import Sample
+from tests.kit.files import Sample
 
 # In an order that differs with what names are compared by: UTF-8, UTF-16, or a language's rules.
 ODD_NAMES = ["a", "a-b", "a/b", "A", "B", "é", "e\u0301", "\uff5e", "\U0001f600", "\U0001f600/x", "z", "Z", "ä ö.dcm"]

@@ -10,9 +10,9 @@ from shared.dicomweb import Body, DICOMwebClient, StoreStatus
 from shared.part10 import Form, Header
 from store_on_upload.transcoding.completing import missing_head
 from store_on_upload.transcoding.transcode import may_be_about_implicit_vr
-from tests.component.dicom_service.support import running
-from tests.dicom_samples import EXPLICIT, IMPLICIT, TEST_FILES, Sample, pixels
-from tests.implicit_vr import Blob, header, read_file, transcoded
+from tests.kit.files import EXPLICIT, IMPLICIT, TEST_FILES, Sample, pixels
+from tests.kit.implicit_vr import Blob, header, read_file, transcoded
+from tests.kit.service import running
 
 MIB = 1024 * 1024
 

@@ -18,7 +18,7 @@ from store_on_upload.receipts.container import read_receipt
 from store_on_upload.setback import STOPPED
 from store_on_upload.upload import handle
 from store_on_upload.waiting.put_off import put_off
-from tests.dicom_samples import Sample, new_uid
+from tests.kit.files import Sample, new_uid
 
 
 @pytest.fixture

@@ -34,10 +34,10 @@ from store_on_upload.upload import handle
 from store_on_upload.verdict import rejected
 from store_on_upload.waiting.put_off import put_off
 from store_on_upload.waiting.stop_switch import STOP
-from tests.component.runs import Place, clear, place_at, run_messages
-from tests.connection_strings import endpoint, through
-from tests.dicom_samples import Sample, new_uid
-from tests.gateway import Fault, Gateway, Moment
+from tests.kit.connection_strings import endpoint, through
+from tests.kit.files import Sample, new_uid
+from tests.kit.gateway import Fault, Gateway, Moment
+from tests.kit.runs import Place, clear, place_at, run_messages
 
 HOUR = timedelta(hours=1)
 

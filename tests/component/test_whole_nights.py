@@ -32,10 +32,10 @@ from shared.dicomweb import Busy, DICOMwebClient, DICOMwebError, InvalidResponse
 from shared.settings import OWN_CONTAINERS, RETENTION_POLICY, RETENTION_RECORDS, RETENTION_STATE, load
 from shared.telemetry.recording import Fact, Span, switch_off, switch_on
 from shared.telemetry.service_calls import ServiceCalls
-from tests.component.archive import Archive, archive_in, out_of_time, sample_of
-from tests.component.executing.deleting_process import without_pauses
 from tests.component.executing.test_deleting import events
-from tests.immutability import immutable
+from tests.kit.archive import Archive, archive_in, out_of_time, sample_of
+from tests.kit.deleting_process import without_pauses
+from tests.kit.immutability import immutable
 
 POLICY = """
 [policy]

@@ -24,11 +24,11 @@ from shared.auditing.access_log import AccessLog
 from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient
 from shared.settings import ACCESS_AUDIT, OWN_CONTAINERS, RETENTION_RECORDS, load
-from tests.component.executing.deleting_process import without_pauses
-from tests.connection_strings import through
-from tests.gateway import Fault, Gateway, Moment
-from tests.immutability import REFUSAL, Immutability
-from tests.retention_plans import MADE_AT, decision, plan
+from tests.kit.connection_strings import through
+from tests.kit.deleting_process import without_pauses
+from tests.kit.gateway import Fault, Gateway, Moment
+from tests.kit.immutability import REFUSAL, Immutability
+from tests.kit.plans import MADE_AT, decision, plan
 
 TEXT = "text/plain"
 BLOCKS = [bytes([number]) * 400_000 for number in range(7)]  # several blocks of storage

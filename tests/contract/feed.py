@@ -9,7 +9,7 @@ import pytest
 
 from tests.contract.differences import expect
 from tests.contract.service import Service
-from tests.dicom_samples import Sample
+from tests.kit.files import Sample
 
 PAGE = 200
 MOST_PAGES = 10  # a busy service is not read to its end

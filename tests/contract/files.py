@@ -8,7 +8,7 @@ from io import BytesIO
 import pydicom
 from pydicom.uid import UID
 
-from tests.dicom_samples import TEST_FILES, Instance
+from tests.kit.files import TEST_FILES, Instance
 
 
 @dataclass

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 
 from tests.contract.differences import expect
-from tests.dicomweb_messages import DICOM_JSON
+from tests.kit.dicomweb_messages import DICOM_JSON
 
 
 class PlainClient:

@@ -10,8 +10,8 @@ import httpx
 
 from tests.contract.differences import expect
 from tests.contract.plain_client import PlainClient
-from tests.dicom_samples import Instance
-from tests.dicomweb_messages import DICOM_JSON, multipart_body
+from tests.kit.dicomweb_messages import DICOM_JSON, multipart_body
+from tests.kit.files import Instance
 
 Content = Instance | bytes
 TIMEOUT_SECONDS = 60

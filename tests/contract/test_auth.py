@@ -8,8 +8,8 @@ from tests.contract.differences import equal, expect
 from tests.contract.service import Bearer, Service
 from tests.contract.sources import AZURE_ACCESS
 from tests.contract.target import Target
-from tests.dicom_samples import Sample
-from tests.dicomweb_messages import STORED_INSTANCE, STORED_INSTANCES
+from tests.kit.dicomweb_messages import STORED_INSTANCE, STORED_INSTANCES
+from tests.kit.files import Sample
 
 pytestmark = pytest.mark.source(AZURE_ACCESS)
 

@@ -13,8 +13,8 @@ from tests.contract.differences import contains, equal, expect
 from tests.contract.feed import PAGE, Feed, story
 from tests.contract.service import Service
 from tests.contract.sources import AZURE_CHANGE_FEED, OPEN_SOURCE
-from tests.dicom_samples import Sample
-from tests.dicomweb_messages import values
+from tests.kit.dicomweb_messages import values
+from tests.kit.files import Sample
 
 pytestmark = pytest.mark.source(AZURE_CHANGE_FEED)
 

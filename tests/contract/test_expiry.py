@@ -9,8 +9,8 @@ import pytest
 from tests.contract.differences import Difference, equal, expect
 from tests.contract.service import Service
 from tests.contract.sources import AZURE, GUESS
-from tests.dicom_samples import Sample
-from tests.dicomweb_messages import STORED_INSTANCE
+from tests.kit.dicomweb_messages import STORED_INSTANCE
+from tests.kit.files import Sample
 
 pytestmark = pytest.mark.source(f"{AZURE}, Store, expiry headers")
 

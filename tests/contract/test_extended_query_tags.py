@@ -17,8 +17,8 @@ import pytest
 from tests.contract.differences import Difference, equal, expect
 from tests.contract.service import Service
 from tests.contract.sources import AZURE_TAGS, OPEN_SOURCE
-from tests.dicom_samples import Sample
-from tests.dicomweb_messages import values
+from tests.kit.dicomweb_messages import values
+from tests.kit.files import Sample
 
 pytestmark = [pytest.mark.source(AZURE_TAGS), pytest.mark.needs("extended-query-tags")]
 

@@ -10,8 +10,8 @@ from tests.contract.differences import equal, expect
 from tests.contract.files import File
 from tests.contract.service import Service
 from tests.contract.sources import AZURE, OPEN_SOURCE
-from tests.dicom_samples import EXPLICIT, IMPLICIT, Sample, pixels
-from tests.dicomweb_messages import parts_of
+from tests.kit.dicomweb_messages import parts_of
+from tests.kit.files import EXPLICIT, IMPLICIT, Sample, pixels
 
 pytestmark = pytest.mark.source(f"{AZURE}, Retrieve frames")
 

@@ -10,8 +10,8 @@ from tests.contract.differences import contains, equal, expect
 from tests.contract.files import File
 from tests.contract.service import Service
 from tests.contract.sources import AZURE, OPEN_SOURCE, STANDARD
-from tests.dicom_samples import Sample, new_uid
-from tests.dicomweb_messages import DICOM_JSON, values
+from tests.kit.dicomweb_messages import DICOM_JSON, values
+from tests.kit.files import Sample, new_uid
 
 pytestmark = pytest.mark.source(f"{AZURE}, Retrieve metadata")
 

@@ -9,8 +9,8 @@ from tests.contract.feed import Feed
 from tests.contract.service import Service
 from tests.contract.sources import AZURE_PARTITIONS, OPEN_SOURCE
 from tests.contract.target import OTHER_PARTITION, PARTITION
-from tests.dicom_samples import Sample, new_uid
-from tests.dicomweb_messages import STORED_INSTANCE, items, values
+from tests.kit.dicomweb_messages import STORED_INSTANCE, items, values
+from tests.kit.files import Sample, new_uid
 
 pytestmark = pytest.mark.source(AZURE_PARTITIONS)
 

@@ -8,8 +8,8 @@ from tests.contract.differences import equal, expect
 from tests.contract.feed import Feed, story
 from tests.contract.service import Service
 from tests.contract.sources import AZURE, GUESS
-from tests.dicom_samples import Sample
-from tests.dicomweb_messages import DICOM_JSON, STORED_INSTANCE, items, multipart_body, values
+from tests.kit.dicomweb_messages import DICOM_JSON, STORED_INSTANCE, items, multipart_body, values
+from tests.kit.files import Sample
 
 pytestmark = [pytest.mark.source(f"{AZURE}, Store"), pytest.mark.needs("upsert")]
 

@@ -11,8 +11,8 @@ from tests.contract.differences import equal, expect
 from tests.contract.files import File
 from tests.contract.service import Service
 from tests.contract.sources import AZURE, OPEN_SOURCE
-from tests.dicom_samples import EXPLICIT, Sample, new_uid
-from tests.dicomweb_messages import DICOM_JSON, STORED_INSTANCE, STORED_INSTANCES, parts_of, values
+from tests.kit.dicomweb_messages import DICOM_JSON, STORED_INSTANCE, STORED_INSTANCES, parts_of, values
+from tests.kit.files import EXPLICIT, Sample, new_uid
 
 pytestmark = pytest.mark.source(f"{AZURE}, Retrieve")
 

@@ -14,8 +14,8 @@ import pytest
 from tests.contract.differences import contains, equal, expect
 from tests.contract.service import Service
 from tests.contract.sources import AZURE, OPEN_SOURCE
-from tests.dicom_samples import FULL, Sample, new_uid
-from tests.dicomweb_messages import values
+from tests.kit.dicomweb_messages import values
+from tests.kit.files import FULL, Sample, new_uid
 
 pytestmark = pytest.mark.source(f"{AZURE}, Search")
 

@@ -7,7 +7,7 @@ import pytest
 from tests.contract.differences import equal, expect
 from tests.contract.service import Service
 from tests.contract.sources import AZURE, OPEN_SOURCE
-from tests.dicom_samples import Sample, new_uid
+from tests.kit.files import Sample, new_uid
 
 pytestmark = pytest.mark.source(f"{AZURE}, Search")
 

@@ -13,8 +13,8 @@ import pytest
 from tests.contract.differences import contains, equal, expect
 from tests.contract.service import Service
 from tests.contract.sources import AZURE, OPEN_SOURCE
-from tests.dicom_samples import SECONDARY_CAPTURE, Sample, new_uid
-from tests.dicomweb_messages import DICOM_JSON, STORED_INSTANCE, STORED_INSTANCES, comments, items, parts_of, values
+from tests.kit.dicomweb_messages import DICOM_JSON, STORED_INSTANCE, STORED_INSTANCES, comments, items, parts_of, values
+from tests.kit.files import SECONDARY_CAPTURE, Sample, new_uid
 
 pytestmark = pytest.mark.source(f"{AZURE}, Store")
 

@@ -7,8 +7,8 @@ import pytest
 from tests.contract.differences import contains, equal, expect
 from tests.contract.service import Service
 from tests.contract.sources import AZURE, OPEN_SOURCE
-from tests.dicom_samples import IMPLICIT, Sample, new_uid
-from tests.dicomweb_messages import STORED_INSTANCE, comments, items, values
+from tests.kit.dicomweb_messages import STORED_INSTANCE, comments, items, values
+from tests.kit.files import IMPLICIT, Sample, new_uid
 
 pytestmark = pytest.mark.source(f"{AZURE}, Store")
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.collector import Collector
+from tests.kit.collector import Collector
 
 
 @pytest.fixture(scope="module")

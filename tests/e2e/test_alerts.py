@@ -22,13 +22,13 @@ from shared.queues import ARRIVALS, ARRIVALS_POISON, BLOB_POISON, FOREIGN_POISON
 from shared.settings import ACCESS_AUDIT, CONTROL, DEAD_LETTERS, DEFAULT_INBOX
 from store_on_upload.probing.dropped import NAME
 from store_on_upload.waiting.put_off import MAX_POISONINGS
-from tests.connection_strings import through
-from tests.e2e.arrivals import CLOCK_AHEAD_SECONDS, FAILS_BY_ITSELF, SETTINGS, Arrivals
-from tests.e2e.drop_box import DropBox, Instance, make_instance, wait_for
-from tests.e2e.workspace import STRAY_FILES_PER_DAY, Workspace, see_both_ways
-from tests.gateway import Fault, Gateway, Moment
-from tests.host_messages import storage_event
 from tests.infra.alerts import ALERTS
+from tests.kit.arrivals import CLOCK_AHEAD_SECONDS, FAILS_BY_ITSELF, SETTINGS, Arrivals
+from tests.kit.connection_strings import through
+from tests.kit.drop_box import DropBox, Instance, make_instance, wait_for
+from tests.kit.gateway import Fault, Gateway, Moment
+from tests.kit.host_messages import storage_event
+from tests.kit.workspace import STRAY_FILES_PER_DAY, Workspace, see_both_ways
 
 A_SWEEPS_TIME = timedelta(minutes=5)
 A_QUARTER = timedelta(minutes=15)

@@ -11,8 +11,8 @@ import pytest
 from azure.storage.queue import QueueClient, QueueServiceClient
 
 from local.stack import Stack, without_trigger
-from tests.e2e.drop_box import DropBox, Instance, make_instance, wait_for
-from tests.host_messages import blob_trigger_message
+from tests.kit.drop_box import DropBox, Instance, make_instance, wait_for
+from tests.kit.host_messages import blob_trigger_message
 
 SOURCES = """
 [[source]]

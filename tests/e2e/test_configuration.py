@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from local.stack import Stack
-from tests.e2e.drop_box import DropBox, make_instance, wait_for
+from tests.kit.drop_box import DropBox, make_instance, wait_for
 
 CANARY = "ftp://CANARY.example/v2"
 

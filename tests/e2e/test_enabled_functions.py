@@ -23,9 +23,9 @@ from local.stack import Stack
 from query_api.routes import ROUTES
 from shared.queues import ARRIVALS, ARRIVALS_POISON, BLOB_POISON
 from shared.settings import ACCESS_AUDIT, FUNCTION_FOLDERS
-from tests.e2e.drop_box import DropBox, Instance, make_instance
-from tests.e2e.service import Service
-from tests.host_messages import storage_event
+from tests.kit.drop_box import DropBox, Instance, make_instance
+from tests.kit.host_messages import storage_event
+from tests.kit.stack_service import Service
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 APPROVAL_KEY = "0123456789abcdef"

@@ -15,8 +15,8 @@ from local import samples
 from local.stack import Stack
 from query_api.lookup import Route
 from query_api.routes import ROUTES
-from tests.e2e.drop_box import instance_of
-from tests.e2e.service import Service
+from tests.kit.drop_box import instance_of
+from tests.kit.stack_service import Service
 
 PARTITION = "every-status"
 NOWHERE = {"study": "1.2.3", "series": "1.2.3.4", "instance": "1.2.3.4.5"}

@@ -12,8 +12,8 @@ import pytest
 from local.samples import with_other_pixels
 from local.stack import Stack
 from shared.purged import pointer_name
-from tests.e2e.drop_box import DropBox, make_instance, wait_for
-from tests.e2e.service import Service
+from tests.kit.drop_box import DropBox, make_instance, wait_for
+from tests.kit.stack_service import Service
 
 SOURCES = """
 [[source]]

@@ -19,12 +19,12 @@ from local.azurite import ACCOUNT, Azurite
 from local.ports import Ports
 from local.samples import with_other_pixels
 from local.stack import Stack
-from tests.connection_strings import through
-from tests.e2e.drop_box import DropBox, Instance, make_instance, wait_for
-from tests.e2e.service import Service
-from tests.e2e.tcp_proxy import TcpProxy
-from tests.gateway import Fault, Gateway, Moment
-from tests.host_messages import storage_event
+from tests.kit.connection_strings import through
+from tests.kit.drop_box import DropBox, Instance, make_instance, wait_for
+from tests.kit.gateway import Fault, Gateway, Moment
+from tests.kit.host_messages import storage_event
+from tests.kit.stack_service import Service
+from tests.kit.tcp_proxy import TcpProxy
 
 FILES = 3
 A_DAY = 86_400.0

@@ -1,6 +1,6 @@
 """Each app at its whole work with the rights that infra/ gives it: they are enough, and none is given for nothing.
 
-Storage refuses what is not given (tests/granted.py), and so does the DICOM service, by its roles.
+Storage refuses what is not given (tests/kit/rights.py), and so does the DICOM service, by its roles.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ from shared.settings import (
 )
 from store_on_upload.waiting.put_off import MAX_POISONINGS
 from tests.conftest import APPROVAL_KEY, REPLAY_KEY
-from tests.e2e.arrivals import CLOCK_AHEAD_SECONDS, SETTINGS, Arrivals
-from tests.e2e.drop_box import DropBox, make_instance, wait_for
-from tests.e2e.life_of_a_study import POLICY
-from tests.e2e.nights import Nights
 from tests.e2e.test_every_verdict import SOURCES
 from tests.e2e.test_nights import FIRST_DUE, STORED
 from tests.e2e.test_probe import left
 from tests.e2e.test_requests import replay
 from tests.e2e.test_retention_modes import approve
-from tests.granted import Rights, granted
 from tests.infra.apps import ACCESS, MAIN, folder_of
 from tests.infra.bicep import INFRA, read
-from tests.purged import Purged
+from tests.kit.arrivals import CLOCK_AHEAD_SECONDS, SETTINGS, Arrivals
+from tests.kit.drop_box import DropBox, make_instance, wait_for
+from tests.kit.life_of_a_study import POLICY
+from tests.kit.nights import Nights
+from tests.kit.purged import Purged
+from tests.kit.rights import Rights, granted
 
 _ADD, _WRITE = "containers/blobs/add/action", "containers/blobs/write"
 _MAY_MAKE_ANEW = "whoever may delete a blob and make one may replace it: without this, the role were no smaller"

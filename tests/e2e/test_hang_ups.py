@@ -11,9 +11,9 @@ import httpx
 import pytest
 
 from local.stack import Stack
-from tests.dicom_samples import Sample, pixels
-from tests.e2e.drop_box import DropBox, make_instance, wait_for
-from tests.e2e.service import Service
+from tests.kit.drop_box import DropBox, make_instance, wait_for
+from tests.kit.files import Sample, pixels
+from tests.kit.stack_service import Service
 
 CALLERS = 200
 LARGE = Sample(elements=pixels(bytes(8 * 1024 * 1024), rows=2048, columns=4096))

@@ -13,10 +13,10 @@ from local.stack import Stack
 from shared.settings import DEFAULT_INBOX
 from store_on_upload.probing.dropped import NAME
 from tests.conftest import APPROVAL_KEY
-from tests.e2e.arrivals import NEVER
-from tests.e2e.drop_box import make_instance, wait_for
-from tests.e2e.life_of_a_study import LifeOfAStudy
-from tests.hierarchical import hierarchical
+from tests.kit.arrivals import NEVER
+from tests.kit.drop_box import make_instance, wait_for
+from tests.kit.hierarchical import hierarchical
+from tests.kit.life_of_a_study import LifeOfAStudy
 
 
 @pytest.fixture(scope="module")

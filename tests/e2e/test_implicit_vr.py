@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import pytest
 
 from local.stack import Stack
-from tests.dicom_samples import IMPLICIT, TEST_FILES, Sample
-from tests.e2e.drop_box import DropBox, make_instance, wait_for
-from tests.implicit_vr import read_file
+from tests.kit.drop_box import DropBox, make_instance, wait_for
+from tests.kit.files import IMPLICIT, TEST_FILES, Sample
+from tests.kit.implicit_vr import read_file
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,8 @@ import pytest
 from bench.memory import reset_peak_bytes, status_bytes
 from local.stack import Stack
 from shared.dicomweb.multipart import MultipartParser, PartData, PartEnd, boundary_of
-from tests.dicom_samples import Sample, new_uid, pixels
-from tests.e2e.service import Service
+from tests.kit.files import Sample, new_uid, pixels
+from tests.kit.stack_service import Service
 
 MIB = 1024 * 1024
 INSTANCES = 16

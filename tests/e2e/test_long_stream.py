@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from local.stack import Stack
 from shared.dicomweb.multipart import closing_delimiter, part_head
-from tests.component.dicom_service.support import serving
+from tests.kit.service import serving
 
 MINUTES = 2.1
 PAUSE_SECONDS = 0.5

@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from local.stack import Stack
-from tests.e2e.drop_box import Instance, make_instance
-from tests.e2e.service import Service
+from tests.kit.drop_box import Instance, make_instance
+from tests.kit.stack_service import Service
 
 # Kind at the service → the lookups that ask it.
 LOOKUPS = {

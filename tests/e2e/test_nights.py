@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from local.stack import Stack
-from tests.e2e.drop_box import Instance
-from tests.e2e.nights import Nights
+from tests.kit.drop_box import Instance
+from tests.kit.nights import Nights
 
 # Far enough from today, so that no real clock is meant by chance.
 STORED = datetime(2030, 1, 1, 12, tzinfo=UTC)

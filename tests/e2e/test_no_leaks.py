@@ -10,9 +10,9 @@ import pytest
 
 from local import samples
 from local.stack import Stack
-from tests.collector import Collector
 from tests.conftest import APPROVAL_KEY, REPLAY_KEY
-from tests.e2e.drop_box import DropBox, make_instance, wait_for
+from tests.kit.collector import Collector
+from tests.kit.drop_box import DropBox, make_instance, wait_for
 
 CANARY = "CANARY"
 # Digits only, as a UID must be; no other number in the logs looks like it.

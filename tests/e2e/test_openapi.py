@@ -25,8 +25,8 @@ from schemathesis.specs.openapi.checks import (
 from local.stack import Stack
 from query_api.lookup import Route
 from query_api.routes import ROUTES
-from tests.e2e.drop_box import DropBox, Instance, make_instance
-from tests.e2e.service import Service
+from tests.kit.drop_box import DropBox, Instance, make_instance
+from tests.kit.stack_service import Service
 
 CANARY = "CANARYOPENAPI"
 CANARY_UID = "1.2.826.0.1.3680043.8.498.7719305577193055"

@@ -11,8 +11,8 @@ import pytest
 
 from local.ports import Ports, free_ports
 from local.stack import Stack
-from tests.e2e.drop_box import DropBox, make_instance, wait_for
-from tests.e2e.tcp_proxy import TcpProxy
+from tests.kit.drop_box import DropBox, make_instance, wait_for
+from tests.kit.tcp_proxy import TcpProxy
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,9 @@ import httpx
 import pytest
 
 from local.stack import Stack
-from tests.e2e.drop_box import make_instance
-from tests.e2e.service import Service
-from tests.principals import principal
+from tests.kit.drop_box import make_instance
+from tests.kit.principals import principal
+from tests.kit.stack_service import Service
 
 RULES = "Radiology=site-a Research=trial,Microsoft.Default Admin=*"
 SITE = make_instance(PatientID="SITE")

@@ -14,8 +14,8 @@ from query_api.lookup import Route
 from query_api.routes import ROUTES
 from store_on_upload.probing.dropped import NAME
 from store_on_upload.probing.instance import SERIES_INSTANCE_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID
-from tests.e2e.drop_box import DropBox, make_instance, wait_for
-from tests.e2e.service import Service
+from tests.kit.drop_box import DropBox, make_instance, wait_for
+from tests.kit.stack_service import Service
 
 NEVER = "0 0 0 1 1 *"  # but for who fires it
 PROBE = {

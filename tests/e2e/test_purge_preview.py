@@ -20,8 +20,8 @@ from local.stack import Stack
 from local.tokens import Bearer
 from purge_study.planning.plan import Plan
 from purge_study.planning.wording import GROUPS
-from tests.e2e.drop_box import Instance, make_instance
-from tests.retention_plans import read_back
+from tests.kit.drop_box import Instance, make_instance
+from tests.kit.plans import read_back
 
 POLICY = """
 [policy]

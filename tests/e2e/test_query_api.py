@@ -8,8 +8,8 @@ import pytest
 from local import samples
 from local.stack import Stack
 from shared.dicomweb.multipart import MultipartParser, PartData, PartEnd, boundary_of
-from tests.e2e.drop_box import DropBox, Instance, make_instance
-from tests.e2e.service import Service
+from tests.kit.drop_box import DropBox, Instance, make_instance
+from tests.kit.stack_service import Service
 
 JSON = {"Accept": "application/dicom+json"}
 

@@ -15,7 +15,7 @@ from requests import PreparedRequest
 from requests.auth import AuthBase
 
 from local.stack import Stack
-from tests.e2e.drop_box import DropBox, make_instance
+from tests.kit.drop_box import DropBox, make_instance
 
 PAGE = (Path(__file__).parents[2] / "docs/query-api.md").read_text()
 STUDY, SERIES, INSTANCE = "2.25.1", "2.25.2", "2.25.3"

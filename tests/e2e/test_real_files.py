@@ -10,7 +10,7 @@ import pydicom
 import pytest
 
 from local.stack import Stack
-from tests.e2e.drop_box import DropBox, wait_for
+from tests.kit.drop_box import DropBox, wait_for
 
 # Read from the package's folder: its listing function would download more.
 FOLDER = Path(pydicom.__file__).parent / "data" / "test_files"

@@ -11,8 +11,8 @@ import pytest
 from local.samples import with_other_pixels
 from local.stack import Stack
 from tests.conftest import APPROVAL_KEY, REPLAY_KEY
-from tests.e2e.drop_box import DropBox, make_instance, wait_for
-from tests.e2e.service import Service
+from tests.kit.drop_box import DropBox, make_instance, wait_for
+from tests.kit.stack_service import Service
 
 CANARY = "CANARY^Jane"
 

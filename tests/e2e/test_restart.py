@@ -11,7 +11,7 @@ from pathlib import Path
 from local.ports import Ports
 from local.samples import with_other_pixels
 from local.stack import Stack
-from tests.e2e.drop_box import DropBox, Instance, make_instance, wait_for
+from tests.kit.drop_box import DropBox, Instance, make_instance, wait_for
 
 ROWS = 1536
 ROUNDS = 2

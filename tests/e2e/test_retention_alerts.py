@@ -10,10 +10,10 @@ from datetime import timedelta
 import pytest
 
 from shared.settings import RETENTION_RECORDS
-from tests.e2e.drop_box import wait_for
-from tests.e2e.rough_nights import POLICY, RoughNights, rough_nights
-from tests.e2e.workspace import Workspace, see_both_ways
 from tests.infra.alerts import ALERTS
+from tests.kit.drop_box import wait_for
+from tests.kit.rough_nights import POLICY, RoughNights, rough_nights
+from tests.kit.workspace import Workspace, see_both_ways
 
 PLANNED = ("PUT", "/retention-state/memory/nights.json")  # a night's last step before the first deletion
 INTENDING = ("PUT", "/retention-state/intents/")

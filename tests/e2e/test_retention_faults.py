@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from shared.settings import RETENTION_POLICY, RETENTION_RECORDS, RETENTION_STATE
-from tests.e2e.rough_nights import HOLDS, POLICY, SEEN, RoughNights, rough_nights
+from tests.kit.rough_nights import HOLDS, POLICY, SEEN, RoughNights, rough_nights
 
 # So long after a change the ledger looks at it a second time.
 A_WHILE = timedelta(minutes=20)

@@ -10,7 +10,7 @@ import pytest
 
 from local.stack import Stack
 from tests.conftest import APPROVAL_KEY
-from tests.e2e.nights import Nights
+from tests.kit.nights import Nights
 
 STORED = datetime(2030, 1, 1, 12, tzinfo=UTC)
 DUE = datetime(2038, 1, 2, 3, tzinfo=UTC)

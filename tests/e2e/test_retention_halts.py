@@ -11,8 +11,8 @@ from azure.storage.blob import BlobLeaseClient
 
 from shared.dicomweb.partitions import DEFAULT_PARTITION
 from shared.settings import RETENTION_RECORDS, RETENTION_STATE, VAULT
-from tests.e2e.drop_box import wait_for
-from tests.e2e.rough_nights import RoughNights, rough_nights
+from tests.kit.drop_box import wait_for
+from tests.kit.rough_nights import RoughNights, rough_nights
 
 PLANNED = ("PUT", "/retention-state/memory/nights.json")  # a night's last step before the first deletion
 COPYING = ("PUT", "/dicom-vault/")

@@ -13,7 +13,7 @@ import pytest
 from local.stack import Stack
 from shared.settings import RETENTION_RECORDS, RETENTION_STATE
 from tests.conftest import APPROVAL_KEY
-from tests.e2e.nights import Night, Nights
+from tests.kit.nights import Night, Nights
 
 STORED = datetime(2030, 1, 1, 12, tzinfo=UTC)
 DUE = datetime(2038, 1, 2, 3, tzinfo=UTC)

@@ -12,10 +12,10 @@ import pytest
 from local.stack import Stack
 from purge_study.planning.plan import plan_id
 from tests.conftest import APPROVAL_KEY, REPLAY_KEY
-from tests.e2e.drop_box import DropBox, make_instance, wait_for
-from tests.e2e.service import Service
-from tests.purged import Purged
-from tests.retention_plans import jsonl, plan
+from tests.kit.drop_box import DropBox, make_instance, wait_for
+from tests.kit.plans import jsonl, plan
+from tests.kit.purged import Purged
+from tests.kit.stack_service import Service
 
 CANARY = "CANARY^Jane"
 # Digits only, as a UID must be; no other number in the logs looks like it.

@@ -15,9 +15,9 @@ from pydicom.encaps import generate_frames
 
 from local import samples
 from local.stack import Stack
-from tests.dicomweb_messages import parts_of
-from tests.e2e.drop_box import DropBox, Instance, instance_of, make_instance
-from tests.e2e.service import Service
+from tests.kit.dicomweb_messages import parts_of
+from tests.kit.drop_box import DropBox, Instance, instance_of, make_instance
+from tests.kit.stack_service import Service
 
 DICOM = "application/dicom"
 OCTETS = "application/octet-stream"

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from local.stack import Stack
-from tests.e2e.drop_box import DropBox, make_instance, wait_for
-from tests.e2e.service import Service
+from tests.kit.drop_box import DropBox, make_instance, wait_for
+from tests.kit.stack_service import Service
 
 
 @pytest.fixture(scope="module")

@@ -24,11 +24,11 @@ from local.stack import Stack
 from local.up import ACCESS_FILE, PID_FILE, _write_access
 from purge_study.planning.plan import plan_id
 from tests.conftest import APPROVAL_KEY, REPLAY_KEY
-from tests.e2e.drop_box import DropBox, make_instance, wait_for
-from tests.e2e.nights import Nights
 from tests.e2e.test_retention_requests import purge
-from tests.page_commands import _AZURE, TARGETS_ELSEWHERE, Ran, Shell, blocks
-from tests.retention_plans import jsonl, plan
+from tests.kit.drop_box import DropBox, make_instance, wait_for
+from tests.kit.nights import Nights
+from tests.kit.page_commands import _AZURE, TARGETS_ELSEWHERE, Ran, Shell, blocks
+from tests.kit.plans import jsonl, plan
 
 RUNBOOKS = {path.stem: path.read_text() for path in sorted((ROOT / "docs/runbooks").glob("*.md"))}
 FEEDING = (ROOT / "docs/feeding-the-inbox.md").read_text()

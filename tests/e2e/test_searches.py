@@ -14,9 +14,9 @@ from local.stack import Stack
 from local.tokens import Bearer
 from query_api.searching.plain import schema
 from shared.dicomweb import Body, DICOMwebClient, ExtendedQueryTag
-from tests.dicom_samples import FULL, Sample
-from tests.e2e.drop_box import DropBox, wait_for
-from tests.e2e.service import Service
+from tests.kit.drop_box import DropBox, wait_for
+from tests.kit.files import FULL, Sample
+from tests.kit.stack_service import Service
 
 MANY = 455
 STUDY = "0020000D"

@@ -12,8 +12,8 @@ import pytest
 
 from local import samples
 from local.stack import Stack
-from tests.e2e.drop_box import DropBox, Instance, make_instance, wait_for
-from tests.e2e.service import Service
+from tests.kit.drop_box import DropBox, Instance, make_instance, wait_for
+from tests.kit.stack_service import Service
 
 TUTORIAL = Path(__file__).parents[3] / "shared" / "data" / "tutorial"
 

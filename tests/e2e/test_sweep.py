@@ -11,7 +11,7 @@ import pytest
 
 from local.commands import ROOT, no_proxy
 from local.stack import Stack, without_trigger
-from tests.e2e.drop_box import DropBox, make_instance, wait_for
+from tests.kit.drop_box import DropBox, make_instance, wait_for
 
 SOURCES = """
 [[source]]

@@ -12,9 +12,9 @@ import pytest
 from local.process import stop
 from local.stack import Stack
 from shared.telemetry.trace_context import TraceContext
-from tests.collector import Collector, Point, Received
-from tests.e2e.drop_box import DropBox, make_instance, wait_for
-from tests.e2e.service import Service
+from tests.kit.collector import Collector, Point, Received
+from tests.kit.drop_box import DropBox, make_instance, wait_for
+from tests.kit.stack_service import Service
 
 Mood = Literal["slow", "garbage", "refusing"]
 

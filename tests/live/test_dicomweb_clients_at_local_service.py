@@ -23,8 +23,8 @@ from pydicom import dcmread
 from pydicom.uid import ExplicitVRLittleEndian
 
 from shared.dicomweb import Resource
-from tests.component.dicom_service.support import running
-from tests.dicomweb_messages import STORED_INSTANCE
+from tests.kit.dicomweb_messages import STORED_INSTANCE
+from tests.kit.service import running
 
 from .npm_client import NpmClient, NpmClientError, install
 from .real_files import NAMES, RealFile, names_of, options_of, real_file, siblings

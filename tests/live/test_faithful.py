@@ -19,7 +19,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from local.stack import Stack
-from tests.component.dicom_service.support import serving
+from tests.kit.service import serving
 
 from .comparison import Place, Uids, differences
 

@@ -10,8 +10,8 @@ import pytest
 from local.commands import ROOT
 from local.ports import free_ports
 from local.stack import Stack
-from tests.e2e.drop_box import DropBox, make_instance, wait_for
-from tests.page_commands import Shell, blocks
+from tests.kit.drop_box import DropBox, make_instance, wait_for
+from tests.kit.page_commands import Shell, blocks
 
 from . import dcmtk
 from .installing import InstallationFailed

@@ -13,7 +13,7 @@ from purge_study.planning.page import to_html
 from purge_study.planning.plan import plan_id
 from purge_study.policy.model import Brakes
 from purge_study.policy.policy import Doubt
-from tests.retention_plans import MADE_AT, decision, doubtful_row, item, memory, night, plan
+from tests.kit.plans import MADE_AT, decision, doubtful_row, item, memory, night, plan
 
 from .chromium import Chromium, Page
 

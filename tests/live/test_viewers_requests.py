@@ -16,7 +16,7 @@ import pytest
 from local.stack import Stack
 from shared.dicomweb import Resource
 from tests.conftest import VIEWERS_ORIGIN
-from tests.dicomweb_messages import parts_of
+from tests.kit.dicomweb_messages import parts_of
 
 from .client_methods import picture
 from .real_files import RealFile

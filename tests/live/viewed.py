@@ -10,7 +10,7 @@ from pydicom.uid import generate_uid
 
 from local import samples
 from local.stack import Stack
-from tests.e2e.drop_box import DropBox
+from tests.kit.drop_box import DropBox
 
 from .real_files import RealFile, real_file
 

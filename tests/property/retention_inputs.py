@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from purge_study.policy.facts import StudyFacts, Values
 from purge_study.policy.model import ANCHORS, Policy
 from purge_study.policy.policy import Judgement, State
-from tests.retention import values
+from tests.kit.studies import values
 
 T = TypeVar("T")
 Table = dict[str, Any]

@@ -15,7 +15,7 @@ from purge_study.planning.plan import Plan, in_order
 from purge_study.planning.wording import OBSTACLES, stops, waits
 from purge_study.policy.model import Brakes
 from shared.settings import PurgeMode
-from tests.retention_plans import DAY, MADE_AT, POLICY_HASH, item, jsonl, plan, read_back
+from tests.kit.plans import DAY, MADE_AT, POLICY_HASH, item, jsonl, plan, read_back
 
 HASHES = st.sampled_from([POLICY_HASH, "00" * 32])
 SAFEGUARDS = st.sampled_from(["vault", "none"])

@@ -19,8 +19,8 @@ from purge_study.policy.dates import UNCLEAR
 from purge_study.policy.policy import Judgement
 from purge_study.rulebook.judging import facts_of, judgement_of
 from purge_study.rulebook.rulebook import Rulebook
+from tests.kit.studies import policy, values
 from tests.property.retention_inputs import LISTS, Table, life, policy_of, rules_of_dates
-from tests.retention import policy, values
 
 HASHER = Hasher("the key of these tests")
 TODAY = date(2026, 3, 5)

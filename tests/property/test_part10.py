@@ -24,7 +24,7 @@ from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 
 from shared.part10 import PREFIX_BYTES, Form, Header, Need, Patient, Unfit, read_header
-from tests.dicom_samples import deflated
+from tests.kit.files import deflated
 from tests.property.part10_reading import (
     CUT_SHORT,
     ENCAPSULATED,

@@ -20,6 +20,7 @@ from purge_study.policy.policy import Judgement, State, judge, needed_keywords
 from purge_study.policy.words import in_words
 from purge_study.rulebook.judging import judgement_of
 from purge_study.rulebook.rulebook import Rulebook
+from tests.kit.studies import values
 from tests.property.retention_inputs import (
     ATTRIBUTES,
     LISTS,
@@ -37,7 +38,6 @@ from tests.property.retention_inputs import (
     studies,
     timeless,
 )
-from tests.retention import values
 
 
 def has_rule(judgement: Judgement) -> bool:

@@ -25,8 +25,8 @@ from purge_study.policy.policy import State, needed_keywords
 from purge_study.policy.reading import PolicyError, read_policy
 from purge_study.rulebook.judging import judge_row
 from purge_study.rulebook.rulebook import Rulebook
-from tests.retention_oracle import Odd, Oracle, Study
-from tests.retention_worlds import Maker, World, smaller
+from tests.kit.retention_oracle import Odd, Oracle, Study
+from tests.kit.retention_worlds import Maker, World, smaller
 
 HASHER = Hasher("oracle")
 CHUNK = 1000

@@ -25,7 +25,7 @@ from query_api.retrieving.repackaging import (
     whole,
 )
 from shared.dicomweb import InvalidResponse
-from tests.dicomweb_messages import multipart_body
+from tests.kit.dicomweb_messages import multipart_body
 
 OLD, NEW = "https://h.example/v2", "https://us.example/a/b/c/api"
 JPEG = "1.2.840.10008.1.2.4.50"

@@ -21,8 +21,8 @@ from store_on_upload.transcoding import explicit_vr, transcode
 from store_on_upload.transcoding.explicit_vr import ExplicitVR, element_head
 from store_on_upload.transcoding.transcode import may_be_about_implicit_vr, to_explicit_vr
 from store_on_upload.verdict import REASONS
-from tests.dicom_samples import IMPLICIT, TEST_FILES
-from tests.implicit_vr import Blob, element, header, read_dataset, read_file, sequence, transcoded
+from tests.kit.files import IMPLICIT, TEST_FILES
+from tests.kit.implicit_vr import Blob, element, header, read_dataset, read_file, sequence, transcoded
 
 UNKNOWN_CREATOR = element(0x00090010, b"NOBODY KNOWS IT ")
 SIEMENS = element(0x00290010, b"SIEMENS CSA HEADER")

@@ -12,7 +12,7 @@ from purge_study.planning.brakes import limits_of
 from purge_study.planning.night_memory import Memory, Night
 from purge_study.planning.plan import Item
 from purge_study.policy.model import Brakes
-from tests.retention_plans import DAY, decision, item, memory, night, plan
+from tests.kit.plans import DAY, decision, item, memory, night, plan
 
 # Ten nights with 4, 6, 8 and so on; their median is 13.
 USUAL = tuple(night(days_ago, 2 + 2 * days_ago) for days_ago in range(10, 0, -1))

@@ -10,7 +10,7 @@ from starlette.requests import Request as HttpRequest
 
 from shared.callers import Caller, caller_of, fingerprint_of, partitions_of
 from shared.settings import ConfigurationError, Settings, load
-from tests.principals import principal
+from tests.kit.principals import principal
 
 AUDIT_KEY = "0123456789abcdef"
 KEY = "a function key"

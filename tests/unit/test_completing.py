@@ -11,7 +11,7 @@ from pydicom import uid
 
 from shared.part10 import Form, Header, Unfit
 from store_on_upload.transcoding.completing import IMPLEMENTATION_CLASS_UID, missing_head
-from tests.implicit_vr import header
+from tests.kit.implicit_vr import header
 
 DATASET_ALONE = Header(Form.NO_META, uid.ExplicitVRLittleEndian, 0, "1.2.840.10008.5.1.4.1.1.2", "1.2", "1.3", "1.45")
 

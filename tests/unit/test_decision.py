@@ -17,7 +17,7 @@ from purge_study.planning.night_memory import Memory
 from purge_study.planning.plan import Item, Plan, plan_id
 from purge_study.policy.model import Brakes
 from shared.settings import PurgeMode
-from tests.retention_plans import DAY, MADE_AT, decision, item, memory, night, plan
+from tests.kit.plans import DAY, MADE_AT, decision, item, memory, night, plan
 
 USUAL = tuple(night(days_ago, 3) for days_ago in range(8, 0, -1))  # three a night, so nine are allowed
 # What every run may meet, by the code that its event has.

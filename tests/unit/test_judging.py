@@ -15,7 +15,7 @@ from purge_study.policy.policy import Doubt, Judgement, State
 from purge_study.policy.words import in_words
 from purge_study.rulebook.judging import judgement_of
 from purge_study.rulebook.rulebook import Rulebook
-from tests.retention import policy, values
+from tests.kit.studies import policy, values
 
 HASHER = Hasher("the key of these tests")
 TODAY = date(2026, 3, 6)

@@ -19,7 +19,7 @@ from purge_study.lists.list_memory import (
     to_remember,
 )
 from purge_study.rulebook.rulebook import Rulebook, RulebookFault
-from tests.retention import policy
+from tests.kit.studies import policy
 
 HASHER = Hasher("the key of these tests")
 TODAY = date(2026, 3, 5)

@@ -19,7 +19,7 @@ from purge_study.policy.dates import UNCLEAR
 from purge_study.policy.policy import State
 from purge_study.rulebook.judging import judge_row
 from purge_study.rulebook.rulebook import Rulebook
-from tests.retention import policy, values
+from tests.kit.studies import policy, values
 
 DOCUMENT = Path(__file__).parents[2] / "docs/retention.md"
 HASHER = Hasher("the key of these tests")

@@ -12,7 +12,7 @@ from typing import TypeVar
 import pytest
 
 from purge_study.planning.plan import Plan, PlanError, in_order, made_at, plan_id, read_lines
-from tests.retention_plans import MADE_AT, item, jsonl, plan, read_back
+from tests.kit.plans import MADE_AT, item, jsonl, plan, read_back
 
 V = TypeVar("V")
 RICH = plan(

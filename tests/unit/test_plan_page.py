@@ -19,7 +19,7 @@ from purge_study.planning.wording import GROUPS
 from purge_study.policy.policy import Doubt
 from purge_study.preview.summary import lines_of
 from shared.settings import PurgeMode
-from tests.retention_plans import MADE_AT, decision, doubtful_row, item, jsonl, memory, plan
+from tests.kit.plans import MADE_AT, decision, doubtful_row, item, jsonl, memory, plan
 
 HOSTILE = "<script>alert('1')</script>\"&<b>"
 VOID = {"meta"}

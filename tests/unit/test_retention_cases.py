@@ -9,7 +9,7 @@ import pytest
 
 from purge_study.policy.facts import StudyFacts
 from purge_study.policy.policy import Judgement, State, judge, local_day
-from tests.retention import policy, study, values
+from tests.kit.studies import policy, study, values
 
 # Simplified, for these cases; no policies to be used.
 RULES = {

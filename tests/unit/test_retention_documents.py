@@ -13,7 +13,7 @@ from purge_study.policy.model import ANCHORS, AnchorList, Brakes, Condition, Hea
 from purge_study.policy.policy import Doubt, State, judge
 from purge_study.policy.reading import read_policy
 from purge_study.policy.words import in_words
-from tests.retention import study, values
+from tests.kit.studies import study, values
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs/retention.md").read_text()

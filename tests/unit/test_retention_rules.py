@@ -15,7 +15,7 @@ from purge_study.policy.facts import StudyFacts
 from purge_study.policy.policy import Doubt, Judgement, State, judge
 from purge_study.policy.texts import folded
 from purge_study.policy.words import in_words
-from tests.retention import policy, study, values
+from tests.kit.studies import policy, study, values
 
 TODAY = date(2026, 3, 6)
 YES, NO = True, False

@@ -11,7 +11,7 @@ from purge_study.policy.facts import StudyFacts, Values
 from purge_study.policy.model import Policy
 from purge_study.policy.policy import State, judge
 from purge_study.policy.reading import read_policy
-from tests.retention import study
+from tests.kit.studies import study
 
 SAMPLES = Path(__file__).parents[2] / "docs/retention"
 TODAY = date(2026, 11, 25)

@@ -10,7 +10,7 @@ import pytest
 from purge_study.ledger.row import StudyKey
 from purge_study.planning.plan import Plan, plan_id
 from purge_study.planning.signature import to_csv
-from tests.retention_plans import MADE_AT, POLICY_HASH, item, plan
+from tests.kit.plans import MADE_AT, POLICY_HASH, item, plan
 
 
 def rows_of(of: Plan) -> list[list[str]]:

@@ -23,7 +23,7 @@ from shared.telemetry.pipeline import Pipeline, _words
 from shared.telemetry.recording import Attributes, Event, Fact, Span, span, switch_off, switch_on, traceparent
 from shared.telemetry.service_calls import ServiceCalls
 from shared.telemetry.trace_context import TraceContext, is_kept
-from tests.collector import Collector
+from tests.kit.collector import Collector
 
 ROOT = Path(__file__).parents[2]
 TRACE_ID, SPAN_ID = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"

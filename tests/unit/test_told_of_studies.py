@@ -14,10 +14,10 @@ from purge_study.requests.telling import tell_living, tell_purged
 from purge_study.rulebook.judging import judgement_of
 from purge_study.rulebook.rulebook import Rulebook
 from shared.settings import PurgeMode
-from tests import retention
-from tests.dicom_samples import Sample
-from tests.ledger_rows import patient, reading, row, study
-from tests.purged import Purged
+from tests.kit import studies as retention
+from tests.kit.files import Sample
+from tests.kit.ledger_rows import patient, reading, row, study
+from tests.kit.purged import Purged
 
 POLICY = retention.policy('[[rule]]\nname = "everything else"\nkeep_years = 8')
 DOCUMENT = Path(__file__).parents[2] / "docs/retention.md"

@@ -15,7 +15,7 @@ from local.dicom_service.change_feed import index as change_feed_index
 from local.dicom_service.change_feed import timestamps
 from local.dicom_service.change_feed.index import EARLIEST, LATEST, Window
 from local.dicom_service.stored.database import Database
-from tests.component.dicom_service.support import Sample, ServiceClient, opened
+from tests.kit.service import Sample, ServiceClient, opened
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from local import tokens
-from tests.component.dicom_service.support import Sample, ServiceClient, opened
 from tests.component.dicom_service.test_expiry import expiring, is_there, until
+from tests.kit.service import Sample, ServiceClient, opened
 
 SECRET = "a secret of the tests, long enough for HS256"
 A_DAY = timedelta(days=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.component.dicom_service.support import (
+from tests.kit.service import (
     Sample,
     ServiceClient,
     running,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.component.dicom_service.support import (
+from tests.kit.service import (
     DICOM_JSON,
     STORED_INSTANCE,
     Sample,

@@ -14,7 +14,7 @@ import pytest
 from pydicom.datadict import tag_for_keyword
 
 from local.dicom_service.extended_query_tags import reindex
-from tests.component.dicom_service.support import Sample, ServiceClient, new_uid, opened, values
+from tests.kit.service import Sample, ServiceClient, new_uid, opened, values
 
 TAGS = "/extendedquerytags"
 PATIENT_SEX = {"path": "PatientSex", "level": "Study"}

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from local.dicom_service.faults import faults
-from tests.component.dicom_service.support import (
+from tests.kit.service import (
     DICOM_JSON,
     STORED_INSTANCE,
     STORED_INSTANCES,
@@ -23,7 +23,7 @@ from tests.component.dicom_service.support import (
     running,
     values,
 )
-from tests.component.dicom_service.support import service as shared_service
+from tests.kit.service import service as shared_service
 
 __all__ = ["shared_service"]
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from local.dicom_service.instances import metered
-from tests.component.dicom_service.images import DEFLATED, image
-from tests.component.dicom_service.support import (
+from tests.kit.images import DEFLATED, image
+from tests.kit.service import (
     EXPLICIT,
     IMPLICIT,
     Elements,

@@ -14,8 +14,8 @@ from local.dicom_service.retrieve.pixel_data import MAX_FRAGMENTS
 from local.dicom_service.state import MAX_EXAMINING
 from local.dicom_service.store.bodies import MAX_PARTS
 from local.dicom_service.web.json_request import MAX_BYTES
-from tests.component.dicom_service.images import JPEG_BASELINE, encapsulated
-from tests.component.dicom_service.support import Sample, ServiceClient, items, service, values
+from tests.kit.images import JPEG_BASELINE, encapsulated
+from tests.kit.service import Sample, ServiceClient, items, service, values
 
 __all__ = ["service"]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.component.dicom_service.support import (
+from tests.kit.service import (
     EXPLICIT,
     IMPLICIT,
     Sample,

@@ -9,7 +9,7 @@ import pytest
 
 import local.dicom_service
 from local.dicom_service.missing import FEATURES
-from tests.component.dicom_service.support import STORED_INSTANCES, Sample, ServiceClient, parts_of, service
+from tests.kit.service import STORED_INSTANCES, Sample, ServiceClient, parts_of, service
 
 __all__ = ["service"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from local.dicom_service.state import PartitionsInUse, Service, Switches
-from tests.component.dicom_service.support import (
+from tests.kit.service import (
     STORED_INSTANCE,
     STORED_INSTANCES,
     Sample,

@@ -22,7 +22,7 @@ import pytest
 
 from local import tokens
 from local.dicom_service.web.listener import listen
-from tests.component.dicom_service.support import (
+from tests.kit.service import (
     DICOM_JSON,
     IMPLICIT,
     STORED_INSTANCE,

@@ -7,7 +7,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.component.dicom_service.support import (
+from tests.kit.service import (
     DICOM_JSON,
     STORED_INSTANCE,
     STORED_INSTANCES,

@@ -8,7 +8,7 @@ import pydicom
 import pytest
 
 from local.dicom_service.instances import part10
-from tests.component.dicom_service.support import (
+from tests.kit.service import (
     STORED_INSTANCE,
     TEST_FILES,
     ServiceClient,

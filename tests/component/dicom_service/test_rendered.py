@@ -11,7 +11,7 @@ import pytest
 
 from local.dicom_service.instances import part10
 from local.dicom_service.pictures.decoding import MAX_BYTES
-from tests.component.dicom_service.images import (
+from tests.kit.images import (
     DEFLATED,
     JPEG_2000,
     JPEG_2000_LOSSLESS,
@@ -25,7 +25,7 @@ from tests.component.dicom_service.images import (
     stored,
     us,
 )
-from tests.component.dicom_service.support import (
+from tests.kit.service import (
     EXPLICIT,
     IMPLICIT,
     TEST_FILES,
@@ -37,7 +37,7 @@ from tests.component.dicom_service.support import (
     pixels,
     service,
 )
-from tests.component.dicom_service.support import part10 as part10_file
+from tests.kit.service import part10 as part10_file
 
 __all__ = ["service"]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.component.dicom_service.images import DEFLATED, JPEG_2000_LOSSLESS, RLE, encapsulated
-from tests.component.dicom_service.support import (
+from tests.kit.images import DEFLATED, JPEG_2000_LOSSLESS, RLE, encapsulated
+from tests.kit.service import (
     EXPLICIT,
     STORED_INSTANCE,
     STORED_INSTANCES,

@@ -10,7 +10,7 @@ import jwt
 import pytest
 
 from local import tokens
-from tests.component.dicom_service.support import (
+from tests.kit.service import (
     DICOM_JSON,
     Sample,
     ServiceClient,

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.component.dicom_service.support import Sample, ServiceClient, running, service, values
-from tests.dicom_samples import FULL
+from tests.kit.files import FULL
+from tests.kit.service import Sample, ServiceClient, running, service, values
 
 __all__ = ["service"]
 

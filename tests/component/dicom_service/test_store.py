@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.component.dicom_service.support import (
+from tests.kit.service import (
     DICOM_JSON,
     EXPLICIT,
     IMPLICIT,

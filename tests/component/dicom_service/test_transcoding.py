@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset, FileDataset
 
 from local.dicom_service.instances import part10
 from local.dicom_service.pictures.decoding import MAX_BYTES
-from tests.component.dicom_service.images import (
+from tests.kit.images import (
     BIG_ENDIAN,
     JPEG_2000,
     JPEG_2000_LOSSLESS,
@@ -28,7 +28,7 @@ from tests.component.dicom_service.images import (
     stored,
     us,
 )
-from tests.component.dicom_service.support import (
+from tests.kit.service import (
     EXPLICIT,
     IMPLICIT,
     STORED_INSTANCE,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.component.dicom_service.support import (
+from tests.kit.service import (
     IMPLICIT,
     TEST_FILES,
     Elements,

@@ -25,7 +25,6 @@ from shared.dicomweb import (
     StoreReason,
     StoreStatus,
 )
-from tests.component.dicom_service.support import Sample, pixels, running
 from tests.component.dicomweb.client_under_test import (
     InstanceUIDs,
     SeriesUIDs,
@@ -33,6 +32,7 @@ from tests.component.dicomweb.client_under_test import (
     assert_tells_nothing,
     client_of,
 )
+from tests.kit.service import Sample, pixels, running
 
 
 @pytest.fixture(scope="module")

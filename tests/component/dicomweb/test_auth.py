@@ -18,7 +18,7 @@ from shared.dicomweb import AccessDenied, Body, RequestNotSent, StatusError
 from shared.dicomweb.transport import AiohttpTransport
 from shared.entra_auth import EntraAuth
 from tests.component.dicomweb.client_under_test import JSON, SECRET, assert_tells_nothing, client_of
-from tests.component.scripted_server import Received, Script, answer, serve
+from tests.kit.scripted_server import Received, Script, answer, serve
 
 SCOPE = "https://dicom.example/.default"
 

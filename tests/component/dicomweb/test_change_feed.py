@@ -14,9 +14,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from shared.dicomweb import Body, Change, ChangeAction, ChangeState, DICOMwebClient, InvalidParameter, InvalidResponse
-from tests.component.dicom_service.support import Sample, running
 from tests.component.dicomweb.client_under_test import JSON, SECRET, assert_tells_nothing, client_of
-from tests.component.scripted_server import Received, Script, answer, serve
+from tests.kit.scripted_server import Received, Script, answer, serve
+from tests.kit.service import Sample, running
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 PLAIN = {"Content-Type": "application/json; charset=utf-8"}

@@ -19,9 +19,9 @@ from shared.dicomweb import (
     Query,
     StatusError,
 )
-from tests.component.dicom_service.support import Sample, running
 from tests.component.dicomweb.client_under_test import SECRET, assert_tells_nothing, client_of
-from tests.component.scripted_server import answer, serve
+from tests.kit.scripted_server import answer, serve
+from tests.kit.service import Sample, running
 
 PLAIN = {"Content-Type": "application/json"}
 SEX = ExtendedQueryTag("PatientSex", "Study")

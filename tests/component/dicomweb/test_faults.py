@@ -40,7 +40,7 @@ from tests.component.dicomweb.client_under_test import (
     assert_tells_nothing,
     client_of,
 )
-from tests.component.scripted_server import LAST_CHUNK, End, Read, Script, answer, chunked, head, script, serve
+from tests.kit.scripted_server import LAST_CHUNK, End, Read, Script, answer, chunked, head, script, serve
 
 CONTENT = bytes(range(256)) * 3000  # 750 KiB: three chunks of the body, and a few of the socket
 Outcome = tuple[type[DICOMwebError] | None, int]  # the error, or None for an answer, and the requests made

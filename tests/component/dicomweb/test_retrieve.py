@@ -22,7 +22,7 @@ from tests.component.dicomweb.client_under_test import (
     assert_tells_nothing,
     client_of,
 )
-from tests.component.scripted_server import LAST_CHUNK, End, Script, answer, chunked, head, script, serve
+from tests.kit.scripted_server import LAST_CHUNK, End, Script, answer, chunked, head, script, serve
 
 SYNTAX = "1.2.840.10008.1.2.4.90"
 INSTANCES = [bytes([number]) * 70_000 + b"\r\n--" for number in range(3)]

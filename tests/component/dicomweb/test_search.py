@@ -25,7 +25,7 @@ from tests.component.dicomweb.client_under_test import (
     assert_tells_nothing,
     client_of,
 )
-from tests.component.scripted_server import Received, Script, answer, serve
+from tests.kit.scripted_server import Received, Script, answer, serve
 
 Call = Callable[[DICOMwebClient], Awaitable[object]]
 

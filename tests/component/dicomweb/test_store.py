@@ -21,7 +21,7 @@ from shared.dicomweb import (
     StoreStatus,
 )
 from tests.component.dicomweb.client_under_test import INSTANCE, JSON, STUDY, assert_tells_nothing, client_of
-from tests.component.scripted_server import End, Read, Script, answer, head, script, serve
+from tests.kit.scripted_server import End, Read, Script, answer, head, script, serve
 
 CONTENT = bytes(range(256)) * 4000  # a million bytes, in four chunks
 

@@ -14,7 +14,7 @@ import pytest
 from shared.dicomweb import Body, Busy, InvalidParameter, StoreResult, StoreStatus
 from shared.dicomweb.multipart import MultipartParser, PartBegin, PartData, PartEnd, boundary_of
 from tests.component.dicomweb.client_under_test import INSTANCE, JSON, STUDY, client_of
-from tests.component.scripted_server import End, Received, Script, answer, script, serve
+from tests.kit.scripted_server import End, Received, Script, answer, script, serve
 
 CONTENT = bytes(range(256)) * 4000
 STORED = answer(

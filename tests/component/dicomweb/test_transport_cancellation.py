@@ -11,7 +11,7 @@ from shared.dicomweb.transport import AiohttpTransport
 from tests.component.dicomweb.client_under_test import client_of
 from tests.component.dicomweb.transport_plays import LARGE_UPLOAD, MIB, Ask, get, upload, wait_for_ever
 from tests.component.dicomweb.transports_under_test import SUBJECTS, outcome
-from tests.component.scripted_server import End, Read, Script, answer, head, script, serve
+from tests.kit.scripted_server import End, Read, Script, answer, head, script, serve
 
 AT_ONCE = 25
 ROUNDS = 10

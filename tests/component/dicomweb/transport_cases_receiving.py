@@ -6,7 +6,7 @@ from tests.component.dicomweb import transport_plays as plays
 from tests.component.dicomweb import transport_plays_around as around
 from tests.component.dicomweb.transport_case import Case
 from tests.component.dicomweb.transport_plays import asked, body_of, get, target
-from tests.component.scripted_server import LAST_CHUNK, End, answer, chunked, head, script
+from tests.kit.scripted_server import LAST_CHUNK, End, answer, chunked, head, script
 
 CUT = {"Content-Length": "10"}
 IN_CHUNKS = {"Transfer-Encoding": "chunked"}

@@ -6,7 +6,7 @@ from tests.component.dicomweb import transport_plays as plays
 from tests.component.dicomweb import transport_plays_around as around
 from tests.component.dicomweb.transport_case import Case
 from tests.component.dicomweb.transport_plays import LARGE, LARGE_UPLOAD, MIB, asked, body_of, get, post, upload
-from tests.component.scripted_server import End, Read, answer, head, script
+from tests.kit.scripted_server import End, Read, answer, head, script
 
 EARLY_200 = answer(200).after(Read.HEAD)
 EARLY_413 = answer(413).after(Read.HEAD)

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from tests.component.dicomweb.transports_under_test import Content, Subject, again_with_token, outcome, request_with
-from tests.component.scripted_server import End, Read, Script, answer, head, script, serve
+from tests.kit.scripted_server import End, Read, Script, answer, head, script, serve
 
 Play = Callable[[Subject], Awaitable[str]]
 Ask = Callable[[Any, str], Awaitable[Any]]

@@ -13,7 +13,7 @@ import pytest
 from tests.component.dicomweb.own_certificate import own_certificate
 from tests.component.dicomweb.transport_plays import Ask, Play
 from tests.component.dicomweb.transports_under_test import Subject, outcome
-from tests.component.scripted_server import Read, Script, answer, serve
+from tests.kit.scripted_server import Read, Script, answer, serve
 
 
 async def not_listening(subject: Subject) -> str:

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from tests.component.executing.deleting_process import opened, without_pauses
-from tests.component.executing.deletions import Deletions
+from tests.kit.deleting_process import opened, without_pauses
+from tests.kit.deletions import Deletions
 
 
 @pytest.fixture(scope="module")

@@ -26,8 +26,8 @@ from shared.dicomweb.partitions import DEFAULT_PARTITION
 from shared.dicomweb.query import MAX_LIMIT
 from shared.purged import pointer_name
 from shared.settings import RETENTION_RECORDS, RETENTION_STATE, VAULT
-from tests.component.executing.deleting_process import PARTITIONS, leased
-from tests.component.executing.deletions import (
+from tests.kit.deleting_process import PARTITIONS, leased
+from tests.kit.deletions import (
     ALL,
     ELSEWHERE,
     HERE,
@@ -40,8 +40,8 @@ from tests.component.executing.deletions import (
     of_long_ago,
     two_series,
 )
-from tests.dicom_samples import Sample, new_uid
-from tests.gateway import Fault, Moment
+from tests.kit.files import Sample, new_uid
+from tests.kit.gateway import Fault, Moment
 
 pytestmark = pytest.mark.anyio
 

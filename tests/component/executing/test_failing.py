@@ -14,7 +14,7 @@ from purge_study.executing.execute import Outcome
 from purge_study.executing.reasons import Halt
 from shared.leases import LeaseTaken
 from shared.settings import RETENTION_RECORDS, RETENTION_STATE
-from tests.component.executing.deletions import (
+from tests.kit.deletions import (
     ALL,
     HERE,
     LARGE_BYTES,
@@ -26,8 +26,8 @@ from tests.component.executing.deletions import (
     bring_to_an_end,
     large,
 )
-from tests.dicom_samples import Sample
-from tests.gateway import Fault, Moment, Step
+from tests.kit.files import Sample
+from tests.kit.gateway import Fault, Moment, Step
 
 pytestmark = pytest.mark.anyio
 

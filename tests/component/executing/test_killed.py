@@ -8,8 +8,8 @@ from itertools import count
 import pytest
 
 from purge_study.executing.warrant import Warrant
-from tests.component.executing.deletions import Deletions, Victim, bring_to_an_end
-from tests.gateway import Fault, Moment, Step
+from tests.kit.deletions import Deletions, Victim, bring_to_an_end
+from tests.kit.gateway import Fault, Moment, Step
 
 pytestmark = pytest.mark.anyio
 

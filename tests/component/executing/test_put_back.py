@@ -16,8 +16,8 @@ from shared.dicomweb import DICOMwebClient
 from shared.problems import Refused
 from shared.queues import ARRIVALS
 from shared.settings import load
-from tests.component.executing.deletions import Deletions, Victim
-from tests.gateway import Fault, Moment
+from tests.kit.deletions import Deletions, Victim
+from tests.kit.gateway import Fault, Moment
 
 pytestmark = pytest.mark.anyio
 

@@ -20,10 +20,10 @@ from purge_study.run import Run
 from shared import clock
 from shared.dicomweb import DICOMwebClient
 from shared.settings import RETENTION_RECORDS, RETENTION_STATE
-from tests.component.executing.deleting_process import later
-from tests.component.executing.deletions import ALL, HERE, Deletions, Victim, of_long_ago, two_series
-from tests.dicom_samples import Sample
-from tests.gateway import Fault, Moment
+from tests.kit.deleting_process import later
+from tests.kit.deletions import ALL, HERE, Deletions, Victim, of_long_ago, two_series
+from tests.kit.files import Sample
+from tests.kit.gateway import Fault, Moment
 
 pytestmark = pytest.mark.anyio
 Make = Callable[[], Sequence[Sample]]

@@ -17,7 +17,7 @@ import pytest
 
 from tests.component.functions_host.running import APPS, WORKERS, Calls, RunningHost, running, wait_for
 from tests.component.functions_host.world import POLL, World, new_world
-from tests.connection_strings import endpoint
+from tests.kit.connection_strings import endpoint
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from azure.storage.blob import BlobServiceClient
 
 from shared.settings import ACCESS_AUDIT, RETENTION_RECORDS
-from tests.connection_strings import endpoint, through
-from tests.gateway import Gateway, Step
+from tests.kit.connection_strings import endpoint, through
+from tests.kit.gateway import Gateway, Step
 
 REFUSAL = "BlobImmutableDueToPolicy"
 _CONTAINERS = frozenset({RETENTION_RECORDS, ACCESS_AUDIT})

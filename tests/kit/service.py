@@ -17,19 +17,7 @@ from local.dicom_service import clock
 from local.dicom_service.app import create_app
 from local.dicom_service.web.listener import listen
 from tests.contract.plain_client import PlainClient
-from tests.dicom_samples import (
-    EXPLICIT,
-    IMPLICIT,
-    SECONDARY_CAPTURE,
-    TEST_FILES,
-    Elements,
-    Sample,
-    encoded,
-    new_uid,
-    part10,
-    pixels,
-)
-from tests.dicomweb_messages import (
+from tests.kit.dicomweb_messages import (
     DICOM_JSON,
     STORED_INSTANCE,
     STORED_INSTANCES,
@@ -40,6 +28,18 @@ from tests.dicomweb_messages import (
     parts_of,
     path_of,
     values,
+)
+from tests.kit.files import (
+    EXPLICIT,
+    IMPLICIT,
+    SECONDARY_CAPTURE,
+    TEST_FILES,
+    Elements,
+    Sample,
+    encoded,
+    new_uid,
+    part10,
+    pixels,
 )
 
 __all__ = [

@@ -36,12 +36,12 @@ from shared.dicomweb import DICOMwebError
 from shared.leases import LeaseTaken
 from shared.purged import pointer_name
 from shared.settings import OWN_CONTAINERS, RETENTION_POLICY, RETENTION_RECORDS, RETENTION_STATE, VAULT
-from tests.component.dicom_service.support import ServiceClient, running
-from tests.component.executing.deleting_process import LEASE, delete, later, resolve, start
-from tests.connection_strings import endpoint, through
-from tests.dicom_samples import Sample, new_uid
-from tests.gateway import Fault, Gateway, Moment
-from tests.immutability import Immutability
+from tests.kit.connection_strings import endpoint, through
+from tests.kit.deleting_process import LEASE, delete, later, resolve, start
+from tests.kit.files import Sample, new_uid
+from tests.kit.gateway import Fault, Gateway, Moment
+from tests.kit.immutability import Immutability
+from tests.kit.service import ServiceClient, running
 
 LEDGER_KEY = "of the tests of deletions"
 HERE, ELSEWHERE = "site-a", "site-b"

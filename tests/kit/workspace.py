@@ -16,8 +16,8 @@ from datetime import UTC, datetime, timedelta
 import httpx
 
 from query_api.routes import ROUTES
-from tests.e2e.drop_box import DropBox, wait_for
 from tests.infra.alerts import fires, window
+from tests.kit.drop_box import DropBox, wait_for
 from tests.kql.query import TABLES
 from tests.kql.values import Row
 

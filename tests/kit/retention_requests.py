@@ -20,10 +20,10 @@ from shared.auditing import auditor
 from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient
 from shared.settings import OWN_CONTAINERS, load
-from tests.component.lookups import served, work_of
 from tests.conftest import APPROVAL_KEY
-from tests.immutability import immutable
-from tests.purged import Purged
+from tests.kit.immutability import immutable
+from tests.kit.lookups import served, work_of
+from tests.kit.purged import Purged
 
 _FUNCTIONS = {
     "/retention/studies/{study}": blueprint.retention_study,

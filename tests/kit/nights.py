@@ -12,8 +12,8 @@ from azure.core.exceptions import ResourceNotFoundError
 
 from local.stack import Stack
 from shared.settings import RETENTION_POLICY, RETENTION_RECORDS, RETENTION_STATE, VAULT
-from tests.e2e.drop_box import DropBox, Instance, make_instance, wait_for
-from tests.e2e.service import Service
+from tests.kit.drop_box import DropBox, Instance, make_instance, wait_for
+from tests.kit.stack_service import Service
 
 _REFUSED = "retention_refused"
 _TOLD = (

@@ -9,9 +9,9 @@ import httpx
 
 from local.stack import Stack
 from tests.conftest import APPROVAL_KEY
-from tests.e2e.drop_box import Instance, make_instance, wait_for
-from tests.e2e.nights import Night, Nights
 from tests.e2e.test_nights import FIRST_DUE, STORED
+from tests.kit.drop_box import Instance, make_instance, wait_for
+from tests.kit.nights import Night, Nights
 
 POLICY = """
 [policy]

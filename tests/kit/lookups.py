@@ -33,7 +33,7 @@ from shared.dicomweb import DICOMwebClient, RetryPolicy
 from shared.kept import Kept
 from shared.places import Places
 from shared.settings import load
-from tests.component.scripted_server import Received, Script, ScriptedServer, serve
+from tests.kit.scripted_server import Received, Script, ScriptedServer, serve
 
 Start = Callable[..., AbstractAsyncContextManager["Lookups"]]
 

@@ -25,7 +25,7 @@ from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient
 from shared.settings import load
 from store_on_upload.reconcile import Report, reconcile
-from tests.host_messages import blob_trigger_message
+from tests.kit.host_messages import blob_trigger_message
 
 WAIT_SECONDS = 60.0
 T = TypeVar("T")

@@ -14,9 +14,9 @@ from shared.queues import ARRIVALS, ARRIVALS_POISON
 from shared.settings import DEFAULT_INBOX, RECEIPTS
 from store_on_upload.probing.dropped import NAME
 from store_on_upload.waiting.put_off import MAX_POISONINGS
-from tests.e2e.drop_box import DropBox, wait_for
-from tests.e2e.service import Service
-from tests.host_messages import storage_event
+from tests.kit.drop_box import DropBox, wait_for
+from tests.kit.host_messages import storage_event
+from tests.kit.stack_service import Service
 
 NEVER = "0 0 0 1 1 *"
 SETTINGS = {

@@ -25,7 +25,7 @@ from shared import storage
 from shared.clients import Clients
 from shared.leases import held
 from shared.settings import RETENTION_STATE, load
-from tests.component.app_process import _retry_at_once, open_clients
+from tests.kit.app_process import _retry_at_once, open_clients
 
 LEASE = "lease.json"
 PARTITIONS = ("Microsoft.Default", "site-a", "site-b")

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.etree.ElementTree import Element, SubElement, fromstring, tostring
 
-from tests.connection_strings import endpoint, through
-from tests.gateway import Gateway, Step
+from tests.kit.connection_strings import endpoint, through
+from tests.kit.gateway import Gateway, Step
 
 _PROPERTIES = {
     "Last-Modified": "Mon, 02 Mar 2026 12:00:00 GMT",

@@ -12,10 +12,10 @@ import pytest
 from shared.arrivals import Arrival, Door, write_message
 from shared.purged import pointer_name
 from shared.settings import ARCHIVE, CONTROL, DEFAULT_INBOX, QUARANTINE, REPLACED, RETENTION_STATE
-from tests.component.app_process import Work
-from tests.component.drops import Drop
-from tests.component.runs import an_hour_ago, copies_of
-from tests.dicom_samples import IMPLICIT, Sample, pixels
+from tests.kit.app_process import Work
+from tests.kit.drops import Drop
+from tests.kit.files import IMPLICIT, Sample, pixels
+from tests.kit.runs import an_hour_ago, copies_of
 
 STORED = ("stored", "duplicate")  # which one depends on whether the store whose answer was lost had happened
 _MIB = 1024 * 1024

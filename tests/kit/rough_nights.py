@@ -14,11 +14,11 @@ from local.azurite import ACCOUNT, Azurite
 from local.ports import Ports
 from local.stack import Stack
 from shared.settings import RETENTION_STATE
-from tests.connection_strings import through
-from tests.e2e.drop_box import make_instance
-from tests.e2e.nights import Night, Nights
-from tests.gateway import Fault, Gateway, Moment
-from tests.immutability import Immutability
+from tests.kit.connection_strings import through
+from tests.kit.drop_box import make_instance
+from tests.kit.gateway import Fault, Gateway, Moment
+from tests.kit.immutability import Immutability
+from tests.kit.nights import Night, Nights
 
 DUE = datetime(2038, 1, 2, 3, tzinfo=UTC)
 HOLDS, SEEN = "holds/litigation.csv", "anchors/last_seen.csv"

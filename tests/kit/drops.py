@@ -19,11 +19,11 @@ from azure.storage.queue import QueueClient
 from shared.arrivals import Arrival, Door
 from shared.queues import ARRIVALS
 from shared.settings import ARCHIVE, CONTROL, DEFAULT_INBOX, OWN_CONTAINERS, QUARANTINE, QUARANTINE_REASONS, RECEIPTS
-from tests.component.app_process import Work, start
-from tests.component.dicom_service.support import ServiceClient, running
-from tests.connection_strings import through
-from tests.dicom_samples import Sample
-from tests.gateway import Fault, Gateway
+from tests.kit.app_process import Work, start
+from tests.kit.connection_strings import through
+from tests.kit.files import Sample
+from tests.kit.gateway import Fault, Gateway
+from tests.kit.service import ServiceClient, running
 
 _MOST_RUNS = 5  # of one message, by the host
 

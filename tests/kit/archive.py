@@ -29,9 +29,9 @@ from shared import clock
 from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient
 from shared.settings import RETENTION_RECORDS, RETENTION_STATE, load
-from tests.component.dicom_service.support import DICOM_JSON, Sample, ServiceClient, opened
-from tests.component.watched_storage import Killed, Watch, watched
-from tests.retention import policy
+from tests.kit.service import DICOM_JSON, Sample, ServiceClient, opened
+from tests.kit.studies import policy
+from tests.kit.watched_storage import Killed, Watch, watched
 
 A, B = "A", "B"
 Table = dict[str, dict[str, Any]]

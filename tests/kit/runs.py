@@ -28,7 +28,7 @@ from store_on_upload.receipts.container import read_receipt
 from store_on_upload.receipts.receipt import Receipt
 from store_on_upload.storing.uids import Uids
 from store_on_upload.upload import handle
-from tests.dicom_samples import Sample
+from tests.kit.files import Sample
 
 _MOST_RUNS = 50
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, TypeVar
 
-from tests.retention_oracle import Odd, Study, anniversary
+from tests.kit.retention_oracle import Odd, Study, anniversary
 
 T = TypeVar("T")
 Table = dict[str, Any]

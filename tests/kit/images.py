@@ -13,7 +13,7 @@ import pydicom
 from numpy.typing import NDArray
 from PIL import Image
 
-from tests.component.dicom_service.support import TEST_FILES, Elements, Sample, ServiceClient, items, values
+from tests.kit.service import TEST_FILES, Elements, Sample, ServiceClient, items, values
 
 RLE = "1.2.840.10008.1.2.5"
 JPEG_BASELINE = "1.2.840.10008.1.2.4.50"

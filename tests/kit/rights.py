@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from functools import reduce
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from tests.connection_strings import Service, endpoint, through
-from tests.gateway import Gateway, Step
 from tests.infra.apps import ACCESS
 from tests.infra.bicep import INFRA, read
+from tests.kit.connection_strings import Service, endpoint, through
+from tests.kit.gateway import Gateway, Step
 
 REFUSAL = "AuthorizationPermissionMismatch"
 TABLES = "tables"  # all of the account: nobody knows the name before
