@@ -23,7 +23,8 @@ help:
 	@echo "make reconcile   does it all add up? For what your settings lead to, or 'make up'; ARGS=--names names what does not"
 	@echo "make purge-preview POLICY=path/to/policy.toml   what would retention delete? At 'make up', or URL=...; deletes nothing"
 	@echo "make soak    ten thousand files among failures and kills, each accounted for; some 20 minutes; ARGS=--count=1000"
-	@echo "make test    run every test; ARGS=... goes to pytest"
+	@echo "make test    run the tests; ARGS=... goes to pytest"
+	@echo "make test-all   run also those with other people's clients, servers and viewers, and a soak; some 40 minutes"
 	@echo "make bench   measure everything beside its rivals, on a quiet machine; 20 minutes; make bench-quick: three, and rough"
 	@echo "make bench-soak   everything at once, and does the app grow? An hour; ARGS='--minutes 10'"
 	@echo "make bench-plots  draw what was measured last, and write its figures into docs/performance.md and sizing.md"
@@ -64,6 +65,10 @@ soak: set-up
 # folders come first by their names. ARGS=-n0 runs all in one process, and so does ARGS=--pdb.
 test: set-up
 	@exec $(RUN) -m pytest -n auto --maxprocesses 6 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+test-all: set-up
+	$(RUN) -m pytest -n auto --maxprocesses 6 --dist loadfile --no-loadscope-reorder $(ARGS) tests
+	$(RUN) -m local.soak --count=1000
 
 bench: set-up
 	@exec $(RUN) -m bench $(ARGS)
@@ -106,5 +111,5 @@ set-up:
 	    "such as make demo PYTHON=python3.13" >&2; exit 1; }
 	@exec $(PYTHON) -I local/bootstrap.py --venv $(VENV)
 
-.PHONY: help demo tutorial up down token reconcile purge-preview soak test bench bench-quick bench-soak bench-plots coverage mutants contract check lock audit set-up
+.PHONY: help demo tutorial up down token reconcile purge-preview soak test test-all bench bench-quick bench-soak bench-plots coverage mutants contract check lock audit set-up
 .NOTPARALLEL:
