@@ -18,10 +18,9 @@ from .planning.approvals import find_approved
 from .planning.decision import Circumstances, Decision
 from .planning.making import make_plan
 from .planning.night_memory import recall_nights
-from .policy.policy import local_day
 from .rulebook.reading import is_stopped
 from .rulebook.rulebook import Rulebook
-from .run import CLOCKS_APART, Run
+from .run import CLOCKS_APART, Run, today_of
 
 _MARK_IS_OLD = timedelta(days=1)
 
@@ -44,7 +43,7 @@ async def prepare(run: Run, rulebook: Rulebook) -> tuple[Decision, ListMemory]:
     matches = await find_matches(run, rulebook)
     patients = await find_patients_of_dates(run, rulebook, remembered.alike)
     found = await asyncio.to_thread(matching, remembered, rulebook, matches, patients.alike)
-    plan = await make_plan(run, rulebook, local_day(rulebook.policy, clock.now()), found.unmatched, patients.unmatched)
+    plan = await make_plan(run, rulebook, today_of(rulebook.policy), found.unmatched, patients.unmatched)
     met = await _circumstances(run, rulebook, changes, found)
     return Decision(plan, met), await asyncio.to_thread(to_remember, remembered, rulebook, matches, patients.alike)
 

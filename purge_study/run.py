@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from azure.storage.blob.aio import BlobLeaseClient
 
@@ -18,9 +18,16 @@ from .ledger.hashing import Hasher
 from .ledger.ledger import Ledger
 from .ledger.row import StudyKey
 from .pace import Pace
+from .policy.model import Policy
+from .policy.policy import local_day
 
 # By so much the service's clock and ours may differ, or nothing is deleted: what is further apart may be another day.
 CLOCKS_APART = timedelta(minutes=5)
+
+
+def today_of(policy: Policy) -> date:
+    """Return today's date where a policy is for: it begins once every clock says so that a run may go by."""
+    return local_day(policy, clock.now() - CLOCKS_APART)
 
 
 class OutOfTime(Exception):

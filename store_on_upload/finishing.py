@@ -14,6 +14,7 @@ from azure.core.exceptions import AzureError
 from shared import clock
 from shared.arrivals import Arrival, Door
 from shared.clients import Clients
+from shared.dicomweb import DICOMwebError
 from shared.events import Failed, describe, event, place
 from shared.settings import QUARANTINE
 from shared.telemetry.recording import span
@@ -27,6 +28,7 @@ from .ingest import Ingest
 from .receipts.container import read_receipt, take_in
 from .receipts.receipt import Disposition, Receipt, closed
 from .setback import Setback
+from .storing.uids import Uids, is_stored
 from .waiting.deferral import delay_seconds
 
 _TRIES_OF_SWEEP = 5  # some ten minutes
@@ -50,14 +52,15 @@ async def finish(run: Run, receipt: Receipt) -> None:
         with span("dispose of file"):
             if receipt.was_quarantined and arrival.container is None:
                 await _send_out_of_quarantine(ingest, version)
-            await dispose(ingest.clients, version, receipt, is_repeated=not is_new)
+            is_lost = arrival.container == QUARANTINE and not is_new and await _is_lost(ingest.clients, receipt)
+            await dispose(ingest.clients, version, receipt, is_repeated=not is_new, is_lost=is_lost)
             if receipt.disposition is Disposition.QUARANTINE and await _is_stored_since(ingest.clients, version):
                 await _send_out_of_quarantine(ingest, version)
     except SourceGone:
         ingest.handled.add(version.name, version.etag)  # somebody else was first, or a newer version has come
     except Leased:
         event("file_leased")  # the sweep comes back to it
-    except (AzureError, Failed) as error:
+    except (AzureError, DICOMwebError, Failed) as error:
         event("disposal_failed", level=logging.WARNING, error=describe(error), at=place(error))
         await send_later(ingest, arrival)
     else:
@@ -69,6 +72,19 @@ async def _is_stored_since(clients: Clients, version: Version) -> bool:
     standing = await read_receipt(clients, version.name)
     latest = standing.of_version(version.etag) if standing else None
     return latest is not None and latest.is_in_service
+
+
+async def _is_lost(clients: Clients, receipt: Receipt) -> bool:
+    """Say whether the service has no longer what a receipt says it has; where the receipt names no instance, too.
+
+    Raises:
+        DICOMwebError: the service cannot be asked.
+    """
+    named = (receipt.study_instance_uid, receipt.series_instance_uid, receipt.sop_instance_uid)
+    uids = [uid for uid in named if uid is not None]
+    return receipt.is_in_service and not (
+        len(uids) == len(named) and await is_stored(clients.dicom_in(receipt.partition), Uids(*uids))
+    )
 
 
 async def _send_out_of_quarantine(ingest: Ingest, version: Version) -> None:

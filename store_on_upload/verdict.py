@@ -74,6 +74,10 @@ REASONS: dict[str, str] = {
     "instance it is.",
     "stored_since": "An instance with the same UIDs and other content was stored after this file had come, or at the "
     "same moment, and was left as it is. If this one is to replace it, drop it again.",
+    "corrected": "An instance with the same UIDs and other content is stored already. A bulk update has corrected "
+    "it, and the DICOM service still has it as it was first stored. A replacement would lose one of the "
+    "two, so the app left it as it is. Delete the stored instance and replay this file, or give this "
+    "one UIDs of its own.",
     "no_replacement": "An instance with the same UIDs and other content is stored already, and the DICOM service "
     "offers no PUT to replace it with. Delete the stored one and replay this one, or set ON_CONFLICT to `quarantine`.",
     "kept_failing": "The file failed by itself for GIVE_UP_AFTER_DAYS, while others went through. `failure` tells "

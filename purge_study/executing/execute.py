@@ -161,17 +161,20 @@ async def _carry_out(
         return await note_sending(run.clients, intent, etag, clock.now())
 
     try:
-        sent = await _look_last(run, item, warrant, seen, vaulted, note)
+        sent, send_by = await _look_last(run, item, warrant, seen, vaulted, note)
     except Exception:
         await _take_back(run, intent)
         raise
-    return sent, await _send(run, item.key, sent)
+    return sent, await _send(run, item.key, sent, send_by)
 
 
 async def _look_last(
     run: Run, item: Item, warrant: Warrant, seen: Seen, vaulted: Vaulted | None, note: Callable[[], Awaitable[Record]]
-) -> Record:
-    """Check all that may have changed while the study was copied, and return the intent as it is sent.
+) -> tuple[Record, float]:
+    """Check all that may have changed while the study was copied.
+
+    Returns:
+        The intent as it is sent, and by when the deletion is to be sent, of `time.monotonic`.
 
     The feed and the search come first: they take longest, and a study that is deleted because they missed another one
     can be put back. An instance that arrives after the check of the contents has no copy, so that check comes late.
@@ -209,15 +212,15 @@ async def _look_last(
     # This is about one patient's studies: others may be searched for in less time.
     if time.monotonic() - searched > _LAST_SEARCH_SECONDS:
         raise FailedByItself("search_too_slow")
-    return sent
+    return sent, began + LAST_LOOK_SECONDS
 
 
-async def _send(run: Run, key: StudyKey, intent: Record) -> Ending:
+async def _send(run: Run, key: StudyKey, intent: Record, send_by: float) -> Ending:
     """Send the deletion, once: all that was looked at would have to be looked at again before a second time."""
     failure: Exception = FailedByItself("not_gone")
     ending = Ending.DELETED
     try:
-        await run.dicom_of(key).delete_study(study_instance_uid=key.uid, once=True)
+        await run.dicom_of(key).delete_study(study_instance_uid=key.uid, send_by=send_by)
     except (AccessDenied, RequestNotSent):  # it has certainly done nothing
         await _take_back(run, intent)
         raise

@@ -16,11 +16,11 @@ from purge_study.ledger.row import Reading, Row, StudyKey
 from purge_study.ledger.summing import Summing, is_one_text, without_blanks
 from purge_study.planning.plan import Item
 from purge_study.policy.facts import Values
-from purge_study.policy.policy import Judgement, State, local_day, needed_keywords
+from purge_study.policy.policy import Judgement, State, needed_keywords
 from purge_study.records.restored import holds_of_restore
 from purge_study.rulebook.judging import judgement_of
 from purge_study.rulebook.rulebook import Rulebook
-from purge_study.run import Run
+from purge_study.run import Run, today_of
 from shared import clock
 from shared.dicomweb import InvalidParameter, NotFound, Query
 from shared.dicomweb.partitions import DEFAULT_PARTITION
@@ -204,7 +204,7 @@ async def check_not_put_back(run: Run, rulebook: Rulebook, key: StudyKey) -> Non
         Changed: it is.
         AzureError: it cannot be told.
     """
-    if await holds_of_restore(run.clients, key, local_day(rulebook.policy, clock.now())):
+    if await holds_of_restore(run.clients, key, today_of(rulebook.policy)):
         raise Changed("hold")
 
 
@@ -234,7 +234,7 @@ def _is_as_planned(item: Item, judgement: Judgement) -> bool:
 async def _evaluate(run: Run, rulebook: Rulebook, row: Row, contents: Contents, *, is_there: bool = True) -> Judgement:
     """Return a study's judgement of today, by its patient's studies as they are now."""
     group = await _studies_of_patient(run, row, contents, is_there=is_there)
-    return judgement_of(rulebook, row, group, local_day(rulebook.policy, clock.now()))
+    return judgement_of(rulebook, row, group, today_of(rulebook.policy))
 
 
 async def _studies_of_patient(run: Run, row: Row, contents: Contents, *, is_there: bool) -> list[Row]:

@@ -24,6 +24,8 @@ Entity = dict[str, Any]
 MOST_ACCESSIONS: Final = 30
 MOST_PATIENTS: Final = 50
 _MOST_CHARACTERS = 16_000
+# By which version of `Hasher` a reading's issuers are hashed: one of another version may be any issuer.
+_HASHED_AS = 1
 _MOST_CHARACTERS_OF_DOUBTS = 4_000
 
 
@@ -122,17 +124,19 @@ def _reading(reading: Reading) -> dict[str, Any]:
         "uids": reading.uids,
         "is_whole": reading.is_whole,
         "is_anybodys": reading.is_anybodys,
+        "hashed_as": _HASHED_AS,
     }
 
 
 def _reading_of(document: dict[str, Any]) -> Reading:
+    is_known = document.get("hashed_as") == _HASHED_AS
     return Reading(
         attributes={
             keyword: Values(frozenset(found), is_complete)
             for keyword, (found, is_complete) in document["attributes"].items()
         },
-        patient=_patient_of(document["patient"]) if document["patient"] else None,
-        further_patients=frozenset(map(_patient_of, document["further_patients"])),
+        patient=_patient_of(document["patient"], is_known) if document["patient"] else None,
+        further_patients=frozenset(_patient_of(one, is_known) for one in document["further_patients"]),
         accessions=frozenset(document["accessions"]),
         instances=document["instances"],
         etag=document["etag"],
@@ -146,9 +150,9 @@ def _patient(patient: Patient) -> list[str]:
     return [patient.exact, patient.group, patient.issuer or ""]
 
 
-def _patient_of(hashes: list[str]) -> Patient:
+def _patient_of(hashes: list[str], is_issuer_known: bool) -> Patient:
     exact, group, issuer = hashes
-    return Patient(exact, group, issuer or None)
+    return Patient(exact, group, (issuer or None) if is_issuer_known else None)
 
 
 def _judgement(judgement: Judgement) -> dict[str, Any]:

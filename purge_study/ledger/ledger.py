@@ -12,17 +12,20 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime
 from itertools import islice
 
+from azure.core.exceptions import HttpResponseError
+
 from shared.clients import Clients
 from shared.settings import ConfigurationError
 
 from . import keys
-from .entities import PARTITION_KEY, Entity, later, mark_entity, row_of, time_in
+from .entities import PARTITION_KEY, Entity, later, row_of, time_in
 from .hashing import Hasher
 from .row import Row, StudyKey
 from .table import Table
-from .transactions import MOST_OPERATIONS, packed, replacing, unmarking
+from .transactions import MOST_OPERATIONS, Change, marking, packed, replacing, unmarking
 
 _NAME = "RetentionLedger"
+_WRITTEN_MEANWHILE = (409, 412)  # another write came first
 
 
 @dataclass(frozen=True)
@@ -221,11 +224,16 @@ class Ledger:
         studies = iter(sorted(received))
         async with self._writing:
             while some := {keys.mark_row(key): received[key] for key in islice(studies, MOST_OPERATIONS)}:
-                there = await self._table.get(*some)
-                await self._table.put(
-                    mark_entity(key, later(time, time_in(mark or {}, "received")))
-                    for (key, time), mark in zip(some.items(), there, strict=True)
-                )
+                try:
+                    await self._mark(some)
+                except HttpResponseError as error:
+                    if error.status_code not in _WRITTEN_MEANWHILE:
+                        raise
+                    await self._mark(some)  # of the first attempt, the answer was lost
+
+    async def _mark(self, received: Mapping[str, datetime | None]) -> None:
+        marks = zip(received.items(), await self._table.get(*received), strict=True)
+        await self._table.carry_out(Change(tuple(marking(key, time, mark) for (key, time), mark in marks)))
 
     async def write(self, rows: Sequence[Row], *, read: Collection[StudyKey] = ()) -> None:
         """Write rows with their indexes; those of `read` come last and are no longer marked.

@@ -20,7 +20,7 @@ class _TakesInstances(Protocol):
 S = TypeVar("S", bound=_TakesInstances)
 # Raise it if the app reads anything else of a study, or understands it otherwise, than it did before: then all studies
 # in a ledger are read again.
-READ_AS: Final = 1
+READ_AS: Final = 2
 _YIELD_AFTER_INSTANCES = 20  # of ordinary ones, some milliseconds
 
 

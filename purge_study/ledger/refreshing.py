@@ -10,11 +10,10 @@ from contextlib import aclosing, suppress
 from dataclasses import replace
 from datetime import date, timedelta
 
-from purge_study.policy.policy import local_day, needed_keywords
+from purge_study.policy.policy import needed_keywords
 from purge_study.rulebook.judging import judge_row
 from purge_study.rulebook.rulebook import Rulebook
-from purge_study.run import Run
-from shared import clock
+from purge_study.run import Run, today_of
 from shared.dicomweb import DICOMwebError
 from shared.events import describe, event
 
@@ -274,4 +273,4 @@ async def _judge(rulebook: Rulebook, rows: list[Row], read: Mapping[StudyKey, Ro
 
 
 def _today(rulebook: Rulebook) -> date:
-    return local_day(rulebook.policy, clock.now())
+    return today_of(rulebook.policy)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final
 
 from azure.core import MatchConditions
 from azure.data.tables import TableEntity, UpdateMode
 
-from .entities import PARTITION_KEY, Entity, entity_of, row_of
+from .entities import PARTITION_KEY, Entity, entity_of, later, mark_entity, row_of, time_in
 from .keys import counts_of, rows_of, study_row
 from .row import Row, StudyKey
 
@@ -49,6 +50,12 @@ def replacing(key: StudyKey, stored: TableEntity | None, row: Row | None, mark: 
     counts = Counter(counts_of(row) if row else ())
     counts.subtract(counts_of(old) if old else ())
     return Change((*gone, *written, *unmarking(mark).operations), counts)
+
+
+def marking(row_key: str, received: datetime | None, stored: TableEntity | None) -> Operation:
+    """Return what writes a mark, in which the later time stands; it fails if the mark is no longer as it was read."""
+    entity = mark_entity(row_key, later(received, time_in(stored or {}, "received")))
+    return _write(entity, stored.metadata["etag"] if stored else None)
 
 
 def unmarking(mark: str | None) -> Change:

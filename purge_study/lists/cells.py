@@ -19,37 +19,76 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d|\d{8}", re.ASCII)
 # DICOM's first year: no hold on its studies ended before. Systems write older days, such as 1900-01-01 and
 # 1970-01-01, where they know none.
 _FIRST_RELEASE: Final = date(1993, 1, 1)
-# What exports and people write where there is no name; in small letters, without signs.
+# What exports and people write where there is no name; in small letters, without signs. Of the first, all words are.
 _NO_NAMES: Final = frozenset(
     (
         "a",
         "applicable",
         "available",
         "be",
+        "confirmed",
         "determined",
         "falsch",
         "false",
+        "falso",
         "faux",
         "given",
+        "in",
+        "ja",
         "n",
         "na",
         "nan",
+        "nein",
         "nil",
         "no",
+        "non",
         "none",
-        "not",
         "null",
+        "ok",
+        "onwaar",
         "open",
-        "pending",
+        "oui",
+        "personne",
+        "progress",
         "released",
-        "tbd",
+        "si",
         "to",
         "true",
         "undefined",
-        "unknown",
+        "verdadero",
+        "vero",
         "vrai",
+        "waar",
         "wahr",
+        "x",
+        "y",
         "yes",
+    )
+)
+# One of these is enough: "not yet released", "pending approval".
+_NOT_YET: Final = frozenset(
+    (
+        "attente",
+        "ausstehend",
+        "awaiting",
+        "desconocido",
+        "inconnu",
+        "nadie",
+        "nessuno",
+        "niemand",
+        "nobody",
+        "noch",
+        "not",
+        "offen",
+        "onbekend",
+        "pending",
+        "tba",
+        "tbc",
+        "tbd",
+        "unbekannt",
+        "undetermined",
+        "unknown",
+        "yet",
     )
 )
 STRAY_COMMA: Final = (
@@ -95,10 +134,11 @@ def name_problem(text: str) -> str | None:
     """Say what is wrong with a person's name; None where nothing can be told."""
     if problem := identifier_problem(text):
         return problem
-    words = re.findall(r"[^\W\d_]+", text.casefold())
+    words = set(re.findall(r"[^\W\d_]+", text.casefold()))
+    is_no_name = words <= _NO_NAMES | _NOT_YET or not words.isdisjoint(_NOT_YET)
     # Days are written in many ways: 11-Feb-26, February 11 2026.
     may_be_day = text[:1].isdigit() or len(re.findall(r"\d+", text)) > 1
-    if may_be_day or text.startswith(("+", "-", "@")) or _NO_NAMES.issuperset(words):
+    if may_be_day or text.startswith(("+", "-", "@")) or is_no_name:
         return "names no person: write who released the hold, or leave the cell blank"
     return None
 

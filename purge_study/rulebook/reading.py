@@ -17,10 +17,10 @@ from purge_study.lists.holds import Holds, read_holds
 from purge_study.lists.sheet import INVALID, MOST_BYTES, UNFINISHED, ListFault
 from purge_study.policy.mistakes import future_days
 from purge_study.policy.model import AnchorList, HoldList, Policy
-from purge_study.policy.policy import local_day
 from purge_study.policy.reading import MOST_BYTES as MOST_POLICY_BYTES
 from purge_study.policy.reading import TOO_LARGE, PolicyError, read_policy
 from purge_study.records.restored import RESTORED, held_by_restore
+from purge_study.run import today_of
 from shared import clock
 from shared.clients import Clients
 from shared.settings import RETENTION_POLICY
@@ -114,7 +114,7 @@ class _Reader:
             raise RulebookFault("policy_unreadable", ["storage does not give it"]) from None
         if policy is None:
             raise RulebookFault("no_policy", ["there is no such blob"])
-        self._today = local_day(policy, clock.now())
+        self._today = today_of(policy)
         if problems := future_days(policy, self._today):
             raise RulebookFault("policy_invalid", problems)
         lists = [*(table.list for table in policy.hold), *(table.list for table in policy.anchor)]

@@ -24,7 +24,8 @@ class Request:
     """One request: `transaction` is what errors call it ("retrieve series"), `query` is already encoded.
 
     `statuses` are the ones that are answers; every other one raises. One that `is_sent_once` is never sent again by us,
-    not even where that would be safe: what its sender had looked at before may be otherwise by then.
+    not even where that would be safe: what its sender had looked at before may be otherwise by then. With `send_by`, of
+    `time.monotonic`, it is sent before this time or not at all.
     """
 
     transaction: str
@@ -36,6 +37,7 @@ class Request:
     body: Body | None = None
     statuses: frozenset[int] = frozenset({200})
     is_sent_once: bool = False
+    send_by: float | None = None
 
 
 class Answer:

@@ -156,7 +156,7 @@ class Session:
 
     async def _exchange(self, request: Request, headers: Mapping[str, str]) -> httpx.Response:
         with translating_httpx_errors(request.transaction):
-            response = await self._http.send(self._build(request, headers))
+            response = await self._http.send(self._build(request, headers), send_by=request.send_by)
         if response.status_code in request.statuses and response.status_code not in (204, 304):
             return response
         # A 204 has no body, but having read its end keeps the connection.

@@ -81,6 +81,20 @@ async def find_copy(job: Job, uids: Uids) -> Replaced | None:
     return read_note(_REPLACED, description.content) if description else None
 
 
+async def is_as_first_stored(job: Job, uids: Uids, copy: Replaced) -> bool:
+    """Say whether a copy has the instance as it was first stored, which a bulk update leaves beside the corrected one.
+
+    Raises:
+        NotYet: the stored instance is gone.
+        DICOMwebError: it cannot be retrieved.
+    """
+    first = Digest()
+    async with _retrieved(job, uids, first, original=True) as chunks:
+        async for _ in chunks:
+            pass
+    return (first.size, first.sha256) == (copy.size_bytes, copy.sha256)
+
+
 def description_name(kept_as: str) -> str:
     """Return the name of the blob that says what a copy is."""
     return kept_as.removesuffix(".dcm") + ".json"
@@ -132,10 +146,12 @@ async def _read_back(blob: BlobClient) -> tuple[int, str, Header | None] | None:
 
 
 @asynccontextmanager
-async def _retrieved(job: Job, uids: Uids, digest: Digest) -> AsyncGenerator[AsyncIterator[bytes]]:
+async def _retrieved(
+    job: Job, uids: Uids, digest: Digest, *, original: bool = False
+) -> AsyncGenerator[AsyncIterator[bytes]]:
     try:
         # Multipart, since half of an instance would be taken for all of it.
-        async with job.dicom.retrieve_instance(**asdict(uids), multipart=True) as part:
+        async with job.dicom.retrieve_instance(**asdict(uids), original=original, multipart=True) as part:
             yield _passing(digest, part.chunks())
     except NotFound:
         raise NotYet("not_confirmed") from None

@@ -23,7 +23,7 @@ from store_on_upload.verdict import AlreadyStored, Decision, Replaced, Verdict, 
 from .claim import Claim, Replacement, claimed
 from .duplicate import is_same_as_stored
 from .job import Job
-from .keeping import discard, find_copy, keep_stored
+from .keeping import discard, find_copy, is_as_first_stored, keep_stored
 from .patient import is_same_patient
 from .uids import Uids, checked_outcome, uids_of
 
@@ -103,6 +103,9 @@ async def _replace(successor: Successor, claim: Claim, latest: Replacement | Non
     looked_at = clock.now()
     if await _is_stored_since(successor):  # by another client's PUT, while it was copied
         return await _overtaken(successor, latest, kept.replaced)
+    if not await is_as_first_stored(successor.job, successor.uids, kept.replaced):
+        await discard(kept)
+        return conflict("corrected")
     await claim.note(Replacement.by(version, kept.replaced))
     decision = await _put(successor, claim, kept.replaced)
     if decision.verdict is not Verdict.REPLACED:

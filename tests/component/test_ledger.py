@@ -7,9 +7,11 @@ from contextlib import aclosing
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from secrets import token_hex
+from typing import Any
 
 import pytest
-from azure.core.exceptions import ServiceRequestError
+from azure.core.exceptions import HttpResponseError, ServiceRequestError
+from azure.data.tables.aio import TableClient
 
 from purge_study.ledger import keys, table
 from purge_study.ledger.entities import fitted
@@ -180,6 +182,25 @@ async def test_a_connection_that_breaks(azurite: str, is_after: bool) -> None:
         await ledger.mark({study("1.2"): RECEIVED})
         assert watch.stepped_in
         assert [key async for key in ledger.marked()] == [study("1.2")]
+
+
+async def test_marks_that_are_carried_out_twice(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second time after a later mark: the later time of reception stands."""
+    sent: list[tuple[TableClient, Any]] = []
+    submit = TableClient.submit_transaction
+
+    async def submitting(client: TableClient, operations: Any, **options: Any) -> Any:
+        sent.append((client, [*operations]))
+        return await submit(client, sent[-1][1], **options)
+
+    monkeypatch.setattr(TableClient, "submit_transaction", submitting)
+    await ledger.mark({study("1.2"): RECEIVED})
+    await ledger.mark({study("1.2"): RECEIVED + timedelta(days=1)})
+    with pytest.raises(HttpResponseError):
+        await submit(*sent[0])
+    found = await ledger.find(study("1.2"))
+    assert found is not None
+    assert found.received == RECEIVED + timedelta(days=1)
 
 
 async def test_progress_and_another_key(azurite: str) -> None:

@@ -482,3 +482,27 @@ async def test_what_cannot_be_replayed(ingest: Ingest) -> None:
     for name in ("nothing.dcm", "by hand.dcm", "m.dcm", "n.dcm"):
         assert await replay_one(ingest, name, dry_run=False) is None
     assert await run_messages(ingest) == 0
+
+
+async def test_a_file_that_was_put_back_is_kept(ingest: Ingest) -> None:
+    """Its receipt says that it is stored, but the instance was deleted since: it goes to the archive, also where files
+    are deleted, for it may be the only copy."""
+    name = "put back.dcm"
+    settings = ingest.clients.settings.model_copy(update={"after_store": AfterStore.DELETE})
+    ingest = Ingest.over(replace(ingest.clients, settings=settings, sources=Sources(settings)))
+    stored, content, _ = await a_conflict(ingest, name)
+    kept = []
+    for container, blob_name in ((QUARANTINE, name), (QUARANTINE_REASONS, f"{name}.json")):
+        client = ingest.clients.container(container).get_blob_client(blob_name)
+        download = await client.download_blob()
+        kept.append((client, await download.readall(), download.properties.metadata))
+    await delete(ingest, stored)
+    await handle(ingest, Arrival((name,), Door.REPLAY, container=QUARANTINE))
+    assert await blob(ingest, ARCHIVE, name) is None
+    await delete(ingest, stored)
+    for client, written, metadata in kept:
+        await client.upload_blob(written, metadata=metadata)
+    await handle(ingest, Arrival((name,), Door.REPLAY, container=QUARANTINE))
+    assert await quarantined(ingest) == []
+    assert await blob(ingest, ARCHIVE, name) == content
+    assert await count(ingest, stored) == 0

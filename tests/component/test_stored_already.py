@@ -73,6 +73,25 @@ async def test_what_was_corrected_in_the_service_since(clients: Clients, tmp_pat
             assert (await place.settled("third.dcm")).verdict == "conflict"
 
 
+async def test_what_was_corrected_is_not_replaced(
+    clients: Clients, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A replacement could lose the instance as it was first stored; the copy that was made to see it goes again."""
+    sample = Sample()
+    corrected, newer = other(sample, b"corrected"), other(sample, b"newer")
+    with serving(with_originals(create_app(tmp_path, None, partitions=True))) as root:
+        async with place_at(clients, root, partition="ours", **REPLACE) as place:
+            with an_hour_ago(monkeypatch):
+                await place.put(sample, corrected, partition="ours")
+                await place.put(sample, partition="originals")
+            await place.drop("newer.dcm", newer)
+            receipt = await place.settled("newer.dcm")
+            assert (receipt.verdict, receipt.reason) == ("conflict", "corrected")
+            assert await place.stored(sample, "ours") == corrected
+            assert await place.quarantined("newer.dcm") == {"newer.dcm": newer}
+            assert await place.copies(sample, "ours") == {}
+
+
 @pytest.mark.usefixtures("nothing_purged")
 async def test_uids_that_are_not_told_are_searched_for(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """The instance is found by the UID that the service names; whose it is cannot be told, so it is not replaced."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from dataclasses import replace
@@ -181,3 +182,15 @@ def test_later(one: datetime | None, other: datetime | None) -> None:
     assert found == later(other, one)
     assert found in (one, other)
     assert all(found is not None and found >= time for time in (one, other) if time is not None)
+
+
+def test_issuers_that_another_version_hashed() -> None:
+    """They may be any: the study counts for every patient with the id, whatever the issuer."""
+    mine = Reading({}, Patient("a", "b", "c"), frozenset(), 1, None, frozenset({Patient("d", "e", "f")}))
+    entity = entity_of(Row(StudyKey("p", "1.2"), reading=mine), "s:1.2")
+    document = json.loads(entity["reading"])
+    assert row_of(entity).reading == mine
+    del document["hashed_as"]
+    found = row_of({**entity, "reading": json.dumps(document)}).reading
+    assert found is not None
+    assert found.all_patients == {Patient("a", "b"), Patient("d", "e")}

@@ -15,6 +15,8 @@ from purge_study.policy.policy import Doubt, Judgement, State
 from purge_study.policy.words import in_words
 from purge_study.rulebook.judging import judgement_of
 from purge_study.rulebook.rulebook import Rulebook
+from purge_study.run import today_of
+from shared import clock
 from tests.kit.studies import policy, values
 
 HASHER = Hasher("the key of these tests")
@@ -230,3 +232,10 @@ def test_values_that_bear_witness(rules: str, before: list[Row], after: list[Row
     book = Rulebook(policy(rules), {"policy.toml": ""}, {}, anchors={"death": deaths})
     assert judgement_of(book, before[0], before, TODAY).state in (State.KEPT, State.UNKNOWN)
     assert judgement_of(book, after[0], after, TODAY).state is State.DUE
+
+
+@pytest.mark.parametrize(("minutes", "day"), [(4, date(2026, 3, 5)), (6, date(2026, 3, 6))])
+def test_a_day_begins_when_it_does_by_every_clock(monkeypatch: pytest.MonkeyPatch, minutes: int, day: date) -> None:
+    """Clocks may differ by five minutes: so long after midnight it may still be yesterday at the DICOM service."""
+    monkeypatch.setattr(clock, "now", lambda: datetime(2026, 3, 6, 0, minutes, tzinfo=UTC))
+    assert today_of(policy('[[rule]]\nname = "all"\nkeep_years = 5\n')) == day

@@ -53,7 +53,7 @@ def all_lines(book: Rulebook) -> frozenset[LineKey]:
     return frozenset(key for key, _ in holding_lines(book))
 
 
-RELEASED = "2026-03-05,x"
+RELEASED = "2026-03-05,court"
 VANISHED = (("hold_vanished",), ("list_changed",))
 CHANGED = ((), ("list_changed",))
 NO_CHANGE: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
@@ -65,7 +65,7 @@ NO_CHANGE: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
         (["1.2,,,,,", ",,P1,,,"], ["1.2,,,,,", ",,P1,,,"], NO_CHANGE),
         (["1.2,,,,,", ",,P1,,,"], [",,P1,,,", "1.2,,,,,"], NO_CHANGE),
         (["1.2,A01,0p1,,,"], ["1.2,A01,P1,,,"], NO_CHANGE),
-        (["1.2,,,,,"], ["1.2,,,,2026-03-06,x"], NO_CHANGE),
+        (["1.2,,,,,"], ["1.2,,,,2026-03-06,court"], NO_CHANGE),
         (["1.2,,,,,"], ["1.2,,,,,", ",,P1,,,"], NO_CHANGE),
         (["1.2,,,,,"], ["1.2,,,,,", "1.2,,,,,"], NO_CHANGE),
         (["1.2,,,,,"], ["1.2,,,,,", f"1.3,,,,{RELEASED}"], NO_CHANGE),

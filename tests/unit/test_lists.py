@@ -314,7 +314,7 @@ def test_what_a_line_holds(line: str, row: Row, expected: bool) -> None:
     [
         ("2026-03-05,Dr. Who", False),
         ("20260305,Dr. Who", False),
-        ("2025-12-31,x", False),
+        ("2025-12-31,K. Archivist", False),
         ("1993-01-01,Dr. 4711", False),
         ("2026-03-06,Dr. Who", True),
         ("9999-12-31,Dr. Who", True),
@@ -384,6 +384,16 @@ def test_a_day_of_release_that_is_none(cell: str) -> None:
                 "not released",
                 "pending",
                 "NULL NULL",
+                "not yet released",
+                "pending approval",
+                "awaiting the court",
+                "to be confirmed",
+                "noch offen",
+                "niemand",
+                "en attente",
+                "ONWAAR",
+                "x",
+                "ok",
             )
         ),
         ("Dr.;Who", SEPARATOR),
@@ -409,7 +419,7 @@ def test_identifiers_with_signs_in_them(cell: str) -> None:
 
 def test_two_lines_for_a_study() -> None:
     """It is held while one of them is not released, whichever stands first."""
-    lines = ["1.2.3,,P1,,2026-01-01,x", ",,P1,,,"]
+    lines = ["1.2.3,,P1,,2026-01-01,K. Archivist", ",,P1,,,"]
     for order in (lines, lines[::-1]):
         assert holds(ALL + "\n".join(order)).hold(study("1.2.3", patient_id="P1"))
 
@@ -417,7 +427,7 @@ def test_two_lines_for_a_study() -> None:
 @pytest.mark.parametrize(
     ("one", "other", "same"),
     [
-        ("1.2,A1,P1,x,,", "1.2,0a1,00p1,X,2026-01-01,y", True),
+        ("1.2,A1,P1,x,,", "1.2,0a1,00p1,X,2026-01-01,K. Archivist", True),
         ("1.2,A1,P1,x,,", "1.2,A1,P1,,,", False),
         (",A1,,,,", ",,A1,,,", False),
         ("1.2,,,,,", "1.3,,,,,", False),

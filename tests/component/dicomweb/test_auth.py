@@ -113,6 +113,24 @@ async def test_refused_upload_is_sent_again_whole() -> None:
     assert [request.body for request in server.requests] == [content, content]
 
 
+async def test_a_deletion_is_not_sent_after_its_time() -> None:
+    """Getting a token may take long: what was looked at before would no longer hold."""
+    async with serve(answer(204)) as server, client_of(server.url, auth=auth_of(Credential())) as client:
+        with pytest.raises(RequestNotSent):
+            await client.delete_study(study_instance_uid="1.2", send_by=time.monotonic() + 0.01)  # a token takes 0.02
+        assert server.requests == []
+        await client.delete_study(study_instance_uid="1.2", send_by=time.monotonic() + 60)
+    assert len(server.requests) == 1
+
+
+async def test_a_deletion_that_is_refused_for_its_token_is_not_sent_again() -> None:
+    """Another token would send it later than its sender knows."""
+    async with serve(takes("token-2")) as server, client_of(server.url, auth=auth_of(Credential())) as client:
+        with pytest.raises(AccessDenied):
+            await client.delete_study(study_instance_uid="1.2", send_by=time.monotonic() + 60)
+    assert len(server.requests) == 1
+
+
 @pytest.mark.parametrize(("fixed", "requests"), [(True, 1), (False, 2)], ids=["same_token", "new_token"])
 async def test_refused_for_ever(fixed: bool, requests: int) -> None:
     """A service that refuses the new token too is believed; the same token is not shown it twice."""
