@@ -13,7 +13,7 @@ from purge_study.policy.facts import StudyFacts
 from purge_study.policy.model import Policy
 from purge_study.policy.policy import State, judge
 from purge_study.policy.reading import read_policy
-from tests.kit.studies import study, values
+from tests.kit.studies import BORN, study, values
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs/retention.md").read_text()
@@ -67,10 +67,17 @@ def sample(country: str) -> Policy:
     return read_policy((SAMPLES / f"{country}.toml").read_bytes())
 
 
-def of(day: str, description: str | None = None, **more: str | tuple[str, ...] | None) -> StudyFacts:
-    """Return a study of that day; what is not of DICOM are dates of lists."""
-    dicom = {key: more.pop(key) for key in ("birth", "modality") if key in more}
-    facts = study(day, anchors={key.replace("_", " "): str(value) for key, value in more.items()}, **dicom)
+def of(
+    day: str,
+    description: str | None = None,
+    *,
+    birth: str | None = BORN,
+    modality: str | tuple[str, ...] = "CT",
+    **dates: str,
+) -> StudyFacts:
+    """Return a study of that day; the dates are those of lists."""
+    anchors = {name.replace("_", " "): found for name, found in dates.items()}
+    facts = study(day, birth=birth, modality=modality, anchors=anchors)
     if description:
         facts = replace(facts, attributes={**facts.attributes, "StudyDescription": values(description)})
     return facts
