@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from secrets import token_hex
@@ -13,7 +11,6 @@ from secrets import token_hex
 import pytest
 
 from purge_study.ledger.hashing import Hasher
-from purge_study.ledger.ledger import Ledger
 from purge_study.ledger.row import Patient, Reading, Row, StudyKey
 from purge_study.lists import matching as lists_matching
 from purge_study.lists.anchors import read_anchors
@@ -23,9 +20,8 @@ from purge_study.lists.matching import find_matches, find_patients_of_dates
 from purge_study.lists.remembering import recall_lists, remember_lists
 from purge_study.rulebook.rulebook import Rulebook
 from purge_study.run import OutOfTime, Run
-from shared.clients import Clients
-from shared.dicomweb import DICOMwebClient
-from shared.settings import RETENTION_STATE, load
+from shared.settings import RETENTION_STATE
+from tests.kit.archive import run_over
 from tests.kit.studies import policy
 
 TODAY = date(2026, 3, 5)
@@ -34,13 +30,8 @@ TODAY = date(2026, 3, 5)
 @pytest.fixture
 async def run(azurite: str) -> AsyncIterator[Run]:
     """A run with a ledger of its own."""
-    key = token_hex()
-    settings = load({"DICOM_SERVICE_URL": "http://127.0.0.1:1/v2", "DICOM_STORAGE": azurite, "LEDGER_KEY": key})
-    async with aclosing(Clients.over(settings, DICOMwebClient(settings.dicom_service_url))) as clients:
-        if not await clients.container(RETENTION_STATE).exists():
-            await clients.container(RETENTION_STATE).create_container()
-        ends_at = asyncio.get_running_loop().time() + 3600
-        yield Run(clients, await Ledger.open(clients), Hasher(key), (), ends_at)
+    async with run_over(azurite) as run:
+        yield run
 
 
 def rulebook(hasher: Hasher, *lines: str) -> Rulebook:

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import csv
 import json
 from collections.abc import AsyncIterator
-from contextlib import aclosing
 from dataclasses import replace
 from datetime import date, timedelta
 from io import StringIO
-from secrets import token_hex
 from typing import Any
 
 import pytest
 
-from purge_study.ledger.hashing import Hasher
-from purge_study.ledger.ledger import Ledger
 from purge_study.ledger.row import Row
 from purge_study.planning.decision import Circumstances, Decision
 from purge_study.planning.documents import write_documents
@@ -26,9 +21,8 @@ from purge_study.planning.plan import Plan
 from purge_study.policy.policy import Doubt, Judgement, State
 from purge_study.rulebook.rulebook import Rulebook
 from purge_study.run import OutOfTime, Run
-from shared.clients import Clients
-from shared.dicomweb import DICOMwebClient
-from shared.settings import OWN_CONTAINERS, RETENTION_RECORDS, PurgeMode, load
+from shared.settings import RETENTION_RECORDS, PurgeMode
+from tests.kit.archive import found, run_over
 from tests.kit.ledger_rows import LAST_DAY, kept_until, patient, reading, row, study
 from tests.kit.plans import MADE_AT, jsonl
 from tests.kit.studies import policy
@@ -45,15 +39,9 @@ def rulebook(of: Any = TEN_YEARS, **fields: Any) -> Rulebook:
 
 @pytest.fixture
 async def run(azurite: str) -> AsyncIterator[Run]:
-    """A run over a ledger of its own."""
-    key = token_hex()
-    settings = load({"DICOM_SERVICE_URL": "http://127.0.0.1:1/v2", "DICOM_STORAGE": azurite, "LEDGER_KEY": key})
-    async with aclosing(Clients.over(settings, DICOMwebClient(settings.dicom_service_url))) as clients:
-        for name in OWN_CONTAINERS:
-            if not await clients.container(name).exists():
-                await clients.container(name).create_container()
-        ends_at = asyncio.get_running_loop().time() + 600
-        yield Run(clients, await Ledger.open(clients), Hasher(key), (), ends_at)
+    """A run with a ledger of its own."""
+    async with run_over(azurite) as run:
+        yield run
 
 
 async def plan_of(run: Run, *rows: Row, by: Rulebook | None = None, today: date = TODAY) -> Plan:
@@ -98,8 +86,7 @@ async def test_a_study_that_is_judged_otherwise_now(run: Run) -> None:
     """Another study of the patient, unnoticed when it was judged, keeps it; the ledger is corrected."""
     newer = row(study("1.2.9"), reading=reading({"StudyDate": "20200101"}, patient=patient("1")), judgement=None)
     assert (await plan_of(run, of_nobody_else(1), newer)).items == ()
-    kept = await run.ledger.find(study("1.2.1"))
-    assert kept is not None
+    kept = await found(run, study("1.2.1"))
     assert kept.judgement is not None
     assert (kept.judgement.state, kept.judgement.keep_until) == (State.KEPT, date(2030, 1, 1))
 

@@ -33,6 +33,7 @@ from tests.kit.archive import (
     Table,
     archive_in,
     check_agrees,
+    found,
     kill,
     out_of_time,
     put_table,
@@ -97,8 +98,7 @@ async def test_what_is_read(archive: Archive) -> None:
     archive.store(other)
     async with archive.run() as run:
         await bring_up(archive, run, rulebook(HEADS_FOR_EVER))
-        row = await run.ledger.find(key)
-        assert row is not None
+        row = await found(run, key)
         assert row.reading is not None
         assert row.received == archive.created(other)
         assert row.reading.instances == 2
@@ -230,8 +230,7 @@ async def test_a_purged_study(archive: Archive) -> None:
     kept, purged = archive.store(early), archive.store(late)
     async with archive.run() as run:
         await bring_up(archive, run, rulebook())
-        row = await run.ledger.find(purged)
-        assert row is not None
+        row = await found(run, purged)
         archive.delete(late.study_path)
         await run.ledger.write([replace(row, purged_at=datetime(2026, 1, 1, tzinfo=UTC))])
         await bring_up(archive, run, rulebook())
@@ -240,8 +239,7 @@ async def test_a_purged_study(archive: Archive) -> None:
         assert not [key async for key in run.ledger.marked()]
         archive.store(late)
         await bring_up(archive, run, rulebook())
-        row = await run.ledger.find(purged)
-        assert row is not None
+        row = await found(run, purged)
         assert row.purged_at is None
         assert row.received == archive.created(late)
         assert await run.ledger.counts() == Counts(2, {"2030-01": {"CT": 2}})
@@ -254,21 +252,18 @@ async def test_a_purged_study_that_one_answer_brings_back(archive: Archive) -> N
     deleted_at = datetime(2026, 1, 1, tzinfo=UTC)
     async with archive.run() as run:
         await bring_up(archive, run, rulebook())
-        row = await run.ledger.find(purged)
-        assert row is not None
+        row = await found(run, purged)
         await write_pointer(run.clients, purged, "an id", deleted_at.isoformat())
         await run.ledger.write([replace(row, purged_at=deleted_at)])
         await run.ledger.mark({purged: None})
         await refresh(run, rulebook())
-        row = await run.ledger.find(purged)
-        assert row is not None
+        row = await found(run, purged)
         assert row.judgement is not None
         assert (row.purged_at, row.received, row.judgement.state) == (None, None, State.UNKNOWN)
         assert [key async for key in run.ledger.marked()] == [purged]
         archive.delete(late.study_path)
         await bring_up(archive, run, rulebook())
-        row = await run.ledger.find(purged)
-        assert row is not None
+        row = await found(run, purged)
         assert row.purged_at == deleted_at
         assert await last_days(run, kept) == [date(2030, 1, 1)]
         assert not [key async for key in run.ledger.marked()]
@@ -311,17 +306,14 @@ async def test_an_instance_that_the_feed_does_not_tell_of(archive: Archive, is_a
         await fold(run)
         assert [key async for key in run.ledger.marked()] == [key]
         await refresh(run, rulebook())
-        row = await run.ledger.find(key)
-        assert row is not None
+        row = await found(run, key)
         assert row.judgement is not None
         assert (row.received, row.judgement.state) == (None, State.UNKNOWN)
         await run.ledger.mark({key: archive.created(one)})
-        row = await run.ledger.find(key)
-        assert row is not None
+        row = await found(run, key)
         assert row.received is None
         await bring_up(archive, run, rulebook())
-        row = await run.ledger.find(key)
-        assert row is not None
+        row = await found(run, key)
         assert row.received == archive.created(other)
         assert await last_days(run, key) == [date(2026, 3, 5)]
 
@@ -347,8 +339,7 @@ async def test_one_that_cannot_be_read(archive: Archive, caplog: pytest.LogCaptu
     archive.wait(days=1)
     async with archive.run() as run:
         await fold(run)
-        fault = {"fault": "status", "kind": "metadata", "status": 424, "requests": 1}
-        assert archive.service.http.post(f"{archive.service.root}/admin/faults", json=fault).status_code == 201
+        archive.inject({"fault": "status", "kind": "metadata", "status": 424, "requests": 1})
         await refresh(run, rulebook())
         assert [record.message for record in caplog.records if "study_unreadable" in record.message]
         left = [key async for key in run.ledger.marked()]
@@ -405,8 +396,7 @@ async def test_studies_that_another_version_has_read(archive: Archive) -> None:
     keys = [archive.store(sample_of(str(number))) for number in range(4)]
     async with archive.run() as run:
         await bring_up(archive, run, rulebook())
-        purged = await run.ledger.find(keys[0])
-        assert purged is not None
+        purged = await found(run, keys[0])
         await run.ledger.write([replace(purged, purged_at=clock.now())])
         await run.ledger.note(replace(await run.ledger.progress(), read_as=READ_AS - 1))
         with pytest.raises(OutOfTime):
@@ -433,8 +423,7 @@ async def test_an_instance_that_the_feed_does_not_tell_of_after_an_upgrade(archi
         archive.store(one.sibling(elements=one.elements))
         await run.ledger.mark({key: None})
         await refresh(run, rulebook())
-        row = await run.ledger.find(key)
-        assert row is not None
+        row = await found(run, key)
         assert row.received is None
 
 

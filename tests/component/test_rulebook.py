@@ -139,79 +139,50 @@ async def test_its_hashes(clients: Clients, put: Put) -> None:
     assert first.policy_hash == other.policy_hash == other.hashes["policy.toml"]
 
 
-def prepared(**blobs: str | bytes | None) -> Callable[[Put], None]:
-    """Return what writes these over those that are well."""
-    names = {"policy": "policy.toml", "holds": HOLDS, "dates": DATES}
+MISSING, REFUSED, NO_DATE = (
+    "there is no such blob",
+    "storage does not give it",
+    "line 2: it has no date, such as 2026-03-05",
+)
+SOON, UNFINISHED = "patient_id,date\nCANARY,soon\n", f"{HOLDS}: #end says 2 lines, but there are 1"
+MIGRATING = '[policy]\ntime_zone = "Pacific/Kiritimati"\nreceived_counts_from = 2126-01-01\n'
+BOTH = [f"{HOLDS}: {REFUSED}", f"{DATES}: {REFUSED}"]
+ALL_WRONG = [f"{HOLDS}: {MISSING}", f"{DATES}, {NO_DATE}", f"{DATES}: #end says 2 lines, but there are 1"]
 
-    def prepare(put: Put) -> None:
-        for name, content in blobs.items():
-            put(names[name], content)
 
-    return prepare
+def refused(at: int, status: int = 403, times: int = 1) -> Fault:
+    return Fault(at, Moment.BEFORE, status, times=times)
 
 
 @pytest.mark.parametrize(
-    ("prepare", "fault", "code", "problems"),
+    ("written", "fault", "code", "problems"),
     [
-        (prepared(policy=None), None, "no_policy", ["there is no such blob"]),
-        (prepared(), Fault(POLICY_READ, Moment.BEFORE, 404), "no_policy", ["there is no such blob"]),
-        (prepared(), Fault(POLICY_READ, Moment.BEFORE, 403), "policy_unreadable", ["storage does not give it"]),
-        (prepared(policy="[policy"), None, "policy_invalid", None),
-        (
-            prepared(policy='[policy]\ntime_zone = "Pacific/Kiritimati"\nreceived_counts_from = 2126-01-01\n'),
-            None,
-            "policy_invalid",
-            [IN_FUTURE],
-        ),
-        (prepared(policy=b"#" * (64 * 1024 + 1)), None, "policy_invalid", [TOO_LARGE]),
-        (prepared(holds=None), None, "list_unreadable", [f"{HOLDS}: there is no such blob"]),
-        (
-            prepared(),
-            Fault(FIRST_LIST_READ, Moment.BEFORE, 403, times=2),
-            "list_unreadable",
-            [f"{HOLDS}: storage does not give it", f"{DATES}: storage does not give it"],
-        ),
-        (
-            prepared(),
-            Fault(RESTORED_LISTED, Moment.BEFORE, 403),
-            "list_unreadable",
-            ["restored/: storage does not list it"],
-        ),
-        (
-            prepared(dates="patient_id,date\nCANARY,soon\n"),
-            None,
-            "list_invalid",
-            [f"{DATES}, line 2: it has no date, such as 2026-03-05"],
-        ),
-        (
-            prepared(holds="patient_id\nCANARY\n#end,2\n"),
-            None,
-            "list_unfinished",
-            [f"{HOLDS}: #end says 2 lines, but there are 1"],
-        ),
-        (
-            prepared(holds=None, dates="patient_id,date\nCANARY,soon\n#end,2\n"),
-            None,
-            "list_unreadable",
-            [
-                f"{HOLDS}: there is no such blob",
-                f"{DATES}, line 2: it has no date, such as 2026-03-05",
-                f"{DATES}: #end says 2 lines, but there are 1",
-            ],
-        ),
+        ({"policy.toml": None}, None, "no_policy", [MISSING]),
+        ({}, refused(POLICY_READ, 404), "no_policy", [MISSING]),
+        ({}, refused(POLICY_READ), "policy_unreadable", [REFUSED]),
+        ({"policy.toml": "[policy"}, None, "policy_invalid", None),
+        ({"policy.toml": MIGRATING}, None, "policy_invalid", [IN_FUTURE]),
+        ({"policy.toml": b"#" * (64 * 1024 + 1)}, None, "policy_invalid", [TOO_LARGE]),
+        ({HOLDS: None}, None, "list_unreadable", [f"{HOLDS}: {MISSING}"]),
+        ({}, refused(FIRST_LIST_READ, times=2), "list_unreadable", BOTH),
+        ({}, refused(RESTORED_LISTED), "list_unreadable", ["restored/: storage does not list it"]),
+        ({DATES: SOON}, None, "list_invalid", [f"{DATES}, {NO_DATE}"]),
+        ({HOLDS: "patient_id\nCANARY\n#end,2\n"}, None, "list_unfinished", [UNFINISHED]),
+        ({HOLDS: None, DATES: f"{SOON}#end,2\n"}, None, "list_unreadable", ALL_WRONG),
     ],
 )
 async def test_faults(
     clients: Clients,
     gateway: Gateway,
     put: Put,
-    prepare: Callable[[Put], None],
+    written: dict[str, str | bytes | None],
     fault: Fault | None,
     code: str,
     problems: list[str] | None,
 ) -> None:
     """Each by its code, with all that is wrong with any list; no value is told, and the text has no name."""
-    prepare(put)
+    for name, content in written.items():
+        put(name, content)
     gateway.begin(fault)
     with pytest.raises(RulebookFault) as raised:
         await read_rulebook(clients, HASHER)

@@ -33,7 +33,7 @@ from shared.settings import OWN_CONTAINERS, RETENTION_POLICY, RETENTION_RECORDS,
 from shared.telemetry.recording import Fact, Span, switch_off, switch_on
 from shared.telemetry.service_calls import ServiceCalls
 from tests.component.executing.test_deleting import events
-from tests.kit.archive import Archive, archive_in, out_of_time, sample_of
+from tests.kit.archive import Archive, archive_in, found, out_of_time, sample_of
 from tests.kit.deleting_process import without_pauses
 from tests.kit.immutability import immutable
 
@@ -262,8 +262,7 @@ async def test_a_row_that_an_earlier_version_wrote(nights: Nights) -> None:
     for _ in range(2):  # after the second one, the feed does not tell of them again
         await nights.night()
     async with archive.run(key=nights.settings["LEDGER_KEY"]) as run:
-        row = await run.ledger.find(unsearchable)
-        assert row is not None
+        row = await found(run, unsearchable)
         assert row.reading is not None
         assert row.reading.patient is not None
         await run.ledger.write([replace(row, reading=replace(row.reading, patient=None))])
@@ -530,8 +529,7 @@ async def test_a_date_counts_while_nobody_can_tell(nights: Nights, monkeypatch: 
         assert nights.blobs.get_blob_client(RETENTION_STATE, intent_name(key)).exists() == is_failing
         assert nights.has(kept)
     async with nights.archive.run(key=nights.settings["LEDGER_KEY"]) as run:
-        row = await run.ledger.find(key)
-        assert row is not None
+        row = await found(run, key)
         assert row.purged_at is not None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from math import inf
@@ -86,24 +86,37 @@ class Archive:
         ]
         return max(times)
 
-    @asynccontextmanager
-    async def run(self, watch: Watch | None = None, *, key: str | None = None) -> AsyncIterator[Run]:
+    def run(self, watch: Watch | None = None, *, key: str | None = None) -> AbstractAsyncContextManager[Run]:
         """Yield a run with a ledger of its own, unless the key is another's."""
-        settings = load(
-            {
-                "DICOM_SERVICE_URL": f"{self.service.root}/v2",
-                "DICOM_STORAGE": self.storage,
-                "LEDGER_KEY": key or token_hex(),
-            }
-        )
-        async with (
-            aclosing(Clients.over(settings, DICOMwebClient(settings.dicom_service_url))) as clients,
-            watched(clients, watch or Watch()) as used,
-        ):
-            for name in (RETENTION_RECORDS, RETENTION_STATE):
-                if not await used.container(name).exists():
-                    await used.container(name).create_container()
-            yield Run(used, await Ledger.open(used), Hasher(str(settings.ledger_key)), (A, B), ends_at=inf)
+        return run_over(self.storage, f"{self.service.root}/v2", watch, key=key, partitions=(A, B))
+
+
+@asynccontextmanager
+async def run_over(
+    storage: str,
+    service: str = "http://127.0.0.1:1/v2",
+    watch: Watch | None = None,
+    *,
+    key: str | None = None,
+    partitions: tuple[str, ...] = (),
+) -> AsyncIterator[Run]:
+    """Yield a run with a ledger of its own, unless the key is another's; by default no DICOM service answers."""
+    settings = load({"DICOM_SERVICE_URL": service, "DICOM_STORAGE": storage, "LEDGER_KEY": key or token_hex()})
+    async with (
+        aclosing(Clients.over(settings, DICOMwebClient(settings.dicom_service_url))) as clients,
+        watched(clients, watch or Watch()) as used,
+    ):
+        for name in (RETENTION_RECORDS, RETENTION_STATE):
+            if not await used.container(name).exists():
+                await used.container(name).create_container()
+        yield Run(used, await Ledger.open(used), Hasher(str(settings.ledger_key)), partitions, ends_at=inf)
+
+
+async def found(run: Run, key: StudyKey) -> Row:
+    """Return a study's row, which there is."""
+    row = await run.ledger.find(key)
+    assert row is not None
+    return row
 
 
 @contextmanager

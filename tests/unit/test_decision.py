@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -288,9 +287,3 @@ def test_every_code_has_its_words() -> None:
     """Nobody is left with a code alone."""
     assert set(OBSTACLES) < wording.OBSTACLES.keys()
     assert wording.REPORTS.keys() == {"first_run", "policy_changed", "list_changed", "ledger_new", "mode_report"}
-
-
-@pytest.mark.parametrize("code", [*wording.REPORTS, *wording.OBSTACLES, *wording.BRAKES, *wording.WAITS])
-def test_every_code_is_documented(code: str) -> None:
-    """Whoever finds a code in a log or on a page finds it in the document, too."""
-    assert f"`{code}`" in (Path(__file__).parents[2] / "docs/retention.md").read_text()

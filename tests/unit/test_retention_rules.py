@@ -12,18 +12,46 @@ import pytest
 
 from purge_study.policy.dates import fits_age
 from purge_study.policy.facts import StudyFacts
-from purge_study.policy.policy import Doubt, Judgement, State, judge
+from purge_study.policy.policy import Judgement, State, judge
 from purge_study.policy.texts import folded
 from purge_study.policy.words import in_words
 from tests.kit.studies import policy, study, values
 
 TODAY = date(2026, 3, 6)
 YES, NO = True, False
+IT = '[[rule]]\nname = "it"\nkeep_years = 1\n'
+BY_DAY = f'{IT}from = ["study_date"]\n'
+BY_RECEPTION = f'{IT}from = ["received"]\n'
+LISTS = """
+[[anchor]]
+name = "last seen"
+list = "seen.csv"
+max_age_days = 7
+[[anchor]]
+name = "death"
+list = "deaths.csv"
+max_age_days = 31
+"""
+ANCHORED = f'{LISTS}{IT}from = ["study_date", "last seen"]\nfrom_if_known = ["death"]\n'
+RECEIVED_OR_SEEN = f'{LISTS}{BY_RECEPTION}from_if_known = ["last seen"]\n'
+SEEN = f'{LISTS}[[rule]]\nname = "seen"\nkeep_years = 1\nfrom = ["last seen"]\n{BY_DAY}'
+AT_18 = '[[rule]]\nname = "it"\nkeep_until_age = 18\n'
+CHILDREN = """
+[[rule]]
+name = "children"
+when = { age_at_study_below = 18 }
+keep_until_age = 25
+[[rule]]
+name = "everything else"
+keep_years = 8
+"""
+MIGRATED = 'time_zone = "UTC"\nreceived_counts_from = 2020-01-01'
+PLACEHOLDER = 'time_zone = "UTC"\nplaceholder_birth_dates = ["19010203"]'
 
 
 def told(when: str, facts: StudyFacts) -> bool | tuple[str, ...]:
     """Return whether a rule is for a study, or what would have to be known."""
-    judgement = judge(policy(f'[[rule]]\nname = "it"\nkeep_years = 1\nwhen = {{ {when} }}'), facts, TODAY)
+    judgement = judge(policy(f"{IT}when = {{ {when} }}"), facts, TODAY)
     if judgement.doubts:
         [doubt] = judgement.doubts
         return doubt.about if doubt.code == "unknown" else doubt.code != "no_rule"
@@ -256,137 +284,150 @@ def test_ages_of_newborns_are_compared_by_their_units(age: str, is_believed: boo
     assert told("age_at_study_below = 18", facts) == (True if is_believed else ("PatientBirthDate",))
 
 
-@pytest.mark.parametrize(
-    "birth", ["0001-01-01", "1800-01-01", "1900-01-01", "1885-01-01", "9999-12-31", "1753-01-01", "1901-02-03", "1970"]
-)
-def test_a_birth_date_that_is_nobodys_is_unknown(birth: str) -> None:
-    """Placeholders, the policy's too, days zero of systems, and what is no day."""
-    rules = policy(
-        '[[rule]]\nname = "it"\nkeep_until_age = 18', head='time_zone = "UTC"\nplaceholder_birth_dates = ["19010203"]'
-    )
-    assert judge(rules, study(birth=birth), TODAY).doubts == (Doubt("undated", "it", ("birth_date",)),)
+def result(judgement: Judgement) -> str:
+    """Return what a judgement comes to: state, last day, doubts, and until when nobody can tell."""
+    doubts = (f"{doubt.code} {doubt.rule}: {' '.join(doubt.about)}" for doubt in judgement.doubts)
+    until = f"until {judgement.unknown_until}" if judgement.unknown_until else ""
+    return ", ".join(filter(None, [f"{judgement.state.value} {judgement.keep_until or '-'}", *doubts, until]))
 
 
-@pytest.mark.parametrize("day", ["0001-01-01", "1800-01-01", "1895-11-07", "1900-01-01", "9999-12-31", "2026-03-08"])
-def test_a_study_date_on_which_nothing_was_examined_is_unknown(day: str) -> None:
-    """Before there were X-rays, on placeholders, and after tomorrow."""
-    judgement = judge(policy('[[rule]]\nname = "it"\nkeep_years = 1'), study(day, received="2016-03-05"), TODAY)
-    assert judgement.doubts == (Doubt("undated", "it", ("study_date", "patient_last_study")),)
+def dated(day: str, **more: str | None) -> StudyFacts:
+    return study(day, received="2016-03-05", **more)  # type: ignore[arg-type]  # whatever a study has
 
 
-def test_the_first_x_ray_is_a_study() -> None:
-    """Its day is known, and so is the day of one that is dated tomorrow."""
-    rules = policy('[[rule]]\nname = "it"\nkeep_years = 1')
-    assert judge(rules, study("1895-11-08", received="2016-03-05"), TODAY).state is State.DUE
-    assert judge(rules, study("2026-03-07", received="2016-03-05"), TODAY).keep_until == date(2027, 3, 7)
-
-
-ANCHORED = """
-[[anchor]]
-name = "last seen"
-list = "seen.csv"
-max_age_days = 7
-[[anchor]]
-name = "death"
-list = "deaths.csv"
-max_age_days = 31
-[[rule]]
-name = "it"
-keep_years = 1
-from = ["study_date", "last seen"]
-from_if_known = ["death"]
-"""
+OTHER_UNDATED = replace(study(), patient_studies=(values("2016-03-05"), values("2020-01-01", None)))
 
 
 @pytest.mark.parametrize(
-    ("anchors", "expected"),
+    ("rules", "facts", "expected"),
     [
-        ({}, {"undated": ("last seen",)}),
-        ({"death": "2020-01-01"}, {"undated": ("last seen",)}),
-        ({"last seen": "2015-01-01"}, date(2017, 3, 5)),
-        ({"last seen": "2018-01-01"}, date(2019, 1, 1)),
-        ({"last seen": "2018-01-01", "death": "2017-01-01"}, date(2019, 1, 1)),
-        ({"last seen": "2018-01-01", "death": "2020-01-01"}, date(2021, 1, 1)),
-        ({"last seen": "2026-03-07"}, date(2027, 3, 7)),
-        ({"last seen": "2026-03-08"}, {"undated": ("last seen",)}),
-        ({"last seen": "2018-01-01", "death": "2026-03-08"}, {"undated": ("death",)}),
-        ({"last seen": "1900-01-01"}, {"unclear": ("last seen",)}),
-        ({"last seen": "2018-01-01", "death": "1753-01-01"}, {"unclear": ("death",)}),
-        ({"death": "9999-12-31"}, {"undated": ("last seen",), "unclear": ("death",)}),
+        # A date that is nobody's is unknown: placeholders, days zero of systems, before X-rays, after tomorrow.
+        (AT_18, study(birth="0001-01-01"), "unknown -, undated it: birth_date"),
+        (AT_18, study(birth="1800-01-01"), "unknown -, undated it: birth_date"),
+        (AT_18, study(birth="1900-01-01"), "unknown -, undated it: birth_date"),
+        (AT_18, study(birth="1885-01-01"), "unknown -, undated it: birth_date"),
+        (AT_18, study(birth="9999-12-31"), "unknown -, undated it: birth_date"),
+        (AT_18, study(birth="1753-01-01"), "unknown -, undated it: birth_date"),
+        (AT_18, study(birth="1901-02-03"), "unknown -, undated it: birth_date"),
+        (AT_18, study(birth="1970"), "unknown -, undated it: birth_date"),
+        (IT, dated("0001-01-01"), "unknown -, undated it: study_date patient_last_study"),
+        (IT, dated("1800-01-01"), "unknown -, undated it: study_date patient_last_study"),
+        (IT, dated("1895-11-07"), "unknown -, undated it: study_date patient_last_study"),
+        (IT, dated("1900-01-01"), "unknown -, undated it: study_date patient_last_study"),
+        (IT, dated("9999-12-31"), "unknown -, undated it: study_date patient_last_study"),
+        (IT, dated("2026-03-08"), "unknown -, undated it: study_date patient_last_study, until 2026-03-06"),
+        (IT, dated("1895-11-08"), "due 2017-03-05"),
+        (IT, dated("2026-03-07"), "kept 2027-03-07"),
+        # The latest date of a list counts, and none that a rule must have may be missing.
+        (ANCHORED, study(anchors={}), "unknown -, undated it: last seen"),
+        (ANCHORED, study(anchors={"death": "2020-01-01"}), "unknown -, undated it: last seen"),
+        (ANCHORED, study(anchors={"last seen": "2015-01-01"}), "due 2017-03-05"),
+        (ANCHORED, study(anchors={"last seen": "2018-01-01"}), "due 2019-01-01"),
+        (ANCHORED, study(anchors={"last seen": "2018-01-01", "death": "2017-01-01"}), "due 2019-01-01"),
+        (ANCHORED, study(anchors={"last seen": "2018-01-01", "death": "2020-01-01"}), "due 2021-01-01"),
+        (ANCHORED, study(anchors={"last seen": "2026-03-07"}), "kept 2027-03-07"),
+        (ANCHORED, study(anchors={"last seen": "2026-03-08"}), "unknown -, undated it: last seen, until 2026-03-06"),
+        (
+            ANCHORED,
+            study(anchors={"last seen": "2018-01-01", "death": "2026-03-08"}),
+            "unknown -, undated it: death, until 2026-03-06",
+        ),
+        (ANCHORED, study(anchors={"last seen": "1900-01-01"}), "unknown -, unclear it: last seen"),
+        (ANCHORED, study(anchors={"last seen": "2018-01-01", "death": "1753-01-01"}), "unknown -, unclear it: death"),
+        (ANCHORED, study(anchors={"death": "9999-12-31"}), "unknown -, undated it: last seen, unclear it: death"),
+        (
+            RECEIVED_OR_SEEN,
+            study(received=None, anchors={"last seen": "2015-01-01"}),
+            "unknown -, undated it: received",
+        ),
+        # Nobody knows whose it is, when the patient's others were made, or when it came.
+        (IT, study(last_study=None), "unknown -, undated it: patient_last_study"),
+        (IT, OTHER_UNDATED, "unknown -, undated it: patient_last_study"),
+        (BY_RECEPTION, study(received=None), "unknown -, undated it: received"),
+        (BY_DAY, study(received=None), "unknown 2017-03-05, undated None: received"),
+        (BY_DAY, study(received="2026-03-08"), "unknown 2017-03-05, undated None: received, until 2026-03-06"),
+        (IT, study(received="2026-03-07"), "kept 2027-03-07"),
+        (IT, study(received=None), "unknown -, undated it: received"),
+        # A date to come is waited for, the first of them, if a rule is in doubt about it.
+        (
+            SEEN,
+            study(anchors={"last seen": "2026-04-10"}),
+            "unknown 2017-03-05, undated seen: last seen, until 2026-04-08",
+        ),
+        (SEEN, study(received=None, anchors={"last seen": "2026-03-07"}), "unknown 2027-03-07, undated None: received"),
+        (
+            SEEN,
+            study(received=None, anchors={"last seen": "9999-12-31"}),
+            "unknown 2017-03-05, unclear seen: last seen, undated None: received",
+        ),
+        (LISTS + BY_DAY, study(anchors={"last seen": "2026-04-10"}), "due 2017-03-05"),
+        (IT, dated("2026-04-10"), "unknown -, undated it: study_date patient_last_study, until 2026-04-08"),
+        (
+            IT,
+            dated("2026-04-10", last_study=None),
+            "unknown -, undated it: study_date patient_last_study, until 2026-04-08",
+        ),
+        (IT, study(last_study="2026-04-10"), "unknown -, undated it: patient_last_study, until 2026-04-08"),
+        (IT, study(received="2026-04-10"), "unknown -, undated it: received, until 2026-04-08"),
+        (
+            IT,
+            study("2026-04-10", last_study="2026-04-11"),
+            "unknown -, undated it: study_date received patient_last_study, until 2026-04-08",
+        ),
+        # A rule in doubt keeps: a child without a birth date does not fall to everything else.
+        (CHILDREN, study(birth=None), "unknown 2024-03-05, unknown children: PatientBirthDate"),
+        ("", study(), "unknown -, no_rule None: "),
+        # Years that calendars do not have are for ever.
+        (IT.replace("= 1", "= 7983"), study(), "kept 9999-03-05"),
+        (IT.replace("= 1", "= 7984"), study(), "forever -"),
+        (IT.replace("= 1", "= 7984") + 'round_to = "year_end"', study(), "forever -"),
     ],
 )
-def test_the_latest_anchor_counts_and_none_may_be_missing(
-    anchors: dict[str, str], expected: date | dict[str, tuple[str, ...]]
-) -> None:
-    """Those that count if they are known may be; but one later than tomorrow is nobody's."""
-    judgement = judge(policy(ANCHORED), study(anchors=anchors), TODAY)
-    if isinstance(expected, date):
-        assert (judgement.keep_until, judgement.doubts) == (expected, ())
-    else:
-        assert judgement.doubts == tuple(Doubt(code, "it", about) for code, about in expected.items())
+def test_what_becomes_of_a_study(rules: str, facts: StudyFacts, expected: str) -> None:
+    """Its state, its last day, what is not known of it, and until when."""
+    assert result(judge(policy(rules, head=PLACEHOLDER), facts, TODAY)) == expected
 
 
-def test_no_patient_no_last_study() -> None:
-    """A study of which nobody knows whose it is is kept."""
-    judgement = judge(policy('[[rule]]\nname = "it"\nkeep_years = 1'), study(last_study=None), TODAY)
-    assert judgement == Judgement(State.UNKNOWN, doubts=(Doubt("undated", "it", ("patient_last_study",)),))
+def test_a_date_to_come_counts_from_the_day_before() -> None:
+    """Until then nobody can tell."""
+    for day, state in ((6, State.UNKNOWN), (7, State.KEPT)):
+        facts = study(anchors={"last seen": "2026-03-08"})
+        assert judge(policy(ANCHORED), facts, date(2026, 3, day)).state is state
 
 
-def test_another_study_of_the_patient_without_a_date_makes_the_last_unknown() -> None:
-    """It may be the later one."""
-    facts = study()
-    facts = StudyFacts(
-        facts.partition, facts.attributes, facts.received, (values("2016-03-05"), values("2020-01-01", None))
-    )
-    judgement = judge(policy('[[rule]]\nname = "it"\nkeep_years = 1'), facts, TODAY)
-    assert judgement.doubts == (Doubt("undated", "it", ("patient_last_study",)),)
+@pytest.mark.parametrize("rules", [BY_RECEPTION, RECEIVED_OR_SEEN])
+def test_a_rule_that_counts_from_nothing_else_has_no_date_then(rules: str) -> None:
+    """A reception that does not count is nothing to count from, nor is a date of `from_if_known` alone."""
+    facts = study(received="2019-12-31", anchors={"last seen": "2015-01-01"})
+    assert result(judge(policy(rules, head=MIGRATED), facts, TODAY)) == "unknown -, undated it: received"
 
 
-MIGRATED = 'time_zone = "UTC"\nreceived_counts_from = 2020-01-01'
+def test_a_study_that_came_nobody_knows_when_is_kept_where_receptions_do_not_count() -> None:
+    """Even where no rule asks."""
+    for received in (None, "2026-03-08"):
+        made = result(judge(policy(BY_DAY, head=MIGRATED), study(received=received), TODAY))
+        assert made.startswith("unknown 2017-03-05, undated None: received")
+
+
+def test_on_the_last_day_of_the_calendar_there_is_no_tomorrow() -> None:
+    """And nothing fails."""
+    rules = policy(IT, rest="[brakes]\nmin_age_days = 36500")
+    facts = study(received=datetime(9999, 12, 30, 12, tzinfo=UTC))
+    assert judge(rules, facts, date.max).state is State.FOREVER
+
+
+def test_of_rules_that_end_on_the_same_day_the_first_is_named() -> None:
+    """In the policy's order."""
+    rules = "".join(IT.replace("it", name) for name in ("b", "a", "c"))
+    assert judge(policy(rules), study(), TODAY).rule == "b"
 
 
 @pytest.mark.parametrize(("received", "last_day"), [("2019-12-31", "2017-03-05"), ("2020-01-01", "2021-01-01")])
 def test_receptions_before_a_day_can_be_left_out_of_account(received: str, last_day: str) -> None:
     """Those of a migration say nothing of the study's age."""
-    judgement = judge(policy('[[rule]]\nname = "it"\nkeep_years = 1', head=MIGRATED), study(received=received), TODAY)
+    judgement = judge(policy(IT, head=MIGRATED), study(received=received), TODAY)
     assert judgement.keep_until == date.fromisoformat(last_day)
     assert ("received" in judgement.dates) == (received == "2020-01-01")
-
-
-def test_a_rule_that_counts_from_nothing_else_has_no_date_then() -> None:
-    """It keeps the study."""
-    rules = policy('[[rule]]\nname = "it"\nkeep_years = 1\nfrom = ["received"]', head=MIGRATED)
-    judgement = judge(rules, study(received="2019-12-31"), TODAY)
-    assert judgement == Judgement(State.UNKNOWN, doubts=(Doubt("undated", "it", ("received",)),))
-
-
-def test_a_date_of_from_if_known_alone_is_nothing_to_count_from() -> None:
-    """It may put the end off; without a date of `from` the study is kept."""
-    rule = '[[rule]]\nname = "it"\nkeep_years = 1\nfrom = ["received"]\nfrom_if_known = ["last seen"]\n'
-    rules = policy(rule + '[[anchor]]\nname = "last seen"\nlist = "seen.csv"\nmax_age_days = 7', head=MIGRATED)
-    facts = replace(study(received="2019-12-31"), anchors={"last seen": date(2015, 1, 1)})
-    assert judge(rules, facts, TODAY).doubts == (Doubt("undated", "it", ("received",)),)
-
-
-def test_a_study_that_came_nobody_knows_when_is_kept() -> None:
-    """Even where no rule asks, and where earlier receptions do not count."""
-    rules = policy('[[rule]]\nname = "it"\nkeep_years = 1\nfrom = ["study_date"]', head=MIGRATED)
-    for received in (None, "2026-03-08"):
-        judgement = judge(rules, study(received=received), TODAY)
-        assert (judgement.state, judgement.keep_until) == (State.UNKNOWN, date(2017, 3, 5))
-        assert judgement.doubts == (Doubt("undated", None, ("received",)),)
-
-
-def test_what_is_received_tomorrow_may_have_come_today() -> None:
-    """Somewhere else."""
-    judgement = judge(policy('[[rule]]\nname = "it"\nkeep_years = 1'), study(received="2026-03-07"), TODAY)
-    assert (judgement.keep_until, judgement.doubts) == (date(2027, 3, 7), ())
-
-
-def test_a_doubt_about_the_reception_is_told_once() -> None:
-    """By the rule that asks for it."""
-    judgement = judge(policy('[[rule]]\nname = "it"\nkeep_years = 1'), study(received=None), TODAY)
-    assert judgement.doubts == (Doubt("undated", "it", ("received",)),)
 
 
 @pytest.mark.parametrize(
@@ -399,98 +440,11 @@ def test_a_doubt_about_the_reception_is_told_once() -> None:
 )
 def test_what_came_a_short_while_ago_is_kept_whatever_a_rule_says(received: str, state: State, last_day: str) -> None:
     """Thirty days unless the policy has another number; the last of them is still one."""
-    rules = policy('[[rule]]\nname = "it"\nkeep_years = 1\nfrom = ["study_date"]', rest="")
+    rules = policy(BY_DAY, rest="")
     judgement = judge(rules, study(received=received), TODAY)
     assert (judgement.state, judgement.keep_until) == (state, date.fromisoformat(last_day))
     assert judgement.rule == "it"
     assert ("minimum_age" in judgement.dates) == (received != "2016-03-05")
-
-
-@pytest.mark.parametrize(
-    ("last_seen", "until"), [("2026-03-08", "2026-03-06"), ("2026-03-07", None), ("1900-01-01", None)]
-)
-def test_a_date_to_come_is_unknown_until_the_day_before(last_seen: str, until: str | None) -> None:
-    """Then it counts; one that cannot be, or that is known, is waited for by nobody."""
-    rules = policy(
-        '[[rule]]\nname = "it"\nkeep_years = 1\nfrom = ["study_date", "last seen"]\n'
-        '[[anchor]]\nname = "last seen"\nlist = "seen.csv"\nmax_age_days = 7'
-    )
-    facts = replace(study(), anchors={"last seen": date.fromisoformat(last_seen)})
-    judgement = judge(rules, facts, TODAY)
-    assert judgement.unknown_until == (date.fromisoformat(until) if until else None)
-    if until:
-        assert judgement.state is State.UNKNOWN
-        for after, state in ((0, State.UNKNOWN), (1, State.KEPT)):
-            assert judge(rules, facts, date.fromisoformat(until) + timedelta(days=after)).state is state
-
-
-SEEN = """
-[[rule]]
-name = "seen"
-keep_years = 1
-from = ["last seen"]
-[[rule]]
-name = "all"
-keep_years = 1
-from = ["study_date"]
-[[anchor]]
-name = "last seen"
-list = "seen.csv"
-max_age_days = 7
-"""
-TO_COME = {"last seen": "2026-04-10"}
-
-
-def test_a_study_in_doubt_is_judged_again_when_its_date_has_come() -> None:
-    """Also where another rule has a last day for it: nobody else would have it judged again."""
-    judgement = judge(policy(SEEN), study(anchors=TO_COME), TODAY)
-    assert (judgement.state, judgement.keep_until) == (State.UNKNOWN, date(2017, 3, 5))
-    assert judgement.unknown_until == date(2026, 4, 8)
-
-
-@pytest.mark.parametrize("last_seen", ["2026-03-07", "9999-12-31"])
-def test_nobody_waits_for_a_date_that_counts_or_never_will(last_seen: str) -> None:
-    """Whatever else the study is in doubt for."""
-    judgement = judge(policy(SEEN), study(received=None, anchors={"last seen": last_seen}), TODAY)
-    assert (judgement.state, judgement.unknown_until) == (State.UNKNOWN, None)
-
-
-@pytest.mark.parametrize(
-    "facts",
-    [
-        study("2026-04-10", received="2016-03-05"),
-        study("2026-04-10", received="2016-03-05", last_study=None),
-        study(last_study="2026-04-10"),
-        study(received="2026-04-10"),
-        study("2026-04-10", last_study="2026-04-11"),
-    ],
-)
-def test_whatever_lies_in_the_future_is_waited_for(facts: StudyFacts) -> None:
-    """The study's day, another study's of the patient, or the reception; the first of them."""
-    judgement = judge(policy('[[rule]]\nname = "it"\nkeep_years = 1'), facts, TODAY)
-    assert (judgement.state, judgement.unknown_until) == (State.UNKNOWN, date(2026, 4, 8))
-
-
-def test_a_study_without_doubts_waits_for_no_date() -> None:
-    """A date to come from which no rule counts has nobody judge the study again."""
-    rules = policy(SEEN.replace('["last seen"]', '["study_date"]'))
-    judgement = judge(rules, study(anchors=TO_COME), TODAY)
-    assert (judgement.state, judgement.unknown_until) == (State.DUE, None)
-
-
-def test_a_rule_that_is_in_doubt_keeps_and_what_is_known_is_the_least() -> None:
-    """A child without a birth date does not fall to everything else."""
-    rules = policy(
-        '[[rule]]\nname = "children"\nwhen = { age_at_study_below = 18 }\nkeep_until_age = 25\n'
-        '[[rule]]\nname = "everything else"\nkeep_years = 8'
-    )
-    assert judge(rules, study(birth=None), TODAY) == Judgement(
-        State.UNKNOWN,
-        date(2024, 3, 5),
-        "everything else",
-        dict.fromkeys(("study_date", "received", "patient_last_study"), date(2016, 3, 5)),
-        (Doubt("unknown", "children", ("PatientBirthDate",)),),
-    )
 
 
 def test_for_ever_beats_every_date_and_every_doubt() -> None:
@@ -505,38 +459,6 @@ def test_for_ever_beats_every_date_and_every_doubt() -> None:
         assert (judgement.state, judgement.keep_until, judgement.rule) == (State.FOREVER, None, "ever")
     in_doubt = judge(rules, study(modality=None), TODAY)
     assert (in_doubt.state, in_doubt.rule) == (State.UNKNOWN, "all")
-
-
-def test_the_states_are_called_as_they_are_kept() -> None:
-    """In the ledger, in plans and in answers."""
-    assert [state.value for state in State] == ["kept", "due", "forever", "unknown"]
-
-
-def test_without_rules_nothing_is_due() -> None:
-    """The study is listed."""
-    assert judge(policy(""), study(), TODAY) == Judgement(State.UNKNOWN, doubts=(Doubt("no_rule"),))
-
-
-def test_years_that_calendars_do_not_have_are_for_ever() -> None:
-    """Beyond 9999, by a rule's years; the last of them is still a day."""
-    assert judge(policy('[[rule]]\nname = "it"\nkeep_years = 7983'), study(), TODAY).keep_until == date(9999, 3, 5)
-    judgement = judge(policy('[[rule]]\nname = "it"\nkeep_years = 7984'), study(), TODAY)
-    assert (judgement.state, judgement.keep_until, judgement.rule) == (State.FOREVER, None, "it")
-    rounded = policy('[[rule]]\nname = "it"\nkeep_years = 7984\nround_to = "year_end"')
-    assert judge(rounded, study(), TODAY).state is State.FOREVER
-
-
-def test_on_the_last_day_of_the_calendar_there_is_no_tomorrow() -> None:
-    """And nothing fails."""
-    rules = policy('[[rule]]\nname = "it"\nkeep_years = 1', rest="[brakes]\nmin_age_days = 36500")
-    facts = study(received=datetime(9999, 12, 30, 12, tzinfo=UTC))
-    assert judge(rules, facts, date.max).state is State.FOREVER
-
-
-def test_of_rules_that_end_on_the_same_day_the_first_is_named() -> None:
-    """In the policy's order."""
-    rules = "".join(f'[[rule]]\nname = "{name}"\nkeep_years = 3\n' for name in ("b", "a", "c"))
-    assert judge(policy(rules), study(), TODAY).rule == "b"
 
 
 @pytest.mark.parametrize(
@@ -638,15 +560,12 @@ def characters(ranges: str) -> Iterator[str]:
         yield from map(chr, range(int(first, 16), int(last or first, 16) + 1))
 
 
-def test_format_characters_make_no_difference() -> None:
-    """All that this Python's Unicode has, and all that Unicode calls ignorable."""
-    format_characters = {one for one in map(chr, range(sys.maxunicode + 1)) if unicodedata.category(one) == "Cf"}
-    invisible = (format_characters | {*characters(IGNORABLE), *characters(SELECTORS)}) - {"\u3164", "\uffa0"}
+def test_what_nobody_sees_makes_no_difference() -> None:
+    """Format characters of this Python's Unicode, and all that Unicode calls ignorable; controls are blanks."""
+    kinds: dict[str, set[str]] = {}
+    for one in map(chr, range(sys.maxunicode + 1)):
+        kinds.setdefault(unicodedata.category(one), set()).add(one)
+    invisible = (kinds["Cf"] | {*characters(IGNORABLE), *characters(SELECTORS)}) - {"\u3164", "\uffa0"}
     assert folded(f"teach{''.join(sorted(invisible))}ing") == "teaching"
-
-
-def test_controls_and_spaces_are_blanks() -> None:
-    """All that this Python's Unicode has."""
-    kinds = {"Cc", "Zs", "Zl", "Zp"}
-    blanks = "".join(one for one in map(chr, range(sys.maxunicode + 1)) if unicodedata.category(one) in kinds)
+    blanks = "".join(one for kind in ("Cc", "Zs", "Zl", "Zp") for one in kinds[kind])
     assert folded(f"{blanks}teaching{blanks}file{blanks}") == "teaching file"
