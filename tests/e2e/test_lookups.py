@@ -113,7 +113,7 @@ def test_several_instances_come_in_parts_as_they_are_stored(box: DropBox, pair: 
 
 
 def test_other_transfer_syntaxes(box: DropBox, grey: Instance, rle: Instance) -> None:
-    """The service transcodes to some; in another one an instance or a frame comes if it is stored so, else it is 406."""
+    """The service transcodes to some; in another one an instance or a frame comes if it is stored so, else 406."""
     transcoded = get(box, grey.path, f"{DICOM}; transfer-syntax={J2K}")
     assert np.array_equal(dcmread(BytesIO(transcoded.content)).pixel_array, GRADIENT)
     assert get(box, rle.path, f"{DICOM}; transfer-syntax={RLE}").content == rle.content
@@ -335,21 +335,3 @@ def test_pages_go_past_the_services_own(partitioned_stack: Stack, many: set[str]
     service.mend()
     cut = {"status": 200, "complete": False, "datasets": 200}
     wait_for(lambda: [line for line in box.events("lookup") if cut.items() <= line.items()] or None, "no such line")
-
-
-async def test_callers_that_hold_on_do_not_starve_ingest(stack: Stack, grey: Instance) -> None:
-    """As many lookups as there may be wait for the service; meanwhile a file is stored, and the app is ready."""
-    service, box = Service(stack), DropBox(stack)
-    headers = {"x-functions-key": stack.function_key}
-    limits = httpx.Limits(max_connections=None)
-    async with httpx.AsyncClient(headers=headers, timeout=150, trust_env=False, limits=limits) as http:
-        service.inject(fault="delay", kind="retrieve", seconds=100, requests=None)
-        callers = [asyncio.create_task(http.get(stack.app_url + grey.path)) for _ in range(64)]
-        while (await http.get(f"{stack.app_url}/studies")).status_code == 200:
-            await asyncio.sleep(0.05)  # until the places are taken: then lookups are refused
-        receipt = await asyncio.to_thread(box.settle, "meanwhile.dcm", make_instance().content)
-        assert (receipt["verdict"], receipt["attempts"]) == ("stored", 1)
-        assert (await http.get(f"{stack.app_url}/health/ready")).status_code == 200
-        for caller in callers:
-            caller.cancel()
-        service.mend()
