@@ -49,17 +49,6 @@ def test_one_bit_frames_start_within_a_byte(service: ServiceClient) -> None:
     assert [content for _, content in parts] == [bytes([0b010101]), bytes([0b110011])]
 
 
-def test_encapsulated_frames_of_one_fragment_each(service: ServiceClient) -> None:
-    """As many fragments as frames: each is one, whatever the offset table says."""
-    sample = Sample(transfer_syntax=RLE)
-    assert service.store(with_fragments(sample, [b"ab", b"cdef", b"gh"], frames=3)).status_code == 200
-    parts = parts_of(service.get(f"{sample.path}/frames/3,2", FRAMES))
-    assert [content for _, content in parts] == [b"gh", b"cdef"]
-    assert parts[0][0]["content-type"] == f"application/octet-stream; transfer-syntax={RLE}"
-    assert service.get(f"{sample.path}/frames/4", FRAMES).status_code == 404
-    assert service.get(f"{sample.path}/frames/1", "application/octet-stream").status_code == 406
-
-
 def test_encapsulated_frames_by_offset_table(service: ServiceClient) -> None:
     """Where frames have several fragments, the Basic Offset Table tells them apart."""
     sample = Sample(transfer_syntax=JPEG_2000_LOSSLESS)

@@ -16,13 +16,11 @@ from tests.kit.service import (
     EXPLICIT,
     IMPLICIT,
     STORED_INSTANCE,
-    STORED_INSTANCES,
     TEST_FILES,
     Sample,
     ServiceClient,
     encoded,
     items,
-    parts_of,
     pixels,
     running,
     service,
@@ -137,15 +135,6 @@ def test_concurrent_stores_of_the_same_instance(service: ServiceClient) -> None:
     assert sorted(response.status_code for response in responses) == [200] + [409] * 7
 
 
-def test_large_file_comes_back_byte_for_byte(service: ServiceClient) -> None:
-    """A file of many chunks is the same after the round trip, alone and as a part."""
-    sample = Sample(elements={0x7FE00010: ("OB", bytes(range(256)) * 4096 * 12)})
-    service.store_samples(sample)
-    assert service.get(sample.path, STORED_INSTANCE).content == sample.content
-    ((_, content),) = parts_of(service.get(sample.study_path, STORED_INSTANCES))
-    assert content == sample.content
-
-
 def test_broken_off_body_stores_nothing(service: ServiceClient) -> None:
     """A client that leaves before its Content-Length is reached has stored nothing."""
     sample = Sample()
@@ -204,15 +193,6 @@ def test_answer_to_an_unread_body_arrives(service: ServiceClient) -> None:
     """A refusal that needs no body reaches a client that is still sending one."""
     response = service.store(b"x" * 20_000_000, **{"Content-Type": "text/plain"})
     assert response.status_code == 415
-
-
-@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
-@pytest.mark.parametrize("version", ["v1", "v9", "v1.0-prerelease", "v2.0", "v02"])
-def test_other_version_is_refused_in_json(service: ServiceClient, method: str, version: str) -> None:
-    """A version that is not served is 400 with a JSON error, whatever is asked of it."""
-    response = service.http.request(method, f"{service.root}/{version}/studies/1.2")
-    assert response.status_code == 400
-    assert set(response.json()) == {"error"}
 
 
 def test_health_needs_no_version(service: ServiceClient) -> None:
