@@ -75,14 +75,6 @@ async def test_routes_of_deletion(target: str) -> None:
     assert ([request.method for request in server.requests], server.targets) == (["DELETE"], [target])
 
 
-async def test_second_deletion_is_not_found() -> None:
-    """What is gone already is told from what was deleted."""
-    async with serve(answer(204), answer(404)) as server, client_of(server.url) as client:
-        await client.delete_study(**STUDY_UIDS)
-        with pytest.raises(NotFound):
-            await client.delete_study(**STUDY_UIDS)
-
-
 @pytest.mark.parametrize(
     ("query", "sent"),
     [
@@ -253,16 +245,6 @@ async def test_parameters_that_reach_nobody(call: Call) -> None:
         with pytest.raises(InvalidParameter):
             await call(client)
     assert server.connections == 0
-
-
-async def test_connection_is_kept() -> None:
-    """Requests one after the other share a connection, also where the answer has no body."""
-    async with serve(found("A"), answer(204)) as server, client_of(server.url) as client:
-        await client.search_for_studies()
-        await client.search_for_studies()
-        await client.delete_study(**STUDY_UIDS)
-        await client.delete_study(**STUDY_UIDS)
-    assert [request.connection for request in server.requests] == [1, 1, 1, 1]
 
 
 async def test_refusal_gives_its_slot_back() -> None:

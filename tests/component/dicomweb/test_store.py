@@ -16,12 +16,11 @@ from shared.dicomweb import (
     BodyLengthError,
     InvalidParameter,
     ResponseLost,
-    StatusError,
     StoreResult,
     StoreStatus,
 )
 from tests.component.dicomweb.client_under_test import INSTANCE, JSON, STUDY, assert_tells_nothing, client_of
-from tests.kit.scripted_server import End, Read, Script, answer, head, script, serve
+from tests.kit.scripted_server import End, Read, Script, answer, script, serve
 
 CONTENT = bytes(range(256)) * 4000  # a million bytes, in four chunks
 
@@ -120,16 +119,6 @@ async def test_stale_connection_is_not_written_to_twice() -> None:
         assert len(server.requests) == 2
         await client.store_instance(Body.from_bytes(CONTENT))
     assert [request.connection for request in server.requests] == [1, 1, 2]
-
-
-async def test_refusal_before_the_body_was_read() -> None:
-    """A service that refuses and hangs up halfway is reported as one of the two, and the client goes on working."""
-    refused = script(head(413, {"Content-Length": "0"}), End.RESET).after(Read.HEAD)
-    async with serve(refused, stored()) as server, client_of(server.url) as client:
-        with pytest.raises((StatusError, ResponseLost)):
-            await client.store_instance(Body.from_bytes(CONTENT * 10))
-        await client.store_instance(Body.from_bytes(CONTENT))
-    assert server.requests[1].body == CONTENT
 
 
 async def test_early_success_is_none() -> None:
