@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from shared.dicomweb import DICOMwebClient, InvalidParameter, InvalidResponse, Metadata, NotFound, Query, Request
+from shared.dicomweb.transport import AiohttpTransport
 from tests.component.dicomweb.client_under_test import (
     INSTANCE,
     JSON,
@@ -249,7 +250,7 @@ async def test_parameters_that_reach_nobody(call: Call) -> None:
 
 async def test_refusal_gives_its_slot_back() -> None:
     """A refusal whose body nobody reads does not keep its connection from others."""
-    one_slot = httpx.AsyncHTTPTransport(limits=httpx.Limits(max_connections=1))
+    one_slot = AiohttpTransport(max_connections=1)
     timeout = httpx.Timeout(10, pool=1)
     async with (
         serve(answer(404, bytes(100_000))) as server,

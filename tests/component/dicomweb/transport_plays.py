@@ -5,17 +5,14 @@ from __future__ import annotations
 import asyncio
 import gzip
 import socket
-import tempfile
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Mapping
+from contextlib import asynccontextmanager
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from pathlib import Path
 from ssl import SSLContext
 from types import MappingProxyType
 from typing import Any
 
 import httpx
-import pytest
 
 from shared.dicomweb.transport import AiohttpTransport
 from tests.component.dicomweb.own_certificate import own_certificate
@@ -284,14 +281,6 @@ async def gzip_raw() -> str:
     return f"raw {raw == packed}, decoded {decoded == NEXT}"
 
 
-async def cookies_by_name() -> str:
-    """Be given a cookie by a host with a name, and ask again."""
-    async with serve(answer(204, headers={"Set-Cookie": "a=b; Path=/"})) as server, client_over() as client:
-        for _ in range(2):
-            await client.get(server.url.replace("127.0.0.1", "localhost"))
-    return server.requests[1].headers.get("cookie", "none")
-
-
 async def sent_again_after_401() -> str:
     """Be sent back for a token: the whole body goes out a second time."""
     content = Content(MIB, MIB)
@@ -353,32 +342,6 @@ async def no_tls() -> str:
     """Speak TLS with a server that does not."""
     async with serve(answer(400).after(Read.NOTHING)) as server, client_over() as client:
         return await outcome(client.get(server.url.replace("http:", "https:")))
-
-
-async def proxy_in_the_environment() -> str:
-    """Be told of a proxy by the environment."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
-            patch.setenv(name, "http://127.0.0.1:1")
-        async with serve(answer(204)) as server, client_over() as client:
-            return await outcome(client.get(server.url))
-
-
-async def netrc_in_the_environment() -> str:
-    """Be told of a password by a file that the environment names; the text is what the server is told of it."""
-    with _netrc():
-        async with serve(answer(204)) as server, client_over() as client:
-            await client.get(server.url)
-    return server.requests[0].headers.get("authorization", "none")
-
-
-@contextmanager
-def _netrc() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
-        file = Path(folder, "netrc")
-        file.write_text("default login a password b\n")
-        patch.setenv("NETRC", str(file))
-        yield
 
 
 async def untrusted_certificate() -> str:
