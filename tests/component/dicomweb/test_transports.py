@@ -165,9 +165,7 @@ CASES = [
     Case(
         "reads slowly", asked(LARGE_UPLOAD, answer(204).after(Read.SLOWLY), write=2, read=5), "204, next 204, 1 whole"
     ),
-    Case(
-        "reads bytes slowly", asked(post, answer(204).after(Read.SLOWLY), write=2, read=5), "204, next 204, 1 whole"
-    ),
+    Case("reads bytes slowly", asked(post, answer(204).after(Read.SLOWLY), write=2, read=5), "204, next 204, 1 whole"),
     Case(
         "an answer in drops",
         body_of(script(head(200, {"Content-Length": "3"}), b"0", 0.15, b"1", 0.15, b"2"), read=0.25),
