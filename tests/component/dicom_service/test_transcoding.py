@@ -20,7 +20,6 @@ from tests.kit.images import (
     JPEG_2000_LOSSLESS,
     JPEG_LOSSLESS,
     RLE,
-    Samples,
     compressed,
     fragments_of,
     image,
@@ -34,7 +33,6 @@ from tests.kit.service import (
     TEST_FILES,
     ServiceClient,
     encoded,
-    parts_of,
     service,
 )
 
@@ -180,49 +178,6 @@ def test_jpeg_baseline_becomes_rgb(service: ServiceClient, name: str, asked: str
     after = transcoded(service, content, asked)
     assert after.PhotometricInterpretation == "RGB"
     assert (after.pixel_array == before.pixel_array).all()
-
-
-@pytest.mark.parametrize("asked", ASKED)
-@pytest.mark.parametrize("name", LOSSLESS.split())
-def test_frames_are_those_of_the_instance(service: ServiceClient, name: str, asked: str) -> None:
-    """The last frame alone has the bytes that it has in the transcoded instance, and its samples."""
-    content = (TEST_FILES / name).read_bytes()
-    before = read(content)
-    if asked == JPEG_2000_LOSSLESS and not encodable(before):
-        return
-    count = int(before.get("NumberOfFrames") or 1)
-    expected = before.pixel_array[-1] if count > 1 else before.pixel_array
-    media_type = NATIVE if asked == EXPLICIT else "image/jp2"
-    accept = f'multipart/related; type="{media_type}"; transfer-syntax={asked}'
-    with stored(service, content) as path:
-        ((headers, frame),) = parts_of(service.get(f"{path}/frames/{count}", accept))
-        whole = read(instance_in(service, path, asked).content)
-    assert headers == {"content-type": f"{media_type}; transfer-syntax={asked}"}
-    assert (samples_of(frame, whole, asked) == expected).all()
-
-
-def samples_of(frame: bytes, dataset: Dataset, asked: str) -> Samples:
-    """Decode a frame by what a dataset says of it."""
-    one = Dataset()
-    for keyword in (
-        "Rows",
-        "Columns",
-        "SamplesPerPixel",
-        "BitsAllocated",
-        "BitsStored",
-        "HighBit",
-        "PixelRepresentation",
-        "PhotometricInterpretation",
-        "PlanarConfiguration",
-    ):
-        if keyword in dataset:
-            setattr(one, keyword, dataset[keyword].value)
-    one.file_meta = pydicom.dataset.FileMetaDataset()
-    one.file_meta.TransferSyntaxUID = pydicom.uid.UID(asked)
-    one.PixelData = frame if asked == EXPLICIT else pydicom.encaps.encapsulate([frame])
-    one["PixelData"].VR = "OW" if one.BitsAllocated > 8 else "OB"
-    part10.silence_pydicom()
-    return one.pixel_array
 
 
 def test_invalid_values_are_kept(service: ServiceClient) -> None:
