@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,10 +9,6 @@ from urllib.parse import quote
 
 import pytest
 
-from local.dicom_service.change_feed import index as change_feed_index
-from local.dicom_service.change_feed import timestamps
-from local.dicom_service.change_feed.index import EARLIEST, LATEST, Window
-from local.dicom_service.stored.database import Database
 from tests.kit.service import Sample, ServiceClient, opened
 
 
@@ -60,19 +55,6 @@ def test_what_failed_is_not_in_the_feed(service: ServiceClient) -> None:
     assert len(feed(service)) == 1
 
 
-@pytest.mark.parametrize("zone", ["Z", "+00:00", "+01:30", "-0500", "-14"])
-def test_zones(service: ServiceClient, zone: str) -> None:
-    """A window may be given in any zone."""
-    hours = {"Z": 0.0, "+00:00": 0, "+01:30": 1.5, "-0500": -5, "-14": -14}[zone]
-    service.store_samples(Sample())
-    ticks = timestamps.parsed(feed(service)[0]["timestamp"])
-    start, end = (
-        timestamps.shown(ticks + int(hours * 3600) * timestamps.TICKS_PER_SECOND + late).replace("+00:00", zone)
-        for late in (0, 1)
-    )
-    assert len(feed(service, startTime=start, endTime=end)) == 1
-
-
 def test_the_feed_pages_by_a_hundred(service: ServiceClient) -> None:
     """A hundred entries are returned unless a limit says otherwise, and two hundred at most."""
     one = Sample()
@@ -90,26 +72,3 @@ def test_feed_outlives_a_restart(tmp_path: Path) -> None:
         with opened(tmp_path) as client:
             client.store_samples(sample)
             assert [entry["sequence"] for entry in feed(client)] == list(range(1, number + 1))
-
-
-def test_a_window_is_found_by_an_index(tmp_path: Path) -> None:
-    """No query of the feed reads all of it or sorts it, however many entries there are."""
-    database = Database(tmp_path / "index.sqlite")
-    statements: list[str] = []
-    with database.read() as connection:
-        connection.set_trace_callback(statements.append)
-    change_feed_index.read(database, Window(EARLIEST, LATEST, 10, 0))
-    change_feed_index.read_latest(database)
-    with database.read() as connection:
-        connection.set_trace_callback(None)
-        plans = [_plan(connection, statement) for statement in statements if "change_feed" in statement]
-    database.close()
-    assert len(plans) == 2
-    for plan in plans:
-        assert "change_feed_timestamp" in plan
-        assert "SCAN instance" not in plan
-        assert "SCAN study" not in plan
-
-
-def _plan(connection: sqlite3.Connection, statement: str) -> str:
-    return "\n".join(row["detail"] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}"))

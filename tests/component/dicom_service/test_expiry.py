@@ -46,15 +46,6 @@ def test_the_time_alone_is_enough(service: ServiceClient) -> None:
     until(lambda: not is_there(service, sample.path))
 
 
-def test_the_time_is_needed(service: ServiceClient) -> None:
-    """Option and level alone change nothing: the study outlives one that goes."""
-    stays, goes = Sample(), Sample()
-    assert service.store(stays.content, **{OPTION: "RelativeToNow", LEVEL: "Study"}).status_code == 200
-    service.store(goes.content, **expiring("1"))
-    until(lambda: not is_there(service, goes.path))
-    assert is_there(service, stays.path)
-
-
 def test_the_last_store_decides(tmp_path: Path) -> None:
     """A store without headers cancels the expiry, one with others replaces it; one that fails does neither."""
     kept, moved, failed = Sample(), Sample(), Sample()
@@ -75,15 +66,6 @@ def expiries(data: Path) -> dict[str, int | None]:
     """Return when each study expires."""
     with closing(sqlite3.connect(data / "index.sqlite")) as index:
         return dict(index.execute("SELECT StudyInstanceUID, expires FROM study").fetchall())
-
-
-def test_the_soonest_goes_first(service: ServiceClient) -> None:
-    """A study that is due in an hour holds up none that is due in a moment."""
-    late, soon = Sample(), Sample()
-    service.store(late.content, **expiring(AN_HOUR))
-    service.store(soon.content, **expiring("1"))
-    until(lambda: not is_there(service, soon.path))
-    assert is_there(service, late.path)
 
 
 def test_change_feed_and_files(tmp_path: Path) -> None:

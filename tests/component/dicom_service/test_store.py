@@ -16,7 +16,6 @@ from tests.kit.service import (
     EXPLICIT,
     IMPLICIT,
     STORED_INSTANCE,
-    TEST_FILES,
     Sample,
     ServiceClient,
     encoded,
@@ -97,15 +96,6 @@ def test_preamble_can_be_optional(tolerant: ServiceClient, transfer_syntax: str)
     assert frame.content == frames[6:]
     assert tolerant.search(f"/studies?StudyInstanceUID={sample.study}&PatientName=doe^jane")
     assert tolerant.store(sample.content).status_code == 409
-
-
-def test_deflated_file_without_preamble(tolerant: ServiceClient) -> None:
-    """A deflated dataset after bare file meta information is read too."""
-    content = (TEST_FILES / "image_dfl.dcm").read_bytes()[PREAMBLE_BYTES:]
-    response = tolerant.store(content)
-    assert response.status_code in (200, 202)
-    url = values(items(response, REFERENCED)[0], RETRIEVE_URL)[0]
-    assert tolerant.http.get(url, headers={"Accept": STORED_INSTANCE}).content == content
 
 
 def test_preamble_is_still_taken_where_it_is_optional(tolerant: ServiceClient) -> None:
