@@ -148,9 +148,16 @@ def test_fuzzy_matching(service: Service, one: Sample, match: str) -> None:
     equal("studies found", fuzzily_found(service, one.search_path(match)), 1)
 
 
-@pytest.mark.parametrize("match", ["PatientName=nne", "PatientID=Pat"])
+@pytest.mark.parametrize(
+    "match",
+    [
+        "PatientName=nne",
+        "PatientID=Pat",
+        pytest.param("PatientName=ann mul", marks=pytest.mark.source(f"{OPEN_SOURCE}: consecutive words")),
+    ],
+)
 def test_no_fuzzy_match(service: Service, one: Sample, match: str) -> None:
-    """The end of a word does not match, nor the beginning of what is no name: also once the study can be found."""
+    """Neither the end of a word matches, nor words in another order, nor what is no name, once the study is found."""
     equal("studies found by the beginning of a name", fuzzily_found(service, one.search_path("PatientName=mul")), 1)
     expect(service.get(one.search_path(f"{match}&fuzzymatching=true")), 204)
 

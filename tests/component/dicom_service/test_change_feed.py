@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,10 +9,6 @@ from urllib.parse import quote
 
 import pytest
 
-from local.dicom_service.change_feed import index as change_feed_index
-from local.dicom_service.change_feed import timestamps
-from local.dicom_service.change_feed.index import EARLIEST, LATEST, Window
-from local.dicom_service.stored.database import Database
 from tests.kit.service import Sample, ServiceClient, opened
 
 
@@ -42,11 +36,6 @@ def latest(service: ServiceClient) -> dict[str, Any]:
     return entry
 
 
-def just_after(timestamp: str) -> str:
-    """Return the next point in time that a timestamp can express."""
-    return timestamps.shown(timestamps.parsed(timestamp) + 1)
-
-
 def test_empty_feed(service: ServiceClient) -> None:
     """An empty feed is an empty array, and has no last entry."""
     response = service.get("/changefeed")
@@ -54,26 +43,6 @@ def test_empty_feed(service: ServiceClient) -> None:
     assert response.headers["Content-Type"] == "application/json; charset=utf-8"
     response = service.get("/changefeed/latest")
     assert (response.status_code, response.content) == (204, b"")
-
-
-def test_an_entry(service: ServiceClient) -> None:
-    """An entry names the instance, what was done and when, and holds the metadata."""
-    sample = Sample()
-    service.store_samples(sample)
-    (entry,) = feed(service)
-    timestamp, metadata = entry.pop("timestamp"), entry.pop("metadata")
-    assert entry == {
-        "sequence": 1,
-        "studyInstanceUid": sample.study,
-        "seriesInstanceUid": sample.series,
-        "sopInstanceUid": sample.sop,
-        "action": "Create",
-        "state": "Current",
-        "partitionName": "Microsoft.Default",
-    }
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{7}\+00:00", timestamp)
-    assert [metadata] == service.get(f"{sample.path}/metadata").json()
-    assert latest(service) == {**entry, "timestamp": timestamp, "metadata": metadata}
 
 
 def test_what_failed_is_not_in_the_feed(service: ServiceClient) -> None:
@@ -86,38 +55,6 @@ def test_what_failed_is_not_in_the_feed(service: ServiceClient) -> None:
     assert len(feed(service)) == 1
 
 
-def test_a_window_includes_its_start_and_excludes_its_end(service: ServiceClient) -> None:
-    """An entry's own timestamp is a start that finds it and an end that does not; windows lose and double nothing."""
-    service.store_samples(Sample(), Sample(), Sample())
-    first, second, third = (entry["timestamp"] for entry in feed(service))
-    assert [entry["sequence"] for entry in feed(service, startTime=second)] == [2, 3]
-    assert [entry["sequence"] for entry in feed(service, endTime=second)] == [1]
-    assert [entry["sequence"] for entry in feed(service, startTime=first, endTime=third)] == [1, 2]
-    assert [entry["sequence"] for entry in feed(service, startTime=second, endTime=just_after(second))] == [2]
-    assert feed(service, startTime=just_after(third)) == []
-
-
-@pytest.mark.parametrize("zone", ["Z", "+00:00", "+01:30", "-0500", "-14"])
-def test_zones(service: ServiceClient, zone: str) -> None:
-    """A window may be given in any zone."""
-    hours = {"Z": 0.0, "+00:00": 0, "+01:30": 1.5, "-0500": -5, "-14": -14}[zone]
-    service.store_samples(Sample())
-    ticks = timestamps.parsed(feed(service)[0]["timestamp"])
-    start, end = (
-        timestamps.shown(ticks + int(hours * 3600) * timestamps.TICKS_PER_SECOND + late).replace("+00:00", zone)
-        for late in (0, 1)
-    )
-    assert len(feed(service, startTime=start, endTime=end)) == 1
-
-
-def test_pages(service: ServiceClient) -> None:
-    """The offset counts within the window; past the end there is nothing."""
-    service.store_samples(*(Sample() for _ in range(5)))
-    second = feed(service)[1]["timestamp"]
-    pages = [feed(service, startTime=second, limit="2", offset=offset) for offset in ("0", "2", "4", "9" * 18)]
-    assert [[entry["sequence"] for entry in page] for page in pages] == [[2, 3], [4, 5], [], []]
-
-
 def test_the_feed_pages_by_a_hundred(service: ServiceClient) -> None:
     """A hundred entries are returned unless a limit says otherwise, and two hundred at most."""
     one = Sample()
@@ -128,11 +65,6 @@ def test_the_feed_pages_by_a_hundred(service: ServiceClient) -> None:
     assert [entry["sequence"] for entry in feed(service, offset="200")] == [201, 202]
 
 
-def test_latest_knows_no_limit(service: ServiceClient) -> None:
-    """Only includeMetadata means something to the last entry."""
-    assert service.get("/changefeed/latest?limit=0").status_code == 204
-
-
 def test_feed_outlives_a_restart(tmp_path: Path) -> None:
     """Entries and sequence numbers go on where they ended."""
     samples = [Sample(), Sample()]
@@ -140,26 +72,3 @@ def test_feed_outlives_a_restart(tmp_path: Path) -> None:
         with opened(tmp_path) as client:
             client.store_samples(sample)
             assert [entry["sequence"] for entry in feed(client)] == list(range(1, number + 1))
-
-
-def test_a_window_is_found_by_an_index(tmp_path: Path) -> None:
-    """No query of the feed reads all of it or sorts it, however many entries there are."""
-    database = Database(tmp_path / "index.sqlite")
-    statements: list[str] = []
-    with database.read() as connection:
-        connection.set_trace_callback(statements.append)
-    change_feed_index.read(database, Window(EARLIEST, LATEST, 10, 0))
-    change_feed_index.read_latest(database)
-    with database.read() as connection:
-        connection.set_trace_callback(None)
-        plans = [_plan(connection, statement) for statement in statements if "change_feed" in statement]
-    database.close()
-    assert len(plans) == 2
-    for plan in plans:
-        assert "change_feed_timestamp" in plan
-        assert "SCAN instance" not in plan
-        assert "SCAN study" not in plan
-
-
-def _plan(connection: sqlite3.Connection, statement: str) -> str:
-    return "\n".join(row["detail"] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}"))

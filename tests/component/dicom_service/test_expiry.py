@@ -8,11 +8,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-import pytest
-
 from tests.kit.service import (
-    DICOM_JSON,
-    STORED_INSTANCE,
     Sample,
     ServiceClient,
     opened,
@@ -43,54 +39,11 @@ def is_there(service: ServiceClient, path: str) -> bool:
     return service.get(f"{path}/metadata").status_code == 200
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT"])
-def test_study_goes_when_its_time_comes(service: ServiceClient, method: str) -> None:
-    """The whole study is deleted, also what was stored without the headers; other studies stay."""
-    first, other = Sample(), Sample()
-    last = first.sibling()
-    service.store_samples(first, other)
-    headers = {"Accept": DICOM_JSON, "Content-Type": "application/dicom", **expiring("50")}
-    assert service.http.request(method, "/studies", content=last.content, headers=headers).status_code == 200
-    until(lambda: not is_there(service, first.study_path))
-    assert service.search(f"/instances?StudyInstanceUID={first.study}") == []
-    assert service.get(other.path, STORED_INSTANCE).content == other.content
-    service.store_samples(first)
-    assert is_there(service, first.path)
-
-
 def test_the_time_alone_is_enough(service: ServiceClient) -> None:
     """Option and level have one value each, and may be left out."""
     sample = Sample()
     assert service.store(sample.content, **{TIME: "1"}).status_code == 200
     until(lambda: not is_there(service, sample.path))
-
-
-def test_the_time_is_needed(service: ServiceClient) -> None:
-    """Option and level alone change nothing: the study outlives one that goes."""
-    stays, goes = Sample(), Sample()
-    assert service.store(stays.content, **{OPTION: "RelativeToNow", LEVEL: "Study"}).status_code == 200
-    service.store(goes.content, **expiring("1"))
-    until(lambda: not is_there(service, goes.path))
-    assert is_there(service, stays.path)
-
-
-@pytest.mark.parametrize(
-    "headers",
-    [
-        *({TIME: value} for value in ("0", "-1", "1.5", "soon", "", "1" * 15, "٣")),
-        *({TIME: AN_HOUR, OPTION: value} for value in ("Absolute", "")),
-        *({TIME: AN_HOUR, LEVEL: value} for value in ("Series", "study")),
-        {OPTION: "Absolute"},
-    ],
-)
-def test_bad_values(service: ServiceClient, headers: dict[str, str]) -> None:
-    """A value that the headers cannot have is 400, and nothing is stored."""
-    sample = Sample()
-    sent = {"Accept": DICOM_JSON, "Content-Type": "application/dicom", **headers}
-    encoded = [(name.encode(), value.encode()) for name, value in sent.items()]
-    for method in ("POST", "PUT"):
-        assert service.http.request(method, "/studies", content=sample.content, headers=encoded).status_code == 400
-    assert service.search(f"/studies?StudyInstanceUID={sample.study}") == []
 
 
 def test_the_last_store_decides(tmp_path: Path) -> None:
@@ -113,15 +66,6 @@ def expiries(data: Path) -> dict[str, int | None]:
     """Return when each study expires."""
     with closing(sqlite3.connect(data / "index.sqlite")) as index:
         return dict(index.execute("SELECT StudyInstanceUID, expires FROM study").fetchall())
-
-
-def test_the_soonest_goes_first(service: ServiceClient) -> None:
-    """A study that is due in an hour holds up none that is due in a moment."""
-    late, soon = Sample(), Sample()
-    service.store(late.content, **expiring(AN_HOUR))
-    service.store(soon.content, **expiring("1"))
-    until(lambda: not is_there(service, soon.path))
-    assert is_there(service, late.path)
 
 
 def test_change_feed_and_files(tmp_path: Path) -> None:

@@ -71,29 +71,6 @@ def sops(service: ServiceClient, query: str) -> list[str]:
     return [values(found, "00080018")[0] for found in service.search(f"/instances?{query}")]
 
 
-def test_adding_a_tag_answers_with_an_operation(service: ServiceClient) -> None:
-    """The answer refers to an operation, which shows what it works on and ends in success."""
-    accepted = add(service, PATIENT_SEX, {"path": "00101010", "vr": "as", "level": "study"})
-    reference = accepted.json()
-    assert reference.keys() == {"id", "href"}
-    assert reference["href"] == accepted.headers["Location"] == f"{service.root}/v2/operations/{reference['id']}"
-    operation = finished(service, accepted)
-    assert operation.pop("createdTime") <= operation.pop("lastUpdatedTime")
-    assert operation == {
-        "operationId": reference["id"],
-        "type": "reindex",
-        "status": "succeeded",
-        "percentComplete": 100,
-        "resources": [f"{service.root}/v2{TAGS}/00100040", f"{service.root}/v2{TAGS}/00101010"],
-    }
-
-
-def test_unknown_operations_are_not_found(untagged: ServiceClient) -> None:
-    """An id that no operation has is 404."""
-    for unknown in ("0" * 32, "nonsense"):
-        assert untagged.http.get(f"/operations/{unknown}").status_code == 404
-
-
 def test_tags_are_listed(service: ServiceClient) -> None:
     """One tag goes by keyword or tag; all come in the order in which they were added, by pages."""
     index(service, PATIENT_SEX, PRIVATE)
@@ -106,53 +83,6 @@ def test_tags_are_listed(service: ServiceClient) -> None:
     for name in ("00100040", "PatientSex"):
         assert service.http.get(f"{TAGS}/{name}").json() == sex
     assert service.http.get(f"{TAGS}/00100040/errors").json() == []
-
-
-@pytest.mark.parametrize("query", ["limit=0", "LIMIT=0", "limit=201", "limit=x", "Offset=-1", "limit="])
-def test_bad_pages(service: ServiceClient, query: str) -> None:
-    """Lists know the limits of a search."""
-    index(service, PATIENT_SEX)
-    assert service.http.get(f"{TAGS}?{query}").status_code == 400
-    assert service.http.get(f"{TAGS}/PatientSex/errors?{query}").status_code == 400
-
-
-@pytest.mark.parametrize(
-    ("body", "part"),
-    [
-        ([], "array"),
-        ({}, "array"),
-        ([1], "object"),
-        ([{"level": "Study"}], "path"),
-        ([{"path": "Nonsense", "level": "Study"}], "path"),
-        ([{"path": 1, "level": "Study"}], "path"),
-        ([{"path": "00400275.00400009", "level": "Study"}], "path"),
-        ([{"path": "PatientSex"}], "level"),
-        ([{"path": "PatientSex", "level": "Patient"}], "level"),
-        ([{"path": "PatientSex", "level": "Study", "vr": "LO"}], "VR"),
-        ([{"path": "PatientSex", "level": "Study", "vr": "XX"}], "VR"),
-        ([{"path": "PatientSex", "level": "Study", "privateCreator": "ACME"}], "creator"),
-        ([{"path": "PixelData", "level": "Instance"}], "VR"),
-        ([{"path": "RequestAttributesSequence", "level": "Series"}], "VR"),
-        ([{"path": "ImageComments", "level": "Instance"}], "VR"),
-        ([{"path": "00191001", "level": "Instance", "privateCreator": "ACME"}], "VR"),
-        ([{"path": "00191001", "level": "Instance", "vr": "LT", "privateCreator": "ACME"}], "VR"),
-        ([{"path": "00191001", "level": "Instance", "vr": "LO"}], "creator"),
-        ([{"path": "00191001", "level": "Instance", "vr": "LO", "privateCreator": "A" * 65}], "creator"),
-        ([{"path": "00191001", "level": "Instance", "vr": "LO", "privateCreator": "A\\B"}], "creator"),
-        ([{"path": "00190010", "level": "Instance", "vr": "LO", "privateCreator": "ACME"}], "creator"),
-        ([{"path": "PatientName", "level": "Study"}], "as it is"),
-        ([{"path": "00080060", "level": "Series"}], "as it is"),
-        ([{"path": "ModalitiesInStudy", "level": "Study"}], "as it is"),
-        ([PATIENT_SEX, {"path": "00100040", "level": "Series"}], "more than once"),
-        ([{"path": f"00111{n:03X}", "vr": "LO", "privateCreator": "A", "level": "Study"} for n in range(129)], "128"),
-    ],
-)
-def test_bad_tags(untagged: ServiceClient, body: Any, part: str) -> None:
-    """A body that is not understood is 400 with a sentence, and adds nothing."""
-    response = untagged.http.post(TAGS, json=body)
-    assert response.status_code == 400
-    assert part in response.text
-    assert untagged.http.get(TAGS).json() == []
 
 
 def test_bad_bodies(untagged: ServiceClient) -> None:
@@ -173,49 +103,6 @@ def test_there_is_room_for_128_tags(service: ServiceClient) -> None:
     assert "128" in response.text
     assert service.http.delete(f"{TAGS}/00111000").status_code == 204
     index(service, PATIENT_SEX)
-
-
-def test_a_tag_is_added_once(service: ServiceClient) -> None:
-    """A tag that is there is 409, and with it all that the request asks for."""
-    index(service, PATIENT_SEX)
-    response = add(service, {"path": "PatientAge", "level": "Study"}, {"path": "00100040", "level": "Series"})
-    assert response.status_code == 409
-    assert response.headers["Content-Type"].startswith("text/plain")
-    assert len(service.http.get(TAGS).json()) == 1
-
-
-def test_tags_that_are_not_there(untagged: ServiceClient) -> None:
-    """Whatever is asked of a tag that was not added is 404; what is no tag at all is 400."""
-    for name, status in (("00100040", 404), ("PatientSex", 404), ("Nonsense", 400), ("0010", 400)):
-        path = f"{TAGS}/{name}"
-        assert untagged.http.get(path).status_code == status
-        assert untagged.http.get(f"{path}/errors").status_code == status
-        assert untagged.http.delete(path).status_code == status
-        assert untagged.http.patch(path, json={"queryStatus": "Enabled"}).status_code == status
-
-
-@pytest.mark.parametrize(
-    "body", [{}, [], "Enabled", {"queryStatus": None}, {"queryStatus": "On"}, {"queryStatus": "Enabled", "vr": "LO"}]
-)
-def test_bad_updates(service: ServiceClient, body: Any) -> None:
-    """Nothing but the query status can be set, and that to nothing but its two values."""
-    index(service, PATIENT_SEX)
-    assert service.http.patch(f"{TAGS}/PatientSex", json=body).status_code == 400
-
-
-def test_what_was_stored_before_and_after_is_found(service: ServiceClient) -> None:
-    """Stored instances are indexed by the operation, later ones as they come; the tag shows in the results."""
-    before = stored(service, {0x00100040: ("CS", b"F")})
-    other = stored(service, {0x00100040: ("CS", b"M")})
-    assert service.get("/studies?PatientSex=F").status_code == 400
-    index(service, PATIENT_SEX)
-    after = stored(service, {0x00100040: ("CS", b"F")})
-    for query in ("PatientSex=f", "00100040=F"):
-        found = service.search(f"/studies?{query}")
-        assert [values(each, "0020000D") for each in found] == [[after.study], [before.study]]
-        assert all(values(each, "00100040") == ["F"] for each in found)
-    assert sops(service, "PatientSex=M&PatientID=ID1") == [other.sop]
-    assert "erroneous-dicom-attributes" not in service.get("/studies?PatientSex=F").headers
 
 
 @pytest.mark.parametrize(
@@ -269,18 +156,6 @@ def test_the_newest_instance_gives_a_study_its_value(service: ServiceClient) -> 
     assert len(service.search("/studies?PatientSex=O")) == 1
 
 
-def test_private_tags(service: ServiceClient) -> None:
-    """A private tag is indexed where its block has its creator (PS3.5 §7.8.1)."""
-    number = struct.pack("<h", -7)
-    mine = stored(service, {0x00190010: ("LO", b"ACME 1"), 0x00191001: ("SS", number)})
-    stored(service, {0x00190010: ("LO", b"ACME 2"), 0x00191001: ("SS", number)})
-    stored(service, {0x00191001: ("SS", number)})
-    index(service, PRIVATE, {"path": "00190010", "vr": "LO", "level": "Study"})
-    (found,) = service.search("/instances?00191001=-7")
-    assert (values(found, "00080018"), values(found, "00191001")) == ([mine.sop], [-7])
-    assert len(service.search("/studies?00190010=acme 2")) == 1
-
-
 @pytest.mark.parametrize(
     ("path", "vr", "value", "found", "not_found"),
     [
@@ -324,104 +199,6 @@ def test_matching_by_vr(
         assert service.search(f"/instances?{path}={match}") == [], match
 
 
-@pytest.mark.parametrize(
-    ("path", "value"),
-    [
-        ("SeriesDate", "20240231"),
-        ("SeriesDate", "-"),
-        ("SeriesDate", "20240102-20240101"),
-        ("AcquisitionDateTime", "202413"),
-        ("AcquisitionDateTime", "20240231"),
-        ("AcquisitionDateTime", "2024%2B0100"),
-        ("AcquisitionDateTime", "20240101-0500"),
-        ("SeriesTime", "25"),
-        ("SeriesTime", "10:11"),
-        ("SeriesTime", "11-10"),
-        ("Rows", "many"),
-        ("Rows", "1.5"),
-        ("InstanceNumber", "4-5"),
-        ("ExposureTimeInms", "nan"),
-        ("ExposureTimeInms", "inf"),
-        ("ExposureTimeInms", "1e999"),
-        ("ExposureTimeInms", "1_0"),
-        ("B1rms", "1e39"),
-        ("PatientWeight", "heavy"),
-    ],
-)
-def test_bad_values(service: ServiceClient, path: str, value: str) -> None:
-    """What is no date, time or number where one is needed is 400, in a sentence that does not quote it."""
-    index(service, {"path": path, "level": "Instance"})
-    response = service.get(f"/instances?{path}={value}")
-    assert response.status_code == 400
-    assert value not in response.text
-
-
-def test_names_match_fuzzily(service: ServiceClient) -> None:
-    """The words of a name match by their beginnings where the search says so."""
-    stored(service, {0x00081050: ("PN", b"House^Gregory")})
-    index(service, {"path": "PerformingPhysicianName", "level": "Series"})
-    for name, expected in (("greg", 1), ("hou greg", 1), ("greg hou", 0), ("ouse", 0)):
-        assert len(service.search(f"/series?PerformingPhysicianName={name}&fuzzymatching=true")) == expected
-    assert service.search("/series?PerformingPhysicianName=greg") == []
-    assert service.get("/series?PerformingPhysicianName=%22&fuzzymatching=true").status_code == 400
-
-
-def test_errors_forbid_searches_until_they_are_allowed(service: ServiceClient) -> None:
-    """Instances that cannot be indexed are the tag's errors: 400, until enabled; then a header tells of them."""
-    bad = stored(service, {0x00101010: ("AS", b"old")}, 202)
-    other_vr = stored(service, {0x00101010: ("LO", b"035Y")})
-    good = stored(service, {0x00101010: ("AS", b"035Y")})
-    index(service, {"path": "PatientAge", "level": "Study"}, PATIENT_SEX)
-    path = f"{TAGS}/PatientAge"
-    tag = service.http.get(path).json()
-    href = f"{service.root}/v2{TAGS}/00101010/errors"
-    assert (tag["status"], tag["queryStatus"], tag["errors"]) == ("Ready", "Disabled", {"count": 2, "href": href})
-    errors = service.http.get(href).json()
-    assert [error.pop("sopInstanceUid") for error in errors] == [bad.sop, other_vr.sop]
-    uids = {"studyInstanceUid", "seriesInstanceUid"}
-    assert errors[0].keys() == {"partitionName", *uids, "createdTime", "errorMessage"}
-    assert not any("old" in error["errorMessage"] for error in errors)
-    assert len(service.http.get(f"{href}?limit=1&offset=1").json()) == 1
-    assert service.get("/studies?PatientAge=035Y").status_code == 400
-    assert service.http.patch(path, json={"queryStatus": "Enabled"}).json()["queryStatus"] == "Enabled"
-    for name in ("PatientAge", "00101010"):
-        response = service.get(f"/studies?{name}=035Y&PatientID=ID1")
-        assert [values(found, "0020000D") for found in response.json()] == [[good.study]]
-        assert response.headers["erroneous-dicom-attributes"] == name
-    assert service.get("/studies?PatientAge=001D").headers["erroneous-dicom-attributes"] == "PatientAge"
-    assert "erroneous-dicom-attributes" not in service.get("/studies?PatientSex=F").headers
-
-
-def test_several_values_are_warned_of(service: ServiceClient) -> None:
-    """Only the first value is indexed, and a header tells the sender so."""
-    sample = Sample(elements={0x00081010: ("SH", b"CT 1\\CT 2")})
-    assert "Warning" not in service.store(sample.content).headers
-    index(service, {"path": "StationName", "level": "Series"})
-    assert (
-        "StationName"
-        in service.store(sample.sibling(elements=sample.elements, sop=new_uid()).content).headers["Warning"]
-    )
-    assert len(service.search("/series?StationName=CT 1")) == 1
-    assert service.search("/series?StationName=CT 2") == []
-
-
-def test_a_tag_can_be_disabled(service: ServiceClient) -> None:
-    """Searches for a tag can be forbidden and allowed at will."""
-    index(service, PATIENT_SEX)
-    for status, expected in (("Disabled", 400), ("Enabled", 204)):
-        service.http.patch(f"{TAGS}/PatientSex", json={"QueryStatus": status.lower()})
-        assert service.get("/studies?PatientSex=F").status_code == expected
-
-
-def test_later_stores_are_no_errors(service: ServiceClient) -> None:
-    """An invalid value in an instance that is stored later is its sender's warning, and not the tag's error."""
-    index(service, {"path": "PatientAge", "level": "Study"})
-    stored(service, {0x00101010: ("AS", b"old")}, 202)
-    stored(service, {0x00101010: ("LO", b"035Y")})
-    assert "errors" not in service.http.get(f"{TAGS}/PatientAge").json()
-    assert service.search("/studies?PatientAge=035Y") == []
-
-
 def test_deleting_instances_cleans_up(service: ServiceClient) -> None:
     """With an instance its errors go, and with a study its values; the same can be stored anew."""
     bad = stored(service, {0x00100040: ("CS", b"female")}, 202)
@@ -433,17 +210,6 @@ def test_deleting_instances_cleans_up(service: ServiceClient) -> None:
     assert (response.status_code, "erroneous-dicom-attributes" in response.headers) == (204, False)
     service.store_samples(good)
     assert len(service.search("/studies?PatientSex=F")) == 1
-
-
-def test_a_deleted_tag_is_gone_and_can_be_added_anew(service: ServiceClient) -> None:
-    """A deleted tag is 404 and no longer searchable; at another level it is a new one."""
-    stored(service, {0x00100040: ("CS", b"F")})
-    index(service, PATIENT_SEX)
-    assert [service.http.delete(f"{TAGS}/PatientSex").status_code for _ in range(2)] == [204, 404]
-    assert service.get("/studies?PatientSex=F").status_code == 400
-    index(service, {**PATIENT_SEX, "level": "Series"})
-    assert service.get("/studies?PatientSex=F").status_code == 400
-    assert len(service.search("/series?PatientSex=F")) == 1
 
 
 def test_tags_are_for_all_partitions(tmp_path: Path) -> None:
@@ -505,19 +271,6 @@ def test_the_service_goes_on_while_it_reindexes(service: ServiceClient, monkeypa
     found = [values(each, "0020000D")[0] for each in service.search("/studies?PatientSex=F")]
     assert found == [samples[n].study for n in (5, 2, 1, 0)]
     assert len(service.search("/studies?PatientSex=M")) == 1
-
-
-def test_a_tag_can_be_deleted_while_it_is_being_added(service: ServiceClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its operation ends all the same, and does not bring it back."""
-    for _ in range(5):
-        stored(service, {0x00100040: ("CS", b"F")})
-    gate = Gate(monkeypatch)
-    accepted = add(service, PATIENT_SEX)
-    assert gate.reached.wait(60)
-    assert service.http.delete(f"{TAGS}/PatientSex").status_code == 204
-    gate.open.set()
-    assert finished(service, accepted)["status"] == "succeeded"
-    assert service.http.get(TAGS).json() == []
 
 
 def test_a_restart_goes_on_with_the_reindexing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

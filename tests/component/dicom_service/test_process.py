@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import random
 import signal
@@ -237,89 +236,6 @@ def assert_files_are_rows(data: Path) -> None:
         rows = {name for (name,) in index.execute("SELECT file_name FROM instance")}
     assert files == rows
     assert list((data / "incoming").iterdir()) == []
-
-
-def test_killed_in_the_middle_of_puts(tmp_path: Path) -> None:
-    """Killed at any moment it has each instance in its old version or its new one, whole, and never none."""
-    data = tmp_path / "data"
-    replaced = [Replaced() for _ in range(4)]
-    for _ in range(3):
-        with started(data, "--no-auth") as process:
-            check_all(process, replaced)
-            putting = [threading.Thread(target=each.put_until_killed, args=(process.root,)) for each in replaced]
-            for thread in putting:
-                thread.start()
-            kill_at_some_moment(process, lambda: any(each.is_confirmed for each in replaced))
-            for thread in putting:
-                thread.join()
-    with started(data, "--no-auth") as process:
-        check_all(process, replaced)
-        assert process.stop() == 0
-    assert any(each.is_confirmed for each in replaced)
-    assert_files_are_rows(data)
-
-
-def check_all(process: Process, replaced: list[Replaced]) -> None:
-    """Check what is there of some instances."""
-    client = ServiceClient(process.root)
-    with client.http:
-        for each in replaced:
-            each.check(client)
-
-
-class Replaced:
-    """An instance that is put again and again, and what may be there of it."""
-
-    def __init__(self) -> None:
-        self.sample = Sample()
-        self.possible: list[Sample] = []
-        self.is_confirmed = False
-
-    def put_until_killed(self, root: str) -> None:
-        """Put version after version; only the last one that was confirmed, or one sent since, may be there."""
-        uids = (self.sample.study, self.sample.series, self.sample.sop)
-        headers = {"Accept": DICOM_JSON, "Content-Type": "application/dicom"}
-        with ServiceClient(root).http as http:
-            for number in itertools.count():
-                patient = f"{number} {random.randbytes(8).hex()}".encode()
-                pixels = ("OB", random.randbytes(100_000))
-                self.possible.append(Sample(*uids, {0x00100020: ("LO", patient), 0x7FE00010: pixels}))
-                try:
-                    assert http.put("/studies", content=self.possible[-1].content, headers=headers).status_code == 200
-                except httpx.HTTPError:
-                    return
-                self.possible, self.is_confirmed = self.possible[-1:], True
-
-    def check(self, client: ServiceClient) -> None:
-        """Check what is there: content and metadata are of one version, and it is found once."""
-        response = client.get(self.sample.path, STORED_INSTANCE)
-        if not self.is_confirmed and response.status_code == 404:
-            return
-        (found,) = [sample for sample in self.possible if sample.content == response.content]
-        (metadata,) = client.get(f"{self.sample.path}/metadata").json()
-        element = found.elements[0x00100020]
-        assert element is not None
-        assert values(metadata, "00100020") == [element[1].decode()]
-        assert len(client.search(f"{self.sample.study_path}/instances")) == 1
-        self.possible, self.is_confirmed = [found], True
-
-
-def test_killed_in_the_middle_of_a_reindexing(tmp_path: Path) -> None:
-    """Killed right after tags were added, it ends what it has begun after the next start."""
-    data = tmp_path / "data"
-    samples = [Sample(elements={0x00100040: ("CS", b"F")}) for _ in range(150)]
-    with started(data, "--no-auth") as process:
-        client = ServiceClient(process.root)
-        with client.http:
-            assert client.store_parts(*(sample.content for sample in samples)).status_code == 200
-            accepted = client.http.post("/extendedquerytags", json=[{"path": "PatientSex", "level": "Study"}])
-            process.stop(signal.SIGKILL)
-    with started(data, "--no-auth") as process:
-        client = ServiceClient(process.root)
-        with client.http:
-            while client.http.get(f"/operations/{accepted.json()['id']}").status_code == 202:
-                time.sleep(0.01)
-            assert len(client.search("/studies?PatientSex=F&limit=200")) == len(samples)
 
 
 def _store_until_killed(root: str, confirmed: dict[str, bytes]) -> None:

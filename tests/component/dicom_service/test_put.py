@@ -46,19 +46,6 @@ def test_a_replaced_study_keeps_its_place(service: ServiceClient) -> None:
     assert [values(study, "0020000D") for study in found] == [[newer.study], [old.study]]
 
 
-def test_change_feed(tmp_path: Path) -> None:
-    """Each PUT is one more entry, and the older ones are Replaced."""
-    with opened(tmp_path) as service:
-        sample = Sample()
-        service.store_samples(sample)
-        put(service, changed(sample).content)
-        put(service, changed(sample, patient=b"AGAIN").content)
-        entries = service.get("/changefeed").json()
-    assert [entry["state"] for entry in entries] == ["Replaced", "Replaced", "Current"]
-    assert {entry["action"] for entry in entries} == {"Create"}
-    assert all(values(entry["metadata"], "00100020") == ["AGAIN"] for entry in entries)
-
-
 def test_old_bytes_are_gone(tmp_path: Path) -> None:
     """One file is left on disk, that of the last."""
     sample = Sample()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-import zlib
 
 import numpy as np
 import pydicom
@@ -12,7 +11,6 @@ import pytest
 from local.dicom_service.instances import part10
 from local.dicom_service.pictures.decoding import MAX_BYTES
 from tests.kit.images import (
-    DEFLATED,
     JPEG_2000,
     JPEG_2000_LOSSLESS,
     JPEG_BASELINE,
@@ -27,17 +25,14 @@ from tests.kit.images import (
 )
 from tests.kit.service import (
     EXPLICIT,
-    IMPLICIT,
     TEST_FILES,
     Elements,
     Sample,
     ServiceClient,
-    encoded,
     new_uid,
     pixels,
     service,
 )
-from tests.kit.service import part10 as part10_file
 
 __all__ = ["service"]
 
@@ -62,22 +57,6 @@ def window(center: str, width: str, function: str = "") -> Elements:
 def rescale(slope: str, intercept: str) -> Elements:
     """Return the elements of a rescale."""
     return {0x00281052: ("DS", intercept.encode()), 0x00281053: ("DS", slope.encode())}
-
-
-def test_quality_decides_how_good_a_jpeg_is(service: ServiceClient) -> None:
-    """JPEG is best by default and smaller with less quality; to PNG it means nothing."""
-    noise = np.random.default_rng(1).integers(0, 256, (64, 64), dtype=np.uint8)
-    noise[0, :2] = 0, 255
-    sample = image(noise)
-    service.store_samples(sample)
-    best, same, poor = (
-        service.get(f"{sample.path}/rendered{query}", JPEG).content for query in ("", "?quality=100", "?quality=1")
-    )
-    assert best == same
-    assert len(poor) < len(best) / 4
-    assert np.abs(pixels_of(best).astype(int) - noise).max() <= 3
-    for query in ("", "?quality=1"):
-        assert (pixels_of(service.get(f"{sample.path}/rendered{query}", PNG).content) == noise).all()
 
 
 def test_frames_are_drawn_one_by_one(service: ServiceClient) -> None:
@@ -145,63 +124,11 @@ def test_rescale_comes_before_the_window(service: ServiceClient) -> None:
     assert (drawn(service, negative) == 255 - RAMP).all()
 
 
-@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT])
-def test_look_up_tables(service: ServiceClient, syntax: str) -> None:
-    """A Modality LUT and a VOI LUT are looked up in, instead of rescale and window, whatever the VR of their data."""
-    values = np.array([[0, 1, 2, 3]], np.uint8)
-    table = look_up_table(0, 255, 10, 20, implicit=syntax == IMPLICIT)
-    for sequence, more in ((0x00283000, {}), (0x00283010, window("1", "1"))):
-        sample = image(values, more={**more, sequence: ("SQ", table)}, transfer_syntax=syntax)
-        expected = [[0, 255, 10, 20]]
-        assert drawn(service, sample).tolist() == expected
-
-
-def look_up_table(*entries: int, implicit: bool = False) -> bytes:
-    """Return the item of a Modality LUT Sequence or VOI LUT Sequence, with eight bits an entry."""
-    item = encoded(
-        {
-            0x00283002: us(len(entries), 0, 8),
-            0x00283003: ("LO", b"of the test"),
-            0x00283006: us(*entries),
-        },
-        implicit=implicit,
-    )
-    return struct.pack("<HHL", 0xFFFE, 0xE000, len(item)) + item
-
-
 def test_monochrome1_is_inverted(service: ServiceClient) -> None:
     """The smallest value of MONOCHROME1 is white."""
     assert (drawn(service, image(RAMP, "MONOCHROME1")) == 255 - RAMP).all()
     windowed = image(RAMP, "MONOCHROME1", more=window("128", "256"))
     assert (drawn(service, windowed) == 255 - RAMP).all()
-
-
-def test_functional_groups(service: ServiceClient) -> None:
-    """Windows of enhanced multi-frame objects are those of the frame's functional groups."""
-
-    def item(tag: int, content: bytes) -> bytes:
-        inner = struct.pack("<HHL", 0xFFFE, 0xE000, len(content)) + content
-        outer = encoded({tag: ("SQ", inner)})
-        return struct.pack("<HHL", 0xFFFE, 0xE000, len(outer)) + outer
-
-    voi = 0x00289132
-    groups = b"".join(item(voi, encoded(window("100", width))) for width in ("101", "201"))
-    sample = image(
-        RAMP,
-        frames=2,
-        more={
-            0x52009229: ("SQ", item(0x00289145, encoded(rescale("2", "0")))),
-            0x52009230: ("SQ", groups),
-            0x7FE00010: ("OB", RAMP.tobytes() * 2),
-        },
-    )
-    narrow, wide = (
-        drawn(service, sample, "/frames/1"),
-        drawn(service, sample.sibling(elements=sample.elements), "/frames/2"),
-    )
-    assert [narrow.flat[12], narrow.flat[76], wide.flat[0], wide.flat[101]] == [0, 255, 1, 255]
-    assert {int(narrow.flat[50]), int(wide.flat[50])} == {128, 129}
-    assert narrow.flat[30] < wide.flat[30]
 
 
 def test_colours(service: ServiceClient) -> None:
@@ -244,26 +171,6 @@ def test_one_bit_frames(service: ServiceClient) -> None:
     ]
 
 
-def test_float_pixel_data(service: ServiceClient) -> None:
-    """Float Pixel Data is drawn as well."""
-    floats = np.array([[0, 0.5, 1]], np.float32)
-    sample = image(floats, more={0x7FE00008: ("OF", floats.tobytes())})
-    sample.elements[0x7FE00010] = None
-    assert drawn(service, sample).tolist() == [[0, 128, 255]]
-
-
-def test_deflated_and_implicit_instances(service: ServiceClient) -> None:
-    """What surrounds the samples makes no difference to the picture."""
-    assert (drawn(service, image(RAMP, transfer_syntax=IMPLICIT)) == RAMP).all()
-    sample = image(RAMP)
-    dataset = sample.content.partition(b"DICM")[2]
-    start = dataset.index(encoded({0x00080016: ("UI", b"")})[:6])
-    deflater = zlib.compressobj(wbits=-zlib.MAX_WBITS)
-    content = part10_file(deflater.compress(dataset[start:]) + deflater.flush(), transfer_syntax=DEFLATED)
-    assert service.store(content).status_code == 200
-    assert (pixels_of(service.get(f"{sample.path}/rendered", PNG).content) == RAMP).all()
-
-
 COLOUR_FILES = """
     SC_rgb_dcmtk_+eb+cr.dcm SC_rgb_dcmtk_+eb+cy+n1.dcm SC_rgb_dcmtk_+eb+cy+n2.dcm SC_rgb_dcmtk_+eb+cy+np.dcm
     SC_rgb_dcmtk_+eb+cy+s2.dcm SC_rgb_dcmtk_+eb+cy+s4.dcm SC_rgb_gdcm_KY.dcm SC_rgb_jpeg.dcm SC_rgb_jpeg_dcmd.dcm
@@ -304,21 +211,6 @@ def test_gray_files(service: ServiceClient, name: str) -> None:
     assert picture.max() == 255
     ascending = picture.ravel()[np.argsort(first, axis=None, kind="stable")].astype(int)
     assert (np.diff(ascending) >= 0).all()
-
-
-def test_last_frame_of_a_compressed_file(service: ServiceClient) -> None:
-    """Frames in the middle of encapsulated pixel data are found, and only those that are there."""
-    expected = pydicom.dcmread(TEST_FILES / "examples_ybr_color.dcm").pixel_array
-    with stored(service, (TEST_FILES / "examples_ybr_color.dcm").read_bytes()) as path:
-        assert (pixels_of(service.get(f"{path}/frames/30/rendered", PNG).content) == expected[29]).all()
-        assert service.get(f"{path}/frames/31/rendered", PNG).status_code == 404
-
-
-@pytest.mark.parametrize("name", ["JPEG-lossy.dcm", "JPEG2000-embedded-sequence-delimiter.dcm"])
-def test_files_that_no_decoder_takes(service: ServiceClient, name: str) -> None:
-    """What pydicom's decoders cannot read is 406."""
-    with stored(service, (TEST_FILES / name).read_bytes()) as path:
-        assert service.get(f"{path}/rendered", PNG).status_code == 406
 
 
 def rle_bomb(segment_bytes: int) -> bytes:
@@ -397,14 +289,6 @@ def test_what_cannot_be_drawn(service: ServiceClient, what: str) -> None:
         response = service.get(f"{path}/rendered", PNG)
         assert response.status_code == 406
         assert response.headers["Content-Type"].startswith("text/plain")
-
-
-def test_pictures_that_jpeg_cannot_hold(service: ServiceClient) -> None:
-    """JPEG ends at 65500 pixels a side; PNG does not."""
-    sample = image(np.zeros((65535, 1), np.uint8))
-    service.store_samples(sample)
-    assert service.get(f"{sample.path}/rendered", JPEG).status_code == 406
-    assert service.get(f"{sample.path}/rendered", PNG).status_code == 200
 
 
 def test_largest_frame(service: ServiceClient) -> None:

@@ -1,4 +1,4 @@
-"""The local DICOM service sends what it stored: studies, series, instances and frames."""
+"""The local DICOM service sends what it stored, in more detail than the contract has it; and what it cannot send."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from tests.kit.service import (
     pixels,
     running,
     service,
+    values,
 )
 
 __all__ = ["service"]
@@ -47,17 +48,6 @@ def test_one_bit_frames_start_within_a_byte(service: ServiceClient) -> None:
     service.store_samples(sample)
     parts = parts_of(service.get(f"{sample.path}/frames/1,2", FRAMES))
     assert [content for _, content in parts] == [bytes([0b010101]), bytes([0b110011])]
-
-
-def test_encapsulated_frames_of_one_fragment_each(service: ServiceClient) -> None:
-    """As many fragments as frames: each is one, whatever the offset table says."""
-    sample = Sample(transfer_syntax=RLE)
-    assert service.store(with_fragments(sample, [b"ab", b"cdef", b"gh"], frames=3)).status_code == 200
-    parts = parts_of(service.get(f"{sample.path}/frames/3,2", FRAMES))
-    assert [content for _, content in parts] == [b"gh", b"cdef"]
-    assert parts[0][0]["content-type"] == f"application/octet-stream; transfer-syntax={RLE}"
-    assert service.get(f"{sample.path}/frames/4", FRAMES).status_code == 404
-    assert service.get(f"{sample.path}/frames/1", "application/octet-stream").status_code == 406
 
 
 def test_encapsulated_frames_by_offset_table(service: ServiceClient) -> None:
@@ -148,3 +138,41 @@ def test_failure_under_way_cuts_the_connection(tmp_path: Path) -> None:
 def test_method_not_allowed(service: ServiceClient) -> None:
     """A resource that exists but knows no such method is 405."""
     assert service.http.delete("/studies").status_code == 405
+
+
+def test_metadata_of_many_instances_is_one_array(service: ServiceClient) -> None:
+    """More instances than are read at a time still make one JSON array."""
+    samples = [Sample()]
+    samples += [samples[0].sibling() for _ in range(45)]
+    response = service.store_parts(*(sample.content for sample in samples))
+    assert response.status_code == 200
+    assert len(service.get(f"{samples[0].study_path}/metadata").json()) == 46
+
+
+@pytest.mark.parametrize("group", [0x7FE1, 0x8E05])
+def test_private_elements_after_the_pixel_data(service: ServiceClient, group: int) -> None:
+    """A file with private elements after its pixel data is stored, and its metadata has all of its attributes."""
+    private = {group << 16 | 0x0010: ("LO", b"MAKER "), group << 16 | 0x1001: ("LO", b"note")}
+    sample = Sample(elements={**pixels(b"abcdef" * 3, frames=3), 0x00280103: ("US", b"\0\0"), **private})
+    service.store_samples(sample)
+    (metadata,) = service.get(f"{sample.path}/metadata").json()
+    shown = [values(metadata, tag) for tag in ("00280103", f"{group:04X}0010", f"{group:04X}1001")]
+    assert shown == [[0], ["MAKER"], ["note"]]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "feature"),
+    [
+        ("POST", "/studies/$bulkUpdate", "bulk update"),
+        ("POST", "/export", "export"),
+        ("POST", "/workitems?1.2.3", "workitems"),
+        ("GET", "/workitems/1.2", "workitems"),
+        ("PUT", "/workitems/1.2/state", "workitems"),
+    ],
+)
+def test_missing_features_answer_501(service: ServiceClient, method: str, path: str, feature: str) -> None:
+    """Each says in one plain sentence what is missing."""
+    response = service.http.request(method, path)
+    assert response.status_code == 501
+    assert response.headers["Content-Type"].startswith("text/plain")
+    assert feature in response.text

@@ -16,13 +16,10 @@ from tests.kit.service import (
     EXPLICIT,
     IMPLICIT,
     STORED_INSTANCE,
-    STORED_INSTANCES,
-    TEST_FILES,
     Sample,
     ServiceClient,
     encoded,
     items,
-    parts_of,
     pixels,
     running,
     service,
@@ -101,15 +98,6 @@ def test_preamble_can_be_optional(tolerant: ServiceClient, transfer_syntax: str)
     assert tolerant.store(sample.content).status_code == 409
 
 
-def test_deflated_file_without_preamble(tolerant: ServiceClient) -> None:
-    """A deflated dataset after bare file meta information is read too."""
-    content = (TEST_FILES / "image_dfl.dcm").read_bytes()[PREAMBLE_BYTES:]
-    response = tolerant.store(content)
-    assert response.status_code in (200, 202)
-    url = values(items(response, REFERENCED)[0], RETRIEVE_URL)[0]
-    assert tolerant.http.get(url, headers={"Accept": STORED_INSTANCE}).content == content
-
-
 def test_preamble_is_still_taken_where_it_is_optional(tolerant: ServiceClient) -> None:
     """A whole Part 10 file is one as ever; what starts with neither is none."""
     sample = Sample()
@@ -135,15 +123,6 @@ def test_concurrent_stores_of_the_same_instance(service: ServiceClient) -> None:
     with ThreadPoolExecutor(8) as pool:
         responses = list(pool.map(lambda _: service.store(content), range(8)))
     assert sorted(response.status_code for response in responses) == [200] + [409] * 7
-
-
-def test_large_file_comes_back_byte_for_byte(service: ServiceClient) -> None:
-    """A file of many chunks is the same after the round trip, alone and as a part."""
-    sample = Sample(elements={0x7FE00010: ("OB", bytes(range(256)) * 4096 * 12)})
-    service.store_samples(sample)
-    assert service.get(sample.path, STORED_INSTANCE).content == sample.content
-    ((_, content),) = parts_of(service.get(sample.study_path, STORED_INSTANCES))
-    assert content == sample.content
 
 
 def test_broken_off_body_stores_nothing(service: ServiceClient) -> None:
@@ -204,15 +183,6 @@ def test_answer_to_an_unread_body_arrives(service: ServiceClient) -> None:
     """A refusal that needs no body reaches a client that is still sending one."""
     response = service.store(b"x" * 20_000_000, **{"Content-Type": "text/plain"})
     assert response.status_code == 415
-
-
-@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
-@pytest.mark.parametrize("version", ["v1", "v9", "v1.0-prerelease", "v2.0", "v02"])
-def test_other_version_is_refused_in_json(service: ServiceClient, method: str, version: str) -> None:
-    """A version that is not served is 400 with a JSON error, whatever is asked of it."""
-    response = service.http.request(method, f"{service.root}/{version}/studies/1.2")
-    assert response.status_code == 400
-    assert set(response.json()) == {"error"}
 
 
 def test_health_needs_no_version(service: ServiceClient) -> None:

@@ -19,9 +19,7 @@ from tests.kit.images import (
     JPEG_2000,
     JPEG_2000_LOSSLESS,
     JPEG_LOSSLESS,
-    JPEG_LOSSLESS_SV1,
     RLE,
-    Samples,
     compressed,
     fragments_of,
     image,
@@ -33,11 +31,8 @@ from tests.kit.service import (
     IMPLICIT,
     STORED_INSTANCE,
     TEST_FILES,
-    Sample,
     ServiceClient,
     encoded,
-    parts_of,
-    pixels,
     service,
 )
 
@@ -172,15 +167,6 @@ def test_photometric_interpretation(service: ServiceClient, name: str, asked: st
     assert after.get("PlanarConfiguration", 0) == 0
 
 
-def test_chrominance_of_its_own(service: ServiceClient) -> None:
-    """Decoded samples do not share their chrominance, whatever the compressed instance said of them."""
-    colours = np.zeros((100, 100, 3), np.uint8)
-    content = compressed(image(colours, "YBR_FULL_422"), RLE, *fragments_of("SC_rgb_rle.dcm"))
-    after = transcoded(service, content, EXPLICIT)
-    assert after.PhotometricInterpretation == "YBR_FULL"
-    assert len(after.PixelData) == colours.size
-
-
 @pytest.mark.parametrize("asked", ASKED)
 @pytest.mark.parametrize("name", JPEG_BASELINE_FILES.split())
 def test_jpeg_baseline_becomes_rgb(service: ServiceClient, name: str, asked: str) -> None:
@@ -192,81 +178,6 @@ def test_jpeg_baseline_becomes_rgb(service: ServiceClient, name: str, asked: str
     after = transcoded(service, content, asked)
     assert after.PhotometricInterpretation == "RGB"
     assert (after.pixel_array == before.pixel_array).all()
-
-
-@pytest.mark.parametrize("syntax", [JPEG_LOSSLESS, JPEG_LOSSLESS_SV1])
-def test_jpeg_lossless(service: ServiceClient, syntax: str) -> None:
-    """Both processes of JPEG lossless are decoded: selection value 1 is a case of the other."""
-    expected = read((TEST_FILES / "SC_rgb_jpeg_gdcm.dcm").read_bytes()).pixel_array
-    sample = image(np.zeros(expected.shape, np.uint8), "RGB")
-    content = compressed(sample, syntax, *fragments_of("SC_rgb_jpeg_gdcm.dcm"))
-    assert (transcoded(service, content, EXPLICIT).pixel_array == expected).all()
-
-
-@pytest.mark.parametrize("asked", ASKED)
-@pytest.mark.parametrize("name", LOSSLESS.split())
-def test_frames_are_those_of_the_instance(service: ServiceClient, name: str, asked: str) -> None:
-    """The last frame alone has the bytes that it has in the transcoded instance, and its samples."""
-    content = (TEST_FILES / name).read_bytes()
-    before = read(content)
-    if asked == JPEG_2000_LOSSLESS and not encodable(before):
-        return
-    count = int(before.get("NumberOfFrames") or 1)
-    expected = before.pixel_array[-1] if count > 1 else before.pixel_array
-    media_type = NATIVE if asked == EXPLICIT else "image/jp2"
-    accept = f'multipart/related; type="{media_type}"; transfer-syntax={asked}'
-    with stored(service, content) as path:
-        ((headers, frame),) = parts_of(service.get(f"{path}/frames/{count}", accept))
-        whole = read(instance_in(service, path, asked).content)
-    assert headers == {"content-type": f"{media_type}; transfer-syntax={asked}"}
-    assert (samples_of(frame, whole, asked) == expected).all()
-
-
-def samples_of(frame: bytes, dataset: Dataset, asked: str) -> Samples:
-    """Decode a frame by what a dataset says of it."""
-    one = Dataset()
-    for keyword in (
-        "Rows",
-        "Columns",
-        "SamplesPerPixel",
-        "BitsAllocated",
-        "BitsStored",
-        "HighBit",
-        "PixelRepresentation",
-        "PhotometricInterpretation",
-        "PlanarConfiguration",
-    ):
-        if keyword in dataset:
-            setattr(one, keyword, dataset[keyword].value)
-    one.file_meta = pydicom.dataset.FileMetaDataset()
-    one.file_meta.TransferSyntaxUID = pydicom.uid.UID(asked)
-    one.PixelData = frame if asked == EXPLICIT else pydicom.encaps.encapsulate([frame])
-    one["PixelData"].VR = "OW" if one.BitsAllocated > 8 else "OB"
-    part10.silence_pydicom()
-    return one.pixel_array
-
-
-def test_several_frames(service: ServiceClient) -> None:
-    """Frames come in the order asked for, as often as asked for; a missing one is 404 whatever the syntax."""
-    content = (TEST_FILES / "SC_rgb_rle_2frame.dcm").read_bytes()
-    first, second = (frame.tobytes() for frame in read(content).pixel_array)
-    with stored(service, content) as path:
-        accept = f'multipart/related; type="{NATIVE}"'
-        parts = parts_of(service.get(f"{path}/frames/2,1,2", accept))
-        assert [frame for _, frame in parts] == [second, first, second]
-        assert service.get(f"{path}/frames/2", NATIVE).content == second
-        assert service.get(f"{path}/frames/1,3", accept).status_code == 404
-        assert service.get(f"{path}/frames/3", JP2).status_code == 404
-
-
-def test_multipart_of_a_transcoded_instance(service: ServiceClient) -> None:
-    """A transcoded instance comes in multipart as well, and a study that has but one instance."""
-    sample = image(RAMP, transfer_syntax=IMPLICIT)
-    assert service.store(sample.content).status_code == 202
-    for path in (sample.path, sample.series_path, sample.study_path):
-        ((headers, content),) = parts_of(service.get(path, 'multipart/related; type="application/dicom"'))
-        assert headers == {"content-type": f"application/dicom; transfer-syntax={EXPLICIT}"}
-        assert (read(content).pixel_array == RAMP).all()
 
 
 def test_invalid_values_are_kept(service: ServiceClient) -> None:
@@ -320,22 +231,6 @@ def test_big_endian_values_are_turned_round(service: ServiceClient) -> None:
     assert (after.pixel_array == RAMP).all()
 
 
-def test_large_values_outside_pixel_data(service: ServiceClient) -> None:
-    """A value of some megabytes beside the pixel data is kept."""
-    document = bytes(range(256)) * 8192
-    sample = Sample(elements={0x00420011: ("OB", document)}, transfer_syntax=IMPLICIT)
-    after = transcoded(service, sample.content, EXPLICIT)
-    assert after.EncapsulatedDocument == document
-
-
-@pytest.mark.parametrize("syntax", [IMPLICIT, RLE, JPEG_2000, JPEG_2000_LOSSLESS])
-def test_without_pixel_data(service: ServiceClient, syntax: str) -> None:
-    """Where there are no pixels only the encoding of the dataset changes."""
-    sample = Sample(transfer_syntax=syntax)
-    after = transcoded(service, sample.content, EXPLICIT)
-    assert attributes(after) == attributes(read(sample.content))
-
-
 def test_what_follows_the_pixel_data(service: ServiceClient) -> None:
     """An element after the pixel data is still there, and the Extended Offset Table is not."""
     fragments = fragments_of("SC_rgb_rle_2frame.dcm")
@@ -349,26 +244,6 @@ def test_what_follows_the_pixel_data(service: ServiceClient) -> None:
     assert "ExtendedOffsetTable" not in after
     assert "ExtendedOffsetTableLengths" not in after
     assert after.pixel_array.shape == (2, 100, 100, 3)
-
-
-def test_one_bit_frames(service: ServiceClient) -> None:
-    """One-bit frames need no change between little endian encodings, and start at a byte of their own."""
-    sample = Sample(elements=pixels(bytes([0b11_010101, 0b0000_1100]), frames=2, bits=1), transfer_syntax=IMPLICIT)
-    assert service.store(sample.content).status_code == 202
-    assert service.get(f"{sample.path}/frames/2", NATIVE).content == bytes([0b110011])
-    after = read(instance_in(service, sample.path, EXPLICIT).content)
-    assert after.PixelData == bytes([0b11_010101, 0b0000_1100])
-
-
-def test_float_pixel_data(service: ServiceClient) -> None:
-    """Float Pixel Data can be had in little endian, not in JPEG 2000."""
-    floats = np.linspace(0, 1, 1600, dtype=np.float32).reshape(40, 40)
-    sample = image(floats, more={0x7FE00008: ("OF", floats.tobytes())}, transfer_syntax=IMPLICIT)
-    sample.elements[0x7FE00010] = None
-    after = transcoded(service, sample.content, EXPLICIT)
-    assert (after.pixel_array == floats).all()
-    with stored(service, sample.content) as path:
-        assert instance_in(service, path, JPEG_2000_LOSSLESS).status_code == 406
 
 
 def test_largest_transcoding(service: ServiceClient) -> None:

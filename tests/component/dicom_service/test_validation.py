@@ -11,11 +11,8 @@ import pytest
 from tests.kit.service import (
     IMPLICIT,
     TEST_FILES,
-    Elements,
     Sample,
     ServiceClient,
-    comments,
-    encoded,
     items,
     running,
     service,
@@ -33,29 +30,11 @@ def sequence(*datasets: bytes) -> bytes:
     return b"".join(struct.pack("<HHL", 0xFFFE, 0xE000, len(dataset)) + dataset for dataset in datasets)
 
 
-def test_first_missing_attribute_is_reported(service: ServiceClient) -> None:
-    """Of several missing attributes the first in the order of the checks is named, alone."""
-    response = service.store(Sample(elements={SOP: None, STUDY: None, PATIENT_ID: None}).content)
-    (comment,) = comments(items(response, FAILED)[0])
-    assert "(0020,000D)" in comment
-
-
 def test_comment_does_not_quote_the_value(service: ServiceClient) -> None:
     """A comment names the tag and the rule; the value of a patient does not stand in it."""
     response = service.store(Sample(elements={0x00100010: ("PN", b"CANARY" * 12)}).content)
     assert response.status_code == 202
     assert "CANARY" not in response.text
-
-
-def test_invalid_attribute_inside_a_sequence(service: ServiceClient) -> None:
-    """Sequences are checked too: a warning, and the sequence stays in the metadata."""
-    inner: Elements = {0x00080100: ("SH", b"X" * 17), 0x00080104: ("LO", b"meaning")}
-    sample = Sample(elements={0x00081032: ("SQ", sequence(encoded(inner)))})
-    response = service.store(sample.content)
-    assert response.status_code == 202
-    assert "(0008,0100)" in comments(items(response, REFERENCED)[0])[0]
-    (metadata,) = service.get(f"{sample.path}/metadata").json()
-    assert values(values(metadata, "00081032")[0], "00080104") == ["meaning"]
 
 
 def test_implicit_vr_can_be_refused(tmp_path: Path) -> None:

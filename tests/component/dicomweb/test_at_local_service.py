@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
@@ -15,10 +15,7 @@ import pytest
 
 from shared.dicomweb import (
     Body,
-    Busy,
     DICOMwebClient,
-    DICOMwebError,
-    InvalidResponse,
     NotFound,
     ResponseLost,
     StatusError,
@@ -29,7 +26,6 @@ from tests.component.dicomweb.client_under_test import (
     InstanceUIDs,
     SeriesUIDs,
     StudyUIDs,
-    assert_tells_nothing,
     client_of,
 )
 from tests.kit.service import Sample, pixels, running
@@ -155,15 +151,6 @@ async def gone(client: DICOMwebClient, sample: Sample) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_expiry(client: DICOMwebClient) -> None:
-    """The latest store decides when a study goes."""
-    sample = Sample()
-    await client.store_instance(Body.from_bytes(sample.content), expire_after=timedelta(milliseconds=1))
-    await gone(client, sample)
-    await client.store_instance(Body.from_bytes(sample.content), expire_after=timedelta(days=1))
-    assert len(await client.search_for_instances(**study_of(sample))) == 1
-
-
 async def test_expiry_taken_back(client: DICOMwebClient) -> None:
     """A study whose latest store says nothing of expiry stays, past the end of one that was to go later."""
     stays, goes, soon = Sample(), Sample(), timedelta(milliseconds=200)
@@ -210,68 +197,12 @@ async def search(client: DICOMwebClient, sample: Sample) -> int:
     return len(await client.search_for_instances(**study_of(sample)))
 
 
-async def retrieve(client: DICOMwebClient, sample: Sample) -> object:
-    async with client.retrieve_study(**study_of(sample)) as parts:
-        return [await part.read() async for part in parts] == [sample.content]
-
-
 async def metadata(client: DICOMwebClient, sample: Sample) -> object:
     return len((await client.retrieve_study_metadata(**study_of(sample))).datasets)
 
 
 async def delete(client: DICOMwebClient, sample: Sample) -> None:
     await client.delete_study(**study_of(sample))
-
-
-@dataclass(frozen=True)
-class Case:
-    """A fault, what is asked for meanwhile, the value or error that comes of it, and the requests it took."""
-
-    fault: dict[str, object]
-    call: Callable[[DICOMwebClient, Sample], Awaitable[object]]
-    outcome: object
-    requests: int
-
-
-CASES = [
-    Case({"fault": "status", "status": 503, "requests": 2}, store, StoreStatus.STORED, 3),
-    Case({"fault": "status", "status": 429, "retry_after": "0", "requests": 3}, store, Busy, 3),
-    Case({"fault": "status", "status": 503, "retry_after": "3600"}, search, Busy, 1),
-    Case({"fault": "drop_after_commit"}, store, ResponseLost, 1),
-    Case({"fault": "drop_after_commit"}, search, 1, 2),
-    Case({"fault": "drop_after_commit"}, delete, ResponseLost, 1),
-    Case({"fault": "stuck_creation"}, store, ResponseLost, 1),
-    Case({"fault": "cut", "bytes": 10}, search, 1, 2),
-    Case({"fault": "cut", "bytes": 10}, metadata, 1, 2),
-    Case({"fault": "cut", "bytes": 10}, store, ResponseLost, 1),
-    Case({"fault": "cut", "bytes": 300}, retrieve, ResponseLost, 1),
-    Case({"fault": "truncate"}, retrieve, InvalidResponse, 1),
-    Case({"fault": "truncate"}, search, InvalidResponse, 1),
-    Case({"fault": "truncate"}, metadata, InvalidResponse, 1),
-    Case({"fault": "delay", "seconds": 0.1}, retrieve, True, 1),
-]
-
-
-@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.fault['fault']}-{case.call.__name__}")
-async def test_faults_on_request(root: str, client: DICOMwebClient, case: Case) -> None:
-    """A fault of the service ends in its value or error after its number of requests, and no body is sent short."""
-    sample = Sample()
-    if case.call is not store:
-        await stored(client, sample)
-    async with httpx.AsyncClient(base_url=f"{root}/admin") as admin:
-        await admin.delete("/requests")
-        assert (await admin.post("/faults", json={"kind": case.call.__name__, **case.fault})).is_success
-        try:
-            outcome = await case.call(client, sample)
-        except DICOMwebError as error:
-            assert_tells_nothing(error)
-            outcome = type(error)
-        counts = (await admin.get("/requests")).json()[case.call.__name__]
-        await admin.delete("/faults")
-    assert (outcome, counts["requests"]) == (case.outcome, case.requests)
-    if case.call is store:
-        assert counts["bodies"] == case.requests
-        assert counts["bytes"] == case.requests * len(sample.content)
 
 
 async def test_store_after_a_lost_answer(root: str, client: DICOMwebClient) -> None:
@@ -297,15 +228,3 @@ async def test_store_after_one_died_midway(root: str, client: DICOMwebClient) ->
     assert await search(client, sample) == 0
     await client.delete_instance(**uids_of(sample))
     await stored(client, sample)
-
-
-async def test_throttling(root: str, client: DICOMwebClient) -> None:
-    """A service that lets few requests through still gets every instance stored, and each once."""
-    samples = [Sample() for _ in range(6)]
-    async with httpx.AsyncClient(base_url=f"{root}/admin") as admin:
-        await admin.post("/faults", json={"fault": "throttle", "kind": "store", "per_second": 4, "requests": None})
-        bodies = [(sample.sop, Body.from_bytes(sample.content)) for sample in samples]
-        outcomes = [outcome async for _, outcome in client.store_instances(bodies)]
-        await admin.delete("/faults")
-    assert not any(isinstance(outcome, Exception) for outcome in outcomes)
-    assert sum([await search(client, sample) for sample in samples]) == 6

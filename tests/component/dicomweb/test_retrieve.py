@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, aclosing
 
-import httpx
 import pytest
 
 from shared.dicomweb import DICOMwebClient, InvalidParameter, InvalidResponse, Request, ResponseLost
 from shared.dicomweb.multipart import closing_delimiter, part_head
+from shared.dicomweb.transport import AiohttpTransport
 from tests.component.dicomweb.client_under_test import (
     INSTANCE,
     SECRET,
@@ -150,7 +150,7 @@ async def test_leaving_early_closes_the_connection(level: str) -> None:
         "study": script(head(200, {**MULTIPART, **CHUNKED}), *chunked(message(CONTENT)[:-100]), End.STALL),
         "instance": script(head(200, {**SINGLE, **CHUNKED}), *chunked(CONTENT), End.STALL),
     }[level]
-    one_slot = httpx.AsyncHTTPTransport(limits=httpx.Limits(max_connections=1))
+    one_slot = AiohttpTransport(max_connections=1)
     async with (
         serve(unfinished, answer(200, message(CONTENT), MULTIPART)) as server,
         client_of(server.url, transport=one_slot) as client,

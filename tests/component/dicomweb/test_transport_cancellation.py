@@ -1,20 +1,30 @@
-"""A thousand transfers that are cancelled leave nothing behind."""
+"""Transfers that are cancelled by the dozen leave nothing behind, and pools end with their loops."""
 
 from __future__ import annotations
 
 import asyncio
 
+import aiohttp
 import httpx
 import pytest
 
 from shared.dicomweb.transport import AiohttpTransport
+from shared.dicomweb.transport.exchange import _heed_keep_alive
 from tests.component.dicomweb.client_under_test import client_of
-from tests.component.dicomweb.transport_plays import LARGE_UPLOAD, MIB, Ask, get, upload, wait_for_ever
-from tests.component.dicomweb.transports_under_test import SUBJECTS, outcome
+from tests.component.dicomweb.transport_plays import (
+    LARGE_UPLOAD,
+    MIB,
+    Ask,
+    client_over,
+    get,
+    outcome,
+    upload,
+    wait_for_ever,
+)
 from tests.kit.scripted_server import End, Read, Script, answer, head, script, serve
 
 AT_ONCE = 25
-ROUNDS = 10
+ROUNDS = 3
 
 PHASES: dict[str, tuple[Ask, Script]] = {
     "upload that nobody reads": (LARGE_UPLOAD, script(End.DEAF).after(Read.HEAD)),
@@ -28,11 +38,10 @@ PHASES: dict[str, tuple[Ask, Script]] = {
 async def test_cancelled_transfers_leave_nothing_open(phase: str) -> None:
     """Each connection is closed, as the server sees it, and each slot of the pool is free again."""
     ask, given = PHASES[phase]
-    ours = SUBJECTS[0]
     async with (
         serve(given) as server,
         serve(answer(204)) as other,
-        ours.client(connections=AT_ONCE, times={"pool": 5}) as client,
+        client_over(connections=AT_ONCE, times={"pool": 5}) as client,
     ):
         for number in range(1, ROUNDS + 1):
             transfers = [asyncio.ensure_future(ask(client, server.url)) for _ in range(AT_ONCE)]
@@ -82,3 +91,13 @@ def test_one_pool_for_the_first_requests_of_a_loop() -> None:
 
     asyncio.run(search(1))
     asyncio.run(search(5))
+
+
+async def test_how_long_connections_are_kept() -> None:
+    """Half as long as a server says it keeps them, and never longer than it was before."""
+    async with aiohttp.TCPConnector(keepalive_timeout=7) as connector:
+        rests = []
+        for told in ("timeout=600", "timeout=4", "timeout=10"):
+            assert _heed_keep_alive(connector, {"Keep-Alive": told})
+            rests.append(connector._keepalive_timeout)
+        assert rests == [7, 2, 2]
