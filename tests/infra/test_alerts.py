@@ -24,7 +24,7 @@ from tests.kql.values import Row
 
 from .alerts import ALERTS, CRITERIA, FILE, LINES, fires, minutes, window
 from .apps import MAIN, ROOT, app_settings, own_settings
-from .bicep import INFRA, Expression, read
+from .bicep import INFRA, Expression, evaluate, read
 from .written import words_of, written
 
 NOW = datetime(2026, 3, 2, 12, 16, tzinfo=UTC)
@@ -374,6 +374,29 @@ def test_where_nothing_is_probed_nobody_is_told_of_probes() -> None:
     [given] = re.findall(r"^    isProbed: (.+)$", MAIN.text, re.MULTILINE)
     assert given == "!empty(settings.ingest.PROBE_SCHEDULE)"
     assert app_settings("ingest")["PROBE_SCHEDULE"]
+
+
+@pytest.mark.parametrize(
+    ("runbooks_url", "page"),
+    [
+        (
+            "",
+            "read the runbook docs/runbooks/{name}.md in the repository of the project dicom-dropbox, from which this "
+            "app was deployed.",
+        ),
+        ("https://example.org/docs/runbooks", "https://example.org/docs/runbooks/{name}.md"),
+        ("https://example.org/docs/runbooks/", "https://example.org/docs/runbooks/{name}.md"),
+    ],
+    ids=["none", "without slash", "with slash"],
+)
+def test_an_alert_names_its_page(runbooks_url: str, page: str) -> None:
+    """The description, which the mail has, ends with the page's address, or says in which repository the file is."""
+    parameters = {"runbooksUrl": runbooks_url}
+    folder = evaluate(FILE.variable("runbooks"), parameters)
+    description = FILE.constant(FILE.object(FILE.declarations["alert"]))["properties"]["description"]
+    for name, alert in ALERTS.items():
+        said = evaluate(description, {**parameters, "runbooks": folder, "item": alert})
+        assert said == f"{alert['says']} What to do: {page.format(name=name)}"
 
 
 def test_azure_takes_the_times() -> None:
