@@ -234,7 +234,7 @@ def test_an_alert_fires_over_these_lines(alert: str, rows: Rows, expected: bool)
     """And is over one window later, if all has been well since."""
     assert is_fired(alert, rows) is expected
     by = window(alert) + timedelta(minutes=1)
-    shifted = [(table, row | {"TimeGenerated": row["TimeGenerated"] - by}) for table, row in rows]
+    shifted = [(table, {**row, "TimeGenerated": row["TimeGenerated"] - by}) for table, row in rows]
     assert not is_fired(alert, shifted + USUAL)
 
 
