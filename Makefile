@@ -32,6 +32,7 @@ help:
 	@echo "make mutants ARGS=module   would a test notice? Changes one thing at a time; needs what make coverage wrote"
 	@echo "make contract URL=https://.../v2   hold a DICOM service of yours against what its stand-in does"
 	@echo "make check   lint, format, types, and whether infra/ and the lock files are in step"
+	@echo "make docs    write the reference pages in docs/reference from the code"
 	@echo "make lock    write the lock files anew from pyproject.toml"
 	@echo "make audit   are vulnerabilities known of what is locked? Asks osv.dev; ARGS='--url ...' another one"
 	@echo "PYTHON=python3.13 VENV=.venv-3.13 runs any of them on another Python."
@@ -91,6 +92,9 @@ mutants: set-up
 contract: set-up
 	@exec env CONTRACT_URL='$(URL)' $(RUN) -m pytest -q --tb=no -rN tests/contract $(ARGS)
 
+docs: set-up
+	@exec $(RUN) -m tests.reference
+
 check: set-up
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
@@ -111,5 +115,5 @@ set-up:
 	    "such as make demo PYTHON=python3.13" >&2; exit 1; }
 	@exec $(PYTHON) -I local/bootstrap.py --venv $(VENV)
 
-.PHONY: help demo tutorial up down token reconcile purge-preview soak test test-all bench bench-quick bench-soak bench-plots coverage mutants contract check lock audit set-up
+.PHONY: help demo tutorial up down token reconcile purge-preview soak test test-all bench bench-quick bench-soak bench-plots coverage mutants contract docs check lock audit set-up
 .NOTPARALLEL:

@@ -89,31 +89,78 @@ def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
         yield running
 
 
-@pytest.mark.parametrize(
-    ("where", "status"),
-    [("collector", status) for status in (429, 502, 503, 504)]
-    + [("insights", status) for status in (401, 403, 408, 429, 500, 502, 503, 504)],
-)
-def test_what_may_pass_is_waited_out(
-    collector: Collector, monkeypatch: pytest.MonkeyPatch, where: Where, status: int
+MAY_PASS: dict[Where, list[int]] = {
+    "collector": [429, 502, 503, 504],
+    "insights": [401, 403, 408, 429, 500, 502, 503, 504],
+}
+WILL_NOT_PASS: dict[Where, list[int]] = {"collector": [400, 500], "insights": [400, 402, 404, 413, 439]}
+# (where, what the collector answers first, lines that are sent one call after another, lines of each request)
+SENT: dict[str, tuple[Where, list[Refusal], list[str], list[str]]] = {
+    **{
+        f"{where} {status} may pass: sent again until taken": (
+            where,
+            [Refusal(status)] * 2,
+            ["one two", "three"],
+            ["one two", "one two", "one two", "three"],
+        )
+        for where in BOTH
+        for status in MAY_PASS[where]
+    },
+    **{
+        f"{where} {status} will not pass (402 and 439 are the day's quota): not sent again": (
+            where,
+            [Refusal(status, AN_HOUR)],
+            ["one", "two"],
+            ["one", "two"],
+        )
+        for where in BOTH
+        for status in WILL_NOT_PASS[where]
+    },
+    **{
+        # A collector's exporter tries one again at once by itself.
+        f"{where}: a broken connection, better twice than never": (where, [Refusal()] * 2, ["one"], ["one"] * 3)
+        for where in BOTH
+    },
+    **{
+        f"{where}: what never passes does not hold up the next": (
+            where,
+            [Refusal(503)] * 4,
+            ["one", "two"],
+            [*["one"] * 4, "two"],
+        )
+        for where in BOTH
+    },
+    "insights takes a part (206): the rest is sent again, but for what it will never take": (
+        "insights",
+        [Refusal(206, errors={1: 429, 2: 400, 3: 500}), Refusal(206, errors={1: 503})],
+        ["one two three four"],
+        ["one two three four", "two four", "four"],
+    ),
+    "insights has sampled a line out: not sent again": (
+        "insights",
+        [Refusal(206, errors={0: 429}, message="Telemetry sampled out.")],
+        ["five"],
+        ["five"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("where", "refusals", "calls", "expected"), SENT.values(), ids=SENT)
+def test_lines_are_sent_until_they_are_taken(
+    collector: Collector,
+    monkeypatch: pytest.MonkeyPatch,
+    where: Where,
+    refusals: list[Refusal],
+    calls: list[str],
+    expected: list[str],
 ) -> None:
-    """The same lines are sent until they are taken, and then no more; what is said later goes after them."""
+    """And then no more; what is said later is sent after them."""
     sender = Sender(collector, where, monkeypatch)
-    collector.refusals.extend([Refusal(status), Refusal(status)])
-    sender.send("one", "two")
-    sender.send("three")
+    collector.refusals.extend(refusals)
+    for reasons in calls:
+        sender.send(*reasons.split())
     sender.pipeline.close()
-    assert sent(collector) == [*[["one", "two"]] * 3, ["three"]]
-
-
-@pytest.mark.parametrize("where", BOTH)
-def test_a_broken_connection_is_waited_out(collector: Collector, monkeypatch: pytest.MonkeyPatch, where: Where) -> None:
-    """Whether it broke before the lines were taken nobody can tell: better twice than never."""
-    sender = Sender(collector, where, monkeypatch)
-    collector.refusals.extend([Refusal(), Refusal()])  # a collector's exporter tries one again at once by itself
-    sender.send("one")
-    sender.pipeline.close()
-    assert sent(collector) == [["one"]] * 3
+    assert [" ".join(reasons) for reasons in sent(collector)] == expected
 
 
 @pytest.mark.parametrize("where", BOTH)
@@ -142,44 +189,6 @@ class Coming(tuple[int, ...]):
         yield 0
         self._collector.come_up()
         yield 0
-
-
-@pytest.mark.parametrize(
-    ("where", "status"),
-    [("collector", 400), ("collector", 500), *(("insights", status) for status in (400, 402, 404, 413, 439))],
-)
-def test_what_will_not_pass_is_not_sent_again(
-    collector: Collector, monkeypatch: pytest.MonkeyPatch, where: Where, status: int
-) -> None:
-    """By what each of the two says of its statuses: 402 and 439 are the day's quota."""
-    sender = Sender(collector, where, monkeypatch)
-    collector.refusals.append(Refusal(status, AN_HOUR))
-    sender.send("one")
-    sender.send("two")
-    sender.pipeline.close()
-    assert sent(collector) == [["one"], ["two"]]
-
-
-def test_what_was_taken_is_never_sent_again(collector: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where Application Insights takes a part (206), the rest goes again, but for what it will never take."""
-    sender = Sender(collector, "insights", monkeypatch)
-    collector.refusals.extend([Refusal(206, errors={1: 429, 2: 400, 3: 500}), Refusal(206, errors={1: 503})])
-    sender.send("one", "two", "three", "four")
-    collector.refusals.append(Refusal(206, errors={0: 429}, message="Telemetry sampled out."))
-    sender.send("five")
-    sender.pipeline.close()
-    assert sent(collector) == [["one", "two", "three", "four"], ["two", "four"], ["four"], ["five"]]
-
-
-@pytest.mark.parametrize("where", BOTH)
-def test_what_never_passes_ends(collector: Collector, monkeypatch: pytest.MonkeyPatch, where: Where) -> None:
-    """So that one batch does not hold up all that come after it."""
-    sender = Sender(collector, where, monkeypatch)
-    collector.refusals.extend([Refusal(503)] * 4)
-    sender.send("one")
-    sender.send("two")
-    sender.pipeline.close()
-    assert sent(collector) == [*[["one"]] * 4, ["two"]]
 
 
 @pytest.mark.parametrize("where", BOTH)

@@ -16,9 +16,9 @@ from local.ports import Ports
 from local.stack import Stack
 from shared.settings import ACCESS_AUDIT, RETENTION_RECORDS, RETENTION_STATE
 from tests.conftest import APPROVAL_KEY
+from tests.kit.documents import table_in
 from tests.kit.immutability import Immutability, immutable
 from tests.kit.life_of_a_study import LifeOfAStudy
-from tests.unit.test_documents import table_in
 
 DOCUMENT = Path(__file__).parents[2] / "docs/retention.md"
 

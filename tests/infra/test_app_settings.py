@@ -17,10 +17,9 @@ from shared.settings import (
     setting_name,
     trigger_settings,
 )
-from tests.unit.test_documents import rows
 
 from .apps import ACCESS, APP, MAIN, app_settings, own_settings
-from .bicep import INFRA, Expression, evaluate, read
+from .bicep import INFRA, Expression, read
 
 KEYS = read(INFRA / "modules/keys.bicep")
 # Settings that the platform and its libraries read.
@@ -194,32 +193,6 @@ def test_what_infra_goes_by_is_the_codes_default() -> None:
     assert APP.variable("requestsAtOnce") == Settings.model_fields["lookup_concurrency"].default
     [text] = MAIN.declarations["maximumInstances"].decorators["description"]
     assert f"up to {GONE_BY['ingest_concurrency']} files" in text
-
-
-def test_the_configuration_table_says_what_azd_sets() -> None:
-    """In README.md, beside each default that a deployment with all parameters at their defaults replaces."""
-    shown = {name: cells[0].partition(" (")[::2] for name, cells in rows("README.md", "Configuration").items()}
-    assert {name: by_azd for name, (_, by_azd) in shown.items() if by_azd} == {
-        name: told
-        for name, (default, _) in shown.items()
-        if (told := set_by_azd([given[name] for app in ACCESS if name in (given := app_settings(app))], default))
-    }
-
-
-def set_by_azd(values: list[Any], default: str) -> str:
-    """Return what the table says of the values that the apps get for a setting; nothing if that is its default."""
-    if not values:
-        return ""
-    if any(value != values[0] for value in values):
-        return "azd: one per app)"
-    parameters = {one.name: MAIN.constant(one.value) for one in MAIN.of_kind("parameter")}
-    try:
-        usual, with_sftp = (f"`{evaluate(values[0], {**parameters, 'sftp': sftp})}`" for sftp in (False, True))
-    except LookupError:
-        return "azd sets it)"
-    if usual != default:
-        return f"azd: {usual})"
-    return "" if with_sftp == default else f"azd with `SFTP`: {with_sftp})"
 
 
 def test_parameters_that_become_settings_have_their_limits() -> None:

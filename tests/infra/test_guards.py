@@ -44,45 +44,168 @@ MAIN = read(INFRA / "main.bicep")
 APP = read(INFRA / "modules/app.bicep")
 
 
+IS_PUBLIC = Expression("isClosed ? 'Disabled' : 'Enabled'")
+# (what it is for, type of the resources, what is under `properties` of each)
+PROPERTIES: list[tuple[str, str, dict[str, object]]] = [
+    (
+        "nothing gets in by a key",
+        "Microsoft.Storage/storageAccounts",
+        {
+            "allowSharedKeyAccess": False,
+            "allowBlobPublicAccess": False,
+            "allowCrossTenantReplication": False,
+            "supportsHttpsTrafficOnly": True,
+            "minimumTlsVersion": "TLS1_2",
+        },
+    ),
+    ("nothing is sent by a key", "Microsoft.Insights/components", {"DisableLocalAuth": True}),
+    ("secrets are read by roles", "Microsoft.KeyVault/vaults", {"enableRbacAuthorization": True}),
+    (
+        "nobody deletes secrets for good before 90 days are over: without LEDGER_KEY the ledger is lost",
+        "Microsoft.KeyVault/vaults",
+        {"enableSoftDelete": True, "softDeleteRetentionInDays": 90, "enablePurgeProtection": True},
+    ),
+    ("no password deploys", "Microsoft.Web/sites/basicPublishingCredentialsPolicies", {"allow": False}),
+    (
+        "secrets are read by the app's own identity",
+        "Microsoft.Web/sites",
+        {"httpsOnly": True, "keyVaultReferenceIdentity": Expression("identity.id")},
+    ),
+    ("Flex Consumption refuses what other plans have", "Microsoft.Web/sites", {"siteConfig": None}),
+    (
+        "a closed account lets nobody in but Event Grid, which has no private endpoint",
+        "Microsoft.Storage/storageAccounts",
+        {"networkAcls": {"defaultAction": Expression("isClosed ? 'Deny' : 'Allow'"), "bypass": "AzureServices"}},
+    ),
+    ("a closed workspace", "Microsoft.HealthcareApis/workspaces", {"publicNetworkAccess": IS_PUBLIC}),
+    ("a closed service", "Microsoft.HealthcareApis/workspaces/dicomservices", {"publicNetworkAccess": IS_PUBLIC}),
+    (
+        "each container of records has a policy; only one that is appended to lets its blobs grow",
+        "Microsoft.Storage/storageAccounts/blobServices/containers/immutabilityPolicies",
+        {
+            "immutabilityPeriodSinceCreationInDays": Expression("recordsDays"),
+            "allowProtectedAppendWrites": Expression("item.appends"),
+        },
+    ),
+]
+# (module of main.bicep, its parameter, what it is given)
+HANDED_ON = [
+    ("apps", "subnetId", "privateNetwork ? network!.outputs.appsSubnetId : ''"),
+    ("dicom", "partitions", "dicomPartitions"),
+    ("endpoints", "isHierarchical", "sftp"),
+    ("network", "addresses", "networkRange"),
+    ("data", "sku", "storageSku"),
+    ("records", "sku", "storageSku"),
+    ("records", "lockedContainers", "recordsLocked"),
+]
+SLOW = {"monitoring", "data", "records", "keys", "dicom"}
+# (why, module of main.bicep, modules that are made before it)
+MADE_BEFORE: list[tuple[str, str, set[str]]] = [
+    ("a new role is not known everywhere at once", "appAccess", SLOW | {"ownBlobRoles"}),
+    ("a new role is not known everywhere at once", "dicomAccess", SLOW | {"ownDicomRoles"}),
+    ("a new workspace may not have the tables yet", "blanking", {"monitoring", "apps"}),
+]
+# (why, file, what is made one by one)
+ONE_BY_ONE = [
+    ("Azure answers 409 to a second change of a site", "modules/app.bicep", "noPassword"),
+    ("an account refuses an endpoint while another is made", "modules/private-endpoints.bicep", "endpoint"),
+    ("a subnet refuses an app while another is made in it", "main.bicep", "apps"),
+]
+
+
+@pytest.mark.parametrize(("kind", "expected"), [row[1:] for row in PROPERTIES], ids=[row[0] for row in PROPERTIES])
+def test_every_resource_of_a_type_has_these_properties(kind: str, expected: dict[str, object]) -> None:
+    """The row says what for."""
+    bodies = list(made(kind))
+    assert bodies
+    for file, body in bodies:
+        inner = file.property(body, "properties")
+        assert inner is not None
+        assert {name: file.constant(file.property(inner, name)) for name in expected} == expected, file
+
+
+@pytest.mark.parametrize(("module", "parameter", "value"), HANDED_ON)
+def test_a_parameter_is_handed_on(module: str, parameter: str, value: str) -> None:
+    """Under another name, which no other test sees."""
+    assert given_to(module)[parameter] == Expression(value)
+
+
+@pytest.mark.parametrize(
+    ("module", "first"), [row[1:] for row in MADE_BEFORE], ids=[f"{m}: {w}" for w, m, _ in MADE_BEFORE]
+)
+def test_a_module_is_made_after_others(module: str, first: set[str]) -> None:
+    """The row says why."""
+    assert waits_for(module) >= first
+    assert waits_for("ownBlobRoles") == waits_for("ownDicomRoles") == set()
+
+
+@pytest.mark.parametrize(("file", "name"), [row[1:] for row in ONE_BY_ONE], ids=[row[0] for row in ONE_BY_ONE])
+def test_resources_are_made_one_by_one(file: str, name: str) -> None:
+    """The row says why."""
+    assert read(INFRA / file).declarations[name].decorators["batchSize"] == [1]
+
+
+def test_a_site_is_told_its_settings_last() -> None:
+    """Versions of the API have refused a policy of publishing without a location."""
+    assert APP.constant(APP.object(APP.declarations["appSettings"]))["dependsOn"] == [Expression("noPassword")]
+    [(file, body)] = made("Microsoft.Web/sites/basicPublishingCredentialsPolicies")
+    assert file.constant(body)["location"] == Expression("location")
+    [(file, body)] = made("Microsoft.Web/sites")
+    runtime = file.constant(file.property(body, "properties"))["functionAppConfig"]["runtime"]
+    assert runtime == {"name": "python", "version": "3.13"}
+
+
+def test_no_template_asks_for_a_key() -> None:
+    """Nor for the secrets of an account."""
+    for file in files():
+        assert not re.search(r"list\w*Keys|\blistSecrets|AccountKey|SharedAccess|listCredentials", file.text), file
+    workspace = read(INFRA / "modules/workspace.bicep")
+    properties = workspace.constant(workspace.object(workspace.declarations["workspace"]))["properties"]
+    assert properties["features"] == {"disableLocalAuth": True}
+
+
+def test_a_locked_policy_is_not_made_anew() -> None:
+    """Azure would refuse it, and with it the deployment; a container that is not named gets its policy."""
+    records = read(INFRA / "modules/records-storage.bicep")
+    policy = records.declarations["immutable"].value
+    assert policy is not None
+    loop = "for (item, index) in containers: if (!contains(locked, item.name)) {"
+    assert loop in (policy.text or b"").decode()
+    assert records.constant(records.object(records.declarations["immutable"]))["parent"] == Expression(
+        "container[index]"
+    )
+    assert records.variable("locked") == Expression("split(lockedContainers, ',')")
+    assert MAIN.constant(MAIN.declarations["recordsLocked"].value) == ""
+
+
+def test_each_role_assignment_gives_its_role_to_one_identity_in_one_place() -> None:
+    """Never on the resource group. Its name is made of place, principal and role: or one would take another's place,
+    and Azure refuses to change the principal of an assignment.
+    """
+    found: dict[str, dict[str, str]] = {}
+    for file in files():
+        for resource, kind in resources(file):
+            if kind != "Microsoft.Authorization/roleAssignments":
+                continue
+            given = file.constant(file.object(resource))
+            role = given["properties"]["roleDefinitionId"].text.partition("/roleDefinitions', ")[2]
+            principal = "pair.principalId" if file.path.stem == "dicom-access" else "principalId"
+            assert given["scope"] is not None, resource.name
+            assert given["properties"]["principalType"] == "ServicePrincipal", resource.name
+            assert given["properties"]["principalId"] == Expression(principal), resource.name
+            name = given["name"].text
+            assert re.fullmatch(rf"guid\([\w\[\].]+\.id, {re.escape(principal)}, .+\)", name), name
+            assert name.endswith(f", {role}"), name
+            found.setdefault(file.path.stem, {})[resource.name] = role.removesuffix(")")
+    assert found == GIVEN
+
+
 def test_roles_have_the_ids_that_azure_gave_them() -> None:
     """And no id stands anywhere else."""
     access = INFRA / "access.bicep"
     assert read(access).variable("builtInRoles") == ROLE_IDS
     uuid = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-")
     assert [file for file in files() if file.path != access and uuid.search(file.text)] == []
-
-
-def test_each_role_is_given_to_one_identity_in_one_place() -> None:
-    """Never on the resource group; and said to be a service's, which may be newer than the directory's copies."""
-    assignments = list(made("Microsoft.Authorization/roleAssignments"))
-    assert len(assignments) > 5
-    for file, body in assignments:
-        assert file.property(body, "scope") is not None, file
-        inner = file.property(body, "properties")
-        assert inner is not None
-        assert file.constant(file.property(inner, "principalType")) == "ServicePrincipal"
-        name = file.constant(file.property(body, "name"))
-        # Of place, principal and role: or one would take another's place. An identity that is deleted and made again
-        # has another principal, and Azure refuses to change the principal of an assignment.
-        assert isinstance(name, Expression)
-        principal = "pair.principalId" if file.path.stem == "dicom-access" else "principalId"
-        assert re.fullmatch(rf"guid\([\w\[\].]+\.id, {re.escape(principal)}, .+\)", name.text), name.text
-        assert file.constant(file.property(inner, "principalId")) == Expression(principal)
-
-
-def test_each_role_assignment_gives_the_role_that_it_is_for() -> None:
-    """Whose id is in its name as well."""
-    found: dict[str, dict[str, str]] = {}
-    for file in files():
-        for resource, kind in resources(file):
-            if kind == "Microsoft.Authorization/roleAssignments":
-                given = file.constant(file.object(resource))
-                role = given["properties"]["roleDefinitionId"].text.partition(
-                    "'Microsoft.Authorization/roleDefinitions', "
-                )[2]
-                found.setdefault(file.path.stem, {})[resource.name] = role.removesuffix(")")
-                assert given["name"].text.endswith(f", {role}"), resource.name
-    assert found == GIVEN
 
 
 def test_roles_are_what_they_are_called() -> None:
@@ -126,29 +249,6 @@ def test_each_app_has_its_own_rights_and_functions() -> None:
     assert MAIN.constant(MAIN.object(MAIN.declarations["apps"]))["dependsOn"] == [Expression("appAccess")]
 
 
-def test_roles_of_our_own_are_known_before_they_are_given() -> None:
-    """They are made first, and given after all that takes Azure minutes: a new role is not known everywhere at once."""
-    assert waits_for("ownBlobRoles") == waits_for("ownDicomRoles") == set()
-    slow = {"monitoring", "data", "records", "keys", "dicom"}
-    assert waits_for("appAccess") >= slow | {"ownBlobRoles"}
-    assert waits_for("dicomAccess") >= slow | {"ownDicomRoles"}
-
-
-def test_names_are_blanked_once_there_are_tables() -> None:
-    """A workspace that is seconds old may not have those yet that the rule is about."""
-    assert waits_for("blanking") >= {"monitoring", "apps"}
-    assert "Microsoft.Insights/dataCollectionRules" not in {
-        kind for _, kind in resources(read(INFRA / "modules/monitoring.bicep"))
-    }
-
-
-def test_a_site_is_changed_by_one_resource_at_a_time() -> None:
-    """Azure answers 409 to a second change of an app while the first is under way."""
-    assert APP.declarations["noPassword"].decorators["batchSize"] == [1]
-    settings = APP.constant(APP.object(APP.declarations["appSettings"]))
-    assert settings["dependsOn"] == [Expression("noPassword")]
-
-
 def waits_for(module: str) -> set[str]:
     """Return the modules of main.bicep that are made before another one."""
     body = (MAIN.object(MAIN.declarations[module]).text or b"").decode()
@@ -182,14 +282,6 @@ def test_a_parameter_is_handed_on_under_its_name() -> None:
             assert name != "isClosed" or value == Expression("privateNetwork"), module.name
     assert handed_on > 10
     assert given_to("apps")["subnetId"] == Expression("privateNetwork ? network!.outputs.appsSubnetId : ''")
-
-
-def test_a_parameter_is_handed_on_under_another_name() -> None:
-    """Which the test above cannot see."""
-    assert given_to("dicom")["partitions"] == Expression("dicomPartitions")
-    assert given_to("endpoints")["isHierarchical"] == Expression("sftp")
-    assert given_to("network")["addresses"] == Expression("networkRange")
-    assert {given_to(module)["sku"] for module in ("data", "records")} == {Expression("storageSku")}
 
 
 def test_what_holds_data_cannot_be_deleted_by_accident() -> None:
@@ -274,84 +366,11 @@ def test_roles_of_our_own_have_names_of_their_own() -> None:
         assert "kind, item.key" in file.constant(body)["name"].text
 
 
-def test_a_locked_policy_is_not_made_anew() -> None:
-    """Azure would refuse it, and with it the deployment; a container that is not named gets its policy."""
-    records = read(INFRA / "modules/records-storage.bicep")
-    policy = records.declarations["immutable"].value
-    assert policy is not None
-    loop = "for (item, index) in containers: if (!contains(locked, item.name)) {"
-    assert loop in (policy.text or b"").decode()
-    assert records.variable("locked") == Expression("split(lockedContainers, ',')")
-    assert given_to("records")["lockedContainers"] == Expression("recordsLocked")
-    assert MAIN.constant(MAIN.declarations["recordsLocked"].value) == ""
-
-
-def test_records_are_immutable_for_as_long_as_they_must_be() -> None:
-    """Each container by a policy of its own; only one that is appended to lets its blobs grow."""
-    records = read(INFRA / "modules/records-storage.bicep")
-    assert records.constant(records.object(records.declarations["immutable"])) == {
-        "parent": Expression("container[index]"),
-        "name": "default",
-        "properties": {
-            "immutabilityPeriodSinceCreationInDays": Expression("recordsDays"),
-            "allowProtectedAppendWrites": Expression("item.appends"),
-        },
-    }
-
-
-def test_an_account_gets_its_private_endpoints_one_by_one() -> None:
-    """It refuses one while another is made."""
-    endpoints = read(INFRA / "modules/private-endpoints.bicep")
-    assert endpoints.declarations["endpoint"].decorators["batchSize"] == [1]
-
-
-def test_the_apps_are_made_one_by_one() -> None:
-    """A subnet refuses one while another is made in it."""
-    assert read(INFRA / "main.bicep").declarations["apps"].decorators["batchSize"] == [1]
-
-
 @pytest.mark.parametrize("is_new", [True, False])
 def test_the_names_of_a_service_of_yours_are_not_hidden(is_new: bool) -> None:
     """A private zone without an endpoint in it answers that there is no such name."""
     zones = read(INFRA / "modules/network.bicep").variable("dicomZones")
     assert bool(evaluate(zones, {"dicomIsNew": is_new})) is is_new
-
-
-def test_nothing_gets_in_by_a_key() -> None:
-    """No template asks for one, and no account, workspace or app takes one."""
-    for file in files():
-        assert not re.search(r"list\w*Keys|\blistSecrets|AccountKey|SharedAccess|listCredentials", file.text), file
-    expect(
-        {
-            "Microsoft.Storage/storageAccounts": {
-                "allowSharedKeyAccess": False,
-                "allowBlobPublicAccess": False,
-                "allowCrossTenantReplication": False,
-                "supportsHttpsTrafficOnly": True,
-                "minimumTlsVersion": "TLS1_2",
-            },
-            "Microsoft.Insights/components": {"DisableLocalAuth": True},
-            "Microsoft.KeyVault/vaults": {"enableRbacAuthorization": True},
-            "Microsoft.Web/sites/basicPublishingCredentialsPolicies": {"allow": False},
-            "Microsoft.Web/sites": {"httpsOnly": True},
-        }
-    )
-    workspace = read(INFRA / "modules/workspace.bicep")
-    properties = workspace.constant(workspace.object(workspace.declarations["workspace"]))["properties"]
-    assert properties["features"] == {"disableLocalAuth": True}
-
-
-def test_what_is_closed_is_closed_to_the_network() -> None:
-    """But to whoever comes over a private endpoint; and of storage to Event Grid, which has none."""
-    is_public = Expression("isClosed ? 'Disabled' : 'Enabled'")
-    by_rules = {"defaultAction": Expression("isClosed ? 'Deny' : 'Allow'"), "bypass": "AzureServices"}
-    expect(
-        {
-            "Microsoft.Storage/storageAccounts": {"networkAcls": by_rules},
-            "Microsoft.HealthcareApis/workspaces": {"publicNetworkAccess": is_public},
-            "Microsoft.HealthcareApis/workspaces/dicomservices": {"publicNetworkAccess": is_public},
-        }
-    )
 
 
 def test_whatever_an_app_is_told_the_address_of_has_a_private_endpoint() -> None:
@@ -374,22 +393,6 @@ def test_whatever_an_app_is_told_the_address_of_has_a_private_endpoint() -> None
     for account, _, service in told:
         for listed in services[accounts[account]]:
             assert f"'{service.removesuffix('ServiceUri')}'" in listed, account
-
-
-def test_secrets_are_read_by_the_apps_own_identity() -> None:
-    """The one of the system, which would be asked otherwise, there is not."""
-    expect({"Microsoft.Web/sites": {"keyVaultReferenceIdentity": Expression("identity.id")}})
-
-
-def expect(must_be: dict[str, dict[str, object]]) -> None:
-    """Hold the properties of all resources of some types against what they must be."""
-    for kind, expected in must_be.items():
-        bodies = list(made(kind))
-        assert bodies, kind
-        for file, body in bodies:
-            inner = file.property(body, "properties")
-            assert inner is not None
-            assert {name: file.constant(file.property(inner, name)) for name in expected} == expected, file
 
 
 def test_what_is_deleted_can_be_undeleted() -> None:
@@ -417,12 +420,6 @@ def test_each_secret_is_made_once_and_kept() -> None:
         assert file.constant(parameter.value) == Expression("'${newGuid()}${newGuid()}'")
 
 
-def test_nobody_deletes_secrets_for_good() -> None:
-    """Not before 90 days are over, whatever role they have: without LEDGER_KEY the ledger and its marks are lost."""
-    kept: dict[str, object] = {"enableSoftDelete": True, "softDeleteRetentionInDays": 90, "enablePurgeProtection": True}
-    expect({"Microsoft.KeyVault/vaults": kept})
-
-
 def test_each_app_has_a_plan_of_its_own() -> None:
     """As Flex Consumption asks for; and a host storage that no other app may write to."""
     found = {kind: resource for resource, kind in resources(APP)}
@@ -438,22 +435,6 @@ def test_each_app_has_a_plan_of_its_own() -> None:
     assert APP.constant(APP.property(site, "serverFarmId")) == Expression("plan.id")
     plan = APP.constant(APP.property(APP.object(found["Microsoft.Web/serverfarms"]), "sku"))
     assert plan == {"name": "FC1", "tier": "FlexConsumption"}
-
-
-def test_policies_of_publishing_have_a_location() -> None:
-    """Versions of the API have refused a policy without one."""
-    [(file, body)] = made("Microsoft.Web/sites/basicPublishingCredentialsPolicies")
-    assert file.constant(body)["location"] == Expression("location")
-
-
-def test_flex_consumption_is_told_nothing_that_it_refuses() -> None:
-    """No property of the site's configuration that other plans have."""
-    [(file, body)] = made("Microsoft.Web/sites")
-    inner = file.property(body, "properties")
-    assert inner is not None
-    assert file.property(inner, "siteConfig") is None
-    runtime = file.constant(file.property(inner, "functionAppConfig"))["runtime"]
-    assert runtime == {"name": "python", "version": "3.13"}
 
 
 def test_names_of_accounts_fit() -> None:

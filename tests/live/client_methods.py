@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from tests.unit.test_documents import rows
+from tests.kit.documents import rows
 
 
 def what_it_cannot_do(client: str) -> set[str]:

@@ -11,7 +11,7 @@ import pytest
 
 from shared.dicomweb import InvalidParameter, NotFound, Query, RequestNotSent
 from shared.dicomweb.errors import status_error
-from shared.events import FIELDS, Failed, describe, event, place, silence_libraries
+from shared.events import Failed, describe, event, place, silence_libraries
 from shared.settings import ConfigurationError
 from store_on_upload.setback import NotYet
 
@@ -34,45 +34,6 @@ def test_unknown_fields(field: str, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(0), pytest.raises(ValueError, match=f"not to be logged: {field}$"):
         event("lookup", **{field: SECRET})  # type: ignore[arg-type]  # `level` is not among them
     assert not caplog.records
-
-
-def test_fields_are_few() -> None:
-    """The list of fields grows by decision: each new one must be free of patients, files and addresses."""
-    assert {
-        "adaptations",
-        "at",
-        "attempts",
-        "attributes",
-        "awaiting_approval",
-        "bytes",
-        "complete",
-        "datasets",
-        "dead_letters",
-        "deleted",
-        "deletion",
-        "door",
-        "due",
-        "error",
-        "examined",
-        "held",
-        "in_doubt",
-        "kept",
-        "messages",
-        "mode",
-        "oldest_pending_seconds",
-        "plan",
-        "queued",
-        "reason",
-        "request_id",
-        "resource",
-        "seconds",
-        "seen",
-        "service_code",
-        "source",
-        "status",
-        "transaction",
-        "verdict",
-    } == FIELDS
 
 
 @pytest.mark.parametrize(

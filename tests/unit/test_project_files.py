@@ -63,14 +63,6 @@ def test_every_locked_package_has_hashes() -> None:
             assert "--hash=sha256:" in entry, entry.partition("\n")[0]
 
 
-def test_read_me_names_what_up_sets() -> None:
-    """The list of settings that the environment wins over is the one in the code."""
-    source = (ROOT / "local/stack.py").read_text()
-    body = source.partition("def _own_settings")[2].partition("    def ")[0]
-    read_me = (ROOT / "local/README.md").read_text().partition("win over those that `make up` sets: ")[2]
-    assert re.findall(r"`(\w+)`", read_me.partition(".")[0]) == re.findall(r'^ +"(\w+)":', body, re.MULTILINE)
-
-
 def test_the_hosts_own_lines_name_no_blob() -> None:
     """The host says at information which blob fired a trigger; our own lines keep that level."""
     levels = json.loads((ROOT / "host.json").read_text())["logging"]["logLevel"]

@@ -21,7 +21,7 @@ from purge_study.policy.model import Policy
 from purge_study.records.writing import new_id
 from purge_study.rulebook.rulebook import Rulebook
 from shared.settings import load
-from tests.unit.test_documents import rows, table_in
+from tests.kit.documents import rows, table_in
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 3, 6, 3, tzinfo=UTC)
