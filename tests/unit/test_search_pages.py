@@ -19,12 +19,7 @@ END = 450
 
 
 class Service(DICOMwebClient):
-    """A service of many studies, which answers some pages once another one was asked for.
-
-    Args:
-        waits: a page's offset → that of the page which must have been asked for.
-        studies: how many it has.
-    """
+    """A service of many studies, which answers a page of `waits` once the page it names was asked for."""
 
     def __init__(self, waits: dict[int, int], studies: int = 10_000) -> None:
         self._waits = waits
@@ -67,35 +62,33 @@ async def test_what_is_there_is_asked_for_while_the_first_page_is_dealt_with() -
         assert sizes == [200, 200, 50]
 
 
+NONE: dict[int, int] = {}
+BEHIND = {200: 1000, 400: 800}  # answered only if the pages behind are asked for at the same time
+BESIDE = {200: 800, 400: 800, 600: 800}
+
+
 @pytest.mark.parametrize(
-    ("studies", "asked"),
+    ("waits", "studies", "more", "asked"),
     [
-        (0, {0}),
-        (150, {0, 200}),
-        (200, {0, 200}),
-        (300, {0, 200, 400}),
-        (400, {0, 200, 400, 600, 800}),
-        (500, {0, 200, 400, 600, 800}),
-        (1000, {0, 200, 400, 600, 800}),
+        pytest.param(NONE, 0, False, {0}, id="nothing behind an empty page"),
+        pytest.param(NONE, 150, False, {0, 200}, id="one page behind a short one"),
+        pytest.param(NONE, 200, False, {0, 200}, id="one page behind a whole one"),
+        pytest.param(NONE, 300, False, {0, 200, 400}, id="one by one behind a short page"),
+        pytest.param(BEHIND, 400, False, {0, 200, 400, 600, 800}, id="three at once, two in vain"),
+        pytest.param(BEHIND, 500, False, {0, 200, 400, 600, 800}, id="three at once, the first short"),
+        pytest.param(BEHIND, 1000, False, {0, 200, 400, 600, 800}, id="three at once, all whole"),
+        pytest.param(BESIDE, 10_000, True, {0, 200, 400, 600, 800}, id="side by side if known to be there"),
     ],
 )
-async def test_pages_that_may_not_be_there_are_asked_for_behind_whole_ones(studies: int, asked: set[int]) -> None:
-    """Three at once, so that two are asked for in vain at most; behind a short page, one by one."""
-    service = Service({200: 1000, 400: 800} if studies >= 400 else {}, studies)
+async def test_pages_are_asked_for(waits: dict[int, int], studies: int, more: bool, asked: set[int]) -> None:
+    """Side by side as far as they are there for certain or likely, and few in vain."""
+    service = Service(waits, studies)
     search = Search(service, SCOPE, Query())
     async with asyncio.timeout(10):
         known, has_more = await search.begin(0, 1000)
-        assert not has_more
+        assert has_more == more
         async with aclosing(search.go_on(known, has_more, 0, 1000, Rows(SCOPE, "http://app"))) as pages:
-            assert sum([len(page) async for page in pages]) == studies
+            sizes = [len(page) async for page in pages]
+    assert sum(sizes) == min(studies, 1000)
+    assert not more or sizes == [200] * 5
     assert service.asked.keys() - {1000} == asked
-
-
-async def test_pages_that_are_known_to_be_there_are_asked_for_side_by_side() -> None:
-    """All but the first two do not wait for the one before."""
-    service = Service({200: 800, 400: 800, 600: 800})
-    async with asyncio.timeout(10):
-        known, has_more = await Search(service, SCOPE, Query()).begin(0, 1000)
-        pages = Search(service, SCOPE, Query()).go_on(known, has_more, 0, 1000, Rows(SCOPE, "http://app"))
-        async with aclosing(pages):
-            assert [len(page) async for page in pages] == [200] * 5
