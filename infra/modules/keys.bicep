@@ -34,6 +34,7 @@ resource vault 'Microsoft.KeyVault/vaults@2024-11-01' = {
   }
 }
 
+// One after the other: a vault may answer 409 (ConflictError) to secrets that are written at the same time.
 @onlyIfNotExists()
 resource replayKey 'Microsoft.KeyVault/vaults/secrets@2024-11-01' = {
   parent: vault
@@ -50,6 +51,7 @@ resource approvalKey 'Microsoft.KeyVault/vaults/secrets@2024-11-01' = {
   properties: {
     value: newApprovalKey
   }
+  dependsOn: [replayKey]
 }
 
 @onlyIfNotExists()
@@ -59,6 +61,7 @@ resource auditKey 'Microsoft.KeyVault/vaults/secrets@2024-11-01' = {
   properties: {
     value: newAuditKey
   }
+  dependsOn: [approvalKey]
 }
 
 @onlyIfNotExists()
@@ -68,6 +71,7 @@ resource ledgerKey 'Microsoft.KeyVault/vaults/secrets@2024-11-01' = {
   properties: {
     value: newLedgerKey
   }
+  dependsOn: [auditKey]
 }
 
 // References, not secrets: what an app setting holds. Without a version, so that a new value is taken up.
