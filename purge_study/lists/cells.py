@@ -19,7 +19,7 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d|\d{8}", re.ASCII)
 # DICOM's first year: no hold on its studies ended before. Systems write older days, such as 1900-01-01 and
 # 1970-01-01, where they know none.
 _FIRST_RELEASE: Final = date(1993, 1, 1)
-# What exports and people write where there is no name; in small letters, without signs. Of the first, all words are.
+# What exports and people write where there is no name, in small letters. A cell of such words alone names no person.
 _NO_NAMES: Final = frozenset(
     (
         "a",
@@ -65,7 +65,7 @@ _NO_NAMES: Final = frozenset(
         "yes",
     )
 )
-# One of these is enough: "not yet released", "pending approval".
+# A cell with one of these words does not either: "not yet released", "pending approval by the court".
 _NOT_YET: Final = frozenset(
     (
         "attente",
