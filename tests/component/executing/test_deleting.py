@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -410,7 +411,7 @@ def _before(method: str, path: str, change: Change, victim: Victim) -> Fault:
 
 def _let_searches_take(seconds: float, victim: Victim, monkeypatch: pytest.MonkeyPatch) -> Fault:
     """Have the executor's clock go on by so much with each search for the patient's studies, and stand still else."""
-    now = [0.0]
+    now = [time.monotonic()]
     monkeypatch.setattr(execute, "time", SimpleNamespace(monotonic=lambda: now[0]))
 
     def pass_time() -> None:
