@@ -26,7 +26,7 @@ CLOCKS_APART = timedelta(minutes=5)
 
 
 def today_of(policy: Policy) -> date:
-    """Return today's date where a policy is for: it begins once every clock says so that a run may go by."""
+    """Return today's date in a policy's time zone. A day begins five minutes late: clocks may differ by so much."""
     return local_day(policy, clock.now() - CLOCKS_APART)
 
 

@@ -28,7 +28,7 @@ from .ingest import Ingest
 from .receipts.container import read_receipt, take_in
 from .receipts.receipt import Disposition, Receipt, closed
 from .setback import Setback
-from .storing.uids import Uids, is_stored
+from .storing.uids import is_stored, uids_of
 from .waiting.deferral import delay_seconds
 
 _TRIES_OF_SWEEP = 5  # some ten minutes
@@ -75,16 +75,15 @@ async def _is_stored_since(clients: Clients, version: Version) -> bool:
 
 
 async def _is_lost(clients: Clients, receipt: Receipt) -> bool:
-    """Say whether the service has no longer what a receipt says it has; where the receipt names no instance, too.
+    """Say whether the service no longer has what a receipt says it has; also if the receipt does not name all UIDs.
 
     Raises:
         DICOMwebError: the service cannot be asked.
     """
-    named = (receipt.study_instance_uid, receipt.series_instance_uid, receipt.sop_instance_uid)
-    uids = [uid for uid in named if uid is not None]
-    return receipt.is_in_service and not (
-        len(uids) == len(named) and await is_stored(clients.dicom_in(receipt.partition), Uids(*uids))
-    )
+    if not receipt.is_in_service:
+        return False
+    uids = uids_of(receipt)
+    return uids is None or not await is_stored(clients.dicom_in(receipt.partition), uids)
 
 
 async def _send_out_of_quarantine(ingest: Ingest, version: Version) -> None:

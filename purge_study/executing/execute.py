@@ -173,9 +173,6 @@ async def _look_last(
 ) -> tuple[Record, float]:
     """Check all that may have changed while the study was copied.
 
-    Returns:
-        The intent as it is sent, and by when the deletion is to be sent, of `time.monotonic`.
-
     The feed and the search come first: they take longest, and a study that is deleted because they missed another one
     can be put back. An instance that arrives after the check of the contents has no copy, so that check comes late.
     The time of sending is noted before the checks that are quick: the deletion is sent half a minute later at most.
@@ -187,6 +184,9 @@ async def _look_last(
         seen: what it was before it was copied.
         vaulted: its copy, if it has one.
         note: notes that the deletion is about to be sent, and returns its intent.
+
+    Returns:
+        The intent as it is sent, and by when the deletion is to be sent, of `time.monotonic`.
 
     Raises:
         Exception: something is different, or it cannot be told.

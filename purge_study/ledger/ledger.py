@@ -229,7 +229,7 @@ class Ledger:
                 except HttpResponseError as error:
                     if error.status_code not in _WRITTEN_MEANWHILE:
                         raise
-                    await self._mark(some)  # of the first attempt, the answer was lost
+                    await self._mark(some)  # the first attempt was carried out, but its answer was lost
 
     async def _mark(self, received: Mapping[str, datetime | None]) -> None:
         marks = zip(received.items(), await self._table.get(*received), strict=True)

@@ -269,8 +269,4 @@ async def _judge_anew(run: Run, rulebook: Rulebook, rows: list[Row]) -> None:
 
 async def _judge(rulebook: Rulebook, rows: list[Row], read: Mapping[StudyKey, Row | None] | None = None) -> list[Row]:
     """Judge patients' rows in a thread: an id that thousands of studies share, a phantom's perhaps, takes seconds."""
-    return await asyncio.to_thread(judged_anew, rulebook, rows, read or {}, _today(rulebook))
-
-
-def _today(rulebook: Rulebook) -> date:
-    return today_of(rulebook.policy)
+    return await asyncio.to_thread(judged_anew, rulebook, rows, read or {}, today_of(rulebook.policy))

@@ -17,7 +17,7 @@ from .transactions import Change, Operation, counting
 _READS_AT_ONCE = 16
 _PAGE = 1000
 # The SDK repeats no POST by itself. A transaction may be repeated if its answer was lost: if the first was carried out,
-# or is carried out late, ETags make the other one fail. Without them there is only the progress, which may go back.
+# or is carried out late, its ETags make the other one fail. The progress alone has none: it may go back.
 _REPEATED: Any = {"retry_on_methods": frozenset({"POST"})}
 
 

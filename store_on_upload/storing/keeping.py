@@ -88,10 +88,7 @@ async def is_as_first_stored(job: Job, uids: Uids, copy: Replaced) -> bool:
         NotYet: the stored instance is gone.
         DICOMwebError: it cannot be retrieved.
     """
-    first = Digest()
-    async with _retrieved(job, uids, first, original=True) as chunks:
-        async for _ in chunks:
-            pass
+    first = await _digest_of_stored(job, uids, original=True)
     return (first.size, first.sha256) == (copy.size_bytes, copy.sha256)
 
 
@@ -113,12 +110,10 @@ def _blob(job: Job, name: str) -> BlobClient:
 
 async def _verified_again(job: Job, uids: Uids, earlier: Replaced) -> StoredCopy | None:
     """Return an earlier run's copy if it is what the service returns now; None if it is not."""
-    found, stored = await _read_back(_blob(job, earlier.kept_as)), Digest()
+    found = await _read_back(_blob(job, earlier.kept_as))
     if found is None:
         return None
-    async with _retrieved(job, uids, stored) as chunks:
-        async for _ in chunks:
-            pass
+    stored = await _digest_of_stored(job, uids)
     is_true = found[:2] == (earlier.size_bytes, earlier.sha256) == (stored.size, stored.sha256)
     return StoredCopy(earlier, found[2]) if is_true else None
 
@@ -143,6 +138,14 @@ async def _read_back(blob: BlobClient) -> tuple[int, str, Header | None] | None:
         return copy.version.size, await copy.sha256(), await _header_of(copy)
     except SourceGone:
         return None
+
+
+async def _digest_of_stored(job: Job, uids: Uids, *, original: bool = False) -> Digest:
+    digest = Digest()
+    async with _retrieved(job, uids, digest, original=original) as chunks:
+        async for _ in chunks:
+            pass
+    return digest
 
 
 @asynccontextmanager

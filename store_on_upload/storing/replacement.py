@@ -100,10 +100,12 @@ async def _replace(successor: Successor, claim: Claim, latest: Replacement | Non
     if not await _may_give_way(successor, kept.header) or not await _is_only_one(successor):
         await discard(kept)
         return conflict("other_patient")
+    # It may take long, so it comes before the last look at the change feed.
+    is_corrected = not await is_as_first_stored(successor.job, successor.uids, kept.replaced)
     looked_at = clock.now()
     if await _is_stored_since(successor):  # by another client's PUT, while it was copied
         return await _overtaken(successor, latest, kept.replaced)
-    if not await is_as_first_stored(successor.job, successor.uids, kept.replaced):
+    if is_corrected:
         await discard(kept)
         return conflict("corrected")
     await claim.note(Replacement.by(version, kept.replaced))
