@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from io import BytesIO
 from typing import Any
 
@@ -219,8 +218,8 @@ def few(stack: Stack) -> dict[str, Sample]:
         return Sample(elements={**elements, 0x00080005: ("CS", b"ISO_IR 100"), 0x00080060: ("CS", modality.encode())})
 
     ct, mr = named("FEW-1", "Müller^Änne", "F/1", "CT"), named("FEW-2", "Mulder^Fox", "F/2", "MR")
-    sr, pt = named("FEW-3", "Fox^Mulder", "G/1", "SR"), replace(named("FEW-1", "Müller^Änne", "F/1", "PT"))
-    pt.study = ct.study
+    sr = named("FEW-3", "Fox^Mulder", "G/1", "SR")
+    pt = Sample(study=ct.study, elements=named("FEW-1", "Müller^Änne", "F/1", "PT").elements)
     Service(stack).store(*(one.content for one in (ct, mr, sr, ct.sibling(elements=ct.elements), pt)))
     return {"ct": ct, "mr": mr, "sr": sr}
 
