@@ -133,6 +133,13 @@ def work_of(function: object) -> Callable[[Request], Awaitable[Response]]:
     return work
 
 
+def same_headers(one: httpx.Response, other: httpx.Response) -> bool:
+    """Return whether two answers have the same headers, except those of the request itself."""
+    differ = {"date", "x-request-id"}
+    first, second = ({k: v for k, v in answer.headers.items() if k not in differ} for answer in (one, other))
+    return first == second
+
+
 def _client(url: str) -> httpx.AsyncClient:
     return httpx.AsyncClient(base_url=url, timeout=20, trust_env=False, limits=httpx.Limits(max_connections=None))
 
