@@ -47,11 +47,13 @@ PLAN = "20260131T081530Z-0123abcd"
 PLAN_PAGE = b"<!doctype html><title>CANARY</title>"
 RECEIPT = "CANARY/ward 7.dcm"
 PURGED = Purged.of([Sample(study="1.2.840.3")], partition="audited")
+PURGED_UID = PURGED.key.uid
+OF_PURGED = {"resource": "retention", "study_instance_uid": PURGED_UID, "partition": "audited"}
 
 
 @asynccontextmanager
 async def reads(azurite: str, monkeypatch: pytest.MonkeyPatch, **settings: str) -> AsyncIterator[httpx.AsyncClient]:
-    """Serve what ingest and retention answer to reads: of a plan, a purged study, and a file that came twice."""
+    """Serve the reads of ingest and retention: of plans, a purged study, and a file with two versions."""
     service = {
         "DICOM_SERVICE_URL": "http://127.0.0.1:1/v2",
         "DICOM_STORAGE": azurite,
@@ -59,27 +61,28 @@ async def reads(azurite: str, monkeypatch: pytest.MonkeyPatch, **settings: str) 
     }
     given = load({**service, **settings})
     async with aclosing(Clients.over(given, DICOMwebClient(given.dicom_service_url))) as clients:
-        plans = clients.container(RETENTION_RECORDS)
-        await plans.upload_blob(f"plans/{PLAN}.jsonl", b"CANARY", overwrite=True)
-        await plans.upload_blob(f"plans/{PLAN}.html", PLAN_PAGE, overwrite=True)
-        for (container, name), blob in PURGED.blobs().items():
+        blobs = {
+            (RETENTION_RECORDS, f"plans/{PLAN}.jsonl"): b"CANARY",
+            (RETENTION_RECORDS, f"plans/{PLAN}.html"): PLAN_PAGE,
+            (RECEIPTS, RECEIPT): json.dumps(receipt_of_two_versions().to_json()).encode(),
+            **PURGED.blobs(),
+        }
+        for (container, name), blob in blobs.items():
             await clients.container(container).upload_blob(name, blob, overwrite=True)
-        content = json.dumps(receipt_of_two_versions().to_json())
-        await clients.container(RECEIPTS).upload_blob(RECEIPT, content, overwrite=True)
         monkeypatch.setattr(shared.clients, "_clients", clients)
         monkeypatch.setattr(auditor, "_auditor", None)
-        functions = {
-            "receipts": receipts,
-            "retention/plans": retention_plans,
-            "retention/plans/{plan}": retention_plan,
-            "retention/studies/{study}": retention_study,
-        }
-        routes = [Route(f"/{path}", work_of(function), methods=["GET"]) for path, function in functions.items()]
-        async with (
-            served(routes) as url,
-            httpx.AsyncClient(base_url=url, timeout=20, trust_env=False, params={"code": KEY}) as http,
-        ):
+        routes = [Route(f"/{path}", work_of(function), methods=["GET"]) for path, function in READS.items()]
+        options: dict[str, Any] = {"timeout": 20, "trust_env": False, "params": {"code": KEY}}
+        async with served(routes) as url, httpx.AsyncClient(base_url=url, **options) as http:
             yield http
+
+
+READS = {
+    "receipts": receipts,
+    "retention/plans": retention_plans,
+    "retention/plans/{plan}": retention_plan,
+    "retention/studies/{study}": retention_study,
+}
 
 
 def receipt_of_two_versions() -> Document:
@@ -91,7 +94,7 @@ def receipt_of_two_versions() -> Document:
 
 
 async def records(azurite: str, request_id: str) -> list[dict[str, Any]]:
-    """Return the lines of one lookup."""
+    """Return the lines of one request."""
     async with BlobServiceClient.from_connection_string(azurite) as storage:
         container = storage.get_container_client("access-audit")
         found = []
@@ -101,25 +104,66 @@ async def records(azurite: str, request_id: str) -> list[dict[str, Any]]:
     return [line for line in found if line["request_id"] == request_id]
 
 
-async def test_who_saw_what(start: Start, azurite: str) -> None:
-    """Before the first byte, and when all is over: who, what, of which study, how much."""
-    async with start(answer(200, FILE, DICOM), **ON) as running:
-        response = await running.http.get(INSTANCE, headers={"x-functions-key": KEY})
-        assert response.content == FILE
-        await running.ended()
+async def assert_recorded(azurite: str, response: httpx.Response, transaction: str, **members: Any) -> None:
+    """Check the two lines of a read: one before its first byte and one at its end, with nothing else of the request."""
     begins, ends = await records(azurite, response.headers["x-request-id"])
     common = {
         "request_id": response.headers["x-request-id"],
         "caller": {"kind": "key", "id": fingerprint_of(KEY, AUDIT_KEY), "name": "ris"},
-        "transaction": "retrieve",
-        "resource": "instance",
+        "transaction": transaction,
         "partition": None,
-        "study_instance_uid": STUDY,
+        "study_instance_uid": None,
         "status": 200,
+        **members,
     }
     assert begins == {"time": begins["time"], "phase": "begins", "outcome": None, "bytes": None, **common}
-    assert ends == {"time": ends["time"], "phase": "ends", "outcome": "complete", "bytes": len(FILE), **common}
+    size = len(response.content)
+    assert ends == {"time": ends["time"], "phase": "ends", "outcome": "complete", "bytes": size, **common}
     assert begins["time"] <= ends["time"]
+    assert "CANARY" not in json.dumps([begins, ends])
+
+
+async def test_a_retrieval_is_recorded(start: Start, azurite: str) -> None:
+    async with start(answer(200, FILE, DICOM), **ON) as running:
+        response = await running.http.get(INSTANCE, headers={"x-functions-key": KEY})
+        assert response.content == FILE
+        await running.ended()
+    await assert_recorded(azurite, response, "retrieve", resource="instance", study_instance_uid=STUDY)
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "transaction", "members"),
+    [
+        (
+            "/receipts",
+            {"name": RECEIPT},
+            "retrieve",
+            {"resource": "receipt", "study_instance_uid": f"{STUDY}\\1.2.840.2"},
+        ),
+        (
+            "/receipts",
+            {"name": RECEIPT, "etag": "0x1"},
+            "retrieve",
+            {"resource": "receipt", "study_instance_uid": STUDY},
+        ),
+        ("/retention/plans", {}, "search", {"resource": "plans"}),
+        (f"/retention/plans/{PLAN}.html", {}, "retrieve", {"resource": "plan", "plan": PLAN}),
+        (f"/retention/plans/{PLAN}", {"format": "html"}, "retrieve", {"resource": "plan", "plan": PLAN}),
+        (f"/retention/studies/{PURGED_UID}", {}, "retrieve", OF_PURGED),
+    ],
+)
+async def test_a_read_of_a_receipt_a_plan_or_a_purged_study_is_recorded(
+    azurite: str,
+    monkeypatch: pytest.MonkeyPatch,
+    path: str,
+    query: dict[str, str],
+    transaction: str,
+    members: dict[str, Any],
+) -> None:
+    async with reads(azurite, monkeypatch, **ON) as http:
+        response = await http.get(path, params=query)
+        assert response.status_code == 200
+    await assert_recorded(azurite, response, transaction, **members)
 
 
 @pytest.mark.parametrize(
@@ -127,35 +171,28 @@ async def test_who_saw_what(start: Start, azurite: str) -> None:
     [
         (f"/studies?StudyInstanceUID={STUDY}", STUDY),
         (f"/studies?0020000d={STUDY}", STUDY),
-        (f"/studies/{STUDY}/series", STUDY),
         (f"/studies/{STUDY}-a/series", f"{STUDY}-a"),
         ("/studies?PatientID=CANARY", None),
         (f"/studies?StudyInstanceUID={STUDY},1.2", f"{STUDY}\\1.2"),
         (f"/studies?StudyInstanceUID={STUDY}%5C{STUDY}", STUDY),
         (f"/studies/{STUDY}?StudyInstanceUID=CANARY", STUDY),
+        (f"/partitions/site-a/studies/{STUDY}/series", STUDY),
     ],
 )
-async def test_which_study_a_search_is_about(start: Start, azurite: str, path: str, study: str | None) -> None:
-    """The one that it names, or each of them; nothing else of the query."""
+async def test_a_search_is_recorded_with_the_studies_that_it_names(
+    start: Start, azurite: str, path: str, study: str | None
+) -> None:
+    """Nothing else of the query is."""
     async with start(answer(204), **ON) as running:
         response = await running.http.get(path)
         await running.ended()
     lines = await records(azurite, response.headers["x-request-id"])
-    assert {line["study_instance_uid"] for line in lines} == {study}
+    partition = "site-a" if "site-a" in path else None
+    assert {(line["study_instance_uid"], line["partition"]) for line in lines} == {(study, partition)}
     assert "CANARY" not in json.dumps(lines)
 
 
-async def test_in_which_partition(start: Start, azurite: str) -> None:
-    """The one that the path names."""
-    async with start(answer(204), **ON) as running:
-        response = await running.http.get(f"/partitions/site-a/studies/{STUDY}/series")
-        await running.ended()
-    lines = await records(azurite, response.headers["x-request-id"])
-    assert [(line["phase"], line["partition"]) for line in lines] == [("begins", "site-a"), ("ends", "site-a")]
-
-
-async def test_what_was_cut_and_what_was_refused(start: Start, azurite: str) -> None:
-    """Who tried counts, too."""
+async def test_a_cut_and_a_refused_retrieval_are_recorded(start: Start, azurite: str) -> None:
     cut = script(head(200, {**DICOM, "Content-Length": "9999"}) + FILE, End.RESET)
     async with start(cut, answer(404), **ON) as running:
         with pytest.raises(httpx.RemoteProtocolError):
@@ -168,28 +205,55 @@ async def test_what_was_cut_and_what_was_refused(start: Start, azurite: str) -> 
     assert (ends["status"], ends["outcome"]) == (404, "complete")
 
 
+@pytest.mark.parametrize(
+    ("path", "query", "status"),
+    [
+        ("/receipts", {"name": "CANARY.dcm"}, 404),
+        ("/receipts", {"name": RECEIPT, "CANARY": "1"}, 400),
+        ("/retention/plans/CANARY", {}, 404),
+        ("/retention/studies/CANARY", {}, 404),
+        (f"/retention/studies/{PURGED_UID}", {"CANARY": "1"}, 400),
+    ],
+)
+async def test_a_refused_read_is_recorded_without_what_it_named(
+    azurite: str, monkeypatch: pytest.MonkeyPatch, path: str, query: dict[str, str], status: int
+) -> None:
+    async with reads(azurite, monkeypatch, **ON) as http:
+        response = await http.get(path, params=query)
+        assert response.status_code == status
+    [ends] = await records(azurite, response.headers["x-request-id"])
+    assert (ends["phase"], ends["status"], ends["study_instance_uid"]) == ("ends", status, None)
+    assert "CANARY" not in json.dumps(ends)
+
+
 @pytest.mark.parametrize(("demand", "status"), [("required", 503), ("best_effort", 200)])
-async def test_where_nothing_can_be_recorded(
+async def test_an_answer_that_cannot_be_recorded(
     start: Start, azurite: str, monkeypatch: pytest.MonkeyPatch, demand: str, status: int
 ) -> None:
-    """Nothing is handed out that must be recorded; the log tells of it either way."""
+    """It is refused if it must be recorded; the log names the request either way."""
     monkeypatch.setattr("shared.auditing.auditor.ACCESS_AUDIT", "no-such-container")
-    async with start(answer(200, FILE, DICOM), **{**ON, "AUDIT": demand}) as running:
-        response = await running.http.get(INSTANCE)
+    settings = {**ON, "AUDIT": demand}
+    async with start(answer(200, FILE, DICOM), **settings) as running:
+        responses = [await running.http.get(INSTANCE)]
+        assert (responses[0].content == FILE) is (status == 200)
+        [line] = await running.ended()
+        assert line["status"] == status
+        async with reads(azurite, monkeypatch, **settings) as http:
+            responses.append(await http.get("/receipts", params={"name": RECEIPT}))
+            for path in (f"plans/{PLAN}.html", "plans", f"studies/{PURGED_UID}"):
+                responses.append(await http.get(f"/retention/{path}"))
+        ids = {response.headers["x-request-id"] for response in responses}
+        await until(lambda: {line["request_id"] for line in running.events("access_not_recorded")} == ids)
+    for response in responses:
         assert response.status_code == status
-        assert (response.content == FILE) is (status == 200)
         if status == 503:
             assert response.json()["code"] == "not-recorded"
             assert int(response.headers["retry-after"]) > 0
-        [line] = await running.ended()
-        assert line["status"] == status
-        await until(lambda: bool(running.events("access_not_recorded")))
-        failed = running.events("access_not_recorded")
-        assert {event["request_id"] for event in failed} == {response.headers["x-request-id"]}
+            assert not any(word in response.text for word in (PLAN, STUDY, PURGED_UID))
 
 
 async def test_a_caller_that_hangs_up_while_it_is_recorded(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The connection to the service is given back at once, however long storage takes; so is the place."""
+    """The connection to the service is released immediately, however long storage takes."""
     recording = asyncio.Event()
 
     async def never(self: AccessLog, line: bytes) -> None:
@@ -209,115 +273,15 @@ async def test_a_caller_that_hangs_up_while_it_is_recorded(start: Start, monkeyp
         assert (line["status"], line["error"]) == (499, "ClientDisconnect")
 
 
-@pytest.mark.parametrize(
-    ("path", "query", "told"),
-    [
-        ("/receipts", {"name": RECEIPT}, {"resource": "receipt", "study_instance_uid": f"{STUDY}\\1.2.840.2"}),
-        ("/receipts", {"name": RECEIPT, "etag": "0x1"}, {"resource": "receipt", "study_instance_uid": STUDY}),
-        ("/retention/plans", {}, {"resource": "plans"}),
-        (f"/retention/plans/{PLAN}.html", {}, {"resource": "plan", "plan": PLAN}),
-        (f"/retention/plans/{PLAN}", {"format": "html"}, {"resource": "plan", "plan": PLAN}),
-        (
-            f"/retention/studies/{PURGED.key.uid}",
-            {},
-            {"resource": "retention", "study_instance_uid": PURGED.key.uid, "partition": PURGED.partition},
-        ),
-    ],
-)
-async def test_who_read_a_plan_a_receipt_or_the_future_of_a_study(
-    azurite: str, monkeypatch: pytest.MonkeyPatch, path: str, query: dict[str, str], told: dict[str, Any]
-) -> None:
-    """Recorded as lookups are: who, what, of which studies or which plan, how much; nothing else of the request."""
-    async with reads(azurite, monkeypatch, **ON) as http:
-        response = await http.get(path, params=query)
-        assert response.status_code == 200
-    begins, ends = await records(azurite, response.headers["x-request-id"])
-    common = {
-        "request_id": response.headers["x-request-id"],
-        "caller": {"kind": "key", "id": fingerprint_of(KEY, AUDIT_KEY), "name": "ris"},
-        "transaction": "search" if told["resource"] == "plans" else "retrieve",
-        "partition": None,
-        "study_instance_uid": None,
-        "status": 200,
-        **told,
-    }
-    assert begins == {"time": begins["time"], "phase": "begins", "outcome": None, "bytes": None, **common}
-    size = len(response.content)
-    assert ends == {"time": ends["time"], "phase": "ends", "outcome": "complete", "bytes": size, **common}
-    assert "CANARY" not in json.dumps([begins, ends])
-
-
-@pytest.mark.parametrize(
-    ("path", "query", "status"),
-    [
-        ("/receipts", {"name": "CANARY.dcm"}, 404),
-        ("/receipts", {"name": RECEIPT, "CANARY": "1"}, 400),
-        ("/retention/plans/CANARY", {}, 404),
-        ("/retention/studies/CANARY", {}, 404),
-        ("/retention/studies/1.2.840.3", {"CANARY": "1"}, 400),
-    ],
-)
-async def test_who_was_refused_a_plan_a_receipt_or_the_future_of_a_study(
-    azurite: str, monkeypatch: pytest.MonkeyPatch, path: str, query: dict[str, str], status: int
-) -> None:
-    """Whoever asks counts, too; what was asked for is not written down unless it is there."""
-    async with reads(azurite, monkeypatch, **ON) as http:
-        response = await http.get(path, params=query)
-        assert response.status_code == status
-    [ends] = await records(azurite, response.headers["x-request-id"])
-    assert (ends["phase"], ends["status"], ends["study_instance_uid"]) == ("ends", status, None)
-    assert "CANARY" not in json.dumps(ends)
-
-
-@pytest.mark.parametrize(("demand", "status"), [("required", 503), ("best_effort", 200)])
-@pytest.mark.parametrize(
-    ("path", "query"),
-    [
-        ("/receipts", {"name": RECEIPT}),
-        (f"/retention/plans/{PLAN}.html", {}),
-        ("/retention/plans", {}),
-        (f"/retention/studies/{PURGED.key.uid}", {}),
-    ],
-)
-async def test_a_read_that_cannot_be_recorded(
-    azurite: str,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    path: str,
-    query: dict[str, str],
-    demand: str,
-    status: int,
-) -> None:
-    """As with lookups: nothing is handed out that must be recorded; the log tells of it either way."""
-    monkeypatch.setattr("shared.auditing.auditor.ACCESS_AUDIT", "no-such-container")
-    async with reads(azurite, monkeypatch, **{**ON, "AUDIT": demand}) as http:
-        response = await http.get(path, params=query)
-    assert response.status_code == status
-    if status == 503:
-        assert response.json()["code"] == "not-recorded"
-        assert int(response.headers["retry-after"]) > 0
-        assert PLAN not in response.text
-        assert STUDY not in response.text
-        assert PURGED.key.uid not in response.text
-    told = [json.loads(record.message) for record in caplog.records if record.name == "dicom_dropbox"]
-    failed = {line["request_id"] for line in told if line["event"] == "access_not_recorded"}
-    assert failed == {response.headers["x-request-id"]}
-
-
-async def test_reads_without_an_access_record(azurite: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With AUDIT off, which is the default, nothing of them is written."""
-    async with reads(azurite, monkeypatch) as http:
-        response = await http.get(f"/retention/plans/{PLAN}.html")
-    assert response.content == PLAN_PAGE
-    assert await records(azurite, response.headers["x-request-id"]) == []
-
-
-async def test_off_writes_nothing(start: Start, azurite: str) -> None:
-    """That is the default."""
+async def test_nothing_is_recorded_by_default(start: Start, azurite: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async with start(answer(200, FILE, DICOM)) as running:
-        response = await running.http.get(INSTANCE)
+        retrieved = await running.http.get(INSTANCE)
         await running.ended()
-    assert await records(azurite, response.headers["x-request-id"]) == []
+    async with reads(azurite, monkeypatch) as http:
+        read = await http.get(f"/retention/plans/{PLAN}.html")
+    assert (retrieved.content, read.content) == (FILE, PLAN_PAGE)
+    for response in (retrieved, read):
+        assert await records(azurite, response.headers["x-request-id"]) == []
 
 
 async def test_lines_that_come_together_are_written_together(clients: Clients) -> None:
