@@ -38,9 +38,11 @@ async def dicom(url: str) -> AsyncIterator[DICOMwebClient]:
         yield client
 
 
-async def store(dicom: DICOMwebClient, *samples: Sample) -> None:
+async def store(dicom: DICOMwebClient, *samples: Sample) -> list[str]:
+    """Store instances; return their UIDs."""
     for sample in samples:
         await dicom.store_instance(Body.from_bytes(sample.content))
+    return [sample.sop for sample in samples]
 
 
 async def changes(app: httpx.AsyncClient, path: str = "/changes", **query: Any) -> dict[str, Any]:
@@ -57,17 +59,14 @@ def sops(answer: dict[str, Any]) -> list[str]:
     return [change["sop_instance_uid"] for change in answer["changes"]]
 
 
-async def test_what_was_stored_and_deleted(app: httpx.AsyncClient, dicom: DICOMwebClient) -> None:
-    """Each change with what it was about, and what has become of it; then nothing, and the token goes on."""
+async def test_a_store_and_a_deletion_are_changes(app: httpx.AsyncClient, dicom: DICOMwebClient) -> None:
+    """Each has its instance and that instance's state; then there are none, and the token goes on."""
     sample = Sample()
     await store(dicom, sample)
     await dicom.delete_study(study_instance_uid=sample.study)
     answer = await changes(app)
-    assert [(change["action"], change["state"]) for change in answer["changes"]] == [
-        ("created", "deleted"),
-        ("deleted", "deleted"),
-    ]
-    first = answer["changes"][0]
+    first, second = answer["changes"]
+    assert (second["action"], second["state"]) == ("deleted", "deleted")
     assert datetime.fromisoformat(first.pop("timestamp")).tzinfo is not None
     assert isinstance(first.pop("sequence"), int)
     assert first == {
@@ -80,131 +79,101 @@ async def test_what_was_stored_and_deleted(app: httpx.AsyncClient, dicom: DICOMw
     }
     quiet = await changes(app, since=answer["next"])
     assert (quiet["changes"], quiet["more"]) == ([], False)
-    await store(dicom, again := Sample())
-    assert sops(await changes(app, since=quiet["next"])) == [again.sop]
+    assert await store(dicom, Sample()) == sops(await changes(app, since=quiet["next"]))
 
 
-async def test_page_by_page(app: httpx.AsyncClient, dicom: DICOMwebClient) -> None:
-    """Until there are no more, each once, in the feed's order."""
-    samples = [Sample() for _ in range(5)]
-    await store(dicom, *samples)
+async def test_pages_have_each_change_once_in_order(app: httpx.AsyncClient, dicom: DICOMwebClient) -> None:
+    stored = await store(dicom, *(Sample() for _ in range(5)))
     answer = await changes(app, limit=2)
-    told = [sops(answer)]
+    found = [sops(answer)]
     while answer["more"]:
         answer = await changes(app, limit=2, since=answer["next"])
-        told.append(sops(answer))
-    assert told == [[samples[0].sop, samples[1].sop], [samples[2].sop, samples[3].sop], [samples[4].sop]]
+        found.append(sops(answer))
+    assert found == [stored[:2], stored[2:4], stored[4:]]
 
 
-async def test_what_is_committed_late_is_told_once(
+async def test_a_change_that_is_committed_late_is_given_once(
     app: httpx.AsyncClient, dicom: DICOMwebClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A change whose time lies before that of others which were told already."""
-    await store(dicom, early := Sample())
+    """Its time lies before that of a change which was given already."""
+    early = await store(dicom, Sample())
     answer = await changes(app)
     now = timestamps.now
     late_ticks = int((OVERLAP.total_seconds() - 5) * timestamps.TICKS_PER_SECOND)
     with monkeypatch.context() as clock:
         clock.setattr(timestamps, "now", lambda: now() - late_ticks)
-        await store(dicom, late := Sample())
-    await store(dicom, after := Sample())
-    assert sops(answer) == [early.sop]
+        late = await store(dicom, Sample())
+    after = await store(dicom, Sample())
+    assert sops(answer) == early
     answer = await changes(app, since=answer["next"])
-    assert sops(answer) == [late.sop, after.sop]
+    assert sops(answer) == late + after
     assert sops(await changes(app, since=answer["next"])) == []
 
 
-async def test_from_now_and_from_a_time_on(app: httpx.AsyncClient, dicom: DICOMwebClient) -> None:
-    """`now` gives a token only; a time, in any zone, all from then on."""
-    await store(dicom, Sample(), second := Sample())
-    now = await changes(app, since="now")
-    assert (now["changes"], now["more"]) == ([], False)
-    await store(dicom, third := Sample())
-    assert sops(await changes(app, since=now["next"])) == [third.sop]
-    time = (await changes(app))["changes"][1]["timestamp"]
-    elsewhere = datetime.fromisoformat(time).astimezone(datetime.fromisoformat("2026-01-01T00:00:00+05:30").tzinfo)
-    for since in (time, elsewhere.isoformat(), time.lower(), elsewhere.isoformat().replace("+", " ")):
-        assert sops(await changes(app, since=since)) == [second.sop, third.sop]
-
-
-async def test_before_anything_was_stored(app: httpx.AsyncClient, dicom: DICOMwebClient) -> None:
-    """An empty feed has a beginning all the same."""
+async def test_changes_since_now_and_since_a_time(app: httpx.AsyncClient, dicom: DICOMwebClient) -> None:
+    """`now` gives a token only, also for an empty feed; a time may be in any zone."""
     tokens = [
         (await changes(app, **query))["next"] for query in ({}, {"since": "now"}, {"since": "2020-01-01T00:00:00Z"})
     ]
-    await store(dicom, sample := Sample())
+    stored = await store(dicom, Sample(), Sample())
     for token in tokens:
-        assert sops(await changes(app, since=token)) == [sample.sop]
+        assert sops(await changes(app, since=token)) == stored
+    now = await changes(app, since="now")
+    assert (now["changes"], now["more"]) == ([], False)
+    stored += await store(dicom, Sample())
+    assert sops(await changes(app, since=now["next"])) == stored[2:]
+    time = (await changes(app))["changes"][1]["timestamp"]
+    elsewhere = datetime.fromisoformat(time).astimezone(datetime.fromisoformat("2026-01-01T00:00:00+05:30").tzinfo)
+    for since in (time, elsewhere.isoformat(), time.lower(), elsewhere.isoformat().replace("+", " ")):
+        assert sops(await changes(app, since=since)) == stored[1:]
 
 
 @pytest.mark.parametrize("url", [True], indirect=True)
-async def test_changes_of_a_partition(app: httpx.AsyncClient, dicom: DICOMwebClient) -> None:
-    """Below a partition its own alone; above them those of all, with their partitions' names."""
-    one, other = Sample(), Sample()
-    await store(dicom.partition("one"), one)
-    await store(dicom.partition("other"), other)
+async def test_changes_of_partitions(
+    azurite: str, url: str, app: httpx.AsyncClient, dicom: DICOMwebClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Below a partition its own only; above, those of all partitions that the caller may see."""
+    one, other = await store(dicom.partition("one"), Sample()), await store(dicom.partition("other"), Sample())
     answer = await changes(app)
     assert [change["partition"] for change in answer["changes"]] == ["one", "other"]
-    assert sops(answer) == [one.sop, other.sop]
+    assert sops(answer) == one + other
     own = await changes(app, "/partitions/other/changes")
-    assert sops(own) == [other.sop]
+    assert sops(own) == other
     assert sops(await changes(app, "/partitions/other/changes", since=own["next"])) == []
     assert sops(await changes(app, "/partitions/nothing-yet/changes")) == []
-
-
-@pytest.mark.parametrize("url", [True], indirect=True)
-async def test_a_caller_is_told_of_its_partitions_alone(
-    azurite: str, url: str, dicom: DICOMwebClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Of no other, neither above partitions nor below one."""
-    for name, sample in (("one", Sample()), ("other", other := Sample())):
-        await store(dicom.partition(name), sample)
     settings = {"WEBSITE_AUTH_ENABLED": "true", "CALLER_PARTITIONS": "reader=other"}
-    async with lookups_at(url, azurite, monkeypatch, **settings) as app:
-        app.headers["x-ms-client-principal"] = principal(("oid", "8a7b"), ("roles", "reader"))
-        assert sops(await changes(app)) == [other.sop]
-        assert sops(await changes(app, "/partitions/other/changes")) == [other.sop]
-        assert (await app.get("/partitions/one/changes")).status_code == 403
+    async with lookups_at(url, azurite, monkeypatch, **settings) as limited:
+        limited.headers["x-ms-client-principal"] = principal(("oid", "8a7b"), ("roles", "reader"))
+        assert sops(await changes(limited)) == sops(await changes(limited, "/partitions/other/changes")) == other
+        assert (await limited.get("/partitions/one/changes")).status_code == 403
 
 
-@pytest.mark.parametrize(
-    ("query", "parameter"),
-    [
-        ("limit=0", "limit"),
-        ("limit=1001", "limit"),
-        ("limit=x", "limit"),
-        ("limit=", "limit"),
-        ("limit=1&limit=2", "limit"),
-        ("since=", "since"),
-        ("since=yesterday", "since"),
-        ("since=2026-01-01T00:00:00", "since"),
-        ("since=2026-01-01", "since"),
-        ("since=2026-02-30T00:00:00Z", "since"),
-        ("since=0001-01-01T00:00:00%2B14:00", "since"),
-        ("since=v1.AAAAAAAA", "since"),
-        ("since=v2.AAAAAAAA", "since"),
-        ("since=now&since=now", "since"),
-        ("CANARY=1", "query"),
-    ],
-)
-async def test_what_is_not_allowed_is_told(app: httpx.AsyncClient, query: str, parameter: str) -> None:
-    """Which parameter, and what is; never the value. Nothing is asked of the service."""
-    response = await app.get(f"/changes?{query}")
-    problem = response.json()
-    assert (response.status_code, problem["code"], problem["parameter"]) == (400, "invalid-parameter", parameter)
-    assert "CANARY" not in response.text
+INVALID = {
+    "limit": ("limit=0", "limit=1001", "limit=x", "limit=", "limit=1&limit=2"),
+    "since": (
+        *("since=", "since=yesterday", "since=2026-01-01T00:00:00", "since=2026-01-01", "since=2026-02-30T00:00:00Z"),
+        *("since=0001-01-01T00:00:00%2B14:00", "since=v1.AAAAAAAA", "since=v2.AAAAAAAA", "since=now&since=now"),
+    ),
+    "query": ("CANARY=1",),
+}
 
 
-async def test_the_hosts_parameter_is_not_ours(app: httpx.AsyncClient) -> None:
-    """The function key may come in the query."""
+async def test_an_invalid_parameter_is_named_without_its_value(app: httpx.AsyncClient) -> None:
+    """The function key in the query is the host's."""
     assert (await changes(app, code="a key"))["changes"] == []
+    for parameter, queries in INVALID.items():
+        for query in queries:
+            response = await app.get(f"/changes?{query}")
+            problem = response.json()
+            told = (response.status_code, problem["code"], problem["parameter"])
+            assert told == (400, "invalid-parameter", parameter), query
+            assert "CANARY" not in response.text
 
 
-async def test_the_probe_is_not_told_of(app: httpx.AsyncClient, dicom: DICOMwebClient) -> None:
-    """Neither that it was stored nor that it has gone, and it is no reason to ask for more."""
-    real = Sample()
+async def test_the_synthetic_check_is_no_change(app: httpx.AsyncClient, dicom: DICOMwebClient) -> None:
+    """Neither its store nor its deletion; and a page that has only these does not say that there is more."""
     await dicom.store_instance(Body.from_bytes(CONTENT))
-    await store(dicom, real)
+    real = await store(dicom, Sample())
     await dicom.delete_study(study_instance_uid=STUDY_INSTANCE_UID)
     answer = await changes(app, limit=1)
-    assert (sops(answer), answer["more"]) == ([real.sop], False)
+    assert (sops(answer), answer["more"]) == (real, False)
