@@ -284,16 +284,9 @@ async def test_more_lookups_than_there_are_places_for(start: Start) -> None:
 @pytest.mark.parametrize(
     ("said", "status", "code", "wait"),
     [
-        (answer(400), 400, "invalid-request", None),
-        (answer(401), 502, "service-denied-access", None),
-        (answer(403), 502, "service-denied-access", None),
         (answer(404), 404, "not-found", None),
-        (answer(406), 406, "not-acceptable", None),
         (answer(429, headers={"Retry-After": "7"}), 429, "service-throttles", "7"),
-        (answer(429), 429, "service-throttles", None),
         (answer(500), 502, "service-failed", None),
-        (answer(503, headers={"Retry-After": "7"}), 503, "service-busy", "7"),
-        (answer(504), 503, "service-busy", None),
         (script(End.RESET).after(Read.HEAD), 502, "service-response-lost", None),
         (script(head(200, {**DICOM, "Content-Length": "9"}), End.FIN), 502, "service-response-lost", None),
         (answer(200, b"<html>", {"Content-Type": "text/html"}), 502, "invalid-service-response", None),
