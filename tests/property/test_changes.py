@@ -1,4 +1,4 @@
-"""Whoever goes on from token to token gets each change once, whatever becomes visible late."""
+"""A caller that follows the tokens gets each change once, however late a change becomes visible."""
 
 from __future__ import annotations
 
@@ -113,69 +113,71 @@ async def test_from_now_on(found: list[Entry], second: int) -> None:
     assert {change.sequence for change in page.changes} == set(range(1, len(found) + 1)) - there
 
 
+async def read(feed: Feed, position: Position, limit: int, partition: str | None = None) -> reading.Page:
+    """Read on from what a token says of the position; at most so many changes are read as a request may."""
+    feed.read = 0
+    page = await read_on(cast(ChangeFeed, feed), Position.from_token(position.to_token()), limit, of(partition))
+    assert feed.read <= reading._MOST_READ + 1
+    return page
+
+
 async def test_a_quiet_feed_is_not_read_again() -> None:
-    """Once nothing can appear any more beside its last changes, however many they are."""
+    """Once nothing can appear any more near its last changes, however many they are."""
     feed = Feed([Entry(0, 0, "A")] * 50)
-    page = await read_on(cast(ChangeFeed, feed), Position(), 100, of(None))
-    feed.second, feed.read = 2 * LATEST + int(CLOCKS_APART.total_seconds()), 0
-    page = await read_on(cast(ChangeFeed, feed), page.position, 100, of(None))
-    assert feed.read == 50  # by then, once more
-    page = await read_on(cast(ChangeFeed, feed), page.position, 100, of(None))
-    assert (page.changes, feed.read) == ([], 50)
+    page = await read(feed, Position(), 100)
+    feed.second = 2 * LATEST + int(CLOCKS_APART.total_seconds())
+    page = await read(feed, page.position, 100)
+    assert feed.read == 50  # the last time
+    page = await read(feed, page.position, 100)
+    assert (page.changes, feed.read) == ([], 0)
 
 
-async def test_more_is_said_where_there_is_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And in a partition with nothing in it, beside a busy one, an answer comes, with a place to go on."""
+async def test_an_answer_says_that_there_is_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also one without changes, of a partition with none near a busy one."""
     feed = Feed([Entry(second, 0, "A") for second in range(7)])
     feed.second = 1000
-    page = await read_on(cast(ChangeFeed, feed), Position(), 6, of(None))
+    page = await read(feed, Position(), 6)
     assert page.has_more
-    page = await read_on(cast(ChangeFeed, feed), page.position, 1, of(None))
+    page = await read(feed, page.position, 1)
     assert (len(page.changes), page.has_more) == (1, False)
     monkeypatch.setattr(reading, "_MOST_READ", 4)
-    page = await read_on(cast(ChangeFeed, feed), Position(), 6, of("B"))
-    assert (page.changes, page.has_more) == ([], True)
-    page = await read_on(cast(ChangeFeed, feed), page.position, 6, of("B"))
-    assert (page.changes, page.has_more) == ([], False)
+    for has_more in (True, False):
+        page = await read(feed, page.position if not has_more else Position(), 6, "B")
+        assert (page.changes, page.has_more) == ([], has_more)
 
 
-async def test_what_a_made_up_token_calls_told_is_not_read_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A page that has nothing but such changes ends as any other, and the next one goes on behind it."""
+async def test_a_forged_token_does_not_make_a_request_read_the_whole_feed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page of changes that the token calls given ends as others do, and the next page goes on behind it."""
     monkeypatch.setattr(reading, "_MOST_READ", 50)
     feed = Feed([Entry(second, 0, "A") for second in range(500)])
     feed.second = 5000
-    position, reads, has_more = Position(EPOCH, Sequences([(1, 2**62)])), list[int](), True
+    position, count, has_more = Position(EPOCH, Sequences([(1, 2**62)])), 0, True
     while has_more:
-        before, feed.read = position, 0
-        page = await read_on(cast(ChangeFeed, feed), Position.from_token(before.to_token()), 20, of(None))
-        position, has_more = page.position, page.has_more
-        reads.append(feed.read)
+        page = await read(feed, position, 20)
         assert page.changes == []
-        assert position.start > before.start
-        assert len(reads) <= 11
-    assert max(reads) <= 51
+        assert page.position.start > position.start
+        position, has_more, count = page.position, page.has_more, count + 1
+        assert count <= 11
 
 
-async def test_a_crowd_is_read_in_parts_and_each_change_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """More changes than a request reads, in a time that is read again: each answer goes on, and late ones are told."""
+async def test_a_crowded_time_is_read_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There are more changes in it than a request reads; each is given once, and so is a late one."""
     monkeypatch.setattr(reading, "_MOST_READ", 50)
     feed = Feed([Entry(second, late, "A") for second in range(100) for late in (0, 0, 110 if second == 50 else 0)])
     feed.second = 100
-    tokens, told, has_more = [Position().to_token()], list[int](), True
-    while has_more:
-        feed.read = 0
-        page = await read_on(cast(ChangeFeed, feed), Position.from_token(tokens[-1]), 20, of(None))
-        assert feed.read <= 51
-        told += [change.sequence for change in page.changes]
-        tokens.append(page.position.to_token())
-        has_more = page.has_more
-        assert len(set(tokens)) == len(tokens)
-    assert sorted(told) == [number for number in range(1, 301) if number != 153]
+    page = await read(feed, Position(), 20)
+    tokens, found = {page.position.to_token()}, [change.sequence for change in page.changes]
+    while page.has_more:
+        page = await read(feed, page.position, 20)
+        found += [change.sequence for change in page.changes]
+        assert page.position.to_token() not in tokens
+        tokens.add(page.position.to_token())
+    assert sorted(found) == [number for number in range(1, 301) if number != 153]
     feed.second = 165
     for _ in range(10):
-        page = await read_on(cast(ChangeFeed, feed), page.position, 20, of(None))
-        told += [change.sequence for change in page.changes]
-    assert sorted(told) == list(range(1, 301))
+        page = await read(feed, page.position, 20)
+        found += [change.sequence for change in page.changes]
+    assert sorted(found) == list(range(1, 301))
 
 
 numbers = st.sets(st.integers(1, 300) | st.integers(1, 2**63 - 1), max_size=60)
