@@ -48,13 +48,11 @@ pytestmark = pytest.mark.anyio
 
 
 def events(caplog: pytest.LogCaptureFixture, name: str) -> list[dict[str, object]]:
-    """Return what the app said of one kind."""
     lines = [json.loads(record.message) for record in caplog.records if record.name == "dicom_dropbox"]
     return [line for line in lines if line["event"] == name]
 
 
 async def test_deleted_copied_and_recorded(deletions: Deletions, caplog: pytest.LogCaptureFixture) -> None:
-    """A study that is due goes, and from its partition alone; the vault has its bytes, the tombstone says why."""
     caplog.set_level(logging.INFO, logger="dicom_dropbox")
     victim = await deletions.due(*two_series())
     warrant = replace(await deletions.warrant(), approved_by="somebody")
@@ -89,7 +87,6 @@ async def test_deleted_copied_and_recorded(deletions: Deletions, caplog: pytest.
 
 
 async def test_no_patient_data_in_records(deletions: Deletions) -> None:
-    """Intent, tombstone and manifest name neither the patient nor what the settings do not allow."""
     first = Sample(
         elements={
             0x00080020: ("DA", b"20150305"),
@@ -108,7 +105,6 @@ async def test_no_patient_data_in_records(deletions: Deletions) -> None:
 
 
 async def test_in_the_default_partition(deletions: Deletions) -> None:
-    """A study of the partition that a service has from the start is deleted there."""
     victim = await deletions.due(partition=DEFAULT_PARTITION)
     assert await deletions.run(victim) == [Outcome.DELETED]
     await victim.check_deleted()
@@ -130,7 +126,6 @@ async def test_without_a_vault(deletions: Deletions) -> None:
 
 
 async def test_deleted_a_second_time(deletions: Deletions) -> None:
-    """A study that came back and is deleted again gets another tombstone, and keeps the first one as it is."""
     victim = await deletions.due()
     await deletions.run(victim)
     first = await victim.check_deleted()
@@ -144,7 +139,6 @@ async def test_deleted_a_second_time(deletions: Deletions) -> None:
 
 
 async def test_a_pointer_written_by_hand(deletions: Deletions) -> None:
-    """What somebody has put there to keep a study out is no reason to fail."""
     victim = await deletions.due()
     name = pointer_name(victim.key.partition, victim.key.uid)
     deletions.storage.get_blob_client(RETENTION_STATE, name).upload_blob(b"a note")
@@ -164,7 +158,6 @@ async def test_already_gone(deletions: Deletions, caplog: pytest.LogCaptureFixtu
 
 
 async def test_already_gone_by_a_deletion_that_stands(deletions: Deletions) -> None:
-    """A study that retention deleted before, and that the ledger took for a living one, keeps its row as purged."""
     victim = await deletions.due()
     await deletions.run(victim)
     deleted_at = (await victim.check_deleted())["deleted_at"]
@@ -178,7 +171,6 @@ async def test_already_gone_by_a_deletion_that_stands(deletions: Deletions) -> N
 
 
 async def test_gone_while_its_deletion_is_open(deletions: Deletions, caplog: pytest.LogCaptureFixture) -> None:
-    """A study whose earlier deletion is not recorded keeps its row and its intent: another run resolves it."""
     warrant = await deletions.warrant()
     deletion = await deletions.number_of_deletion(warrant)
     victim = await deletions.due(warrant=warrant)
@@ -225,7 +217,6 @@ async def _undated_study(victim: Victim) -> None:
 
 
 def _of_two_days(victim: Victim) -> tuple[Sample, Sample]:
-    """Return a study of the patient: an instance of a later day, and one of the victim's."""
     elements = victim.samples[0].elements
     later = Sample(elements={**elements, 0x00080020: ("DA", b"20240101")})
     return later, later.sibling(elements=elements)
@@ -285,7 +276,6 @@ CHANGES = {
 
 @pytest.mark.parametrize("name", CHANGES)
 async def test_changed_since_it_was_planned(deletions: Deletions, caplog: pytest.LogCaptureFixture, name: str) -> None:
-    """Whatever is different from the plan keeps a study, and has it read again."""
     caplog.set_level(logging.INFO, logger="dicom_dropbox")
     victim = await deletions.due(*two_series())
     change, reason = CHANGES[name]
@@ -298,7 +288,6 @@ async def test_changed_since_it_was_planned(deletions: Deletions, caplog: pytest
 
 
 async def test_a_later_study_that_the_search_finds_last(deletions: Deletions, caplog: pytest.LogCaptureFixture) -> None:
-    """A patient with more studies than a page holds keeps the old study, whichever page has the later one."""
     caplog.set_level(logging.INFO, logger="dicom_dropbox")
     elements = of_long_ago().elements
     deletions.store(Sample(elements={**elements, 0x00080020: ("DA", b"20240101")}))
@@ -321,7 +310,6 @@ async def test_the_patient_returns_before_the_last_look(
     before_delete: str,
     step: str,
 ) -> None:
-    """A study that arrives for the patient after the first look keeps the old study, and the event says why."""
     caplog.set_level(logging.INFO, logger="dicom_dropbox")
     monkeypatch.setitem(deletions.through, "BEFORE_DELETE", before_delete)
     victim = await deletions.due()
@@ -334,7 +322,6 @@ async def test_the_patient_returns_before_the_last_look(
 
 @pytest.mark.parametrize("status", [400, 404])
 async def test_the_partitions_are_not_listed_at_the_last_look(deletions: Deletions, status: int) -> None:
-    """A service that had partitions when the run began has not lost them: the study is kept."""
     assert await deletions.run(await deletions.due()) == [Outcome.DELETED]
     listed = [step.number for step in deletions.gateway.steps if step.path.partition("?")[0].endswith("/partitions")]
     victim = await deletions.due()
@@ -346,7 +333,6 @@ async def test_the_partitions_are_not_listed_at_the_last_look(deletions: Deletio
 async def test_the_patient_returns_after_the_last_search(
     deletions: Deletions, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A study that arrives too late to be found is found after the deletion: an error names the deletion, no UID."""
     victim = await deletions.due()
     late = _before("DELETE", "/studies/", _later_study, victim)
     assert await deletions.run(victim, fault=late) == [Outcome.DELETED]
@@ -363,7 +349,6 @@ async def test_the_patient_returns_after_the_last_search(
 async def test_the_search_after_the_deletion_fails(
     deletions: Deletions, caplog: pytest.LogCaptureFixture, status: int | None
 ) -> None:
-    """Whatever the service answers by then, the deletion is recorded as done, and an event says what is not known."""
     caplog.set_level(logging.INFO, logger="dicom_dropbox")
     warrant = await deletions.warrant()
     deletion = await deletions.number_of_deletion(warrant)
@@ -379,7 +364,6 @@ async def test_the_search_after_the_deletion_fails(
 
 
 async def test_a_last_search_that_takes_minutes(deletions: Deletions, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A patient with thousands of studies, or a slow service, does not keep a study from being deleted."""
     victim = await deletions.due()
     searching = _let_searches_take(31.0, victim, monkeypatch)
     assert await deletions.run(victim, fault=searching) == [Outcome.DELETED]
@@ -389,7 +373,6 @@ async def test_a_last_search_that_takes_minutes(deletions: Deletions, monkeypatc
 async def test_a_last_search_that_takes_too_long(
     deletions: Deletions, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A search that began too long ago may miss a study that arrived since: the study fails alone, and stays."""
     victim = await deletions.due()
     searching = _let_searches_take(601.0, victim, monkeypatch)
     assert await deletions.run(victim, fault=searching) == [Outcome.FAILED]
@@ -399,7 +382,6 @@ async def test_a_last_search_that_takes_too_long(
 
 
 def _before(method: str, path: str, change: Change, victim: Victim) -> Fault:
-    """Return a fault that changes something before the first request of a method with this in its path."""
     changes = iter([change])
 
     def act() -> None:
@@ -433,7 +415,6 @@ ITEMS = {
 
 @pytest.mark.parametrize("name", ITEMS)
 async def test_other_than_the_plan_says(deletions: Deletions, name: str) -> None:
-    """A line of a plan that does not fit what is there deletes nothing, and takes others' place no second time."""
     victim = await deletions.due()
     other = replace(victim, item=replace(victim.item, **ITEMS[name]))  # type: ignore[arg-type]  # each of its field's
     assert await deletions.run(other) == [Outcome.CHANGED]
@@ -474,7 +455,6 @@ async def test_held_now(deletions: Deletions) -> None:
 async def test_another_study_contradicts_the_birth_date(
     deletions: Deletions, births: list[bytes], outcome: Outcome
 ) -> None:
-    """A study of the patient that the ledger has not read yet keeps this one if a rule asks for ages."""
     adults = 'when = { age_at_study_from = 18 }\nkeep_years = 5\nfrom = ["study_date"]'
     deletions.write("policy.toml", POLICY.replace("keep_years = 5", adults))
     elements = {**of_long_ago().elements, 0x00100030: ("DA", b"19700101")}
@@ -487,7 +467,6 @@ async def test_another_study_contradicts_the_birth_date(
 
 
 async def test_a_purged_study_counts_as_the_patients_last(deletions: Deletions) -> None:
-    """A later study of the patient that retention has deleted keeps an earlier one, as it did when it was there."""
     victim = await deletions.due()
     later = Sample(elements={**victim.samples[0].elements, 0x00080020: ("DA", b"20230101")})
     deletions.store(later)
@@ -499,7 +478,6 @@ async def test_a_purged_study_counts_as_the_patients_last(deletions: Deletions) 
 
 
 async def test_another_patients_study_does_not_count(deletions: Deletions) -> None:
-    """An id that is the same but for leading zeros is another patient's."""
     victim = await deletions.due()
     patient_id = b"00" + victim.samples[0].elements[0x00100020][1]  # type: ignore[index]  # it has one
     other = {**victim.samples[0].elements, 0x00080020: ("DA", b"20240101"), 0x00100020: ("LO", patient_id)}
@@ -510,7 +488,6 @@ async def test_another_patients_study_does_not_count(deletions: Deletions) -> No
 
 @pytest.mark.parametrize("blank", ["\u00a0", "\u3000", "\u2003"], ids=ascii)
 async def test_blanks_at_the_ends_of_a_patient_id(deletions: Deletions, blank: str) -> None:
-    """A later study keeps the old one, even if only the id of the old one has blanks that a search does not ignore."""
     patient_id = new_uid()[-20:]
     elements = {**of_long_ago().elements, 0x00080005: ("CS", b"ISO_IR 192")}
     victim = await deletions.due(Sample(elements={**elements, 0x00100020: ("LO", f"{patient_id}{blank}".encode())}))
@@ -522,7 +499,6 @@ async def test_blanks_at_the_ends_of_a_patient_id(deletions: Deletions, blank: s
 
 @pytest.mark.parametrize("look", [1, 2])
 async def test_an_instance_comes_just_before_a_look(deletions: Deletions, look: int) -> None:
-    """An instance that comes before the reading that is judged, or between it and the last look, keeps the study."""
     victim = await deletions.due()
     sample = victim.samples[0]
 
@@ -537,7 +513,6 @@ async def test_an_instance_comes_just_before_a_look(deletions: Deletions, look: 
 
 
 async def test_a_search_that_does_not_find_the_study(deletions: Deletions, caplog: pytest.LogCaptureFixture) -> None:
-    """A search for the patient's studies that misses even this one may miss a later one as well; failures count."""
     victim = await deletions.due()
     for failures in (1, 2):
         deletions.inject({"fault": "status", "kind": "search", "status": 204, "requests": len(PARTITIONS)})
@@ -551,7 +526,6 @@ async def test_a_search_that_does_not_find_the_study(deletions: Deletions, caplo
 
 
 async def test_the_last_search_does_not_find_the_study(deletions: Deletions, caplog: pytest.LogCaptureFixture) -> None:
-    """A search after the copy that misses even this study may miss a later one as well: the study fails alone."""
     victim = await deletions.due()
 
     async def miss(_: Victim) -> None:
@@ -566,7 +540,6 @@ async def test_the_last_search_does_not_find_the_study(deletions: Deletions, cap
 async def test_one_that_fails_and_is_not_in_the_ledger(
     deletions: Deletions, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It has failed once, as far as anybody knows, and gets no row for it; whether the service answers is not asked."""
     victim = await deletions.due()
     await _forgotten(victim)
 
@@ -583,7 +556,6 @@ async def test_one_that_fails_and_is_not_in_the_ledger(
 
 @pytest.mark.parametrize(("mode", "approved_by"), [("report", None), ("report", "somebody"), ("approve", None)])
 async def test_a_mode_that_does_not_delete(deletions: Deletions, mode: str, approved_by: str | None) -> None:
-    """In report nothing is deleted, in approve nothing that nobody has approved, whoever calls."""
     victim = await deletions.due()
     warrant = replace(await deletions.warrant(), approved_by=approved_by)
     async with leased({**deletions.direct, "PURGE_MODE": mode}) as run:
@@ -635,7 +607,6 @@ async def test_out_of_time(deletions: Deletions, before_delete: str) -> None:
 
 
 async def test_out_of_time_while_it_is_copied(deletions: Deletions, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The run ends without an alarm; the study is untouched, and has failed once: others come before it in the end."""
     victim = await deletions.due()
 
     async def copy_late(run: Run, *what: Any, **more: Any) -> Vaulted:
@@ -681,7 +652,6 @@ async def test_the_service_gives_another_instance(
     caplog: pytest.LogCaptureFixture,
     another: Callable[[Sample], Sample],
 ) -> None:
-    """A file with other UIDs than those that were asked for is no copy: the study stays, and the event says why."""
     victim = await deletions.due()
     other = another(victim.samples[0])
     deletions.store(other, partition="site-other")
@@ -703,7 +673,6 @@ async def test_the_service_gives_another_instance(
 
 
 async def test_copy_overwritten_before_it_is_read_back(deletions: Deletions) -> None:
-    """A copy that is not what was retrieved keeps the study."""
     victim = await deletions.due(*two_series())
     vault = deletions.storage.get_container_client(VAULT)
 
@@ -717,7 +686,6 @@ async def test_copy_overwritten_before_it_is_read_back(deletions: Deletions) -> 
 
 
 async def test_copy_lost_before_all_are_counted(deletions: Deletions) -> None:
-    """A copy that the vault does not list any more keeps the study."""
     victim = await deletions.due(*two_series())
     vault = deletions.storage.get_container_client(VAULT)
 
@@ -748,7 +716,6 @@ async def test_a_copy_that_is_spoilt_before_the_last_look(
     spoil: Callable[[ContainerClient, str], None],
     file: str,
 ) -> None:
-    """A copy or manifest that is gone, or is not the version that was read back, keeps the study."""
     victim = await deletions.due(*two_series())
     vault = deletions.storage.get_container_client(VAULT)
 
@@ -763,7 +730,6 @@ async def test_a_copy_that_is_spoilt_before_the_last_look(
 
 
 async def test_a_copy_overwritten_before_all_are_counted(deletions: Deletions) -> None:
-    """A copy of the same size as the one that was read back keeps the study as well."""
     victim = await deletions.due(*two_series())
     vault = deletions.storage.get_container_client(VAULT)
 
@@ -790,7 +756,6 @@ async def test_manifest_overwritten(deletions: Deletions) -> None:
 
 
 async def test_uid_of_another_study_is_left_alone(deletions: Deletions) -> None:
-    """A deletion names its study: the patient's others stay."""
     victim = await deletions.due()
     other = Sample(study=new_uid(), elements=victim.samples[0].elements)
     deletions.store(other)
