@@ -37,6 +37,7 @@ from tests.kit.plans import decision, jsonl, plan
 from tests.kit.principals import principal
 from tests.kit.purged import Purged
 from tests.kit.retention_requests import APPROVED, Asked, asking, refusal
+from tests.kit.runs import clear
 
 POLICY = """
 [policy]
@@ -335,20 +336,6 @@ max_age_days = 7
 """
 
 
-async def test_an_unchanged_list_is_downloaded_once(start: Start, reads: Reads) -> None:
-    async with start(POLICY + DATES_LIST, DICOM_STORAGE=reads.way) as asked:
-        policy = asked.clients.settings.retention_policy
-        name = policy.removesuffix(".toml")
-        await asked.put(RETENTION_POLICY, f"{name}-dates.csv", b"patient_id,date\n7,2020-01-01\n")
-        await known(asked, one := row(study(new_uid()), reading=reading(patient=patient("7"))))
-        blobs = [policy, f"{name}.csv", f"{name}-dates.csv"]
-        first = await told(asked, one.key.uid)
-        assert reads.answers == [(blob, 206, True) for blob in blobs]
-        reads.answers.clear()
-        assert await told(asked, one.key.uid) == first
-        assert reads.answers == [(blob, 304, False) for blob in blobs]
-
-
 async def test_a_changed_list_counts_in_the_next_request(start: Start, reads: Reads) -> None:
     async with start(DICOM_STORAGE=reads.way) as asked:
         policy = asked.clients.settings.retention_policy
@@ -375,19 +362,6 @@ async def test_a_changed_list_counts_in_the_next_request(start: Start, reads: Re
         assert [found["keep_until"] for found in await told(asked, one.key.uid)] == ["2036-03-05"]
         await asked.storage.get_blob_client(RETENTION_POLICY, policy).delete_blob()
         assert (await asked.http.get(path)).json()["fault"] == "no_policy"
-
-
-async def test_a_list_of_dates_ages_between_requests(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with start(POLICY + DATES_LIST) as asked:
-        name = asked.clients.settings.retention_policy.removesuffix(".toml")
-        await asked.put(RETENTION_POLICY, f"{name}-dates.csv", b"patient_id,date\n")
-        await known(asked, one := row(study(new_uid()), reading=reading(patient=patient("7"))))
-        written = datetime.now(UTC)
-        for hours, status in ((-1, 200), (1, 503)):
-            monkeypatch.setattr(clock, "now", lambda hours=hours: written + timedelta(days=7, hours=hours))
-            response = await asked.http.get(f"retention/studies/{one.key.uid}")
-            assert response.status_code == status
-        assert response.json()["fault"] == "list_too_old"
 
 
 async def test_a_hold_ends_between_requests(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -628,78 +602,69 @@ async def test_a_plan_is_approved_once(start: Start) -> None:
         assert recorded.approver == "C. Archivist"
 
 
+APPROVER = "11111111-2222-3333-4444-555555555555"
+LISTED = {"APPROVERS": APPROVER}
+ENTRA = {"WEBSITE_AUTH_ENABLED": "true", **LISTED}
+PRINCIPAL = {"x-ms-client-principal": principal(("oid", APPROVER))}
+WRONG_KEY, NOT_APPROVER, INVALID = (403, "wrong-approval-key"), (403, "not-an-approver"), (400, "invalid-body")
+
+
 @pytest.mark.parametrize(
-    ("days_ago", "changes", "code"),
+    ("settings", "days_ago", "changes", "headers", "expected"),
     [
-        (3, {"hash": "0" * 64}, "hash-differs"),
-        (3.1, {"count": 2}, "count-differs"),
-        (7.1, {}, "plan-too-old"),
+        pytest.param({}, 3, {"hash": "0" * 64}, APPROVED, (409, "hash-differs"), id="another hash"),
+        pytest.param({}, 3, {"count": 2}, APPROVED, (409, "count-differs"), id="another count"),
+        pytest.param({}, 7.1, {}, APPROVED, (409, "plan-too-old"), id="a plan that is too old"),
+        pytest.param({}, 3, {}, {}, WRONG_KEY, id="no key"),
+        pytest.param({}, 3, {}, {"x-approval-key": ""}, WRONG_KEY, id="an empty key"),
+        pytest.param({}, 3, {}, {"x-approval-key": "another one, as long"}, WRONG_KEY, id="another key"),
+        pytest.param({"APPROVAL_KEY": ""}, 3, {}, APPROVED, WRONG_KEY, id="a key where none is set"),
+        pytest.param({"APPROVAL_KEY": ""}, 3, {}, {"x-approval-key": ""}, WRONG_KEY, id="an empty key for none"),
+        pytest.param({}, 3, {"approver": " "}, APPROVED, INVALID, id="a blank approver"),
+        pytest.param({}, 3, {"approver": "A" * 201}, APPROVED, INVALID, id="a long approver"),
+        pytest.param({}, 3, {"hash": "0"}, APPROVED, INVALID, id="no hash"),
+        pytest.param({}, 3, {"count": "3"}, APPROVED, INVALID, id="a count in quotes"),
+        pytest.param({}, 3, {"count": -1}, APPROVED, INVALID, id="a negative count"),
+        pytest.param({}, 3, {"count": True}, APPROVED, INVALID, id="a count that is true"),
+        pytest.param({}, 3, {"x": 1}, APPROVED, INVALID, id="another field"),
+        pytest.param(ENTRA, 3, {}, APPROVED, NOT_APPROVER, id="no principal"),
+        pytest.param(
+            ENTRA,
+            3,
+            {},
+            {**APPROVED, "x-ms-client-principal": principal(("oid", "99999999-2222-3333-4444-555555555555"))},
+            NOT_APPROVER,
+            id="another principal",
+        ),
+        pytest.param(
+            ENTRA, 3, {}, {**APPROVED, "x-ms-client-principal": "canary"}, NOT_APPROVER, id="a damaged principal"
+        ),
+        pytest.param(LISTED, 3, {}, {**APPROVED, **PRINCIPAL}, NOT_APPROVER, id="a principal that nothing vouches for"),
     ],
 )
-async def test_what_is_not_the_plan_that_is_meant(
-    start: Start, days_ago: float, changes: dict[str, Any], code: str
+async def test_an_approval_that_is_refused_is_not_recorded(
+    start: Start,
+    settings: dict[str, str],
+    days_ago: float,
+    changes: dict[str, Any],
+    headers: dict[str, str],
+    expected: tuple[int, str],
 ) -> None:
-    async with start() as asked:
+    async with start(**settings) as asked:
         one, lines = made(days_ago)
+        await clear(asked.clients.container(RETENTION_RECORDS), f"approvals/{one}")
         await put_plan(asked, one, lines)
-        assert refusal(await approve(asked, one, body(lines, **changes))) == (409, code)
+        response = await asked.http.post(f"retention/plans/{one}/approve", json=body(lines, **changes), headers=headers)
+        assert refusal(response) == expected
         assert await find_approval(asked.clients, one) is None
-
-
-@pytest.mark.parametrize("key", [None, "", "another one, as long"])
-async def test_nobody_approves_without_the_key(start: Start, key: str | None) -> None:
-    async with start() as asked:
-        one, lines = made(4)
-        await put_plan(asked, one, lines)
-        headers = {} if key is None else {"x-approval-key": key}
-        response = await asked.http.post(f"retention/plans/{one}/approve", json=body(lines), headers=headers)
-        assert refusal(response) == (403, "wrong-approval-key")
-        assert await find_approval(asked.clients, one) is None
-
-
-async def test_where_no_key_is_set_nobody_approves(start: Start) -> None:
-    async with start(APPROVAL_KEY="") as asked:
-        one, lines = made(4)
-        await put_plan(asked, one, lines)
-        for key in ("", *APPROVED.values()):
-            assert refusal(await approve(asked, one, body(lines), **{"x-approval-key": key})) == (
-                403,
-                "wrong-approval-key",
-            )
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"approver": " "},
-        {"approver": "A" * 201},
-        {"hash": "0"},
-        {"count": "3"},
-        {"count": -1},
-        {"count": True},
-        {"x": 1},
-    ],
-)
-async def test_other_bodies_are_refused(start: Start, changes: dict[str, Any]) -> None:
-    async with start() as asked:
-        one, lines = made(5)
-        await put_plan(asked, one, lines)
-        assert refusal(await approve(asked, one, body(lines, **changes))) == (400, "invalid-body")
-
-
-ENTRA = {"WEBSITE_AUTH_ENABLED": "true", "APPROVERS": "11111111-2222-3333-4444-555555555555"}
 
 
 async def test_with_entra_the_principal_counts(start: Start) -> None:
     async with start(**ENTRA) as asked:
         one, lines = made(6)
         await put_plan(asked, one, lines)
-        other = principal(("oid", "99999999-2222-3333-4444-555555555555"))
-        for headers in ({}, {"x-ms-client-principal": other}, {"x-ms-client-principal": "canary"}):
-            assert refusal(await approve(asked, one, body(lines), **headers)) == (403, "not-an-approver")
-        approver = {"x-ms-client-principal": principal(("oid", ENTRA["APPROVERS"]))}
-        response = await approve(asked, one, body(lines), **approver)
-        assert (response.status_code, response.json()["approver"]) == (200, ENTRA["APPROVERS"])
+        response = await approve(asked, one, body(lines), **PRINCIPAL)
+        assert (response.status_code, response.json()["approver"]) == (200, APPROVER)
 
 
 async def withdraw(asked: Asked, plan: str, who: str = "C. Archivist", **headers: str) -> httpx.Response:
@@ -728,19 +693,10 @@ async def test_who_may_withdraw(start: Start) -> None:
         await put_plan(asked, one, lines)
         assert refusal(await withdraw(asked, one, **{"x-approval-key": "another"})) == (403, "wrong-approval-key")
         assert refusal(await withdraw(asked, one)) == (403, "not-an-approver")
-        approver = {"x-ms-client-principal": principal(("oid", ENTRA["APPROVERS"]))}
-        assert refusal(await withdraw(asked, "20260301T030000Z-00000000", **approver)) == (404, "no-such-plan")
-        assert refusal(await withdraw(asked, one, " ", **approver)) == (400, "invalid-body")
-        response = await withdraw(asked, one, **approver)
-        assert (response.status_code, response.json()["withdrawn_by"]) == (200, ENTRA["APPROVERS"])
-
-
-async def test_a_principal_that_nobody_vouches_for_counts_for_nothing(start: Start) -> None:
-    async with start(APPROVERS=ENTRA["APPROVERS"]) as asked:
-        one, lines = made(6.5)
-        await put_plan(asked, one, lines)
-        forged = {"x-ms-client-principal": principal(("oid", ENTRA["APPROVERS"]))}
-        assert refusal(await approve(asked, one, body(lines), **forged)) == (403, "not-an-approver")
+        assert refusal(await withdraw(asked, "20260301T030000Z-00000000", **PRINCIPAL)) == (404, "no-such-plan")
+        assert refusal(await withdraw(asked, one, " ", **PRINCIPAL)) == (400, "invalid-body")
+        response = await withdraw(asked, one, **PRINCIPAL)
+        assert (response.status_code, response.json()["withdrawn_by"]) == (200, APPROVER)
 
 
 async def test_plans_are_for_those_who_see_all_partitions(start: Start) -> None:

@@ -189,14 +189,17 @@ async def test_faults(
     assert problems is None or raised.value.problems == problems
 
 
-async def test_a_list_that_is_too_old(clients: Clients, put: Put, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("cache", [None, ParseCache()], ids=["read", "cached"])
+async def test_a_list_that_is_too_old(
+    clients: Clients, put: Put, monkeypatch: pytest.MonkeyPatch, cache: ParseCache | None
+) -> None:
     for hours in (7 * 24 - 1, 7 * 24 + 1):
         later = datetime.now(UTC) + timedelta(hours=hours)
         monkeypatch.setattr(clock, "now", lambda later=later: later)
         if hours < 7 * 24:
-            await read_rulebook(clients, HASHER)
+            await read_rulebook(clients, HASHER, cache)
     with pytest.raises(RulebookFault, match="list_too_old") as raised:
-        await read_rulebook(clients, HASHER)
+        await read_rulebook(clients, HASHER, cache)
     assert raised.value.problems == [f"{DATES}: it was written more than 7 days ago"]
 
 
@@ -208,11 +211,16 @@ async def test_a_list_replaced_while_it_is_read(clients: Clients, gateway: Gatew
         await read_rulebook(clients, HASHER)
 
 
-async def test_one_blob_for_two_lists_replaced_between(clients: Clients, gateway: Gateway, put: Put) -> None:
+@pytest.mark.parametrize("cache", [None, ParseCache()], ids=["read", "cached"])
+async def test_one_blob_for_two_lists_replaced_between(
+    clients: Clients, gateway: Gateway, put: Put, cache: ParseCache | None
+) -> None:
+    """Both are the same version, or nothing is deleted."""
     put("policy.toml", f'{POLICY}\n[[hold]]\nname = "again"\nlist = "{HOLDS}"\n')
+    await read_rulebook(clients, HASHER, cache)
     gateway.begin(Fault(FIRST_LIST_READ + 1, Moment.BEFORE, meanwhile=lambda: put(HOLDS, "patient_id\n")))
     with pytest.raises(RulebookFault, match="list_unreadable") as raised:
-        await read_rulebook(clients, HASHER)
+        await read_rulebook(clients, HASHER, cache)
     assert raised.value.problems == [f"{HOLDS}: it changed while it was read"]
 
 
@@ -287,16 +295,6 @@ async def test_two_lists_are_not_parsed_at_once(clients: Clients, put: Put) -> N
 
 class Meeting:
     """What a parser of these tests returns."""
-
-
-async def test_a_cached_list_that_changes_between_two_uses(clients: Clients, gateway: Gateway, put: Put) -> None:
-    put("policy.toml", f'{POLICY}\n[[hold]]\nname = "again"\nlist = "{HOLDS}"\n')
-    cache = ParseCache()
-    await read_rulebook(clients, HASHER, cache)
-    gateway.begin(Fault(FIRST_LIST_READ + 1, Moment.BEFORE, meanwhile=lambda: put(HOLDS, "patient_id\n")))
-    with pytest.raises(RulebookFault, match="list_unreadable") as raised:
-        await read_rulebook(clients, HASHER, cache)
-    assert raised.value.problems == [f"{HOLDS}: it changed while it was read"]
 
 
 async def test_a_large_list_that_changed(clients: Clients, gateway: Gateway, put: Put) -> None:
