@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +10,6 @@ import pytest
 
 from purge_study.planning.night_memory import NIGHTS, Memory, recall_nights, remember_nights
 from purge_study.planning.plan import PLANS, plan_id
-from purge_study.planning.wording import OBSTACLES
 from shared.clients import Clients
 from shared.settings import RETENTION_RECORDS, RETENTION_STATE
 from tests.kit.plans import MADE_AT, decision, item, jsonl, memory, night, plan
@@ -72,13 +70,6 @@ async def test_a_plan_that_is_not_as_it_was(clients: Clients, content: bytes | N
     else:
         await write(clients, f"{PLANS}{NAME}.jsonl", content)
     assert decision(plan(3), memory=await recall_nights(clients)).stops == ("memory_unreadable",)
-
-
-async def test_the_remedy_names_where_the_memory_is(clients: Clients) -> None:
-    _, remedy = OBSTACLES["memory_unreadable"]
-    told = re.findall(r"(\w+/) in (retention-\w+)", remedy)
-    listings = [clients.container(container).list_blob_names(name_starts_with=folder) for folder, container in told]
-    assert {name for listing in listings async for name in listing} >= {NIGHTS, f"{PLANS}{NAME}.jsonl"}
 
 
 async def test_it_does_not_grow_for_ever(clients: Clients) -> None:

@@ -139,17 +139,6 @@ async def test_something_happens_before_each_request(deletions: Deletions, name:
         assert number > 1 or victim.vaulted() == {}
 
 
-@pytest.mark.parametrize("times", [1, ALL])
-async def test_not_deleted_although_the_service_says_so(deletions: Deletions, times: int) -> None:
-    warrant = await deletions.warrant()
-    deletion = await deletions.number_of_deletion(warrant)
-    victim = await deletions.due(warrant=warrant)
-    lie = Fault(deletion, Moment.BEFORE, status=204, times=times, target=SERVICE)
-    assert await deletions.run(victim, warrant=warrant, fault=lie) == [Outcome.FAILED]
-    victim.check_untouched()
-    assert victim.intent
-
-
 async def test_somebody_else_is_faster(deletions: Deletions) -> None:
     warrant = await deletions.warrant()
     deletion = await deletions.number_of_deletion(warrant)
@@ -163,14 +152,30 @@ async def test_somebody_else_is_faster(deletions: Deletions) -> None:
     assert (await victim.check_deleted())["ending"] == "already_gone"
 
 
-@pytest.mark.parametrize("status", [None, 500])
-async def test_carried_out_and_not_told(deletions: Deletions, status: int | None) -> None:
+@pytest.mark.parametrize(
+    ("moment", "status", "times", "is_gone"),
+    [
+        pytest.param(Moment.BEFORE, 204, 1, False, id="not carried out, and 204"),
+        pytest.param(Moment.BEFORE, 204, ALL, False, id="not carried out, and 204 from then on"),
+        pytest.param(Moment.AFTER, None, 1, True, id="carried out, and the answer lost"),
+        pytest.param(Moment.AFTER, 500, 1, True, id="carried out, and 500"),
+    ],
+)
+async def test_what_the_service_has_counts_and_not_how_it_answers_the_deletion(
+    deletions: Deletions, moment: Moment, status: int | None, times: int, is_gone: bool
+) -> None:
     warrant = await deletions.warrant()
     deletion = await deletions.number_of_deletion(warrant)
-    victim = await deletions.due()
-    lost = Fault(deletion, Moment.AFTER, status=status)
-    assert await deletions.run(victim, warrant=warrant, fault=lost) == [Outcome.DELETED]
-    assert (await victim.check_deleted())["ending"] == "deleted"
+    victim = await deletions.due(warrant=warrant)
+    lie = Fault(deletion, moment, status=status, times=times, target=SERVICE)
+    [outcome] = await deletions.run(victim, warrant=warrant, fault=lie)
+    if is_gone:
+        assert outcome is Outcome.DELETED
+        assert (await victim.check_deleted())["ending"] == "deleted"
+    else:
+        assert outcome is Outcome.FAILED
+        victim.check_untouched()
+        assert victim.intent
 
 
 @pytest.mark.parametrize("container", [RETENTION_RECORDS, RETENTION_STATE])
