@@ -260,24 +260,29 @@ async def test_an_outage_is_waited_for(asked: Asked, ingest: Ingest) -> None:
     assert (later, delay > 0) == (replace(restored, tries=1), True)
 
 
-@pytest.mark.parametrize("approval", [{}, {"x-approval-key": ""}, {"x-approval-key": "another one, as long"}])
-async def test_nobody_restores_without_the_key(asked: Asked, approval: dict[str, str]) -> None:
-    path = f"retention/vault/{Sample().study}/restore"
-    assert refusal(await asked.http.post(path, headers=approval, content=b"{")) == (403, "wrong-approval-key")
+GOOD_BODY = b'{"requested_by": "A. Reader"}'
+WRONG_KEY, INVALID_BODY, INVALID_NAME = (403, "wrong-approval-key"), (400, "invalid-body"), (400, "invalid-parameter")
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"{}", b'{"requested_by": ""}', b'{"requested_by": 1}', b'{"requested_by": "A", "force": true}']
+    ("path", "key", "body", "expected"),
+    [
+        pytest.param("1.2.3/restore", {}, b"{", WRONG_KEY, id="no key"),
+        pytest.param("1.2.3/restore", {"x-approval-key": ""}, b"{", WRONG_KEY, id="an empty key"),
+        pytest.param("1.2.3/restore", {"x-approval-key": "another one, as long"}, b"{", WRONG_KEY, id="another key"),
+        pytest.param("1.2.3/restore", APPROVED, b"", INVALID_BODY, id="no body"),
+        pytest.param("1.2.3/restore", APPROVED, b"{}", INVALID_BODY, id="no name"),
+        pytest.param("1.2.3/restore", APPROVED, b'{"requested_by": ""}', INVALID_BODY, id="an empty name"),
+        pytest.param("1.2.3/restore", APPROVED, b'{"requested_by": 1}', INVALID_BODY, id="a name that is a number"),
+        pytest.param("1.2.3/restore", APPROVED, b'{"requested_by": "A", "x": 1}', INVALID_BODY, id="another field"),
+        pytest.param("canary_/restore", APPROVED, GOOD_BODY, INVALID_NAME, id="no UID"),
+        pytest.param("1.2.3/restore?partition=a/b", APPROVED, GOOD_BODY, INVALID_NAME, id="no partition"),
+    ],
 )
-async def test_other_bodies_are_refused(asked: Asked, body: bytes) -> None:
-    path = f"retention/vault/{Sample().study}/restore"
-    assert refusal(await asked.http.post(path, headers=APPROVED, content=body)) == (400, "invalid-body")
-
-
-@pytest.mark.parametrize("path", ["retention/vault/canary_/restore", "retention/vault/1.2.3/restore?partition=a/b"])
-async def test_what_names_no_study_is_refused(asked: Asked, path: str) -> None:
-    response = await asked.http.post(path, headers=APPROVED, json={"requested_by": "A. Reader"})
-    assert refusal(response) == (400, "invalid-parameter")
+async def test_a_request_is_refused(
+    asked: Asked, path: str, key: dict[str, str], body: bytes, expected: tuple[int, str]
+) -> None:
+    assert refusal(await asked.http.post(f"retention/vault/{path}", headers=key, content=body)) == expected
 
 
 async def test_a_study_that_was_not_deleted(asked: Asked, ingest: Ingest) -> None:
