@@ -73,7 +73,6 @@ async def test_an_approval(clients: Clients) -> None:
     ],
 )
 async def test_what_is_not_the_plan(clients: Clients, typed: dict[str, Any], code: str) -> None:
-    """Whoever types another hash or count, or comes too late, has approved nothing."""
     with pytest.raises(NotApprovable) as refused:
         await approved(clients, **typed)
     assert refused.value.code == code
@@ -104,7 +103,6 @@ async def test_a_withdrawal(clients: Clients, caplog: pytest.LogCaptureFixture) 
 
 
 async def test_withdrawn_before_it_is_approved(clients: Clients) -> None:
-    """A plan that nobody has approved can be withdrawn, and is not approved afterwards."""
     await withdraw(clients, NAME, "C. Archivist", NOW)
     with pytest.raises(NotApprovable) as refused:
         await approved(clients)
@@ -113,7 +111,6 @@ async def test_withdrawn_before_it_is_approved(clients: Clients) -> None:
 
 
 async def test_a_withdrawal_that_cannot_be_read(clients: Clients) -> None:
-    """Whatever stands under the name of a withdrawal withdraws the plan."""
     await approved(clients)
     await write(clients, f"{WITHDRAWALS}{NAME}.json", b"")
     assert await find_approved(clients, NOW) == []
@@ -122,7 +119,6 @@ async def test_a_withdrawal_that_cannot_be_read(clients: Clients) -> None:
 
 
 async def test_a_withdrawal_of_no_plan(clients: Clients) -> None:
-    """Nothing is recorded for a plan that does not exist."""
     with pytest.raises(NotApprovable) as refused:
         await withdraw(clients, "20260305T030002Z-00000000", "C. Archivist", NOW)
     assert refused.value.code == "no-such-plan"
@@ -140,13 +136,11 @@ async def test_a_withdrawal_of_no_plan(clients: Clients) -> None:
     ],
 )
 async def test_how_long_it_is_valid(clients: Clients, after: timedelta, is_valid: bool) -> None:
-    """It is for APPROVAL_VALID_DAYS, whatever the clock of the storage account says; one of the future is none."""
     await approved(clients, now=MADE_AT)
     assert len(await find_approved(clients, MADE_AT + after)) == is_valid
 
 
 async def test_an_approval_whose_time_was_put_off(clients: Clients) -> None:
-    """The time at which storage has it as written counts as well: a few hours later in it do not lengthen it."""
     await approved(clients, now=MADE_AT + timedelta(hours=20))
     assert len(await find_approved(clients, MADE_AT + timedelta(days=6, hours=23))) == 1
     assert await find_approved(clients, MADE_AT + timedelta(days=7, minutes=5)) == []
@@ -158,7 +152,6 @@ async def test_an_approval_whose_time_was_put_off(clients: Clients) -> None:
     ids=["longer", "changed", "empty", "another"],
 )
 async def test_a_plan_that_was_changed(clients: Clients, content: bytes, caplog: pytest.LogCaptureFixture) -> None:
-    """Nothing is deleted by an approval whose plan is not as it was, and an event says so."""
     await approved(clients)
     await write(clients, f"{PLANS}{NAME}.jsonl", content)
     caplog.clear()
@@ -186,7 +179,6 @@ async def test_a_plan_that_was_changed(clients: Clients, content: bytes, caplog:
 async def test_an_approval_that_was_changed(
     clients: Clients, changes: dict[str, Any] | None, reason: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What nobody wrote by approving a plan is no approval, and an event says so; others count."""
     await approved(clients)
     document = {**vars(await approved_of(clients)), "approved_at": NOW.isoformat(), **(changes or {})}
     await write(clients, f"{APPROVALS}{NAME}.json", json.dumps(document).encode() if changes else b"[]")
@@ -199,7 +191,6 @@ async def test_an_approval_that_was_changed(
 async def test_an_approval_under_the_name_of_another_plan(
     clients: Clients, age: timedelta, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A copy of an approval approves nothing, neither its own plan nor that of its name, and an event says so."""
     await approved(clients)
     now = NOW + age
     document = {**vars(await approved_of(clients)), "approved_at": now.isoformat()}
@@ -211,7 +202,6 @@ async def test_an_approval_under_the_name_of_another_plan(
 
 
 async def test_other_blobs_are_no_approvals(clients: Clients) -> None:
-    """What else somebody put there neither counts nor keeps others from counting."""
     await approved(clients)
     for name in ("readme.txt", "20260305.json", "20269999T999999Z-00000000.json"):
         await write(clients, APPROVALS + name, b"?")
@@ -225,6 +215,5 @@ async def approved_of(clients: Clients) -> Approval:
 
 
 async def test_a_plan_that_nobody_approved(clients: Clients) -> None:
-    """There is nothing to find."""
     assert await find_approval(clients, NAME) is None
     assert await find_approved(clients, NOW) == []

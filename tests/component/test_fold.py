@@ -37,7 +37,6 @@ def archive(azurite: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
 
 
 async def received(run: Run) -> dict[StudyKey, datetime | None]:
-    """Return what is marked, and when each was received."""
     rows = [await run.ledger.find(key) async for key in run.ledger.marked()]
     return {row.key: row.received for row in rows if row}
 
@@ -62,7 +61,6 @@ async def test_newest_create_counts(archive: Archive) -> None:
 
 
 async def test_same_uid_in_two_partitions(archive: Archive) -> None:
-    """They are two studies, each with the time of its own instance."""
     sample = sample_of("1")
     here = archive.store(sample, A)
     archive.wait(days=1)
@@ -96,7 +94,6 @@ async def test_lags_behind(archive: Archive) -> None:
 
 
 async def test_killed_at_each_write(archive: Archive) -> None:
-    """The next one goes on, and comes to what one that was not killed comes to."""
     keys = []
     for number in range(5):
         keys.append(archive.store(sample_of(str(number))))
@@ -139,7 +136,6 @@ async def test_out_of_time(archive: Archive) -> None:
 
 
 async def test_what_was_folded_before_comes_again_without_effect(archive: Archive) -> None:
-    """A change in the overlap marks its study once more, and nothing else."""
     async with archive.run() as run:
         archive.store(sample_of("1"))
         archive.wait(minutes=7)
@@ -153,7 +149,6 @@ async def test_what_was_folded_before_comes_again_without_effect(archive: Archiv
 
 
 async def test_a_mark_ahead_of_the_present(archive: Archive) -> None:
-    """A clock that was wrong by a year noted it: all is folded anew, or a year of changes would go unseen."""
     async with archive.run() as run:
         key = archive.store(sample_of("1"))
         archive.wait(days=1)
@@ -215,7 +210,6 @@ async def test_late_instance(
     ids=["text", "list", "empty", "no time", "number", "series", "no zone"],
 )
 async def test_a_tombstone_written_by_hand(archive: Archive, caplog: pytest.LogCaptureFixture, tombstone: str) -> None:
-    """What tells nothing of a deletion does not end the fold: it neither fails nor takes the instance for late."""
     caplog.set_level(logging.INFO, "dicom_dropbox")
     sample = sample_of("1")
     key = archive.store(sample)
@@ -231,7 +225,6 @@ async def test_a_tombstone_written_by_hand(archive: Archive, caplog: pytest.LogC
 
 
 async def test_the_probe_is_passed_over(archive: Archive) -> None:
-    """It is in no ledger, and what comes after it is; nor does it hold up how far the ledger has come."""
     first = archive.store(sample_of("1"))
     probe = Sample(STUDY_INSTANCE_UID)
     archive.store(probe)
@@ -251,7 +244,6 @@ async def test_the_probe_is_passed_over(archive: Archive) -> None:
 async def bury(
     run: Run, key: StudyKey, looked_at: datetime, deleted_at: datetime, series: dict[str, list[str]]
 ) -> None:
-    """Write a study's tombstone."""
     tombstone = {"looked_at": looked_at.isoformat(), "deleted_at": deleted_at.isoformat(), "series": series}
     await write_tombstone(run, key, json.dumps(tombstone))
 

@@ -44,12 +44,10 @@ async def all_of(rows: AsyncIterator[Row]) -> list[StudyKey]:
 
 
 async def of_accession(ledger: Ledger, accession: str) -> list[Row]:
-    """Return what the index has of an accession number."""
     return [row async for row in ledger.between(keys.ACCESSIONS, accession, accession)]
 
 
 async def test_a_row_comes_back_from_every_index(ledger: Ledger) -> None:
-    """It is found by itself, its UID, its patient, its accession numbers and its last day, as it was written."""
     one = row(study("1.2"), reading=reading(patient=patient("7"), accessions=frozenset({"a1", "a2"})))
     await ledger.write([one])
     assert await ledger.find(one.key) == one
@@ -65,7 +63,6 @@ async def test_a_row_comes_back_from_every_index(ledger: Ledger) -> None:
 
 
 async def test_indexes_that_no_longer_hold_are_gone(ledger: Ledger) -> None:
-    """With another patient, accession number, day and modality a study is found under the new ones alone."""
     key = study("1.2")
     await ledger.write([row(key, reading=reading(patient=patient("7"), accessions=frozenset({"a1", "a2"})))])
     told = reading({"Modality": "MR"}, patient=patient("8"), accessions=frozenset({"a2"}))
@@ -90,14 +87,12 @@ async def test_indexes_that_no_longer_hold_are_gone(ledger: Ledger) -> None:
     ids=["unknown", "for ever", "not judged", "not read", "not read in full", "purged"],
 )
 async def test_what_cannot_be_due_is_not(ledger: Ledger, fields: dict[str, object]) -> None:
-    """Whatever day it has, a study that is kept for a reason, or of which not all is known, never comes up."""
     await ledger.write([row(study("1.2"), **fields)])
     assert await all_of(ledger.due(date.max)) == []
     assert (await ledger.counts()).months == {}
 
 
 async def test_listed_are_those_of_which_something_is_unknown(ledger: Ledger) -> None:
-    """Purged ones are no longer among them."""
     unknown = Judgement(State.UNKNOWN, doubts=(Doubt("undated", "rule", ("study_date",)),))
     there, purged = row(study("1"), judgement=unknown), row(study("2"), judgement=unknown, purged_at=RECEIVED)
     await ledger.write([there, purged, row(study("3"))])
@@ -105,7 +100,6 @@ async def test_listed_are_those_of_which_something_is_unknown(ledger: Ledger) ->
 
 
 async def test_due_are_ordered_by_their_day(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The longest overdue comes first, over more studies than a page holds or a transaction takes."""
     monkeypatch.setattr(table, "_PAGE", 50)
     days = [LAST_DAY - timedelta(days=number * 37 % 120) for number in range(120)]
     rows = [row(study(f"1.{number}"), judgement=kept_until(day)) for number, day in enumerate(days)]
@@ -116,7 +110,6 @@ async def test_due_are_ordered_by_their_day(ledger: Ledger, monkeypatch: pytest.
 
 
 async def test_same_uid_in_two_partitions(ledger: Ledger) -> None:
-    """They are two studies: each has its row, its mark and its end."""
     here, there = row(study("1.2", "A")), row(study("1.2", "B"), judgement=kept_until(date(2040, 1, 1)))
     await ledger.mark({here.key: RECEIVED, there.key: None})
     await ledger.write([here, there], read=[here.key])
@@ -129,7 +122,6 @@ async def test_same_uid_in_two_partitions(ledger: Ledger) -> None:
 
 
 async def test_a_purged_study_goes_on_counting_for_its_patient_alone(ledger: Ledger) -> None:
-    """Its row stays with its patient and accession number; it is no study of the service any more, until it is back."""
     there = row(study("1.2"), reading=reading(patient=patient("7"), accessions=frozenset({"a1"})))
     purged = replace(there, purged_at=datetime.fromisoformat("2026-04-01T03:00:00+00:00"))
     await ledger.write([there])
@@ -141,7 +133,6 @@ async def test_a_purged_study_goes_on_counting_for_its_patient_alone(ledger: Led
 
 
 async def test_the_later_time_of_marks_stands(ledger: Ledger) -> None:
-    """In whatever order they come, and beside what the row has; one without a time takes none away."""
     key, day = study("1.2"), timedelta(days=1)
     for time in (RECEIVED, RECEIVED - day, None):
         await ledger.mark({key: time})
@@ -158,7 +149,6 @@ async def test_the_later_time_of_marks_stands(ledger: Ledger) -> None:
 
 
 async def test_many_marks_at_once(ledger: Ledger) -> None:
-    """More than one transaction takes, some for the second time."""
     marks = {study(f"1.{number}"): RECEIVED for number in range(120)}
     await ledger.mark(marks)
     await ledger.mark(dict.fromkeys(marks))
@@ -167,7 +157,6 @@ async def test_many_marks_at_once(ledger: Ledger) -> None:
 
 @pytest.mark.parametrize("is_after", [False, True])
 async def test_a_connection_that_breaks(azurite: str, is_after: bool) -> None:
-    """A transaction is sent again, and may already have been carried out."""
     watch = Watch()
     async with (
         aclosing(clients_of(azurite, LEDGER_KEY=token_hex())) as clients,
@@ -185,7 +174,6 @@ async def test_a_connection_that_breaks(azurite: str, is_after: bool) -> None:
 
 
 async def test_marks_that_are_carried_out_twice(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The second time after a later mark: the later time of reception stands."""
     sent: list[tuple[TableClient, Any]] = []
     submit = TableClient.submit_transaction
 
@@ -204,7 +192,6 @@ async def test_marks_that_are_carried_out_twice(ledger: Ledger, monkeypatch: pyt
 
 
 async def test_progress_and_another_key(azurite: str) -> None:
-    """What was noted stands when the ledger is opened again; with another key there is another ledger, empty."""
     noted = Progress(RECEIVED, is_folded=True, judged_by="a", judging="b", judged_to="p:x", marking=2, marked_to="s:x")
     key = token_hex()
     async with aclosing(clients_of(azurite, LEDGER_KEY=key)) as clients:
@@ -220,14 +207,12 @@ async def test_progress_and_another_key(azurite: str) -> None:
 
 
 async def test_no_key_no_ledger(azurite: str) -> None:
-    """Without LEDGER_KEY the settings are to be mended."""
     async with aclosing(clients_of(azurite)) as clients:
         with pytest.raises(ConfigurationError, match="LEDGER_KEY"):
             await Ledger.open(clients)
 
 
 async def test_as_many_accession_numbers_as_there_can_be(ledger: Ledger) -> None:
-    """Each of them changes, in one transaction."""
     old, new = ([f"{name}{number}" for number in range(30)] for name in ("a", "b"))
     for numbers in (old, new):
         await ledger.write([row(study("1.2"), reading=reading(patient=patient("7"), accessions=frozenset(numbers)))])
@@ -250,7 +235,6 @@ async def test_group_after_group(ledger: Ledger) -> None:
 
 
 async def test_a_study_of_several_patients_is_with_each(ledger: Ledger) -> None:
-    """Where instances name several patients, it is found by all of them, and never due."""
     several = replace(reading(), further_patients=frozenset({patient("7"), patient("8")}), is_whole=False)
     one = row(study("1.2"), reading=several)
     await ledger.write([one])
@@ -259,7 +243,6 @@ async def test_a_study_of_several_patients_is_with_each(ledger: Ledger) -> None:
 
 
 async def test_a_study_of_many_patients_is_with_each(ledger: Ledger) -> None:
-    """It is found by each of them, also after another write, and by nobody once it is of one patient."""
     one = row(study("1.2"), reading=of_patients(14))
     other = row(study("1.3"), reading=reading(patient=patient("13")))
     await ledger.write([other])
@@ -278,7 +261,6 @@ async def test_a_study_of_many_patients_is_with_each(ledger: Ledger) -> None:
 
 
 async def test_a_study_of_more_patients_than_a_row_can_hold_is_with_everybody(ledger: Ledger) -> None:
-    """It may be anybody's."""
     one = row(study("1.2"), reading=of_patients(1000))
     await ledger.write([one])
     assert await ledger.of_patient("group99999") == [one]
@@ -286,6 +268,5 @@ async def test_a_study_of_more_patients_than_a_row_can_hold_is_with_everybody(le
 
 
 def of_patients(number: int) -> Reading:
-    """Return what the ledger can hold of a study that names so many patients."""
     patients = frozenset(patient(f"{one}") for one in range(1, number + 1))
     return fitted(replace(reading(), further_patients=patients, is_whole=False))

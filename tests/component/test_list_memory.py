@@ -48,7 +48,6 @@ def study(hasher: Hasher, uid: str, accession: str = "", patient_id: str = "", i
 
 
 async def test_what_is_remembered_comes_back(run: Run) -> None:
-    """All of it, in a blob without an identifier; with another key it means nothing, and is as if there were none."""
     book = rulebook(run.hasher, "1.2,CANARY1,CANARY2,CANARY3,,", ",,CANARY4,,2026-03-05,CANARY5")
     assert await recall_lists(run.clients, run.hasher) == ListMemory(is_first=True)
     alike = {
@@ -70,7 +69,6 @@ async def test_what_is_remembered_comes_back(run: Run) -> None:
     ids=range(7),
 )
 async def test_a_memory_that_is_none(run: Run, content: bytes) -> None:
-    """It is told, and stays as it is."""
     blob = run.clients.container(RETENTION_STATE).get_blob_client(f"memory/lists-{run.hasher.key_id}.json")
     await blob.upload_blob(content)
     memory = await recall_lists(run.clients, run.hasher)
@@ -80,7 +78,6 @@ async def test_a_memory_that_is_none(run: Run, content: bytes) -> None:
 
 
 async def test_a_memory_of_an_earlier_version(run: Run) -> None:
-    """It lacks the patients with ids that are almost the same: with a list of dates, one night is a report."""
     blob = run.clients.container(RETENTION_STATE).get_blob_client(f"memory/lists-{run.hasher.key_id}.json")
     book = rulebook(run.hasher)
     await remember_lists(run.clients, run.hasher, to_remember(ListMemory(), book, frozenset(), {}))
@@ -114,7 +111,6 @@ async def test_which_lines_match(run: Run, rows_at_once: int, monkeypatch: pytes
 
 
 async def test_a_line_of_any_patient_of_a_study_of_many_matches(run: Run) -> None:
-    """The index of patients has no row for some of them."""
     names = [f"P{number}" for number in range(14)]
     patients = frozenset(filter(None, map(run.hasher.patient, names)))
     one = study(run.hasher, "1.1")
@@ -130,7 +126,6 @@ async def test_a_line_of_any_patient_of_a_study_of_many_matches(run: Run) -> Non
 
 
 async def test_neighbours_in_an_index(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are looked up together in the order of the index, in which a dot comes before the end of a UID."""
     monkeypatch.setattr(lists_matching, "_ROWS_AT_ONCE", 2)
     uids = ["1.2", "1.2.0", "1.2.9", "1.20", "1.10", "1.1"]
     await run.ledger.write([study(run.hasher, uid) for uid in uids[:-1]])
@@ -164,7 +159,6 @@ async def test_which_dates_match(run: Run, lines_at_once: int, monkeypatch: pyte
 
 @pytest.mark.parametrize("lines_at_once", [1, 50_000])
 async def test_patients_with_almost_the_same_id(run: Run, lines_at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those of a list are found, purged ones too; of a patient alone only if it is asked for."""
     monkeypatch.setattr(lists_matching, "_LINES_AT_ONCE", lines_at_once)
     alike = [("11", "x"), ("0011", "x"), ("0011", ""), ("12", ""), ("13", ""), ("14", ""), ("014", "")]
     rows = [study(run.hasher, f"1.{n}", "", *patient) for n, patient in enumerate(alike)]
@@ -177,7 +171,6 @@ async def test_patients_with_almost_the_same_id(run: Run, lines_at_once: int, mo
 
 
 async def test_many_dates_that_match_nobody(run: Run) -> None:
-    """A plan names the first twenty lines of a list, and how many more there are."""
     content = "patient_id,date\n" + "".join(f"P{number},2020-01-01\n" for number in range(1234))
     anchors = {"death": read_anchors("deaths.csv", content.encode(), run.hasher)}
     found = await find_patients_of_dates(run, Rulebook(policy(""), {}, {}, {}, anchors), ())
@@ -186,6 +179,5 @@ async def test_many_dates_that_match_nobody(run: Run) -> None:
 
 
 async def test_looking_up_ends_with_the_run(run: Run) -> None:
-    """A list may be long."""
     with pytest.raises(OutOfTime):
         await find_matches(replace(run, ends_at=0.0), rulebook(run.hasher, "1.1,,,,,"))

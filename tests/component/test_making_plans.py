@@ -78,12 +78,10 @@ async def test_equal_inputs(run: Run) -> None:
 
 
 async def test_the_last_day_is_kept(run: Run) -> None:
-    """On its last day a study is in no plan."""
     assert (await plan_of(run, of_nobody_else(1), today=LAST_DAY)).items == ()
 
 
 async def test_a_study_that_is_judged_otherwise_now(run: Run) -> None:
-    """Another study of the patient, unnoticed when it was judged, keeps it; the ledger is corrected."""
     newer = row(study("1.2.9"), reading=reading({"StudyDate": "20200101"}, patient=patient("1")), judgement=None)
     assert (await plan_of(run, of_nobody_else(1), newer)).items == ()
     kept = await found(run, study("1.2.1"))
@@ -92,20 +90,17 @@ async def test_a_study_that_is_judged_otherwise_now(run: Run) -> None:
 
 
 async def test_a_study_that_is_in_doubt_now(run: Run) -> None:
-    """What the rules need and the ledger does not know keeps a study, and lists it."""
     plan = await plan_of(run, of_nobody_else(1), by=rulebook(AT_18))
     assert (plan.items, plan.listed) == ((), {"undated": 1})
 
 
 async def test_a_study_that_is_held(run: Run) -> None:
-    """It is in the plan, with what holds it, and not in its count."""
     plan = await plan_of(run, of_nobody_else(1), of_nobody_else(2), by=rulebook(restored=frozenset({study("1.2.1")})))
     assert [item.held_by for item in plan.items] == [("restored",), ()]
     assert plan.count == 1
 
 
 async def test_every_study_is_in_one_group(run: Run) -> None:
-    """The groups add up to all studies, even if a study is kept for several reasons."""
     doubts = Judgement(State.UNKNOWN, doubts=(Doubt("undated"), Doubt("no_rule")))
     rows = [*map(of_nobody_else, range(1, 4)), replace(of_nobody_else(4), judgement=doubts)]
     rows += [replace(of_nobody_else(number), judgement=Judgement(State.KEPT)) for number in range(5, 9)]
@@ -116,19 +111,16 @@ async def test_every_study_is_in_one_group(run: Run) -> None:
 
 
 async def test_studies_of_two_partitions(run: Run) -> None:
-    """The same UID in two partitions is two studies; their order does not depend on chance."""
     rows = [replace(of_nobody_else(1), key=study("1.2.1", partition)) for partition in ("b", "a")]
     assert [item.key.partition for item in (await plan_of(run, *rows)).items] == ["a", "b"]
 
 
 async def test_no_plan_out_of_time(run: Run) -> None:
-    """A run that is over makes no half plan."""
     with pytest.raises(OutOfTime):
         await plan_of(replace(run, ends_at=0), of_nobody_else(1))
 
 
 async def test_what_should_have_gone(run: Run) -> None:
-    """The months before the plan's are one."""
     rows = [of_nobody_else(1), of_nobody_else(2, reading=reading({"StudyDate": "20150101"}, patient=patient("2")))]
     assert (await plan_of(run, *rows, today=date(2026, 4, 1))).months == {"earlier": {"CT": 2}}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +10,6 @@ import pytest
 
 from purge_study.planning.night_memory import NIGHTS, Memory, recall_nights, remember_nights
 from purge_study.planning.plan import PLANS, plan_id
-from purge_study.planning.wording import OBSTACLES
 from shared.clients import Clients
 from shared.settings import RETENTION_RECORDS, RETENTION_STATE
 from tests.kit.plans import MADE_AT, decision, item, jsonl, memory, night, plan
@@ -39,7 +37,6 @@ async def written(clients: Clients) -> Any:
 
 
 async def test_it_is_read_as_it_was_written(clients: Clients) -> None:
-    """Nights and the last plan that counts come back, with the studies that were to be deleted by it."""
     found = await recall_nights(clients)
     assert found == NOTED
     assert found.accepted is not None
@@ -47,7 +44,6 @@ async def test_it_is_read_as_it_was_written(clients: Clients) -> None:
 
 
 async def test_before_the_first_night(clients: Clients) -> None:
-    """Where there is nothing yet, nothing is remembered: the night is the first one."""
     await clients.container(RETENTION_STATE).delete_blob(NIGHTS)
     found = await recall_nights(clients)
     assert found == Memory()
@@ -58,7 +54,6 @@ async def test_before_the_first_night(clients: Clients) -> None:
     "content", [b"", b"{", b"[]", b"null", b'{"nights": []}', b'{"nights": [{}], "accepted": null}', b"\xff\xfe"]
 )
 async def test_something_that_cannot_be_understood(clients: Clients, content: bytes) -> None:
-    """Nothing is deleted, and it is left as it is for people to see."""
     await write(clients, NIGHTS, content)
     found = await recall_nights(clients)
     made = decision(plan(3), memory=found)
@@ -70,7 +65,6 @@ async def test_something_that_cannot_be_understood(clients: Clients, content: by
 
 @pytest.mark.parametrize("content", [None, b"", jsonl(OF)[:-1], jsonl(plan(30))])
 async def test_a_plan_that_is_not_as_it_was(clients: Clients, content: bytes | None) -> None:
-    """The brakes compare with nothing that somebody changed: nothing is deleted."""
     if content is None:
         await clients.container(RETENTION_RECORDS).delete_blob(f"{PLANS}{NAME}.jsonl")
     else:
@@ -78,16 +72,7 @@ async def test_a_plan_that_is_not_as_it_was(clients: Clients, content: bytes | N
     assert decision(plan(3), memory=await recall_nights(clients)).stops == ("memory_unreadable",)
 
 
-async def test_the_remedy_names_where_the_memory_is(clients: Clients) -> None:
-    """Each folder is named with the container that the app writes it to."""
-    _, remedy = OBSTACLES["memory_unreadable"]
-    told = re.findall(r"(\w+/) in (retention-\w+)", remedy)
-    listings = [clients.container(container).list_blob_names(name_starts_with=folder) for folder, container in told]
-    assert {name for listing in listings async for name in listing} >= {NIGHTS, f"{PLANS}{NAME}.jsonl"}
-
-
 async def test_it_does_not_grow_for_ever(clients: Clients) -> None:
-    """Of the nights the last four hundred stay; the last plan that counts stays however long ago it was."""
     known = replace(memory(known=OF.to_delete, plan_hash=OF.hash), nights=())
     assert known.accepted is not None
     known = replace(known, accepted=replace(known.accepted, plan_id=NAME))

@@ -77,13 +77,11 @@ async def bring_up(archive: Archive, run: Run, rules: Rulebook) -> None:
 
 
 async def last_days(run: Run, *keys: StudyKey) -> list[date | None]:
-    """Return until when studies are kept."""
     rows = [await run.ledger.find(key) for key in keys]
     return [row.judgement.keep_until if row and row.judgement else None for row in rows]
 
 
 async def test_the_partition_is_named(archive: Archive) -> None:
-    """Where the service seemed to have no partitions, a study of one is asked for, and would be deleted, there."""
     key = archive.store(sample_of("1"))
     async with archive.run() as run:
         assert await read_study(replace(run, partitions=()), key, ())
@@ -112,7 +110,6 @@ async def test_what_is_read(archive: Archive) -> None:
 
 
 async def test_a_later_study_keeps_the_earlier_ones(archive: Archive) -> None:
-    """In whatever partition it is; once somebody else has deleted it, they are judged without it."""
     early, late, stranger = sample_of("1"), sample_of("1", "20200101"), sample_of("2", "20210101")
     kept = archive.store(early, A)
     async with archive.run() as run:
@@ -131,7 +128,6 @@ async def test_a_later_study_keeps_the_earlier_ones(archive: Archive) -> None:
 
 @pytest.mark.parametrize("number", [14, 60])
 async def test_a_study_of_many_patients_keeps_the_studies_of_each(archive: Archive, number: int) -> None:
-    """However many its instances name; with more than a row can hold, it keeps everybody's."""
     names = [f"p{one:02}" for one in range(number)]
     early = [archive.store(sample_of(name)) for name in (*names[:14], "stranger")]
     late = sample_of(names[0], "20200101")
@@ -152,7 +148,6 @@ async def test_a_study_of_many_patients_keeps_the_studies_of_each(archive: Archi
     "value", [("IS", "4711"), ("DS", "0004711"), ("UT", "0004711\\P1"), ("PN", "0004711")], ids=str
 )
 async def test_a_later_study_whose_patient_id_is_not_text(archive: Archive, value: tuple[str, str]) -> None:
-    """It keeps the patient's earlier study if its id can be read, though a number lacks leading zeros."""
     early, other = archive.store(sample_of("0004711")), archive.store(sample_of("0004712"))
     late = archive.store(sample_of("", "20200101", x00100020=value))
     async with archive.run() as run:
@@ -165,7 +160,6 @@ async def test_a_later_study_whose_patient_id_is_not_text(archive: Archive, valu
 
 
 async def test_a_later_study_whose_patient_id_cannot_be_read(archive: Archive) -> None:
-    """It keeps everybody's studies."""
     early = [archive.store(sample_of(patient)) for patient in ("0004711", "P1", "P2")]
     async with archive.run() as run:
         await bring_up(archive, run, rulebook())
@@ -180,7 +174,6 @@ async def test_a_later_study_whose_patient_id_cannot_be_read(archive: Archive) -
 
 
 async def test_a_404_alone_forgets_no_study(archive: Archive, caplog: pytest.LogCaptureFixture) -> None:
-    """One that a search still finds, or of which no search can tell, stays marked, and that is told."""
     key = archive.store(sample_of("1"))
     async with archive.run() as run:
         await bring_up(archive, run, rulebook())
@@ -198,7 +191,6 @@ async def test_a_404_alone_forgets_no_study(archive: Archive, caplog: pytest.Log
 
 
 async def test_a_study_that_changes_hands(archive: Archive) -> None:
-    """Where an instance is replaced by one with another PatientID, both patients' studies are judged anew."""
     old, new, moved = sample_of("1"), sample_of("2"), sample_of("1", "20200101")
     keys = [archive.store(sample) for sample in (old, new)]
     archive.store(moved)
@@ -211,7 +203,6 @@ async def test_a_study_that_changes_hands(archive: Archive) -> None:
 
 
 async def test_instances_of_two_patients(archive: Archive) -> None:
-    """Nobody knows whose study it is: it is kept, and keeps the studies of both."""
     one, other = sample_of("1"), sample_of("2")
     both = sample_of("1", "20200101")
     keys = [archive.store(sample) for sample in (one, other)]
@@ -246,7 +237,6 @@ async def test_a_purged_study(archive: Archive) -> None:
 
 
 async def test_a_purged_study_that_one_answer_brings_back(archive: Archive) -> None:
-    """Without a Create since, nobody knows when it was received; once it is gone again, its date counts as before."""
     early, late = sample_of("1"), sample_of("1", "20200101")
     kept, purged = archive.store(early), archive.store(late)
     deleted_at = datetime(2026, 1, 1, tzinfo=UTC)
@@ -270,7 +260,6 @@ async def test_a_purged_study_that_one_answer_brings_back(archive: Archive) -> N
 
 
 async def test_gone_while_its_deletion_is_open(archive: Archive) -> None:
-    """Until it is known what became of it, its row stays, and stays marked: its date keeps its patient's others."""
     early, late = sample_of("1"), sample_of("1", "20200101")
     kept, gone = archive.store(early), archive.store(late)
     async with archive.run() as run:
@@ -291,7 +280,6 @@ async def test_gone_while_its_deletion_is_open(archive: Archive) -> None:
 
 @pytest.mark.parametrize("is_alone", [False, True], ids=["one more", "one in another's place"])
 async def test_an_instance_that_the_feed_does_not_tell_of(archive: Archive, is_alone: bool) -> None:
-    """Nobody knows when it was received, whatever earlier instance the feed tells of again, until it tells of it."""
     one = sample_of("1")
     other = one.sibling(elements=one.elements)
     key = archive.store(one)
@@ -319,7 +307,6 @@ async def test_an_instance_that_the_feed_does_not_tell_of(archive: Archive, is_a
 
 
 async def test_what_comes_again_counts_once(archive: Archive) -> None:
-    """A change that was taken in before, in the overlap, has its study read again and changes nothing."""
     archive.store(sample_of("1"))
     async with archive.run() as run:
         archive.wait(minutes=7)
@@ -334,7 +321,6 @@ async def test_what_comes_again_counts_once(archive: Archive) -> None:
 
 
 async def test_one_that_cannot_be_read(archive: Archive, caplog: pytest.LogCaptureFixture) -> None:
-    """It stays marked, the others go on, and an event tells of it; the next night reads it."""
     keys = [archive.store(sample_of(str(number))) for number in range(5)]
     archive.wait(days=1)
     async with archive.run() as run:
@@ -392,7 +378,6 @@ async def test_out_of_time(archive: Archive) -> None:
 
 
 async def test_studies_that_another_version_has_read(archive: Archive) -> None:
-    """All but purged ones are marked to be read again, once, in as many runs as it takes."""
     keys = [archive.store(sample_of(str(number))) for number in range(4)]
     async with archive.run() as run:
         await bring_up(archive, run, rulebook())
@@ -412,7 +397,6 @@ async def test_studies_that_another_version_has_read(archive: Archive) -> None:
 
 
 async def test_an_instance_that_the_feed_does_not_tell_of_after_an_upgrade(archive: Archive) -> None:
-    """A row that an earlier version wrote has the time up to which the feed had told, as far as it is known."""
     one = sample_of("1")
     key, ledger = archive.store(one), token_hex()
     async with archive.run(key=ledger) as run:
@@ -428,7 +412,6 @@ async def test_an_instance_that_the_feed_does_not_tell_of_after_an_upgrade(archi
 
 
 async def test_patients_of_a_list(archive: Archive) -> None:
-    """Those that are named are judged anew, studies of nobody among them, and nobody else."""
     keys = [archive.store(sample_of(patient_id)) for patient_id in ("1", "", "2")]
     async with archive.run() as run:
         await bring_up(archive, run, rulebook())
@@ -442,7 +425,6 @@ async def test_patients_of_a_list(archive: Archive) -> None:
 
 
 async def test_killed_at_each_write(archive: Archive) -> None:
-    """No index or count disagrees, and the next run comes to what one that was not killed comes to."""
     early, late, gone = sample_of("1"), sample_of("1", "20200101"), sample_of("1", "20220101")
     archive.store(early)
     archive.store(gone)
@@ -476,7 +458,6 @@ async def night(run: Run) -> None:
 
 
 async def night_without_a_kill(archive: Archive, key: str, before: Table) -> tuple[list[int], Table]:
-    """Return the numbers of its requests that write, and what stands in the table after it."""
     watch = Watch()
     async with archive.run(watch, key=key) as run:
         await put_table(run, before)
@@ -488,5 +469,4 @@ async def night_without_a_kill(archive: Archive, key: str, before: Table) -> tup
 
 
 def without_mark(table: Table) -> Table:
-    """Return a table without the time up to which the feed is folded in: that passes."""
     return {key: {name: value for name, value in row.items() if name != "mark"} for key, row in table.items()}

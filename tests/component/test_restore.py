@@ -98,7 +98,6 @@ async def verdict_on(ingest: Ingest, name: str) -> tuple[str | None, str | None]
 
 
 async def stored(ingest: Ingest, sample: Sample) -> bytes:
-    """Return the bytes of an instance at the service."""
     async with ingest.clients.dicom.retrieve_instance(
         study_instance_uid=sample.study, series_instance_uid=sample.series, sop_instance_uid=sample.sop
     ) as part:
@@ -106,7 +105,6 @@ async def stored(ingest: Ingest, sample: Sample) -> bytes:
 
 
 async def purge(asked: Asked, ingest: Ingest, count: int = 2) -> Purged:
-    """Store a study and delete it as retention does."""
     first = Sample()
     samples = [first, *(first.sibling() for _ in range(count - 1))]
     for sample in samples:
@@ -118,7 +116,6 @@ async def purge(asked: Asked, ingest: Ingest, count: int = 2) -> Purged:
 
 
 async def test_a_study_comes_back(asked: Asked, ingest: Ingest) -> None:
-    """With the same bytes; it is held, its tombstone stays as history, and inbox, receipts and service add up."""
     purged = await purge(asked, ingest, 3)
     # This process knows the tombstone, and for a minute would not look again.
     assert await ingest.purged.has(None, purged.key.uid, look_again=True)
@@ -153,7 +150,6 @@ async def test_a_study_comes_back(asked: Asked, ingest: Ingest) -> None:
 
 
 async def test_a_study_that_its_files_do_not_tell(asked: Asked, ingest: Ingest) -> None:
-    """It is known which one is put back, so it comes, though from the inbox such a file would be refused."""
     sample = untold()
     await purge(asked, ingest, 1)
     purged = Purged.of([sample])
@@ -178,7 +174,6 @@ async def test_twice_is_harmless(asked: Asked, ingest: Ingest) -> None:
 
 
 async def test_what_was_deleted_after_a_restore_comes_back_again(asked: Asked, ingest: Ingest) -> None:
-    """By another call, although the receipts say that it was stored."""
     purged = await purge(asked, ingest, 1)
     [sample] = purged.instances
     assert isinstance(sample, Sample)
@@ -193,7 +188,6 @@ async def test_what_was_deleted_after_a_restore_comes_back_again(asked: Asked, i
 async def test_a_call_that_was_cut_off_is_finished_by_another(
     asked: Asked, ingest: Ingest, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    """Before each step: at no time could the study be deleted again, or be forgotten to have been."""
     purged = await purge(asked, ingest)
     with monkeypatch.context() as patch:
         patch.setattr(restoring, step, _fails)
@@ -212,7 +206,6 @@ async def _fails(*_: object) -> None:
 
 
 async def test_a_file_of_the_inbox_stays_out(asked: Asked, ingest: Ingest) -> None:
-    """As long as its study is not put back: the door for what is restored is none for it."""
     purged = await purge(asked, ingest)
     before, after = Sample(study=purged.key.uid), Sample(study=purged.key.uid)
     await drop(Ingest.over(asked.clients), before)
@@ -224,7 +217,6 @@ async def test_a_file_of_the_inbox_stays_out(asked: Asked, ingest: Ingest) -> No
 
 
 async def test_what_is_deleted_again_meanwhile_stays_deleted(asked: Asked, ingest: Ingest) -> None:
-    """A message that comes late, after another deletion, is refused; its file stays in the vault."""
     purged = await purge(asked, ingest, 1)
     assert (await asked.restore(purged)).status_code == 202
     await asked.leave(purged)
@@ -240,7 +232,6 @@ async def test_what_is_deleted_again_meanwhile_stays_deleted(asked: Asked, inges
 
 
 async def test_other_bytes_in_its_place_are_left_alone(asked: Asked, ingest: Ingest) -> None:
-    """The instance stays in the vault, with a conflict in its receipt, and that adds up."""
     purged = await purge(asked, ingest, 1)
     [sample] = purged.instances
     assert isinstance(sample, Sample)
@@ -256,7 +247,6 @@ async def test_other_bytes_in_its_place_are_left_alone(asked: Asked, ingest: Ing
 
 
 async def test_an_outage_is_waited_for(asked: Asked, ingest: Ingest) -> None:
-    """A restore that meets a stop is put off: to the same place, in the same partition, by the same door."""
     purged = await purge(asked, ingest, 1)
     restored = Arrival((purged.name_of(purged.instances[0]),), Door.RESTORE, container=VAULT)
     await asked.put("dicom-control", "STOP", b"")
@@ -270,31 +260,32 @@ async def test_an_outage_is_waited_for(asked: Asked, ingest: Ingest) -> None:
     assert (later, delay > 0) == (replace(restored, tries=1), True)
 
 
-@pytest.mark.parametrize("approval", [{}, {"x-approval-key": ""}, {"x-approval-key": "another one, as long"}])
-async def test_nobody_restores_without_the_key(asked: Asked, approval: dict[str, str]) -> None:
-    """Neither without one nor with another one; nothing is looked at before."""
-    path = f"retention/vault/{Sample().study}/restore"
-    assert refusal(await asked.http.post(path, headers=approval, content=b"{")) == (403, "wrong-approval-key")
+GOOD_BODY = b'{"requested_by": "A. Reader"}'
+WRONG_KEY, INVALID_BODY, INVALID_NAME = (403, "wrong-approval-key"), (400, "invalid-body"), (400, "invalid-parameter")
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"{}", b'{"requested_by": ""}', b'{"requested_by": 1}', b'{"requested_by": "A", "force": true}']
+    ("path", "key", "body", "expected"),
+    [
+        pytest.param("1.2.3/restore", {}, b"{", WRONG_KEY, id="no key"),
+        pytest.param("1.2.3/restore", {"x-approval-key": ""}, b"{", WRONG_KEY, id="an empty key"),
+        pytest.param("1.2.3/restore", {"x-approval-key": "another one, as long"}, b"{", WRONG_KEY, id="another key"),
+        pytest.param("1.2.3/restore", APPROVED, b"", INVALID_BODY, id="no body"),
+        pytest.param("1.2.3/restore", APPROVED, b"{}", INVALID_BODY, id="no name"),
+        pytest.param("1.2.3/restore", APPROVED, b'{"requested_by": ""}', INVALID_BODY, id="an empty name"),
+        pytest.param("1.2.3/restore", APPROVED, b'{"requested_by": 1}', INVALID_BODY, id="a name that is a number"),
+        pytest.param("1.2.3/restore", APPROVED, b'{"requested_by": "A", "x": 1}', INVALID_BODY, id="another field"),
+        pytest.param("canary_/restore", APPROVED, GOOD_BODY, INVALID_NAME, id="no UID"),
+        pytest.param("1.2.3/restore?partition=a/b", APPROVED, GOOD_BODY, INVALID_NAME, id="no partition"),
+    ],
 )
-async def test_other_bodies_are_refused(asked: Asked, body: bytes) -> None:
-    """Whoever asks says who they are, and nothing else."""
-    path = f"retention/vault/{Sample().study}/restore"
-    assert refusal(await asked.http.post(path, headers=APPROVED, content=body)) == (400, "invalid-body")
-
-
-@pytest.mark.parametrize("path", ["retention/vault/canary_/restore", "retention/vault/1.2.3/restore?partition=a/b"])
-async def test_what_names_no_study_is_refused(asked: Asked, path: str) -> None:
-    """No blob's name is made of it."""
-    response = await asked.http.post(path, headers=APPROVED, json={"requested_by": "A. Reader"})
-    assert refusal(response) == (400, "invalid-parameter")
+async def test_a_request_is_refused(
+    asked: Asked, path: str, key: dict[str, str], body: bytes, expected: tuple[int, str]
+) -> None:
+    assert refusal(await asked.http.post(f"retention/vault/{path}", headers=key, content=body)) == expected
 
 
 async def test_a_study_that_was_not_deleted(asked: Asked, ingest: Ingest) -> None:
-    """There is nothing to put back, whatever an attempt has left in the vault."""
     purged = Purged.of([Sample()])
     assert refusal(await asked.restore(purged)) == (404, "not-in-vault")
     await asked.leave(purged)
@@ -304,7 +295,6 @@ async def test_a_study_that_was_not_deleted(asked: Asked, ingest: Ingest) -> Non
 
 
 async def test_a_study_without_a_copy(asked: Asked, ingest: Ingest) -> None:
-    """Deleted with BEFORE_DELETE=none, or so long ago that the vault was emptied: the tombstone stays."""
     bare, expired = await purge(asked, ingest), await purge(asked, ingest)
     none = bare.tombstone() | {"vault": None, "restorable_until": None}
     await asked.put(RETENTION_RECORDS, bare.tombstone_name, json.dumps(none).encode())
@@ -326,7 +316,6 @@ def _no_manifest(purged: Purged) -> bytes:
 
 @pytest.mark.parametrize("content", [_other_manifest, _no_manifest, lambda purged: b""])
 async def test_another_manifest_is_refused(asked: Asked, ingest: Ingest, content: Callable[[Purged], bytes]) -> None:
-    """Than the one whose hash the tombstone has: nothing is sent, and the study stays out."""
     purged = await purge(asked, ingest)
     await asked.put(VAULT, manifest_name(purged.key, purged.deletion_id), content(purged))
     assert refusal(await asked.restore(purged)) == (409, "vault-incomplete")
@@ -336,7 +325,6 @@ async def test_another_manifest_is_refused(asked: Asked, ingest: Ingest, content
 
 @pytest.mark.parametrize("content", [None, b"short"])
 async def test_an_instance_that_is_missing(asked: Asked, ingest: Ingest, content: bytes | None) -> None:
-    """Or that is not as long as the manifest says: all or nothing."""
     purged = await purge(asked, ingest)
     name = purged.name_of(purged.instances[1])
     if content is None:
@@ -374,9 +362,6 @@ async def test_copies_that_expire_soon(
     vault_days: int,
     margin: timedelta,
 ) -> None:
-    """In the last tenth of VAULT_DAYS, or the last day, a restore is refused with the copies' expiry, by whatever clock
-    the app has.
-    """
     ahead = StorageAhead()
     with Gateway(endpoint(azurite, "blob"), rewritten=ahead) as gateway:
         settings = {"DICOM_STORAGE": through(azurite, blob=gateway.urls[0]), "VAULT_DAYS": str(vault_days)}
@@ -399,7 +384,6 @@ async def test_copies_that_expire_soon(
 
 
 async def test_a_deletion_that_is_not_finished(asked: Asked, ingest: Ingest) -> None:
-    """Its run has an intent open, and would delete, or write a tombstone: it is waited for, and the study held."""
     purged = await purge(asked, ingest)
     intent = f"intents/{purged.partition}/{purged.key.uid}.json"
     await asked.put(RETENTION_STATE, intent, b"{}")
@@ -411,7 +395,6 @@ async def test_a_deletion_that_is_not_finished(asked: Asked, ingest: Ingest) -> 
 
 
 async def test_by_a_clock_that_is_behind(asked: Asked, ingest: Ingest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By a clock that is a year behind, a study is held for thirty days from today, nevertheless."""
     purged = await purge(asked, ingest, 1)
     now = clock.now
     with monkeypatch.context() as patch:
@@ -422,7 +405,6 @@ async def test_by_a_clock_that_is_behind(asked: Asked, ingest: Ingest, monkeypat
 
 
 async def test_of_a_deletion_and_a_restore_one_sees_the_other(asked: Asked, ingest: Ingest) -> None:
-    """A study that is put back while a run has just written its intent stays where it is, and the intent is gone."""
     sample = of_long_ago()
     await drop(ingest, sample)
     key = StudyKey(DEFAULT_PARTITION, sample.study)
@@ -444,7 +426,6 @@ async def test_of_a_deletion_and_a_restore_one_sees_the_other(asked: Asked, inge
 
 
 async def test_records_that_somebody_else_has_written(asked: Asked, ingest: Ingest) -> None:
-    """They are told of, and left as they are; so is a pointer that leads nowhere."""
     purged = await purge(asked, ingest)
     for content in (b"{", b"[]", b'{"vault": {"folder": "a/"}, "deletion_id": "1"}'):
         await asked.put(RETENTION_RECORDS, purged.tombstone_name, content)
@@ -456,7 +437,6 @@ async def test_records_that_somebody_else_has_written(asked: Asked, ingest: Inge
 
 
 async def test_deleted_anew_while_it_is_put_back(asked: Asked, ingest: Ingest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The pointer of another deletion stays where it is, and so does what it keeps out."""
     purged = await purge(asked, ingest)
     anew = json.dumps(purged.pointer() | {"deletion_id": "another"}).encode()
 
@@ -472,7 +452,6 @@ async def test_deleted_anew_while_it_is_put_back(asked: Asked, ingest: Ingest, m
 async def test_a_partition_that_may_not_be_seen(
     azurite: str, service: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What is in its vault looks like nothing; whoever may see it can restore it."""
     settings = {"CALLER_PARTITIONS": "Radiology=Microsoft.Default", "WEBSITE_AUTH_ENABLED": "true"}
     async with asking(azurite, service, monkeypatch, caplog, **settings) as asked:
         purged = await purge(asked, Ingest.over(asked.clients))
@@ -486,7 +465,6 @@ async def test_a_partition_that_may_not_be_seen(
 async def test_with_entra_an_approver_restores(
     azurite: str, service: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Only a principal of APPROVERS may restore, and the record has its object id instead of the name in the body."""
     approver = "11111111-2222-3333-4444-555555555555"
     settings = {"WEBSITE_AUTH_ENABLED": "true", "APPROVERS": approver}
     async with asking(azurite, service, monkeypatch, caplog, **settings) as asked:
@@ -508,7 +486,6 @@ async def test_a_partition_of_a_service_that_has_some(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Each instance goes into the partition that it came from."""
     with running(tmp_path_factory.mktemp("partitioned"), partitions=True) as root:
         async with asking(azurite, root, monkeypatch, caplog) as asked:
             ingest, sample = Ingest.over(asked.clients), Sample()
@@ -522,7 +499,6 @@ async def test_a_partition_of_a_service_that_has_some(
 
 
 async def test_nothing_of_a_study_is_in_the_log(asked: Asked, ingest: Ingest) -> None:
-    """Neither its UID nor who asked, however it ends."""
     purged = await purge(asked, ingest, 1)
     assert (await asked.restore(purged)).status_code == 202
     assert refusal(await asked.restore(Purged.of([Sample()]))) == (404, "not-in-vault")

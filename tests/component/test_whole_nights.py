@@ -86,7 +86,6 @@ class Nights:
 
     @asynccontextmanager
     async def clients(self, **settings: str) -> AsyncIterator[Clients]:
-        """Yield what the app works with."""
         loaded = load(
             {
                 "DICOM_SERVICE_URL": f"{self.archive.service.root}/v2",
@@ -102,7 +101,6 @@ class Nights:
             yield clients
 
     def has(self, key: StudyKey) -> bool:
-        """Say whether the service has a study."""
         return self.archive.service.get(f"/partitions/{key.partition}/studies/{key.uid}/metadata").status_code == 200
 
 
@@ -127,7 +125,6 @@ def nights(azurite: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 
 async def test_an_instance_that_the_feed_has_not_told_of(nights: Nights) -> None:
-    """A study is kept that has an instance which was received after the last that is folded in."""
     archive = nights.archive
     one = sample_of("1", "20100305")
     former = one.sibling(elements=one.elements)
@@ -145,14 +142,12 @@ async def test_an_instance_that_the_feed_has_not_told_of(nights: Nights) -> None
 
 
 def store_of_two_patients(archive: Archive) -> None:
-    """Store a study of today for patient 1, and then an instance of another patient in the same study."""
     today = sample_of("1", clock.now().date().isoformat().replace("-", ""))
     archive.store(today)
     archive.store(today.sibling(elements={**today.elements, 0x00100020: ("LO", b"2")}))
 
 
 async def test_a_new_study_that_a_search_finds_for_another_patient(nights: Nights) -> None:
-    """A study is kept by a newer one of its patient that came after the last that is folded in."""
     archive = nights.archive
     nights.write("policy.toml", LAST_STUDY)
     key, other = archive.store(sample_of("1", "20100305")), archive.store(sample_of("3", "20100305"))
@@ -168,7 +163,6 @@ async def test_a_new_study_that_a_search_finds_for_another_patient(nights: Night
 async def test_a_new_study_that_a_search_finds_for_another_patient_comes_while_copies_are_made(
     nights: Nights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A study is kept by a newer one of its patient that came after the plan was made."""
     archive = nights.archive
     nights.write("policy.toml", LAST_STUDY)
     key = archive.store(sample_of("1", "20100305"))
@@ -191,7 +185,6 @@ async def test_a_new_study_that_a_search_finds_for_another_patient_comes_while_c
 async def test_an_instance_replaced_by_one_with_equal_metadata(
     nights: Nights, monkeypatch: pytest.MonkeyPatch, step: str, minutes: int
 ) -> None:
-    """A service without ETags shows it by the change feed alone: the new instance, which has no copy, is kept."""
     archive, read, act = nights.archive, DICOMwebClient.read_study_metadata, getattr(execute, step)
 
     async def read_without_etag(*what: Any, **more: Any) -> Any:
@@ -233,7 +226,6 @@ max_age_days = 7
 async def test_a_list_that_becomes_too_old_while_copies_are_made(
     nights: Nights, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Nothing is deleted by a list of dates that is older than the policy allows, even if it was read in time."""
     archive = nights.archive
     nights.write("policy.toml", AGEING)
     nights.write("deaths.csv", "patient_id,date\nP9,2020-01-01\n")
@@ -252,7 +244,6 @@ async def test_a_list_that_becomes_too_old_while_copies_are_made(
 
 
 async def test_a_row_that_an_earlier_version_wrote(nights: Nights) -> None:
-    """A study that the app read otherwise then is read again, and keeps its patient's others, before any is deleted."""
     archive = nights.archive
     nights.write("policy.toml", LAST_STUDY)
     today = clock.now().date().isoformat().replace("-", "")
@@ -276,7 +267,6 @@ async def test_a_row_that_an_earlier_version_wrote(nights: Nights) -> None:
 
 @pytest.mark.parametrize("index", [keys.STUDIES, keys.PATIENTS, keys.DUE])
 async def test_a_row_that_was_damaged_by_hand(nights: Nights, index: str) -> None:
-    """The night fails, and deletes nothing."""
     studies = [nights.archive.store(sample_of(patient, "20100305")) for patient in ("1", "2")]
     nights.archive.wait(days=6 * 365)
     await nights.night()
@@ -290,7 +280,6 @@ async def test_a_row_that_was_damaged_by_hand(nights: Nights, index: str) -> Non
 
 
 async def test_a_night_is_one_trace(nights: Nights) -> None:
-    """With the requests to the service, each in the part of the night that it was for."""
     key = nights.archive.store(sample_of("1", "20100305"))
     await nights.night()
     nights.archive.wait(days=6 * 365)
@@ -332,7 +321,6 @@ min_age_days = 0
 
 
 async def test_a_date_to_come(nights: Nights) -> None:
-    """A study that is kept for a date in the future is judged by it once that has come."""
     nights.write("policy.toml", ANCHORED)
     soon = (clock.now() + timedelta(days=20)).date().isoformat()
     nights.write("seen.csv", f"patient_id,date\n1,{soon}\n")
@@ -349,7 +337,6 @@ async def test_a_date_to_come(nights: Nights) -> None:
 
 
 async def test_a_placeholder_that_becomes_a_date(nights: Nights) -> None:
-    """A list has another date instead of one that could not be: a report first."""
     nights.write("policy.toml", ANCHORED)
     nights.write("seen.csv", "patient_id,date\n1,1900-01-01\n")
     key = nights.archive.store(sample_of("1", "20100305"))
@@ -383,7 +370,6 @@ def fails(patch: pytest.MonkeyPatch, key: StudyKey, error: DICOMwebError) -> Non
 
 
 def overdue(nights: Nights) -> list[StudyKey]:
-    """Store two studies that are due at once, the longest overdue first."""
     policy = POLICY.replace("keep_years = 5", 'keep_years = 5\nfrom = ["study_date"]')
     nights.write("policy.toml", policy + "min_age_days = 0\n")
     return [nights.archive.store(sample_of(day, day)) for day in ("20100305", "20110305")]
@@ -394,7 +380,6 @@ FAILURES = [StatusError("", 500), Busy("", 504), ResponseLost(), InvalidResponse
 
 @pytest.mark.parametrize("failure", FAILURES)
 async def test_one_that_cannot_be_read(nights: Nights, monkeypatch: pytest.MonkeyPatch, failure: DICOMwebError) -> None:
-    """A study that the service never gives, be it for a gateway's 504, stops no other."""
     fails(monkeypatch, nights.archive.store(sample_of("1", "20100305")), failure)
     other = nights.archive.store(sample_of("2", "20110305"))
     await nights.night()
@@ -407,7 +392,6 @@ async def test_one_that_cannot_be_read(nights: Nights, monkeypatch: pytest.Monke
 async def test_one_that_cannot_be_read_any_more(
     nights: Nights, monkeypatch: pytest.MonkeyPatch, failure: DICOMwebError
 ) -> None:
-    """The longest overdue study, where it is that, comes last after three nights."""
     key, other = overdue(nights)
     await nights.night()
     fails(monkeypatch, key, failure)
@@ -418,7 +402,6 @@ async def test_one_that_cannot_be_read_any_more(
 
 
 async def test_one_that_takes_longer_than_a_night(nights: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A study that cannot be copied within a run's time comes last after three nights, and stops no other."""
     key, other = overdue(nights)
     await nights.night()
 
@@ -433,7 +416,6 @@ async def test_one_that_takes_longer_than_a_night(nights: Nights, monkeypatch: p
 
 
 async def test_one_that_is_dropped_night_after_night(nights: Nights) -> None:
-    """A study that is always found to be kept, by the date of an instance that a search alone knows, stops no other."""
     reports = '[[rule]]\nname = "reports"\nwhen = { modality = ["SR"] }\nkeep_forever = true\n'
     nights.write("policy.toml", LAST_STUDY + "min_age_days = 0\nper_night = 1\n" + reports)
     key, other = nights.archive.store(sample_of("1", "20100305")), nights.archive.store(sample_of("2", "20110305"))
@@ -450,7 +432,6 @@ async def test_one_that_is_dropped_night_after_night(nights: Nights) -> None:
 async def test_one_whose_patient_has_a_study_that_cannot_be_read(
     nights: Nights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A study is kept while another one of its patient cannot be read, and it stops no other patient's."""
     policy = POLICY.replace("keep_years = 5", 'keep_years = 5\nfrom = ["study_date", "patient_last_study"]')
     nights.write("policy.toml", policy + "min_age_days = 0\nper_night = 1\n")
     key, other = nights.archive.store(sample_of("1", "20100305")), nights.archive.store(sample_of("2", "20110305"))
@@ -462,7 +443,6 @@ async def test_one_whose_patient_has_a_study_that_cannot_be_read(
 
 
 async def test_one_whose_deletion_nobody_can_tell(nights: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A study that cannot be read since its deletion failed keeps its intent; the others go on."""
     key = nights.archive.store(sample_of("1", "20100305"))
     await nights.night()
     nights.archive.wait(days=6 * 365)
@@ -504,7 +484,6 @@ min_age_days = 0
 
 
 async def test_a_date_counts_while_nobody_can_tell(nights: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A study that is gone, and whose deletion could not be resolved for a moment, keeps its patient's others."""
     nights.write("policy.toml", TWO_RULES)
     kept = nights.archive.store(sample_of("1", "20100305", x00080060=("CS", "MG")))
     recent = (clock.now() - timedelta(days=6 * 365)).strftime("%Y%m%d")
@@ -534,7 +513,6 @@ async def test_a_date_counts_while_nobody_can_tell(nights: Nights, monkeypatch: 
 
 
 async def test_an_instance_that_the_feed_tells_of_too_late(nights: Nights) -> None:
-    """A study is kept that has an instance which the feed showed once it was folded in beyond its time."""
     archive = nights.archive
     one = sample_of("1", "20100305")
     key, other = archive.store(one), archive.store(sample_of("2", "20100305"))
@@ -552,7 +530,6 @@ async def test_an_instance_that_the_feed_tells_of_too_late(nights: Nights) -> No
 
 
 async def test_the_table_is_deleted(nights: Nights) -> None:
-    """A ledger that is made anew has forgotten whose studies were purged when: its first plan is a report."""
     nights.write("policy.toml", POLICY + "per_night = 1\n")
     keys = [nights.archive.store(sample_of(patient, "20100305")) for patient in "12"]
     await nights.night()
@@ -579,7 +556,6 @@ async def test_the_table_is_deleted(nights: Nights) -> None:
 async def test_a_line_that_is_clear_because_a_patient_is_gone(
     nights: Nights, spellings: tuple[str, str], issuers: tuple[str, str], line: str
 ) -> None:
-    """The first night in which it counts for the patient who is left is a report; so a night is left to look."""
     nights.write(
         "policy.toml",
         POLICY.replace("keep_years = 5", 'keep_years = 5\nfrom = ["deaths"]')

@@ -52,7 +52,6 @@ def gateway(azurite: str, policy: Immutability) -> Iterator[Gateway]:
 
 @pytest.fixture
 def way(azurite: str, gateway: Gateway) -> str:
-    """Return the connection string that leads through the gateway."""
     return through(azurite, blob=gateway.urls[0])
 
 
@@ -148,7 +147,6 @@ async def test_a_long_record(clients: Clients, policy: Immutability, blocks: lis
 
 
 async def test_a_long_record_whose_answers_are_lost(clients: Clients, policy: Immutability, gateway: Gateway) -> None:
-    """That of each block and that of their list: it is written all the same."""
     name = token_hex()
     lost = lose_answers(gateway)
     await write_long_record(clients, name, iter(BLOCKS), TEXT)
@@ -157,7 +155,6 @@ async def test_a_long_record_whose_answers_are_lost(clients: Clients, policy: Im
 
 
 async def test_a_plan_whose_answers_are_lost(clients: Clients, policy: Immutability, gateway: Gateway) -> None:
-    """All of its documents are there, as they were to be; a second run within the second has a plan of its own."""
     made = decision(plan(3))
     made_at = MADE_AT + timedelta(seconds=int(token_hex(4), 16))
     lost = lose_answers(gateway)
@@ -170,7 +167,6 @@ async def test_a_plan_whose_answers_are_lost(clients: Clients, policy: Immutabil
 
 
 async def test_an_approval_whose_answer_is_lost(clients: Clients, policy: Immutability, gateway: Gateway) -> None:
-    """Whoever approves a plan is not told that somebody has done so already."""
     made = plan(2)
     made_at = MADE_AT + timedelta(seconds=int(token_hex(4), 16))
     name = plan_id(made, made_at)
@@ -182,7 +178,6 @@ async def test_an_approval_whose_answer_is_lost(clients: Clients, policy: Immuta
 
 
 async def test_a_restore_whose_answer_is_lost(clients: Clients, gateway: Gateway) -> None:
-    """It is written down once; the next call is written down beside it."""
     key = StudyKey("site-a", token_hex())
     lost = lose_answers(gateway)
     first, second = (Restored.at(MADE_AT + timedelta(days=day), "an id", "A. Reader") for day in range(2))
@@ -199,7 +194,6 @@ async def test_a_restore_whose_answer_is_lost(clients: Clients, gateway: Gateway
 
 
 async def test_a_restore_at_a_time_of_no_zone(clients: Clients) -> None:
-    """Which of two was later cannot be told then; the study is held all the same."""
     key = StudyKey("site-a", token_hex())
     restored = Restored.at(MADE_AT, "an id", "A. Reader")
     for one in (restored, replace(restored, restored_at=MADE_AT.replace(tzinfo=None))):

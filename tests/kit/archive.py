@@ -57,7 +57,6 @@ class Archive:
         clock_of_service.set_ahead(self.ahead.total_seconds())
 
     def store(self, sample: Sample, partition: str = A) -> StudyKey:
-        """Store an instance."""
         stored = self.service.store(sample.content, f"/partitions/{partition}/studies")
         assert stored.status_code in (200, 202)  # without PatientID it is stored with a warning
         return StudyKey(partition, sample.study)
@@ -69,7 +68,6 @@ class Archive:
         assert self.service.http.put(path, content=sample.content, headers=headers).status_code == 200
 
     def delete(self, path: str, partition: str = A) -> None:
-        """Delete what is there."""
         assert self.service.delete(f"/partitions/{partition}{path}") == 204
 
     def inject(self, fault: dict[str, Any]) -> None:
@@ -77,7 +75,6 @@ class Archive:
         assert self.service.http.post(f"{self.service.root}/admin/faults", json=fault).status_code == 201
 
     def created(self, sample: Sample, partition: str = A) -> datetime:
-        """Return when an instance was created last, as the feed has it."""
         times = [
             datetime.fromisoformat(entry["timestamp"])
             for entry in self.service.get("/changefeed?limit=200").json()
@@ -87,7 +84,6 @@ class Archive:
         return max(times)
 
     def run(self, watch: Watch | None = None, *, key: str | None = None) -> AbstractAsyncContextManager[Run]:
-        """Yield a run with a ledger of its own, unless the key is another's."""
         return run_over(self.storage, f"{self.service.root}/v2", watch, key=key, partitions=(A, B))
 
 
@@ -100,7 +96,6 @@ async def run_over(
     key: str | None = None,
     partitions: tuple[str, ...] = (),
 ) -> AsyncIterator[Run]:
-    """Yield a run with a ledger of its own, unless the key is another's; by default no DICOM service answers."""
     settings = load({"DICOM_SERVICE_URL": service, "DICOM_STORAGE": storage, "LEDGER_KEY": key or token_hex()})
     async with (
         aclosing(Clients.over(settings, DICOMwebClient(settings.dicom_service_url))) as clients,
@@ -113,7 +108,6 @@ async def run_over(
 
 
 async def found(run: Run, key: StudyKey) -> Row:
-    """Return a study's row, which there is."""
     row = await run.ledger.find(key)
     assert row is not None
     return row
@@ -121,7 +115,6 @@ async def found(run: Run, key: StudyKey) -> Row:
 
 @contextmanager
 def archive_in(folder: Path, storage: str, patch: pytest.MonkeyPatch) -> Iterator[Archive]:
-    """Yield an empty archive."""
     with opened(folder, partitions=True) as service:
         archive = Archive(service, storage)
         now = clock.now
@@ -130,7 +123,6 @@ def archive_in(folder: Path, storage: str, patch: pytest.MonkeyPatch) -> Iterato
 
 
 def sample_of(patient: str, day: str = "20160305", **elements: tuple[str, str] | None) -> Sample:
-    """Return a study of one CT instance of a patient, made on a day."""
     told: dict[int, tuple[str, bytes] | None] = {
         0x00080020: ("DA", day.encode()),
         0x00080060: ("CS", b"CT"),
@@ -145,7 +137,6 @@ def sample_of(patient: str, day: str = "20160305", **elements: tuple[str, str] |
 def rulebook(
     rules: str = '[[rule]]\nname = "all"\nkeep_years = 10\nfrom = ["study_date", "patient_last_study"]',
 ) -> Rulebook:
-    """Return a policy without lists: by default all is kept for ten years from the patient's last study."""
     return Rulebook(policy(rules), {"policy.toml": rules}, {})
 
 
@@ -155,7 +146,6 @@ async def kill() -> None:
 
 
 async def table_of(run: Run) -> Table:
-    """Return all that stands in the ledger's table, by key."""
     return {entity["RowKey"]: dict(entity) async for entity in _client_of(run).list_entities()}
 
 
@@ -184,5 +174,4 @@ def check_agrees(table: Table) -> None:
 
 
 def out_of_time(run: Run) -> Run:
-    """Return the same run, its time over."""
     return replace(run, ends_at=-inf)

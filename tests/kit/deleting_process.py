@@ -57,7 +57,6 @@ def later(patch: pytest.MonkeyPatch) -> None:
 
 @asynccontextmanager
 async def opened(environment: Mapping[str, str]) -> AsyncIterator[Run]:
-    """Open a run without its lease."""
     settings = load(environment)
     async with open_clients(settings) as clients:
         yield Run(clients, await _ledger(clients), Hasher(settings.ledger_key or ""), PARTITIONS, _end())
@@ -65,7 +64,6 @@ async def opened(environment: Mapping[str, str]) -> AsyncIterator[Run]:
 
 @asynccontextmanager
 async def leased(environment: Mapping[str, str]) -> AsyncIterator[Run]:
-    """Open a run that may delete."""
     settings = load(environment)
     async with open_clients(settings) as clients:
         blob = clients.container(RETENTION_STATE).get_blob_client(LEASE)

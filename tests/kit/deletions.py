@@ -92,7 +92,6 @@ class Deletions:
     @classmethod
     @contextmanager
     def over(cls, connection_string: str, folder: Path) -> Iterator[Deletions]:
-        """Open them over a storage account; what else they need is in the folder."""
         storage = BlobServiceClient.from_connection_string(connection_string)
         with storage, running(folder, partitions=True) as root:
             _create(storage)
@@ -139,13 +138,11 @@ class Deletions:
         self.let_lease_end()
 
     def store(self, *samples: Sample, partition: str = HERE) -> None:
-        """Store instances."""
         for sample in samples:
             path = f"/partitions/{partition}/studies"
             assert self.service.store(sample.content, path).status_code == 200
 
     def put(self, sample: Sample, partition: str = HERE) -> None:
-        """Store an instance in the place of the one that is there."""
         headers = {"Content-Type": "application/dicom", "Accept": "application/dicom+json"}
         path = f"/partitions/{partition}/studies"
         assert self.service.http.put(path, content=sample.content, headers=headers).status_code == 200
@@ -176,22 +173,18 @@ class Deletions:
         return judged
 
     async def look(self) -> Run:
-        """Return the run past the gateway, for who writes: each ledger takes itself for the only one that does."""
         assert self.own is not None
         return replace(self.own, ledger=await Ledger.open(self.own.clients))
 
     async def row(self, key: StudyKey) -> Row | None:
-        """Return what the ledger has of a study."""
         assert self.own is not None
         return await self.own.ledger.find(key)
 
     async def marked(self) -> set[StudyKey]:
-        """Return which studies are to be read again."""
         assert self.own is not None
         return {key async for key in self.own.ledger.marked()}
 
     async def warrant(self) -> Warrant:
-        """Return one by the rules as they stand now."""
         assert self.own is not None
         return Warrant(await read_rulebook(self.own.clients, self.own.hasher), PLAN, "0" * 64)
 
@@ -229,7 +222,6 @@ class Deletions:
         return process.exitcode
 
     async def steps(self, warrant: Warrant, *samples: Sample) -> tuple[int, int]:
-        """Return which of a run's requests is the first that writes, and which deletes the study."""
         assert await self.run(await self.due(*samples, warrant=warrant), warrant=warrant) == [Outcome.DELETED]
         steps = self.gateway.steps
         first = next(step.number for step in steps if step.method == "PUT" and "/dicom-vault/" in step.path)
@@ -237,7 +229,6 @@ class Deletions:
         return first, number
 
     async def number_of_deletion(self, warrant: Warrant) -> int:
-        """Return which of a run's requests it is that deletes a study."""
         return (await self.steps(warrant))[1]
 
     async def die(self, victim: Victim, warrant: Warrant, at: int, moment: Moment) -> None:
@@ -247,7 +238,6 @@ class Deletions:
         self.let_lease_end()
 
     def is_at(self, method: str, part_of_path: str) -> bool:
-        """Say whether the request that has come by last is such a one."""
         step = self.gateway.steps[-1]
         return step.method == method and part_of_path in step.path
 
@@ -263,13 +253,11 @@ class Deletions:
         assert self.service.http.post(f"{self.service.root}/admin/faults", json=fault).status_code == 201
 
     def is_there(self, key: StudyKey) -> bool:
-        """Say whether the service has a study."""
         found = self.service.get(f"/partitions/{key.partition}/studies/{key.uid}/metadata")
         assert found.status_code in (200, 404)
         return found.status_code == 200
 
     def state(self, name: str) -> dict[str, Any] | None:
-        """Return what a run has left under a name."""
         try:
             content = self.storage.get_blob_client(RETENTION_STATE, name).download_blob().readall()
         except ResourceNotFoundError:
@@ -286,7 +274,6 @@ class Deletions:
             blob.upload_blob(json.dumps(intent).encode(), overwrite=True)
 
     def blobs(self, container: str, prefix: str) -> dict[str, bytes]:
-        """Return the blobs of a container whose names begin so."""
         client = self.storage.get_container_client(container)
         return {name: client.download_blob(name).readall() for name in client.list_blob_names(name_starts_with=prefix)}
 
@@ -337,7 +324,6 @@ class Victim:
         return self.deletions.state(pointer_name(self.key.partition, self.key.uid))
 
     def vaulted(self) -> dict[str, bytes]:
-        """Return all that is in the vault of it."""
         return self.deletions.blobs(VAULT, f"{self.key.partition}/{self.key.uid}/")
 
     async def planned_anew(self, warrant: Warrant | None = None) -> Victim:
@@ -420,12 +406,10 @@ async def bring_to_an_end(deletions: Deletions, warrant: Warrant, victims: list[
 
 
 def always(act: Callable[[], None]) -> Fault:
-    """Return what does something before each request, and has all of them pass."""
     return Fault(1, Moment.BEFORE, times=ALL, meanwhile=act)
 
 
 def of_long_ago() -> Sample:
-    """Return an instance that is alone in its study, of a patient of its own."""
     return Sample(elements={0x00080020: ("DA", b"20150305"), 0x00100020: ("LO", new_uid()[-20:].encode())})
 
 
@@ -433,18 +417,15 @@ LARGE_BYTES = 5 * 1024 * 1024 // 2
 
 
 def large() -> Sample:
-    """Return an instance that is copied in three pieces."""
     return Sample(elements={**of_long_ago().elements, 0x7FE00010: ("OB", bytes(LARGE_BYTES))})
 
 
 def two_series() -> tuple[Sample, Sample]:
-    """Return a study with two series."""
     first = of_long_ago()
     return first, first.sibling(series=new_uid(), elements=first.elements)
 
 
 def item_of(row: Row) -> Item:
-    """Return the line of a plan for a study that is due."""
     reading, judgement = row.reading, row.judgement
     assert reading is not None
     assert judgement is not None

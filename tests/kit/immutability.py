@@ -34,7 +34,6 @@ class Immutability:
     refused: list[str] = field(default_factory=list)
 
     def forbids(self, step: Step) -> str | None:
-        """Return the code by which a request is refused; None where it may pass."""
         address = urlsplit(step.path)
         _, _, container, *folders = address.path.split("/")
         about = parse_qs(address.query).get("comp", [""])[0]
@@ -48,7 +47,6 @@ class Immutability:
 
 @contextmanager
 def immutable(connection_string: str) -> Iterator[tuple[str, Immutability]]:
-    """Yield the connection string of an account's blobs under the policy, and the policy."""
     with BlobServiceClient.from_connection_string(connection_string) as storage:
         policy = Immutability(storage)
         with Gateway(endpoint(connection_string, "blob"), forbids=policy.forbids) as gateway:

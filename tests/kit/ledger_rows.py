@@ -16,12 +16,10 @@ LAST_DAY = date(2026, 3, 5)
 
 
 def study(uid: str, partition: str = DEFAULT_PARTITION) -> StudyKey:
-    """Return a study's key."""
     return StudyKey(partition, uid)
 
 
 def patient(name: str, issuer: str | None = None) -> Patient:
-    """Return a patient with hashes that can be told from others'."""
     return Patient(f"exact{name}", f"group{name.lower().lstrip('0')}", issuer)
 
 
@@ -31,19 +29,16 @@ def reading(
     patient: Patient | None = None,
     accessions: frozenset[str] = frozenset(),
 ) -> Reading:
-    """Return what a study of one instance told: a CT, unless the attributes say something else."""
     told = {"Modality": "CT", "StudyDate": "20160305", **(attributes or {})}
     values = {keyword: Values(frozenset({value}), is_complete=True) for keyword, value in told.items()}
     return Reading(values, patient, accessions, instances=1, etag="1")
 
 
 def kept_until(day: date, state: State = State.KEPT) -> Judgement:
-    """Return a judgement by a rule that counts from the study's date."""
     return Judgement(state, day, "rule", {"study_date": date(2016, 3, 5)})
 
 
 def row(key: StudyKey, **fields: Any) -> Row:
-    """Return a row that falls due after `LAST_DAY`, unless the fields say something else."""
     defaults: dict[str, Any] = {
         "received": RECEIVED,
         "reading": reading(),

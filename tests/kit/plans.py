@@ -22,7 +22,6 @@ MADE_AT = datetime(2026, 3, 5, 3, 0, 2, tzinfo=UTC)
 
 
 def item(number: int, **changes: Any) -> Item:
-    """Return an item that no other number has; the longest overdue first."""
     last_day = date(2025, 1, 1) + timedelta(days=number % 400)
     study_date = last_day.replace(year=last_day.year - 10)
     made = Item(
@@ -39,7 +38,6 @@ def item(number: int, **changes: Any) -> Item:
 
 
 def plan(items: Sequence[Item] | int = 3, **changes: Any) -> Plan:
-    """Return a plan of these items, or of so many."""
     made = Plan(
         day=DAY,
         policy_hash=POLICY_HASH,
@@ -52,12 +50,10 @@ def plan(items: Sequence[Item] | int = 3, **changes: Any) -> Plan:
 
 
 def jsonl(of: Plan) -> bytes:
-    """Return a plan as its file has it."""
     return b"".join(of.lines())
 
 
 def read_back(content: bytes) -> Plan:
-    """Return the plan that a file has."""
     head, items = read_lines(content)
     del head["to_delete"], head["held"], head["kept"]
     lines = {name: tuple(head[name]) for name in ("unmatched_holds", "unmatched_dates")}
@@ -65,7 +61,6 @@ def read_back(content: bytes) -> Plan:
 
 
 def night(days_ago: int, deleted: int | None, ended: str = "accepted", planned: int | None = None) -> Night:
-    """Return the night that was so many days before the plan's."""
     day = DAY - timedelta(days=days_ago)
     count = planned if planned is not None else deleted or 0
     return Night(day, f"{day:%Y%m%d}T030000Z-{days_ago:08x}", ended, count, count, deleted)
@@ -74,23 +69,19 @@ def night(days_ago: int, deleted: int | None, ended: str = "accepted", planned: 
 def memory(
     *nights: Night, known: Sequence[Item] = (), policy_hash: str = POLICY_HASH, plan_hash: str = "ac" * 32
 ) -> Memory:
-    """Return what is remembered where the last accepted plan had these items."""
     keys = frozenset(item.key for item in known)
     return Memory(nights, Accepted("20260304T030000Z-acacacac", plan_hash, policy_hash, keys))
 
 
 def decision(of: Plan, mode: PurgeMode = PurgeMode.DELETE, **met: Any) -> Decision:
-    """Return what is decided of a plan; a night before accepted an empty one."""
     return Decision(of, Circumstances(**{"mode": mode, "brakes": Brakes(), "memory": memory(), **met}))
 
 
 def doubtful_row(number: int, *doubts: Doubt) -> Row:
-    """Return the row of a study that is kept because something is unknown."""
     return row(number, Judgement(State.UNKNOWN, doubts=doubts))
 
 
 def row(number: int, judgement: Judgement | None) -> Row:
-    """Return the row of the study that `item` has of the same number, with another judgement."""
     like = item(number)
     attributes = {"Modality": Values(frozenset(like.modalities), True)}
     return Row(like.key, like.received, Reading(attributes, None, frozenset(), like.instances, like.etag), judgement)

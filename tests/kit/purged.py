@@ -49,7 +49,6 @@ class Purged:
 
     @classmethod
     def of(cls, instances: Iterable[Instance], **others: str) -> Purged:
-        """Return the deletion of a study."""
         return cls(tuple(instances), **others)
 
     @property
@@ -68,15 +67,12 @@ class Purged:
         return pointer_name(self.partition, self.key.uid)
 
     def pointer(self) -> dict[str, Any]:
-        """Return what leads to the tombstone."""
         return {"deletion_id": self.deletion_id, "deleted_at": self.tombstone()["deleted_at"]}
 
     def name_of(self, instance: Instance) -> str:
-        """Return the name of an instance in the vault."""
         return instance_name(self.key, self.deletion_id, instance.series, instance.sop)
 
     def manifest(self) -> bytes:
-        """Return the manifest."""
         return (
             Manifest(
                 study_instance_uid=self.key.uid,
@@ -98,7 +94,6 @@ class Purged:
         )
 
     def tombstone(self) -> dict[str, Any]:
-        """Return the tombstone."""
         deleted_at = datetime(2026, 3, 1, 3, tzinfo=UTC)
         return {
             "version": 1,
@@ -123,7 +118,6 @@ class Purged:
         }
 
     def blobs(self) -> Mapping[tuple[str, str], bytes]:
-        """Return all that the deletion leaves behind: container and name → content."""
         return {
             **{(VAULT, self.name_of(instance)): instance.content for instance in self.instances},
             (VAULT, manifest_name(self.key, self.deletion_id)): self.manifest(),

@@ -53,11 +53,9 @@ class Asked:
     log: pytest.LogCaptureFixture
 
     async def put(self, container: str, name: str, content: bytes) -> None:
-        """Write a blob."""
         await self.storage.get_blob_client(container, name).upload_blob(content, overwrite=True)
 
     async def has(self, container: str, name: str) -> bool:
-        """Say whether there is such a blob."""
         return await self.clients.container(container).get_blob_client(name).exists()
 
     async def leave(self, purged: Purged) -> None:
@@ -71,13 +69,11 @@ class Asked:
         return await self.http.post(path, json=body, headers=APPROVED | headers, params={"partition": purged.partition})
 
     def requests(self) -> list[dict[str, Any]]:
-        """Return the lines that tell of requests."""
         lines = [json.loads(record.message) for record in self.log.records if record.name == "dicom_dropbox"]
         return [line for line in lines if line["event"] == "request"]
 
 
 def refusal(response: httpx.Response) -> tuple[int, str]:
-    """Return the status and the code of a problem."""
     assert response.headers["content-type"] == "application/problem+json"
     return response.status_code, response.json()["code"]
 

@@ -6,9 +6,11 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from inspect import isawaitable
+from itertools import count
 from types import SimpleNamespace
 from typing import Any
 
@@ -33,11 +35,11 @@ from tests.kit.deletions import (
     ELSEWHERE,
     HERE,
     LONG_AGO,
+    PLAN,
     POLICY,
     SERVICE,
     Deletions,
     Victim,
-    always,
     of_long_ago,
     two_series,
 )
@@ -48,13 +50,15 @@ pytestmark = pytest.mark.anyio
 
 
 def events(caplog: pytest.LogCaptureFixture, name: str) -> list[dict[str, object]]:
-    """Return what the app said of one kind."""
     lines = [json.loads(record.message) for record in caplog.records if record.name == "dicom_dropbox"]
     return [line for line in lines if line["event"] == name]
 
 
+def reasons(caplog: pytest.LogCaptureFixture, name: str) -> list[object]:
+    return [line["reason"] for line in events(caplog, name)]
+
+
 async def test_deleted_copied_and_recorded(deletions: Deletions, caplog: pytest.LogCaptureFixture) -> None:
-    """A study that is due goes, and from its partition alone; the vault has its bytes, the tombstone says why."""
     caplog.set_level(logging.INFO, logger="dicom_dropbox")
     victim = await deletions.due(*two_series())
     warrant = replace(await deletions.warrant(), approved_by="somebody")
@@ -89,7 +93,6 @@ async def test_deleted_copied_and_recorded(deletions: Deletions, caplog: pytest.
 
 
 async def test_no_patient_data_in_records(deletions: Deletions) -> None:
-    """Intent, tombstone and manifest name neither the patient nor what the settings do not allow."""
     first = Sample(
         elements={
             0x00080020: ("DA", b"20150305"),
@@ -108,7 +111,6 @@ async def test_no_patient_data_in_records(deletions: Deletions) -> None:
 
 
 async def test_in_the_default_partition(deletions: Deletions) -> None:
-    """A study of the partition that a service has from the start is deleted there."""
     victim = await deletions.due(partition=DEFAULT_PARTITION)
     assert await deletions.run(victim) == [Outcome.DELETED]
     await victim.check_deleted()
@@ -130,7 +132,6 @@ async def test_without_a_vault(deletions: Deletions) -> None:
 
 
 async def test_deleted_a_second_time(deletions: Deletions) -> None:
-    """A study that came back and is deleted again gets another tombstone, and keeps the first one as it is."""
     victim = await deletions.due()
     await deletions.run(victim)
     first = await victim.check_deleted()
@@ -144,7 +145,6 @@ async def test_deleted_a_second_time(deletions: Deletions) -> None:
 
 
 async def test_a_pointer_written_by_hand(deletions: Deletions) -> None:
-    """What somebody has put there to keep a study out is no reason to fail."""
     victim = await deletions.due()
     name = pointer_name(victim.key.partition, victim.key.uid)
     deletions.storage.get_blob_client(RETENTION_STATE, name).upload_blob(b"a note")
@@ -160,11 +160,10 @@ async def test_already_gone(deletions: Deletions, caplog: pytest.LogCaptureFixtu
     assert await deletions.run(victim) == [Outcome.ALREADY_GONE]
     assert victim.tombstone is None
     assert await deletions.row(victim.key) is None
-    assert [told["reason"] for told in events(caplog, "purge_dropped")] == ["already_gone"]
+    assert reasons(caplog, "purge_dropped") == ["already_gone"]
 
 
 async def test_already_gone_by_a_deletion_that_stands(deletions: Deletions) -> None:
-    """A study that retention deleted before, and that the ledger took for a living one, keeps its row as purged."""
     victim = await deletions.due()
     await deletions.run(victim)
     deleted_at = (await victim.check_deleted())["deleted_at"]
@@ -178,60 +177,69 @@ async def test_already_gone_by_a_deletion_that_stands(deletions: Deletions) -> N
 
 
 async def test_gone_while_its_deletion_is_open(deletions: Deletions, caplog: pytest.LogCaptureFixture) -> None:
-    """A study whose earlier deletion is not recorded keeps its row and its intent: another run resolves it."""
     warrant = await deletions.warrant()
     deletion = await deletions.number_of_deletion(warrant)
     victim = await deletions.due(warrant=warrant)
     await deletions.die(victim, warrant, deletion, Moment.AFTER)
     assert await deletions.run(victim, warrant=warrant) == [Outcome.FAILED]
-    assert [told["reason"] for told in events(caplog, "purge_failed")] == ["intent_open"]
+    assert reasons(caplog, "purge_failed") == ["intent_open"]
     assert victim.intent is not None
     await deletions.resolve()
     await victim.check_deleted()
 
 
-Change = Callable[[Victim], Coroutine[Any, Any, None]]
+Change = Callable[[Victim], object]
+Elements = dict[int, tuple[str, bytes] | None]
+LATER: Elements = {0x00080020: ("DA", b"20240101")}
+UNDATED: Elements = {0x00080020: None}
+CHANGED, FAILED = Outcome.CHANGED, Outcome.FAILED
 
 
-async def _new_instance(victim: Victim) -> None:
-    victim.deletions.store(victim.samples[0].sibling(elements=victim.samples[0].elements), partition=HERE)
+async def _do(change: Change, victim: Victim) -> None:
+    result = change(victim)
+    if isawaitable(result):
+        await result
 
 
-async def _replaced_instance(victim: Victim) -> None:
+def _at(method: str, path: str, change: Change, victim: Victim, nth: int = 1) -> Fault:
+    """Return what does this once, before the nth such request."""
+    calls = count(1)
+
+    def act() -> None:
+        if next(calls) == nth:
+            asyncio.run(_do(change, victim))
+
+    return Fault(1, Moment.BEFORE, times=ALL, meanwhile=act, method=method, path=path)
+
+
+def _stores(elements: Elements, partition: str = HERE) -> Change:
+    """Return what stores another study of the victim's patient."""
+    return lambda victim: victim.deletions.store(
+        Sample(elements={**victim.samples[0].elements, **elements}), partition=partition
+    )
+
+
+def _new_instance(victim: Victim) -> None:
+    victim.deletions.store(victim.samples[0].sibling(elements=victim.samples[0].elements))
+
+
+def _replaced_instance(victim: Victim) -> None:
     sample = victim.samples[0]
-    changed = sample.sibling(sop=sample.sop, elements={**sample.elements, 0x00204000: ("LT", b"other")})
-    victim.deletions.put(changed)
+    victim.deletions.put(sample.sibling(sop=sample.sop, elements={**sample.elements, 0x00204000: ("LT", b"other")}))
 
 
-async def _deleted_instance(victim: Victim) -> None:
+def _deleted_instance(victim: Victim) -> None:
     assert victim.deletions.service.delete(f"/partitions/{HERE}{victim.samples[0].path}") == 204
-
-
-async def _later_study(victim: Victim, partition: str = HERE) -> None:
-    of_patient = {**victim.samples[0].elements, 0x00080020: ("DA", b"20240101")}
-    victim.deletions.store(Sample(elements=of_patient), partition=partition)
-
-
-async def _later_study_elsewhere(victim: Victim) -> None:
-    await _later_study(victim, ELSEWHERE)
-
-
-async def _later_study_in_a_new_partition(victim: Victim) -> None:
-    await _later_study(victim, "site-new")
-
-
-async def _undated_study(victim: Victim) -> None:
-    victim.deletions.store(Sample(elements={**victim.samples[0].elements, 0x00080020: None}), partition=ELSEWHERE)
 
 
 def _of_two_days(victim: Victim) -> tuple[Sample, Sample]:
     """Return a study of the patient: an instance of a later day, and one of the victim's."""
     elements = victim.samples[0].elements
-    later = Sample(elements={**elements, 0x00080020: ("DA", b"20240101")})
+    later = Sample(elements={**elements, **LATER})
     return later, later.sibling(elements=elements)
 
 
-async def _later_study_stored_last_with_an_old_date(victim: Victim) -> None:
+def _later_study_stored_last_with_an_old_date(victim: Victim) -> None:
     victim.deletions.store(*_of_two_days(victim))
 
 
@@ -252,10 +260,23 @@ async def _marked_study_with_a_later_instance(victim: Victim) -> None:
     await (await victim.deletions.look()).ledger.mark({key: None})
 
 
+async def _purged_later_study(victim: Victim) -> None:
+    later = Sample(elements={**victim.samples[0].elements, **LATER})
+    victim.deletions.store(later)
+    [row] = await victim.deletions.read(StudyKey(HERE, later.study))
+    await (await victim.deletions.look()).ledger.write([replace(row, purged_at=LONG_AGO)])
+    assert victim.deletions.service.delete(f"/partitions/{HERE}{later.study_path}") == 204
+
+
+def _many_studies(victim: Victim) -> None:
+    """Store a later study of the patient, and as many old ones as a page of a search holds."""
+    _stores(LATER)(victim)
+    victim.deletions.store(*(Sample(elements=victim.samples[0].elements) for _ in range(MAX_LIMIT)))
+
+
 async def _restored(victim: Victim) -> None:
-    await write_restored(
-        (await victim.deletions.look()).clients, victim.key, Restored.at(datetime.now(UTC), "an id", "somebody")
-    )
+    restored = Restored.at(datetime.now(UTC), "an id", "somebody")
+    await write_restored((await victim.deletions.look()).clients, victim.key, restored)
 
 
 async def _received(victim: Victim) -> None:
@@ -266,75 +287,180 @@ async def _forgotten(victim: Victim) -> None:
     await (await victim.deletions.look()).ledger.remove(victim.key)
 
 
-CHANGES = {
-    "a new instance": (_new_instance, "attributes"),
-    "an instance replaced": (_replaced_instance, "attributes"),
-    "an instance less": (_deleted_instance, "attributes"),
-    "a later study of the patient": (_later_study, "judgement"),
-    "a later study in another partition": (_later_study_elsewhere, "judgement"),
-    "a later study in a partition that is new": (_later_study_in_a_new_partition, "judgement"),
-    "an undated study of the patient": (_undated_study, "judgement"),
-    "a later study whose last instance has an old date": (_later_study_stored_last_with_an_old_date, "judgement"),
-    "a study that has got later instances": (_known_study_with_later_instances, "judgement"),
-    "a study in which an instance was replaced by a later one": (_marked_study_with_a_later_instance, "judgement"),
-    "put back from the vault": (_restored, "hold"),
-    "received again, by the change feed": (_received, "contents"),
-    "not in the ledger": (_forgotten, "ledger"),
-}
+def _held(victim: Victim) -> None:
+    victim.deletions.write("litigation.csv", f"study_instance_uid\n{victim.key.uid}\n")
 
 
-@pytest.mark.parametrize("name", CHANGES)
-async def test_changed_since_it_was_planned(deletions: Deletions, caplog: pytest.LogCaptureFixture, name: str) -> None:
-    """Whatever is different from the plan keeps a study, and has it read again."""
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        pytest.param(_new_instance, "attributes", id="a new instance"),
+        pytest.param(_replaced_instance, "attributes", id="an instance replaced"),
+        pytest.param(_deleted_instance, "attributes", id="an instance less"),
+        pytest.param(_stores(LATER), "judgement", id="a later study of the patient"),
+        pytest.param(_stores(LATER, ELSEWHERE), "judgement", id="a later study in another partition"),
+        pytest.param(_stores(LATER, "site-new"), "judgement", id="a later study in a new partition"),
+        pytest.param(_stores(UNDATED, ELSEWHERE), "judgement", id="an undated study of the patient"),
+        pytest.param(_later_study_stored_last_with_an_old_date, "judgement", id="an old day stored last"),
+        pytest.param(_known_study_with_later_instances, "judgement", id="a study that has got later instances"),
+        pytest.param(_marked_study_with_a_later_instance, "judgement", id="an instance replaced by a later one"),
+        pytest.param(_purged_later_study, "judgement", id="a later study that is purged"),
+        pytest.param(_many_studies, "judgement", id="a later study on the last page of a search"),
+        pytest.param(_restored, "hold", id="put back from the vault"),
+        pytest.param(_held, "hold", id="held by a list"),
+        pytest.param(_received, "contents", id="received again, by the change feed"),
+        pytest.param(_forgotten, "ledger", id="not in the ledger"),
+    ],
+)
+async def test_a_study_that_changed_since_it_was_planned_is_kept_and_read_again(
+    deletions: Deletions, caplog: pytest.LogCaptureFixture, change: Change, reason: str
+) -> None:
     caplog.set_level(logging.INFO, logger="dicom_dropbox")
     victim = await deletions.due(*two_series())
-    change, reason = CHANGES[name]
-    await change(victim)
-    assert await deletions.run(victim) == [Outcome.CHANGED]
+    await _do(change, victim)
+    assert await deletions.run(victim) == [CHANGED]
     victim.check_untouched()
     assert victim.key in await deletions.marked()
     assert victim.vaulted() == {}
-    assert [told["reason"] for told in events(caplog, "purge_dropped")] == [reason]
+    assert reasons(caplog, "purge_dropped") == [reason]
 
 
-async def test_a_later_study_that_the_search_finds_last(deletions: Deletions, caplog: pytest.LogCaptureFixture) -> None:
-    """A patient with more studies than a page holds keeps the old study, whichever page has the later one."""
-    caplog.set_level(logging.INFO, logger="dicom_dropbox")
-    elements = of_long_ago().elements
-    deletions.store(Sample(elements={**elements, 0x00080020: ("DA", b"20240101")}))
-    deletions.store(*(Sample(elements=elements) for _ in range(MAX_LIMIT)))
-    victim = await deletions.due(Sample(elements=elements))
-    assert await deletions.run(victim) == [Outcome.CHANGED]
-    victim.check_untouched()
-    assert [told["reason"] for told in events(caplog, "purge_dropped")] == ["judgement"]
+Spoil = Callable[[ContainerClient, str], object]
 
 
-@pytest.mark.parametrize(("before_delete", "step"), [("vault", "/manifest.json"), ("none", "/intents/")])
+def _overwrite(vault: ContainerClient, name: str) -> None:
+    vault.upload_blob(name, vault.download_blob(name).readall()[:-1] + b"X", overwrite=True)
+
+
+def _truncate(vault: ContainerClient, name: str) -> None:
+    vault.upload_blob(name, vault.download_blob(name).readall()[:-1], overwrite=True)
+
+
+def _spoils(spoil: Spoil, file: str = ".dcm") -> Change:
+    def change(victim: Victim) -> None:
+        vault = victim.deletions.storage.get_container_client(VAULT)
+        spoil(vault, next(name for name in victim.vaulted() if name.endswith(file)))
+
+    return change
+
+
+def _found_nowhere(victim: Victim) -> None:
+    fault = {"fault": "status", "kind": "search", "status": 204, "requests": len(PARTITIONS)}
+    victim.deletions.inject(fault)
+
+
+LOST, DIFFERS, DELETE = "copies_missing", "copy_differs", ContainerClient.delete_blob
+
+
 @pytest.mark.parametrize(
-    "change", [_later_study, _later_study_in_a_new_partition, _undated_study, _later_study_stored_last_with_an_old_date]
+    ("request_", "change", "outcome", "reason"),
+    [
+        pytest.param("GET .dcm", _spoils(_overwrite), FAILED, DIFFERS, id="a copy overwritten before it is read back"),
+        pytest.param("GET /dicom-vault?", _spoils(DELETE), FAILED, LOST, id="a copy lost before all are counted"),
+        pytest.param("GET /dicom-vault?", _spoils(_overwrite), FAILED, LOST, id="a copy overwritten before the count"),
+        pytest.param(
+            "GET /manifest.json", _spoils(_overwrite, ".json"), FAILED, DIFFERS, id="the manifest overwritten"
+        ),
+        pytest.param("PUT /intents/", _spoils(DELETE), FAILED, LOST, id="a copy lost before the last look"),
+        pytest.param("PUT /intents/", _spoils(_overwrite), FAILED, LOST, id="a copy overwritten before the last look"),
+        pytest.param("PUT /intents/", _spoils(_truncate), FAILED, LOST, id="a copy truncated before the last look"),
+        pytest.param("PUT /intents/", _spoils(DELETE, ".json"), FAILED, LOST, id="the manifest lost by then"),
+        pytest.param("PUT /intents/", _spoils(_overwrite, ".json"), FAILED, LOST, id="the manifest spoilt by then"),
+        pytest.param("PUT /intents/", _spoils(_truncate, ".json"), FAILED, LOST, id="the manifest truncated by then"),
+        pytest.param("PUT /intents/", _found_nowhere, FAILED, "patient_not_found", id="the last search finds nothing"),
+        pytest.param("GET /metadata 2", _new_instance, CHANGED, "contents", id="a new instance"),
+    ],
 )
-async def test_the_patient_returns_before_the_last_look(
+async def test_what_is_wrong_during_a_deletion_keeps_the_study(
+    deletions: Deletions,
+    caplog: pytest.LogCaptureFixture,
+    request_: str,
+    change: Change,
+    outcome: Outcome,
+    reason: str,
+) -> None:
+    caplog.set_level(logging.INFO, logger="dicom_dropbox")
+    victim = await deletions.due(*two_series())
+    method, path, *nth = request_.split()
+    assert await deletions.run(victim, fault=_at(method, path, change, victim, *map(int, nth))) == [outcome]
+    victim.check_untouched()
+    assert victim.intent is None
+    assert reasons(caplog, "purge_failed") + reasons(caplog, "purge_dropped") == [reason]
+    row = await deletions.row(victim.key)
+    assert row is not None
+    assert row.failures == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "before_delete"),
+    [
+        pytest.param(_stores(LATER), "vault", id="a later study"),
+        pytest.param(_stores(LATER), "none", id="a later study, where nothing is copied"),
+        pytest.param(_stores(LATER, "site-new"), "vault", id="a later study in a new partition"),
+        pytest.param(_stores(UNDATED, ELSEWHERE), "none", id="an undated study, where nothing is copied"),
+        pytest.param(_later_study_stored_last_with_an_old_date, "vault", id="an old day stored last"),
+    ],
+)
+async def test_a_study_is_kept_if_the_patient_returns_before_the_last_look(
     deletions: Deletions,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     change: Change,
     before_delete: str,
-    step: str,
 ) -> None:
-    """A study that arrives for the patient after the first look keeps the old study, and the event says why."""
     caplog.set_level(logging.INFO, logger="dicom_dropbox")
     monkeypatch.setitem(deletions.through, "BEFORE_DELETE", before_delete)
     victim = await deletions.due()
-    assert await deletions.run(victim, fault=_before("PUT", step, change, victim)) == [Outcome.CHANGED]
+    step = "/manifest.json" if before_delete == "vault" else "/intents/"
+    assert await deletions.run(victim, fault=_at("PUT", step, change, victim)) == [CHANGED]
     victim.check_untouched()
     assert victim.intent is None
     assert victim.key in await deletions.marked()
-    assert [told["reason"] for told in events(caplog, "purge_dropped")] == ["patient_returned"]
+    assert reasons(caplog, "purge_dropped") == ["patient_returned"]
+
+
+def _lose_lease(run: Run, deletions: Deletions) -> Run:
+    deletions.let_lease_end()
+    return run
+
+
+def _withdraw(run: Run, deletions: Deletions) -> Run:
+    deletions.storage.get_blob_client(RETENTION_RECORDS, f"withdrawals/{PLAN}.json").upload_blob(b"{}")
+    return run
+
+
+REPORT, APPROVE, NO_COPY = {"PURGE_MODE": "report"}, {"PURGE_MODE": "approve"}, {"BEFORE_DELETE": "none"}
+Prepare = Callable[[Run, Deletions], Run]
+
+
+@pytest.mark.parametrize(
+    ("settings", "prepare", "approver", "halt"),
+    [
+        pytest.param(REPORT, lambda run, _: run, None, "not_allowed", id="report"),
+        pytest.param(REPORT, lambda run, _: run, "A", "not_allowed", id="report, and approved"),
+        pytest.param(APPROVE, lambda run, _: run, None, "not_allowed", id="approve, and not approved"),
+        pytest.param(APPROVE, _withdraw, "A", "plan_withdrawn", id="approved, and withdrawn"),
+        pytest.param({}, _withdraw, "A", "plan_withdrawn", id="delete, and withdrawn"),
+        pytest.param({}, lambda run, _: replace(run, lease=None), None, "not_allowed", id="no lease, as a preview"),
+        pytest.param({}, _lose_lease, None, "lease_lost", id="lease lost"),
+        pytest.param({}, lambda run, _: replace(run, ends_at=0.0), None, None, id="out of time"),
+        pytest.param(NO_COPY, lambda run, _: replace(run, ends_at=0.0), None, None, id="out of time without copies"),
+    ],
+)
+async def test_a_run_that_may_not_delete_does_not_even_copy(
+    deletions: Deletions, settings: dict[str, str], prepare: Prepare, approver: str | None, halt: str | None
+) -> None:
+    victim = await deletions.due()
+    warrant = replace(await deletions.warrant(), approved_by=approver)
+    async with leased({**deletions.direct, **settings}) as run:
+        with pytest.raises(Halt, match=halt) if halt else pytest.raises(OutOfTime):
+            await delete_study(prepare(run, deletions), victim.item, warrant)
+    victim.check_untouched()
+    assert victim.vaulted() == {}
 
 
 @pytest.mark.parametrize("status", [400, 404])
 async def test_the_partitions_are_not_listed_at_the_last_look(deletions: Deletions, status: int) -> None:
-    """A service that had partitions when the run began has not lost them: the study is kept."""
     assert await deletions.run(await deletions.due()) == [Outcome.DELETED]
     listed = [step.number for step in deletions.gateway.steps if step.path.partition("?")[0].endswith("/partitions")]
     victim = await deletions.due()
@@ -346,9 +472,8 @@ async def test_the_partitions_are_not_listed_at_the_last_look(deletions: Deletio
 async def test_the_patient_returns_after_the_last_search(
     deletions: Deletions, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A study that arrives too late to be found is found after the deletion: an error names the deletion, no UID."""
     victim = await deletions.due()
-    late = _before("DELETE", "/studies/", _later_study, victim)
+    late = _at("DELETE", "/studies/", _stores(LATER), victim)
     assert await deletions.run(victim, fault=late) == [Outcome.DELETED]
     tombstone = await victim.check_deleted()
     assert events(caplog, "purged_too_soon") == [
@@ -363,7 +488,6 @@ async def test_the_patient_returns_after_the_last_search(
 async def test_the_search_after_the_deletion_fails(
     deletions: Deletions, caplog: pytest.LogCaptureFixture, status: int | None
 ) -> None:
-    """Whatever the service answers by then, the deletion is recorded as done, and an event says what is not known."""
     caplog.set_level(logging.INFO, logger="dicom_dropbox")
     warrant = await deletions.warrant()
     deletion = await deletions.number_of_deletion(warrant)
@@ -379,7 +503,6 @@ async def test_the_search_after_the_deletion_fails(
 
 
 async def test_a_last_search_that_takes_minutes(deletions: Deletions, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A patient with thousands of studies, or a slow service, does not keep a study from being deleted."""
     victim = await deletions.due()
     searching = _let_searches_take(31.0, victim, monkeypatch)
     assert await deletions.run(victim, fault=searching) == [Outcome.DELETED]
@@ -389,24 +512,12 @@ async def test_a_last_search_that_takes_minutes(deletions: Deletions, monkeypatc
 async def test_a_last_search_that_takes_too_long(
     deletions: Deletions, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A search that began too long ago may miss a study that arrived since: the study fails alone, and stays."""
     victim = await deletions.due()
     searching = _let_searches_take(601.0, victim, monkeypatch)
     assert await deletions.run(victim, fault=searching) == [Outcome.FAILED]
     victim.check_untouched()
     assert victim.intent is None
     assert [(told["reason"], told["attempts"]) for told in events(caplog, "purge_failed")] == [("search_too_slow", 1)]
-
-
-def _before(method: str, path: str, change: Change, victim: Victim) -> Fault:
-    """Return a fault that changes something before the first request of a method with this in its path."""
-    changes = iter([change])
-
-    def act() -> None:
-        for one in changes:
-            asyncio.run(one(victim))
-
-    return Fault(1, Moment.BEFORE, times=ALL, meanwhile=act, method=method, path=path)
 
 
 def _let_searches_take(seconds: float, victim: Victim, monkeypatch: pytest.MonkeyPatch) -> Fault:
@@ -433,7 +544,6 @@ ITEMS = {
 
 @pytest.mark.parametrize("name", ITEMS)
 async def test_other_than_the_plan_says(deletions: Deletions, name: str) -> None:
-    """A line of a plan that does not fit what is there deletes nothing, and takes others' place no second time."""
     victim = await deletions.due()
     other = replace(victim, item=replace(victim.item, **ITEMS[name]))  # type: ignore[arg-type]  # each of its field's
     assert await deletions.run(other) == [Outcome.CHANGED]
@@ -455,14 +565,6 @@ async def test_not_due(deletions: Deletions) -> None:
     victim.check_untouched()
 
 
-async def test_held_now(deletions: Deletions) -> None:
-    """A study that a list holds tonight stays, though the plan does not say so."""
-    victim = await deletions.due()
-    deletions.write("litigation.csv", f"study_instance_uid\n{victim.key.uid}\n")
-    assert await deletions.run(victim) == [Outcome.CHANGED]
-    victim.check_untouched()
-
-
 @pytest.mark.parametrize(
     ("births", "outcome"),
     [
@@ -474,7 +576,6 @@ async def test_held_now(deletions: Deletions) -> None:
 async def test_another_study_contradicts_the_birth_date(
     deletions: Deletions, births: list[bytes], outcome: Outcome
 ) -> None:
-    """A study of the patient that the ledger has not read yet keeps this one if a rule asks for ages."""
     adults = 'when = { age_at_study_from = 18 }\nkeep_years = 5\nfrom = ["study_date"]'
     deletions.write("policy.toml", POLICY.replace("keep_years = 5", adults))
     elements = {**of_long_ago().elements, 0x00100030: ("DA", b"19700101")}
@@ -486,20 +587,7 @@ async def test_another_study_contradicts_the_birth_date(
     assert victim.is_there == (outcome is Outcome.CHANGED)
 
 
-async def test_a_purged_study_counts_as_the_patients_last(deletions: Deletions) -> None:
-    """A later study of the patient that retention has deleted keeps an earlier one, as it did when it was there."""
-    victim = await deletions.due()
-    later = Sample(elements={**victim.samples[0].elements, 0x00080020: ("DA", b"20230101")})
-    deletions.store(later)
-    [row] = await deletions.read(StudyKey(HERE, later.study))
-    await (await deletions.look()).ledger.write([replace(row, purged_at=LONG_AGO)])
-    assert deletions.service.delete(f"/partitions/{HERE}{later.study_path}") == 204
-    assert await deletions.run(victim) == [Outcome.CHANGED]
-    victim.check_untouched()
-
-
 async def test_another_patients_study_does_not_count(deletions: Deletions) -> None:
-    """An id that is the same but for leading zeros is another patient's."""
     victim = await deletions.due()
     patient_id = b"00" + victim.samples[0].elements[0x00100020][1]  # type: ignore[index]  # it has one
     other = {**victim.samples[0].elements, 0x00080020: ("DA", b"20240101"), 0x00100020: ("LO", patient_id)}
@@ -510,7 +598,6 @@ async def test_another_patients_study_does_not_count(deletions: Deletions) -> No
 
 @pytest.mark.parametrize("blank", ["\u00a0", "\u3000", "\u2003"], ids=ascii)
 async def test_blanks_at_the_ends_of_a_patient_id(deletions: Deletions, blank: str) -> None:
-    """A later study keeps the old one, even if only the id of the old one has blanks that a search does not ignore."""
     patient_id = new_uid()[-20:]
     elements = {**of_long_ago().elements, 0x00080005: ("CS", b"ISO_IR 192")}
     victim = await deletions.due(Sample(elements={**elements, 0x00100020: ("LO", f"{patient_id}{blank}".encode())}))
@@ -520,24 +607,7 @@ async def test_blanks_at_the_ends_of_a_patient_id(deletions: Deletions, blank: s
     victim.check_untouched()
 
 
-@pytest.mark.parametrize("look", [1, 2])
-async def test_an_instance_comes_just_before_a_look(deletions: Deletions, look: int) -> None:
-    """An instance that comes before the reading that is judged, or between it and the last look, keeps the study."""
-    victim = await deletions.due()
-    sample = victim.samples[0]
-
-    def come() -> None:
-        readings = [step for step in deletions.gateway.steps if step.path.endswith("/metadata")]
-        if len(readings) == look and deletions.is_at("GET", "/metadata"):
-            deletions.store(sample.sibling(elements=sample.elements))
-
-    assert await deletions.run(victim, fault=always(come)) == [Outcome.CHANGED]
-    victim.check_untouched()
-    assert bool(victim.vaulted()) == (look == 2)
-
-
 async def test_a_search_that_does_not_find_the_study(deletions: Deletions, caplog: pytest.LogCaptureFixture) -> None:
-    """A search for the patient's studies that misses even this one may miss a later one as well; failures count."""
     victim = await deletions.due()
     for failures in (1, 2):
         deletions.inject({"fault": "status", "kind": "search", "status": 204, "requests": len(PARTITIONS)})
@@ -550,23 +620,9 @@ async def test_a_search_that_does_not_find_the_study(deletions: Deletions, caplo
     assert told == [("patient_not_found", 1), ("patient_not_found", 2)]
 
 
-async def test_the_last_search_does_not_find_the_study(deletions: Deletions, caplog: pytest.LogCaptureFixture) -> None:
-    """A search after the copy that misses even this study may miss a later one as well: the study fails alone."""
-    victim = await deletions.due()
-
-    async def miss(_: Victim) -> None:
-        deletions.inject({"fault": "status", "kind": "search", "status": 204, "requests": len(PARTITIONS)})
-
-    assert await deletions.run(victim, fault=_before("PUT", "/intents/", miss, victim)) == [Outcome.FAILED]
-    victim.check_untouched()
-    assert victim.intent is None
-    assert [told["reason"] for told in events(caplog, "purge_failed")] == ["patient_not_found"]
-
-
 async def test_one_that_fails_and_is_not_in_the_ledger(
     deletions: Deletions, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It has failed once, as far as anybody knows, and gets no row for it; whether the service answers is not asked."""
     victim = await deletions.due()
     await _forgotten(victim)
 
@@ -581,17 +637,6 @@ async def test_one_that_fails_and_is_not_in_the_ledger(
     assert [told["attempts"] for told in events(caplog, "purge_failed")] == [1]
 
 
-@pytest.mark.parametrize(("mode", "approved_by"), [("report", None), ("report", "somebody"), ("approve", None)])
-async def test_a_mode_that_does_not_delete(deletions: Deletions, mode: str, approved_by: str | None) -> None:
-    """In report nothing is deleted, in approve nothing that nobody has approved, whoever calls."""
-    victim = await deletions.due()
-    warrant = replace(await deletions.warrant(), approved_by=approved_by)
-    async with leased({**deletions.direct, "PURGE_MODE": mode}) as run:
-        with pytest.raises(Halt, match="not_allowed"):
-            await delete_study(run, victim.item, warrant)
-    victim.check_untouched()
-
-
 async def test_approved(deletions: Deletions) -> None:
     """In approve what somebody has approved is deleted."""
     victim = await deletions.due()
@@ -601,41 +646,7 @@ async def test_approved(deletions: Deletions) -> None:
     await victim.check_deleted()
 
 
-async def test_a_withdrawn_plan(deletions: Deletions) -> None:
-    """Nobody deletes by a plan that was withdrawn, even if a run has found its approval before."""
-    victim = await deletions.due()
-    warrant = replace(await deletions.warrant(), approved_by="somebody")
-    name = f"withdrawals/{warrant.plan_id}.json"
-    deletions.storage.get_blob_client(RETENTION_RECORDS, name).upload_blob(b"{}")
-    for mode in ("approve", "delete"):
-        async with leased({**deletions.direct, "PURGE_MODE": mode}) as run:
-            with pytest.raises(Halt, match="plan_withdrawn"):
-                await delete_study(run, victim.item, warrant)
-    victim.check_untouched()
-    assert victim.vaulted() == {}
-
-
-async def test_without_a_lease(deletions: Deletions) -> None:
-    """A run that holds no lease, as a preview's, deletes nothing."""
-    victim = await deletions.due()
-    with pytest.raises(Halt, match="not_allowed"):
-        await delete_study(await deletions.look(), victim.item, await deletions.warrant())
-    victim.check_untouched()
-
-
-@pytest.mark.parametrize("before_delete", ["vault", "none"])
-async def test_out_of_time(deletions: Deletions, before_delete: str) -> None:
-    """A run whose time is over begins no deletion, also where it would copy nothing."""
-    victim = await deletions.due()
-    async with leased({**deletions.direct, "BEFORE_DELETE": before_delete}) as run:
-        late = replace(run, ends_at=0.0)
-        with pytest.raises(OutOfTime):
-            await delete_study(late, victim.item, await deletions.warrant())
-    victim.check_untouched()
-
-
 async def test_out_of_time_while_it_is_copied(deletions: Deletions, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The run ends without an alarm; the study is untouched, and has failed once: others come before it in the end."""
     victim = await deletions.due()
 
     async def copy_late(run: Run, *what: Any, **more: Any) -> Vaulted:
@@ -648,18 +659,6 @@ async def test_out_of_time_while_it_is_copied(deletions: Deletions, monkeypatch:
     row = await deletions.row(victim.key)
     assert row is not None
     assert row.failures == 1
-
-
-async def test_lease_lost(deletions: Deletions, caplog: pytest.LogCaptureFixture) -> None:
-    """A run that another has taken the lease from deletes nothing more, and does not even copy."""
-    victim = await deletions.due()
-    async with leased(deletions.direct) as run:
-        deletions.let_lease_end()
-        with pytest.raises(Halt, match="lease_lost"):
-            await delete_study(run, victim.item, await deletions.warrant())
-    victim.check_untouched()
-    assert victim.vaulted() == {}
-    assert [told["reason"] for told in events(caplog, "retention_halted")] == ["lease_lost"]
 
 
 def _another_study(sample: Sample) -> Sample:
@@ -681,7 +680,6 @@ async def test_the_service_gives_another_instance(
     caplog: pytest.LogCaptureFixture,
     another: Callable[[Sample], Sample],
 ) -> None:
-    """A file with other UIDs than those that were asked for is no copy: the study stays, and the event says why."""
     victim = await deletions.due()
     other = another(victim.samples[0])
     deletions.store(other, partition="site-other")
@@ -699,98 +697,10 @@ async def test_the_service_gives_another_instance(
     monkeypatch.setattr(DICOMwebClient, "retrieve_instance", retrieve_other)
     assert await deletions.run(victim) == [Outcome.FAILED]
     victim.check_untouched()
-    assert [told["reason"] for told in events(caplog, "purge_failed")] == ["other_instance"]
-
-
-async def test_copy_overwritten_before_it_is_read_back(deletions: Deletions) -> None:
-    """A copy that is not what was retrieved keeps the study."""
-    victim = await deletions.due(*two_series())
-    vault = deletions.storage.get_container_client(VAULT)
-
-    def spoil() -> None:
-        if deletions.is_at("GET", "/dicom-vault/") and ".dcm" in deletions.gateway.steps[-1].path:
-            for name, content in victim.vaulted().items():
-                vault.upload_blob(name, content[:-1] + b"X", overwrite=True)
-
-    assert await deletions.run(victim, fault=always(spoil)) == [Outcome.FAILED]
-    victim.check_untouched()
-
-
-async def test_copy_lost_before_all_are_counted(deletions: Deletions) -> None:
-    """A copy that the vault does not list any more keeps the study."""
-    victim = await deletions.due(*two_series())
-    vault = deletions.storage.get_container_client(VAULT)
-
-    def lose() -> None:
-        if deletions.is_at("GET", "/dicom-vault?"):
-            vault.delete_blob(next(iter(victim.vaulted())))
-
-    assert await deletions.run(victim, fault=always(lose)) == [Outcome.FAILED]
-    victim.check_untouched()
-    row = await deletions.row(victim.key)
-    assert row is not None
-    assert row.failures == 1
-
-
-def _overwrite(vault: ContainerClient, name: str) -> None:
-    vault.upload_blob(name, vault.download_blob(name).readall()[:-1] + b"X", overwrite=True)
-
-
-def _truncate(vault: ContainerClient, name: str) -> None:
-    vault.upload_blob(name, vault.download_blob(name).readall()[:-1], overwrite=True)
-
-
-@pytest.mark.parametrize("file", [".dcm", "manifest.json"])
-@pytest.mark.parametrize("spoil", [ContainerClient.delete_blob, _overwrite, _truncate])
-async def test_a_copy_that_is_spoilt_before_the_last_look(
-    deletions: Deletions,
-    caplog: pytest.LogCaptureFixture,
-    spoil: Callable[[ContainerClient, str], None],
-    file: str,
-) -> None:
-    """A copy or manifest that is gone, or is not the version that was read back, keeps the study."""
-    victim = await deletions.due(*two_series())
-    vault = deletions.storage.get_container_client(VAULT)
-
-    def late() -> None:
-        if deletions.is_at("PUT", "/intents/"):
-            spoil(vault, next(name for name in victim.vaulted() if name.endswith(file)))
-
-    assert await deletions.run(victim, fault=always(late)) == [Outcome.FAILED]
-    victim.check_untouched()
-    assert victim.intent is None
-    assert [told["reason"] for told in events(caplog, "purge_failed")] == ["copies_missing"]
-
-
-async def test_a_copy_overwritten_before_all_are_counted(deletions: Deletions) -> None:
-    """A copy of the same size as the one that was read back keeps the study as well."""
-    victim = await deletions.due(*two_series())
-    vault = deletions.storage.get_container_client(VAULT)
-
-    def spoil() -> None:
-        if deletions.is_at("GET", "/dicom-vault?"):
-            _overwrite(vault, next(iter(victim.vaulted())))
-
-    assert await deletions.run(victim, fault=always(spoil)) == [Outcome.FAILED]
-    victim.check_untouched()
-
-
-async def test_manifest_overwritten(deletions: Deletions) -> None:
-    """A manifest that is not what was written keeps the study: nobody could tell what the vault should have."""
-    victim = await deletions.due()
-    vault = deletions.storage.get_container_client(VAULT)
-
-    def spoil() -> None:
-        if deletions.is_at("GET", "/manifest.json"):
-            [name] = [name for name in victim.vaulted() if name.endswith("manifest.json")]
-            vault.upload_blob(name, b"{}", overwrite=True)
-
-    assert await deletions.run(victim, fault=always(spoil)) == [Outcome.FAILED]
-    victim.check_untouched()
+    assert reasons(caplog, "purge_failed") == ["other_instance"]
 
 
 async def test_uid_of_another_study_is_left_alone(deletions: Deletions) -> None:
-    """A deletion names its study: the patient's others stay."""
     victim = await deletions.due()
     other = Sample(study=new_uid(), elements=victim.samples[0].elements)
     deletions.store(other)

@@ -124,10 +124,6 @@ async def _ending(run: Awaitable[list[Outcome]]) -> str:
 
 @pytest.mark.parametrize("name", EVENTS)
 async def test_something_happens_before_each_request(deletions: Deletions, name: str) -> None:
-    """Nothing is deleted after a STOP, under other rules, with an unseen instance, put back, or if its patient returns.
-
-    What comes later than the last look, some requests before the deletion, is in the window that the documents name.
-    """
     warrant = await deletions.warrant()
     deletion = await deletions.number_of_deletion(warrant)
     act, margin, endings = EVENTS[name]
@@ -143,23 +139,7 @@ async def test_something_happens_before_each_request(deletions: Deletions, name:
         assert number > 1 or victim.vaulted() == {}
 
 
-@pytest.mark.parametrize("times", [1, ALL])
-async def test_not_deleted_although_the_service_says_so(deletions: Deletions, times: int) -> None:
-    """A deletion that is answered as done, and is not, gets no tombstone, even where no answer is good any more.
-
-    Its intent stays for the next run.
-    """
-    warrant = await deletions.warrant()
-    deletion = await deletions.number_of_deletion(warrant)
-    victim = await deletions.due(warrant=warrant)
-    lie = Fault(deletion, Moment.BEFORE, status=204, times=times, target=SERVICE)
-    assert await deletions.run(victim, warrant=warrant, fault=lie) == [Outcome.FAILED]
-    victim.check_untouched()
-    assert victim.intent
-
-
 async def test_somebody_else_is_faster(deletions: Deletions) -> None:
-    """A study that somebody else deletes at the last moment gets a tombstone that does not claim it."""
     warrant = await deletions.warrant()
     deletion = await deletions.number_of_deletion(warrant)
     victim = await deletions.due(warrant=warrant)
@@ -172,20 +152,34 @@ async def test_somebody_else_is_faster(deletions: Deletions) -> None:
     assert (await victim.check_deleted())["ending"] == "already_gone"
 
 
-@pytest.mark.parametrize("status", [None, 500])
-async def test_carried_out_and_not_told(deletions: Deletions, status: int | None) -> None:
-    """A deletion whose answer is lost, or an error, is recorded in the same run: the study is gone."""
+@pytest.mark.parametrize(
+    ("moment", "status", "times", "is_gone"),
+    [
+        pytest.param(Moment.BEFORE, 204, 1, False, id="not carried out, and 204"),
+        pytest.param(Moment.BEFORE, 204, ALL, False, id="not carried out, and 204 from then on"),
+        pytest.param(Moment.AFTER, None, 1, True, id="carried out, and the answer lost"),
+        pytest.param(Moment.AFTER, 500, 1, True, id="carried out, and 500"),
+    ],
+)
+async def test_what_the_service_has_counts_and_not_how_it_answers_the_deletion(
+    deletions: Deletions, moment: Moment, status: int | None, times: int, is_gone: bool
+) -> None:
     warrant = await deletions.warrant()
     deletion = await deletions.number_of_deletion(warrant)
-    victim = await deletions.due()
-    lost = Fault(deletion, Moment.AFTER, status=status)
-    assert await deletions.run(victim, warrant=warrant, fault=lost) == [Outcome.DELETED]
-    assert (await victim.check_deleted())["ending"] == "deleted"
+    victim = await deletions.due(warrant=warrant)
+    lie = Fault(deletion, moment, status=status, times=times, target=SERVICE)
+    [outcome] = await deletions.run(victim, warrant=warrant, fault=lie)
+    if is_gone:
+        assert outcome is Outcome.DELETED
+        assert (await victim.check_deleted())["ending"] == "deleted"
+    else:
+        assert outcome is Outcome.FAILED
+        victim.check_untouched()
+        assert victim.intent
 
 
 @pytest.mark.parametrize("container", [RETENTION_RECORDS, RETENTION_STATE])
 async def test_recorded_and_not_told(deletions: Deletions, container: str) -> None:
-    """A tombstone, or what leads to it, whose answer is lost: what stands there is ours, and the run goes on."""
     warrant = await deletions.warrant()
     deletion = await deletions.number_of_deletion(warrant)
     steps = deletions.gateway.steps[deletion:]
@@ -197,7 +191,6 @@ async def test_recorded_and_not_told(deletions: Deletions, container: str) -> No
 
 
 async def test_a_copy_is_added_although_an_answer_is_lost(deletions: Deletions) -> None:
-    """A blob or a piece that storage has taken is taken once, also if it is sent again for want of an answer."""
     warrant = await deletions.warrant()
     assert await deletions.run(await deletions.due(large(), warrant=warrant), warrant=warrant) == [Outcome.DELETED]
     additions = [step for step in deletions.gateway.steps if step.method == "PUT" and "/dicom-vault/" in step.path]
@@ -210,7 +203,6 @@ async def test_a_copy_is_added_although_an_answer_is_lost(deletions: Deletions) 
 
 
 async def test_a_copy_begun_in_vain_is_begun_anew(deletions: Deletions, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Under another name, for what is in the vault cannot be changed; what is left of the first is no part of it."""
     victim = await deletions.due(large())
     answers: list[int] = []
 
@@ -228,7 +220,6 @@ async def test_a_copy_begun_in_vain_is_begun_anew(deletions: Deletions, monkeypa
 
 @pytest.mark.parametrize(("status", "times"), [(401, ALL), (403, ALL), (403, 1)])
 async def test_no_right_to_delete(deletions: Deletions, status: int, times: int) -> None:
-    """An identity that may not delete ends the run at once, even if it may look; the intent is taken back."""
     warrant = await deletions.warrant()
     deletion = await deletions.number_of_deletion(warrant)
     victims = [await deletions.due(warrant=warrant), await deletions.due(warrant=warrant)]
@@ -243,7 +234,6 @@ async def test_no_right_to_delete(deletions: Deletions, status: int, times: int)
 
 
 async def test_throttled_at_the_deletion(deletions: Deletions) -> None:
-    """A deletion is sent once, and has failed: what was looked at before it may be otherwise by the second time."""
     warrant = await deletions.warrant()
     deletion = await deletions.number_of_deletion(warrant)
     victim = await deletions.due(warrant=warrant)
@@ -258,7 +248,6 @@ async def test_throttled_at_the_deletion(deletions: Deletions) -> None:
 
 
 async def test_one_that_fails_does_not_stop_the_others(deletions: Deletions) -> None:
-    """A study whose instance cannot be read is left for the next run; the one after it goes."""
     warrant = await deletions.warrant()
     victims = [await deletions.due(warrant=warrant), await deletions.due(warrant=warrant)]
     broken = {"fault": "status", "kind": "retrieve", "status": 500, "requests": 3}
@@ -272,7 +261,6 @@ async def test_one_that_fails_does_not_stop_the_others(deletions: Deletions) -> 
 
 
 async def test_two_runs_at_once(deletions: Deletions) -> None:
-    """One of them has the lease; the other does not even begin."""
     warrant = await deletions.warrant()
     victim = await deletions.due(warrant=warrant)
     runs = [deletions.run(victim, warrant=warrant) for _ in range(2)]
@@ -283,7 +271,6 @@ async def test_two_runs_at_once(deletions: Deletions) -> None:
 
 
 async def test_lease_lost_before_the_deletion(deletions: Deletions) -> None:
-    """A run that loses its lease while it copies, or after it, deletes nothing."""
     warrant = await deletions.warrant()
     deletion = await deletions.number_of_deletion(warrant)
     for number in (deletion - EARLY, deletion - 5, deletion - 4):

@@ -15,10 +15,6 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_killed_at_each_request(deletions: Deletions) -> None:
-    """Before a request, in the middle of its body, and after its effect: in the end what is deleted has a tombstone.
-
-    What follows another answer is what precedes the next request.
-    """
     warrant = await deletions.warrant()
     first_write, _ = await deletions.steps(warrant)
     killed: list[Victim] = []
@@ -58,7 +54,6 @@ async def test_dead_while_resolving(deletions: Deletions, moment: Moment) -> Non
 
 
 def _kill(deletions: Deletions, fault: Fault, warrant: Warrant, *victims: Victim) -> Step | None:
-    """Return the request at which a process was killed; None if it came to its end without so many."""
     exit_code = deletions.run_and_kill(warrant, fault, *victims)
     deletions.let_lease_end()
     steps = deletions.gateway.steps
@@ -70,7 +65,6 @@ def _kill(deletions: Deletions, fault: Fault, warrant: Warrant, *victims: Victim
 
 
 async def _left(deletions: Deletions, warrant: Warrant, at: int, moment: Moment) -> Victim:
-    """Return a study whose deletion a run was sending when it died: before it had taken effect, or after."""
     victim = await deletions.due(warrant=warrant)
     await deletions.die(victim, warrant, at, moment)
     assert victim.is_there == (moment is Moment.BEFORE)

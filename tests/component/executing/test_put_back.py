@@ -37,7 +37,6 @@ async def ask(victim: Victim) -> str:
 
 
 async def deleted_and_back(deletions: Deletions) -> Victim:
-    """Return a study that is due though it was deleted before."""
     victim = await deletions.due()
     assert await deletions.run(victim) == [Outcome.DELETED]
     await victim.check_deleted()
@@ -46,7 +45,6 @@ async def deleted_and_back(deletions: Deletions) -> Victim:
 
 
 async def delete_while_asked(victim: Victim, number: int) -> tuple[Outcome, str]:
-    """Delete a study while somebody asks for it before one of the requests; return what comes of both."""
     told: list[str] = []
     asking = Fault(number, Moment.BEFORE, meanwhile=lambda: told.append(asyncio.run(ask(victim))))
     [outcome] = await victim.deletions.run(victim, fault=asking)

@@ -30,7 +30,6 @@ Make = Callable[[], Sequence[Sample]]
 
 
 async def left(deletions: Deletions, moment: Moment, make: Make = lambda: (of_long_ago(),)) -> Victim:
-    """Return a study whose deletion a run was sending when it died: before it had taken effect, or after."""
     warrant = await deletions.warrant()
     _, deletion = await deletions.steps(warrant, *make())
     victim = await deletions.due(*make())
@@ -41,7 +40,6 @@ async def left(deletions: Deletions, moment: Moment, make: Make = lambda: (of_lo
 
 
 async def test_the_deletion_may_be_on_its_way(deletions: Deletions) -> None:
-    """A study that is there may go yet: for some minutes nothing is resolved, and thus nothing else deleted."""
     victim = await left(deletions, Moment.BEFORE)
     with pytest.raises(Halt, match="intent_open"):
         await deletions.resolve()
@@ -51,7 +49,6 @@ async def test_the_deletion_may_be_on_its_way(deletions: Deletions) -> None:
 
 @pytest.mark.parametrize("content", ["{", "[]", "{}", '{"partition": "site-a", "study_instance_uid": "1.2.3"}'])
 async def test_an_intent_that_nobody_can_read(deletions: Deletions, content: str) -> None:
-    """Something was about to be deleted, and nobody knows what: nothing else is before that is known."""
     blob = deletions.storage.get_blob_client(RETENTION_STATE, "intents/site-a/1.2.3.json")
     blob.upload_blob(content)
     with pytest.raises(Halt, match="intent_open"):
@@ -60,7 +57,6 @@ async def test_an_intent_that_nobody_can_read(deletions: Deletions, content: str
 
 
 async def test_gone_a_moment_ago(deletions: Deletions) -> None:
-    """A study that is gone is gone: its tombstone is written at once."""
     victim = await left(deletions, Moment.AFTER)
     await deletions.resolve()
     assert (await victim.check_deleted())["ending"] == "found_gone"
@@ -77,7 +73,6 @@ async def test_there_still(deletions: Deletions, monkeypatch: pytest.MonkeyPatch
 
 
 async def test_a_clock_that_is_ahead(deletions: Deletions, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By a clock that is a year ahead no deletion is taken for one that cannot be on its way any more."""
     victim = await left(deletions, Moment.BEFORE)
     now = clock.now
     monkeypatch.setattr(clock, "now", lambda: now() + timedelta(days=365))
@@ -89,7 +84,6 @@ async def test_a_clock_that_is_ahead(deletions: Deletions, monkeypatch: pytest.M
 
 
 async def test_a_last_look_that_took_minutes(deletions: Deletions, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A deletion may be on its way for some minutes after it was sent, however long the last look before it took."""
     warrant = await deletions.warrant()
     _, deletion = await deletions.steps(warrant)
     victim = await deletions.due()
@@ -126,7 +120,6 @@ A_RUN = timedelta(seconds=10_800 + 900)  # the longest one, by PURGE_BUDGET_SECO
 async def test_how_long_a_deletion_may_be_on_its_way(
     deletions: Deletions, sent: timedelta | None, intended: timedelta, may_be_on_its_way: bool
 ) -> None:
-    """It counts from the time of sending, with what two clocks may differ; without it, from the end of the run."""
     victim = await left(deletions, Moment.BEFORE)
     intent = {**(victim.intent or {}), "intended_at": (clock.now() - intended).isoformat()}
     intent.pop("sent_at", None)
@@ -140,7 +133,6 @@ async def test_how_long_a_deletion_may_be_on_its_way(
 
 
 async def test_the_deletion_arrives_after_the_look(deletions: Deletions, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A study that was there when the run looked may be gone when the time is over: its intent stays."""
     victim = await left(deletions, Moment.BEFORE)
     intent = victim.intent
     earliest_now = Run.earliest_now
@@ -164,7 +156,6 @@ async def test_the_deletion_arrives_after_the_look(deletions: Deletions, monkeyp
 
 
 async def test_another_run_has_taken_over(deletions: Deletions) -> None:
-    """A run that was frozen before it sent the deletion sends nothing, and leaves the other run's intent."""
     victim = await left(deletions, Moment.BEFORE)
     others = {**(victim.intent or {}), "deletion_id": "another"}
     deletions.write_intent(victim.key, None)
@@ -208,7 +199,6 @@ async def test_put_back_meanwhile(deletions: Deletions, monkeypatch: pytest.Monk
 
 
 async def test_asked_for_before_the_deletion_is_recorded(deletions: Deletions) -> None:
-    """A study that is gone is kept out, though somebody has asked for it: they are told to ask again."""
     victim = await left(deletions, Moment.AFTER)
     await asked_back(victim)
     await deletions.resolve()
@@ -224,7 +214,6 @@ async def asked_back(victim: Victim) -> None:
 
 
 async def test_something_else_in_the_place_of_its_tombstone(deletions: Deletions) -> None:
-    """Somebody else writes to the records: nothing is deleted before that is known, and the intent tells all."""
     victim = await left(deletions, Moment.AFTER)
     assert victim.intent is not None
     name = tombstone_name(victim.key, victim.intent["deletion_id"])
@@ -260,7 +249,6 @@ async def test_another_instance_meanwhile(
 
 
 async def test_one_of_two_instances_deleted_meanwhile(deletions: Deletions, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where somebody has deleted a part of a study, retention has not deleted it."""
     victim = await left(deletions, Moment.BEFORE, two_series)
     first = victim.samples[0]
     assert deletions.service.delete(f"/partitions/{HERE}{first.path}") == 204
@@ -270,7 +258,6 @@ async def test_one_of_two_instances_deleted_meanwhile(deletions: Deletions, monk
 
 
 async def test_a_deletion_is_not_opened_twice(deletions: Deletions) -> None:
-    """A study whose earlier deletion is not resolved is left alone."""
     victim = await left(deletions, Moment.BEFORE)
     intent = victim.intent
     assert await deletions.run(victim) == [Outcome.FAILED]
@@ -279,7 +266,6 @@ async def test_a_deletion_is_not_opened_twice(deletions: Deletions) -> None:
 
 
 async def test_the_last_look_took_too_long(deletions: Deletions, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was looked at too long ago does not count any more: the lease may be another's by now."""
     victim = await deletions.due()
     monkeypatch.setattr(execute, "LAST_LOOK_SECONDS", -1.0)
     with pytest.raises(Halt, match="too_slow"):
@@ -314,7 +300,6 @@ async def test_without_etags(deletions: Deletions) -> None:
 
 @pytest.mark.usefixtures("without_etags")
 async def test_stored_anew_and_not_known_yet(deletions: Deletions) -> None:
-    """A study that has come back since its deletion stays, by the ledger alone: all else is as it was planned."""
     victim = await deletions.due()
     assert await deletions.run(victim) == [Outcome.DELETED]
     deletions.store(*victim.samples)
