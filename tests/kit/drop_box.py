@@ -24,11 +24,35 @@ from local.tokens import Bearer
 from shared.clients import Clients
 from shared.dicomweb import DICOMwebClient
 from shared.settings import load
+from store_on_upload.probing.dropped import NAME
 from store_on_upload.reconcile import Report, reconcile
+from tests.conftest import REPLAY_KEY
 from tests.kit.host_messages import blob_trigger_message
 
 WAIT_SECONDS = 60.0
 T = TypeVar("T")
+# Sources of different habits, told by the beginning of a name.
+SOURCES = """
+[[source]]
+name = "archiving"
+prefix = "archive/"
+after_store = "archive"
+
+[[source]]
+name = "deleting"
+prefix = "delete/"
+after_store = "delete"
+
+[[source]]
+name = "replacing"
+prefix = "replace/"
+on_conflict = "replace"
+
+[[source]]
+name = "settling"
+prefix = "settle/"
+settle_after_seconds = 86400
+"""
 
 
 @dataclass(frozen=True)
@@ -128,6 +152,15 @@ class DropBox:
         headers = {"x-functions-key": self.stack.function_key if key is None else key, **options.pop("headers", {})}
         return httpx.get(self.stack.app_url + path, headers=headers, timeout=30, trust_env=False, **options)
 
+    def replay(self, body: object, *, replay_key: str | None = REPLAY_KEY, key: str | None = None) -> httpx.Response:
+        """Ask for a replay, as whoever has both keys would; or with other ones, or no key for replays."""
+        headers = {"x-functions-key": self.stack.function_key if key is None else key}
+        headers |= {} if replay_key is None else {"x-replay-key": replay_key}
+        # In bytes, for a key may be none that a header can have as text.
+        sent = {name: value.encode() for name, value in headers.items()}
+        url = f"{self.stack.app_url}/quarantine/replay"
+        return httpx.post(url, json=body, headers=sent, timeout=30, trust_env=False)
+
     def repeat_event(self, name: str, etag: str, times: int) -> None:
         """Tell the host of a blob again, `times` at once, as Event Grid and dying hosts do."""
         queues = QueueServiceClient.from_connection_string(self.stack.connection_string)
@@ -165,6 +198,13 @@ class DropBox:
         written = self.log().rpartition("\n")[0]
         lines = [line[line.index("{") :] for line in written.splitlines() if '"event": ' in line]
         return [event for event in map(json.loads, lines) if event["event"] in names]
+
+
+def probe_files(box: DropBox) -> list[str]:
+    """Return the names of what there is of probes in storage, but for their receipt."""
+    places = ("dicom-inbox", "dicom-archive", "dicom-quarantine", "dicom-quarantine-reasons")
+    containers = map(box.storage.get_container_client, places)
+    return [name for container in containers for name in container.list_blob_names(name_starts_with=NAME)]
 
 
 def wait_for(look: Callable[[], T | None], otherwise: str | Callable[[], str]) -> T:

@@ -41,6 +41,10 @@ class Service:
         """Delete a study, a series or an instance."""
         assert self._ask("DELETE", path).status_code == 204
 
+    def has_study(self, study: str) -> bool:
+        """Say whether the service itself has a study."""
+        return self._ask("GET", f"/studies/{study}/metadata").status_code == 200
+
     def inject(self, **fault: object) -> None:
         """Have the service fail: for one request unless `requests` says otherwise, None for all."""
         httpx.post(self._admin("faults"), json=fault, trust_env=False).raise_for_status()
