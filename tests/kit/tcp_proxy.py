@@ -78,7 +78,7 @@ class TcpProxy:
                 if self.down:
                     return
                 client.sendall(chunk)
-                passed += len(chunk)
+                passed = passed + len(chunk) if self.cut_after is not None else 0
                 if self.cut_after is not None and passed > self.cut_after:
                     return
         except OSError:
