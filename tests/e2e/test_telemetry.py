@@ -1,29 +1,59 @@
-"""Traces, metrics and the log's lines, as a collector gets them from the whole local stack."""
+"""Traces, metrics and lines of the log, as a collector gets them from the whole local stack; nothing of a patient's."""
 
 from __future__ import annotations
 
 import json
 import secrets
 from collections.abc import Iterator
-from typing import Literal, get_args
+from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from local.process import stop
+from local.samples import with_other_pixels
 from local.stack import Stack
 from shared.telemetry.trace_context import TraceContext
+from tests.conftest import APPROVAL_KEY, REPLAY_KEY
 from tests.kit.collector import Collector, Point, Received
 from tests.kit.drop_box import DropBox, make_instance, wait_for
 from tests.kit.stack_service import Service
 
-Mood = Literal["slow", "garbage", "refusing"]
+CANARY = "CANARY"
+# Digits only, as a UID must be; no other number in the logs looks like it.
+CANARY_UID = "1.2.826.0.1.3680043.8.498.86753098675309"
+TWO_YEARS_SECONDS = 2 * 366 * 24 * 3600
+POLICY = f"""
+[policy]
+time_zone = "Europe/Paris"
+
+[[rule]]
+name = "{CANARY}"
+keep_years = 1
+from = ["study_date", "received"]
+
+[[hold]]
+name = "{CANARY}"
+list = "{CANARY}.csv"
+"""
+
+# Callers say in these what they like.
+HEADERS = {"X-Canary": CANARY, "tracestate": f"a={CANARY}", "baggage": f"name={CANARY}", "traceparent": CANARY}
+
+
+@pytest.fixture(scope="module")
+def collector() -> Iterator[Collector]:
+    with Collector() as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
 def box(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> Iterator[DropBox]:
-    """A stack that tells the collector of all that it does."""
+    """A stack that tells the collector of all that it does; the exporter of lines gives up soon, and the app tries on."""
     folder = tmp_path_factory.mktemp("telemetry")
-    with Stack(folder, auth=True, poll_seconds=0.25, settings=collector.settings, in_memory=True) as stack:
+    keys = {"APPROVAL_KEY": APPROVAL_KEY, "REPLAY_KEY": REPLAY_KEY, "OTEL_EXPORTER_OTLP_LOGS_TIMEOUT": "0.7"}
+    settings = {**collector.settings, **keys}
+    with Stack(folder, auth=True, poll_seconds=0.25, settings=settings, in_memory=True) as stack:
         yield DropBox(stack)
 
 
@@ -170,11 +200,7 @@ def test_each_line_of_the_log_goes_along_once(box: DropBox, collector: Collector
     for name, etag in etags.items():
         box.receipt(name, etag)
 
-    def lines() -> bool | None:
-        logged = sorted(json.dumps(event) for event in box.events("blob_decided"))
-        return sorted(line.body for line in collector.lines() if line.event == "blob_decided") == logged or None
-
-    wait_for(lines, "the lines are not those of the log")
+    the_same_lines(box, collector)
     decided = [line.trace_id for line in collector.lines() if line.event == "blob_decided"]
     assert len(set(decided)) == len(decided)
 
@@ -184,66 +210,149 @@ def test_each_line_of_the_log_goes_along_once(box: DropBox, collector: Collector
     wait_for(files, "a line is in no file's trace")
 
 
-def test_what_is_left_is_sent_at_the_end(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """An app that is stopped sends what it has, though its turn to send has not come."""
-    folder = tmp_path_factory.mktemp("ending")
-    later = dict.fromkeys(
-        ("OTEL_BSP_SCHEDULE_DELAY", "OTEL_BLRP_SCHEDULE_DELAY", "OTEL_METRIC_EXPORT_INTERVAL"), "600000"
-    )
-    with Collector() as collector, Stack(folder, settings=collector.settings | later, in_memory=True) as stack:
-        assert DropBox(stack).get("/studies").status_code == 200
-        stop([stack.part("app")])
-        assert "search studies" in names_of(collector.spans())
-        assert "lookup" in {line.event for line in collector.lines()}
-        assert "dicom_dropbox.lookups" in collector.metric_names()
+def the_same_lines(box: DropBox, collector: Collector) -> None:
+    def lines() -> bool | None:
+        logged = sorted(json.dumps(event) for event in box.events("blob_decided"))
+        return sorted(line.body for line in collector.lines() if line.event == "blob_decided") == logged or None
+
+    wait_for(lines, "the lines are not those of the log")
 
 
-@pytest.mark.parametrize("mood", get_args(Mood))
-def test_a_bad_collector_changes_nothing(tmp_path_factory: pytest.TempPathFactory, mood: Mood) -> None:
-    """Whoever answers late, answers nonsense or refuses: files are stored and lookups answered."""
-    folder = tmp_path_factory.mktemp(mood)
-    with Collector() as collector:
-        collector.mood = mood
-        with Stack(folder, settings=collector.settings, in_memory=True, poll_seconds=0.25) as stack:
-            box = DropBox(stack)
-            works(box, 0, 1, 2)
-            wait_for(lambda: collector.bodies or None, "the collector was never asked")
-            says_nothing_of_it(box)
-
-
-def test_a_collector_that_goes_down_changes_nothing(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_collector_that_goes_down_changes_nothing(box: DropBox, collector: Collector) -> None:
     """The app works on, and what it logs meanwhile goes out once somebody listens again."""
-    folder = tmp_path_factory.mktemp("down")
-    at_once = {"OTEL_EXPORTER_OTLP_LOGS_TIMEOUT": "0.7"}  # gives up; it is the app that tries again
-    with Collector() as collector:
-        settings = collector.settings | at_once
-        with Stack(folder, settings=settings, in_memory=True, poll_seconds=0.25) as stack:
-            box = DropBox(stack)
-            works(box, 0)
-            wait_for(lambda: collector.lines() or None, "the collector was never asked")
-            collector.go_down()
-            works(box, 1, 2)
-            wait_for(lambda: collector.hung_up or None, "nobody has noticed")
-            works(box, 3)
-            collector.come_up()
-
-            def lines() -> bool | None:
-                logged = sorted(json.dumps(event) for event in box.events("blob_decided"))
-                return sorted(line.body for line in collector.lines() if line.event == "blob_decided") == logged or None
-
-            wait_for(lines, "the lines are not those of the log")
-            says_nothing_of_it(box)
+    collector.go_down()
+    works(box, "down 1")
+    wait_for(lambda: collector.hung_up or None, "nobody has noticed")
+    works(box, "down 2")
+    collector.come_up()
+    the_same_lines(box, collector)
 
 
-def works(box: DropBox, *numbers: int) -> None:
-    for number in numbers:
-        assert box.settle(f"{number}.dcm", make_instance().content)["verdict"] == "stored"
-        assert len(box.get("/studies").json()) == number + 1
-
-
-def says_nothing_of_it(box: DropBox) -> None:
-    assert box.get("/health/ready").status_code == 200
-    log = box.log()
+def works(box: DropBox, name: str) -> None:
+    """See that the app does its work, and says nothing of what it cannot send."""
+    assert box.settle(f"{name}.dcm", make_instance().content)["verdict"] == "stored"
+    assert [box.get(path).status_code for path in ("/studies", "/health/ready")] == [200, 200]
     assert not box.events("telemetry_failed")
-    assert "Traceback" not in log
-    assert "export" not in log  # as the exporters speak of what they could not send
+    assert "Traceback" not in box.log()
+    assert "export" not in box.log()  # as the exporters speak of what they could not send
+
+
+def drive_ingest(box: DropBox) -> None:
+    """Bring canaries to every verdict."""
+    named = {"PatientName": f"{CANARY}^Jane", "PatientID": f"{CANARY}1", "AccessionNumber": f"{CANARY}2"}
+    instance = make_instance(StudyInstanceUID=f"{CANARY_UID}.1", **named)
+    whole = instance.content
+    box.settle(f"{CANARY}/stored.dcm", whole)
+    box.settle(f"{CANARY}/duplicate.dcm", whole)
+    box.settle(f"{CANARY}/conflict.dcm", with_other_pixels(whole))
+    box.settle(f"{CANARY}/cut.dcm", whole[:-1])
+    box.settle(f"{CANARY}/text.dcm", b"CANARY")
+    box.settle(f"{CANARY}/ignored.txt", b"CANARY")
+    invalid = make_instance(StudyInstanceUID=f"{CANARY_UID}.2", **named)
+    box.settle(f"{CANARY}/warned.dcm", invalid.content.replace(b"20200102", b"CANARY99"))
+
+
+def drive_lookups(box: DropBox) -> None:
+    """Send canaries in every part of a request, with answers of every kind."""
+    statuses = set()
+    for path in (
+        f"/studies?PatientName={CANARY}&code={CANARY}",
+        f"/studies?PatientID={CANARY}1",
+        f"/studies?{CANARY}=1",
+        f"/studies?PatientName={CANARY}*&includefield={CANARY}",
+        f"/studies?PatientID=*{CANARY}*&limit=1",
+        f"/studies?StudyInstanceUID={CANARY_UID}.1,{CANARY_UID}.2&format=plain",
+        f"/studies?StudyInstanceUID={CANARY}&StudyDate={CANARY}",
+        f"/studies/{CANARY}/series",
+        f"/studies/{CANARY_UID}.1/metadata",
+        f"/studies/{CANARY_UID}.9/metadata",
+        f"/studies/{CANARY_UID}.1/series/1/instances/{CANARY_UID}/frames/{CANARY}",
+        f"/{CANARY}?{CANARY}={CANARY}",
+        f"/receipts?name={CANARY}/stored.dcm",
+        f"/receipts?name={CANARY}/nothing.dcm",
+        f"/receipts?name={CANARY}/nothing.dcm&{CANARY}={CANARY}",
+        f"/retention/studies/{CANARY_UID}.9?partition={CANARY}",
+        f"/retention/studies/{CANARY}?{CANARY}={CANARY}",
+        f"/retention/plans/{CANARY}",
+        f"/retention/plans?before={CANARY}",
+    ):
+        statuses.add(box.get(path, headers={"Accept": "application/dicom+json", **HEADERS}).status_code)
+    statuses.add(box.get(f"/studies?PatientName={CANARY}", key=CANARY).status_code)
+    assert statuses == {200, 400, 401, 404}
+    assert box.events("lookup")
+
+
+def drive_replays(box: DropBox) -> None:
+    """Replay a canary, and ask in ways that are refused."""
+    for approval, body, status in (
+        (REPLAY_KEY, {"name": f"{CANARY}/conflict.dcm", "dry_run": False}, 200),
+        (REPLAY_KEY, {"name": f"{CANARY}/nothing.dcm"}, 404),
+        (REPLAY_KEY, {CANARY: CANARY}, 400),
+        (CANARY, {"name": CANARY}, 403),
+    ):
+        assert box.replay(body, replay_key=approval).status_code == status
+    wait_for(lambda: [e for e in box.events("blob_decided") if e["door"] == "replay"] or None, "no replay")
+
+
+def drive_retention(box: DropBox) -> None:
+    """Plan the canary's deletion, by a rule and a list of that name; then let the policy, and the list, be wrong."""
+    rules = box.storage.get_container_client("retention-policy")
+    rules.upload_blob("policy.toml", POLICY)
+    rules.upload_blob(f"{CANARY}.csv", f"patient_id\n{CANARY}1\n{CANARY}9\n")
+    box.stack.set_clock(TWO_YEARS_SECONDS)
+    box.stack.fire("purge_study")
+    night = wait_for(lambda: box.events("retention_night") or None, "no night")[-1]
+    plan = box.blob("retention-records", f"plans/{night['plan']}.jsonl") or b""
+    assert CANARY_UID.encode() in plan
+    for name, content in ((f"{CANARY}.csv", f"{CANARY}\n{CANARY}\n"), ("policy.toml", f'{CANARY} = "{CANARY}"')):
+        seen = len(box.events("retention_refused"))
+        rules.upload_blob(name, content, overwrite=True)
+        box.stack.fire("purge_study")
+        wait_for(lambda: box.events("retention_refused")[seen:] or None, "no fault")  # noqa: B023
+
+
+def test_no_canary_is_in_any_log(box: DropBox, collector: Collector) -> None:
+    """Of the app, its host, the DICOM service and the token endpoint, and what the app sends of traces and metrics:
+    they are what a platform would collect.
+    """
+    drive_ingest(box)
+    drive_lookups(box)
+    drive_replays(box)
+    drive_retention(box)
+    logs: list[Path] = [log for log in box.stack.folder.glob("*.log") if "azurite" not in log.name]
+    assert len(logs) >= 3
+    for log in logs:
+        text = log.read_text()
+        assert CANARY not in text, log.name
+        assert CANARY_UID not in text, log.name
+        assert box.stack.function_key not in text, log.name
+        assert not any(key in text for key in (APPROVAL_KEY, REPLAY_KEY)), log.name
+    wait_for(lambda: "retention_refused" in {line.event for line in collector.lines()} or None, "nothing is sent")
+    wait_for(lambda: (collector.spans() and collector.metric_names()) or None, "neither spans nor metrics are sent")
+    sent = collector.everything()
+    for secret in (CANARY, CANARY_UID, box.stack.function_key, APPROVAL_KEY, REPLAY_KEY):
+        assert secret.encode() not in sent
+
+
+@pytest.mark.parametrize("mood", ["refusing", "garbage", "slow"])
+def test_a_bad_collector_changes_nothing(
+    box: DropBox, collector: Collector, mood: Literal["refusing", "garbage", "slow"]
+) -> None:
+    """Whoever answers late, answers nonsense or refuses: files are stored and lookups answered."""
+    collector.mood, before = mood, len(collector.bodies)
+    works(box, f"{mood} 1")
+    wait_for(lambda: len(collector.bodies) > before or None, "the collector was never asked")
+    works(box, f"{mood} 2")
+    collector.mood = "well"
+
+
+def test_what_is_left_is_sent_at_the_end(box: DropBox, collector: Collector) -> None:
+    """An app that is stopped sends what it has, though its turn to send has not come."""
+    delays = ("OTEL_BSP_SCHEDULE_DELAY", "OTEL_BLRP_SCHEDULE_DELAY", "OTEL_METRIC_EXPORT_INTERVAL")
+    box.stack.restart_app(settings=dict.fromkeys(delays, "600000"))
+    collector.bodies.clear()
+    assert box.get("/studies").status_code == 200
+    stop([box.stack.part("app")])
+    assert "search studies" in names_of(collector.spans())
+    assert "lookup" in {line.event for line in collector.lines()}
+    assert "dicom_dropbox.lookups" in collector.metric_names()
