@@ -35,17 +35,11 @@ from shared.settings import (
 )
 from store_on_upload.waiting.put_off import MAX_POISONINGS
 from tests.conftest import APPROVAL_KEY, REPLAY_KEY
-from tests.e2e.test_every_verdict import SOURCES
-from tests.e2e.test_nights import FIRST_DUE, STORED
-from tests.e2e.test_probe import left
-from tests.e2e.test_requests import replay
-from tests.e2e.test_retention_modes import approve
 from tests.infra.apps import ACCESS, MAIN, folder_of
 from tests.infra.bicep import INFRA, read
 from tests.kit.arrivals import CLOCK_AHEAD_SECONDS, SETTINGS, Arrivals
-from tests.kit.drop_box import DropBox, make_instance, wait_for
-from tests.kit.life_of_a_study import POLICY
-from tests.kit.nights import Nights
+from tests.kit.drop_box import SOURCES, DropBox, make_instance, probe_files, wait_for
+from tests.kit.nights import FIRST_DUE, LIFE_POLICY, STORED, Nights
 from tests.kit.purged import Purged
 from tests.kit.rights import Rights, granted
 
@@ -68,7 +62,7 @@ OWN_SETTINGS = {
     "FEED_LAG_SECONDS": "0",
 }
 HELD = "642341"
-RULES = f"""{POLICY}
+RULES = f"""{LIFE_POLICY}
 [[hold]]
 name = "litigation"
 list = "holds/litigation.csv"
@@ -161,7 +155,7 @@ def a_replay(site: Arrivals) -> None:
     site.settle(name, with_other_pixels(first.content), "conflict")
     are_dealt_with(site)
     site.service.delete(f"/studies/{first.study}")
-    assert replay(site.box, {"name": name, "dry_run": False}).json()["sent"] == 1
+    assert site.box.replay({"name": name, "dry_run": False}).json()["sent"] == 1
     goes(site, QUARANTINE, name)
     goes(site, QUARANTINE_REASONS, f"{name}.json")
 
@@ -191,7 +185,7 @@ def a_sweep(site: Arrivals) -> None:
 def a_probe(site: Arrivals) -> None:
     """It gets in, and is removed."""
     assert site.probe()["complete"] is True
-    wait_for(lambda: None if left(site.box) else True, "something is left of the probe")
+    wait_for(lambda: None if probe_files(site.box) else True, "something is left of the probe")
 
 
 def what_is_set_aside(site: Arrivals) -> None:
@@ -247,24 +241,17 @@ def a_life_of_a_study(site: Arrivals) -> None:
     plan = night.event["plan"]
     for path in ("plans", f"plans/{plan}", f"plans/{plan}.jsonl", f"studies/{study.study}"):
         assert site.box.get(f"/retention/{path}").status_code == 200, path
-    assert approve(nights, night).status_code == 200
+    assert nights.approve(night).status_code == 200
     assert nights.night().event["deleted"] == 2
     assert set(nights.tombstones()) == {study.study, large.study}
     for copied in (study, large):
         assert nights.vaulted(copied.study) == [copied.content]
     assert site.box.get(f"/retention/studies/{study.study}").status_code == 200
-    assert put_back(site, study.study).json()["sent"] == 1
+    assert nights.post(f"vault/{study.study}/restore", {"requested_by": "A. Reader"}).json()["sent"] == 1
     with QueueClient.from_connection_string(site.box.stack.connection_string, ARRIVALS) as queue:
         assert len(queue.peek_messages(32)) == 1
     assert nights.pointers() == [pointer_name("Microsoft.Default", large.study)]
     assert nights.next_night().event["event"] == "retention_night"
-
-
-def put_back(site: Arrivals, study: str) -> httpx.Response:
-    """Ask for a study to be put back."""
-    url = f"{site.box.stack.app_url}/retention/vault/{study}/restore"
-    headers = {"x-functions-key": site.box.stack.function_key, "x-approval-key": APPROVAL_KEY}
-    return httpx.post(url, json={"requested_by": "A. Reader"}, headers=headers, timeout=30, trust_env=False)
 
 
 WORK: dict[str, tuple[Callable[[Arrivals], None], ...]] = {

@@ -1,8 +1,12 @@
-"""Files that come without the blob trigger: by messages of `dicom-arrivals`, or found by the sweep; with partitions."""
+"""Files that come without the blob trigger: by messages of `dicom-arrivals`, or found by the sweep.
+
+The DICOM service has partitions, and refuses implicit VR.
+"""
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import subprocess
 import sys
@@ -14,7 +18,9 @@ from azure.storage.queue import QueueClient
 from local.commands import ROOT, no_proxy
 from local.stack import Stack, without_trigger
 from tests.kit.drop_box import DropBox, Instance, make_instance, wait_for
+from tests.kit.files import TEST_FILES
 from tests.kit.host_messages import blob_trigger_message
+from tests.kit.implicit_vr import read_file
 from tests.kit.stack_service import Service
 
 SOURCES = """
@@ -54,7 +60,7 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DropBox]:
         auth=True,
         poll_seconds=0.25,
         settings=without_trigger(folder, SOURCES),
-        dicom_options=["--partitions"],
+        dicom_options=["--partitions", "--implicit-vr", "reject"],
         clock_ahead_seconds=1000,
         in_memory=True,
     ) as stack:
@@ -118,6 +124,21 @@ def test_the_same_instance_in_two_partitions_is_no_duplicate(box: DropBox) -> No
         etag = box.drop(name, instance.content)
         send(box, json.dumps(event_grid(name)))
         assert box.receipt(name, etag)["verdict"] == ("duplicate" if name == "again.dcm" else "stored")
+
+
+def test_implicit_vr_is_transcoded(box: DropBox) -> None:
+    """Every value keeps its bytes; the original is archived; the same file again is a duplicate of what was made."""
+    content = (TEST_FILES / "MR_small_implicit.dcm").read_bytes()
+    for verdict in ("stored", "duplicate"):
+        etag = box.drop("implicit.dcm", content)
+        send(box, json.dumps(event_grid("implicit.dcm")))
+        receipt = box.receipt("implicit.dcm", etag)
+        assert (receipt["verdict"], receipt["changes"]) == (verdict, ["explicit_vr"])
+        assert wait_for(lambda: box.blob("dicom-archive", "implicit.dcm"), "it is not archived") == content
+    path = "/studies/{study_instance_uid}/series/{series_instance_uid}/instances/{sop_instance_uid}".format(**receipt)
+    stored = box.get(f"/partitions/others{path}", headers={"Accept": "application/dicom"}).content
+    assert read_file(stored) == read_file(content)
+    assert (receipt["sent_bytes"], receipt["sent_sha256"]) == (len(stored), hashlib.sha256(stored).hexdigest())
 
 
 def test_a_renamed_file_and_a_renamed_directory(box: DropBox) -> None:

@@ -24,11 +24,12 @@ from local.stack import Stack
 from local.up import ACCESS_FILE, PID_FILE, _write_access
 from purge_study.planning.plan import plan_id
 from tests.conftest import APPROVAL_KEY, REPLAY_KEY
-from tests.e2e.test_retention_requests import purge
 from tests.kit.drop_box import DropBox, make_instance, wait_for
 from tests.kit.nights import Nights
 from tests.kit.page_commands import _AZURE, TARGETS_ELSEWHERE, Ran, Shell, blocks
 from tests.kit.plans import jsonl, plan
+from tests.kit.purged import Purged
+from tests.kit.stack_service import Service
 
 RUNBOOKS = {path.stem: path.read_text() for path in sorted((ROOT / "docs/runbooks").glob("*.md"))}
 FEEDING = (ROOT / "docs/feeding-the-inbox.md").read_text()
@@ -232,12 +233,24 @@ def test_the_commands_within_sentences(installation: Installation, tmp_path: Pat
     assert (ran.code, ran.unknown) == (0, ()), f"{ran.output}\n{ran.errors}"
 
 
+def purged(box: DropBox) -> str:
+    """Have a study stored, and deleted as retention deletes one; return its UID."""
+    study = generate_uid()
+    instances = [make_instance(StudyInstanceUID=study) for _ in range(2)]
+    for number, instance in enumerate(instances):
+        box.settle(f"{study}/{number}.dcm", instance.content)
+    for (container, name), content in Purged.of(instances).blobs().items():
+        box.storage.get_blob_client(container, name).upload_blob(content)
+    Service(box.stack).delete(f"/studies/{study}")
+    return str(study)
+
+
 def test_retention_is_previewed_and_asked_and_a_study_put_back(installation: Installation, tmp_path: Path) -> None:
     """By the commands of docs/retention.md, to which the runbooks lead; a plan is approved by them, and withdrawn."""
     box, made = DropBox(installation.stack), plan()
     name = plan_id(made, datetime.now(UTC).replace(microsecond=0))
     box.storage.get_blob_client("retention-records", f"plans/{name}.jsonl").upload_blob(jsonl(made))
-    study = purge(box, generate_uid()).key.uid
+    study = purged(box)
     commands = blocks((ROOT / "docs/retention.md").read_text())
     others = {"plan": name, "hash": made.hash, "count": str(made.count), "study": study}
     ran = run(installation, tmp_path, BEFORE_ANYTHING_ELSE, *commands, is_up=True, **others)

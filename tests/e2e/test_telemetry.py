@@ -49,7 +49,7 @@ def collector() -> Iterator[Collector]:
 
 @pytest.fixture(scope="module")
 def box(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> Iterator[DropBox]:
-    """A stack that tells the collector of all that it does; the exporter of lines gives up soon, and the app tries on."""
+    """A stack that tells the collector of all that it does. Who sends lines gives up soon, and the app tries again."""
     folder = tmp_path_factory.mktemp("telemetry")
     keys = {"APPROVAL_KEY": APPROVAL_KEY, "REPLAY_KEY": REPLAY_KEY, "OTEL_EXPORTER_OTLP_LOGS_TIMEOUT": "0.7"}
     settings = {**collector.settings, **keys}

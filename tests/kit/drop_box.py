@@ -111,6 +111,8 @@ class DropBox:
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
         self.storage = BlobServiceClient.from_connection_string(stack.connection_string)
+        self._events: list[dict[str, Any]] = []  # those of the log as far as it was read
+        self._log, self._read_bytes = 0, 0  # which log, and how much of it
 
     def drop(self, name: str, content: bytes) -> str:
         """Upload a file to the inbox, over one of the same name; return its ETag without quotation marks."""
@@ -195,9 +197,15 @@ class DropBox:
 
     def events(self, *names: str) -> list[dict[str, Any]]:
         """Return the app's events of some names, in order; a line that is still being written is none yet."""
-        written = self.log().rpartition("\n")[0]
-        lines = [line[line.index("{") :] for line in written.splitlines() if '"event": ' in line]
-        return [event for event in map(json.loads, lines) if event["event"] in names]
+        log = self.stack.folder / "app.log"
+        if log.stat().st_ino != self._log:  # a new one: the app was started again
+            self._events, self._log, self._read_bytes = [], log.stat().st_ino, 0
+        with log.open("rb") as file:
+            file.seek(self._read_bytes)
+            written = file.read().rpartition(b"\n")[0] + b"\n"
+        self._read_bytes += len(written) if len(written) > 1 else 0
+        self._events += [json.loads(line[line.index(b"{") :]) for line in written.splitlines() if b'"event": ' in line]
+        return [event for event in self._events if event["event"] in names]
 
 
 def probe_files(box: DropBox) -> list[str]:

@@ -8,13 +8,31 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
 from azure.core.exceptions import ResourceNotFoundError
 
 from local.stack import Stack
 from shared.settings import RETENTION_POLICY, RETENTION_RECORDS, RETENTION_STATE, VAULT
+from tests.conftest import APPROVAL_KEY
 from tests.kit.drop_box import DropBox, Instance, make_instance, wait_for
 from tests.kit.stack_service import Service
 
+# Far enough from today, so that no real clock is meant by chance: what is stored on the one day is due on the other.
+STORED = datetime(2030, 1, 1, 12, tzinfo=UTC)
+FIRST_DUE = datetime(2038, 1, 2, 3, tzinfo=UTC)
+LIFE_POLICY = """
+[policy]
+time_zone = "Europe/Paris"
+
+[[rule]]
+name = "all"
+keep_years = 8
+from = ["study_date"]
+
+[brakes]
+min_age_days = 0
+max_share = 1.0
+"""
 _REFUSED = "retention_refused"
 _TOLD = (
     _REFUSED,
@@ -114,6 +132,21 @@ class Nights:
         others = [each for each in said if each[0] != _REFUSED]
         return Night(event, tuple(refused), tuple(map(json.loads, lines)), tuple(others))
 
+    def post(
+        self, path: str, body: object, *, approval_key: str = APPROVAL_KEY, key: str | None = None
+    ) -> httpx.Response:
+        """Ask retention for something that needs both keys; with other ones, if any are given."""
+        headers = {"x-functions-key": self.stack.function_key if key is None else key, "x-approval-key": approval_key}
+        url = f"{self.stack.app_url}/retention/{path}"
+        return httpx.post(url, json=body, headers=headers, timeout=30, trust_env=False)
+
+    def approve(self, night: Night, *, count: int | None = None, **keys: str) -> httpx.Response:
+        """Approve a night's plan, as somebody who has read it would; or for another number of studies."""
+        plan = night.event["plan"]
+        summary = json.loads(self.records(f"plans/{plan}.json"))
+        body = {"approver": "Dr. A", "hash": summary["hash"], "count": count or summary["to_delete"]}
+        return self.post(f"plans/{plan}/approve", body, **keys)
+
     def records(self, name: str) -> bytes:
         """Return a blob of the records."""
         return self.box.storage.get_blob_client(RETENTION_RECORDS, name).download_blob().readall()
@@ -122,13 +155,18 @@ class Nights:
         """Return a blob of what retention remembers."""
         return self.box.storage.get_blob_client(RETENTION_STATE, name).download_blob().readall()
 
-    def tombstones(self) -> dict[str, dict[str, Any]]:
-        """Return the tombstones of the studies that are purged, by study: each of them is kept out by its pointer."""
-        tombstones = [json.loads(self.records(name)) for name in self._names(RETENTION_RECORDS, "tombstones/")]
-        pointers = {name.rpartition("/")[2]: json.loads(self.state(name)) for name in self.pointers()}
-        found = {tombstone["study_instance_uid"]: tombstone for tombstone in tombstones}
-        assert {f"{study}.json" for study in found} == pointers.keys()
-        assert all(pointers[f"{study}.json"]["deletion_id"] == one["deletion_id"] for study, one in found.items())
+    def tombstone_names(self) -> list[str]:
+        """Return the names of the tombstones."""
+        return self._names(RETENTION_RECORDS, "tombstones/")
+
+    def tombstones(self, *studies: str) -> dict[str, dict[str, Any]]:
+        """Return the latest tombstones of some studies, or of all, by study: each of these is kept out by a pointer."""
+        names = {name.split("/")[2]: name for name in self.tombstone_names()}  # of several, the last is the latest
+        pointers = {name.rpartition("/")[2].removesuffix(".json"): name for name in self.pointers()}
+        assert names.keys() == pointers.keys()
+        found = {study: json.loads(self.records(names[study])) for study in studies or names if study in names}
+        for study, tombstone in found.items():
+            assert json.loads(self.state(pointers[study]))["deletion_id"] == tombstone["deletion_id"]
         return found
 
     def pointers(self) -> list[str]:
