@@ -18,6 +18,7 @@ from local.azurite import ACCOUNT, Azurite
 from local.ports import Ports
 from local.samples import with_other_pixels
 from local.stack import Stack
+from store_on_upload.probing.dropped import NAME
 from tests.kit.connection_strings import through
 from tests.kit.drop_box import DropBox, Instance, make_instance, wait_for
 from tests.kit.gateway import Fault, Gateway, Moment
@@ -102,6 +103,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
             "DICOM_SERVICE_URL": dicom.url,
             "IDENTITY_ENDPOINT": tokens.url,
             "GIVE_UP_AFTER_DAYS": "1",  # a weekend is longer
+            "PROBE_SCHEDULE": "0 0 0 1 1 *",
         }
         with Stack(
             folder,
@@ -135,6 +137,7 @@ def test_the_service_is_down_for_longer_than_the_host_tries(place: Place) -> Non
     place.mend()
     place.next_day()
     place.all_is_well(*names)
+    assert place.box.events("outage_ends")
 
 
 def test_a_short_outage_is_waited_out(place: Place) -> None:
@@ -277,3 +280,28 @@ def receipts(place: Place, names: list[str]) -> int:
     """Count the receipts that are there."""
     there = set(place.box.storage.get_container_client("dicom-receipts").list_blob_names())
     return len(there & set(names))
+
+
+@pytest.mark.parametrize(
+    ("path", "act", "event"),
+    [
+        ("/dicom-inbox?", "sweep_inbox", "sweep_failed"),
+        (f"/dicom-inbox/{NAME}", "probe_route", "probe_failed"),
+        ("/dicom-arrivals-parked?comp=metadata", "sweep_inbox", "set_aside_unknown"),
+        ("/dicom-inbox/unseen.dcm", "", "poison_failed"),
+    ],
+)
+def test_what_cannot_be_done_is_told(place: Place, path: str, act: str, event: str) -> None:
+    """By the line of the log that an alert waits for."""
+    box, before = place.box, len(place.box.events(event))
+    etag = box.drop("unseen.dcm", b"a letter") if not act else ""
+    place.storage.begin(Fault(1, Moment.BEFORE, status=403, times=sys.maxsize, path=path))
+    if act:
+        box.stack.fire(act)
+    else:
+        with QueueClient.from_connection_string(box.stack.connection_string, "dicom-arrivals-poison") as queue:
+            queue.send_message(json.dumps(storage_event("unseen.dcm")))
+    wait_for(lambda: box.events(event)[before:] or None, f"no {event}")
+    place.mend()
+    if etag:
+        assert box.receipt("unseen.dcm", etag)["verdict"] == "rejected"

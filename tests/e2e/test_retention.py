@@ -200,7 +200,7 @@ def test_what_stands_in_the_way(nights: RoughNights, due: str, case: Case) -> No
     """Nothing is deleted meanwhile."""
     case.given(nights, due)
     night = nights.in_vain()
-    assert (set(night.refusals), night.told) == (case.refusals, case.told)
+    assert (frozenset(night.refusals), night.told) == (case.refusals, case.told)
     assert case.reason in (None, night.event.get("reason"))
     case.undo(nights, due)
 

@@ -159,7 +159,7 @@ class DropBox:
         headers = {"x-functions-key": self.stack.function_key if key is None else key}
         headers |= {} if replay_key is None else {"x-replay-key": replay_key}
         # In bytes, for a key may be none that a header can have as text.
-        sent = {name: value.encode() for name, value in headers.items()}
+        sent = {name.encode(): value.encode() for name, value in headers.items()}
         url = f"{self.stack.app_url}/quarantine/replay"
         return httpx.post(url, json=body, headers=sent, timeout=30, trust_env=False)
 
