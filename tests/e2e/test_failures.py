@@ -137,7 +137,6 @@ def test_the_service_is_down_for_longer_than_the_host_tries(place: Place) -> Non
     place.mend()
     place.next_day()
     place.all_is_well(*names)
-    assert place.box.events("outage_ends")
 
 
 def test_a_short_outage_is_waited_out(place: Place) -> None:
@@ -158,6 +157,15 @@ def test_a_short_outage_is_waited_out(place: Place) -> None:
     failures = [failure, *place.box.events("blob_failed")]
     assert all(each["error"].startswith(("RequestNotSent: ", "ResponseLost: ")) for each in failures[-2:])
     assert name not in json.dumps(failures)
+
+
+def test_an_outage_begins_and_ends(place: Place) -> None:
+    place.service.inject(fault="status", status=403, requests=None)
+    names = place.drop("denied")
+    wait_for(lambda: place.box.events("outage_begins") or None, "there is no outage")
+    place.mend()
+    place.all_is_well(*names)
+    assert place.box.events("outage_ends")
 
 
 @pytest.mark.parametrize("retry_after", ["1", None])
