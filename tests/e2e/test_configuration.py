@@ -28,13 +28,9 @@ def error_of(box: DropBox, event: str) -> str:
 
 
 def test_it_lives_and_is_not_ready(box: DropBox) -> None:
-    """The platform keeps it running; whoever asks whether it works learns that it does not."""
-    assert box.get("/health/live", key="").status_code == 200
-    assert box.get("/health/ready", key="").status_code == 503
-
-
-def test_a_lookup_is_told_that_the_app_is_not_configured(box: DropBox) -> None:
-    """A problem of its own, without the settings' names, which are nothing to a caller."""
+    """The platform keeps it running; a lookup gets a problem without the settings' names, which are nothing to it."""
+    assert [box.get(f"/health/{path}", key="").status_code for path in ("live", "ready")] == [200, 503]
+    assert "DICOM_SERVICE_URL" in error_of(box, "not_ready")
     response = box.get("/studies")
     assert (response.status_code, response.json()["code"]) == (503, "not-configured")
     assert "DICOM_SERVICE_URL" not in response.text

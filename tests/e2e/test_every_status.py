@@ -129,17 +129,6 @@ async def test_200(world: World, method: str) -> None:
     assert await world.ask(list(ROUTES), method=method) == all_of(list(ROUTES), 200)
 
 
-def test_304(world: World) -> None:
-    """Metadata that the caller has already."""
-    for route in METADATA:
-        place = world.place_of(route)
-        headers = {"x-functions-key": place.stack.function_key}
-        first = httpx.get(place.url(route, {}), headers=headers, trust_env=False)
-        headers["If-None-Match"] = first.headers["etag"]
-        again = httpx.get(place.url(route, {}), headers=headers, trust_env=False)
-        assert (again.status_code, again.content) == (304, b"")
-
-
 async def test_400(world: World) -> None:
     """A parameter that nobody knows, and UIDs that are none."""
     told = await world.ask(OF_SERVICE, params={"nonsense": "1"})
@@ -167,12 +156,6 @@ async def test_404(world: World) -> None:
 async def test_405(world: World, method: str) -> None:
     """Nothing here can write or delete."""
     assert await world.ask(list(ROUTES), method=method) == all_of(list(ROUTES), 405, "method-not-allowed")
-
-
-async def test_406(world: World) -> None:
-    """A form that there is not."""
-    routes = [*SEARCHES, *RETRIEVALS]
-    assert await world.ask(routes, headers={"Accept": "text/html"}) == all_of(routes, 406, "not-acceptable")
 
 
 async def test_414(world: World) -> None:
