@@ -45,13 +45,6 @@ def feed(service: ServiceClient) -> list[tuple[str, datetime]]:
     return [(each["sopInstanceUid"], datetime.fromisoformat(each["timestamp"])) for each in entries]
 
 
-def test_it_is_the_machines_unless_set(service: ServiceClient) -> None:
-    """Each answer has one date, that of now; a clock that nobody set is not ahead."""
-    assert service.http.get(f"{service.root}/admin/clock").json() == {"ahead_seconds": 0}
-    for url in ("/studies", f"{service.root}/health/check", f"{service.root}/nowhere"):
-        assert abs(ahead_by_date(service.http.get(url))) < MOST
-
-
 def test_it_leaps_ahead(service: ServiceClient) -> None:
     """The date and the change feed leap with it, the feed stays in order, and the token is as good as before."""
     samples = [Sample(), Sample(), Sample()]
@@ -74,12 +67,3 @@ def test_what_expires_goes(service: ServiceClient) -> None:
     set_clock(service, 2 * A_DAY)
     until(lambda: not is_there(service, goes.path))
     assert is_there(service, stays.path)
-
-
-@pytest.mark.parametrize("body", ["{}", '{"ahead_seconds": "1"}', '{"ahead_seconds": NaN}', '{"ahead_seconds": 1e11}'])
-def test_what_is_no_time(service: ServiceClient, body: str) -> None:
-    """It is told what is wrong, and the clock stays."""
-    response = service.http.post(f"{service.root}/admin/clock", content=body)
-    assert response.status_code == 400
-    assert "`ahead_seconds`: " in response.text
-    assert service.http.get(f"{service.root}/admin/clock").json() == {"ahead_seconds": 0}

@@ -14,11 +14,10 @@ import pytest
 from pydicom.datadict import tag_for_keyword
 
 from local.dicom_service.extended_query_tags import reindex
-from tests.kit.service import Sample, ServiceClient, new_uid, opened, values
+from tests.kit.service import Sample, ServiceClient, opened, values
 
 TAGS = "/extendedquerytags"
 PATIENT_SEX = {"path": "PatientSex", "level": "Study"}
-PRIVATE = {"path": "00191001", "vr": "SS", "privateCreator": "ACME 1", "level": "Instance"}
 
 Elements = dict[int, tuple[str, bytes] | None]
 
@@ -27,13 +26,6 @@ Elements = dict[int, tuple[str, bytes] | None]
 def service(tmp_path: Path) -> Iterator[ServiceClient]:
     """A service that no other test adds tags to."""
     with opened(tmp_path) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def untagged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceClient]:
-    """A service that no test adds tags to, for requests that are refused."""
-    with opened(tmp_path_factory.mktemp("untagged")) as client:
         yield client
 
 
@@ -69,91 +61,6 @@ def stored(service: ServiceClient, elements: Elements, status: int = 200, **opti
 def sops(service: ServiceClient, query: str) -> list[str]:
     """Return the instances that a search of all instances finds."""
     return [values(found, "00080018")[0] for found in service.search(f"/instances?{query}")]
-
-
-def test_tags_are_listed(service: ServiceClient) -> None:
-    """One tag goes by keyword or tag; all come in the order in which they were added, by pages."""
-    index(service, PATIENT_SEX, PRIVATE)
-    sex = {"path": "00100040", "vr": "CS", "level": "Study", "status": "Ready", "queryStatus": "Enabled"}
-    private = {**PRIVATE, "status": "Ready", "queryStatus": "Enabled"}
-    assert service.http.get(TAGS).json() == [sex, private]
-    assert service.http.get(f"{TAGS}?limit=1&offset=1").json() == [private]
-    assert service.http.get(f"{TAGS}?Limit=1&OFFSET=1&limit=2").json() == [private]
-    assert service.http.get(f"{TAGS}?offset=2").json() == []
-    for name in ("00100040", "PatientSex"):
-        assert service.http.get(f"{TAGS}/{name}").json() == sex
-    assert service.http.get(f"{TAGS}/00100040/errors").json() == []
-
-
-def test_bad_bodies(untagged: ServiceClient) -> None:
-    """Other than JSON is 415, what is none is 400, and too much is 413."""
-    json_type = {"Content-Type": "application/json; charset=utf-8"}
-    assert untagged.http.post(TAGS, content=b"[]").status_code == 415
-    assert untagged.http.post(TAGS, content=b"[{", headers=json_type).status_code == 400
-    assert untagged.http.post(TAGS, content=b"[" * 500_000, headers=json_type).status_code == 400
-    assert untagged.http.post(TAGS, content=b" " * 2_000_000, headers=json_type).status_code == 413
-
-
-def test_there_is_room_for_128_tags(service: ServiceClient) -> None:
-    """With 128 tags there, one more is 400."""
-    creator = {"vr": "LO", "privateCreator": "A", "level": "Study"}
-    index(service, *({"path": f"00111{n:03X}", **creator} for n in range(128)))
-    response = add(service, PATIENT_SEX)
-    assert response.status_code == 400
-    assert "128" in response.text
-    assert service.http.delete(f"{TAGS}/00111000").status_code == 204
-    index(service, PATIENT_SEX)
-
-
-@pytest.mark.parametrize(
-    ("level", "known", "unknown"),
-    [
-        ("Study", ["/studies", "/series", "/instances"], ["{0.study_path}/series", "{0.series_path}/instances"]),
-        (
-            "Series",
-            ["/series", "/instances", "{0.study_path}/series", "{0.study_path}/instances"],
-            ["/studies", "{0.series_path}/instances"],
-        ),
-        (
-            "Instance",
-            ["/instances", "{0.study_path}/instances", "{0.series_path}/instances"],
-            ["/studies", "/series", "{0.study_path}/series"],
-        ),
-    ],
-)
-def test_tags_are_searchable_as_the_attributes_of_their_level(
-    service: ServiceClient, level: str, known: list[str], unknown: list[str]
-) -> None:
-    """A tag is known to the resources that know the attributes of its level, and to no others."""
-    sample = stored(service, {0x00080070: ("LO", b"ACME")})
-    stored(
-        service,
-        {0x00080070: ("LO", b"Other")},
-        study=sample.study,
-        series=sample.series if level != "Series" else new_uid(),
-    )
-    index(service, {"path": "Manufacturer", "level": level})
-    for path in known:
-        url = path.format(sample)
-        matching = "ACME" if level != "Study" else "Other"  # the newest instance gives a study its value
-        (found,) = service.search(f"{url}?Manufacturer={matching}")[:1]
-        assert values(found, "00080070") == [matching]
-        assert service.search(f"{url}?Manufacturer=none") == []
-    for path in unknown:
-        assert service.get(f"{path.format(sample)}?Manufacturer=ACME").status_code == 400
-
-
-def test_the_newest_instance_gives_a_study_its_value(service: ServiceClient) -> None:
-    """A study has the value of the newest instance that has one, whether indexed before or after."""
-    first = stored(service, {0x00100040: ("CS", b"F")})
-    stored(service, {0x00100040: ("CS", b"M")}, study=first.study)
-    stored(service, {}, study=first.study)
-    index(service, PATIENT_SEX)
-    assert service.search("/studies?PatientSex=F") == []
-    assert len(service.search("/studies?PatientSex=M")) == 1
-    stored(service, {0x00100040: ("CS", b"O")}, study=first.study)
-    assert service.search("/studies?PatientSex=M") == []
-    assert len(service.search("/studies?PatientSex=O")) == 1
 
 
 @pytest.mark.parametrize(
@@ -197,35 +104,6 @@ def test_matching_by_vr(
         assert len(service.search(f"/instances?{path}={match}")) == 2, match
     for match in not_found:
         assert service.search(f"/instances?{path}={match}") == [], match
-
-
-def test_deleting_instances_cleans_up(service: ServiceClient) -> None:
-    """With an instance its errors go, and with a study its values; the same can be stored anew."""
-    bad = stored(service, {0x00100040: ("CS", b"female")}, 202)
-    good = stored(service, {0x00100040: ("CS", b"F")})
-    index(service, PATIENT_SEX)
-    service.http.patch(f"{TAGS}/PatientSex", json={"queryStatus": "Enabled"})
-    assert (service.delete(bad.path), service.delete(good.study_path)) == (204, 204)
-    response = service.get("/studies?PatientSex=F")
-    assert (response.status_code, "erroneous-dicom-attributes" in response.headers) == (204, False)
-    service.store_samples(good)
-    assert len(service.search("/studies?PatientSex=F")) == 1
-
-
-def test_tags_are_for_all_partitions(tmp_path: Path) -> None:
-    """A tag indexes the instances of every partition, and a search finds those of its own."""
-    with opened(tmp_path, partitions=True) as service:
-        sample, bad = Sample(elements={0x00100040: ("CS", b"F")}), Sample(elements={0x00100040: ("CS", b"female")})
-        for name in ("one", "two"):
-            assert service.store(sample.content, f"/partitions/{name}/studies").status_code == 200
-        assert service.store(bad.content, "/partitions/two/studies").status_code == 202
-        index(service, PATIENT_SEX)
-        assert service.http.patch(f"{TAGS}/PatientSex", json={"queryStatus": "Enabled"}).status_code == 200
-        (error,) = service.http.get(f"{TAGS}/PatientSex/errors").json()
-        assert (error["partitionName"], error["sopInstanceUid"]) == ("two", bad.sop)
-        assert service.delete(f"/partitions/one{sample.path}") == 204
-        found = [len(service.search(f"/partitions/{name}/studies?PatientSex=F")) for name in ("one", "two")]
-        assert found == [0, 1]
 
 
 class Gate:

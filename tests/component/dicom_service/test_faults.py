@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,14 +11,12 @@ import pytest
 
 from local.dicom_service.faults import faults
 from tests.kit.service import (
-    DICOM_JSON,
     STORED_INSTANCE,
     STORED_INSTANCES,
     Sample,
     ServiceClient,
     items,
     new_uid,
-    running,
     values,
 )
 from tests.kit.service import service as shared_service
@@ -63,24 +59,6 @@ def test_status_answers_without_doing(service: ServiceClient) -> None:
     assert (refused.status_code, refused.headers["Retry-After"]) == (429, "Fri, 31 Dec 1999 23:59:59 GMT")
     assert refused.headers["Content-Type"].startswith("text/plain")
     assert service.store(sample.content).status_code == 200
-
-
-def test_status_has_defaults(service: ServiceClient) -> None:
-    """A bare status fault is one 503 without Retry-After, for whatever comes first."""
-    shown = put(service, "status")
-    assert shown == {"fault": "status", "kind": "any", "requests": 1, "status": 503, "retry_after": None}
-    refused = service.get("/studies")
-    assert refused.status_code == 503
-    assert "Retry-After" not in refused.headers
-    assert service.get("/studies").status_code in (200, 204)
-
-
-@pytest.mark.parametrize("status", [204, 304])
-def test_status_without_body(service: ServiceClient, status: int) -> None:
-    """A status that has no body is sent without one, and the connection goes on."""
-    put(service, "status", status=status)
-    assert service.store(Sample().content).status_code == status
-    assert service.store(Sample().content).status_code == 200
 
 
 def test_refused_store_is_read_to_its_end(service: ServiceClient) -> None:
@@ -140,16 +118,6 @@ def test_several_faults_stand_in_line(service: ServiceClient) -> None:
     assert [fault["status"] for fault in standing(service)] == [502]
 
 
-def test_faults_are_listed_and_cleared(service: ServiceClient) -> None:
-    """The list says what is left of each; afterwards none stands."""
-    put(service, "status", requests=3)
-    service.get("/studies")
-    assert [fault["requests"] for fault in standing(service)] == [2]
-    assert service.http.delete(f"{service.root}/admin/faults").status_code == 204
-    assert standing(service) == []
-    assert service.store(Sample().content).status_code == 200
-
-
 @pytest.mark.parametrize(
     ("body", "named"),
     [
@@ -179,18 +147,6 @@ def test_bad_fault_is_refused(service: ServiceClient, body: str, named: str) -> 
     assert standing(service) == []
 
 
-def test_delay_is_before_the_answer(service: ServiceClient) -> None:
-    """A client that does not wait gets no answer, yet what it asked for was done."""
-    put(service, "delay", kind="store", seconds=3600)
-    sample = Sample()
-    headers = {"Accept": DICOM_JSON, "Content-Type": "application/dicom"}
-    with pytest.raises(httpx.ReadTimeout):
-        service.http.post("/studies", content=sample.content, headers=headers, timeout=0.5)
-    deadline = time.monotonic() + 10
-    while service.get(sample.path, STORED_INSTANCE).status_code == 404:
-        assert time.monotonic() < deadline
-
-
 @pytest.mark.parametrize("size", [0, 1, 100_000])
 def test_cut_resets_in_the_body(service: ServiceClient, size: int) -> None:
     """So many bytes of the body arrive after the head, then the connection is reset."""
@@ -206,13 +162,6 @@ def test_cut_resets_in_the_body(service: ServiceClient, size: int) -> None:
     assert service.get(sample.path, STORED_INSTANCE).content == sample.content
 
 
-def test_cut_of_an_answer_with_a_length(service: ServiceClient) -> None:
-    """An answer that names its length is cut short of it."""
-    put(service, "cut", kind="store", bytes=10)
-    with pytest.raises(httpx.ReadError):
-        service.store(Sample().content)
-
-
 def test_truncated_multipart_ends_cleanly(service: ServiceClient) -> None:
     """A multipart answer ends as HTTP wants it, but without its closing delimiter."""
     sample = Sample(elements={0x7FE00010: ("OB", bytes(range(256)) * 4096 * 2)})
@@ -223,18 +172,6 @@ def test_truncated_multipart_ends_cleanly(service: ServiceClient) -> None:
     boundary = response.headers["Content-Type"].partition("boundary=")[2].encode()
     assert response.content.endswith(sample.content)
     assert len(response.content) == len(whole) - len(b"\r\n--" + boundary + b"--\r\n")
-
-
-def test_truncated_single_part_is_half(service: ServiceClient) -> None:
-    """Half of a file arrives, with nothing to say that it is not all."""
-    sample = Sample()
-    service.store_samples(sample)
-    put(service, "truncate", kind="retrieve")
-    assert service.get(sample.path, STORED_INSTANCE).content == sample.content[: len(sample.content) // 2]
-    put(service, "truncate", kind="search")
-    half = service.get(f"/studies?StudyInstanceUID={sample.study}")
-    assert int(half.headers["Content-Length"]) == len(half.content)
-    assert len(half.content) == len(service.get(f"/studies?StudyInstanceUID={sample.study}").content) // 2
 
 
 def test_drop_after_commit_stores_and_says_nothing(service: ServiceClient, caplog: pytest.LogCaptureFixture) -> None:
@@ -256,28 +193,6 @@ def lose_a_store(service: ServiceClient, *samples: Sample) -> None:
             service.store(sample.content)
 
 
-def test_stuck_creation_cannot_be_found(service: ServiceClient) -> None:
-    """What a broken off store leaves is in no search, retrieval, metadata or change feed, and changes nothing there."""
-    there, stuck, other = Sample(), Sample(), Sample()
-    service.store_samples(there)
-    feed = len(service.get("/changefeed?limit=200").json())
-    before = service.get(f"{there.study_path}/metadata").headers["ETag"]
-    sibling = there.sibling(elements={0x00100010: ("PN", b"Another")})
-    lose_a_store(service, stuck, sibling, other.sibling(study=there.study))
-    for path, accept in (
-        (stuck.study_path, STORED_INSTANCES),
-        (stuck.path, STORED_INSTANCE),
-        (f"{stuck.path}/metadata", DICOM_JSON),
-        (f"{sibling.path}/metadata", DICOM_JSON),
-    ):
-        assert service.get(path, accept).status_code == 404
-    for level in ("studies", "series", "instances"):
-        assert service.search(f"/{level}?StudyInstanceUID={stuck.study}") == []
-        assert len(service.search(f"/{level}?StudyInstanceUID={there.study}&PatientName=doe^jane")) == 1
-    assert service.get(f"{there.study_path}/metadata").headers["ETag"] == before
-    assert len(service.get("/changefeed?limit=200").json()) == feed
-
-
 def test_stuck_creation_fails_until_deleted(service: ServiceClient) -> None:
     """Storing it again is 409 with 45071; its deletion is 204 and no entry in the feed; then it is stored."""
     sample = Sample()
@@ -297,45 +212,6 @@ def test_stuck_creation_fails_until_deleted(service: ServiceClient) -> None:
     assert service.get(sample.path, STORED_INSTANCE).content == sample.content
 
 
-@pytest.mark.parametrize("level", ["series_path", "study_path"])
-def test_stuck_creation_goes_with_what_it_belongs_to(service: ServiceClient, level: str) -> None:
-    """Deleting its series or study removes it, beside what is whole and where nothing is."""
-    whole, alone = Sample(), Sample()
-    service.store_samples(whole)
-    beside = whole.sibling()
-    lose_a_store(service, beside, alone)
-    for sample in (beside, alone):
-        assert service.delete(getattr(sample, level)) == 204
-        service.store_samples(sample)
-
-
-def test_stuck_creation_is_for_stores(service: ServiceClient) -> None:
-    """It waits for a store, whatever comes before, and one that is already there stays as it is."""
-    sample = Sample()
-    service.store_samples(sample)
-    put(service, "stuck_creation")
-    assert service.get("/studies").status_code == 200
-    with pytest.raises(httpx.RemoteProtocolError):
-        service.store(sample.content)
-    assert service.get(sample.path, STORED_INSTANCE).content == sample.content
-    assert values(items(service.store(sample.content), "00081198")[0], "00081197") == [45070]
-
-
-def test_stuck_creation_survives_a_restart(tmp_path: Path) -> None:
-    """It is stuck until somebody deletes it, and its file goes with it."""
-    sample = Sample()
-    with running(tmp_path) as root:
-        client = ServiceClient(root)
-        with client.http:
-            lose_a_store(client, sample)
-    with running(tmp_path) as root:
-        client = ServiceClient(root)
-        with client.http:
-            assert client.store(sample.content).status_code == 409
-            assert client.delete(sample.study_path) == 204
-    assert [path for path in (tmp_path / "instances").rglob("*") if path.is_file()] == []
-
-
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The second that throttles take for the present."""
@@ -353,23 +229,6 @@ def test_throttle_refuses_what_comes_too_fast(service: ServiceClient, clock: lis
     assert service.store(Sample().content).status_code == 200
     clock[0] += 1  # as Retry-After says
     assert service.get("/studies?limit=1").status_code != 429
-
-
-def test_throttle_looks_back_one_second(service: ServiceClient, clock: list[float]) -> None:
-    """What counts is the second before each request, not that of a watch; the refused do not count."""
-    put(service, "throttle", kind="search", per_second=2, requests=None)
-    refused = []
-    for _ in range(6):
-        refused.append(service.get("/studies?limit=1").status_code == 429)
-        clock[0] += 0.4
-    assert refused == [False, False, True, False, False, True]
-
-
-def test_throttle_counts_what_it_refuses(service: ServiceClient, clock: list[float]) -> None:
-    """A throttle for one request is over with the first that it refuses."""
-    put(service, "throttle", kind="search", per_second=1)
-    assert [service.get("/studies").status_code == 429 for _ in range(3)] == [False, True, False]
-    assert standing(service) == []
 
 
 def test_requests_are_counted_by_kind(service: ServiceClient) -> None:
@@ -395,20 +254,3 @@ def test_requests_are_counted_by_kind(service: ServiceClient) -> None:
     }
     assert service.http.delete(f"{service.root}/admin/requests").status_code == 204
     assert service.http.get(f"{service.root}/admin/requests").json()["store"]["requests"] == 0
-
-
-def test_short_body_is_not_a_whole_one(service: ServiceClient) -> None:
-    """A body that breaks off is a request and bytes, but no body."""
-    service.http.delete(f"{service.root}/admin/requests")
-
-    def broken() -> Iterator[bytes]:
-        yield b"x" * 1000
-        raise ConnectionAbortedError
-
-    with pytest.raises(ConnectionAbortedError):
-        service.http.post("/studies", content=broken(), headers={"Accept": "*/*", "Content-Type": "application/dicom"})
-    deadline = time.monotonic() + 10
-    count = {"bytes": 0}
-    while count["bytes"] < 1000 and time.monotonic() < deadline:
-        count = service.http.get(f"{service.root}/admin/requests").json()["store"]
-    assert count == {"requests": 1, "bodies": 0, "bytes": 1000}

@@ -21,8 +21,6 @@ from tests.kit.service import (
     items,
     opened,
     part10,
-    parts_of,
-    pixels,
     service,
     values,
 )
@@ -31,7 +29,6 @@ __all__ = ["service"]
 
 VALIDATION_FAILURE = 43264
 RAMP = np.arange(1600, dtype=np.uint16).reshape(40, 40)
-MIB = 1024 * 1024
 
 
 def deflated(sample: Sample, more: bytes = b"") -> bytes:
@@ -78,11 +75,6 @@ def test_inflated_size_is_bounded(narrow: ServiceClient) -> None:
     assert_refused(narrow, deflated(Sample(elements={0x00291010: ("OB", bytes(101_000))})))
 
 
-def test_what_follows_the_deflated_dataset_means_nothing(service: ServiceClient) -> None:
-    """Bytes after the end of the deflated dataset are not read."""
-    assert service.store(deflated(Sample()) + bytes(3 * MIB)).status_code == 200
-
-
 MANY = metered.MAX_HEADERS
 TOO_MANY: dict[str, Callable[[], bytes]] = {
     "items": lambda: Sample(elements={**sequence(item(b"") * MANY)}).content,
@@ -96,27 +88,6 @@ TOO_MANY: dict[str, Callable[[], bytes]] = {
 def test_too_many_elements(service: ServiceClient, what: str) -> None:
     """A file of more elements and items than the limit fails with 43264."""
     assert_refused(service, TOO_MANY[what]())
-
-
-def test_too_many_values(service: ServiceClient) -> None:
-    """An element of more values than the limit fails with 43264; one of bulk data does not."""
-    assert_refused(service, deflated(Sample(elements={0x00291011: ("UC", b"\\" * metered.MAX_VALUES)})))
-    bulk = Sample(elements={0x00291011: ("OB", bytes(2 * metered.MAX_VALUES))})
-    assert service.store(deflated(bulk)).status_code == 200
-
-
-def test_too_many_bytes(service: ServiceClient) -> None:
-    """Values of more bytes than the limit fail with 43264, also where each is within it."""
-    text = ("UT", b"x" * (33 * MIB))
-    assert_refused(service, deflated(Sample(elements={0x00291010: text, 0x00291011: text})))
-
-
-@pytest.mark.parametrize(("mebibytes", "status"), [(65, 200), (101, 406)])
-def test_inflated_file_beside_its_picture(service: ServiceClient, mebibytes: int, status: int) -> None:
-    """A picture is drawn from what is said of it alone, but of no file that inflates to more than 100 MiB."""
-    sample = image(RAMP, more={0x00271010: ("OB", bytes(mebibytes * MIB))})
-    assert service.store(deflated(sample)).status_code == 200
-    assert service.get(f"{sample.path}/rendered", "image/png").status_code == status
 
 
 @pytest.mark.parametrize("late", [{0x00080070: ("LO", b"Last")}, {0x00081140: ("SQ", item(b""))}])
@@ -152,32 +123,3 @@ ROWS = encoded({0x00280010: ("US", b"\1\0")})
 def test_sequence_that_is_cut_short(service: ServiceClient, content: bytes) -> None:
     """A sequence whose items or elements claim more bytes than there are fails with 43264."""
     assert_refused(service, Sample(elements={0x00081140: ("SQ", content)}).content)
-
-
-def test_deflated_file_is_inflated_once(service: ServiceClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However often frames of a deflated file are asked for in one request, it is inflated once."""
-    sample = image(RAMP)
-    assert service.store(deflated(sample)).status_code == 200
-    inflaters = 0
-
-    def counted(bits: int) -> object:
-        nonlocal inflaters
-        inflaters += 1
-        return decompressobj(bits)
-
-    decompressobj = zlib.decompressobj
-    monkeypatch.setattr(zlib, "decompressobj", counted)
-    found = parts_of(service.get(f"{sample.path}/frames/1,1,1", "*/*"))
-    assert [content for _, content in found] == [RAMP.tobytes()] * 3
-    assert inflaters == 1
-
-
-def test_long_frame_of_one_bit_pixels(service: ServiceClient) -> None:
-    """A frame that begins within a byte, and takes many chunks to send, has its bits moved to the first byte."""
-    rows, columns = 2047, 4095  # more than three chunks of pixels
-    bits = np.random.default_rng(0).integers(0, 2, 2 * rows * columns, dtype=np.uint8)
-    data = np.packbits(bits, bitorder="little").tobytes()
-    sample = Sample(elements=pixels(data, frames=2, rows=rows, columns=columns, bits=1))
-    service.store_samples(sample)
-    frame = service.get(f"{sample.path}/frames/2", "application/octet-stream; transfer-syntax=*").content
-    assert frame == np.packbits(bits[rows * columns :], bitorder="little").tobytes()

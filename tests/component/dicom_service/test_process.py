@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -17,10 +16,8 @@ from pathlib import Path
 
 import httpx
 import jwt
-import pytest
 
 from local import tokens
-from local.dicom_service.web.listener import listen
 from tests.kit.service import (
     DICOM_JSON,
     IMPLICIT,
@@ -129,52 +126,6 @@ def test_switches_are_options(tmp_path: Path) -> None:
                 )
             ]
     assert reasons == [[43265], [43264]]
-
-
-def test_data_folder_and_port_are_one_services_own(tmp_path: Path) -> None:
-    """A second service on the same folder or port ends with one clear line."""
-    with started(tmp_path / "data", "--no-auth") as process:
-        port = process.root.rpartition(":")[2]
-        same, other = str(tmp_path / "data"), str(tmp_path / "other")
-        for options in (["--port", "0", "--data", same], ["--port", port, "--data", other]):
-            command = [sys.executable, "-m", "local.dicom_service", "--no-auth", *options]
-            ended = subprocess.run(command, capture_output=True, text=True, timeout=30)
-            assert ended.returncode != 0
-            assert "Traceback" not in ended.stderr
-            assert "DataFolderInUse" in ended.stderr or f"Port {port} of 127.0.0.1 is taken." in ended.stderr
-
-
-def test_sigterm_ends_it_at_once(tmp_path: Path) -> None:
-    """SIGTERM ends it with 0 within two seconds, with an idle connection and an upload still open."""
-    with started(tmp_path / "data", "--no-auth") as process, httpx.Client(base_url=process.root) as client:
-        assert client.get("/health/check").status_code == 200  # stays connected
-        more = threading.Event()
-
-        def endless() -> Iterator[bytes]:
-            yield b"x"
-            more.wait(10)
-
-        def upload() -> None:
-            with pytest.raises(httpx.HTTPError):
-                httpx.post(
-                    f"{process.root}/v2/studies",
-                    content=endless(),
-                    headers={"Accept": "*/*", "Content-Type": "application/dicom"},
-                ).raise_for_status()
-
-        uploading = threading.Thread(target=upload)
-        uploading.start()
-        while not client.get("/admin/requests").json().get("store", {}).get("bytes"):
-            time.sleep(0.01)
-        assert process.stop() == 0
-        more.set()
-        uploading.join()
-
-
-def test_listener_names_its_protocol() -> None:
-    """Connections have the listener's protocol, without which asyncio leaves Nagle's algorithm on: 40 ms an answer."""
-    with listen(0) as listener:
-        assert listener.proto == socket.IPPROTO_TCP
 
 
 def test_restart_keeps_everything(tmp_path: Path) -> None:

@@ -13,11 +13,9 @@ from tests.kit.service import (
     STORED_INSTANCES,
     Sample,
     ServiceClient,
-    new_uid,
     opened,
     parts_of,
     service,
-    values,
 )
 
 __all__ = ["service"]
@@ -34,16 +32,6 @@ def changed(sample: Sample, **elements: bytes) -> Sample:
     """Return another instance with the UIDs of a sample, and another patient."""
     patient = elements.get("patient", b"CHANGED")
     return Sample(sample.study, sample.series, sample.sop, {0x00100020: ("LO", patient)})
-
-
-def test_a_replaced_study_keeps_its_place(service: ServiceClient) -> None:
-    """Searches order by when a study was first stored, which a PUT does not change."""
-    patient = new_uid()[-60:]
-    old, newer = (Sample(elements={0x00100020: ("LO", patient.encode())}) for _ in range(2))
-    service.store_samples(old, newer)
-    put(service, changed(old, patient=patient.encode()).content)
-    found = service.search(f"/studies?PatientID={patient}")
-    assert [values(study, "0020000D") for study in found] == [[newer.study], [old.study]]
 
 
 def test_old_bytes_are_gone(tmp_path: Path) -> None:
@@ -86,25 +74,3 @@ def test_reading_while_it_is_replaced(tmp_path: Path) -> None:
             ended.set()
         assert all(each.result() > 0 for each in reading)
     assert len(list((tmp_path / "instances").glob("*/*"))) == 1
-
-
-def test_partitions_are_apart(tmp_path: Path) -> None:
-    """PUT replaces within its partition, and makes one as POST does."""
-    old = Sample()
-    new = changed(old)
-    with opened(tmp_path, partitions=True) as service:
-        assert service.store(old.content, "/partitions/one/studies").status_code == 200
-        assert put(service, new.content, f"/partitions/two{old.study_path}")[0] == 200
-        assert service.get(f"/partitions/one{old.path}", STORED_INSTANCE).content == old.content
-        assert service.get(f"/partitions/two{old.path}", STORED_INSTANCE).content == new.content
-        assert service.http.put(old.study_path, content=new.content).status_code == 400
-
-
-def test_put_may_be_off(tmp_path: Path) -> None:
-    """A service without it answers 405, and stores by POST as ever."""
-    with opened(tmp_path, put_upsert=False) as service:
-        sample = Sample()
-        service.store_samples(sample)
-        for path in ("/studies", sample.study_path):
-            response = service.http.put(path, content=sample.content, headers={"Content-Type": "application/dicom"})
-            assert response.status_code == 405

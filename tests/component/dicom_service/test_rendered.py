@@ -5,11 +5,8 @@ from __future__ import annotations
 import struct
 
 import numpy as np
-import pydicom
 import pytest
 
-from local.dicom_service.instances import part10
-from local.dicom_service.pictures.decoding import MAX_BYTES
 from tests.kit.images import (
     JPEG_2000,
     JPEG_2000_LOSSLESS,
@@ -25,12 +22,9 @@ from tests.kit.images import (
 )
 from tests.kit.service import (
     EXPLICIT,
-    TEST_FILES,
     Elements,
     Sample,
     ServiceClient,
-    new_uid,
-    pixels,
     service,
 )
 
@@ -59,44 +53,6 @@ def rescale(slope: str, intercept: str) -> Elements:
     return {0x00281052: ("DS", intercept.encode()), 0x00281053: ("DS", slope.encode())}
 
 
-def test_frames_are_drawn_one_by_one(service: ServiceClient) -> None:
-    """Each frame is its own picture, and the instance's is that of the first."""
-    frames = [RAMP, RAMP[::-1], RAMP.T]
-    sample = image(RAMP, frames=3, more={0x7FE00010: ("OB", np.concatenate(frames).tobytes())})
-    service.store_samples(sample)
-    for number, expected in enumerate(frames, start=1):
-        assert (pixels_of(service.get(f"{sample.path}/frames/{number}/rendered", PNG).content) == expected).all()
-    assert (pixels_of(service.get(f"{sample.path}/rendered", PNG).content) == RAMP).all()
-
-
-def test_order_of_refusals(service: ServiceClient) -> None:
-    """What is malformed comes before Accept, Accept before existence, existence before what cannot be drawn."""
-    absent = Sample().path
-    broken = image(RAMP, more={0x00280010: us(65535)})
-    service.store_samples(broken)
-    for suffix in ("/frames/0/rendered", "/frames/1/rendered?quality=0", "/rendered?quality=0"):
-        assert service.get(f"{absent}{suffix}", "*/*").status_code == 400
-    bad_uid = f"/studies/1.x/series/1/instances/{new_uid()}"
-    assert service.get(f"{bad_uid}/rendered", "*/*").status_code == 400
-    assert service.get(f"{absent}/rendered", "*/*").status_code == 406
-    assert service.get(f"{absent}/rendered", JPEG).status_code == 404
-    assert service.get(f"{broken.path}/frames/2/rendered", JPEG).status_code == 404
-    assert service.get(f"{broken.path}/frames/1/rendered", JPEG).status_code == 406
-
-
-def test_range_of_the_frame_without_window(service: ServiceClient) -> None:
-    """Without a window the frame's smallest value is black and its largest white, for 8 and 16 bits and signed ones."""
-    expected = np.array([[0, 128, 255]], np.uint8)
-    for values in (
-        np.array([[10, 20, 30]], np.uint8),
-        np.array([[1000, 2000, 3000]], np.uint16),
-        np.array([[-100, 0, 100]], np.int16),
-        np.array([[-100_000, 0, 100_000]], np.int32),
-    ):
-        assert np.abs(drawn(service, image(values)).astype(int) - expected).max() <= 1
-    assert (drawn(service, image(np.full((2, 2), 7, np.uint8))) == 0).all()
-
-
 def test_window(service: ServiceClient) -> None:
     """A window's lower end is black and its upper white (PS3.3 §C.11.2.1.2); of several the first counts."""
     values = np.array([[0, 99, 100, 150, 200, 4095]], np.uint16)
@@ -106,13 +62,6 @@ def test_window(service: ServiceClient) -> None:
     assert drawn(service, exact).tolist() == [[0, 0, 0, 128, 255, 255]]
     sigmoid = image(values, bits_stored=12, more=window("150", "100", "SIGMOID"))
     assert drawn(service, sigmoid).tolist() == [[1, 29, 30, 128, 225, 255]]
-
-
-@pytest.mark.parametrize(("center", "width"), [("", ""), ("100", ""), ("100", "0"), ("100", "-5"), ("x", "y")])
-def test_unusable_window(service: ServiceClient, center: str, width: str) -> None:
-    """A window that cannot be applied counts as none."""
-    sample = image(RAMP, more=window(center, width))
-    assert (drawn(service, sample) == RAMP).all()
 
 
 def test_rescale_comes_before_the_window(service: ServiceClient) -> None:
@@ -157,60 +106,6 @@ def test_palette_color(service: ServiceClient) -> None:
         }
         descriptors = {0x00281101 + number: us(4, 0, bits) for number in range(3)}
         assert drawn(service, image(indexes, "PALETTE COLOR", more={**descriptors, **tables})).tolist() == expected
-
-
-def test_one_bit_frames(service: ServiceClient) -> None:
-    """One-bit frames are black and white, also those that start within a byte."""
-    sample = Sample(elements=pixels(bytes([0b11_010101, 0b0000_1100]), frames=2, bits=1))
-    sample.elements[0x00280101] = us(1)
-    service.store_samples(sample)
-    pictures = [pixels_of(service.get(f"{sample.path}/frames/{n}/rendered", PNG).content) for n in (1, 2)]
-    assert [picture.tolist() for picture in pictures] == [
-        [[255, 0, 255], [0, 255, 0]],
-        [[255, 255, 0], [0, 255, 255]],
-    ]
-
-
-COLOUR_FILES = """
-    SC_rgb_dcmtk_+eb+cr.dcm SC_rgb_dcmtk_+eb+cy+n1.dcm SC_rgb_dcmtk_+eb+cy+n2.dcm SC_rgb_dcmtk_+eb+cy+np.dcm
-    SC_rgb_dcmtk_+eb+cy+s2.dcm SC_rgb_dcmtk_+eb+cy+s4.dcm SC_rgb_gdcm_KY.dcm SC_rgb_jpeg.dcm SC_rgb_jpeg_dcmd.dcm
-    SC_rgb_jpeg_dcmtk.dcm SC_rgb_jpeg_gdcm.dcm SC_rgb_jpeg_lossy_gdcm.dcm SC_rgb_rle.dcm SC_rgb_rle_2frame.dcm
-    SC_rgb_small_odd.dcm SC_rgb_small_odd_big_endian.dcm SC_rgb_small_odd_jpeg.dcm SC_ybr_full_422_uncompressed.dcm
-    SC_jpeg_no_color_transform.dcm examples_jpeg2k.dcm examples_rgb_color.dcm examples_ybr_color.dcm
-"""
-GRAY_FILES = """
-    693_J2KI.dcm CT_small.dcm J2K_pixelrep_mismatch.dcm JPEG2000.dcm JPGExtended.dcm MR_small.dcm MR_small_RLE.dcm
-    MR_small_bigendian.dcm MR_small_expb.dcm MR_small_implicit.dcm MR_small_jp2klossless.dcm
-    MR_small_jpeg_ls_lossless.dcm image_dfl.dcm liver_1frame.dcm liver_expb_1frame.dcm rtdose.dcm rtdose_expb.dcm
-    rtdose_rle.dcm examples_overlay.dcm badVR.dcm
-"""
-
-
-@pytest.mark.parametrize("name", COLOUR_FILES.split())
-def test_colour_files(service: ServiceClient, name: str) -> None:
-    """The first frame of pydicom's colour files, in ten transfer syntaxes, has the colours that pydicom finds."""
-    part10.silence_pydicom()
-    dataset = pydicom.dcmread(TEST_FILES / name)
-    expected = dataset.pixel_array
-    first = expected[0] if expected.ndim == 4 else expected
-    with stored(service, (TEST_FILES / name).read_bytes()) as path:
-        assert (pixels_of(service.get(f"{path}/rendered", PNG).content) == first).all()
-
-
-@pytest.mark.parametrize("name", GRAY_FILES.split())
-def test_gray_files(service: ServiceClient, name: str) -> None:
-    """The pictures of pydicom's gray files keep the order of the values: what is brighter is not drawn darker."""
-    part10.silence_pydicom()
-    dataset = pydicom.dcmread(TEST_FILES / name)
-    dataset.NumberOfFrames = 1 if name == "badVR.dcm" else dataset.get("NumberOfFrames", 1)
-    samples = dataset.pixel_array
-    first = samples[0] if samples.ndim == 3 else samples
-    with stored(service, (TEST_FILES / name).read_bytes()) as path:
-        picture = pixels_of(service.get(f"{path}/rendered", PNG).content)
-    assert picture.shape == first.shape
-    assert picture.max() == 255
-    ascending = picture.ravel()[np.argsort(first, axis=None, kind="stable")].astype(int)
-    assert (np.diff(ascending) >= 0).all()
 
 
 def rle_bomb(segment_bytes: int) -> bytes:
@@ -289,14 +184,3 @@ def test_what_cannot_be_drawn(service: ServiceClient, what: str) -> None:
         response = service.get(f"{path}/rendered", PNG)
         assert response.status_code == 406
         assert response.headers["Content-Type"].startswith("text/plain")
-
-
-def test_largest_frame(service: ServiceClient) -> None:
-    """A frame of more than 100 MiB, and a file of more, is 406; it is still sent as stored."""
-    rows, columns = 10241, 10240
-    assert rows * columns > MAX_BYTES
-    sample = image(RAMP, more={0x00280010: us(rows), 0x00280011: us(columns)})
-    sample.elements[0x7FE00010] = ("OB", bytes(rows * columns))
-    service.store_samples(sample)
-    assert service.get(f"{sample.path}/rendered", JPEG).status_code == 406
-    assert service.get(f"{sample.path}/frames/1/rendered", PNG).status_code == 406

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.kit.images import DEFLATED, JPEG_2000_LOSSLESS, RLE, encapsulated
+from tests.kit.images import JPEG_2000_LOSSLESS, RLE, encapsulated
 from tests.kit.service import (
-    EXPLICIT,
-    STORED_INSTANCE,
     STORED_INSTANCES,
     TEST_FILES,
     Sample,
     ServiceClient,
-    encoded,
-    part10,
     parts_of,
     path_of,
     pixels,
@@ -30,7 +24,6 @@ from tests.kit.service import (
 __all__ = ["service"]
 
 FRAME = "application/octet-stream; transfer-syntax=*"
-FRAMES = 'multipart/related; type="application/octet-stream"; transfer-syntax=*'
 
 
 def with_fragments(
@@ -40,14 +33,6 @@ def with_fragments(
     sample.elements.update(pixels(b"", frames=frames))
     sample.elements[0x7FE00010] = None
     return sample.content + encapsulated(fragments, offsets, end=end)
-
-
-def test_one_bit_frames_start_within_a_byte(service: ServiceClient) -> None:
-    """Frames of one-bit pixels are moved to the start of their first byte."""
-    sample = Sample(elements=pixels(bytes([0b11_010101, 0b0000_1100]), frames=2, bits=1))
-    service.store_samples(sample)
-    parts = parts_of(service.get(f"{sample.path}/frames/1,2", FRAMES))
-    assert [content for _, content in parts] == [bytes([0b010101]), bytes([0b110011])]
 
 
 def test_encapsulated_frames_by_offset_table(service: ServiceClient) -> None:
@@ -61,46 +46,11 @@ def test_encapsulated_frames_by_offset_table(service: ServiceClient) -> None:
     assert service.get(f"{sample.path}/frames/1", "image/jp2").status_code == 406
 
 
-def test_encapsulated_single_frame_of_several_fragments(service: ServiceClient) -> None:
-    """A single frame is all fragments together."""
-    sample = Sample(transfer_syntax=JPEG_2000_LOSSLESS)
-    assert service.store(with_fragments(sample, [b"ab", b"cd"], frames=1)).status_code == 200
-    assert service.get(f"{sample.path}/frames/1", FRAME).content == b"abcd"
-
-
-def test_extended_offset_table(service: ServiceClient) -> None:
-    """Where the Basic Offset Table is empty, the Extended Offset Table tells the frames apart."""
-    sample = Sample(transfer_syntax=JPEG_2000_LOSSLESS, elements={0x7FE00001: ("OV", struct.pack("<2Q", 0, 20))})
-    assert service.store(with_fragments(sample, [b"ab", b"cd", b"ef"], frames=2)).status_code == 200
-    parts = parts_of(service.get(f"{sample.path}/frames/1,2", FRAMES))
-    assert [content for _, content in parts] == [b"abcd", b"ef"]
-
-
 def test_truncated_fragments_are_refused(service: ServiceClient) -> None:
     """Encapsulated pixel data without its delimiter, or cut within a fragment, is not stored."""
     without_end = with_fragments(Sample(transfer_syntax=RLE), [b"ab"], frames=1, end=False)
     assert service.store(without_end).status_code == 409
     assert service.store(without_end[:-1]).status_code == 409
-
-
-def test_deflated_instance(service: ServiceClient) -> None:
-    """A deflated dataset is read, sent as it came, and its frames are inflated."""
-    sample = Sample(elements=pixels(b"abcdef"))
-    dataset = sample.content.partition(b"DICM")[2]
-    start = dataset.index(encoded({0x00080016: ("UI", b"")})[:6])
-    deflater = zlib.compressobj(wbits=-zlib.MAX_WBITS)
-    deflated = deflater.compress(dataset[start:]) + deflater.flush()
-    content = part10(deflated, transfer_syntax=DEFLATED)
-    assert service.store(content).status_code == 200
-    whole = service.get(sample.path, STORED_INSTANCE)
-    assert whole.content == content
-    assert whole.headers["Content-Type"].endswith(f"={DEFLATED}")
-    for accept in (FRAME, "application/octet-stream"):
-        frame = service.get(f"{sample.path}/frames/1", accept)
-        assert frame.content == b"abcdef"
-        assert frame.headers["Content-Type"].endswith(f"={EXPLICIT}")
-    assert service.get(f"{sample.path}/metadata").json()[0]["00100020"] == {"vr": "LO", "Value": ["ID1"]}
-    assert service.store(content[:-10]).status_code == 409
 
 
 def test_big_endian_frames(service: ServiceClient) -> None:
@@ -135,20 +85,6 @@ def test_failure_under_way_cuts_the_connection(tmp_path: Path) -> None:
                 client.get(one.study_path, STORED_INSTANCES)
 
 
-def test_method_not_allowed(service: ServiceClient) -> None:
-    """A resource that exists but knows no such method is 405."""
-    assert service.http.delete("/studies").status_code == 405
-
-
-def test_metadata_of_many_instances_is_one_array(service: ServiceClient) -> None:
-    """More instances than are read at a time still make one JSON array."""
-    samples = [Sample()]
-    samples += [samples[0].sibling() for _ in range(45)]
-    response = service.store_parts(*(sample.content for sample in samples))
-    assert response.status_code == 200
-    assert len(service.get(f"{samples[0].study_path}/metadata").json()) == 46
-
-
 @pytest.mark.parametrize("group", [0x7FE1, 0x8E05])
 def test_private_elements_after_the_pixel_data(service: ServiceClient, group: int) -> None:
     """A file with private elements after its pixel data is stored, and its metadata has all of its attributes."""
@@ -158,21 +94,3 @@ def test_private_elements_after_the_pixel_data(service: ServiceClient, group: in
     (metadata,) = service.get(f"{sample.path}/metadata").json()
     shown = [values(metadata, tag) for tag in ("00280103", f"{group:04X}0010", f"{group:04X}1001")]
     assert shown == [[0], ["MAKER"], ["note"]]
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "feature"),
-    [
-        ("POST", "/studies/$bulkUpdate", "bulk update"),
-        ("POST", "/export", "export"),
-        ("POST", "/workitems?1.2.3", "workitems"),
-        ("GET", "/workitems/1.2", "workitems"),
-        ("PUT", "/workitems/1.2/state", "workitems"),
-    ],
-)
-def test_missing_features_answer_501(service: ServiceClient, method: str, path: str, feature: str) -> None:
-    """Each says in one plain sentence what is missing."""
-    response = service.http.request(method, path)
-    assert response.status_code == 501
-    assert response.headers["Content-Type"].startswith("text/plain")
-    assert feature in response.text

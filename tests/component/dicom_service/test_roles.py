@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
-from typing import Any
 
-import jwt
 import pytest
 
 from local import tokens
 from tests.kit.service import (
     DICOM_JSON,
-    Sample,
     ServiceClient,
     running,
 )
@@ -23,12 +19,6 @@ INSTANCE = "/studies/1.2/series/1.3/instances/1.4"
 
 def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
-
-
-def token_with(**claims: Any) -> str:
-    """Return a valid token with claims of its own, and no role but those."""
-    own = {"aud": tokens.DICOM_AUDIENCE, "iss": tokens.ISSUER, "exp": int(time.time()) + 600}
-    return jwt.encode({**own, **claims}, SECRET, algorithm="HS256")
 
 
 @pytest.fixture(scope="module")
@@ -97,20 +87,3 @@ def check_is_refused(client: ServiceClient, method: str, path: str) -> None:
     assert response.headers["Content-Type"].startswith("text/plain")
     assert "role" in response.text
     assert "WWW-Authenticate" not in response.headers
-
-
-@pytest.mark.parametrize("claims", [{}, {"roles": []}, {"roles": ["admin"]}, {"roles": "owner"}, {"roles": None}])
-def test_no_role_may_do_nothing(root: str, claims: dict[str, Any]) -> None:
-    """A valid token without a role that is known is 403 on everything."""
-    client = ServiceClient(root, bearer(token_with(**claims)))
-    with client.http:
-        assert client.get("/studies").status_code == 403
-        assert client.store(Sample().content).status_code == 403
-        assert client.delete("/studies/1.2") == 403
-
-
-def test_one_of_several_roles_suffices(root: str) -> None:
-    """Roles add up; those that are not known do not count."""
-    client = ServiceClient(root, bearer(token_with(roles=["other", "reader", "owner"])))
-    with client.http:
-        client.store_samples(Sample())

@@ -13,7 +13,6 @@ import pytest
 from pydicom.dataset import Dataset, FileDataset
 
 from local.dicom_service.instances import part10
-from local.dicom_service.pictures.decoding import MAX_BYTES
 from tests.kit.images import (
     BIG_ENDIAN,
     JPEG_2000,
@@ -21,10 +20,8 @@ from tests.kit.images import (
     JPEG_LOSSLESS,
     RLE,
     compressed,
-    fragments_of,
     image,
     stored,
-    us,
 )
 from tests.kit.service import (
     EXPLICIT,
@@ -32,14 +29,12 @@ from tests.kit.service import (
     STORED_INSTANCE,
     TEST_FILES,
     ServiceClient,
-    encoded,
     service,
 )
 
 __all__ = ["service"]
 
 RAMP = np.arange(1600, dtype=np.uint16).reshape(40, 40)
-PRIVATE_CREATOR = ("LO", b"OF THE TEST")
 JP2 = 'multipart/related; type="image/jp2"'
 NATIVE = "application/octet-stream"
 
@@ -71,10 +66,6 @@ LOSSLESS = """
     JPEG2000.dcm 693_J2KI.dcm J2K_pixelrep_mismatch.dcm examples_jpeg2k.dcm SC_rgb_rle.dcm SC_rgb_rle_16bit_2frame.dcm
     rtdose_rle.dcm rtdose.dcm rtdose_expb.dcm liver_expb_1frame.dcm SC_rgb_small_odd_big_endian.dcm
     examples_palette.dcm examples_overlay.dcm SC_ybr_full_422_uncompressed.dcm MR_small_RLE.dcm
-"""
-JPEG_BASELINE_FILES = """
-    examples_ybr_color.dcm SC_rgb_dcmtk_+eb+cr.dcm SC_rgb_dcmtk_+eb+cy+n1.dcm SC_rgb_dcmtk_+eb+cy+np.dcm
-    SC_rgb_jpeg_lossy_gdcm.dcm SC_rgb_small_odd_jpeg.dcm SC_jpeg_no_color_transform.dcm
 """
 ASKED = (EXPLICIT, JPEG_2000_LOSSLESS)
 PIXEL_DATA = ("7FE00010", "00280004", "00280006")
@@ -167,45 +158,6 @@ def test_photometric_interpretation(service: ServiceClient, name: str, asked: st
     assert after.get("PlanarConfiguration", 0) == 0
 
 
-@pytest.mark.parametrize("asked", ASKED)
-@pytest.mark.parametrize("name", JPEG_BASELINE_FILES.split())
-def test_jpeg_baseline_becomes_rgb(service: ServiceClient, name: str, asked: str) -> None:
-    """What was compressed with loss is decoded once: RGB, and from then on without loss."""
-    content = (TEST_FILES / name).read_bytes()
-    before = read(content)
-    if asked == JPEG_2000_LOSSLESS and not encodable(before):
-        return
-    after = transcoded(service, content, asked)
-    assert after.PhotometricInterpretation == "RGB"
-    assert (after.pixel_array == before.pixel_array).all()
-
-
-def test_invalid_values_are_kept(service: ServiceClient) -> None:
-    """Values that are none, unknown attributes and whole sequences go from implicit to explicit VR byte for byte."""
-    item = encoded({0x00080060: ("CS", b"lower case"), 0x00080100: ("SH", b"A" * 40)}, implicit=True)
-    more = {
-        0x00080020: ("DA", b"yesterday "),
-        0x00080050: ("SH", b"far longer than sixteen letters "),
-        0x00081140: ("SQ", struct.pack("<HHL", 0xFFFE, 0xE000, len(item)) + item),
-        0x00101010: ("AS", b"old "),
-        0x00090010: PRIVATE_CREATOR,
-        0x00091001: ("LO", b"private "),
-        0x00280106: ("SS", struct.pack("<h", -5)),
-        0x00200013: ("IS", b"one and a half"),
-    }
-    sample = image(RAMP.astype(np.int16) - 800, more=more, transfer_syntax=IMPLICIT)
-    after = transcoded(service, sample.content, EXPLICIT)
-    assert (after.pixel_array == RAMP.astype(np.int16) - 800).all()
-    raw = {int(tag): after.get_item(tag) for tag in list(after.keys())}
-    for tag in (0x00080020, 0x00080050, 0x00101010, 0x00200013):
-        assert (raw[tag].VR, raw[tag].value) == more[tag]
-    assert (raw[0x00280106].VR, after.SmallestImagePixelValue) == ("SS", -5)
-    assert (raw[0x00091001].VR, raw[0x00091001].value) == ("UN", b"private ")
-    (nested,) = after.ReferencedImageSequence
-    assert nested.get_item(0x00080060).value == b"lower case"
-    assert nested.get_item(0x00080100).value == b"A" * 40
-
-
 def test_big_endian_values_are_turned_round(service: ServiceClient) -> None:
     """Numbers of every size, also in sequences and look-up tables, are the same in little endian."""
     dataset = read(image(RAMP).content)
@@ -231,46 +183,6 @@ def test_big_endian_values_are_turned_round(service: ServiceClient) -> None:
     assert (after.pixel_array == RAMP).all()
 
 
-def test_what_follows_the_pixel_data(service: ServiceClient) -> None:
-    """An element after the pixel data is still there, and the Extended Offset Table is not."""
-    fragments = fragments_of("SC_rgb_rle_2frame.dcm")
-    table = struct.pack("<2Q", 0, len(fragments[0]) + 8)
-    lengths = struct.pack("<2Q", *map(len, fragments))
-    more = {0x7FE00001: ("OV", table), 0x7FE00002: ("OV", lengths)}
-    sample = image(np.zeros((100, 100, 3), np.uint8), "RGB", frames=2, more=more)
-    content = compressed(sample, RLE, *fragments) + encoded({0xFFFCFFFC: ("OB", b"pad")})
-    after = transcoded(service, content, EXPLICIT)
-    assert after.DataSetTrailingPadding == b"pad\0"
-    assert "ExtendedOffsetTable" not in after
-    assert "ExtendedOffsetTableLengths" not in after
-    assert after.pixel_array.shape == (2, 100, 100, 3)
-
-
-def test_largest_transcoding(service: ServiceClient) -> None:
-    """More than 100 MiB decoded is 406; of the same instance a frame can be had."""
-    frame = struct.pack("<16L", 1, 64, *[0] * 14) + b"\x81\x07" * (1024 * 1024 // 128)
-    count = MAX_BYTES // 1024**2 + 1
-    sample = image(np.zeros((1024, 1024), np.uint8), frames=count)
-    with stored(service, compressed(sample, RLE, *[frame] * count)) as path:
-        assert instance_in(service, path, EXPLICIT).status_code == 406
-        assert instance_in(service, path, JPEG_2000_LOSSLESS).status_code == 406
-        assert service.get(f"{path}/frames/{count}", NATIVE).content == b"\x07" * 1024**2
-        every = ",".join(str(number + 1) for number in range(count))
-        assert service.get(f"{path}/frames/{every}", f'multipart/related; type="{NATIVE}"').status_code == 406
-
-
-def test_largest_file(service: ServiceClient) -> None:
-    """A file of more than 100 MiB is not transcoded, but sent as it is, and so are its frames."""
-    rows, columns = 10241, 10240
-    sample = image(np.zeros((1, 1), np.uint8), transfer_syntax=IMPLICIT, more={0x00280010: us(rows)})
-    sample.elements |= {0x00280011: us(columns), 0x7FE00010: ("OB", bytes(rows * columns))}
-    with stored(service, sample.content) as path:
-        assert instance_in(service, path, EXPLICIT).status_code == 406
-        assert service.get(f"{path}/frames/1", JP2).status_code == 406
-        assert len(service.get(f"{path}/frames/1", NATIVE).content) == rows * columns
-        assert service.get(path, STORED_INSTANCE).status_code == 200
-
-
 @pytest.mark.parametrize(
     ("syntax", "fragments"),
     [
@@ -293,13 +205,3 @@ def test_broken_pixel_data(service: ServiceClient, syntax: str, fragments: list[
     asked = JPEG_2000_LOSSLESS if syntax == EXPLICIT else EXPLICIT
     assert instance_in(service, path, asked).status_code == 406
     assert service.get(f"{path}/frames/1", JP2).status_code == 406
-
-
-def test_order_of_refusals(service: ServiceClient) -> None:
-    """What is absent comes before what cannot be transcoded."""
-    broken = compressed(image(RAMP, frames=2), RLE, b"12", b"34")
-    with stored(service, broken) as path:
-        assert service.get(f"{path}/frames/3", NATIVE).status_code == 404
-        assert service.get(f"{path}/frames/2", NATIVE).status_code == 406
-    assert instance_in(service, path, EXPLICIT).status_code == 404
-    assert service.get(f"{path}/frames/3", NATIVE).status_code == 404

@@ -8,7 +8,6 @@ import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -87,16 +86,6 @@ def test_a_message_about_an_older_version_is_dropped(app: Shared) -> None:
     assert len(app.calls.of("on_client", name="newer.dcm")) == 1
 
 
-def test_an_input_stream_gets_the_content(app: Shared) -> None:
-    """Name, length and bytes arrive; a blob that the path does not match calls nothing."""
-    app.world.drop("streams", "elsewhere/b.txt", b"no")
-    app.world.drop("streams", "in/deep/a.txt", b"hello")
-    name = f"{app.world.prefix}-streams/in/deep/a.txt"
-    [call] = app.calls.wait("on_stream", name=name)
-    assert (call["length"], call["text"]) == (5, "hello")
-    assert len(app.calls.of("on_stream")) == 1
-
-
 def test_a_blob_that_fails_five_times_is_set_aside(app: Shared) -> None:
     """Five attempts at once, then the message lies on the poison queue, and no line tells the name."""
     name = "CANARY-fail.dcm"
@@ -125,14 +114,6 @@ def test_a_message_that_keeps_failing_is_set_aside(app: Shared) -> None:
     wait_for(lambda: text in _poison(app))
     assert [call["dequeue_count"] for call in app.calls.of("on_message", text="CANARY fail")] == [1, 2, 3]
     assert "CANARY" not in app.host.output
-
-
-def test_a_message_that_is_not_base64_is_set_aside_untried(app: Shared) -> None:
-    """The function never runs, as the encoding of host.json says base64."""
-    with app.world.queue(f"{app.world.prefix}-work") as queue:
-        queue.send_message("not base64!")
-    wait_for(lambda: "not base64!" in _poison(app))
-    assert not app.calls.of("on_message", text="not base64!")
 
 
 def _put(app: Shared, text: str) -> str:
@@ -200,17 +181,6 @@ def test_an_event_calls_its_function_without_looking_at_the_etag(app: Shared) ->
     assert len(app.calls.of("on_event", name="one two.dcm")) == 1
 
 
-def test_an_event_is_not_left_for_the_next_poll(world: World) -> None:
-    """As in Azure, whoever puts an event's message on the queue has it looked for: polls are an hour apart here."""
-    with running(
-        APPS / "storage", world.folder, WORKERS[0], "--poll-seconds", "3600", settings=world.settings()
-    ) as host:
-        app = Shared(host, world)
-        world.drop("events", "now.dcm")
-        assert _deliver(app, [_event(app, "now.dcm")], functionName="Host.Functions.on_event").status_code == 202
-        app.calls.wait("on_event", name="now.dcm")
-
-
 def test_odd_events_end_as_they_do_in_azure(app: Shared) -> None:
     """A wrong function name is lost in silence; an event without a url fails; a deleted blob is dropped."""
     lost = _deliver(app, _event(app, "x.dcm"), functionName="Host.Functions.nobody")
@@ -236,59 +206,3 @@ def test_a_killed_host_leaves_nothing_undone(world: World) -> None:
         calls.wait("on_client done", name="slow.dcm")
     assert len(calls.of("on_client", name="slow.dcm")) == 2
     assert len(calls.of("on_client", name="done.dcm")) == 1
-
-
-def test_a_long_call_keeps_its_message(world: World) -> None:
-    """The lock, two seconds here, is renewed: a longer call is not made twice."""
-    settings = world.settings(SLOW_SECONDS="2.5")
-    with running(APPS / "storage", world.folder, WORKERS[0], *POLL, "--lock-seconds", "2", settings=settings):
-        world.drop("clients", "slow.dcm")
-        world.calls.wait("on_client done", name="slow.dcm")
-    assert len(world.calls.of("on_client", name="slow.dcm")) == 1
-    assert not world.texts(f"azure-webjobs-blobtrigger-{world.prefix}")
-
-
-def test_no_more_calls_at_once_than_host_json_allows(world: World) -> None:
-    """`maxDegreeOfParallelism`, two here, holds over a burst of blobs."""
-    settings = world.settings(SLOW_SECONDS="0.4")
-    with running(APPS / "storage", world.folder, WORKERS[0], *POLL, settings=settings):
-        for number in range(4):
-            world.drop("clients", f"slow {number}.dcm")
-        world.calls.wait("on_client done", 4)
-    under_way, most = 0, 0
-    for line in world.calls.path.read_text().splitlines():
-        under_way += -1 if "done" in json.loads(line)["function"] else 1
-        most = max(most, under_way)
-    assert most == 2
-
-
-def test_a_call_that_outlasts_the_grace_is_cancelled(world: World) -> None:
-    """The host ends after five seconds with 0; the blob is handled by the next one."""
-    with running(APPS / "storage", world.folder, WORKERS[0], *POLL, settings=world.settings()) as host:
-        world.drop("clients", "slow.dcm")
-        world.calls.wait("on_client", name="slow.dcm")
-        assert host.stop(signal.SIGINT) == 0
-        assert "on_client  cancelled" in host.output
-    assert len(world.texts(f"azure-webjobs-blobtrigger-{world.prefix}")) == 1
-
-
-def test_a_missed_run_is_made_up_for(world: World) -> None:
-    """A timer whose next run lies in the past fires at start, once, and knows that it is late."""
-    path = f"timers/{world.prefix}/Host.Functions.on_new_year/status"
-    yesterday = (datetime.now(UTC) - timedelta(days=1)).isoformat()
-    with running(APPS / "storage", world.folder, WORKERS[0], *POLL, settings=world.settings()):
-        status = wait_for(lambda: _read_json(world, path))
-        assert datetime.fromisoformat(status["Next"]) > datetime.now(UTC)
-    with world.container("azure-webjobs-hosts") as hosts:
-        text = json.dumps(status | {"Next": yesterday})
-        hosts.get_blob_client(path).upload_blob(text, overwrite=True)
-    for _ in range(2):
-        with running(APPS / "storage", world.folder, WORKERS[0], *POLL, settings=world.settings()):
-            world.calls.wait("on_new_year", past_due=True)
-    assert len(world.calls.of("on_new_year")) == 1
-
-
-def _read_json(world: World, path: str) -> Any:
-    with world.container("azure-webjobs-hosts") as hosts:
-        blob = hosts.get_blob_client(path)
-        return json.loads(blob.download_blob().readall()) if blob.exists() else None
