@@ -1,18 +1,11 @@
 """Chromium without a window: the machine's own, or Debian's packages unpacked into a folder of ours.
 
-with Chromium(find_or_fetch(), folder) as chromium:
-    page = chromium.page()
-    page.open("http://viewer.test/")
-    page.evaluate("document.title")
-
-It is driven by the DevTools protocol through pipes, which needs no library and no port. Nothing stands between the
-pages and the network: what intercepts requests (Playwright's `page.route`, the protocol's Fetch domain) may keep
-Chromium from sending preflights.
+It is driven by the DevTools protocol through pipes, which needs no library and no port. Nothing intercepts the requests
+of a page: that may keep Chromium from sending preflights.
 """
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import select
@@ -25,91 +18,66 @@ from typing import Any, Self
 
 from local.process import Part, stop
 
-from . import debian
-from .installing import InstallationFailed
+from .installing import unpacked, variables
 
-_CACHE = debian.CACHE / "chromium"
 _PACKAGE = "chromium-headless-shell"
-_NAMES = (_PACKAGE, "chromium", "google-chrome-stable", "google-chrome")
+_IN_PACKAGE = f"usr/lib/chromium/{_PACKAGE}"
 _PATIENCE_SECONDS = 60.0
 
 Message = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Program:
-    """Where Chromium is, and what must be in the environment for it to find its libraries."""
-
-    executable: Path
-    environment: Mapping[str, str]
-
-
-def find_or_fetch() -> Program:
-    """Return the machine's Chromium, or else the one in our cache, fetched by apt if need be.
+def find_or_fetch() -> tuple[Path, Mapping[str, str]]:
+    """Return where Chromium is, and the environment in which it finds its libraries; apt fetches it if need be.
 
     Raises:
         InstallationFailed: there is none, and apt cannot fetch it either.
     """
-    for name in _NAMES:
+    for name in (_PACKAGE, "chromium", "google-chrome-stable", "google-chrome"):
         if found := shutil.which(name):
-            return Program(Path(found), {})
-    root = debian.unpacked(_PACKAGE, _CACHE)
-    executable = root / "usr/lib/chromium" / _PACKAGE
-    if not executable.exists():
-        raise InstallationFailed(f"the package {_PACKAGE} is not laid out as expected")
-    return Program(executable, {"LD_LIBRARY_PATH": debian.library_path(root)})
+            return Path(found), {}
+    root = unpacked(_PACKAGE, _IN_PACKAGE)
+    return root / _IN_PACKAGE, {"LD_LIBRARY_PATH": variables(root)["LD_LIBRARY_PATH"]}
 
 
 class Chromium:
-    """A browser with a profile that nobody needs afterwards.
+    """A browser with a profile in a folder, which nobody needs afterwards."""
 
-    Args:
-        program: what to run.
-        folder: where the profile and the log go.
-        options: of the command line, too.
-    """
-
-    def __init__(self, program: Program, folder: Path, *options: str) -> None:
-        self._program = program
-        self._folder = folder
-        self._options = (*options, "--headless", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu")
-        self._part: Part | None = None
-        self._pipes: list[int] = []
-        self._unread = b""
-        self._count = 0
+    def __init__(self, folder: Path, *options: str) -> None:
+        self._executable, self._environment = find_or_fetch()
+        self._folder, self._options = folder, options
+        self._unread, self._count = b"", 0
         self.events: list[Message] = []
 
     def __enter__(self) -> Self:
         for name in ("commands", "answers"):
             os.mkfifo(self._folder / name)
-            # For reading and writing, so that neither side waits for the other to open it.
-            self._pipes.append(os.open(self._folder / name, os.O_RDWR))
+        # For reading and writing, so that neither side waits for the other to open it.
+        self._commands, self._answers = (os.open(self._folder / name, os.O_RDWR) for name in ("commands", "answers"))
         # It takes commands from descriptor 3 and answers on 4.
-        command = ["sh", "-c", 'exec "$@" 3<commands 4>answers', "sh", str(self._program.executable)]
-        profile = f"--user-data-dir={self._folder / 'profile'}"
+        command = ["sh", "-c", 'exec "$@" 3<commands 4>answers', "sh", str(self._executable)]
+        options = ["--headless", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--remote-debugging-pipe"]
         self._part = Part(
             "Chromium",
-            [*command, "--remote-debugging-pipe", profile, *self._options],
+            [*command, *options, f"--user-data-dir={self._folder / 'profile'}", *self._options],
             log=self._folder / "chromium.log",
-            environment={**os.environ, **self._program.environment},
+            environment={**os.environ, **self._environment},
             folder=self._folder,
         )
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._part is not None:
-            stop([self._part], grace_seconds=5)
-        for pipe in self._pipes:
-            os.close(pipe)
+        stop([self._part], grace_seconds=5)
+        os.close(self._commands)
+        os.close(self._answers)
 
     def page(self) -> Page:
         """Return a blank page that shares nothing with any other: no cache, no answer to a preflight."""
         context = self.call("Target.createBrowserContext")["browserContextId"]
         target = self.call("Target.createTarget", url="about:blank", browserContextId=context)["targetId"]
-        session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        return Page(self, session)
+        return Page(self, self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"])
 
-    def call(self, method: str, session: str | None = None, **parameters: Any) -> Message:
+    def call(self, method: str, session: str | None = None, **parameters: Any) -> Any:
         """Call a method of the DevTools protocol and return its result; events that come meanwhile are kept.
 
         Raises:
@@ -117,23 +85,15 @@ class Chromium:
             TimeoutError: it does not answer.
         """
         self._count += 1
-        command = {"id": self._count, "method": method, "params": parameters}
-        self._send({**command, "sessionId": session} if session else command)
+        command = {"id": self._count, "method": method, "params": parameters, "sessionId": session}
+        left = json.dumps({name: value for name, value in command.items() if value is not None}).encode() + b"\0"
+        while left:
+            left = left[os.write(self._commands, left) :]
         while (message := self._receive()).get("id") != self._count:
             self.events.append(message)
         if "error" in message:
             raise RuntimeError(f"{method}: {message['error']['message']}")
-        result: Message = message["result"]
-        return result
-
-    def wait_for(self, event: str, session: str) -> None:
-        """Return once an event of a page has come.
-
-        Raises:
-            TimeoutError: it does not come.
-        """
-        while (event, session) not in ((message.get("method"), message.get("sessionId")) for message in self.events):
-            self.receive_event()
+        return message["result"]
 
     def receive_event(self) -> None:
         """Wait for one more event.
@@ -143,20 +103,14 @@ class Chromium:
         """
         self.events.append(self._receive())
 
-    def _send(self, message: Message) -> None:
-        left = json.dumps(message).encode() + b"\0"
-        while left:
-            left = left[os.write(self._pipes[0], left) :]
-
     def _receive(self) -> Message:
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while b"\0" not in self._unread:
-            assert self._part is not None, "Chromium does not run"
             self._part.check()
             if time.monotonic() > deadline:
                 raise TimeoutError(f"Chromium does not answer:\n{self._part.tail()}")
-            if select.select(self._pipes[1:], [], [], 0.5)[0]:
-                self._unread += os.read(self._pipes[1], 1 << 20)
+            if select.select([self._answers], [], [], 0.5)[0]:
+                self._unread += os.read(self._answers, 1 << 20)
         message, _, self._unread = self._unread.partition(b"\0")
         decoded: Message = json.loads(message)
         return decoded
@@ -168,14 +122,14 @@ class PageError(Exception):
 
 @dataclass
 class Exchange:
-    """A request that a page sent, or a preflight (OPTIONS) that the browser sent first, and the answer's status.
+    """A request that a page sent, or a preflight (OPTIONS) that the browser sent first; header names in lower case.
 
     `status` is None if there was no answer, or none that the page may see.
     """
 
     method: str = ""
     url: str = ""
-    headers: dict[str, str] = field(default_factory=dict)  # their names in lower case
+    headers: dict[str, str] = field(default_factory=dict)
     status: int | None = None
     ended: bool = False
 
@@ -184,20 +138,23 @@ class Page:
     """A page in a session of its own."""
 
     def __init__(self, chromium: Chromium, session: str) -> None:
-        self._chromium = chromium
-        self._session = session
+        self._chromium, self._session = chromium, session
         for domain in ("Page", "Network"):
-            self._call(f"{domain}.enable")
+            self.call(f"{domain}.enable")
+
+    def call(self, method: str, **parameters: Any) -> Any:
+        """Call a method of the DevTools protocol for this page."""
+        return self._chromium.call(method, self._session, **parameters)
 
     def open(self, url: str) -> None:
-        """Go to an address and return once the page is loaded with all its scripts.
-
-        Raises:
-            RuntimeError: there is no page.
-        """
-        if error := self._call("Page.navigate", url=url).get("errorText"):
-            raise RuntimeError(f"{url}: {error}")
-        self._chromium.wait_for("Page.loadEventFired", self._session)
+        """Go to an address and return once the page is loaded with all its scripts."""
+        answer = self.call("Page.navigate", url=url)
+        assert "errorText" not in answer, f"{url}: {answer}"
+        events = self._chromium.events
+        while not any(
+            (one.get("method"), one.get("sessionId")) == ("Page.loadEventFired", self._session) for one in events
+        ):
+            self._chromium.receive_event()
 
     def evaluate(self, expression: str) -> Any:
         """Return what an expression is, or what its promise resolves to, as JSON.
@@ -205,26 +162,11 @@ class Page:
         Raises:
             PageError: it threw, or was rejected.
         """
-        answer = self._call("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
+        answer = self.call("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
         if "exceptionDetails" in answer:
             thrown = answer["exceptionDetails"].get("exception", {})
             raise PageError(thrown.get("description") or json.dumps(thrown.get("value")))
         return answer["result"].get("value")
-
-    def resize(self, width: int, height: int, *, is_printed: bool = False) -> None:
-        """Have the page as wide and high, in CSS pixels, as on a screen or on paper."""
-        self._call("Emulation.setEmulatedMedia", media="print" if is_printed else "screen")
-        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
-        self._call("Emulation.setDeviceMetricsOverride", **size)
-
-    def accessible_names(self, role: str) -> list[str]:
-        """Return what assistive technology calls the elements of a role."""
-        nodes = self._call("Accessibility.getFullAXTree")["nodes"]
-        return [node["name"]["value"] for node in nodes if node.get("role", {}).get("value") == role and "name" in node]
-
-    def screenshot(self, file: Path) -> None:
-        """Write what is to be seen as PNG."""
-        file.write_bytes(base64.b64decode(self._call("Page.captureScreenshot", format="png")["data"]))
 
     def exchanges(self, url: str, count: int) -> list[Exchange]:
         """Return what was exchanged with addresses that begin so, once as much has ended: events are told late.
@@ -232,28 +174,22 @@ class Page:
         Raises:
             TimeoutError: there are not as many.
         """
-        while len(ended := self._ended(url)) < count:
+        while len(ended := [one for one in self._noted() if one.ended and one.url.startswith(url)]) < count:
             self._chromium.receive_event()
         return ended
 
-    def _ended(self, url: str) -> list[Exchange]:
+    def _noted(self) -> list[Exchange]:
         exchanges: dict[str, Exchange] = {}
         for event in self._chromium.events:
-            if event.get("sessionId") == self._session and "requestId" in event["params"]:
-                _note(exchanges, event["method"], event["params"])
-        return [exchange for exchange in exchanges.values() if exchange.ended and exchange.url.startswith(url)]
-
-    def _call(self, method: str, **parameters: Any) -> Message:
-        return self._chromium.call(method, self._session, **parameters)
-
-
-def _note(exchanges: dict[str, Exchange], event: str, parameters: Message) -> None:
-    exchange = exchanges.setdefault(parameters["requestId"], Exchange())
-    if event == "Network.requestWillBeSent":
-        request = parameters["request"]
-        exchange.method, exchange.url = request["method"], request["url"]
-        exchange.headers = {name.lower(): value for name, value in request["headers"].items()}
-    elif event == "Network.responseReceived":
-        exchange.status = parameters["response"]["status"]
-    elif event in ("Network.loadingFinished", "Network.loadingFailed"):
-        exchange.ended = True
+            told = event.get("params", {})
+            if event.get("sessionId") != self._session or "requestId" not in told:
+                continue
+            exchange = exchanges.setdefault(told["requestId"], Exchange())
+            if event["method"] == "Network.requestWillBeSent":
+                request = told["request"]
+                exchange.method, exchange.url = request["method"], request["url"]
+                exchange.headers = {name.lower(): value for name, value in request["headers"].items()}
+            elif event["method"] == "Network.responseReceived":
+                exchange.status = told["response"]["status"]
+            exchange.ended |= event["method"] in ("Network.loadingFinished", "Network.loadingFailed")
+        return list(exchanges.values())

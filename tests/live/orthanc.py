@@ -1,8 +1,4 @@
-"""Orthanc with its DICOMweb plugin: the machine's own, or Debian's packages unpacked into a folder of ours.
-
-with Orthanc(find_or_fetch(), folder) as orthanc:
-    DICOMwebClient(orthanc.url, auth=orthanc.auth)
-"""
+"""Orthanc with its DICOMweb plugin: the machine's own, or Debian's packages unpacked into a folder of ours."""
 
 from __future__ import annotations
 
@@ -21,13 +17,12 @@ import httpx
 from local.ports import HOST, free_ports
 from local.process import Part, PartFailed, stop
 
-from . import debian
-from .installing import InstallationFailed
+from .installing import InstallationFailed, unpacked, variables
 
-_CACHE = debian.CACHE / "orthanc"
 _PACKAGE = "orthanc-dicomweb"
 _PLUGIN = "usr/share/orthanc/plugins/libOrthancDicomWeb.so"
 _USER = "test"
+_READY_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -45,27 +40,12 @@ def find_or_fetch() -> Program:
     Raises:
         InstallationFailed: there is none, and apt cannot fetch it either.
     """
-    if found := _find(Path("/")):
-        return found
-    if found := _find(debian.unpacked(_PACKAGE, _CACHE)):
-        return found
-    raise InstallationFailed(f"the package {_PACKAGE} is not laid out as expected")
-
-
-def _find(root: Path) -> Program | None:
-    plugin = root / _PLUGIN
+    root = Path("/") if Path("/", _PLUGIN).exists() else unpacked(_PACKAGE, _PLUGIN)
     places = (str(root / "usr/sbin"), "/usr/sbin", os.environ.get("PATH", ""))
     executable = shutil.which("Orthanc", path=os.pathsep.join(places))
-    if executable is None or not plugin.exists():
-        return None
-    return Program(Path(executable), plugin, {} if root == Path("/") else _library_paths(root))
-
-
-def _library_paths(root: Path) -> dict[str, str]:
-    # DCMTK's dictionary: the package has the path of an installed one built in.
-    dictionaries = [str(file) for file in root.glob("usr/share/*dcmtk*/dicom.dic")]
-    dictionary = {"DCMDICTPATH": dictionaries[0]} if dictionaries else {}
-    return {"LD_LIBRARY_PATH": debian.library_path(root), **dictionary}
+    if executable is None:
+        raise InstallationFailed("there is the plugin, but no Orthanc")
+    return Program(Path(executable), root / _PLUGIN, {} if root == Path("/") else variables(root))
 
 
 class Orthanc:
@@ -78,11 +58,8 @@ class Orthanc:
     """
 
     def __init__(self, program: Program, folder: Path, *, wants_password: bool = True) -> None:
-        self._program = program
-        self._folder = folder
-        self._wants_password = wants_password
-        self._port = free_ports(1)
-        self._password = secrets.token_hex()
+        self._program, self._folder, self._wants_password = program, folder, wants_password
+        self._port, self._password = free_ports(1), secrets.token_hex()
         self._part: Part | None = None
 
     @property
@@ -97,15 +74,34 @@ class Orthanc:
 
     def __enter__(self) -> Self:
         configuration = self._folder / "orthanc.json"
-        configuration.write_text(json.dumps(self._configuration()))
-        self._part = Part(
+        configuration.write_text(
+            json.dumps(
+                {
+                    "StorageDirectory": str(self._folder / "data"),
+                    "IndexDirectory": str(self._folder / "data"),
+                    "Plugins": [str(self._program.plugin)],
+                    "HttpPort": self._port,
+                    "DicomServerEnabled": False,
+                    "RemoteAccessAllowed": False,
+                    "AuthenticationEnabled": self._wants_password,
+                    "RegisteredUsers": {_USER: self._password},
+                    "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
+                }
+            )
+        )
+        self._part = part = Part(
             "Orthanc",
             [self._program.executable, configuration],
             log=self._folder / "orthanc.log",
             environment={**os.environ, **self._program.environment},
         )
+        deadline = time.monotonic() + _READY_SECONDS
         try:
-            self._wait_until_ready(self._part)
+            while "Orthanc has started" not in part.log.read_text(errors="replace"):
+                part.check()
+                if time.monotonic() > deadline:
+                    raise PartFailed(part, f"is not ready after {_READY_SECONDS:g} s:\n{part.tail()}")
+                time.sleep(0.02)
         except BaseException:
             self.__exit__()
             raise
@@ -114,27 +110,3 @@ class Orthanc:
     def __exit__(self, *_: object) -> None:
         if self._part is not None:
             stop([self._part], grace_seconds=0)  # it takes seconds to put its data in order
-
-    def _wait_until_ready(self, part: Part, timeout_seconds: float = 30.0) -> None:
-        deadline = time.monotonic() + timeout_seconds
-        while "Orthanc has started" not in part.log.read_text(errors="replace"):
-            try:
-                part.check()
-            except PartFailed as failure:
-                raise PartFailed(part, f"did not start:\n{part.tail()}") from failure
-            if time.monotonic() > deadline:
-                raise PartFailed(part, f"is not ready after {timeout_seconds:g} s:\n{part.tail()}")
-            time.sleep(0.02)
-
-    def _configuration(self) -> dict[str, object]:
-        return {
-            "StorageDirectory": str(self._folder / "data"),
-            "IndexDirectory": str(self._folder / "data"),
-            "Plugins": [str(self._program.plugin)],
-            "HttpPort": self._port,
-            "DicomServerEnabled": False,
-            "RemoteAccessAllowed": False,
-            "AuthenticationEnabled": self._wants_password,
-            "RegisteredUsers": {_USER: self._password},
-            "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
-        }

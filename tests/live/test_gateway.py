@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,7 @@ from local.stack import Stack
 from tests.kit.drop_box import DropBox, make_instance, wait_for
 from tests.kit.page_commands import Shell, blocks
 
-from . import dcmtk
-from .installing import InstallationFailed
+from .installing import InstallationFailed, unpacked, variables
 
 PAGE = (ROOT / "docs/feeding-the-inbox.md").read_text()
 # In AzCopy's place, which cannot be had here: copies a folder's files as it would, to the local stack's storage.
@@ -49,10 +49,16 @@ UNTIL_COMPLETE = 'until test -n "$(ls complete)"; do sleep 0.1; done\n'
 
 @pytest.fixture(scope="module")
 def programs() -> dict[str, str]:
+    """What runs each program of DCMTK, the machine's own or Debian's, as a line of a shell."""
+    names = ("dcmsend", "echoscu", "storescp")
+    if all(map(shutil.which, names)):
+        return {name: f'exec {shutil.which(name)} "$@"\n' for name in names}
     try:
-        return dcmtk.find_or_fetch()
+        root = unpacked("dcmtk", *(f"usr/bin/{name}" for name in names))
     except InstallationFailed as why:
         pytest.skip(f"no DCMTK: {why}")
+    given = " ".join(f"{name}='{value}'" for name, value in variables(root).items())
+    return {name: f'exec env {given} {root / "usr/bin" / name} "$@"\n' for name in names}
 
 
 def block_with(word: str) -> str:
