@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from tests.kql.query import run
-from tests.kql.values import Row
-
 from .bicep import INFRA, Expression, read
+from .kql import Row, run
 
 FILE = read(INFRA / "modules/alerts.bicep")
 ALERTS: dict[str, dict[str, Any]] = {alert["name"]: alert for alert in FILE.variable("alerts")}
-LINES = FILE.variable("lines")
-CRITERIA = FILE.constant(FILE.object(FILE.declarations["alert"]))["properties"]["criteria"]["allOf"]
+LINES: str = FILE.variable("lines")
+RULE: dict[str, Any] = FILE.body("alert")["properties"]
 
 
 def minutes(duration: str) -> int:
@@ -31,24 +29,29 @@ def window(name: str) -> timedelta:
 
 
 def fires(name: str, tables: Mapping[str, Iterable[Row]], now: datetime, **parameters: int) -> bool:
-    """Say whether an alert that looks at some tables now fires.
-
-    Args:
-        name: of the alert.
-        tables: of the workspace, by their names.
-        now: when it looks.
-        parameters: of the Bicep file, for an alert that has one as its limit.
-
-    Raises:
-        NotKnown: its query is none that can be judged here.
-    """
+    """Say whether an alert that looks at the workspace's tables now fires; a limit may be a parameter of the file."""
     alert = ALERTS[name]
-    [criterion] = CRITERIA
+    [criterion] = RULE["criteria"]["allOf"]
     query = re.sub(r"\$\{item\.(\w+)\}", lambda found: alert[found[1]], criterion["query"].text.strip("'"))
     begins = now - window(name)
     within = {table: [row for row in rows if begins < row["TimeGenerated"] <= now] for table, rows in tables.items()}
     [result] = run(query, within, now)
     above = alert["above"]
-    limit: int = parameters[above.text] if isinstance(above, Expression) else above
     count: int = result[criterion["metricMeasureColumn"]]
-    return count > limit
+    return count > (parameters[above.text] if isinstance(above, Expression) else above)
+
+
+def comparisons(query: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield each of the line's fields that a query asks for, in its order, with what it is compared to."""
+    for found in re.finditer(r'\b(event|reason|line\.\w+)\)?(?: !?in \(([^()]*)\)| [!=]= ("\w+"))?', query):
+        yield found[1].removeprefix("line."), re.findall(r'"(\w+)"', found[2] or found[3] or "")
+
+
+def asked(query: str) -> set[str]:
+    """Return the events that a query asks for."""
+    return {name for field, values in comparisons(query) if field == "event" for name in values}
+
+
+def compares_dynamic(query: str) -> bool:
+    """Say whether a query compares a dynamic value to anything but a text, which Log Analytics refuses."""
+    return bool(re.search(r'\bline\.\w+ (?:[<>]|!=|== [^"])', query))

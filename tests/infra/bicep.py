@@ -16,10 +16,8 @@ import tree_sitter_bicep
 from tree_sitter import Language, Node, Parser
 
 INFRA = Path(__file__).parents[2] / "infra"
-
 _PARSER = Parser(Language(tree_sitter_bicep.language()))
-# Functions whose result has the form of their arguments.
-_SEEN_THROUGH = ("concat", "union", "flatten")
+_SEEN_THROUGH = ("concat", "union", "flatten")  # their result has the form of their arguments
 _FUNCTIONS: dict[str, Callable[..., Any]] = {"empty": lambda value: not value, "endsWith": str.endswith, "string": str}
 
 
@@ -32,15 +30,10 @@ class Expression:
 
 @dataclass(frozen=True)
 class Declaration:
-    """A parameter, variable, resource, module or output.
+    """A parameter, variable, resource, module or output: `kind`, in the grammar's words without `_declaration`.
 
-    Args:
-        name: the symbol.
-        kind: of the declaration, in the grammar's words without `_declaration`.
-        type: of a parameter or output; of a resource with its version; of a module its path.
-        value: what it is declared to be; None for a parameter without a default.
-        decorators: by name, their arguments.
-        is_existing: whether a resource is only referred to.
+    `type` is that of a parameter or output; of a resource with its version; of a module its path. A parameter without
+    a default has no value. Of a decorator the arguments are kept, by its name.
     """
 
     name: str
@@ -49,6 +42,11 @@ class Declaration:
     value: Node | None
     decorators: dict[str, list[Any]] = field(default_factory=dict)
     is_existing: bool = False
+
+    @property
+    def source(self) -> str:
+        """The value as it is written."""
+        return text_of(self.value) if self.value else ""
 
 
 @cache
@@ -66,8 +64,7 @@ class File:
     """A Bicep file."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self.text = path.read_text()
+        self.path, self.text = path, path.read_text()
         self.root = _PARSER.parse(self.text.encode()).root_node
 
     def __repr__(self) -> str:
@@ -75,22 +72,44 @@ class File:
 
     @cached_property
     def declarations(self) -> dict[str, Declaration]:
-        """All declarations, by their names."""
+        """All declarations by their names; an output, which may have the name of something else, as `output x`."""
         found: dict[str, Declaration] = {}
         decorators: dict[str, list[Any]] = {}
         for node in self.root.named_children:
             if node.type == "decorators":
-                decorators = dict(self._decorator(one) for one in node.named_children if one.type == "decorator")
+                calls = [one.named_children[0] for one in node.named_children if one.type == "decorator"]
+                decorators = {
+                    text_of(_field(call, "function")): [
+                        self.constant(one) for one in children(_field(call, "arguments"))
+                    ]
+                    for call in calls
+                }
             elif node.type.endswith("_declaration"):
-                declaration = self._declaration(node, decorators)
-                # An output may have the name of something else.
-                found[f"output {declaration.name}" if declaration.kind == "output" else declaration.name] = declaration
+                declared = self._declaration(node, decorators)
+                found[f"output {declared.name}" if declared.kind == "output" else declared.name] = declared
                 decorators = {}
         return found
+
+    def _declaration(self, node: Node, decorators: dict[str, list[Any]]) -> Declaration:
+        kind, (name, *rest) = node.type.removesuffix("_declaration"), children(node)
+        types = [text_of(one) for one in rest if one.type == "type"]
+        values = [one for one in rest if one.type not in ("type", "existing")]
+        is_existing = any(one.type == "existing" for one in node.children)
+        if kind in ("resource", "module"):
+            types = [self.constant(values[0])]
+        return Declaration(
+            text_of(name), kind, (types or [""])[0], values[-1] if values else None, decorators, is_existing
+        )
 
     def of_kind(self, kind: str) -> list[Declaration]:
         """Return the declarations of a kind, in the file's order."""
         return [one for one in self.declarations.values() if one.kind == kind]
+
+    def resources(self) -> Iterator[tuple[Declaration, str]]:
+        """Yield the resources that the file makes, each with its type."""
+        for one in self.of_kind("resource"):
+            if not one.is_existing:
+                yield one, one.type.partition("@")[0]
 
     @cached_property
     def imported(self) -> dict[str, File]:
@@ -99,13 +118,34 @@ class File:
         for node in self.root.named_children:
             if node.type == "import_functionality":
                 *names, path = node.named_children
-                source = read((self.path.parent / self.constant(path)).resolve())
-                found |= {_text(name): source for name in names}
+                found |= {text_of(name): read((self.path.parent / self.constant(path)).resolve()) for name in names}
         return found
 
     def variable(self, name: str) -> Any:
-        """Return what a variable of this file is, as far as it is constant."""
+        """Return what a variable, parameter or `output x` of this file is, as far as it is constant."""
         return self.constant(self.declarations[name].value)
+
+    def choices(self, name: str) -> list[Any]:
+        """Return each value that a declaration may come to."""
+        value = self.declarations[name].value
+        return [file.constant(node) for file, node in self.forms(value)] if value else []
+
+    def body(self, name: str) -> dict[str, Any]:
+        """Return what a resource or a module is made of, in whatever condition or loop it stands."""
+        return dict(self.constant(self.object(self.declarations[name])))
+
+    def object(self, declaration: Declaration) -> Node:
+        """Return the node of that."""
+        assert declaration.value is not None
+        [(_, node)] = self.forms(declaration.value)
+        assert node.type == "object", f"{self}: {declaration.name}"
+        return node
+
+    def property(self, node: Node, *names: str) -> Node:
+        """Return what an object has under a name, and that under the next one."""
+        for name in names:
+            [node] = [one.named_children[-1] for one in properties(node) if self.key(one) == name]
+        return node
 
     def constant(self, node: Node | None) -> Any:
         """Return an expression's value; an `Expression` in each place where it is known in Azure only."""
@@ -117,68 +157,48 @@ class File:
             case "array":
                 return [self.constant(one) for one in children(node)]
             case "string" if not any(one.type == "interpolation" for one in node.named_children):
-                return "".join(_text(one) for one in node.named_children)
+                return "".join(text_of(one) for one in node.named_children)
             case "number":
-                return int(_text(node))
+                return int(text_of(node))
             case "boolean":
-                return _text(node) == "true"
+                return text_of(node) == "true"
             case "null":
                 return None
-            case "identifier" if self._defining(_text(node)) is not None:
-                source, value = self._defining(_text(node)) or (self, node)
-                return source.constant(value)
+            case "identifier" if found := self._defining(text_of(node)):
+                return found[0].constant(found[1])
             case "member_expression":
-                parent = self.constant(node.child_by_field_name("object"))
-                name = _text(node.named_children[-1])
-                return parent[name] if isinstance(parent, dict) and name in parent else Expression(_text(node))
-            case _:
-                return Expression(_text(node))
+                parent, name = self.constant(_field(node, "object")), text_of(node.named_children[-1])
+                return parent[name] if isinstance(parent, dict) and name in parent else Expression(text_of(node))
+        return Expression(text_of(node))
 
     def forms(self, node: Node) -> Iterator[tuple[File, Node]]:
         """Yield each object, array, string or other plain value that an expression may come to, and its file."""
+        below: list[Node] = []
         match node.type:
             case "ternary_expression":
-                for branch in ("consequence", "alternative"):
-                    yield from self.forms(_field(node, branch))
+                below = [_field(node, "consequence"), _field(node, "alternative")]
             case "parenthesized_expression" | "if_statement":
-                yield from self.forms(node.named_children[-1])
+                below = [node.named_children[-1]]
             case "for_statement":
-                yield from self.forms(_field(node, "body"))
-            case "identifier" if self._defining(_text(node)) is not None:
-                source, value = self._defining(_text(node)) or (self, node)
-                yield from source.forms(value)
+                below = [_field(node, "body")]
+            case "identifier" if found := self._defining(text_of(node)):
+                yield from found[0].forms(found[1])
+                return
             case "call_expression":
-                yield from self._forms_of_call(node)
-            case _:
-                yield self, node
-
-    def _forms_of_call(self, node: Node) -> Iterator[tuple[File, Node]]:
-        arguments = children(_field(node, "arguments"))
-        function = _text(_field(node, "function"))
-        if function in _SEEN_THROUGH:
-            for argument in arguments:
-                yield from self.forms(argument)
-        elif function == "map":
-            yield from self.forms(arguments[1].named_children[-1])
-        else:
+                arguments, function = children(_field(node, "arguments")), text_of(_field(node, "function"))
+                if function in _SEEN_THROUGH:
+                    below = arguments
+                elif function == "map":
+                    below = [arguments[1].named_children[-1]]
+        for one in below:
+            yield from self.forms(one)
+        if not below:
             yield self, node
-
-    def object(self, declaration: Declaration) -> Node:
-        """Return the body of a resource or a module: the object in its condition or loop."""
-        assert declaration.value is not None
-        [(_, node)] = self.forms(declaration.value)
-        assert node.type == "object", f"{self}: {declaration.name}"
-        return node
-
-    def property(self, node: Node, name: str) -> Node | None:
-        """Return what an object has under a name."""
-        found = [one.named_children[-1] for one in properties(node) if self.key(one) == name]
-        return found[0] if found else None
 
     def key(self, node: Node) -> str:
         """Return an object's property's name."""
         first = node.named_children[0]
-        return str(self.constant(first)) if first.type == "string" else _text(first)
+        return str(self.constant(first)) if first.type == "string" else text_of(first)
 
     def _defining(self, name: str) -> tuple[File, Node] | None:
         if name in self.imported:
@@ -186,20 +206,10 @@ class File:
         found = self.declarations.get(name)
         return (self, found.value) if found and found.kind == "variable" and found.value else None
 
-    def _declaration(self, node: Node, decorators: dict[str, list[Any]]) -> Declaration:
-        kind = node.type.removesuffix("_declaration")
-        name, *rest = children(node)
-        is_existing = any(one.type == "existing" for one in node.children)
-        kinds = [one for one in rest if one.type == "type"]
-        values = [one for one in rest if one.type not in ("type", "existing")]
-        if kind in ("resource", "module"):
-            return Declaration(_text(name), kind, self.constant(values[0]), values[-1], decorators, is_existing)
-        value = values[-1] if values else None
-        return Declaration(_text(name), kind, _text(kinds[0]) if kinds else "", value, decorators)
 
-    def _decorator(self, node: Node) -> tuple[str, list[Any]]:
-        call = node.named_children[0]
-        return _text(_field(call, "function")), [self.constant(one) for one in children(_field(call, "arguments"))]
+def made(kind: str) -> list[tuple[File, dict[str, Any]]]:
+    """Return the body of each resource of a type."""
+    return [(file, file.body(one.name)) for file in files() for one, type_ in file.resources() if type_ == kind]
 
 
 def evaluate(value: Any, known: Mapping[str, Any]) -> Any:
@@ -219,40 +229,24 @@ def _evaluated(node: Node, known: Mapping[str, Any]) -> Any:
         case "string":
             return "".join(str(_evaluated(one, known)) for one in node.named_children)
         case "string_content":
-            return _text(node)
+            return text_of(node)
         case "escape_sequence":
-            return _text(node)[1:]
+            return text_of(node)[1:]
         case "interpolation":
             return _evaluated(node.named_children[0], known)
         case "identifier":
-            return known[_text(node)]
+            return known[text_of(node)]
         case "member_expression":
-            return _evaluated(_field(node, "object"), known)[_text(node.named_children[-1])]
+            return _evaluated(_field(node, "object"), known)[text_of(node.named_children[-1])]
         case "ternary_expression":
             chosen = "consequence" if _evaluated(_field(node, "condition"), known) else "alternative"
             return _evaluated(_field(node, chosen), known)
         case "call_expression":
             arguments = (_evaluated(one, known) for one in children(_field(node, "arguments")))
-            return _FUNCTIONS[_text(_field(node, "function"))](*arguments)
+            return _FUNCTIONS[text_of(_field(node, "function"))](*arguments)
         case "array":
             return [_evaluated(one, known) for one in children(node)]
-        case _:
-            raise LookupError(node.type)
-
-
-def resources(file: File) -> Iterator[tuple[Declaration, str]]:
-    """Yield the resources that a file makes, each with its type."""
-    for resource in file.of_kind("resource"):
-        if not resource.is_existing:
-            yield resource, resource.type.partition("@")[0]
-
-
-def made(kind: str) -> Iterator[tuple[File, Node]]:
-    """Yield the body of each resource of a type."""
-    for file in files():
-        for resource, resource_type in resources(file):
-            if resource_type == kind:
-                yield file, file.object(resource)
+    raise LookupError(node.type)
 
 
 def properties(node: Node) -> list[Node]:
@@ -265,18 +259,12 @@ def children(node: Node) -> list[Node]:
     return [one for one in node.named_children if one.type != "comment"]
 
 
-def nodes(node: Node) -> Iterator[Node]:
-    """Yield a node, and all below it."""
-    yield node
-    for child in node.children:
-        yield from nodes(child)
+def text_of(node: Node) -> str:
+    """Return a node as it is written."""
+    return (node.text or b"").decode()
 
 
 def _field(node: Node, name: str) -> Node:
     found = node.child_by_field_name(name)
-    assert found is not None, _text(node)
+    assert found is not None, text_of(node)
     return found
-
-
-def _text(node: Node) -> str:
-    return (node.text or b"").decode()

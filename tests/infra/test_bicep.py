@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tree_sitter import Node
 
-from .bicep import INFRA, File, children, files, nodes, properties, read, resources
+from .apps import MAIN
+from .bicep import INFRA, File, children, files, properties, read, text_of
 
 SCHEMA: dict[str, Any] = json.loads(Path(__file__).with_name("schema.json").read_text())
 # The one version of each type that infra/ uses: one that is known to be there, and to have what is used.
@@ -50,7 +52,7 @@ VERSIONS = {
     "Microsoft.Web/sites/config": "2024-04-01",
 }
 # Of Bicep itself, in any resource; `existing` ones and children have their name here as well.
-OF_ANY_RESOURCE = {"name": None, "location": None, "parent": None, "scope": None, "dependsOn": None}
+OF_ANY_RESOURCE = dict.fromkeys(("name", "location", "parent", "scope", "dependsOn"))
 # The libraries do not list it; the documentation of workspace transformations does.
 KNOWN_BESIDE = {"withoutNames.kind = WorkspaceTransforms"}
 BICEP_FUNCTIONS = {
@@ -58,86 +60,96 @@ BICEP_FUNCTIONS = {
     *("subscriptionResourceId", "union", "concat", "map", "flatten", "items", "toObject", "empty", "contains", "split"),
     *("join", "replace", "endsWith", "string", "cidrSubnet", "loadJsonContent"),
 }
-MAIN = read(INFRA / "main.bicep")
+KINDS = {"string": "string", "number": "int", "boolean": "bool", "object": "object", "array": "array"}
 
 in_each_file = pytest.mark.parametrize("file", files(), ids=repr)
 
 
-@in_each_file
-def test_it_can_be_parsed(file: File) -> None:
-    """Without a mistake in its syntax."""
-    mistakes = [node.start_point for node in nodes(file.root) if node.type == "ERROR" or node.is_missing]
-    assert not mistakes
+def nodes(node: Node) -> Iterator[Node]:
+    yield node
+    for child in node.children:
+        yield from nodes(child)
+
+
+def module_of(file: File, name: str) -> File:
+    return read((file.path.parent / file.declarations[name].type).resolve())
 
 
 @in_each_file
-def test_each_resource_has_a_known_type_and_version(file: File) -> None:
-    """The one of the table, whether it is made or only referred to."""
+def test_it_can_be_parsed_and_each_resource_has_a_known_version(file: File) -> None:
+    assert [node.start_point for node in nodes(file.root) if node.type == "ERROR" or node.is_missing] == []
     for resource in file.of_kind("resource"):
-        resource_type, _, version = resource.type.partition("@")
-        assert VERSIONS[resource_type] == version, resource.type
+        kind, _, version = resource.type.partition("@")
+        assert VERSIONS[kind] == version, resource.type
 
 
 def test_no_version_is_listed_for_nothing() -> None:
-    """What is in the table is in use, and the schema knows it."""
     used = {resource.type.partition("@")[0] for file in files() for resource in file.of_kind("resource")}
-    assert set(VERSIONS) == used
-    assert used <= set(SCHEMA)
+    assert set(VERSIONS) == used <= set(SCHEMA)
 
 
 @in_each_file
 def test_each_property_is_one_that_azure_knows(file: File) -> None:
     """By its whole path; and where Azure takes certain values only, it has one of them."""
-    wrong: list[str] = []
-    for resource, resource_type in resources(file):
-        schema = SCHEMA[resource_type] | OF_ANY_RESOURCE
-        assert resource.value is not None
-        wrong += unknown(file, resource.value, schema, resource.name)
+    wrong = [
+        complaint
+        for resource, kind in file.resources()
+        if resource.value
+        for complaint in unknown(file, resource.value, SCHEMA[kind] | OF_ANY_RESOURCE, resource.name)
+    ]
     assert set(wrong) <= KNOWN_BESIDE
 
 
-def unknown(file: File, value: Node, schema: Any, path: str) -> list[str]:
-    """Return what of a value the schema does not have."""
-    found: list[str] = []
+def unknown(file: File, value: Node, schema: Any, path: str) -> Iterator[str]:
+    """Yield what of a value the schema does not have."""
     for source, node in file.forms(value):
         if node.type == "array":
             for element in children(node):
-                found += unknown(source, element, schema, path)
+                yield from unknown(source, element, schema, path)
         elif node.type == "object" and properties(node):
-            if not isinstance(schema, dict):
-                found.append(f"{path} is no object")
-                continue
             for one in properties(node):
-                name = source.key(one)
-                if name not in schema and "*" not in schema:
-                    found.append(f"{path}.{name}")
-                    continue
-                found += unknown(source, one.named_children[-1], schema.get(name, schema.get("*")), f"{path}.{name}")
+                name, below = source.key(one), schema if isinstance(schema, dict) else {}
+                if name not in below and "*" not in below:
+                    yield f"{path}.{name}"
+                else:
+                    within = below.get(name, below.get("*"))
+                    yield from unknown(source, one.named_children[-1], within, f"{path}.{name}")
         elif isinstance(schema, list) and isinstance(text := source.constant(node), str) and text not in schema:
-            found.append(f"{path} = {text}")
-    return found
+            yield f"{path} = {text}"
+
+
+def kinds_of(file: File, node: Node) -> set[str]:
+    """Return the types that an expression may have, as far as the syntax tells."""
+    text = text_of(node)
+    if node.type == "ternary_expression":
+        return kinds_of(file, node.named_children[1]) | kinds_of(file, node.named_children[2])
+    if node.type == "identifier" and text in file.declarations:
+        declared = file.declarations[text]
+        if declared.kind == "parameter":
+            return {declared.type}
+        return kinds_of(file, declared.value) if declared.value else set()
+    if output := re.fullmatch(r"(\w+)(?:\[.*\])*!?\.outputs\.(\w+)", text):
+        return {module_of(file, output[1]).declarations[f"output {output[2]}"].type}
+    known = {**KINDS, "for_statement": "array", "binary_expression": "bool"}
+    return {known[node.type]} if node.type in known else set()
 
 
 @in_each_file
-def test_each_module_is_given_what_it_takes(file: File) -> None:
-    """All parameters without a default, and none that it does not have."""
+def test_modules_are_given_what_they_take_and_asked_for_what_they_have(file: File) -> None:
+    """All parameters without a default, none that is not there, each of its type; and outputs that there are."""
     for module in file.of_kind("module"):
-        target = read((file.path.parent / module.type).resolve())
-        takes = {one.name: one.value is None for one in target.of_kind("parameter")}
-        given = file.property(file.object(module), "params")
-        names = {file.key(one) for one in properties(given)} if given else set()
-        assert names <= set(takes), module.name
-        assert {name for name, is_required in takes.items() if is_required} <= names, module.name
-
-
-@in_each_file
-def test_each_output_that_is_asked_for_exists(file: File) -> None:
-    """In the module that is asked."""
-    modules = {module.name: read((file.path.parent / module.type).resolve()) for module in file.of_kind("module")}
+        takes = {one.name: one for one in module_of(file, module.name).of_kind("parameter")}
+        [params] = [one for one in properties(file.object(module)) if file.key(one) == "params"] or [None]
+        given = (
+            {file.key(one): one.named_children[-1] for one in properties(params.named_children[-1])} if params else {}
+        )
+        assert {name for name, one in takes.items() if one.value is None} <= set(given) <= set(takes), module.name
+        for name, value in given.items():
+            assert kinds_of(file, value) <= {takes[name].type}, f"{module.name}: {name}"
     asked = re.findall(r"\b(\w+)(?:\[[^]]*\])*!?\.outputs\.(\w+)", file.text)
-    for module, output in asked:
-        assert output in {one.name for one in modules[module].of_kind("output")}, f"{module}.{output}"
     assert len(asked) == len(re.findall(r"\.outputs\b", file.text))
+    for name, output in asked:
+        assert f"output {output}" in module_of(file, name).declarations, f"{name}.{output}"
 
 
 @in_each_file
@@ -145,92 +157,44 @@ def test_each_name_is_declared_and_used(file: File) -> None:
     """A compiler would say so; functions are those of the list."""
     used, called, local = set(), set(), set()
     for node in nodes(file.root):
-        text = (node.text or b"").decode()
         parent = node.parent
-        if node.type in ("loop_variable", "loop_enumerator") or is_local(node):
-            local.add(text)
-        elif node.type == "identifier" and parent and parent.type == "call_expression":
-            called.add(text)
-        elif node.type == "identifier" and parent and not is_name_of_something(node, parent):
-            used.add(text)
-    decorators = {name for one in file.declarations.values() for name in one.decorators}
-    assert called - decorators <= BICEP_FUNCTIONS
-    declared = {one.name for one in file.declarations.values() if one.kind != "output"} | set(file.imported)
+        if node.type in ("loop_variable", "loop_enumerator"):
+            local.add(text_of(node))
+        if node.type != "identifier" or parent is None:
+            continue
+        is_first = node == parent.named_children[0]
+        if (parent.type == "lambda_expression" and is_first) or (
+            parent.type == "for_statement" and node == parent.child_by_field_name("initializer")
+        ):
+            local.add(text_of(node))
+        elif parent.type == "call_expression":
+            called.add(text_of(node))
+        elif not (
+            parent.type == "import_functionality"
+            or (is_first and (parent.type.endswith("_declaration") or parent.type == "object_property"))
+        ):
+            used.add(text_of(node))
+    every = list(file.declarations.values())
+    assert called - {name for one in every for name in one.decorators} <= BICEP_FUNCTIONS
+    declared = {one.name for one in every if one.kind != "output"} | set(file.imported)
     assert used - local <= declared
-    exported = {one.name for one in file.declarations.values() if "export" in one.decorators}
-    made_for_itself = {one.name for one in file.of_kind("resource") if not one.is_existing}
-    modules = {one.name for one in file.of_kind("module")}
-    assert declared - used - exported <= made_for_itself | modules
+    for_others = {
+        one.name
+        for one in every
+        if "export" in one.decorators or one.kind == "module" or (one.kind == "resource" and not one.is_existing)
+    }
+    assert declared - used <= for_others
 
 
-def is_local(node: Node) -> bool:
-    """Say whether a loop or a lambda introduces this name."""
-    parent = node.parent
-    if parent is None or node.type != "identifier":
-        return False
-    if parent.type == "lambda_expression":
-        return node == parent.named_children[0]
-    return parent.type == "for_statement" and node == parent.child_by_field_name("initializer")
-
-
-def is_name_of_something(node: Node, parent: Node) -> bool:
-    """Say whether an identifier names what is declared here, or a property."""
-    if parent.type.endswith("_declaration") or parent.type == "object_property":
-        return node == parent.named_children[0]
-    return parent.type == "import_functionality"
-
-
-def test_the_parameters_file_names_every_parameter() -> None:
-    """Each by a variable of the azd environment, with the default that it has in Bicep."""
+def test_each_parameter_is_described_and_named_in_the_parameters_file() -> None:
+    """By a variable of the azd environment, with the default that it has in Bicep."""
     given = json.loads((INFRA / "main.parameters.json").read_text())["parameters"]
-    parameters = {one.name: one for one in MAIN.of_kind("parameter")}
-    assert list(given) == list(parameters)
-    for name, one in parameters.items():
-        variable = re.fullmatch(r"\$\{([A-Z_]+)(?:=(.*))?\}", given[name]["value"])
-        assert variable, name
+    parameters = MAIN.of_kind("parameter")
+    assert list(given) == [one.name for one in parameters]
+    for one in parameters:
+        assert "description" in one.decorators, one.name
+        variable = re.fullmatch(r"\$\{([A-Z_]+)(?:=(.*))?\}", given[one.name]["value"])
         default = MAIN.constant(one.value)
-        assert (variable[2] or "") == as_text(default), name
-
-
-def as_text(value: object) -> str:
-    return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def test_each_parameter_says_what_it_is() -> None:
-    """Those of main.bicep, for they are what people set."""
-    assert [one.name for one in MAIN.of_kind("parameter") if "description" not in one.decorators] == []
-
-
-def kinds_of(file: File, node: Node) -> set[str]:
-    """Return the types that an expression may have, as far as the syntax tells."""
-    known = {"string": "string", "number": "int", "boolean": "bool", "object": "object", "array": "array"}
-    text = (node.text or b"").decode()
-    if node.type == "ternary_expression":
-        return kinds_of(file, node.named_children[1]) | kinds_of(file, node.named_children[2])
-    if node.type == "for_statement":
-        return {"array"}
-    if node.type == "binary_expression":
-        return {"bool"}
-    if node.type == "identifier" and text in file.declarations:
-        declared = file.declarations[text]
-        if declared.kind == "parameter":
-            return {declared.type}
-        return kinds_of(file, declared.value) if declared.value else set()
-    if output := re.fullmatch(r"(\w+)(?:\[.*\])*!?\.outputs\.(\w+)", text):
-        module = read((file.path.parent / file.declarations[output[1]].type).resolve())
-        return {module.declarations[f"output {output[2]}"].type}
-    return {known[node.type]} if node.type in known else set()
-
-
-@in_each_file
-def test_each_module_is_given_values_of_its_types(file: File) -> None:
-    """As far as the syntax tells; a compiler would tell the rest."""
-    told = 0
-    for module in file.of_kind("module"):
-        target = read((file.path.parent / module.type).resolve())
-        given = file.property(file.object(module), "params")
-        for one in properties(given) if given else []:
-            kinds = kinds_of(file, one.named_children[-1])
-            told += len(kinds)
-            assert kinds <= {target.declarations[file.key(one)].type}, f"{module.name}: {file.key(one)}"
-    assert told or not file.of_kind("module")
+        text = "" if default is None else str(default).lower() if isinstance(default, bool) else str(default)
+        assert variable, one.name
+        assert (variable[2] or "") == text, one.name

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from shared.settings import FUNCTION_FOLDERS
 
 from .apps import ROOT
-
-# `failed` of shared/events.py writes an event with these; `_run` of the triggers of ingest calls it.
-_FAILURE = {"error", "at"}
 
 
 @dataclass
@@ -36,55 +32,37 @@ def written() -> dict[str, Written]:
     events: dict[str, Written] = {}
     for folder in ("shared", *FUNCTION_FOLDERS):
         for path in sorted((ROOT / folder).rglob("*.py")):
-            tree = ast.parse(path.read_text())
-            for call, name in _calls(tree):
-                event = events.setdefault(name, Written())
-                event.folders.add(folder)
-                if _called(call) == "event":
-                    fields = {one.arg for one in call.keywords if one.arg} - {"level"} | _spread(call, tree)
-                    event.fields |= fields
-                    if not _names_its_reason(call):
-                        event.always = fields if event.always is None else event.always & fields
-                    event.is_error |= any(
-                        "ERROR" in ast.unparse(one.value) for one in call.keywords if one.arg == "level"
-                    )
-                else:
-                    event.fields |= _FAILURE
-                    event.is_error = True
+            nodes = list(ast.walk(ast.parse(path.read_text())))
+            # A call that is given a dictionary by `**` may have any key that is written out in its module.
+            spread = {
+                str(key.value)
+                for node in nodes
+                if isinstance(node, ast.Dict)
+                for key in node.keys
+                if isinstance(key, ast.Constant)
+            }
+            for call in nodes:
+                match call:
+                    case ast.Call(ast.Name("event"), [ast.Constant(str(name)), *_], keywords):
+                        given = {one.arg: one.value for one in keywords if one.arg}
+                        fields = set(given) - {"level"} | (set() if len(given) == len(keywords) else spread)
+                        one = events.setdefault(name, Written())
+                        one.is_error |= "level" in given and "ERROR" in ast.unparse(given["level"])
+                        if not isinstance(given.get("reason"), ast.Constant):
+                            one.always = fields if one.always is None else one.always & fields
+                    # `failed` of shared/events.py writes an event with these; `_run` of ingest calls it.
+                    case ast.Call(ast.Name("failed" | "_run"), [ast.Constant(str(name)), *_]):
+                        one, fields = events.setdefault(name, Written()), {"error", "at"}
+                        one.is_error = True
+                    case _:
+                        continue
+                one.fields |= fields
+                one.folders.add(folder)
     return events
 
 
 def words_of(place: str) -> set[str]:
-    """Return all that stands in quotation marks in a module or a folder, but for what puts it into words."""
-    path = ROOT / place
-    paths = [path] if path.is_file() else (one for one in path.rglob("*.py") if one.name != "wording.py")
-    return {
-        node.value
-        for path in paths
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Constant) and isinstance(node.value, str)
-    }
-
-
-def _calls(tree: ast.Module) -> Iterator[tuple[ast.Call, str]]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and _called(node) in ("event", "failed", "_run") and node.args:
-            first = node.args[0]
-            if isinstance(first, ast.Constant) and isinstance(first.value, str):
-                yield node, first.value
-
-
-def _names_its_reason(call: ast.Call) -> bool:
-    return any(one.arg == "reason" and isinstance(one.value, ast.Constant) for one in call.keywords)
-
-
-def _called(call: ast.Call) -> str:
-    return call.func.id if isinstance(call.func, ast.Name) else ""
-
-
-def _spread(call: ast.Call, tree: ast.Module) -> set[str]:
-    """Return the keys of all dictionaries that are written out in the module, where a call is given one by `**`."""
-    if all(one.arg for one in call.keywords):
-        return set()
-    displays = (node for node in ast.walk(tree) if isinstance(node, ast.Dict))
-    return {str(key.value) for node in displays for key in node.keys if isinstance(key, ast.Constant)}
+    """Return all that stands in quotation marks in a folder, but for what puts it into words."""
+    paths = [path for path in (ROOT / place).rglob("*.py") if path.name != "wording.py"]
+    nodes = (node for path in paths for node in ast.walk(ast.parse(path.read_text())))
+    return {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
