@@ -25,7 +25,7 @@ _QUOTED = re.compile(r'("[^"]*")')
 _BEGINNING = datetime(1, 1, 1, tzinfo=UTC)  # that `bin` counts from
 
 
-def run(query: str, tables: Mapping[str, Iterable[Row]], now: datetime) -> list[Row]:
+def run(query: str, tables: Mapping[str, Iterable[Row]], now: datetime) -> Sequence[Row]:
     """Return the rows that a query comes to, at a time, over tables whose rows have all columns that `TABLES` says."""
     name, *steps = _split(query, "|")
     rows = [dict(row) for row in tables[name]]

@@ -139,7 +139,7 @@ def test_modules_are_given_what_they_take_and_asked_for_what_they_have(file: Fil
     """All parameters without a default, none that is not there, each of its type; and outputs that there are."""
     for module in file.of_kind("module"):
         takes = {one.name: one for one in module_of(file, module.name).of_kind("parameter")}
-        [params] = [one for one in properties(file.object(module)) if file.key(one) == "params"] or [None]
+        params = next((one for one in properties(file.object(module)) if file.key(one) == "params"), None)
         given = (
             {file.key(one): one.named_children[-1] for one in properties(params.named_children[-1])} if params else {}
         )
