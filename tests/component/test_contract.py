@@ -7,21 +7,18 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import anyio
 import pytest
-from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from local import tokens
 from local.dicom_service.app import create_app
-from tests.contract import feed
-from tests.contract.service import Made, Service
 from tests.contract.target import OTHER_PARTITION, PARTITION, Unusable, from_environment
-from tests.kit.files import Sample
 from tests.kit.service import ServiceClient, running, serving
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -128,104 +125,6 @@ def test_what_is_left_behind_fails_the_run(tmp_path: Path, processes: str) -> No
     assert " passed" in output
     assert " failed" not in output
     assert ("NOT REMOVED: " in output) == (processes == "-n0")
-
-
-def cutting(app: ASGIApp) -> ASGIApp:
-    """Return the service with nothing in an answer after its first MiB."""
-
-    async def altered(scope: Scope, receive: Receive, send: Send) -> None:
-        left = 1024 * 1024
-
-        async def altering_send(message: Message) -> None:
-            nonlocal left
-            if message["type"] == "http.response.body":
-                message["body"] = message.get("body", b"")[:left]
-                left -= len(message["body"])
-            await send(message)
-
-        await app(scope, receive, altering_send)
-
-    return altered
-
-
-def without_originals(app: ASGIApp) -> ASGIApp:
-    """Return the service with 400 for whoever asks for original versions."""
-
-    async def altered(scope: Scope, receive: Receive, send: Send) -> None:
-        refused = b"msdicom-request-original" in dict(scope.get("headers", ()))
-        await (PlainTextResponse("no", 400) if refused else app)(scope, receive, send)
-
-    return altered
-
-
-def with_short_pages(app: ASGIApp) -> ASGIApp:
-    """Return the service with pages of at most 150."""
-
-    async def altered(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            scope["query_string"] = scope["query_string"].replace(b"limit=200", b"limit=150")
-        await app(scope, receive, send)
-
-    return altered
-
-
-@pytest.mark.parametrize(
-    ("alter", "test", "differences"),
-    [
-        (cutting, "test_store.py::test_large_files", 1),
-        (without_originals, "test_retrieve.py::test_original_version", 6),
-        (with_short_pages, "test_search.py::test_large_pages", 1),
-    ],
-)
-def test_a_rarely_seen_mistake_is_found(
-    tmp_path: Path, alter: Callable[[ASGIApp], ASGIApp], test: str, differences: int
-) -> None:
-    """A service that is wrong only with much data or with a rare header is told from a right one."""
-    with serving(alter(create_app(tmp_path, SECRET))) as root, contract(f"{root}/v2", test) as run:
-        output, _ = run.communicate(timeout=60)
-    assert run.returncode == 1
-    assert f"\n{differences} tests found differences; " in output
-
-
-def crowded(app: ASGIApp) -> ASGIApp:
-    """Return the service with a change feed that others fill faster than it can be read."""
-    page = JSONResponse([{"studyInstanceUid": "1.2.3"}] * feed.PAGE)
-
-    async def altered(scope: Scope, receive: Receive, send: Send) -> None:
-        is_feed = scope["type"] == "http" and scope["path"] == "/v2/changefeed"
-        await (page if is_feed else app)(scope, receive, send)
-
-    return altered
-
-
-def test_a_crowded_feed_is_no_difference(tmp_path: Path) -> None:
-    """Where the feed grows faster than a test can read it, the test is said not to have run."""
-    app = crowded(create_app(tmp_path, SECRET))
-    tests = [f"test_change_feed.py::{name}" for name in ("test_creations_in_order", "test_latest")]
-    with serving(app) as root, contract(f"{root}/v2", *tests) as run:
-        output, _ = run.communicate(timeout=60)
-    assert run.returncode == 0, output
-    assert "NOT RUN: 2 of test_change_feed.py: the change feed is too busy: " in output
-    assert "\n0 tests found differences; " in output
-
-
-def test_a_feed_is_read_from_its_latest_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What came before a test does not count, however much it is; without anything before, all does."""
-    monkeypatch.setattr(feed, "PAGE", 1)
-    monkeypatch.setattr(feed, "MOST_PAGES", 4)
-    made, first, later = Made(), Sample(), Sample()
-    with running(tmp_path) as root:
-        service = Service(f"{root}/v2", None, made)
-        try:
-            empty = feed.Feed(service)
-            service.stored(first)
-            assert len(empty.entries(first)) == 1
-            service.stored(*(Sample() for _ in range(5)))
-            since = feed.Feed(service)
-            service.stored(later)
-            assert len(since.entries(later)) == 1
-        finally:
-            made.close()
 
 
 def test_an_interrupted_run_leaves_nothing_behind(tmp_path: Path) -> None:

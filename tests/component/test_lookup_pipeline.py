@@ -33,7 +33,6 @@ from tests.kit.scripted_server import (
 SECRET = "CANARY"
 INSTANCE = "/studies/1.2/series/1.3/instances/1.4"
 DICOM = {"Content-Type": "application/dicom"}
-JSON = {"Content-Type": "application/dicom+json"}
 FILE = make_instance().content
 WHOLE = answer(200, FILE, DICOM)
 CALLERS_HEADERS = (
@@ -204,28 +203,6 @@ async def test_a_lookup_that_is_cancelled_leaves_nothing(start: Start) -> None:
         [line] = await running.ended()
         assert (line["status"], line["complete"], line["error"]) == (499, False, "ClientDisconnect")
         assert running.places.take(1)
-
-
-async def test_two_hundred_callers_that_hang_up_leave_nothing(start: Start) -> None:
-    """No connection, no place, no task."""
-    async with start(STALLED, LOOKUP_CONCURRENCY="200") as running:
-        before = len(asyncio.all_tasks())
-        callers = [asyncio.create_task(_read_some(running, 500)) for _ in range(200)]
-        await asyncio.gather(*callers)
-        await running.ended(200)
-        async with asyncio.timeout(10):
-            for request in running.service.requests:
-                await request.gone.wait()
-        await until(lambda: len(asyncio.all_tasks()) <= before)
-        assert running.places.take(1)
-
-
-async def _read_some(running: Lookups, size: int) -> None:
-    async with running.http.stream("GET", INSTANCE) as response:
-        async for chunk in response.aiter_raw():
-            size -= len(chunk)
-            if size <= 0:
-                return
 
 
 async def test_a_service_that_stalls_before_the_first_byte_is_a_504(start: Start) -> None:

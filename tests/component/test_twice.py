@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator
@@ -41,18 +40,6 @@ async def test_one_line_for_a_verdict(
         await handle(ingest, Arrival((name,), door))
     assert decided(caplog) == [verdict]
     assert await versions_of(one, name) == [verdict]
-
-
-@pytest.mark.parametrize("verdict", ["stored", "rejected", "ignored"])
-async def test_at_the_same_moment(
-    processes: tuple[Ingest, Ingest], caplog: pytest.LogCaptureFixture, verdict: str
-) -> None:
-    """Five events each in two processes: one verdict; what the slower one found stored is put right by the other."""
-    caplog.set_level(logging.INFO, "dicom_dropbox")
-    name = await dropped(processes[0], verdict)
-    await asyncio.gather(*(handle(ingest, Arrival((name,), Door.BLOB)) for ingest in processes for _ in range(5)))
-    assert decided(caplog) in ([verdict], ["duplicate", verdict])
-    assert await versions_of(processes[0], name) == [verdict]
 
 
 async def test_a_blob_that_is_deleted_while_it_waits(
