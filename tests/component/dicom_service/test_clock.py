@@ -1,8 +1,9 @@
-"""The clock of the local DICOM service can be set, at its start and while it runs."""
+"""The clock of the local DICOM service can be set, and studies go when the headers of their last store say so."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -11,12 +12,12 @@ import httpx
 import pytest
 
 from local import tokens
-from tests.component.dicom_service.test_expiry import expiring, is_there, until
 from tests.kit.service import Sample, ServiceClient, opened
 
 SECRET = "a secret of the tests, long enough for HS256"
 A_DAY = timedelta(days=1)
 MOST = timedelta(minutes=5)  # that the tests take
+TIME, OPTION, LEVEL = (f"msdicom-expiry-{name}" for name in ("time-milliseconds", "option", "level"))
 
 
 @pytest.fixture
@@ -67,3 +68,34 @@ def test_what_expires_goes(service: ServiceClient) -> None:
     set_clock(service, 2 * A_DAY)
     until(lambda: not is_there(service, goes.path))
     assert is_there(service, stays.path)
+
+
+def expiring(milliseconds: str) -> dict[str, str]:
+    """Return the headers of a store whose study is to go."""
+    return {TIME: milliseconds, OPTION: "RelativeToNow", LEVEL: "Study"}
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for a condition."""
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def is_there(service: ServiceClient, path: str) -> bool:
+    """Tell whether metadata can be had."""
+    return service.get(f"{path}/metadata").status_code == 200
+
+
+def test_change_feed_and_files(tmp_path: Path) -> None:
+    """An expired study has its Delete entries, and leaves no file."""
+    sample = Sample()
+    with opened(tmp_path) as service:
+        service.store_samples(sample.sibling())
+        service.store(sample.content, **expiring("1"))
+        until(lambda: not is_there(service, sample.study_path))
+        entries = service.get("/changefeed").json()
+    found = [(entry["action"], entry["state"]) for entry in entries]
+    assert found == [("Create", "Deleted")] * 2 + [("Delete", "Deleted")] * 2
+    assert list((tmp_path / "instances").glob("*/*")) == []
