@@ -203,9 +203,9 @@ class Deletions:
         """Have a run that resolves get no further than to a request; return whether it was through before."""
         with pytest.MonkeyPatch.context() as patch, suppress(Halt, LeaseTaken, AzureError, DICOMwebError):
             later(patch)
-            await self.resolve(Fault(at, Moment.BEFORE, times=ALL))
+            await self.resolve(Fault(at, Moment.BEFORE, is_last=True))
         self.let_lease_end()
-        return len(self.gateway.steps) < at
+        return not self.gateway.is_over
 
     def run_and_kill(self, warrant: Warrant, fault: Fault, *victims: Victim) -> int | None:
         """Have a process delete studies, or resolve, kill it at a request, and return its exit code."""
@@ -231,15 +231,12 @@ class Deletions:
     async def number_of_deletion(self, warrant: Warrant) -> int:
         return (await self.steps(warrant))[1]
 
-    async def die(self, victim: Victim, warrant: Warrant, at: int, moment: Moment) -> None:
-        """Have a run get no further than to a request, before it takes effect or after."""
-        with suppress(Halt, LeaseTaken, AzureError):
-            await self.run(victim, warrant=warrant, fault=Fault(at, moment, times=ALL))
+    async def die(self, victim: Victim, warrant: Warrant, at: int, moment: Moment) -> bool:
+        """Have a run die at a request: nothing of it comes by afterwards; return whether it got so far."""
+        with suppress(Halt, LeaseTaken, AzureError, DICOMwebError):
+            await self.run(victim, warrant=warrant, fault=Fault(at, moment, is_last=True))
         self.let_lease_end()
-
-    def is_at(self, method: str, part_of_path: str) -> bool:
-        step = self.gateway.steps[-1]
-        return step.method == method and part_of_path in step.path
+        return self.gateway.is_over
 
     def let_lease_end(self) -> None:
         """Do at once what a minute does: end the lease that a killed process held."""

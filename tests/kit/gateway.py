@@ -53,6 +53,7 @@ class Fault:
         target: requests to this one of the gateway's targets alone; None means all.
         method: requests of this method alone; None means all.
         path: requests alone whose path, with its query, has this in it.
+        is_last: nothing passes any more once it has struck, as if who asks were dead.
     """
 
     at: int
@@ -64,6 +65,7 @@ class Fault:
     target: int | None = None
     method: str | None = None
     path: str = ""
+    is_last: bool = False
 
     def is_for(self, step: Step, moment: Moment) -> bool:
         """Say whether a request is meant, at this moment."""
@@ -97,6 +99,7 @@ class Gateway:
         self.urls: Sequence[str] = []
         self.steps: list[Step] = []
         self._fault: Fault | None = None
+        self.is_over = False  # a fault has struck that is the last one
         self._serving: set[asyncio.Task[None] | None] = set()  # the loop itself would let go of them
 
     def __enter__(self) -> Self:
@@ -112,7 +115,7 @@ class Gateway:
 
     def begin(self, fault: Fault | None = None) -> None:
         """Count from 1 again, with another fault or none."""
-        self.steps, self._fault = [], fault
+        self.steps, self._fault, self.is_over = [], fault, False
 
     async def _listen(self) -> list[str]:
         self._servers = [
@@ -143,6 +146,8 @@ class Gateway:
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: int) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
+        if self.is_over:
+            return None
         step = _step(len(self.steps) + 1, target, head)
         self.steps.append(step)
         fault = self._fault
@@ -151,7 +156,7 @@ class Gateway:
             fault = None
         if fault and fault.is_for(step, Moment.BEFORE):
             await _skip(reader, step.body_bytes if fault.status else 0)
-            return await _strike(fault, reader, writer)
+            return await self._strike(fault, reader, writer)
         if code := await asyncio.to_thread(self._forbids, step):
             await _skip(reader, step.body_bytes)
             return await _answer(writer, f"{self._refusal} Refused\r\nx-ms-error-code: {code}")
@@ -162,16 +167,24 @@ class Gateway:
             service_writer.write(_CONNECTION.sub(b"", head[:-2]) + b"Connection: close\r\n\r\n")
             if fault and fault.is_for(step, Moment.DURING):
                 await _copy(reader, service_writer, step.body_bytes // 2)
-                return await _strike(fault, reader, writer)
+                return await self._strike(fault, reader, writer)
             with suppress(ConnectionError):  # a service may refuse a body before its end
                 await _copy(reader, service_writer, step.body_bytes)
             answer = await service_reader.read()
         finally:
             service_writer.close()
         if fault and fault.is_for(step, Moment.AFTER):
-            return await _strike(fault, reader, writer)
+            return await self._strike(fault, reader, writer)
         writer.write(self._rewritten(step, answer))
         return await writer.drain()
+
+    async def _strike(self, fault: Fault, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.is_over = fault.is_last
+        if fault.strike:
+            await asyncio.to_thread(fault.strike)
+            await reader.read()
+        if fault.status:
+            await _answer(writer, f"{fault.status} Told to")
 
 
 def _step(number: int, target: int, head: bytes) -> Step:
@@ -180,14 +193,6 @@ def _step(number: int, target: int, head: bytes) -> Step:
     named = (line.partition(":") for line in lines)
     headers = {name.lower(): value.strip() for name, _, value in named}
     return Step(number, target, method, int(headers.get("content-length", 0)), path, headers)
-
-
-async def _strike(fault: Fault, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    if fault.strike:
-        await asyncio.to_thread(fault.strike)
-        await reader.read()
-    if fault.status:
-        await _answer(writer, f"{fault.status} Told to")
 
 
 async def _answer(writer: asyncio.StreamWriter, head: str) -> None:
