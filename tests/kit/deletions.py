@@ -307,7 +307,7 @@ class Victim:
     @property
     def tombstone(self) -> dict[str, Any] | None:
         """Its tombstone, the last one."""
-        return self.tombstones[-1] if self.tombstones else None
+        return next(iter(self.tombstones[-1:]), None)
 
     @property
     def tombstones(self) -> list[dict[str, Any]]:
