@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import time
 from collections.abc import Callable
 from contextlib import aclosing
@@ -112,7 +113,7 @@ class DropBox:
         self.stack = stack
         self.storage = BlobServiceClient.from_connection_string(stack.connection_string)
         self._events: list[dict[str, Any]] = []  # those of the log as far as it was read
-        self._log, self._read_bytes = 0, 0  # which log, and how much of it
+        self._log, self._read_bytes = -1, 0  # the log that is read, held open so that no other can be taken for it
 
     def drop(self, name: str, content: bytes) -> str:
         """Upload a file to the inbox, over one of the same name; return its ETag without quotation marks."""
@@ -198,11 +199,12 @@ class DropBox:
     def events(self, *names: str) -> list[dict[str, Any]]:
         """Return the app's events of some names, in order; a line that is still being written is none yet."""
         log = self.stack.folder / "app.log"
-        if log.stat().st_ino != self._log:  # a new one: the app was started again
-            self._events, self._log, self._read_bytes = [], log.stat().st_ino, 0
-        with log.open("rb") as file:
-            file.seek(self._read_bytes)
-            written = file.read().rpartition(b"\n")[0] + b"\n"
+        if self._log < 0 or not os.path.samestat(os.fstat(self._log), log.stat()):  # the app was started again
+            if self._log >= 0:
+                os.close(self._log)
+            self._events, self._log, self._read_bytes = [], os.open(log, os.O_RDONLY), 0
+        size = os.fstat(self._log).st_size - self._read_bytes
+        written = os.pread(self._log, size, self._read_bytes).rpartition(b"\n")[0] + b"\n"
         self._read_bytes += len(written) if len(written) > 1 else 0
         self._events += [json.loads(line[line.index(b"{") :]) for line in written.splitlines() if b'"event": ' in line]
         return [event for event in self._events if event["event"] in names]
