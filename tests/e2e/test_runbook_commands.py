@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 
@@ -268,6 +268,8 @@ def test_an_instance_is_put_back(installation: Installation, tmp_path: Path) -> 
     receipt = box.settle("put-back/new.dcm", new)
     assert receipt["verdict"] == "replaced"
     stack.set_service_clock(0)
+    came_at = datetime.fromisoformat(receipt["uploaded_at"])  # to the second: what comes in the same one may be older
+    wait_for(lambda: datetime.now(UTC) > came_at + timedelta(seconds=1) or None, "time stands still")
     copy = receipt["replaced"]["kept_as"]
     name = f"put-back/{copy}"
     *commands, last = blocks(RUNBOOKS["putting-an-instance-back"])

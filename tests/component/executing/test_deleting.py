@@ -338,8 +338,9 @@ def _truncate(vault: ContainerClient, name: str) -> None:
 
 def _spoils(spoil: Spoil, file: str = ".dcm") -> Change:
     def change(victim: Victim) -> None:
-        vault = victim.deletions.storage.get_container_client(VAULT)
-        spoil(vault, next(name for name in victim.vaulted() if name.endswith(file)))
+        vault, asked_for = victim.deletions.storage.get_container_client(VAULT), victim.deletions.gateway.steps[-1].path
+        names = [name for name in victim.vaulted() if name.endswith(file)]
+        spoil(vault, next((name for name in names if name in asked_for), names[0]))
 
     return change
 
