@@ -24,13 +24,16 @@ def test_the_reference_pages_are_what_the_code_says() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=str)
 def test_links_lead_somewhere(page: Path) -> None:
-    """Each relative link is a file, and has the heading that the link names; each heading is there once."""
+    """Each relative link is a file, and has the heading that the link names, once; each file that is named is there."""
     document = ROOT / page
     text = re.sub(r"^```.*?^```", "", document.read_text(), flags=re.MULTILINE | re.DOTALL)
     for target, anchor in re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", text):
         path = document.parent / target if target else document
         assert path.exists(), target
         assert not anchor or slugs(path).count(anchor) == 1, f"{target}#{anchor}"
+    folders = "docs|infra|local|purge_study|query_api|shared|store_on_upload|tests"
+    for name in re.findall(rf"`((?:{folders})/[\w./-]+)`", text):
+        assert (ROOT / name).exists() or document.parent.joinpath(name).exists(), name
 
 
 def test_the_receipt_in_the_document_is_one() -> None:
